@@ -1,0 +1,185 @@
+//! The columns of a stream and their types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One column of a stream's table, as the catalog declares it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Its name in rows and in the table.
+    pub name: String,
+    /// What its values are.
+    #[serde(rename = "type")]
+    pub data_type: ColumnType,
+    /// What it means.
+    pub about: String,
+    /// The unit of a number, such as `share` or `visits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The least and the greatest value a number may take, ends included, when the source tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
+    /// The values it takes, when they are known; others are stored too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// Whether its texts are long and hardly ever repeat, so that no dictionary is tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long_text: bool,
+}
+
+/// The types a table may have. Every value may be null.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    /// Text, byte for byte.
+    Utf8,
+    /// A 64-bit integer.
+    Int64,
+    /// A 64-bit float.
+    Float64,
+    /// True or false.
+    Bool,
+    /// A day without a zone.
+    Date,
+    /// An instant in microseconds, UTC.
+    Timestamp,
+    /// An open object, kept as JSON text.
+    Json,
+    /// Any number of values of one type, in order.
+    List(Box<ColumnType>),
+    /// Named values, in order.
+    Struct(Vec<(String, ColumnType)>),
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utf8 => out.write_str("utf8"),
+            Self::Int64 => out.write_str("int64"),
+            Self::Float64 => out.write_str("float64"),
+            Self::Bool => out.write_str("bool"),
+            Self::Date => out.write_str("date"),
+            Self::Timestamp => out.write_str("timestamp"),
+            Self::Json => out.write_str("json"),
+            Self::List(item) => write!(out, "list<{item}>"),
+            Self::Struct(fields) => {
+                out.write_str("struct<")?;
+                for (index, (name, field)) in fields.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(out, "{comma}{name}: {field}")?;
+                }
+                out.write_str(">")
+            }
+        }
+    }
+}
+
+impl FromStr for ColumnType {
+    type Err = String;
+
+    /// Reads what `Display` writes: `list<struct<id: utf8, name: utf8>>`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rest = text;
+        let parsed = parse_type(&mut rest)?;
+        match rest.trim().is_empty() {
+            true => Ok(parsed),
+            false => Err(format!("`{text}` goes on after the type ends, at `{}`", rest.trim())),
+        }
+    }
+}
+
+fn parse_type(rest: &mut &str) -> Result<ColumnType, String> {
+    let name = take_name(rest);
+    match name {
+        "utf8" => Ok(ColumnType::Utf8),
+        "int64" => Ok(ColumnType::Int64),
+        "float64" => Ok(ColumnType::Float64),
+        "bool" => Ok(ColumnType::Bool),
+        "date" => Ok(ColumnType::Date),
+        "timestamp" => Ok(ColumnType::Timestamp),
+        "json" => Ok(ColumnType::Json),
+        "list" => {
+            expect(rest, '<')?;
+            let item = parse_type(rest)?;
+            expect(rest, '>')?;
+            Ok(ColumnType::List(Box::new(item)))
+        }
+        "struct" => {
+            expect(rest, '<')?;
+            let mut fields = Vec::new();
+            loop {
+                let name = take_name(rest).to_owned();
+                if name.is_empty() {
+                    return Err("a struct field needs a name".into());
+                }
+                expect(rest, ':')?;
+                fields.push((name, parse_type(rest)?));
+                if expect(rest, ',').is_err() {
+                    break;
+                }
+            }
+            expect(rest, '>')?;
+            Ok(ColumnType::Struct(fields))
+        }
+        other => Err(format!(
+            "`{other}` is not a type; there are utf8, int64, float64, bool, date, timestamp, json, list<T> and struct<name: T, ...>"
+        )),
+    }
+}
+
+fn take_name<'a>(rest: &mut &'a str) -> &'a str {
+    let trimmed = rest.trim_start();
+    let end = trimmed.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(trimmed.len());
+    let (name, tail) = trimmed.split_at(end);
+    *rest = tail;
+    name
+}
+
+fn expect(rest: &mut &str, wanted: char) -> Result<(), String> {
+    match rest.trim_start().strip_prefix(wanted) {
+        Some(tail) => {
+            *rest = tail;
+            Ok(())
+        }
+        None => Err(format!("`{wanted}` is missing before `{}`", rest.trim())),
+    }
+}
+
+impl Serialize for ColumnType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_written_as_they_are_read() {
+        for text in [
+            "utf8",
+            "list<utf8>",
+            "struct<id: utf8, name: utf8>",
+            "list<struct<url: utf8, positions: list<int64>, groups: list<struct<group_id: int64>>>>",
+        ] {
+            assert_eq!(text.parse::<ColumnType>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn mistyped_types_are_refused_in_words() {
+        for text in ["string", "list<utf8", "struct<>", "struct<id utf8>", "utf8 utf8"] {
+            assert!(text.parse::<ColumnType>().is_err(), "{text}");
+        }
+    }
+}

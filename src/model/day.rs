@@ -1,0 +1,162 @@
+//! A calendar day as an endpoint counts it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+/// A calendar day. Which instants belong to it is said by a [`DayZone`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(Date);
+
+impl Day {
+    /// The day `year-month-day`, or `None` when the calendar has no such day.
+    pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
+        Date::new(year, month, day).ok().map(Self)
+    }
+
+    /// The day `days` days later, or earlier when negative; at the ends of the calendar it stays.
+    pub fn plus(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days.days()))
+    }
+
+    /// The day after.
+    pub fn next(self) -> Self {
+        self.plus(1)
+    }
+
+    /// Days from `earlier` to `self`; negative when `earlier` is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        i64::from(self.to_epoch_days()) - i64::from(earlier.to_epoch_days())
+    }
+
+    /// Days since 1970-01-01, as Arrow's `Date32` counts them.
+    pub fn to_epoch_days(self) -> i32 {
+        let epoch = Date::constant(1970, 1, 1);
+        self.0.duration_since(epoch).as_hours().div_euclid(24) as i32
+    }
+
+    /// The inverse of [`Day::to_epoch_days`].
+    pub fn from_epoch_days(days: i32) -> Self {
+        Self(Date::constant(1970, 1, 1).saturating_add(i64::from(days).days()))
+    }
+
+    /// `YYYY-MM` of this day.
+    pub fn month(self) -> String {
+        format!("{:04}-{:02}", self.0.year(), self.0.month())
+    }
+
+    /// The weekday and the day in short words, such as `Sun 22 Nov`.
+    pub fn short(self) -> String {
+        self.0.strftime("%a %-d %b").to_string()
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl FromStr for Day {
+    type Err = String;
+
+    /// Reads `YYYY-MM-DD` and nothing longer.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not a day such as `2026-03-01`");
+        if text.len() != 10 {
+            return Err(expected());
+        }
+        text.parse().map(Self).map_err(|_| expected())
+    }
+}
+
+/// Whose midnight ends a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayZone {
+    /// `America/New_York`: reports and answers.
+    Eastern,
+    /// UTC: bots and referrals, version 2.
+    Utc,
+}
+
+impl DayZone {
+    fn time_zone(self) -> TimeZone {
+        match self {
+            Self::Utc => TimeZone::UTC,
+            // The zone data is compiled in; `tests::eastern_zone_is_known` holds this.
+            Self::Eastern => TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC),
+        }
+    }
+
+    /// The day `now` falls on.
+    pub fn today(self, now: Timestamp) -> Day {
+        Day(now.to_zoned(self.time_zone()).date())
+    }
+
+    /// The last day that is over at `now`.
+    pub fn yesterday(self, now: Timestamp) -> Day {
+        self.today(now).plus(-1)
+    }
+
+    /// The first instant of `day`.
+    pub fn start_of(self, day: Day) -> Timestamp {
+        day.0.to_zoned(self.time_zone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    }
+
+    /// The name the API and people use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eastern => "America/New_York",
+            Self::Utc => "UTC",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn eastern_zone_is_known() {
+        assert_eq!(DayZone::Eastern.start_of(day("2026-01-15")).to_string(), "2026-01-15T05:00:00Z");
+        assert_eq!(DayZone::Eastern.start_of(day("2026-07-15")).to_string(), "2026-07-15T04:00:00Z");
+    }
+
+    #[test]
+    fn day_has_23_or_25_hours_when_the_clock_changes() {
+        let hours = |from: &str| {
+            let from = day(from);
+            let length = DayZone::Eastern.start_of(from.next()).duration_since(DayZone::Eastern.start_of(from));
+            length.as_hours()
+        };
+        assert_eq!(hours("2026-03-08"), 23);
+        assert_eq!(hours("2026-11-01"), 25);
+        assert_eq!(hours("2026-11-02"), 24);
+    }
+
+    #[test]
+    fn epoch_days_are_inverse_across_leap_days_and_before_1970() {
+        for text in ["1969-12-31", "1970-01-01", "2024-02-29", "2026-03-08", "2026-11-01", "2100-02-28"] {
+            assert_eq!(Day::from_epoch_days(day(text).to_epoch_days()), day(text));
+        }
+        assert_eq!(day("1970-01-02").to_epoch_days(), 1);
+        assert_eq!(day("1969-12-31").to_epoch_days(), -1);
+    }
+
+    #[test]
+    fn timestamps_and_short_forms_are_not_days() {
+        for text in ["2026-3-1", "2026-02-30", "2026-03-01T00:00:00Z", ""] {
+            assert!(text.parse::<Day>().is_err(), "{text}");
+        }
+    }
+}

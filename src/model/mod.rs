@@ -1,0 +1,10 @@
+//! The nouns: plain values that every layer speaks of. No input or output happens here.
+
+pub mod block;
+pub mod column;
+pub mod day;
+pub mod proof;
+pub mod scope;
+pub mod slice;
+pub mod stream;
+pub mod window;

@@ -1,0 +1,29 @@
+//! How the end of a slice is known.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a slice is believed to be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The rows received are as many as the API announced, the same on the first and the last page.
+    Total,
+    /// A list that came in one body.
+    Body,
+    /// The last page had no next cursor, and no total was announced.
+    CursorEnd,
+    /// The event stream ended cleanly, and no total was announced.
+    StreamEnd,
+}
+
+impl Proof {
+    /// The name in the ledger and in the coverage table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Body => "body",
+            Self::CursorEnd => "cursor_end",
+            Self::StreamEnd => "stream_end",
+        }
+    }
+}
