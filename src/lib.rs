@@ -4,4 +4,6 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+pub mod decode;
 pub mod model;
+pub mod write;

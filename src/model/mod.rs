@@ -7,4 +7,5 @@ pub mod proof;
 pub mod scope;
 pub mod slice;
 pub mod stream;
+pub mod told;
 pub mod window;

@@ -1,0 +1,195 @@
+//! Arrow arrays under construction, one for each type of the catalog.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListArray, StringBuilder, StructArray,
+    TimestampMicrosecondBuilder,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+
+use crate::decode::schema::{list_item, struct_fields};
+use crate::model::column::ColumnType;
+
+/// An array under construction. Values are appended in the order of rows; `finish` empties it for the next batch.
+#[derive(Debug)]
+pub enum ColumnBuilder {
+    /// Text.
+    Utf8(StringBuilder),
+    /// The text of a JSON value.
+    Json(StringBuilder),
+    /// Integers.
+    Int64(Int64Builder),
+    /// Floats.
+    Float64(Float64Builder),
+    /// Truth values.
+    Bool(BooleanBuilder),
+    /// Days since 1970-01-01.
+    Date(Date32Builder),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp(TimestampMicrosecondBuilder),
+    /// Lists.
+    List(ListBuilder),
+    /// Structs.
+    Struct(StructBuilder),
+}
+
+/// Lists under construction: the items of all lists, and where each list ends.
+#[derive(Debug)]
+pub struct ListBuilder {
+    item_type: ColumnType,
+    /// The items of all lists.
+    pub items: Box<ColumnBuilder>,
+    offsets: Vec<i32>,
+    valid: Vec<bool>,
+}
+
+/// Structs under construction: a builder a field.
+#[derive(Debug)]
+pub struct StructBuilder {
+    /// The fields by name.
+    pub fields: Vec<(String, ColumnType)>,
+    /// Their values, in the same order.
+    pub builders: Vec<ColumnBuilder>,
+    valid: Vec<bool>,
+}
+
+impl ColumnBuilder {
+    /// A builder of `column_type`.
+    pub fn new(column_type: &ColumnType) -> Self {
+        match column_type {
+            ColumnType::Utf8 => Self::Utf8(StringBuilder::new()),
+            ColumnType::Json => Self::Json(StringBuilder::new()),
+            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
+            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
+            ColumnType::Date => Self::Date(Date32Builder::new()),
+            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            ColumnType::List(item) => Self::List(ListBuilder {
+                item_type: ColumnType::clone(item),
+                items: Box::new(Self::new(item)),
+                offsets: vec![0],
+                valid: Vec::new(),
+            }),
+            ColumnType::Struct(fields) => Self::Struct(StructBuilder {
+                fields: fields.clone(),
+                builders: fields.iter().map(|(_, field)| Self::new(field)).collect(),
+                valid: Vec::new(),
+            }),
+        }
+    }
+
+    /// The declared type in words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Utf8(_) => "text".into(),
+            Self::Json(_) => "JSON".into(),
+            Self::Int64(_) => "an integer".into(),
+            Self::Float64(_) => "a number".into(),
+            Self::Bool(_) => "true or false".into(),
+            Self::Date(_) => "a day".into(),
+            Self::Timestamp(_) => "a time".into(),
+            Self::List(list) => format!("a list of {}", list.item_type),
+            Self::Struct(_) => "an object".into(),
+        }
+    }
+
+    /// Appends a null.
+    pub fn append_null(&mut self) {
+        match self {
+            Self::Utf8(builder) | Self::Json(builder) => builder.append_null(),
+            Self::Int64(builder) => builder.append_null(),
+            Self::Float64(builder) => builder.append_null(),
+            Self::Bool(builder) => builder.append_null(),
+            Self::Date(builder) => builder.append_null(),
+            Self::Timestamp(builder) => builder.append_null(),
+            Self::List(list) => list.end(false),
+            Self::Struct(fields) => {
+                fields.builders.iter_mut().for_each(Self::append_null);
+                fields.end(false);
+            }
+        }
+    }
+
+    /// The array built so far; the builder is empty afterwards.
+    ///
+    /// # Errors
+    /// Only when parts of a list or struct disagree in length, which a bug here could cause.
+    pub fn finish(&mut self) -> Result<ArrayRef, arrow::error::ArrowError> {
+        Ok(match self {
+            Self::Utf8(builder) | Self::Json(builder) => Arc::new(builder.finish()),
+            Self::Int64(builder) => Arc::new(builder.finish()),
+            Self::Float64(builder) => Arc::new(builder.finish()),
+            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Date(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::List(list) => {
+                let offsets = std::mem::replace(&mut list.offsets, vec![0]);
+                Arc::new(ListArray::try_new(
+                    list_item(&list.item_type),
+                    OffsetBuffer::new(ScalarBuffer::from(offsets)),
+                    list.items.finish()?,
+                    nulls(&mut list.valid),
+                )?)
+            }
+            Self::Struct(fields) => {
+                let rows = fields.valid.len();
+                let arrays: Result<Vec<_>, _> = fields.builders.iter_mut().map(Self::finish).collect();
+                let names = struct_fields(&fields.fields);
+                Arc::new(StructArray::try_new_with_length(names, arrays?, nulls(&mut fields.valid), rows)?)
+            }
+        })
+    }
+}
+
+impl ListBuilder {
+    /// Ends a list after the items appended since the last one; `valid` is false for null.
+    pub fn end(&mut self, valid: bool) {
+        let end = self.items.len();
+        // A block is at most about 1 MiB or one row, so the number of items fits.
+        self.offsets.push(i32::try_from(end).unwrap_or(i32::MAX));
+        self.valid.push(valid);
+    }
+}
+
+impl StructBuilder {
+    /// How many structs have been ended since the last batch.
+    pub fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    /// The index of the field called `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|(field, _)| field == name)
+    }
+
+    /// Ends a struct, every field of which has been appended; `valid` is false for null.
+    pub fn end(&mut self, valid: bool) {
+        self.valid.push(valid);
+    }
+}
+
+impl ColumnBuilder {
+    /// How many values have been appended since the last batch.
+    pub fn len(&self) -> usize {
+        use arrow::array::ArrayBuilder;
+        match self {
+            Self::Utf8(builder) | Self::Json(builder) => builder.len(),
+            Self::Int64(builder) => builder.len(),
+            Self::Float64(builder) => builder.len(),
+            Self::Bool(builder) => builder.len(),
+            Self::Date(builder) => builder.len(),
+            Self::Timestamp(builder) => builder.len(),
+            Self::List(list) => list.valid.len(),
+            Self::Struct(fields) => fields.len(),
+        }
+    }
+}
+
+fn nulls(valid: &mut Vec<bool>) -> Option<NullBuffer> {
+    let valid = std::mem::take(valid);
+    match valid.iter().all(|is_valid| *is_valid) {
+        true => None,
+        false => Some(NullBuffer::from(valid)),
+    }
+}

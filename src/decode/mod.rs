@@ -1,0 +1,11 @@
+//! Blocks of rows to record batches, by the schema the catalog fixes. Nothing is inferred.
+
+mod builder;
+mod error;
+mod rows;
+mod schema;
+mod value;
+
+pub use error::DecodeError;
+pub use rows::{Decoder, Drift};
+pub use schema::{EXTRA_COLUMN, TableSchema};

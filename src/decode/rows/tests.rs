@@ -1,0 +1,179 @@
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+
+use super::*;
+use crate::catalog::Catalog;
+use crate::model::stream::Stream;
+
+fn stream(name: &str) -> Stream {
+    Stream::clone(Catalog::embedded().unwrap().get(name).unwrap())
+}
+
+fn with_columns(columns: &str) -> Decoder {
+    let mut stream = stream("models");
+    stream.columns = toml::from_str::<std::collections::BTreeMap<String, Vec<crate::model::column::Column>>>(columns)
+        .unwrap()
+        .remove("columns")
+        .unwrap();
+    Decoder::new(Arc::new(TableSchema::of(&stream)))
+}
+
+fn one(column_type: &str) -> Decoder {
+    with_columns(&format!("columns = [{{ name = \"v\", type = \"{column_type}\", about = \"x\", unit = \"x\" }}]"))
+}
+
+fn decode(decoder: &mut Decoder, json: &str) -> Result<RecordBatch, DecodeError> {
+    let rows = serde_json::from_str::<Vec<serde_json::Value>>(json).map_or(1, |rows| rows.len());
+    decoder.decode(json.as_bytes(), rows)
+}
+
+#[test]
+fn every_form_of_number_lands_in_a_float_column() {
+    let batch = decode(&mut one("float64"), r#"[{"v":0},{"v":1},{"v":1.0},{"v":1.2e-05},{"v":-0.0},{"v":null},{}]"#).unwrap();
+    let values = batch.column(0).as_primitive::<Float64Type>();
+    assert_eq!(values.values()[..5], [0.0, 1.0, 1.0, 1.2e-05, -0.0]);
+    assert!(values.is_null(5) && values.is_null(6));
+}
+
+#[test]
+fn integers_beyond_2_to_the_53_survive() {
+    let batch = decode(&mut one("int64"), r#"[{"v":9007199254740993},{"v":-9223372036854775808},{"v":9223372036854775807},{"v":2.0}]"#).unwrap();
+    let values = batch.column(0).as_primitive::<Int64Type>();
+    assert_eq!(values.values(), &[9_007_199_254_740_993, i64::MIN, i64::MAX, 2]);
+}
+
+#[test]
+fn integer_column_refuses_a_fraction_and_names_everything() {
+    let refused = decode(&mut one("int64"), r#"[{"v":1},{"v":1.5}]"#).unwrap_err();
+    assert_eq!(refused.to_string(), "stream `models`, row 2: column `v` is an integer, but the API sent 1.5");
+    assert!(!refused.is_damage());
+}
+
+#[test]
+fn numbers_no_column_can_hold_exactly_are_refused() {
+    for (column_type, value) in
+        [("int64", "9223372036854775808"), ("int64", "1e300"), ("float64", "9007199254740993"), ("utf8", "1"), ("bool", "0")]
+    {
+        let refused = decode(&mut one(column_type), &format!(r#"[{{"v":{value}}}]"#)).unwrap_err();
+        assert!(matches!(refused, DecodeError::Mismatch { .. }), "{column_type} {value}: {refused}");
+    }
+}
+
+#[test]
+fn text_is_kept_byte_for_byte() {
+    let texts = ["", "quote \" back \\ slash", "line\nfeed\ttab", "👩‍🚀", "שלום", "a\u{2028}b", "\u{0}", &"x".repeat(14_000)];
+    let json = serde_json::to_string(&texts.map(|text| serde_json::json!({ "v": text }))).unwrap();
+    let batch = decode(&mut one("utf8"), &json).unwrap();
+    let values: Vec<_> = batch.column(0).as_string::<i32>().iter().map(Option::unwrap).collect();
+    assert_eq!(values, texts);
+}
+
+#[test]
+fn null_empty_text_and_empty_list_stay_three_things() {
+    let batch = decode(&mut one("list<utf8>"), r#"[{"v":null},{"v":[]},{"v":[""]},{"v":[null]}]"#).unwrap();
+    let lists = batch.column(0).as_list::<i32>();
+    assert!(lists.is_null(0) && lists.is_valid(1));
+    assert_eq!([lists.value_length(1), lists.value_length(2), lists.value_length(3)], [0, 1, 1]);
+    let (empty, null) = (lists.value(2), lists.value(3));
+    assert_eq!(empty.as_string::<i32>().value(0), "");
+    assert!(null.is_null(0));
+}
+
+#[test]
+fn nested_values_keep_their_shape() {
+    let mut decoder = one("list<struct<url: utf8, positions: list<int64>>>");
+    let batch = decode(&mut decoder, r#"[{"v":[{"positions":[1,2],"url":"a"},{"url":"b"}]},{"v":null}]"#).unwrap();
+    let lists = batch.column(0).as_list::<i32>();
+    let items = lists.value(0);
+    let items = items.as_struct();
+    assert_eq!(items.column(0).as_string::<i32>().value(1), "b");
+    assert_eq!(items.column(1).as_list::<i32>().value_length(0), 2);
+    assert!(items.column(1).is_null(1) && lists.is_null(1));
+}
+
+#[test]
+fn unknown_members_go_to_extra_with_their_path() {
+    let mut decoder = one("list<struct<id: utf8>>");
+    let batch = decode(&mut decoder, r#"[{"new":{"a": 1.50},"v":[{"id":"1"},{"id":"2","age":12345678901234567890}]},{"v":[]}]"#).unwrap();
+    let extra = batch.column(1).as_string::<i32>();
+    assert_eq!(extra.value(0), r#"{"new":{"a": 1.50},"v[1].age":12345678901234567890}"#);
+    assert!(extra.is_null(1));
+    assert_eq!(decoder.drift().keys().collect::<Vec<_>>(), ["new", "v[].age"]);
+}
+
+#[test]
+fn open_objects_are_kept_as_they_were_sent() {
+    let batch = decode(&mut one("json"), r#"[{"v": {"b": 1.0, "a":[true]} },{"v":"text"},{"v":null}]"#).unwrap();
+    let values = batch.column(0).as_string::<i32>();
+    assert_eq!((values.value(0), values.value(1)), (r#"{"b": 1.0, "a":[true]}"#, r#""text""#));
+    assert!(values.is_null(2));
+}
+
+#[test]
+fn days_and_times_are_read_in_every_form_the_api_may_send() {
+    let batch = decode(&mut one("date"), r#"[{"v":"1970-01-02"},{"v":"1970-01-03T00:00:00-05:00"}]"#).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<Date32Type>().values(), &[1, 2]);
+    assert_eq!(batch.column(1).as_string::<i32>().value(1), r#"{"v":"1970-01-03T00:00:00-05:00"}"#);
+
+    let json = r#"[{"v":"1970-01-01T00:00:01Z"},{"v":"1970-01-01T01:00:01.5+01:00"},{"v":"1970-01-01 00:00:02"},{"v":"1970-01-02"}]"#;
+    let batch = decode(&mut one("timestamp"), json).unwrap();
+    let expected = [1_000_000, 1_500_000, 2_000_000, 86_400_000_000];
+    assert_eq!(batch.column(0).as_primitive::<TimestampMicrosecondType>().values(), &expected);
+
+    for (column_type, value) in [("date", "2026-02-30"), ("date", "20260301"), ("timestamp", "yesterday")] {
+        assert!(decode(&mut one(column_type), &format!(r#"[{{"v":"{value}"}}]"#)).is_err(), "{value}");
+    }
+}
+
+fn positions(dimensions: &[&str], metrics: &[&str]) -> Positions {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Positions { dimensions: owned(dimensions), metrics: owned(metrics) }
+}
+
+fn text(batch: &RecordBatch, column: &str) -> String {
+    batch.column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned()
+}
+
+#[test]
+fn positional_rows_are_bound_by_the_response_and_never_by_the_request() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+    assert!(decoder.needs_positions());
+    decoder.bind(&positions(&["model", "asset_name", "date"], &["mentions_count", "executions"]));
+    let batch = decode(&mut decoder, r#"[{"metrics":[3,7],"dimensions":["ChatGPT","Acme","2026-03-01"]}]"#).unwrap();
+    assert_eq!((text(&batch, "model"), text(&batch, "asset_name")), ("ChatGPT".into(), "Acme".into()));
+    assert_eq!(batch.column_by_name("executions").unwrap().as_primitive::<Int64Type>().value(0), 7);
+    assert!(batch.column_by_name("topic").unwrap().is_null(0));
+    decoder.end_page();
+    assert!(decoder.needs_positions());
+}
+
+#[test]
+fn arrays_of_another_length_than_their_names_are_refused() {
+    for (row, found) in [(r#"{"dimensions":["a"],"metrics":[1]}"#, 1), (r#"{"dimensions":["a","b","c"],"metrics":[1]}"#, 3)] {
+        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+        decoder.bind(&positions(&["model", "asset_name"], &["executions"]));
+        let refused = decode(&mut decoder, &format!("[{row}]")).unwrap_err();
+        let expected = format!("stream `visibility_v1`, page 1, row 1: {found} dimensions came for the 2 names of `info.query`");
+        assert_eq!(refused.to_string(), expected);
+    }
+}
+
+#[test]
+fn named_rows_with_references_fill_the_columns_of_positional_ones() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+    let row = r#"{"date":"2026-03-01","model":{"id":"m1","name":"ChatGPT"},"topic":{"id":"t1","name":"Tea"},"asset":{"id":"a1","name":"Acme"},"region":"US","prompt_id":"p1","executions":9}"#;
+    let batch = decode(&mut decoder, &format!("[{row}]")).unwrap();
+    let found = ["model", "topic", "topic_id", "asset_id", "asset_name", "region", "prompt_id"].map(|name| text(&batch, name));
+    assert_eq!(found, ["ChatGPT", "Tea", "t1", "a1", "Acme", "US", "p1"]);
+    assert!(decoder.drift().is_empty());
+}
+
+#[test]
+fn damaged_rows_say_where_and_may_be_asked_again() {
+    let mut decoder = one("utf8");
+    let refused = decoder.decode(br#"[{"v":"a"},{"v":"b]"#, 2).unwrap_err();
+    assert!(refused.is_damage(), "{refused}");
+    assert!(refused.to_string().starts_with("stream `models`, page 1: the rows after row 1 are damaged"), "{refused}");
+    assert!(one("utf8").decode(b"[{\"v\":\"\xff\"}]", 1).unwrap_err().is_damage());
+    assert!(one("utf8").decode(br#"[{"v":"a"}] x"#, 1).unwrap_err().is_damage());
+}

@@ -1,0 +1,120 @@
+//! A stream's columns as an Arrow schema.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+
+use crate::model::column::{Column, ColumnType};
+use crate::model::stream::Stream;
+
+/// Holds what the API sent beyond the catalog, as the text of a JSON object, or null.
+pub const EXTRA_COLUMN: &str = "_extra";
+
+/// What a decoder needs to know of a stream.
+#[derive(Debug)]
+pub struct TableSchema {
+    /// The stream's name, for messages.
+    pub stream: String,
+    /// The stream's columns in the order of the catalog, then [`EXTRA_COLUMN`].
+    pub arrow: SchemaRef,
+    /// The types behind [`TableSchema::arrow`], without the extra column.
+    pub types: Vec<ColumnType>,
+    /// Whether rows may come as positional arrays.
+    pub positional: bool,
+    targets: HashMap<String, Target>,
+}
+
+/// Where a member of a row goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Into a column.
+    Column(usize),
+    /// A reference `{id, name}` where positional rows have plain values: its parts go into columns of their own.
+    /// The document's examples of version 1 event streams show rows so.
+    Reference {
+        /// The column of its id.
+        id: Option<usize>,
+        /// The column of its name.
+        name: Option<usize>,
+    },
+    /// The positional array of dimensions.
+    Dimensions,
+    /// The positional array of metrics.
+    Metrics,
+}
+
+impl TableSchema {
+    /// The schema of `stream`.
+    pub fn of(stream: &Stream) -> Self {
+        let mut fields: Vec<FieldRef> = stream.columns.iter().map(field_of).collect();
+        fields.push(Arc::new(Field::new(EXTRA_COLUMN, DataType::Utf8, true)));
+        let positional = stream.positional_names().is_some();
+        Self {
+            stream: stream.name.clone(),
+            arrow: Arc::new(Schema::new(fields)),
+            types: stream.columns.iter().map(|column| column.data_type.clone()).collect(),
+            positional,
+            targets: targets(&stream.columns, positional),
+        }
+    }
+
+    /// Where the member `name` of a row goes, or `None` when the catalog does not know it.
+    pub fn target(&self, name: &str) -> Option<Target> {
+        self.targets.get(name).copied()
+    }
+
+    /// The column called `name`.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.arrow.index_of(name).ok().filter(|index| *index < self.types.len())
+    }
+}
+
+fn targets(columns: &[Column], positional: bool) -> HashMap<String, Target> {
+    let index = |name: &str| columns.iter().position(|column| column.name == name);
+    let mut targets = HashMap::new();
+    for (column_index, column) in columns.iter().enumerate() {
+        targets.insert(column.name.clone(), Target::Column(column_index));
+    }
+    if !positional {
+        return targets;
+    }
+    for column in columns.iter().filter(|column| column.data_type == ColumnType::Utf8) {
+        let object = column.name.strip_suffix("_id").or(column.name.strip_suffix("_name")).unwrap_or(&column.name);
+        let id = index(&format!("{object}_id"));
+        let name = index(object).or_else(|| index(&format!("{object}_name")));
+        targets.insert(object.to_owned(), Target::Reference { id, name });
+    }
+    targets.insert("dimensions".to_owned(), Target::Dimensions);
+    targets.insert("metrics".to_owned(), Target::Metrics);
+    targets
+}
+
+fn field_of(column: &Column) -> FieldRef {
+    let field = Field::new(&column.name, data_type_of(&column.data_type), true);
+    Arc::new(field.with_metadata(HashMap::from([("comment".to_owned(), column.about.clone())])))
+}
+
+/// The Arrow type of a column. Lists name their items `element`, as the Parquet format does.
+pub fn data_type_of(column_type: &ColumnType) -> DataType {
+    match column_type {
+        ColumnType::Utf8 | ColumnType::Json => DataType::Utf8,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::List(item) => DataType::List(list_item(item)),
+        ColumnType::Struct(fields) => DataType::Struct(struct_fields(fields)),
+    }
+}
+
+/// The field that describes the items of a list.
+pub fn list_item(item: &ColumnType) -> FieldRef {
+    Arc::new(Field::new("element", data_type_of(item), true))
+}
+
+/// The fields of a struct.
+pub fn struct_fields(fields: &[(String, ColumnType)]) -> Fields {
+    fields.iter().map(|(name, field)| Field::new(name, data_type_of(field), true)).collect()
+}

@@ -1,0 +1,379 @@
+//! One JSON value into one builder.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use serde::Deserialize as _;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use sonic_rs::LazyValue;
+
+use crate::decode::builder::{ColumnBuilder, StructBuilder};
+use crate::decode::schema::TableSchema;
+use crate::model::column::ColumnType;
+use crate::model::day::Day;
+
+/// The longest value shown in an error, in characters.
+const SHOWN_CHARACTERS: usize = 80;
+
+/// What the values of one row share while they are read.
+#[derive(Debug)]
+pub struct RowContext {
+    schema: Arc<TableSchema>,
+    /// The way to the value under the cursor: a column, then indices of items and fields. Text only when needed.
+    steps: Vec<usize>,
+    /// What the catalog does not know, as `"name":value` pairs joined by commas.
+    pub extra: String,
+    /// Why the row cannot be stored. Kept beside the parser's error, which knows only text.
+    pub fault: Option<Fault>,
+    /// Unknown members seen so far, each with an example.
+    pub drift: BTreeMap<String, String>,
+}
+
+/// Why a row cannot be stored.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A value that its column cannot hold.
+    Mismatch {
+        /// Path of the value.
+        column: String,
+        /// The declared type.
+        expected: String,
+        /// The value, shortened.
+        found: String,
+    },
+    /// A positional array of another length than its names.
+    Length {
+        /// `dimensions` or `metrics`.
+        array: &'static str,
+        /// Names.
+        expected: usize,
+        /// Values.
+        found: usize,
+    },
+    /// Positional values came before their names are known.
+    Unbound,
+}
+
+impl RowContext {
+    /// A context for rows of `schema`.
+    pub fn new(schema: Arc<TableSchema>) -> Self {
+        Self { schema, steps: Vec::new(), extra: String::new(), fault: None, drift: BTreeMap::new() }
+    }
+
+    /// Remembers the member `name` of the value under the cursor, which the catalog does not know.
+    pub fn keep_unknown(&mut self, name: &str, json: &str) {
+        let path = self.path(|index| format!("[{index}]"));
+        let (exact, generic) = match path.is_empty() {
+            true => (name.to_owned(), name.to_owned()),
+            false => (format!("{path}.{name}"), format!("{}.{name}", self.path(|_| "[]".to_owned()))),
+        };
+        self.keep(&exact, &generic, json);
+    }
+
+    /// Remembers the value under the cursor as it came, because its column holds less than it says.
+    fn keep_original(&mut self, json: &str) {
+        let exact = self.path(|index| format!("[{index}]"));
+        let generic = self.path(|_| "[]".to_owned());
+        self.keep(&exact, &generic, json);
+    }
+
+    fn keep(&mut self, exact: &str, generic: &str, json: &str) {
+        if !self.extra.is_empty() {
+            self.extra.push(',');
+        }
+        self.extra.push_str(&serde_json::Value::from(exact).to_string());
+        self.extra.push(':');
+        self.extra.push_str(json);
+        if !self.drift.contains_key(generic) {
+            self.drift.insert(generic.to_owned(), shorten(json));
+        }
+    }
+
+    /// Reads with `step` added to the way to the value.
+    pub fn within<T>(&mut self, step: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.steps.push(step);
+        let result = read(self);
+        self.steps.pop();
+        result
+    }
+
+    /// Where the cursor is: `citation_details[2].positions`.
+    fn path(&self, item: impl Fn(usize) -> String) -> String {
+        let mut path = String::new();
+        let Some((column, steps)) = self.steps.split_first() else {
+            return path;
+        };
+        path.push_str(self.schema.arrow.field(*column).name());
+        let mut at = &self.schema.types[*column];
+        for step in steps {
+            match at {
+                ColumnType::List(items) => {
+                    path.push_str(&item(*step));
+                    at = items;
+                }
+                ColumnType::Struct(fields) => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(path, ".{}", fields[*step].0);
+                    at = &fields[*step].1;
+                }
+                _ => break,
+            }
+        }
+        path
+    }
+
+    fn mismatch<E: serde::de::Error>(&mut self, builder: &ColumnBuilder, found: impl fmt::Display) -> E {
+        let column = self.path(|index| format!("[{index}]"));
+        let found = shorten(&found.to_string());
+        self.fault = Some(Fault::Mismatch { column, expected: builder.describe(), found });
+        E::custom("value does not fit its column")
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Reads one value into `builder`, which has then grown by exactly one.
+pub struct ValueSeed<'a> {
+    /// Where the value goes.
+    pub builder: &'a mut ColumnBuilder,
+    /// The row it belongs to.
+    pub row: &'a mut RowContext,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if let ColumnBuilder::Json(builder) = self.builder {
+            let json = raw(deserializer)?;
+            match json.as_str() {
+                "null" => builder.append_null(),
+                text => builder.append_value(text),
+            }
+            return Ok(());
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// The text of any value, byte for byte, proven to be JSON.
+pub fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let lazy = LazyValue::deserialize(deserializer)?;
+    let text = lazy.as_raw_str().trim();
+    // A lazy value is only skipped by its brackets and quotes; what is stored as JSON must be JSON.
+    serde_json::from_str::<IgnoredAny>(text).map_err(D::Error::custom)?;
+    Ok(text.to_owned())
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.builder.describe())
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.builder.append_null();
+        Ok(())
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
+        self.visit_unit()
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        match self.builder {
+            ColumnBuilder::Bool(builder) => {
+                builder.append_value(value);
+                Ok(())
+            }
+            other => Err(self.row.mismatch(other, value)),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+        match self.builder {
+            ColumnBuilder::Int64(builder) => builder.append_value(value),
+            ColumnBuilder::Float64(builder) if exact_in_float(value) => builder.append_value(value as f64),
+            other => return Err(self.row.mismatch(other, value)),
+        }
+        Ok(())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => Err(self.row.mismatch(self.builder, value)),
+        }
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        match self.builder {
+            ColumnBuilder::Float64(builder) => builder.append_value(value),
+            // `2.0` is an integer written with a point; beyond 2^53 a float no longer tells which integer it was.
+            ColumnBuilder::Int64(builder) if value.fract() == 0.0 && value.abs() <= MAX_EXACT => {
+                builder.append_value(value as i64);
+            }
+            other => return Err(self.row.mismatch(other, value)),
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        match self.builder {
+            ColumnBuilder::Utf8(builder) => builder.append_value(value),
+            ColumnBuilder::Date(builder) => match day_of_label(value) {
+                Some(day) => {
+                    builder.append_value(day.to_epoch_days());
+                    if value.len() != DAY_CHARACTERS {
+                        // The label said more than the day: nothing of it is lost.
+                        self.row.keep_original(&serde_json::Value::from(value).to_string());
+                    }
+                }
+                None => return Err(self.row.mismatch(self.builder, format!("{value:?}"))),
+            },
+            ColumnBuilder::Timestamp(builder) => match microseconds(value) {
+                Some(instant) => builder.append_value(instant),
+                None => return Err(self.row.mismatch(self.builder, format!("{value:?}"))),
+            },
+            other => return Err(self.row.mismatch(other, format!("{value:?}"))),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let row = self.row;
+        let ColumnBuilder::List(list) = self.builder else {
+            return Err(row.mismatch(self.builder, "a list"));
+        };
+        for index in 0_usize.. {
+            let builder = &mut list.items;
+            let read = row.within(index, |row| items.next_element_seed(ValueSeed { builder, row }))?;
+            if read.is_none() {
+                break;
+            }
+        }
+        list.end(true);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        let row = self.row;
+        match self.builder {
+            ColumnBuilder::Struct(fields) => visit_struct(fields, row, members),
+            other => Err(row.mismatch(other, "an object")),
+        }
+    }
+}
+
+fn visit_struct<'de, A: MapAccess<'de>>(
+    fields: &mut StructBuilder,
+    row: &mut RowContext,
+    mut members: A,
+) -> Result<(), A::Error> {
+    let rows = fields.len();
+    while let Some(name) = members.next_key_seed(NameSeed(|name: &str| fields.index_of(name)))? {
+        match name {
+            Name::Known(index) if fields.builders[index].len() == rows => {
+                let builder = &mut fields.builders[index];
+                row.within(index, |row| members.next_value_seed(ValueSeed { builder, row }))?;
+            }
+            // A name that stands twice: the first counts, the second is kept aside.
+            Name::Known(index) => {
+                let json = members.next_value_seed(RawSeed)?;
+                row.keep_unknown(&fields.fields[index].0, &json);
+            }
+            Name::Unknown(name) => {
+                let json = members.next_value_seed(RawSeed)?;
+                row.keep_unknown(&name, &json);
+            }
+        }
+    }
+    for builder in fields.builders.iter_mut().filter(|builder| builder.len() == rows) {
+        builder.append_null();
+    }
+    fields.end(true);
+    Ok(())
+}
+
+/// The name of a member: what it is known as, or its text.
+pub enum Name<T> {
+    /// Found.
+    Known(T),
+    /// Not found.
+    Unknown(String),
+}
+
+/// Reads the name of a member and looks it up, without keeping its text when it is known.
+pub struct NameSeed<F>(pub F);
+
+impl<'de, T, F: Fn(&str) -> Option<T>> DeserializeSeed<'de> for NameSeed<F> {
+    type Value = Name<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name<T>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, T, F: Fn(&str) -> Option<T>> Visitor<'de> for NameSeed<F> {
+    type Value = Name<T>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Name<T>, E> {
+        Ok((self.0)(name).map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
+    }
+}
+
+/// Reads the text of any value.
+pub struct RawSeed;
+
+impl<'de> DeserializeSeed<'de> for RawSeed {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        raw(deserializer)
+    }
+}
+
+const DAY_CHARACTERS: usize = "2026-03-01".len();
+
+/// The greatest integer below which every integer has its own float.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn exact_in_float(value: i64) -> bool {
+    value.unsigned_abs() <= MAX_EXACT as u64 || (value as f64) as i128 == i128::from(value)
+}
+
+/// The day of a bucket label: its first ten characters, since the source does not fix the rest.
+fn day_of_label(label: &str) -> Option<Day> {
+    let day: Day = label.get(..DAY_CHARACTERS)?.parse().ok()?;
+    let separated = label[DAY_CHARACTERS..].chars().next().is_none_or(|next| next == 'T' || next == ' ');
+    separated.then_some(day)
+}
+
+/// Microseconds since the epoch of an instant in ISO form; without an offset it is UTC, without a time midnight.
+fn microseconds(text: &str) -> Option<i64> {
+    let instant = match text.parse::<Timestamp>() {
+        Ok(instant) => instant,
+        Err(_) => {
+            let local = match text.parse::<DateTime>() {
+                Ok(local) => local,
+                Err(_) => text.parse::<Date>().ok()?.at(0, 0, 0, 0),
+            };
+            local.to_zoned(TimeZone::UTC).ok()?.timestamp()
+        }
+    };
+    Some(instant.as_microsecond())
+}

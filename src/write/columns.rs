@@ -1,0 +1,83 @@
+//! The columns the exporter adds, so that every file stands on its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::decode::{EXTRA_COLUMN, TableSchema};
+use crate::model::scope::{Scope, ScopeKind};
+use crate::model::window::Window;
+
+/// The exporter's own columns that say where a row comes from, with their meaning.
+pub const OWN_COLUMNS: [(&str, &str); 4] = [
+    ("_run_id", "run that wrote the row, a UUID version 7"),
+    ("_extracted_at", "when the request that brought the row was sent"),
+    ("_window_start", "first of the days asked for together"),
+    ("_window_end", "day after the last of the days asked for together"),
+];
+
+/// Where the rows of a slice come from.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The run.
+    pub run_id: Uuid,
+    /// When the request was sent.
+    pub extracted_at: Timestamp,
+    /// What was asked for.
+    pub scope: Scope,
+    /// The days asked for; none for lists.
+    pub window: Option<Window>,
+}
+
+/// The schema of a stream's table: scope columns, the stream's own, `_extra`, then [`OWN_COLUMNS`].
+pub fn table_schema(decoded: &TableSchema, scope: ScopeKind) -> SchemaRef {
+    let mut fields: Vec<FieldRef> = Vec::new();
+    for part in scope.parts() {
+        let (id, name) = part.columns();
+        fields.extend(id.into_iter().chain([name]).map(|column| Arc::new(Field::new(column, DataType::Utf8, true))));
+    }
+    fields.extend(decoded.arrow.fields().iter().cloned());
+    let own_type = |name: &str| match name {
+        "_run_id" => DataType::Utf8,
+        "_extracted_at" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        _ => DataType::Date32,
+    };
+    for (name, about) in OWN_COLUMNS {
+        let comment = HashMap::from([("comment".to_owned(), about.to_owned())]);
+        fields.push(Arc::new(Field::new(name, own_type(name), true).with_metadata(comment)));
+    }
+    debug_assert!(fields.iter().any(|field| field.name() == EXTRA_COLUMN));
+    Arc::new(Schema::new(fields))
+}
+
+impl Provenance {
+    /// Adds the scope's and the exporter's own columns to rows of a slice of a stream asked per `kind`.
+    ///
+    /// # Errors
+    /// Only when `schema` is not [`table_schema`] of the batch's, which a bug could cause.
+    pub fn add_to(&self, batch: &RecordBatch, kind: ScopeKind, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let rows = batch.num_rows();
+        let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows])) };
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        for part in kind.parts() {
+            let named = self.scope.part(*part);
+            if part.columns().0.is_some() {
+                arrays.push(text(named.map(|named| named.id.as_str())));
+            }
+            arrays.push(text(named.map(|named| named.name.as_str())));
+        }
+        arrays.extend(batch.columns().iter().cloned());
+        let day = |day: Option<i32>| -> ArrayRef { Arc::new(Date32Array::from(vec![day; rows])) };
+        let extracted = TimestampMicrosecondArray::from(vec![self.extracted_at.as_microsecond(); rows]);
+        arrays.push(text(Some(&self.run_id.to_string())));
+        arrays.push(Arc::new(extracted.with_timezone("UTC")));
+        arrays.push(day(self.window.map(|window| window.start.to_epoch_days())));
+        arrays.push(day(self.window.map(|window| window.end.to_epoch_days())));
+        RecordBatch::try_new(Arc::clone(schema), arrays)
+    }
+}

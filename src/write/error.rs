@@ -1,0 +1,53 @@
+//! Why rows could not be written to the spool.
+
+use std::path::PathBuf;
+
+/// Why rows could not be written to the spool.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The local disk refused: full, read-only, out of inodes, no permission.
+    #[error("cannot write the spool file `{}`", path.display())]
+    Disk {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The Parquet writer refused.
+    #[error("cannot write the spool file `{}`", path.display())]
+    Parquet {
+        /// Which file.
+        path: PathBuf,
+        /// What the writer says.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// Arrow arrays do not fit together.
+    #[error("cannot shape rows of stream `{stream}`")]
+    Shape {
+        /// Which stream.
+        stream: String,
+        /// What Arrow says.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// Rows carry no day, and the window has several to choose from.
+    #[error("stream `{stream}`: {rows} rows have no `{column}`, so their day is unknown in a window of several days")]
+    Undated {
+        /// Which stream.
+        stream: String,
+        /// The column that should say it.
+        column: String,
+        /// How many rows.
+        rows: usize,
+    },
+    /// The spool would grow beyond its limit.
+    #[error("the spool `{}` would grow beyond {limit_bytes} bytes", path.display())]
+    SpoolFull {
+        /// The spool's directory.
+        path: PathBuf,
+        /// `spool.max_bytes`.
+        limit_bytes: u64,
+    },
+}

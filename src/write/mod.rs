@@ -1,0 +1,16 @@
+//! Record batches to Parquet files in the spool, one a day, and the proof that they are whole.
+
+mod columns;
+mod day_file;
+mod error;
+mod hash;
+mod slice_writer;
+mod spool;
+mod verify;
+
+pub use columns::{OWN_COLUMNS, Provenance, table_schema};
+pub use day_file::{Compression, WholeDay};
+pub use error::WriteError;
+pub use slice_writer::{SliceWriter, Written};
+pub use spool::{SliceDir, Spool};
+pub use verify::{Doubt, WholeSlice};

@@ -1,0 +1,307 @@
+//! The record batches of one slice, split into one file a day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
+use jiff::Timestamp;
+use parquet::file::properties::WriterProperties;
+
+use crate::decode::TableSchema;
+use crate::model::day::{Day, DayZone};
+use crate::model::proof::Proof;
+use crate::model::slice::Slice;
+use crate::model::told::Told;
+use crate::write::columns::{Provenance, table_schema};
+use crate::write::day_file::{Compression, DayFile, properties};
+use crate::write::error::WriteError;
+use crate::write::hash::{add_hashes, row_hashes};
+use crate::write::spool::SliceDir;
+
+/// Bytes of rows that all open files of a slice may hold in memory together.
+const BUFFERED_BYTES: usize = 12 * 1024 * 1024;
+/// Keys remembered to find rows that came twice; a slice of more rows is not checked beyond them.
+const REMEMBERED_KEYS: usize = 4_000_000;
+
+/// Splits the batches of one slice into files, one a day.
+#[derive(Debug)]
+pub struct SliceWriter {
+    slice: Slice,
+    provenance: Provenance,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    /// Columns of decoded batches that are the row's content, in their order.
+    content: Vec<usize>,
+    keys: Option<Keys>,
+    dir: SliceDir,
+    files: BTreeMap<Option<Day>, DayFile>,
+    outside: u64,
+    /// Days seen in rows, also outside the window: they tell how the API reads the end of a window.
+    seen: BTreeSet<Day>,
+}
+
+/// The natural keys of the rows of a paged slice, as hashes.
+#[derive(Debug)]
+struct Keys {
+    columns: Vec<(usize, Option<usize>)>,
+    hashes: Vec<u64>,
+}
+
+impl SliceWriter {
+    /// A writer into `dir`. `paged` slices have their natural keys compared, since pages may overlap.
+    pub fn new(slice: &Slice, decoded: &TableSchema, provenance: Provenance, compression: Compression, paged: bool, dir: SliceDir) -> Self {
+        let schema = table_schema(decoded, slice.stream.scope);
+        let long_text = long_text_paths(slice, &schema);
+        Self {
+            slice: slice.clone(),
+            provenance,
+            properties: properties(compression, &long_text),
+            content: (0..decoded.arrow.fields().len()).collect(),
+            keys: paged.then(|| Keys::of(slice, decoded)),
+            schema,
+            dir,
+            files: BTreeMap::new(),
+            outside: 0,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Where blocks may wait that cannot be decoded yet.
+    pub fn waiting_room(&self) -> std::path::PathBuf {
+        self.dir.file("waiting.blocks")
+    }
+
+    /// Writes the rows of `batch` to the files of their days.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the slice is then lost and must be dropped.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.remember(batch);
+        }
+        let hashes = row_hashes(batch, &self.content);
+        let full = self.provenance.add_to(batch, self.slice.stream.scope, &self.schema).map_err(|source| self.shape(source))?;
+        let Some(days) = &self.slice.stream.days else {
+            let hash = sum(hashes.iter().copied());
+            self.open(None)?.write(&full, hash)?;
+            return self.bound_memory();
+        };
+        let rows_of = rows_by_day(batch, &days.column, days.zone);
+        let mut undated = 0;
+        for (day, rows) in rows_of {
+            let window = self.slice.window;
+            let day = match (day, window) {
+                (Some(day), _) => day,
+                // The one day asked for is the only one it can be.
+                (None, Some(window)) if window.len_days() == 1 => window.start,
+                (None, _) => {
+                    undated += rows.len();
+                    continue;
+                }
+            };
+            self.seen.insert(day);
+            if window.is_some_and(|window| !window.contains(day)) {
+                self.outside += rows.len() as u64;
+                continue;
+            }
+            let hash = sum(rows.iter().map(|row| hashes[*row as usize]));
+            if rows.len() == full.num_rows() {
+                self.open(Some(day))?.write(&full, hash)?;
+            } else {
+                let part = take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?;
+                self.open(Some(day))?.write(&part, hash)?;
+            }
+        }
+        if 0 < undated {
+            let (stream, column) = (self.slice.stream.name.clone(), days_column(&self.slice));
+            return Err(WriteError::Undated { stream, column, rows: undated });
+        }
+        self.bound_memory()
+    }
+
+    /// All batches are written.
+    pub fn finish(self) -> Written {
+        Written(self)
+    }
+
+    fn open(&mut self, day: Option<Day>) -> Result<&mut DayFile, WriteError> {
+        use std::collections::btree_map::Entry;
+        match self.files.entry(day) {
+            Entry::Occupied(file) => Ok(file.into_mut()),
+            Entry::Vacant(place) => {
+                let name = day.map_or_else(|| "data.parquet".to_owned(), |day| format!("{day}.parquet"));
+                let path = self.dir.file(&name);
+                let file = DayFile::create(path, Arc::clone(&self.schema), self.properties.clone())?;
+                Ok(place.insert(file))
+            }
+        }
+    }
+
+    /// Writes the fullest files to disk until little enough is held in memory.
+    fn bound_memory(&mut self) -> Result<(), WriteError> {
+        let mut buffered: usize = self.files.values().map(DayFile::buffered_bytes).sum();
+        while BUFFERED_BYTES < buffered {
+            let Some(fullest) = self.files.values_mut().max_by_key(|file| file.buffered_bytes()) else {
+                break;
+            };
+            let before = fullest.buffered_bytes();
+            fullest.flush()?;
+            let freed = before.saturating_sub(fullest.buffered_bytes());
+            if freed == 0 {
+                break;
+            }
+            buffered = buffered.saturating_sub(freed);
+        }
+        let written = self.files.values().map(DayFile::written_bytes).sum();
+        self.dir.occupy(written)
+    }
+
+    fn shape(&self, source: arrow::error::ArrowError) -> WriteError {
+        WriteError::Shape { stream: self.slice.stream.name.clone(), source }
+    }
+}
+
+/// The files of a slice all of whose rows have come, not yet compared with what was announced.
+#[derive(Debug)]
+pub struct Written(SliceWriter);
+
+impl Written {
+    /// The days that rows carried, also those outside the window.
+    pub fn days_seen(&self) -> &BTreeSet<Day> {
+        &self.0.seen
+    }
+
+    /// Starts the file of `day` if it has none, so that a file without rows replaces the one that stands.
+    pub(super) fn open(&mut self, day: Option<Day>) -> Result<(), WriteError> {
+        self.0.open(day).map(|_| ())
+    }
+
+    /// How many rows came more often than once.
+    pub(super) fn repeated_rows(&mut self) -> u64 {
+        self.0.keys.as_mut().map_or(0, Keys::repeated)
+    }
+
+    /// What the footer of every file of the slice says.
+    pub(super) fn metadata(&self, told: &Told, proof: Proof) -> Vec<(String, String)> {
+        let SliceWriter { slice, provenance, .. } = &self.0;
+        let mut pairs = vec![
+            ("stream", slice.stream.name.clone()),
+            ("scope", serde_json::json!(slice.scope).to_string()),
+            ("run_id", provenance.run_id.to_string()),
+            ("extracted_at", provenance.extracted_at.to_string()),
+            ("proof", proof.name().to_owned()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ];
+        if let Some(window) = slice.window {
+            pairs.push(("window_start", window.start.to_string()));
+            pairs.push(("window_end", window.end.to_string()));
+        }
+        if let Some(total) = told.total {
+            pairs.push(("total_announced", total.to_string()));
+        }
+        pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
+    }
+
+    pub(super) fn into_parts(self) -> (BTreeMap<Option<Day>, DayFile>, u64, SliceDir) {
+        (self.0.files, self.0.outside, self.0.dir)
+    }
+}
+
+impl Keys {
+    fn of(slice: &Slice, decoded: &TableSchema) -> Self {
+        let find = |path: &String| {
+            let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
+            let column = decoded.column(name)?;
+            let field = match (decoded.arrow.field(column).data_type(), field) {
+                (DataType::Struct(fields), Some(field)) => Some(fields.iter().position(|part| part.name() == field)?),
+                _ => None,
+            };
+            Some((column, field))
+        };
+        Self { columns: slice.stream.key.iter().filter_map(find).collect(), hashes: Vec::new() }
+    }
+
+    /// Remembers the keys of rows. A row without its whole key cannot be told from another, so it is left out.
+    fn remember(&mut self, batch: &RecordBatch) {
+        let room = REMEMBERED_KEYS.saturating_sub(self.hashes.len());
+        if room == 0 {
+            return;
+        }
+        let mut hashes = vec![0_u128; batch.num_rows()];
+        let mut whole = vec![true; batch.num_rows()];
+        for (seed, (column, field)) in self.columns.iter().enumerate() {
+            let column = batch.column(*column);
+            let part = match field {
+                Some(field) => column.as_struct().column(*field),
+                None => column,
+            };
+            add_hashes(part, seed as u64 + 1, &mut hashes);
+            if 0 < part.null_count() {
+                whole.iter_mut().enumerate().for_each(|(row, whole)| *whole &= part.is_valid(row));
+            }
+        }
+        let keys = hashes.iter().zip(whole).filter(|(_, whole)| *whole).map(|(hash, _)| *hash as u64);
+        self.hashes.extend(keys.take(room));
+    }
+
+    fn repeated(&mut self) -> u64 {
+        self.hashes.sort_unstable();
+        self.hashes.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
+    }
+}
+
+fn days_column(slice: &Slice) -> String {
+    slice.stream.days.as_ref().map(|days| days.column.clone()).unwrap_or_default()
+}
+
+fn sum(hashes: impl Iterator<Item = u128>) -> u128 {
+    hashes.fold(0, u128::wrapping_add)
+}
+
+/// The rows of each day of `batch`, in their order; `None` holds those without one.
+fn rows_by_day(batch: &RecordBatch, column: &str, zone: DayZone) -> BTreeMap<Option<Day>, Vec<u32>> {
+    let mut rows: BTreeMap<Option<Day>, Vec<u32>> = BTreeMap::new();
+    let Some(array) = batch.column_by_name(column) else {
+        return rows;
+    };
+    let day_of = |row: usize| -> Option<Day> {
+        match array.data_type() {
+            _ if array.is_null(row) => None,
+            DataType::Date32 => Some(Day::from_epoch_days(array.as_primitive::<Date32Type>().value(row))),
+            _ => {
+                let instant = array.as_primitive::<TimestampMicrosecondType>().value(row);
+                Timestamp::from_microsecond(instant).ok().map(|instant| zone.today(instant))
+            }
+        }
+    };
+    for row in 0..batch.num_rows() {
+        rows.entry(day_of(row)).or_default().push(row as u32);
+    }
+    rows
+}
+
+/// The Parquet paths of the leaves of columns whose texts do not repeat.
+fn long_text_paths(slice: &Slice, schema: &SchemaRef) -> Vec<String> {
+    let mut paths = Vec::new();
+    for column in slice.stream.columns.iter().filter(|column| column.long_text) {
+        if let Ok(field) = schema.field_with_name(&column.name) {
+            leaves(field.name().clone(), field.data_type(), &mut paths);
+        }
+    }
+    paths
+}
+
+fn leaves(path: String, data_type: &DataType, paths: &mut Vec<String>) {
+    match data_type {
+        DataType::List(item) => leaves(format!("{path}.list.element"), item.data_type(), paths),
+        DataType::Struct(fields) => {
+            fields.iter().for_each(|field| leaves(format!("{path}.{}", field.name()), field.data_type(), paths));
+        }
+        _ => paths.push(path),
+    }
+}

@@ -1,0 +1,114 @@
+//! Whether what was written is what the API announced.
+
+use std::collections::BTreeSet;
+
+use crate::model::day::Day;
+use crate::model::proof::Proof;
+use crate::model::stream::Total;
+use crate::model::told::Told;
+use crate::write::day_file::WholeDay;
+use crate::write::error::WriteError;
+use crate::write::slice_writer::Written;
+use crate::write::spool::SliceDir;
+
+/// Why a slice is not believed to be whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Fewer or more rows than announced.
+    #[error("{rows} rows came of {total} announced")]
+    Total {
+        /// Rows that came.
+        rows: u64,
+        /// Rows announced.
+        total: u64,
+    },
+    /// The announced total changed from one page to another.
+    #[error("the announced total moved from {first} to {later} while paging")]
+    Moved {
+        /// On an earlier page.
+        first: u64,
+        /// On a later page.
+        later: u64,
+    },
+    /// A cursor that was already followed.
+    #[error("the API sent the same cursor twice")]
+    RepeatedCursor,
+    /// Rows that came on more than one page.
+    #[error("{rows} rows came twice while paging")]
+    RepeatedRows {
+        /// How many more than distinct ones.
+        rows: u64,
+    },
+}
+
+/// A slice that is known to be whole: only [`Written::verified_against`] makes one, and only it can be published.
+#[derive(Debug)]
+pub struct WholeSlice {
+    /// How the end is known.
+    pub proof: Proof,
+    /// The files, one a day, oldest first. A day without rows has a file only where one must be replaced.
+    pub days: Vec<WholeDay>,
+    /// Rows outside the wanted days, dropped after the total was compared.
+    pub outside: u64,
+    /// What the API told.
+    pub told: Told,
+    // Keeps the files until the slice is published.
+    _dir: SliceDir,
+}
+
+impl Written {
+    /// Compares what came with what was announced, and completes the files.
+    ///
+    /// `standing` are the days for which a file stands that must not survive a day without rows.
+    ///
+    /// # Errors
+    /// A [`Doubt`] when the slice is not whole, or a [`WriteError`] when a file cannot be completed. The spool is
+    /// then empty again.
+    pub fn verified_against(
+        mut self,
+        told: Told,
+        total: Total,
+        standing: &BTreeSet<Option<Day>>,
+    ) -> Result<Result<WholeSlice, Doubt>, WriteError> {
+        let proof = match self.check(&told, total) {
+            Ok(proof) => proof,
+            Err(doubt) => return Ok(Err(doubt)),
+        };
+        for day in standing {
+            self.open(*day)?;
+        }
+        let metadata = self.metadata(&told, proof);
+        let (files, outside, dir) = self.into_parts();
+        let mut days = Vec::with_capacity(files.len());
+        for (day, file) in files {
+            let rows = file.rows();
+            let own = [("profound_export.rows".to_owned(), rows.to_string())];
+            days.push(file.close(day, &[&metadata[..], &own].concat())?);
+        }
+        Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
+    }
+
+    fn check(&mut self, told: &Told, total: Total) -> Result<Proof, Doubt> {
+        if told.repeated_cursor {
+            return Err(Doubt::RepeatedCursor);
+        }
+        if let Some((first, later)) = told.moved {
+            return Err(Doubt::Moved { first, later });
+        }
+        match self.repeated_rows() {
+            0 => {}
+            rows => return Err(Doubt::RepeatedRows { rows }),
+        }
+        let Some(announced) = told.total else {
+            return Ok(told.end);
+        };
+        let whole = match total {
+            Total::Rows => told.rows == announced,
+            Total::AtLeast => announced <= told.rows,
+        };
+        match whole {
+            true => Ok(Proof::Total),
+            false => Err(Doubt::Total { rows: told.rows, total: announced }),
+        }
+    }
+}
