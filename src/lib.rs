@@ -4,6 +4,8 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+pub mod clock;
+pub mod api;
 pub mod decode;
 pub mod model;
 pub mod write;

@@ -12,6 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use crate::config::Compression;
 use crate::model::day::Day;
 use crate::write::error::WriteError;
 
@@ -22,34 +23,10 @@ const DICTIONARY_BYTES: usize = 256 * 1024;
 /// A page is encoded and compressed when it reaches this.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// How the pages of a file are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Zstandard of a level from 1 to 19.
-    Zstd(i32),
-    /// Snappy.
-    Snappy,
-    /// LZ4, raw frames.
-    Lz4,
-    /// Not at all.
-    None,
-}
-
-impl Compression {
-    fn parquet(self) -> ParquetCompression {
-        match self {
-            Self::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()),
-            Self::Snappy => ParquetCompression::SNAPPY,
-            Self::Lz4 => ParquetCompression::LZ4_RAW,
-            Self::None => ParquetCompression::UNCOMPRESSED,
-        }
-    }
-}
-
 /// The properties of every file of a table whose columns `long_text` hold texts that do not repeat.
 pub fn properties(compression: Compression, long_text: &[String]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_compression(compression.parquet())
+        .set_compression(codec(compression))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_data_page_size_limit(PAGE_BYTES)
@@ -60,6 +37,16 @@ pub fn properties(compression: Compression, long_text: &[String]) -> WriterPrope
         builder = builder.set_column_dictionary_enabled(path, false);
     }
     builder.build()
+}
+
+fn codec(compression: Compression) -> ParquetCompression {
+    match compression {
+        // The level is checked with the configuration.
+        Compression::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(i32::from(level)).unwrap_or_default()),
+        Compression::Snappy => ParquetCompression::SNAPPY,
+        Compression::Lz4 => ParquetCompression::LZ4_RAW,
+        Compression::None => ParquetCompression::UNCOMPRESSED,
+    }
 }
 
 /// A file that grows.

@@ -9,7 +9,7 @@ mod spool;
 mod verify;
 
 pub use columns::{OWN_COLUMNS, Provenance, table_schema};
-pub use day_file::{Compression, WholeDay};
+pub use day_file::WholeDay;
 pub use error::WriteError;
 pub use slice_writer::{SliceWriter, Written};
 pub use spool::{SliceDir, Spool};

@@ -9,13 +9,14 @@ use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType
 use jiff::Timestamp;
 use parquet::file::properties::WriterProperties;
 
+use crate::config::Compression;
 use crate::decode::TableSchema;
 use crate::model::day::{Day, DayZone};
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::told::Told;
 use crate::write::columns::{Provenance, table_schema};
-use crate::write::day_file::{Compression, DayFile, properties};
+use crate::write::day_file::{DayFile, properties};
 use crate::write::error::WriteError;
 use crate::write::hash::{add_hashes, row_hashes};
 use crate::write::spool::SliceDir;

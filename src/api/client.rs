@@ -1,0 +1,398 @@
+//! Sends the requests of one key.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::api::blocks::{BlockBuilder, Envelope};
+use crate::api::budget::{Budget, Permit};
+use crate::api::error::{ApiError, Retry};
+use crate::api::events::EventRows;
+use crate::api::json_rows::JsonRows;
+use crate::api::request::Request;
+use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
+use crate::clock::Clock;
+use crate::config::{ApiConfig, ApiKey, Auth};
+use crate::model::block::Block;
+use crate::model::stream::Method;
+
+/// Bytes kept of an error's body.
+const DETAIL_BYTES: usize = 2048;
+/// A clock that is wrong by more than this would mistake days.
+const FATAL_SKEW: Duration = Duration::from_secs(12 * 3600);
+/// 429 answers to one request, each waited for, before it is given up.
+const MOST_WALLS: u32 = 20;
+
+/// Everything a client is made of.
+#[derive(Debug)]
+pub struct ClientSettings<'a> {
+    /// How the API is reached.
+    pub config: &'a ApiConfig,
+    /// The clock that the server's `Date` corrects.
+    pub clock: Clock,
+    /// Stops every wait and every response.
+    pub cancel: CancellationToken,
+}
+
+/// Sends the requests of one key, within its budget.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    auth: Auth,
+    key: Mutex<ApiKey>,
+    idle_timeout: Duration,
+    budget: Budget,
+    clock: Clock,
+    corrected: OnceLock<jiff::SignedDuration>,
+    cancel: CancellationToken,
+    requests: AtomicU64,
+    deadline: Mutex<Option<Instant>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Client").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that sends with `key`.
+    ///
+    /// # Errors
+    /// When the TLS stack or a proxy setting of the environment cannot be used.
+    pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
+        let ClientSettings { config, clock, cancel } = settings;
+        #[expect(clippy::disallowed_methods, reason = "this is the one client")]
+        let http = reqwest::Client::builder()
+            .connect_timeout(config.connect_timeout.0)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ApiError::Unreachable { what: "the API".into(), problem: chain(&error) })?;
+        Ok(Self {
+            http,
+            base: config.base_url.clone(),
+            auth: config.auth,
+            key: Mutex::new(key),
+            idle_timeout: config.idle_timeout.0,
+            budget: Budget::new(config.reserve_requests),
+            clock,
+            corrected: OnceLock::new(),
+            cancel,
+            requests: AtomicU64::new(0),
+            deadline: Mutex::new(None),
+        })
+    }
+
+    /// The requests that may still be sent.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Requests sent so far, retries included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// By how much the local clock was wrong, once a response has told.
+    pub fn clock_error(&self) -> Option<jiff::SignedDuration> {
+        self.corrected.get().copied()
+    }
+
+    /// Waits for the budget end with [`ApiError::OutOfTime`] when they would pass `deadline`.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    /// Where the key came from, for messages.
+    pub fn key_origin(&self) -> String {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).origin()
+    }
+
+    /// Sends `request` until it is answered with rows, or with an error that asking again would not change.
+    ///
+    /// # Errors
+    /// [`ApiError`], after the tries and waits that its kind deserves.
+    pub async fn send(&self, request: &Request) -> Result<Response, ApiError> {
+        let mut pauses = pauses();
+        let (mut failures, mut walls, mut key_changed) = (0, 0, false);
+        loop {
+            let error = match self.attempt(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let pause = match (&error, error.retry()) {
+                (ApiError::KeyRejected { .. }, _) if !key_changed && self.reread_key() => {
+                    key_changed = true;
+                    continue;
+                }
+                (_, Retry::Never) => return Err(error),
+                (ApiError::Busy { status: 429, .. }, retry) => {
+                    walls += 1;
+                    if MOST_WALLS < walls {
+                        return Err(error);
+                    }
+                    let pause = match retry {
+                        Retry::After(told) => told,
+                        _ => pauses.next().unwrap_or_default(),
+                    };
+                    // Nobody sends while one was told to wait.
+                    self.budget.block(pause);
+                    continue;
+                }
+                (_, Retry::After(told)) => told,
+                (_, Retry::Backoff) => pauses.next().unwrap_or_default(),
+            };
+            failures += 1;
+            if ATTEMPTS <= failures {
+                return Err(error);
+            }
+            tracing::debug!(%error, pause = ?pause, "asking again");
+            self.pause(pause).await?;
+        }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Response, ApiError> {
+        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let permit = self.budget.permit(deadline, &self.cancel).await?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let what = &request.what;
+        let unreachable = |problem: String| ApiError::Unreachable { what: what.clone(), problem };
+        let sending = tokio::time::timeout(self.idle_timeout, self.build(request).send());
+        let answered = tokio::select! {
+            answered = sending => answered,
+            () = self.cancel.cancelled() => return Err(ApiError::Cancelled),
+        };
+        let response = answered
+            .map_err(|_| unreachable(format!("no answer within {} s", self.idle_timeout.as_secs())))?
+            .map_err(|error| unreachable(chain(&error.without_url())))?;
+        let now = self.take_time(&response)?;
+        self.budget.learn(rate_headers(response.headers(), now));
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(Response::new(response, request, self, permit));
+        }
+        let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
+            429 => rate_headers(response.headers(), now).reset_after,
+            _ => None,
+        });
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(origin_of);
+        let detail = self.detail(response).await;
+        let (what, status) = (what.clone(), status.as_u16());
+        Err(match status {
+            401 => ApiError::KeyRejected { detail },
+            403 | 404 => ApiError::NotEntitled { what, status, detail },
+            300..400 => ApiError::Redirected { what, status, location: location.unwrap_or_default() },
+            408 | 429 | 500.. => ApiError::Busy { what, status, detail, retry_after: told },
+            // Another 2xx is not an answer to a read either.
+            _ => ApiError::Refused { what, status, detail },
+        })
+    }
+
+    fn build(&self, request: &Request) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path("");
+        // The path is percent-encoded already, so it is not set through `set_path`, which would do it again.
+        let mut text = format!("{}{prefix}{}", url.as_str().trim_end_matches('/'), request.path);
+        if !request.query.is_empty() {
+            text.push('?');
+            text.push_str(&request.query);
+        }
+        let builder = match request.method {
+            Method::Get => self.http.get(text),
+            Method::Post => self.http.post(text),
+        };
+        let accept = if request.events { "text/event-stream" } else { "application/json" };
+        let builder = match &request.body {
+            Some(body) => builder.json(body),
+            None => builder,
+        };
+        let builder = builder.header(ACCEPT, accept);
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = key.expose();
+        match self.auth {
+            Auth::Header => builder.header("X-API-Key", sensitive(secret)),
+            Auth::Bearer => builder.bearer_auth(secret),
+            Auth::Query => builder.query(&[("api_key", secret)]),
+        }
+    }
+
+    /// The server's time, by which the clock is corrected once.
+    fn take_time(&self, response: &reqwest::Response) -> Result<jiff::Timestamp, ApiError> {
+        let Some(server) = server_time(response.headers()) else {
+            return Ok(self.clock.now());
+        };
+        let wrong_by = *self.corrected.get_or_init(|| self.clock.correct(server));
+        match FATAL_SKEW < wrong_by.unsigned_abs() {
+            true => Err(ApiError::ClockSkew(format!("{wrong_by:#}"))),
+            false => Ok(server),
+        }
+    }
+
+    /// The API's words in an error's body: `detail` as text or list, or the beginning of whatever came.
+    async fn detail(&self, mut response: reqwest::Response) -> String {
+        let mut body = Vec::new();
+        while body.len() < DETAIL_BYTES {
+            match tokio::time::timeout(self.idle_timeout.min(Duration::from_secs(10)), response.chunk()).await {
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+                _ => break,
+            }
+        }
+        body.truncate(DETAIL_BYTES);
+        let words = match serde_json::from_slice::<Value>(&body).ok().and_then(|body| body.get("detail").cloned()) {
+            Some(Value::String(words)) => words,
+            Some(Value::Array(problems)) => problems.iter().map(problem_words).collect::<Vec<_>>().join("; "),
+            Some(other) => other.to_string(),
+            None => String::from_utf8_lossy(&body).split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        // A server may repeat what it was sent.
+        words.replace(key.expose(), "***")
+    }
+
+    /// Reads the key's file again. Whether it holds another key now.
+    fn reread_key(&self) -> bool {
+        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        match key.reread() {
+            Ok(Some(other)) => {
+                *key = other;
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "the key was rejected, and its file cannot be read again");
+                false
+            }
+        }
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), ApiError> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.cancel.cancelled() => Err(ApiError::Cancelled),
+        }
+    }
+}
+
+/// One problem of a 422: where and what.
+fn problem_words(problem: &Value) -> String {
+    let place = problem.get("loc").and_then(Value::as_array).map(|steps| {
+        steps.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect::<Vec<_>>().join(".")
+    });
+    let message = problem.get("msg").and_then(Value::as_str).map_or_else(|| problem.to_string(), str::to_owned);
+    place.map_or(message.clone(), |place| format!("{place}: {message}"))
+}
+
+fn sensitive(secret: &str) -> reqwest::header::HeaderValue {
+    let mut value = reqwest::header::HeaderValue::from_str(secret)
+        .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// Scheme and host of a redirect: its query may hold what must not be shown.
+fn origin_of(location: &str) -> String {
+    Url::parse(location).map_or_else(|_| "another path".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
+/// The rows of one response, as they arrive.
+#[derive(Debug)]
+pub struct Response {
+    http: reqwest::Response,
+    framer: Option<Framer>,
+    blocks: BlockBuilder,
+    what: String,
+    idle_timeout: Duration,
+    cancel: CancellationToken,
+    // In flight until the body is over.
+    _permit: Permit,
+}
+
+#[derive(Debug)]
+enum Framer {
+    Json(JsonRows),
+    Events(EventRows),
+}
+
+impl Response {
+    fn new(http: reqwest::Response, request: &Request, client: &Client, permit: Permit) -> Self {
+        let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let events = content_type.starts_with("text/event-stream");
+        let framer = if events { Framer::Events(EventRows::default()) } else { Framer::Json(JsonRows::default()) };
+        Self {
+            framer: Some(framer),
+            http,
+            blocks: BlockBuilder::default(),
+            what: request.what.clone(),
+            idle_timeout: client.idle_timeout,
+            cancel: client.cancel.clone(),
+            _permit: permit,
+        }
+    }
+
+    /// Whether one response of many rows came, which ends without a cursor.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(self.framer, Some(Framer::Events(_)))
+    }
+
+    /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
+    ///
+    /// # Errors
+    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Cancelled`].
+    pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
+        let reading = tokio::time::timeout(self.idle_timeout, self.http.chunk());
+        let read = tokio::select! {
+            read = reading => read,
+            () = self.cancel.cancelled() => return Err(ApiError::Cancelled),
+        };
+        let broken = |problem: String| ApiError::Broken { what: self.what.clone(), problem };
+        let chunk = read
+            .map_err(|_| broken(format!("nothing came for {} s", self.idle_timeout.as_secs())))?
+            .map_err(|error| broken(chain(&error.without_url())))?;
+        let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
+            return Ok(None);
+        };
+        let pushed = match framer {
+            Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
+            Framer::Events(events) => events.push(&chunk, &mut self.blocks),
+        };
+        pushed.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        Ok(Some(self.blocks.take_ready()))
+    }
+
+    /// The last blocks, what stood around the rows, and how many rows there were. Call it once the body is over.
+    ///
+    /// # Errors
+    /// [`ApiError::Broken`] when the body ended in the middle.
+    pub fn finish(mut self) -> Result<(Vec<Block>, Envelope, u64), ApiError> {
+        let finished = match self.framer.take() {
+            Some(Framer::Json(rows)) => rows.finish(&mut self.blocks),
+            Some(Framer::Events(events)) => events.finish(&mut self.blocks),
+            None => Ok(Envelope::default()),
+        };
+        let envelope = finished.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        let rows = self.blocks.total_rows();
+        Ok((self.blocks.take_ready(), envelope, rows))
+    }
+}

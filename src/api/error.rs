@@ -1,0 +1,110 @@
+//! Why a request failed, and whether asking again may help.
+
+use std::time::Duration;
+
+use crate::api::blocks::FramingError;
+
+/// Why rows could not be fetched. Each variant says of what, so that one log line stands alone.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// HTTP 401. Fatal for the whole run: nothing more may be sent with this key.
+    #[error("the API rejected the key (HTTP 401: {detail})")]
+    KeyRejected {
+        /// The API's words.
+        detail: String,
+    },
+    /// HTTP 403 or 404: this scope is not part of the account's plan; other slices go on.
+    #[error("the account may not read {what} (HTTP {status}: {detail})")]
+    NotEntitled {
+        /// Stream and scope.
+        what: String,
+        /// 403 or 404.
+        status: u16,
+        /// The API's words.
+        detail: String,
+    },
+    /// HTTP 422, or another 4xx: the request is not one the API answers.
+    #[error("the API refused the request for {what} (HTTP {status}: {detail})")]
+    Refused {
+        /// Stream and scope.
+        what: String,
+        /// The status.
+        status: u16,
+        /// The API's words.
+        detail: String,
+    },
+    /// A redirect. Never followed, because the key would go with it.
+    #[error("the API answered {what} with a redirect to `{location}` (HTTP {status}), which is never followed with the key")]
+    Redirected {
+        /// Stream and scope.
+        what: String,
+        /// The status.
+        status: u16,
+        /// Where to.
+        location: String,
+    },
+    /// HTTP 408, 429 or 5xx, after several tries.
+    #[error("the API could not answer {what} (HTTP {status}: {detail})")]
+    Busy {
+        /// Stream and scope.
+        what: String,
+        /// The status.
+        status: u16,
+        /// The API's words.
+        detail: String,
+        /// The server's own figure, when it gave one.
+        retry_after: Option<Duration>,
+    },
+    /// No connection, or none that lasted until the answer, after several tries.
+    #[error("cannot reach the API for {what}: {problem}")]
+    Unreachable {
+        /// Stream and scope.
+        what: String,
+        /// What the network says, without the address.
+        problem: String,
+    },
+    /// The answer began and broke off, or was not what it should be.
+    #[error("the answer for {what} broke: {problem}")]
+    Broken {
+        /// Stream and scope.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The budget of the hour is spent and the deadline comes before the next one.
+    #[error("no request is left before the deadline")]
+    OutOfTime,
+    /// The run is being stopped.
+    #[error("stopped")]
+    Cancelled,
+    /// The local clock is so wrong that days would be mistaken.
+    #[error("the local clock differs from the API's by {0}")]
+    ClockSkew(String),
+}
+
+/// Whether another attempt may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same answer would come again.
+    Never,
+    /// After the usual pause.
+    Backoff,
+    /// After the time told.
+    After(Duration),
+}
+
+impl ApiError {
+    /// Whether another attempt may succeed. The retry loop asks nothing else.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Busy { retry_after: Some(told), .. } => Retry::After(*told),
+            Self::Busy { .. } | Self::Unreachable { .. } | Self::Broken { .. } => Retry::Backoff,
+            _ => Retry::Never,
+        }
+    }
+
+    /// An answer that does not frame rows.
+    pub fn broken(what: &str, framing: &FramingError) -> Self {
+        Self::Broken { what: what.to_owned(), problem: framing.to_string() }
+    }
+}

@@ -1,0 +1,315 @@
+//! Cuts rows from the body of a JSON response as it arrives.
+//!
+//! Accepts a bare array of rows, and an object whose member `data` is one, since the sources disagree about which
+//! lists are wrapped. Every byte is looked at once: outside rows only brackets and quotes matter, so the cut is exact
+//! and needs no second guess; that a row is JSON is proven by its decoder.
+
+use serde_json::Value;
+
+use crate::api::blocks::{BlockBuilder, Envelope, FramingError, MAX_DEPTH, MAX_ENVELOPE_BYTES, beginning};
+
+/// The member that holds the rows.
+const ROWS_MEMBER: &[u8] = b"data";
+
+/// Cuts rows from the body of a JSON response.
+#[derive(Debug)]
+pub struct JsonRows {
+    state: State,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    /// The body without its rows.
+    envelope: Vec<u8>,
+    /// The last string at depth one, which is the name of a member when a colon follows.
+    name: Vec<u8>,
+    /// Whether a value of the member `data` comes next.
+    rows_next: bool,
+    /// The depth inside the array of rows, once it has begun.
+    rows_depth: usize,
+    bound: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first byte that is not space.
+    Start,
+    /// Outside the rows.
+    Around,
+    /// In the array of rows, between two.
+    Between,
+    /// In a row.
+    Row,
+    /// After the end.
+    End,
+}
+
+impl Default for JsonRows {
+    fn default() -> Self {
+        Self {
+            state: State::Start,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            envelope: Vec::new(),
+            name: Vec::new(),
+            rows_next: false,
+            rows_depth: 0,
+            bound: false,
+        }
+    }
+}
+
+impl JsonRows {
+    /// Takes the next bytes of the body, cut anywhere.
+    ///
+    /// # Errors
+    /// [`FramingError`]; the body is then useless.
+    pub fn push(&mut self, bytes: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        // Where the bytes begin that belong to the row, or to the envelope, and are not copied yet.
+        let mut start = 0;
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            if self.in_string {
+                at = self.skip_string(bytes, at);
+                continue;
+            }
+            match (self.state, byte) {
+                (State::Start, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (State::Start, b'[') => {
+                    self.depth = 1;
+                    self.begin_rows(&bytes[start..=at], blocks)?;
+                    start = at + 1;
+                }
+                (State::Start, b'{') => {
+                    self.depth = 1;
+                    self.state = State::Around;
+                }
+                (State::Start, _) => return Err(FramingError::NotJson(beginning(&bytes[at..]))),
+                (State::End, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (State::End, _) => return Err(FramingError::Trailing),
+                (State::Around, b'[') if self.rows_next && self.depth == 1 => {
+                    self.depth += 1;
+                    self.begin_rows(&bytes[start..=at], blocks)?;
+                    start = at + 1;
+                }
+                (State::Around, b':') => self.rows_next = self.depth == 1 && self.name == ROWS_MEMBER,
+                (State::Around, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (State::Around, _) => {
+                    self.rows_next = false;
+                    self.bracket(byte)?;
+                    if self.depth == 0 {
+                        self.state = State::End;
+                    }
+                }
+                (State::Between, b'\n' | b'\r' | b'\t' | b' ' | b',') => {}
+                (State::Between, b']') => {
+                    start = at;
+                    self.depth -= 1;
+                    self.state = if self.depth == 0 { State::End } else { State::Around };
+                }
+                (State::Between, _) => {
+                    start = at;
+                    blocks.begin_row();
+                    self.state = State::Row;
+                    self.bracket(byte)?;
+                }
+                // A row that is not an object ends with the comma or the bracket behind it; its decoder will refuse it.
+                (State::Row, b',' | b']') if self.depth == self.rows_depth => {
+                    blocks.push(&bytes[start..at])?;
+                    blocks.end_row();
+                    self.state = State::Between;
+                    continue;
+                }
+                (State::Row, _) => {
+                    self.bracket(byte)?;
+                    if self.depth == self.rows_depth && matches!(byte, b'}' | b']') {
+                        blocks.push(&bytes[start..=at])?;
+                        blocks.end_row();
+                        self.state = State::Between;
+                    }
+                }
+            }
+            at += 1;
+        }
+        match self.state {
+            State::Row => blocks.push(&bytes[start..]),
+            State::Between => Ok(()),
+            _ => self.keep(&bytes[start..]),
+        }
+    }
+
+    /// The body is over.
+    ///
+    /// # Errors
+    /// [`FramingError::Truncated`] when it ends in the middle, [`FramingError::Envelope`] when what stood around the
+    /// rows is not JSON.
+    pub fn finish(self, blocks: &mut BlockBuilder) -> Result<Envelope, FramingError> {
+        if self.state != State::End {
+            return Err(FramingError::Truncated);
+        }
+        let envelope = info_of(&self.envelope)?;
+        if !self.bound
+            && let Some(positions) = envelope.positions()
+        {
+            blocks.bind(positions);
+        }
+        blocks.flush();
+        Ok(envelope)
+    }
+
+    fn begin_rows(&mut self, before: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        self.keep(before)?;
+        self.rows_next = false;
+        self.rows_depth = self.depth;
+        self.state = State::Between;
+        // When `info` stands before `data`, rows can be bound as they come.
+        let so_far = match self.depth {
+            1 => return Ok(()),
+            _ => [&self.envelope[..], b"]}"].concat(),
+        };
+        if let Some(positions) = info_of(&so_far)?.positions() {
+            blocks.bind(positions);
+            self.bound = true;
+        }
+        Ok(())
+    }
+
+    fn bracket(&mut self, byte: u8) -> Result<(), FramingError> {
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.name.clear();
+            }
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        match self.depth <= MAX_DEPTH {
+            true => Ok(()),
+            false => Err(FramingError::TooDeep),
+        }
+    }
+
+    /// Goes on behind the string's closing quote, or to the end of the bytes.
+    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        if self.escaped {
+            self.escaped = false;
+            return at + 1;
+        }
+        let from = at;
+        at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
+        if self.state == State::Around && self.depth == 1 && self.name.len() <= ROWS_MEMBER.len() {
+            let room = ROWS_MEMBER.len() + 1 - self.name.len();
+            self.name.extend(bytes[from..at].iter().take(room));
+        }
+        match bytes.get(at) {
+            None => at,
+            Some(b'\\') => {
+                self.escaped = true;
+                at + 1
+            }
+            Some(_) => {
+                self.in_string = false;
+                at + 1
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
+        self.envelope.extend_from_slice(bytes);
+        match self.envelope.len() <= MAX_ENVELOPE_BYTES {
+            true => Ok(()),
+            false => Err(FramingError::TooLong { what: "what stands around the rows", limit: MAX_ENVELOPE_BYTES }),
+        }
+    }
+}
+
+fn info_of(envelope: &[u8]) -> Result<Envelope, FramingError> {
+    let body: Value = serde_json::from_slice(envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
+    Ok(Envelope { info: body.get("info").cloned().unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::block::Block;
+
+    /// The rows and the envelope of `body`, fed in pieces of `size` bytes.
+    fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
+        let (mut rows, mut blocks) = (JsonRows::default(), BlockBuilder::default());
+        for piece in body.as_bytes().chunks(size) {
+            rows.push(piece, &mut blocks)?;
+        }
+        let envelope = rows.finish(&mut blocks)?;
+        let (mut found, mut order) = (Vec::new(), Vec::new());
+        for block in blocks.take_ready() {
+            match block {
+                Block::Rows { json, rows } => {
+                    let parsed: Vec<Value> = serde_json::from_slice(&json).unwrap();
+                    assert_eq!(parsed.len(), rows);
+                    found.extend(parsed);
+                    order.push("rows");
+                }
+                Block::Positions(_) => order.push("positions"),
+                Block::EndOfPage => order.push("end"),
+            }
+        }
+        Ok((found, envelope, order))
+    }
+
+    const INFO: &str = r#"{"total_rows": 3, "next_cursor": "c2", "query": {"dimensions": ["a\"]}"], "metrics": []}}"#;
+    const ROWS: &str = r#"[ {"data": [1, {"x": "]},\\\""}]} , {"y": "\\"},{} ]"#;
+
+    #[test]
+    fn rows_are_the_same_however_the_bytes_are_cut() {
+        let expected: Vec<Value> = serde_json::from_str(ROWS).unwrap();
+        let bodies = [
+            ROWS.to_owned(),
+            format!("{{\"data\": {ROWS}}}"),
+            format!("\n{{\"info\": {INFO}, \"data\" : {ROWS} }} \n"),
+            format!("{{\"data\":{ROWS},\"info\":{INFO}}}"),
+            format!("{{\"other\": {{\"data\": [7]}}, \"text\": \"data\", \"data\":{ROWS}}}"),
+        ];
+        for body in bodies {
+            for size in (1..body.len()).chain([body.len() + 1]) {
+                let (rows, envelope, _) = cut(&body, size).unwrap();
+                assert_eq!(rows, expected, "{body} by {size}");
+                assert!(envelope.total().is_none_or(|total| total == 3));
+            }
+        }
+    }
+
+    #[test]
+    fn names_come_before_rows_when_info_does() {
+        let before = cut(&format!("{{\"info\":{INFO},\"data\":{ROWS}}}"), 7).unwrap();
+        assert_eq!(before.2, ["positions", "rows"]);
+        assert_eq!(before.1.next_cursor().as_deref(), Some("c2"));
+        let after = cut(&format!("{{\"data\":{ROWS},\"info\":{INFO}}}"), 7).unwrap();
+        assert_eq!(after.2, ["rows", "positions"]);
+    }
+
+    #[test]
+    fn empty_lists_have_no_rows() {
+        for body in ["[]", r#"{"data": []}"#, r#"{"data":null,"info":{}}"#] {
+            assert!(cut(body, 1).unwrap().0.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn body_that_is_cut_anywhere_is_truncated() {
+        let body = format!("{{\"info\":{INFO},\"data\":{ROWS}}}");
+        for end in 0..body.len() {
+            assert_eq!(cut(&body[..end], 5).unwrap_err(), FramingError::Truncated, "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_at_once() {
+        assert_eq!(cut("<html> <p>502</p>", 99).unwrap_err(), FramingError::NotJson("<html> <p>502</p>".into()));
+        assert_eq!(cut("[] []", 1).unwrap_err(), FramingError::Trailing);
+        assert_eq!(cut(&"[".repeat(MAX_DEPTH + 1), 8).unwrap_err(), FramingError::TooDeep);
+        let long = format!("{{\"x\":\"{}\"}}", "y".repeat(MAX_ENVELOPE_BYTES));
+        assert!(matches!(cut(&long, 65_536).unwrap_err(), FramingError::TooLong { .. }));
+    }
+}

@@ -1,0 +1,15 @@
+//! The only HTTP of the exporter: requests, the budget they draw on, retries, and whole rows cut from what comes back.
+
+mod blocks;
+mod budget;
+//mod client;
+mod error;
+mod events;
+mod json_rows;
+mod request;
+mod retry;
+
+pub use budget::{Budget, BudgetState};
+//pub use client::{Client, ClientSettings, Response};
+pub use error::{ApiError, Retry};
+pub use request::{Asked, Request, RequestFacts, Transport};

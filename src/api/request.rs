@@ -1,0 +1,283 @@
+//! The exact request of one page of one slice. Only what the catalog declares can be asked.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::model::scope::ScopePart;
+use crate::model::slice::Slice;
+use crate::model::stream::{Cursor, Method, Pagination, Stream, WindowEnd};
+
+/// How the rows of a slice are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One response of server-sent events.
+    Events,
+    /// Page by page.
+    Pages,
+}
+
+/// What a request depends on beside its slice: what was learned of the account.
+#[derive(Debug, Clone, Default)]
+pub struct RequestFacts {
+    /// Whether the key reads several organizations, so that domains must name theirs.
+    pub many_organizations: bool,
+    /// How the endpoint really reads `end_date`, when it differs from what is documented.
+    pub window_end: Option<WindowEnd>,
+    /// Members of the body that the account refuses, such as `include.citation_details`.
+    pub without: BTreeSet<String>,
+}
+
+/// How a slice is asked for.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// What is asked.
+    pub slice: &'a Slice,
+    /// How its rows come.
+    pub transport: Transport,
+    /// What the request depends on beside.
+    pub facts: &'a RequestFacts,
+}
+
+/// One request, ready to be sent. Its fields are private: only [`Asked::page`] makes one, from a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) body: Option<Value>,
+    pub(super) events: bool,
+    /// Stream and scope, for messages.
+    pub(super) what: String,
+}
+
+impl Request {
+    /// The body that is sent, if any.
+    pub fn body(&self) -> Option<&Value> {
+        self.body.as_ref()
+    }
+
+    /// The path that is asked.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query string, without its question mark and without a key.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+}
+
+impl Asked<'_> {
+    /// The request for the page at `cursor`; the first one has none.
+    pub fn page(&self, cursor: Option<&Cursor>) -> Request {
+        let stream = &self.slice.stream;
+        let events = self.transport == Transport::Events;
+        let path = match (&stream.event_stream, events) {
+            (Some(path), true) => path,
+            _ => &stream.request.path,
+        };
+        let mut query = stream.query.clone();
+        if stream.pagination == Pagination::QueryCursor
+            && let Some(Cursor::Token(token)) = cursor
+        {
+            let cursor: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
+            query.push_str(&format!("&cursor={cursor}"));
+        }
+        let body = (stream.request.method == Method::Post).then(|| Value::Object(self.body(cursor)));
+        Request {
+            method: stream.request.method,
+            path: self.fill(path),
+            query,
+            body,
+            events,
+            what: format!("stream `{}` of {}", stream.name, self.slice.scope),
+        }
+    }
+
+    /// `path` with the ids of the scope in place of `{category_id}` and the like.
+    fn fill(&self, path: &str) -> String {
+        self.slice.scope.parts().fold(path.to_owned(), |path, (part, named)| {
+            let id: String = url::form_urlencoded::byte_serialize(named.id.as_bytes()).collect();
+            path.replace(&format!("{{{}_id}}", part.path_key()), &id.replace('+', "%20"))
+        })
+    }
+
+    fn body(&self, cursor: Option<&Cursor>) -> Map<String, Value> {
+        let stream = &self.slice.stream;
+        let mut body = stream.body.clone();
+        self.facts.without.iter().for_each(|member| remove(&mut body, member));
+        for (part, named) in self.slice.scope.parts() {
+            match part {
+                ScopePart::Category => body.insert("category_id".into(), json!(named.id)),
+                // The API knows assets by name and domains by host name.
+                ScopePart::Asset => body.insert("asset".into(), json!(named.name)),
+                ScopePart::Domain => body.insert("domain".into(), json!(named.name)),
+                ScopePart::Organization if self.facts.many_organizations => {
+                    body.insert("organization_id".into(), json!(named.id))
+                }
+                ScopePart::Organization => None,
+            };
+        }
+        if let (Some(window), Some(days)) = (self.slice.window, &stream.days) {
+            let end = match self.facts.window_end.unwrap_or(days.end) {
+                WindowEnd::Inclusive => window.last(),
+                WindowEnd::Exclusive => window.end,
+            };
+            body.insert("start_date".into(), json!(window.start));
+            body.insert("end_date".into(), json!(end));
+        }
+        self.add_pagination(stream, cursor, &mut body);
+        body
+    }
+
+    fn add_pagination(&self, stream: &Stream, cursor: Option<&Cursor>, body: &mut Map<String, Value>) {
+        match (stream.pagination, self.transport) {
+            (Pagination::Offset { .. }, Transport::Events) => {
+                body.insert("pagination".into(), Value::Null);
+            }
+            (Pagination::Offset { limit }, Transport::Pages) => {
+                let offset = match cursor {
+                    Some(Cursor::Offset(offset)) => *offset,
+                    _ => 0,
+                };
+                body.insert("pagination".into(), json!({"limit": limit, "offset": offset}));
+                if stream.event_stream.is_some() {
+                    order_totally(body);
+                }
+            }
+            (Pagination::Cursor { limit }, Transport::Pages) => {
+                body.insert("limit".into(), json!(limit));
+                if let Some(Cursor::Token(token)) = cursor {
+                    body.insert("cursor".into(), json!(token));
+                }
+            }
+            (Pagination::Cursor { .. }, Transport::Events) | (Pagination::Single | Pagination::QueryCursor, _) => {}
+        }
+    }
+}
+
+/// Names every dimension in `order_by`, after those already there, so that offsets walk one order.
+fn order_totally(body: &mut Map<String, Value>) {
+    let dimensions = body.get("dimensions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(order) = body.get_mut("order_by").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for dimension in dimensions.iter().filter_map(Value::as_str) {
+        if !order.contains_key(dimension) {
+            order.insert(dimension.to_owned(), json!("asc"));
+        }
+    }
+}
+
+/// Removes the member or list entry at the dotted path `member`.
+fn remove(body: &mut Map<String, Value>, member: &str) {
+    let Some((outer, inner)) = member.split_once('.') else {
+        body.shift_remove(member);
+        return;
+    };
+    match body.get_mut(outer) {
+        Some(Value::Array(entries)) => entries.retain(|entry| entry.as_str() != Some(inner)),
+        Some(Value::Object(members)) => {
+            members.shift_remove(inner);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::model::scope::{Named, Scope};
+    use crate::model::window::Window;
+
+    fn named(id: &str) -> Named {
+        Named { id: id.into(), name: format!("{id} name") }
+    }
+
+    fn slice(stream: &str) -> Slice {
+        let stream = std::sync::Arc::clone(Catalog::embedded().unwrap().get(stream).unwrap());
+        let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-04".parse().unwrap());
+        let all = Scope {
+            organization: Some(named("o1")),
+            category: Some(named("c 1/x")),
+            asset: Some(named("a1")),
+            domain: Some(named("d1")),
+        };
+        let keep = |part| stream.scope.parts().contains(&part).then(|| all.part(part).cloned()).flatten();
+        let scope = Scope {
+            organization: keep(ScopePart::Organization),
+            category: keep(ScopePart::Category),
+            asset: keep(ScopePart::Asset),
+            domain: keep(ScopePart::Domain),
+        };
+        Slice { window: window.filter(|_| stream.is_dated()), stream, scope }
+    }
+
+    fn request(stream: &str, transport: Transport, facts: &RequestFacts, cursor: Option<&Cursor>) -> Request {
+        Asked { slice: &slice(stream), transport, facts }.page(cursor)
+    }
+
+    fn member(request: &Request, pointer: &str) -> Value {
+        request.body().unwrap().pointer(pointer).cloned().unwrap_or(json!("absent"))
+    }
+
+    #[test]
+    fn half_open_windows_take_the_form_of_the_family() {
+        let facts = RequestFacts::default();
+        for (stream, end) in [("visibility_v1", "2026-03-05"), ("visibility_v2", "2026-03-04"), ("bots_v2", "2026-03-05")] {
+            let request = request(stream, Transport::Events, &facts, None);
+            assert_eq!((member(&request, "/start_date"), member(&request, "/end_date")), (json!("2026-03-01"), json!(end)));
+        }
+        let learned = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..RequestFacts::default() };
+        assert_eq!(member(&request("visibility_v2", Transport::Events, &learned, None), "/end_date"), json!("2026-03-05"));
+    }
+
+    #[test]
+    fn offset_pages_walk_a_total_order_with_the_day_first() {
+        let facts = RequestFacts::default();
+        let page = request("visibility_v1", Transport::Pages, &facts, Some(&Cursor::Offset(50_000)));
+        assert_eq!(page.path(), "/v1/reports/visibility");
+        assert_eq!(member(&page, "/pagination"), json!({"limit": 50_000, "offset": 50_000}));
+        let order: Vec<String> = member(&page, "/order_by").as_object().unwrap().keys().cloned().collect();
+        assert_eq!(order[0], "date");
+        assert_eq!(order.len(), 9);
+        let events = request("visibility_v1", Transport::Events, &facts, None);
+        assert_eq!(events.path(), "/v1/reports/visibility/stream");
+        assert_eq!((member(&events, "/pagination"), member(&events, "/order_by")), (Value::Null, json!({"date": "asc"})));
+    }
+
+    #[test]
+    fn cursors_are_added_to_an_unchanged_body() {
+        let facts = RequestFacts::default();
+        let token = Cursor::Token("t+1".into());
+        let page = request("visibility_v2", Transport::Pages, &facts, Some(&token));
+        assert_eq!((member(&page, "/limit"), member(&page, "/cursor")), (json!(50), json!("t+1")));
+        let events = request("visibility_v2", Transport::Events, &facts, None);
+        assert_eq!((member(&events, "/limit"), member(&events, "/cursor")), (json!("absent"), json!("absent")));
+        let prompts = request("prompts", Transport::Pages, &facts, Some(&token));
+        assert!(prompts.query().ends_with("limit=10000&cursor=t%2B1"), "{}", prompts.query());
+        assert_eq!(prompts.path(), "/v1/org/categories/c%201%2Fx/prompts");
+    }
+
+    #[test]
+    fn domains_name_their_organization_only_where_there_are_several() {
+        let alone = request("bots_v2", Transport::Pages, &RequestFacts::default(), None);
+        assert_eq!((member(&alone, "/domain"), member(&alone, "/organization_id")), (json!("d1 name"), json!("absent")));
+        let facts = RequestFacts { many_organizations: true, ..RequestFacts::default() };
+        assert_eq!(member(&request("bots_v2", Transport::Pages, &facts, None), "/organization_id"), json!("o1"));
+    }
+
+    #[test]
+    fn members_an_account_refuses_are_left_out() {
+        let without = |member: &str| RequestFacts { without: [member.to_owned()].into(), ..RequestFacts::default() };
+        let answers = request("answers_v2", Transport::Events, &without("include.citation_details"), None);
+        assert_eq!(member(&answers, "/include").as_array().unwrap().len(), 16);
+        let bots = request("bots_v2", Transport::Pages, &without("metrics.agents"), None);
+        assert!(!member(&bots, "/metrics").as_array().unwrap().contains(&json!("agents")));
+        let sentiment = request("sentiment_v2_by_theme", Transport::Events, &without("include_cited_websites"), None);
+        assert_eq!(member(&sentiment, "/include_cited_websites"), json!("absent"));
+        assert_eq!(member(&sentiment, "/asset"), json!("a1 name"));
+    }
+}

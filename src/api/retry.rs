@@ -1,0 +1,105 @@
+//! How long to wait before asking again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::api::budget::{LONGEST_PERIOD, RateHeaders};
+
+/// Attempts at one request before its error is believed.
+pub const ATTEMPTS: usize = 5;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Pauses between attempts: exponential, each with full jitter (anything from nothing to the whole pause).
+pub fn pauses() -> impl Iterator<Item = Duration> {
+    let exponential = ExponentialBuilder::default()
+        .with_min_delay(SHORTEST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_factor(2.0)
+        .without_max_times();
+    exponential.build().map(|pause| pause.mul_f64(fastrand::f64()))
+}
+
+/// The server's own time, if it sent one.
+pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}
+
+/// What the headers say of the rate limit, as of `now` on the server's clock.
+pub fn rate_headers(headers: &HeaderMap, now: Timestamp) -> RateHeaders {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let count = |name: &str| number(name).and_then(|count| u32::try_from(count).ok());
+    RateHeaders {
+        limit: count("x-ratelimit-limit"),
+        remaining: count("x-ratelimit-remaining"),
+        reset_after: number("x-ratelimit-reset").and_then(|reset| seconds_until(reset, now)),
+    }
+}
+
+/// A reset is a time in unix seconds; one before now is read as seconds from now (`api` notes: the format is not seen).
+fn seconds_until(reset: i64, now: Timestamp) -> Option<Duration> {
+    let until = reset - now.as_second();
+    let seconds = if 0 <= until { until } else { reset };
+    let seconds = u64::try_from(seconds).ok()?;
+    (seconds <= LONGEST_PERIOD.as_secs()).then(|| Duration::from_secs(seconds))
+}
+
+/// How long a 429 or 503 asks to wait: seconds or a date, never longer than the reset or an hour.
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let longest = rate_headers(headers, now).reset_after.unwrap_or(LONGEST_PERIOD).max(Duration::from_secs(1));
+    let told = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let told = match told.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() => Duration::try_from_secs_f64(seconds).ok()?,
+        Ok(_) => return None,
+        Err(_) => Duration::try_from(http_date(told)?.duration_since(now)).unwrap_or_default(),
+    };
+    Some(told.min(longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn retry_after_is_understood_in_both_forms_and_never_absurd() {
+        let told = |value: &str| retry_after(&headers(&[("retry-after", value)]), now()).map(|wait| wait.as_secs());
+        assert_eq!(told("3"), Some(3));
+        assert_eq!(told("Sun, 01 Mar 2026 12:00:07 GMT"), Some(7));
+        assert_eq!(told("Sun, 01 Mar 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(told("999999999"), Some(3600));
+        assert_eq!(told("-5"), None);
+        assert_eq!(told("soon"), None);
+        let reset = (now().as_second() + 20).to_string();
+        let both = headers(&[("retry-after", "1260"), ("x-ratelimit-reset", &reset)]);
+        assert_eq!(retry_after(&both, now()), Some(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn reset_is_a_time_or_seconds_from_now() {
+        let reset = |value: i64| rate_headers(&headers(&[("x-ratelimit-reset", &value.to_string())]), now()).reset_after;
+        assert_eq!(reset(now().as_second() + 90), Some(Duration::from_secs(90)));
+        assert_eq!(reset(90), Some(Duration::from_secs(90)));
+        assert_eq!(reset(now().as_second() + 90_000), None);
+        assert_eq!(reset(-1), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        assert!(pauses().take(50).all(|pause| pause <= LONGEST_PAUSE));
+    }
+}

@@ -1,0 +1,195 @@
+//! Where a lake lies: one store, one root, and the few steps that are atomic on every kind of store.
+
+mod error;
+mod probe;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use uuid::Uuid;
+
+use crate::config::{DestinationConfig, Location};
+
+pub use error::DestinationError;
+
+/// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.
+pub const OWN_DIRECTORY: &str = "_profound_export";
+
+/// One request to a store may take this long; a part of an upload is small.
+const STORE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where a lake lies. Paths are relative to its root.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    store: Arc<dyn ObjectStore>,
+    /// Whether files are completed in the staging directory and then renamed, since a local directory shows what grows.
+    staged: bool,
+    /// The address, for messages.
+    url: String,
+    /// The directory, on this machine.
+    directory: Option<PathBuf>,
+}
+
+/// What stands at the destination after a put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Length of the object.
+    pub bytes: u64,
+    /// The store's own version of it, if it tells one.
+    pub etag: Option<String>,
+}
+
+impl Destination {
+    /// Opens the configured destination; a local directory is made when it is not there.
+    ///
+    /// # Errors
+    /// [`DestinationError::Open`] or [`DestinationError::Directory`]. A bucket that is missing shows only when it is used.
+    pub fn open(config: &DestinationConfig) -> Result<Self, DestinationError> {
+        match config.location() {
+            Ok(Location::Local(path)) => Self::local(path),
+            Ok(Location::Store(url)) => {
+                let opened = |source| DestinationError::Open { url: url.to_string(), source };
+                let (store, prefix) = remote(&url, config).map_err(opened)?;
+                let store: Arc<dyn ObjectStore> = match prefix.as_ref() {
+                    "" => store.into(),
+                    _ => Arc::new(PrefixStore::new(store, prefix)),
+                };
+                Ok(Self { store, staged: false, url: url.to_string(), directory: None })
+            }
+            Err((what, _)) => Err(DestinationError::Open {
+                url: config.url.clone(),
+                source: object_store::Error::Generic { store: "destination", source: what.into() },
+            }),
+        }
+    }
+
+    fn local(path: PathBuf) -> Result<Self, DestinationError> {
+        let directory = |source| DestinationError::Directory { path: path.display().to_string(), source };
+        std::fs::create_dir_all(&path).map_err(directory)?;
+        let path = path.canonicalize().map_err(directory)?;
+        let url = path.display().to_string();
+        let store = LocalFileSystem::new_with_prefix(&path)
+            .map_err(|source| DestinationError::Open { url: url.clone(), source })?
+            .with_fsync(true);
+        Ok(Self { store: Arc::new(store), staged: true, url, directory: Some(path) })
+    }
+
+    /// A destination in `store`, whose puts show nothing half.
+    pub fn of(store: Arc<dyn ObjectStore>, url: &str) -> Self {
+        Self { store, staged: false, url: url.to_owned(), directory: None }
+    }
+
+    /// The address, for messages.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The directory, when it is on this machine.
+    pub fn directory(&self) -> Option<&std::path::Path> {
+        self.directory.as_deref()
+    }
+
+    /// The store behind it, with paths relative to the root.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// A path in the staging directory that nothing else uses.
+    fn staging(&self) -> Option<Path> {
+        self.staged.then(|| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
+    }
+
+    /// Puts `bytes` at `path`, over whatever stands there.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`]; what stood there stands.
+    pub async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), DestinationError> {
+        let at = self.staging().unwrap_or_else(|| path.clone());
+        let failed = |source| store_error("write", path, source);
+        self.store.put(&at, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
+        if at != *path {
+            self.store.rename(&at, path).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts `bytes` at `path` unless something stands there: `Ok(false)` when something does.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`]; whether the object was created is then unknown, and must be looked at.
+    pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, DestinationError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(source) => Err(store_error("create", path, source)),
+        }
+    }
+
+    /// What stands at `path`, or `None`.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn read(&self, path: &Path) -> Result<Option<Bytes>, DestinationError> {
+        let failed = |source| store_error("read", path, source);
+        match self.store.get(path).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(failed),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// The objects below `prefix`, those after `after` only, in any order.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>, DestinationError> {
+        let listed = match after {
+            Some(after) => self.store.list_with_offset(Some(prefix), after),
+            None => self.store.list(Some(prefix)),
+        };
+        let found = listed.map_ok(|meta| meta.location).try_collect().await;
+        found.map_err(|source| store_error("list", prefix, source))
+    }
+}
+
+fn store_error(action: &'static str, path: &Path, source: object_store::Error) -> DestinationError {
+    DestinationError::Store { action, path: path.to_string(), source }
+}
+
+/// Opens a bucket with the usual variables of its kind, then the configured options.
+fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
+    let prefix = Path::from_url_path(url.path())?;
+    let client = ClientOptions::new().with_timeout(STORE_TIMEOUT);
+    let store: Box<dyn ObjectStore> = match url.scheme() {
+        #[cfg(feature = "gcs")]
+        "gs" => {
+            use object_store::gcp::GoogleCloudStorageBuilder;
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_client_options(client);
+            let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+        }
+        #[cfg(feature = "azure")]
+        "az" => {
+            use object_store::azure::MicrosoftAzureBuilder;
+            let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_client_options(client);
+            let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+        }
+        _ => {
+            use object_store::aws::AmazonS3Builder;
+            let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_client_options(client);
+            let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+        }
+    };
+    Ok((store, prefix))
+}

@@ -1,0 +1,77 @@
+//! A whole file of the spool over the one that stands.
+
+use std::path::Path as FilePath;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+
+use crate::destination::{Destination, Published, store_error};
+use crate::destination::error::DestinationError;
+
+/// Files up to this size go up in one request.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+impl Destination {
+    /// Puts the file at `from` to `path`, over whatever stands there, by one atomic step: a reader sees the old file
+    /// or the new one. At most one part of 8 MiB is held in memory.
+    ///
+    /// # Errors
+    /// [`DestinationError`]; what stood there stands, and a multipart upload that was begun is aborted.
+    pub async fn publish(&self, from: &FilePath, path: &Path) -> Result<Published, DestinationError> {
+        let spool = |source| DestinationError::Spool { path: from.display().to_string(), source };
+        let mut file = File::open(from).await.map_err(spool)?;
+        let bytes = file.metadata().await.map_err(spool)?.len();
+        let staging = self.staging();
+        let at = staging.as_ref().unwrap_or(path);
+        let failed = |source| store_error("write", path, source);
+        let first = read_part(&mut file).await.map_err(spool)?;
+        let mut etag = match first.len() as u64 == bytes {
+            true => self.store().put(at, PutPayload::from_bytes(first)).await.map_err(failed)?.e_tag,
+            false => {
+                let mut upload = self.store().put_multipart(at).await.map_err(failed)?;
+                let sent = send_parts(upload.as_mut(), &mut file, first, failed, spool).await;
+                match sent {
+                    Ok(etag) => etag,
+                    Err(error) => {
+                        // The error that counts is the first; a bucket's lifecycle rule removes what cannot be aborted.
+                        upload.abort().await.ok();
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        if let Some(staging) = &staging {
+            if let Err(source) = self.store().rename(staging, path).await {
+                self.store().delete(staging).await.ok();
+                return Err(failed(source));
+            }
+            etag = self.store().head(path).await.map_err(failed)?.e_tag;
+        }
+        Ok(Published { bytes, etag })
+    }
+}
+
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    file: &mut File,
+    first: Bytes,
+    failed: impl Fn(object_store::Error) -> DestinationError + Copy,
+    spool: impl Fn(std::io::Error) -> DestinationError + Copy,
+) -> Result<Option<String>, DestinationError> {
+    let mut part = first;
+    while !part.is_empty() {
+        upload.put_part(PutPayload::from_bytes(part)).await.map_err(failed)?;
+        part = read_part(file).await.map_err(spool)?;
+    }
+    Ok(upload.complete().await.map_err(failed)?.e_tag)
+}
+
+/// The next part of the file; empty at its end.
+async fn read_part(file: &mut File) -> Result<Bytes, std::io::Error> {
+    let mut part = Vec::with_capacity(PART_BYTES);
+    file.take(PART_BYTES as u64).read_to_end(&mut part).await?;
+    Ok(Bytes::from(part))
+}

@@ -1,0 +1,138 @@
+//! Which days of which stream and scope are there, and how well.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::day::{Day, DayZone};
+use crate::model::proof::Proof;
+use crate::model::scope::{Scope, ScopeKey};
+
+/// Everything that has been read, by stream and scope.
+pub type Coverage = BTreeMap<String, BTreeMap<ScopeKey, ScopeCoverage>>;
+
+/// What is known of one stream of one scope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScopeCoverage {
+    /// The scope, with the names last seen.
+    pub scope: Scope,
+    /// The list, for streams without days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<DayState>,
+    /// The days.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub days: BTreeMap<Day, DayState>,
+    /// That the account may not read it, and when that was last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_entitled: Option<NotEntitled>,
+}
+
+/// That the account may not read something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotEntitled {
+    /// When the API said so.
+    pub at: Timestamp,
+    /// The API's words.
+    pub detail: String,
+}
+
+/// What is known of one day, or of one list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayState {
+    /// When it was last read whole; none while only a doubtful reading exists.
+    pub read_at: Option<Timestamp>,
+    /// When what was read last differed from what stood before.
+    pub changed_at: Option<Timestamp>,
+    /// Rows.
+    pub rows: u64,
+    /// What the rows say, in hexadecimal.
+    pub hash: String,
+    /// How the end was known.
+    pub proof: Option<Proof>,
+    /// Whether a file stands.
+    pub file: bool,
+    /// Length of the file.
+    pub bytes: u64,
+    /// The store's version of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// That another writer may have overwritten the file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+    /// What was doubtful about the last reading; what stood stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<String>,
+    /// The hash of a reading that the next run may confirm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting: Option<String>,
+}
+
+impl DayState {
+    /// A day of which nothing is known yet.
+    pub fn unknown() -> Self {
+        Self {
+            read_at: None,
+            changed_at: None,
+            rows: 0,
+            hash: String::new(),
+            proof: None,
+            file: false,
+            bytes: 0,
+            etag: None,
+            stale: false,
+            suspect: None,
+            awaiting: None,
+        }
+    }
+
+    /// Whether the day was read so late after its end that the service no longer revises it.
+    pub fn is_final(&self, day: Day, zone: DayZone, lookback_days: u16) -> bool {
+        let settled = zone.start_of(day.next().plus(i64::from(lookback_days)));
+        !self.stale && self.suspect.is_none() && self.read_at.is_some_and(|read_at| settled <= read_at)
+    }
+}
+
+impl ScopeCoverage {
+    /// A scope of which nothing is known yet.
+    pub fn of(scope: Scope) -> Self {
+        Self { scope, whole: None, days: BTreeMap::new(), not_entitled: None }
+    }
+
+    /// What is known of `day`, or of the list.
+    pub fn state(&self, day: Option<Day>) -> Option<&DayState> {
+        match day {
+            Some(day) => self.days.get(&day),
+            None => self.whole.as_ref(),
+        }
+    }
+
+    /// The same, to change it.
+    pub(super) fn state_mut(&mut self, day: Option<Day>) -> &mut DayState {
+        match day {
+            Some(day) => self.days.entry(day).or_insert_with(DayState::unknown),
+            None => self.whole.get_or_insert_with(DayState::unknown),
+        }
+    }
+
+    /// Whether anything was ever read here that had rows.
+    pub fn had_rows(&self) -> bool {
+        self.days.values().chain(&self.whole).any(|state| 0 < state.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn day_is_final_only_when_read_after_its_lookback() {
+        let day: Day = "2026-03-01".parse().unwrap();
+        let read = |at: &str| DayState { read_at: Some(at.parse().unwrap()), ..DayState::unknown() };
+        // The Eastern day ends at 05:00 UTC; three days later is the fifth.
+        assert!(!read("2026-03-05T04:59:59Z").is_final(day, DayZone::Eastern, 3));
+        assert!(read("2026-03-05T05:00:00Z").is_final(day, DayZone::Eastern, 3));
+        assert!(!DayState { stale: true, ..read("2026-03-09T00:00:00Z") }.is_final(day, DayZone::Eastern, 3));
+        assert!(!DayState::unknown().is_final(day, DayZone::Eastern, 0));
+    }
+}

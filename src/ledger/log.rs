@@ -1,0 +1,209 @@
+//! The log itself: numbered objects, created and never changed.
+//!
+//! `_profound_export/ledger/000000/000000001.json` and so on, a folder a thousand. `_profound_export/checkpoints/`
+//! holds folds of the records up to a number, so that a start reads one checkpoint and the few records behind it.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::destination::{Destination, OWN_DIRECTORY};
+use crate::ledger::error::LedgerError;
+use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
+use crate::ledger::state::State;
+use crate::model::day::Day;
+
+const RECORDS_A_FOLDER: u64 = 1000;
+/// Attempts to take the next number.
+const ATTEMPTS: u32 = 50;
+/// Records behind the last checkpoint that make another worth while.
+const RECORDS_A_CHECKPOINT: u64 = 16;
+
+/// The log of one lake, and what it adds up to.
+#[derive(Debug)]
+pub struct Ledger {
+    destination: Destination,
+    clock: Clock,
+    state: State,
+    checkpoint: u64,
+}
+
+impl Ledger {
+    /// Reads the ledger of `destination`; one that is not there yet is empty.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0 };
+        if let Some(state) = ledger.last_checkpoint().await? {
+            ledger.checkpoint = state.number;
+            ledger.state = state;
+        }
+        ledger.refresh().await?;
+        Ok(ledger)
+    }
+
+    /// What the records add up to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Reads records that other writers have added.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn refresh(&mut self) -> Result<(), LedgerError> {
+        while let Some(record) = self.read(self.state.number + 1).await? {
+            self.state.apply(&record);
+        }
+        Ok(())
+    }
+
+    /// Adds a record of `entries`, behind whatever others have added meanwhile. Days that both this record and one of
+    /// theirs wrote are marked stale, so that the next run settles them.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; whether the record was added is then unknown, and the next start finds out.
+    pub async fn append(&mut self, mut entries: Vec<Entry>) -> Result<(), LedgerError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let id = Uuid::now_v7();
+        for _ in 0..ATTEMPTS {
+            let number = self.state.number + 1;
+            let record = self.record(number, id, &entries);
+            let path = record_path(number);
+            // An error does not tell whether the object landed, so what stands is looked at in every case.
+            let created = self.destination.create(&path, encode(&record)).await;
+            match (created, self.read(number).await?) {
+                (Ok(true), _) => {
+                    self.state.apply(&record);
+                    return Ok(());
+                }
+                (_, Some(stands)) if stands.id == id => {
+                    self.state.apply(&stands);
+                    return Ok(());
+                }
+                (_, Some(other)) => {
+                    entries.extend(overwritten(&entries, &other));
+                    self.state.apply(&other);
+                }
+                (Err(error), None) => return Err(error.into()),
+                // "Try again": the store refused without another object being there.
+                (Ok(false), None) => {}
+            }
+        }
+        Err(LedgerError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Writes a checkpoint when enough records have come since the last.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the records alone are enough, so that a failure costs only the next start.
+    pub async fn checkpoint(&mut self) -> Result<(), LedgerError> {
+        if self.state.number < self.checkpoint + RECORDS_A_CHECKPOINT {
+            return Ok(());
+        }
+        let path = checkpoint_path(self.state.number);
+        let bytes = Bytes::from(serde_json::to_vec(&Checkpoint { format: FORMAT, state: &self.state }).unwrap_or_default());
+        // Another writer's checkpoint of the same number is the same fold.
+        self.destination.create(&path, bytes).await?;
+        self.checkpoint = self.state.number;
+        Ok(())
+    }
+
+    fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
+        Record {
+            format: FORMAT,
+            number,
+            id,
+            at: self.clock.now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            entries: entries.to_vec(),
+        }
+    }
+
+    async fn read(&self, number: u64) -> Result<Option<Record>, LedgerError> {
+        let path = record_path(number);
+        match self.destination.read(&path).await? {
+            Some(bytes) => decode(&bytes, number, &path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The newest checkpoint that can be read. One that cannot is passed over: records are the truth.
+    async fn last_checkpoint(&self) -> Result<Option<State>, LedgerError> {
+        let mut paths = self.destination.list(&Path::from_iter([OWN_DIRECTORY, "checkpoints"]), None).await?;
+        paths.sort();
+        for path in paths.iter().rev() {
+            let Some(bytes) = self.destination.read(path).await? else {
+                continue;
+            };
+            match serde_json::from_slice::<Checkpoint<State>>(&bytes) {
+                Ok(found) if found.format == FORMAT => return Ok(Some(found.state)),
+                _ => tracing::warn!(%path, "a checkpoint cannot be read and is passed over"),
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Checkpoint<S> {
+    format: u32,
+    state: S,
+}
+
+fn record_path(number: u64) -> Path {
+    let folder = format!("{:06}", number / RECORDS_A_FOLDER);
+    Path::from_iter([OWN_DIRECTORY, "ledger", &folder, &format!("{number:09}.json")])
+}
+
+fn checkpoint_path(number: u64) -> Path {
+    Path::from_iter([OWN_DIRECTORY, "checkpoints", &format!("{number:09}.json")])
+}
+
+fn encode(record: &Record) -> Bytes {
+    // Plain data with text keys: it always serializes.
+    Bytes::from(serde_json::to_vec(record).unwrap_or_default())
+}
+
+fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let foreign = |source| LedgerError::Foreign { number, path: path.to_string(), source };
+    let Format { format } = serde_json::from_slice(bytes).map_err(foreign)?;
+    if FORMAT < format {
+        return Err(LedgerError::Newer { number, format });
+    }
+    serde_json::from_slice(bytes).map_err(foreign)
+}
+
+/// The days whose files both `entries` and the record that came first wrote.
+fn overwritten(entries: &[Entry], other: &Record) -> Vec<Entry> {
+    let files = |entry: &Entry| -> Option<SliceEntry> {
+        match entry {
+            Entry::Slice(slice) => Some(slice.clone()),
+            _ => None,
+        }
+    };
+    let wrote = |slice: &SliceEntry, day: Option<Day>| {
+        slice.days.iter().any(|written: &DayEntry| written.day == day && written.written == Written::File)
+    };
+    let theirs: Vec<SliceEntry> = other.entries.iter().filter_map(files).collect();
+    let mut stale = Vec::new();
+    for own in entries.iter().filter_map(files) {
+        for both in theirs.iter().filter(|their| their.stream == own.stream && their.scope.key() == own.scope.key()) {
+            for day in own.days.iter().filter(|day| wrote(&own, day.day) && wrote(both, day.day)) {
+                stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
+            }
+        }
+    }
+    stale
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+
+use super::*;
+use crate::model::proof::Proof;
+use crate::model::scope::{Named, Scope};
+use crate::model::window::Window;
+
+fn lake() -> Destination {
+    Destination::of(Arc::new(InMemory::new()), "memory")
+}
+
+async fn open(lake: &Destination) -> Ledger {
+    Ledger::open(lake.clone(), Clock::starting_at("2026-03-10T12:00:00Z".parse().unwrap())).await.unwrap()
+}
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn category() -> Scope {
+    Scope { category: Some(Named { id: "c1".into(), name: "Tea".into() }), ..Scope::default() }
+}
+
+fn slice(rows: u64, written: Written) -> Entry {
+    Entry::Slice(SliceEntry {
+        run: Uuid::now_v7(),
+        stream: "visibility_v2".into(),
+        fingerprint: "f".into(),
+        scope: category(),
+        window: Some(Window::day(day("2026-03-01"))),
+        proof: Proof::Total,
+        total: Some(rows),
+        rows,
+        outside: 0,
+        requests: 1,
+        extracted_at: "2026-03-09T00:00:00Z".parse().unwrap(),
+        days: vec![DayEntry {
+            day: Some(day("2026-03-01")),
+            rows,
+            hash: rows.to_string(),
+            written,
+            bytes: 10,
+            etag: Some("e".into()),
+        }],
+    })
+}
+
+#[tokio::test]
+async fn ledger_reads_what_it_wrote() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    writer.append(vec![slice(7, Written::File)]).await.unwrap();
+    let reader = open(&lake).await;
+    assert_eq!(reader.state(), writer.state());
+    let found = reader.state().scope("visibility_v2", &category().key()).unwrap();
+    assert_eq!(found.days[&day("2026-03-01")].rows, 7);
+}
+
+#[tokio::test]
+async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    for rows in 0..40 {
+        writer.append(vec![slice(rows, Written::File)]).await.unwrap();
+        writer.checkpoint().await.unwrap();
+    }
+    let mut replayed = State::default();
+    for number in 1..=40 {
+        replayed.apply(&writer.read(number).await.unwrap().unwrap());
+    }
+    assert_eq!(&replayed, writer.state());
+    let reader = open(&lake).await;
+    assert_eq!((reader.checkpoint, reader.state()), (32, writer.state()));
+}
+
+#[tokio::test]
+async fn writer_that_lost_a_number_marks_days_both_wrote_as_stale() {
+    let lake = lake();
+    let (mut one, mut two) = (open(&lake).await, open(&lake).await);
+    one.append(vec![slice(7, Written::File)]).await.unwrap();
+    two.append(vec![slice(8, Written::File)]).await.unwrap();
+    one.refresh().await.unwrap();
+    assert_eq!(one.state(), two.state());
+    assert_eq!(one.state().number, 2);
+    assert!(one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
+    one.append(vec![slice(8, Written::File)]).await.unwrap();
+    assert!(!one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
+}
+
+#[tokio::test]
+async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
+    let lake = lake();
+    lake.create(&record_path(1), Bytes::from_static(b"{\"format\": 2, \"number\": 1}")).await.unwrap();
+    let refused = Ledger::open(lake.clone(), Clock::system()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "ledger record 1 has format 2, which this version does not know");
+    lake.overwrite(&record_path(1), Bytes::from_static(b"{\"format\": 1, \"numb")).await.unwrap();
+    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert!(refused.to_string().starts_with("ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));
+}
+
+#[tokio::test]
+async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read() {
+    let lake = lake();
+    let mut ledger = open(&lake).await;
+    let (killed, key) = (Uuid::now_v7(), category().key());
+    let planned = Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
+    ledger.append(vec![slice(7, Written::File)]).await.unwrap();
+    ledger.append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }]).await.unwrap();
+    let doubtful = |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
+    assert!(doubtful(&ledger, None));
+    assert!(!doubtful(&ledger, Some(killed)));
+    ledger.append(vec![slice(8, Written::File)]).await.unwrap();
+    assert!(!doubtful(&ledger, None));
+}

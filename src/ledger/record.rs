@@ -1,0 +1,217 @@
+//! One record of the ledger. Its JSON stands in lakes for years: fields are added, never changed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ledger::table::TableMeaning;
+use crate::model::day::Day;
+use crate::model::proof::Proof;
+use crate::model::scope::{Scope, ScopeKey};
+use crate::model::window::Window;
+
+/// The format of records that this version writes.
+pub const FORMAT: u32 = 1;
+
+/// One record: what happened within a moment in one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The format, so that a newer one is refused by name.
+    pub format: u32,
+    /// Its number: one more than the record before.
+    pub number: u64,
+    /// Tells this attempt from another writer's: a create whose answer was lost is read back and compared.
+    pub id: Uuid,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The version of the program.
+    pub version: String,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// Whose lake this is, and how it is laid out. The first entry of the first record.
+    Root {
+        /// Ids of the organizations of the key.
+        organizations: Vec<String>,
+        /// How days become directories: `day`, `month` or `none`.
+        partition: String,
+    },
+    /// Organizations that were added to the same key.
+    Organizations {
+        /// Their ids.
+        added: Vec<String>,
+    },
+    /// Something learned of the account or the destination.
+    Learned {
+        /// What about, such as `window_end/reports_v2` or `without/answers_v2`.
+        name: String,
+        /// What it is.
+        value: String,
+    },
+    /// The first day a job wants.
+    Start {
+        /// The job.
+        job: String,
+        /// The day.
+        day: Day,
+    },
+    /// What the table of a stream means from here on.
+    Table {
+        /// The stream.
+        stream: String,
+        /// Its meaning.
+        meaning: TableMeaning,
+    },
+    /// A run began and means to write these slices.
+    RunStarted {
+        /// The run.
+        run: Uuid,
+        /// The job.
+        job: String,
+        /// What it means to write. Where the run never ends, these days are stale.
+        planned: Vec<Planned>,
+    },
+    /// A slice was published.
+    Slice(SliceEntry),
+    /// A slice could not be proven whole; what stood stands.
+    Suspect {
+        /// The run.
+        run: Uuid,
+        /// The stream.
+        stream: String,
+        /// The scope.
+        scope: Scope,
+        /// The days, none for lists.
+        window: Option<Window>,
+        /// What is doubtful.
+        problem: String,
+        /// What was read, when it may be confirmed by the next run: rows and hash per day.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        awaiting: Vec<DayEntry>,
+    },
+    /// The account may not read a stream of a scope.
+    NotEntitled {
+        /// The run.
+        run: Uuid,
+        /// The stream.
+        stream: String,
+        /// The scope.
+        scope: Scope,
+        /// The API's words.
+        detail: String,
+    },
+    /// Days whose files another writer may have overwritten.
+    Stale {
+        /// The stream.
+        stream: String,
+        /// The scope.
+        scope: Scope,
+        /// The day; none for lists.
+        day: Option<Day>,
+    },
+    /// A run ended.
+    RunEnded(RunEnd),
+}
+
+/// A slice that a run means to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The stream.
+    pub stream: String,
+    /// The scope.
+    pub scope: ScopeKey,
+    /// The days, none for lists.
+    pub window: Option<Window>,
+}
+
+/// A slice that was published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SliceEntry {
+    /// The run.
+    pub run: Uuid,
+    /// The stream.
+    pub stream: String,
+    /// The stream's fingerprint.
+    pub fingerprint: String,
+    /// The scope, with the names of that time.
+    pub scope: Scope,
+    /// The days asked for, none for lists.
+    pub window: Option<Window>,
+    /// How the end is known.
+    pub proof: Proof,
+    /// The total the API announced.
+    pub total: Option<u64>,
+    /// Rows that came over the wire.
+    pub rows: u64,
+    /// Rows outside the window, dropped.
+    pub outside: u64,
+    /// Requests spent, retries included.
+    pub requests: u64,
+    /// When the request was sent.
+    pub extracted_at: Timestamp,
+    /// Each day of the window.
+    pub days: Vec<DayEntry>,
+}
+
+/// One day of a slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayEntry {
+    /// The day; none for lists.
+    pub day: Option<Day>,
+    /// Rows.
+    pub rows: u64,
+    /// What the rows say, whatever their order, in hexadecimal.
+    pub hash: String,
+    /// What became of the file.
+    pub written: Written,
+    /// Length of the file; zero where there is none.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The store's version of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// What became of the file of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Written {
+    /// A file was published.
+    File,
+    /// The rows are those of the file that stands, which was left alone.
+    Unchanged,
+    /// There are no rows, and no file was needed.
+    Nothing,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The run.
+    pub run: Uuid,
+    /// The job.
+    pub job: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// `complete`, `failed`, `incomplete`, `key_rejected`, `cancelled`.
+    pub outcome: String,
+    /// Slices published.
+    pub slices: u64,
+    /// Slices that were left for the next run.
+    pub slices_left: u64,
+    /// Requests spent.
+    pub requests: u64,
+    /// Rows read.
+    pub rows: u64,
+    /// Files written.
+    pub files: u64,
+    /// Files left alone because nothing changed.
+    pub unchanged: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}

@@ -1,0 +1,188 @@
+//! What the records of a ledger add up to. A pure fold: the same records give the same state, whoever reads them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ledger::coverage::{Coverage, NotEntitled, ScopeCoverage};
+use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
+use crate::ledger::table::TableMeaning;
+use crate::model::day::Day;
+use crate::model::scope::{Scope, ScopeKey};
+use crate::model::window::Window;
+
+/// Runs remembered for people to see.
+const REMEMBERED_RUNS: usize = 50;
+
+/// What the records 1 to `number` add up to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The last record folded in; zero for none.
+    pub number: u64,
+    /// Ids of the organizations of the account; empty for a lake that has no first record yet.
+    pub organizations: BTreeSet<String>,
+    /// How days become directories.
+    pub partition: Option<String>,
+    /// What was learned of the account.
+    pub learned: BTreeMap<String, String>,
+    /// The first day each job wants.
+    pub starts: BTreeMap<String, Day>,
+    /// What each table means.
+    pub tables: BTreeMap<String, TableMeaning>,
+    /// What has been read.
+    pub coverage: Coverage,
+    /// Runs that have begun and not ended: when, and what they may have overwritten without a record.
+    pub open_runs: BTreeMap<Uuid, OpenRun>,
+    /// The last runs that ended, oldest first.
+    pub runs: VecDeque<RunSummary>,
+}
+
+/// A run that has not ended, as far as the ledger tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// When it began.
+    pub at: Timestamp,
+    /// The job.
+    pub job: String,
+    /// What it means to write and no later record covers.
+    pub planned: Vec<Planned>,
+}
+
+/// A run that ended, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How.
+    #[serde(flatten)]
+    pub end: RunEnd,
+}
+
+impl State {
+    /// What is known of `stream` of `scope`.
+    pub fn scope(&self, stream: &str, scope: &ScopeKey) -> Option<&ScopeCoverage> {
+        self.coverage.get(stream)?.get(scope)
+    }
+
+    /// Folds in the next record.
+    pub fn apply(&mut self, record: &Record) {
+        self.number = record.number;
+        for entry in &record.entries {
+            self.apply_entry(record.at, entry);
+        }
+    }
+
+    fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
+        match entry {
+            Entry::Root { organizations, partition } => {
+                // A second first record, of a writer that lost the race to another, changes nothing.
+                if self.partition.is_none() {
+                    self.organizations = organizations.iter().cloned().collect();
+                    self.partition = Some(partition.clone());
+                }
+            }
+            Entry::Organizations { added } => self.organizations.extend(added.iter().cloned()),
+            Entry::Learned { name, value } => {
+                self.learned.insert(name.clone(), value.clone());
+            }
+            Entry::Start { job, day } => {
+                self.starts.insert(job.clone(), *day);
+            }
+            Entry::Table { stream, meaning } => {
+                self.tables.insert(stream.clone(), meaning.clone());
+            }
+            Entry::RunStarted { run, job, planned } => {
+                self.open_runs.insert(*run, OpenRun { at, job: job.clone(), planned: planned.clone() });
+            }
+            Entry::Slice(slice) => self.apply_slice(slice),
+            Entry::Suspect { stream, scope, window, problem, awaiting, .. } => {
+                self.apply_suspect(stream, scope, *window, problem, awaiting);
+            }
+            Entry::NotEntitled { stream, scope, detail, .. } => {
+                self.scope_mut(stream, scope).not_entitled = Some(NotEntitled { at, detail: detail.clone() });
+            }
+            Entry::Stale { stream, scope, day } => self.scope_mut(stream, scope).state_mut(*day).stale = true,
+            Entry::RunEnded(end) => {
+                self.open_runs.remove(&end.run);
+                self.runs.push_back(RunSummary { ended_at: at, end: end.clone() });
+                while REMEMBERED_RUNS < self.runs.len() {
+                    self.runs.pop_front();
+                }
+            }
+        }
+    }
+
+    fn apply_slice(&mut self, slice: &SliceEntry) {
+        let key = slice.scope.key();
+        for open in self.open_runs.values_mut() {
+            open.planned.retain(|planned| {
+                let covered = match (planned.window, slice.window) {
+                    (Some(planned), Some(read)) => read.start <= planned.start && planned.end <= read.end,
+                    (planned, read) => planned == read,
+                };
+                !(covered && planned.stream == slice.stream && planned.scope == key)
+            });
+        }
+        let coverage = self.scope_mut(&slice.stream, &slice.scope);
+        coverage.not_entitled = None;
+        for day in &slice.days {
+            let state = coverage.state_mut(day.day);
+            let changed = day.written == Written::File || state.hash != day.hash || state.changed_at.is_none();
+            if changed {
+                state.changed_at = Some(slice.extracted_at);
+            }
+            if day.written == Written::File {
+                state.file = true;
+                state.bytes = day.bytes;
+                state.etag.clone_from(&day.etag);
+            }
+            state.read_at = Some(slice.extracted_at);
+            state.rows = day.rows;
+            state.hash.clone_from(&day.hash);
+            state.proof = Some(slice.proof);
+            state.stale = false;
+            state.suspect = None;
+            state.awaiting = None;
+        }
+    }
+
+    fn apply_suspect(&mut self, stream: &str, scope: &Scope, window: Option<Window>, problem: &str, awaiting: &[DayEntry]) {
+        let coverage = self.scope_mut(stream, scope);
+        let days: Vec<Option<Day>> = match (awaiting.is_empty(), window) {
+            (false, _) => awaiting.iter().map(|day| day.day).collect(),
+            (true, Some(window)) => window.days().map(Some).collect(),
+            (true, None) => vec![None],
+        };
+        for day in days {
+            let state = coverage.state_mut(day);
+            state.suspect = Some(problem.to_owned());
+            state.awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.hash.clone());
+        }
+    }
+
+    fn scope_mut(&mut self, stream: &str, scope: &Scope) -> &mut ScopeCoverage {
+        let scopes = self.coverage.entry(stream.to_owned()).or_default();
+        let coverage = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::of(scope.clone()));
+        coverage.scope = scope.clone();
+        coverage
+    }
+
+    /// Whether a run that never ended may have overwritten `day` of `stream` of `scope` after it was read.
+    pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
+        let read_at = self.scope(stream, scope).and_then(|coverage| coverage.state(day)).and_then(|state| state.read_at);
+        self.open_runs.iter().filter(|(run, _)| Some(**run) != own).any(|(_, open)| {
+            let later = read_at.is_none_or(|read_at| read_at < open.at);
+            later
+                && open.planned.iter().any(|planned| {
+                    let within = match (planned.window, day) {
+                        (Some(window), Some(day)) => window.contains(day),
+                        (None, None) => true,
+                        _ => false,
+                    };
+                    within && planned.stream == stream && planned.scope == *scope
+                })
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What a table means, so that no other meaning is written into it by mistake.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::model::stream::Stream;
+
+/// Members of a body that only choose columns, which are compared by themselves.
+const COLUMN_CHOICES: [&str; 2] = ["include", "metrics"];
+
+/// What a table means: the request behind it, its key, and its columns with their types.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableMeaning {
+    /// Hash of everything that must never change: path, grain, scope, days and key.
+    pub request: String,
+    /// Type of each column.
+    pub columns: BTreeMap<String, String>,
+}
+
+impl TableMeaning {
+    /// What the table of `stream` means.
+    pub fn of(stream: &Stream) -> Self {
+        let mut body = stream.body.clone();
+        COLUMN_CHOICES.iter().for_each(|choice| {
+            body.remove(*choice);
+        });
+        // Sorted, so that the order in which a declaration is written does not count.
+        let body: BTreeMap<String, serde_json::Value> = body.into_iter().collect();
+        let zone = stream.days.as_ref().map(|days| (days.zone, days.column.clone()));
+        let request = json!({
+            "request": stream.request,
+            "query": stream.query,
+            "body": body,
+            "scope": stream.scope,
+            "days": zone,
+            "key": stream.key,
+        });
+        let columns = stream.columns.iter().map(|column| (column.name.clone(), column.data_type.to_string())).collect();
+        Self { request: digest(&request.to_string()), columns }
+    }
+
+    /// One short text for all of it, which stands in every record of a slice.
+    pub fn fingerprint(&self) -> String {
+        digest(&json!(self).to_string())
+    }
+
+    /// What would break if rows of meaning `now` went into a table of this meaning, in words; `None` when nothing
+    /// would. Columns may be added: they are null where they were not asked for.
+    pub fn conflict(&self, now: &Self) -> Option<String> {
+        if self.request != now.request {
+            return Some("it asks another request, grain, scope or key than the rows already there".into());
+        }
+        self.columns.iter().find_map(|(name, before)| match now.columns.get(name) {
+            None => Some(format!("column `{name}` is gone")),
+            Some(after) if after != before => Some(format!("column `{name}` was {before} and is now {after}")),
+            Some(_) => None,
+        })
+    }
+}
+
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn visibility() -> Stream {
+        Stream::clone(Catalog::embedded().unwrap().get("visibility_v2").unwrap())
+    }
+
+    #[test]
+    fn added_column_keeps_the_meaning_and_any_other_change_does_not() {
+        let before = TableMeaning::of(&visibility());
+        let mut longer = visibility();
+        let mut column = longer.columns[2].clone();
+        column.name = "added".into();
+        longer.columns.push(column);
+        longer.body.insert("metrics".into(), json!(["visibility_score", "added"]));
+        assert_eq!(before.conflict(&TableMeaning::of(&longer)), None);
+        assert_eq!(
+            TableMeaning::of(&longer).conflict(&before).as_deref(),
+            Some("column `added` is gone")
+        );
+
+        let mut grain = visibility();
+        grain.body.insert("group_by".into(), json!(["date"]));
+        assert!(before.conflict(&TableMeaning::of(&grain)).unwrap().contains("another request"));
+
+        let mut retyped = visibility();
+        retyped.columns[0].data_type = "utf8".parse().unwrap();
+        assert_eq!(before.conflict(&TableMeaning::of(&retyped)).as_deref(), Some("column `date` was date and is now utf8"));
+    }
+
+    #[test]
+    fn words_of_a_declaration_do_not_count() {
+        let mut reworded = visibility();
+        reworded.about = "other words".into();
+        reworded.columns[0].about = "other words".into();
+        assert_eq!(TableMeaning::of(&visibility()), TableMeaning::of(&reworded));
+    }
+
+    #[test]
+    fn fingerprints_that_stand_in_ledgers_do_not_change() {
+        let catalog = Catalog::embedded().unwrap();
+        let fingerprints: Vec<String> = catalog
+            .streams()
+            .map(|stream| format!("{} {}", stream.name, TableMeaning::of(stream).fingerprint()))
+            .collect();
+        insta::assert_snapshot!(fingerprints.join("\n"));
+    }
+}

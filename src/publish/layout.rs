@@ -1,0 +1,168 @@
+//! All paths below the root of a lake: built here, and parsed here.
+//!
+//! ```text
+//! <stream>/category=<id>/day=2026-11-21/data.parquet        partition = "day"
+//! <stream>/category=<id>/month=2026-11/2026-11-21.parquet   partition = "month"
+//! <stream>/category=<id>/2026-11-21.parquet                 partition = "none"
+//! <stream>/category=<id>/data.parquet                       lists, whatever the partition
+//! ```
+
+use object_store::path::Path;
+use sha2::{Digest, Sha256};
+
+use crate::config::Partition;
+use crate::model::day::Day;
+use crate::model::scope::{Scope, ScopePart};
+
+const LIST_FILE: &str = "data.parquet";
+const FILE_ENDING: &str = ".parquet";
+/// Longer values are hashed: some file systems take names of 255 bytes only.
+const LONGEST_VALUE_BYTES: usize = 120;
+const HASH_DIGITS: usize = 32;
+
+/// Where the files of a lake lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// How days become directories.
+    pub partition: Partition,
+}
+
+/// What a path says of the file there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPath {
+    /// The stream.
+    pub stream: String,
+    /// The parts of the scope, each as it stands in the path: an id, or `h-` and a hash.
+    pub scope: Vec<(ScopePart, String)>,
+    /// The day; `None` for lists.
+    pub day: Option<Day>,
+}
+
+impl Layout {
+    /// The path of the file of `stream` and `scope` for `day`.
+    pub fn data_path(self, stream: &str, scope: &Scope, day: Option<Day>) -> Path {
+        let scope = scope.parts().map(|(part, named)| (part, path_value(&named.id))).collect();
+        self.path_of(&DataPath { stream: stream.to_owned(), scope, day })
+    }
+
+    /// The path that says `file`.
+    pub fn path_of(self, file: &DataPath) -> Path {
+        let mut parts = vec![file.stream.clone()];
+        parts.extend(file.scope.iter().map(|(part, value)| format!("{}={value}", part.path_key())));
+        match (file.day, self.partition) {
+            (None, _) => parts.push(LIST_FILE.to_owned()),
+            (Some(day), Partition::Day) => parts.extend([format!("day={day}"), LIST_FILE.to_owned()]),
+            (Some(day), Partition::Month) => parts.extend([format!("month={}", day.month()), format!("{day}{FILE_ENDING}")]),
+            (Some(day), Partition::None) => parts.push(format!("{day}{FILE_ENDING}")),
+        }
+        parts.into_iter().collect()
+    }
+
+    /// What `path` says, or `None` when this layout writes no such path.
+    pub fn parse(self, path: &Path) -> Option<DataPath> {
+        let parts: Vec<String> = path.parts().map(|part| part.as_ref().to_owned()).collect();
+        let (stream, rest) = parts.split_first()?;
+        let (file, directories) = rest.split_last()?;
+        let mut scope = Vec::new();
+        let mut day: Option<Day> = file.strip_suffix(FILE_ENDING).and_then(|name| name.parse().ok());
+        for directory in directories {
+            let (key, value) = directory.split_once('=')?;
+            match ScopePart::ALL.into_iter().find(|part| part.path_key() == key) {
+                Some(part) => scope.push((part, value.to_owned())),
+                None if key == "day" => day = Some(value.parse().ok()?),
+                None => {}
+            }
+        }
+        let parsed = DataPath { stream: stream.clone(), scope, day };
+        // Whatever else the path says must be what this layout would write.
+        (self.path_of(&parsed) == *path).then_some(parsed)
+    }
+}
+
+/// `id` as it stands in a path: itself where that is safe everywhere, else `h-` and the beginning of its SHA-256.
+fn path_value(id: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let plain = (1..=LONGEST_VALUE_BYTES).contains(&id.len())
+        && id.bytes().all(safe)
+        && id.as_bytes()[0].is_ascii_alphanumeric()
+        && !looks_hashed(id);
+    if plain {
+        return id.to_owned();
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let digits: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')).take(HASH_DIGITS).collect();
+    format!("h-{digits}")
+}
+
+/// An id that looks like a hash is hashed too, so that no two ids share a path.
+fn looks_hashed(id: &str) -> bool {
+    id.strip_prefix("h-").is_some_and(|digits| digits.len() == HASH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::scope::Named;
+
+    fn scope(category: &str, asset: Option<&str>) -> Scope {
+        let named = |id: &str| Named { id: id.into(), name: "any / name = 100 % 🫖".into() };
+        Scope { category: Some(named(category)), asset: asset.map(named), ..Scope::default() }
+    }
+
+    fn path(partition: Partition, day: Option<&str>) -> String {
+        let day = day.map(|day| day.parse().unwrap());
+        Layout { partition }.data_path("visibility_v2", &scope("0055737f-ccd7", None), day).to_string()
+    }
+
+    #[test]
+    fn paths_that_stand_in_lakes_do_not_change() {
+        let day = Some("2026-11-21");
+        assert_eq!(path(Partition::Day, day), "visibility_v2/category=0055737f-ccd7/day=2026-11-21/data.parquet");
+        assert_eq!(path(Partition::Month, day), "visibility_v2/category=0055737f-ccd7/month=2026-11/2026-11-21.parquet");
+        assert_eq!(path(Partition::None, day), "visibility_v2/category=0055737f-ccd7/2026-11-21.parquet");
+        assert_eq!(path(Partition::Month, None), "visibility_v2/category=0055737f-ccd7/data.parquet");
+        assert_eq!(path_value("a/b"), "h-c14cddc033f64b9dea80ea675cf280a0");
+    }
+
+    #[test]
+    fn foreign_paths_are_not_taken_for_ours() {
+        let layout = Layout { partition: Partition::Day };
+        for foreign in [
+            "visibility_v2",
+            "visibility_v2/part-0.parquet",
+            "visibility_v2/category=1/day=2026-11-21/part-0.parquet",
+            "visibility_v2/category=1/month=2026-11/2026-11-21.parquet",
+            "visibility_v2/category=1/day=2026-13-01/data.parquet",
+            "visibility_v2/colour=red/data.parquet",
+        ] {
+            assert_eq!(layout.parse(&Path::from(foreign)), None, "{foreign}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn paths_are_parsed_as_they_are_written(id in "\\PC{0,200}", asset in "\\PC{0,20}", days in -20_000_i32..40_000) {
+            for partition in [Partition::Day, Partition::Month, Partition::None] {
+                for day in [None, Some(Day::from_epoch_days(days))] {
+                    let layout = Layout { partition };
+                    let path = layout.data_path("prompts", &scope(&id, Some(&asset)), day);
+                    let parsed = layout.parse(&path).unwrap();
+                    prop_assert_eq!(&parsed.stream, "prompts");
+                    prop_assert_eq!(parsed.day, day);
+                    let expected = [(ScopePart::Category, path_value(&id)), (ScopePart::Asset, path_value(&asset))];
+                    prop_assert_eq!(&parsed.scope[..], &expected[..]);
+                    prop_assert_eq!(layout.path_of(&parsed), path);
+                }
+            }
+        }
+
+        #[test]
+        fn no_two_ids_share_a_path(one in "\\PC{0,40}", two in "\\PC{0,40}") {
+            prop_assert_eq!(one == two, path_value(&one) == path_value(&two));
+            let hashed = path_value("a/b");
+            prop_assert_ne!(path_value(&hashed), hashed);
+        }
+    }
+}
