@@ -4,4 +4,5 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+pub mod config;
 pub mod model;
