@@ -9,7 +9,7 @@ use url::Url;
 
 use super::key;
 use super::problem::Problems;
-use super::units::{Period, day_schema, optional_day};
+use super::units::{Period, day_schema, optional_day, word};
 use crate::model::day::Day;
 
 /// Requests an hour that the vendor documents; the account's own limit is learned from the API.
@@ -28,6 +28,7 @@ pub struct ApiConfig {
     #[schemars(extend("examples" = ["/run/secrets/profound-api-key"]))]
     pub key_file: Option<PathBuf>,
     /// How the key is sent. Default: `header`.
+    #[serde(deserialize_with = "word")]
     #[schemars(extend("examples" = ["header"]))]
     pub auth: Auth,
     /// Requests left for other users of the key in every hour. Default: 60, a tenth of the 600 an hour that the vendor

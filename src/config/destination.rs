@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::problem::{Problems, listed, nearest};
-use super::units::written;
+use super::units::{word, written};
 
 /// Where the Parquet files go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,7 @@ pub struct DestinationConfig {
     pub compression: Compression,
     /// The directories by time: one a day, one a month, or none. A file is always one day of one stream and scope.
     /// Default: `day`.
+    #[serde(deserialize_with = "word")]
     #[schemars(extend("examples" = ["day"]))]
     pub partition: Partition,
     /// Goes on with a store that lets two writers create the same object. Say `true` only where exactly one process

@@ -122,6 +122,7 @@ pub fn template() -> &'static str {
 /// does not hide another.
 fn extract(mut tree: Dict, problems: &mut Problems) -> Option<Config> {
     refuse_keys(&mut tree, "", problems);
+    refuse_lists(&mut tree, problems);
     let mut tree = Value::from(tree);
     loop {
         let error = match tree.deserialize::<Config>() {
@@ -165,6 +166,9 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
     }
 }
 
+/// The sections, each a table of settings.
+const SECTIONS: [&str; 3] = ["api", "destination", "spool"];
+
 /// Names under which people put the API key into a file.
 const KEY_NAMES: [&str; 8] =
     ["key", "api_key", "apikey", "api-key", "x-api-key", "x_api_key", "profound_api_key", "token"];
@@ -202,9 +206,21 @@ fn refuse_keys(tree: &mut Dict, path: &str, problems: &mut Problems) {
     }
 }
 
+/// Takes out every section that is not one: serde would read a list as its settings in order.
+fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
+    tree.retain(|name, value| {
+        let is_section = name == "job" || matches!(value, Value::Dict(..)) || !SECTIONS.contains(&name.as_str());
+        if !is_section {
+            let instead = format!("a section begins with a line of its own that says `[{name}]`, in single brackets");
+            problems.refuse(name, "this is not a section", instead);
+        }
+        is_section
+    });
+}
+
 /// What is wrong with the value at `path`, and what to write instead.
 fn in_words(error: &Error, path: &str, problems: &Problems) -> (String, String) {
-    let secret = path.starts_with("destination.options");
+    let secret = path.starts_with("destination.options.");
     let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
     match &error.kind {
         Kind::UnknownField(name, known) => ("no such setting".to_owned(), meant(name, path, known, problems)),
@@ -218,6 +234,7 @@ fn in_words(error: &Error, path: &str, problems: &Problems) -> (String, String) 
         Kind::InvalidType(..) | Kind::InvalidValue(..) if secret => {
             ("text in quotes is needed".to_owned(), "write the value in quotes".to_owned())
         }
+        Kind::InvalidType(..) if path == "destination.options" => ("this is not a table".to_owned(), example()),
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             (format!("{} is not {}", found(actual), needed(expected)), example())
         }
@@ -287,11 +304,8 @@ fn needed(expected: &str) -> &str {
     match expected {
         "u16" | "u32" | "u64" | "usize" => "a whole number, zero or above",
         "a boolean" => "`true` or `false`",
-        "a string" | "path string" | "option" | "string or map" => "text in quotes",
+        "a string" | "path string" => "text in quotes",
         "a sequence" => "a list",
-        section if section.starts_with("struct ") => "a section",
-        enumeration if enumeration.contains("enum") => "text in quotes",
-        "a map" => "a table",
         other => other,
     }
 }

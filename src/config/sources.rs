@@ -131,7 +131,17 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Dict>
 
 /// Puts one value of a variable or a flag into the tree.
 fn lay(over: &mut Dict, mut path: Vec<String>, value: &str, place: Place, problems: &mut Problems) {
-    if path.first().is_some_and(|section| section == "job") && 2 < path.len() {
+    if path.first().is_some_and(|section| section == "job") {
+        if path.len() < 3 {
+            let dotted = path.join(".");
+            problems.places.set(dotted.clone(), place);
+            problems.error(
+                &dotted,
+                "a job cannot be set as a whole",
+                "name the setting after the job, as `cron` in `PROFOUND_EXPORT_JOB__NIGHTLY__CRON`",
+            );
+            return;
+        }
         let plain = |name: &str| name.to_lowercase().replace('-', "_");
         let names = problems.places.jobs.iter();
         let Some(index) = names.clone().position(|name| name.as_deref().map(plain) == Some(plain(&path[1]))) else {
@@ -151,7 +161,7 @@ fn lay(over: &mut Dict, mut path: Vec<String>, value: &str, place: Place, proble
         path[1] = index.to_string();
     }
     // Options are text whatever they look like: a password of digits keeps its zeros.
-    let is_text = path.starts_with(&["destination".to_owned(), "options".to_owned()]);
+    let is_text = 2 < path.len() && path.starts_with(&["destination".to_owned(), "options".to_owned()]);
     problems.places.set(path.join("."), place);
     let value = if is_text { Value::from(value) } else { plain_value(value) };
     insert(over, &path, value);

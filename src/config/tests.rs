@@ -339,3 +339,51 @@ fn uncommented(text: &str) -> String {
     });
     lines.collect()
 }
+
+#[test]
+fn odd_files_are_told_in_words_too() {
+    let told: Vec<String> = [
+        "api = 3",
+        "[[api]]\nconcurrency = 4",
+        "job = []\nspool = []",
+        "job = [{ name = \"a\", corn = \"x\" }]",
+        "job = [1]",
+        "[job.nightly]\ncron = \"0 6 * * *\"",
+        "\"api.concurrency\" = 4",
+        "[destination]\noptions = 3",
+        "[destination.options.region]\nname = \"eu\"",
+        "[[job]]\nname = \"a\"\nstreams = \"core\"",
+        "[[job]]\nname = \"a\"\nstreams = [\"core\", 1]\ncategories = [\"\"]\nassets = []",
+        "[[job]]\nname = 4\n[[job]]\nname = 5",
+        "[api]\nconcurrency = 0",
+        "[api]\nconcurrency = 4.5",
+        "[api]\nconcurrency = 99999999999999999999",
+        "[api]\nauth = { header = true }",
+        "[api]\nauth = 1\n[destination]\npartition = 1",
+        "[api]\nkey_expires = 2026-03-01T00:00:00Z",
+        "[api]\nbase_url = \"https://user:s3cr3t@host\"",
+        "[api]\nidle_timeout = \"0s\"",
+        "[[stream]]\nname = \"x\"",
+    ]
+    .iter()
+    .map(|text| match load(&file(text).sources) {
+        Ok(_) => format!("{text}\n=> accepted"),
+        Err(_) => format!("{text}\n=> {}", file(text).error()),
+    })
+    .collect();
+    insta::assert_snapshot!(told.join("\n----------\n"));
+}
+
+#[test]
+fn odd_variables_are_told_in_words_too() {
+    let written = file(NIGHTLY)
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY", "{}")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY__", "x")
+        .variable("PROFOUND_EXPORT___API", "x")
+        .variable("PROFOUND_EXPORT_API__AUTH__X", "x")
+        .variable("PROFOUND_EXPORT_SPOOL__DIR", "")
+        .variable("PROFOUND_EXPORT_DESTINATION__URL", "")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY__STREAMS", "minimal")
+        .variable("PROFOUND_EXPORT_DESTINATION__OPTIONS", "{ region = \"eu\" }");
+    insta::assert_snapshot!(written.error());
+}

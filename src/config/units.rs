@@ -203,6 +203,11 @@ written!(Period, "Period", r"^[0-9]+(ms|s|m|h|d|w)( ?[0-9]+(ms|s|m|h|d|w))*$");
 written!(WholeDays, "WholeDays", r"^[0-9]+d$");
 written!(ByteSize, "ByteSize", r"^[0-9]+([kMGT]B|[KMGT]iB|B)$");
 
+/// Reads one of several words. Serde alone would also take the number of a word, or a table.
+pub(super) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(de::value::StringDeserializer::new(String::deserialize(deserializer)?))
+}
+
 /// Reads an optional [`Day`] from exactly `YYYY-MM-DD`.
 pub(super) fn optional_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Day>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
