@@ -3,9 +3,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod api;
 pub mod catalog;
 pub mod clock;
-pub mod api;
+pub mod config;
 pub mod decode;
+pub mod destination;
+pub mod ledger;
 pub mod model;
+pub mod publish;
+pub mod schedule;
 pub mod write;

@@ -189,8 +189,8 @@ impl Client {
         Err(match status {
             401 => ApiError::KeyRejected { detail },
             403 | 404 => ApiError::NotEntitled { what, status, detail },
-            300..400 => ApiError::Redirected { what, status, location: location.unwrap_or_default() },
-            408 | 429 | 500.. => ApiError::Busy { what, status, detail, retry_after: told },
+            300..=399 => ApiError::Redirected { what, status, location: location.unwrap_or_default() },
+            408 | 429 | 500..=599 => ApiError::Busy { what, status, detail, retry_after: told },
             // Another 2xx is not an answer to a read either.
             _ => ApiError::Refused { what, status, detail },
         })

@@ -2,7 +2,7 @@
 
 mod blocks;
 mod budget;
-//mod client;
+mod client;
 mod error;
 mod events;
 mod json_rows;
@@ -10,6 +10,6 @@ mod request;
 mod retry;
 
 pub use budget::{Budget, BudgetState};
-//pub use client::{Client, ClientSettings, Response};
+pub use client::{Client, ClientSettings, Response};
 pub use error::{ApiError, Retry};
 pub use request::{Asked, Request, RequestFacts, Transport};

@@ -42,7 +42,7 @@ pub fn properties(compression: Compression, long_text: &[String]) -> WriterPrope
 fn codec(compression: Compression) -> ParquetCompression {
     match compression {
         // The level is checked with the configuration.
-        Compression::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(i32::from(level)).unwrap_or_default()),
+        Compression::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()),
         Compression::Snappy => ParquetCompression::SNAPPY,
         Compression::Lz4 => ParquetCompression::LZ4_RAW,
         Compression::None => ParquetCompression::UNCOMPRESSED,

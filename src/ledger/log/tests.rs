@@ -3,6 +3,7 @@ use std::sync::Arc;
 use object_store::memory::InMemory;
 
 use super::*;
+use crate::ledger::record::Planned;
 use crate::model::proof::Proof;
 use crate::model::scope::{Named, Scope};
 use crate::model::window::Window;

@@ -1,0 +1,389 @@
+//! Promises of [`load`](super::load): layers, and every problem in words.
+
+use std::path::PathBuf;
+
+use super::*;
+
+/// A directory with a `jobs.toml`, and sources that read it.
+struct Written {
+    directory: tempfile::TempDir,
+    sources: Sources,
+}
+
+fn file(text: &str) -> Written {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.toml");
+    std::fs::write(&path, text).unwrap();
+    Written { directory, sources: Sources { file: Some(path), ..Sources::default() } }
+}
+
+impl Written {
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn flag(mut self, name: &str, key: &str, value: &str) -> Self {
+        self.sources = self.sources.with_flag(Flag::new(name, key, value));
+        self
+    }
+
+    fn load(&self) -> Config {
+        load(&self.sources).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What is wrong, without the directory of the file.
+    fn error(&self) -> String {
+        self.clean(&load(&self.sources).expect_err("the configuration was accepted").to_string())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.load().warnings.iter().map(|warning| self.clean(&warning.to_string())).collect()
+    }
+
+    fn clean(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.directory.path().display()), "")
+    }
+}
+
+/// Where `key` came from and its value.
+fn setting(written: &Written, key: &str) -> (String, String) {
+    let all = written.load().effective();
+    let setting = all.iter().find(|setting| setting.key == key).unwrap_or_else(|| panic!("{key} in {all:?}"));
+    (setting.text(), written.clean(&setting.from.to_string()))
+}
+
+fn pair(value: &str, from: &str) -> (String, String) {
+    (value.to_owned(), from.to_owned())
+}
+
+const NIGHTLY: &str = "[[job]]\nname = \"nightly\"\n";
+
+#[test]
+fn defaults_are_sound() {
+    let config = load(&Sources::default()).unwrap();
+    assert_eq!(config.api.base_url.as_str(), "https://api.tryprofound.com/");
+    assert_eq!(config.api.reserve_requests, 60);
+    assert_eq!(config.destination.location(), Ok(Location::Local("./lake".into())));
+    assert_eq!(config.destination.compression, Compression::Zstd(3));
+    assert!(config.jobs.is_empty() && config.warnings.is_empty());
+}
+
+#[test]
+fn later_layers_win() {
+    let written = file("[api]\nconcurrency = 2\nreserve_requests = 10\n\n[destination]\nurl = \"./here\"\n")
+        .variable("PROFOUND_EXPORT_API__CONCURRENCY", "3")
+        .variable("PROFOUND_EXPORT_DESTINATION__URL", "./there")
+        .flag("--destination", "destination.url", "./elsewhere");
+    assert_eq!(setting(&written, "api.reserve_requests"), pair("10", "jobs.toml:3"));
+    assert_eq!(setting(&written, "api.concurrency"), pair("3", "PROFOUND_EXPORT_API__CONCURRENCY"));
+    assert_eq!(setting(&written, "destination.url"), pair("\"./elsewhere\"", "--destination"));
+    assert_eq!(setting(&written, "api.idle_timeout"), pair("\"5m\"", "default"));
+    assert_eq!(setting(&written, "api.key_file"), pair("-", "default"));
+}
+
+#[test]
+fn variables_and_flags_reach_one_job_by_its_name() {
+    let text = format!("{NIGHTLY}cron = \"0 6 * * *\"\n\n[[job]]\nname = \"week-end\"\n");
+    let written = file(&text).variable("PROFOUND_EXPORT_JOB__WEEK_END__CRON", "0 6 * * 6").flag(
+        "--streams",
+        "job.nightly.streams",
+        "[\"minimal\"]",
+    );
+    let config = written.load();
+    assert_eq!(config.job("nightly").unwrap().cron.as_deref(), Some("0 6 * * *"));
+    assert_eq!(config.job("nightly").unwrap().streams, ["minimal"]);
+    assert_eq!(config.job("week-end").unwrap().cron.as_deref(), Some("0 6 * * 6"));
+    assert_eq!(setting(&written, "job.nightly.cron"), pair("\"0 6 * * *\"", "jobs.toml:3"));
+    assert_eq!(setting(&written, "job.nightly.streams"), pair("[\"minimal\"]", "--streams"));
+    assert_eq!(setting(&written, "job.week-end.cron").1, "PROFOUND_EXPORT_JOB__WEEK_END__CRON");
+}
+
+#[test]
+fn jobs_keep_their_order() {
+    let text: String = (0..12).map(|index| format!("[[job]]\nname = \"job{index}\"\n")).collect();
+    let names: Vec<String> = file(&text).load().jobs.into_iter().map(|job| job.name).collect();
+    assert_eq!(names, (0..12).map(|index| format!("job{index}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn variables_without_two_underscores_are_not_settings() {
+    let written = file("").variable("PROFOUND_EXPORT_SERVICE_HOST", "10.0.0.1").variable("PROFOUND_EXPORT_PORT", "tcp");
+    assert!(written.warnings().is_empty());
+}
+
+#[test]
+fn variable_one_underscore_away_from_a_setting_is_a_warning() {
+    let warnings = file("")
+        .variable("PROFOUND_EXPORT_API_BASE_URL", "http://localhost")
+        .variable("PROFOUND_EXPORT_API_KEY", "s3cr3t")
+        .warnings();
+    insta::assert_snapshot!(warnings.join("\n\n"));
+}
+
+#[test]
+fn unknown_key_names_the_nearest_known_one() {
+    let written = file("[api]\nconcurency = 4\n");
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn unknown_variable_names_the_nearest_known_one() {
+    let written = file(NIGHTLY)
+        .variable("PROFOUND_EXPORT_API__CONCURENCY", "4")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLI__CRON", "0 6 * * *")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY__CORN", "0 6 * * *")
+        .variable("PROFOUND_EXPORT_DESTINATON__URL", "./lake");
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn unknown_key_that_belongs_elsewhere_names_its_section() {
+    let written = file("concurrency = 4\nstreams = [\"core\"]\n[spool]\npartition = \"day\"\n[weather]\nrain = true\n");
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let written = file(
+        r#"
+[api]
+base_url = "api.example.com"
+auth = "basic"
+concurrency = "four"
+reserve_requests = -1
+idle_timeout = 30
+key_expires = "next year"
+event_streams = "yes"
+key_file = 7
+
+[destination]
+url = "s3:/bucket"
+compression = "zstd(42)"
+partition = "week"
+
+[spool]
+max_bytes = "8 gigabytes"
+
+[[job]]
+name = "Nightly Job"
+cron = "0 25 * * *"
+timezone = "America/New_Yrok"
+streams = ["cor", "promts"]
+assets = "Acme"
+start = "2026-02-30"
+lookback = "36h"
+deadline = 4
+"#,
+    )
+    .variable("PROFOUND_EXPORT_API__CONNECT_TIMEOUT", "10")
+    .flag("--reserve", "api.reserve_requests", "many");
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn key_in_the_file_is_refused_and_never_repeated() {
+    for text in [
+        "key = \"s3cr3t\"",
+        "[api]\nkey = \"s3cr3t\"",
+        "[api]\nAPI_KEY = \"s3cr3t\"",
+        "api.key = \"s3cr3t\"",
+        "[auth]\napi_key = \"s3cr3t\"",
+        "[[job]]\nname = \"nightly\"\napi_key = \"s3cr3t\"",
+    ] {
+        let error = file(text).error();
+        assert!(error.contains("key_file") && error.contains("PROFOUND_API_KEY"), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
+    let error = file("[api]\nkey_file = \"s3cr3t-0123456789abcdef0123\"").error();
+    assert!(error.contains("the key itself") && !error.contains("s3cr3t"), "{error}");
+    let error = file("").variable("PROFOUND_EXPORT_API__KEY", "s3cr3t").error();
+    assert!(error.contains("never stands among the settings") && !error.contains("s3cr3t"), "{error}");
+    insta::assert_snapshot!(file("[api]\nkey = \"s3cr3t\"").error());
+}
+
+#[test]
+fn jobs_without_a_name_or_with_the_same_name_are_refused() {
+    let written = file("[[job]]\ncron = \"0 6 * * *\"\n[[job]]\nname = \"a\"\n[[job]]\nname = \"a\"\n");
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn one_bracket_too_few_is_told() {
+    insta::assert_snapshot!(file("[job]\nname = \"nightly\"\n").error());
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    let error = file("[api]\nconcurrency = 4\nauth = header\n").error();
+    assert!(error.contains("jobs.toml:3") && error.contains("not TOML"), "{error}");
+    let error = file("[api]\nconcurrency = 4\nconcurrency = 5\n").error();
+    assert!(error.contains("jobs.toml:3") && error.contains("duplicate"), "{error}");
+}
+
+#[test]
+fn missing_file_says_how_to_get_one() {
+    let sources = Sources { file: Some(PathBuf::from("/nowhere/jobs.toml")), ..Sources::default() };
+    insta::assert_snapshot!(load(&sources).unwrap_err());
+}
+
+#[test]
+fn file_that_is_not_text_is_named() {
+    let written = file("");
+    std::fs::write(written.sources.file.as_ref().unwrap(), [0xff, 0xfe]).unwrap();
+    assert!(written.error().contains("not UTF-8"));
+    let sources = Sources { file: Some(written.directory.path().to_owned()), ..Sources::default() };
+    assert!(load(&sources).unwrap_err().to_string().contains("this is a directory"));
+}
+
+#[test]
+fn dates_read_with_and_without_quotes() {
+    for date in ["2026-03-01", "\"2026-03-01\""] {
+        let config = file(&format!("[api]\nkey_expires = {date}\n{NIGHTLY}start = {date}\n")).load();
+        assert_eq!(config.jobs[0].start, "2026-03-01".parse().ok());
+        assert_eq!(config.api.key_expires, "2026-03-01".parse().ok());
+    }
+    let written = file(NIGHTLY).variable("PROFOUND_EXPORT_JOB__NIGHTLY__START", "2026-03-01");
+    assert_eq!(written.load().jobs[0].start, "2026-03-01".parse().ok());
+}
+
+#[test]
+fn store_options_are_text_however_they_are_written() {
+    let written = file("[destination]\nurl = \"s3://bucket\"\noptions = { allow_http = true, region = \"eu\" }\n")
+        .variable("PROFOUND_EXPORT_DESTINATION__OPTIONS__SECRET_ACCESS_KEY", "0012")
+        .variable("PROFOUND_EXPORT_DESTINATION__OPTIONS__ENDPOINT", "http://localhost:9000");
+    let config = written.load();
+    let options: Vec<_> = config.destination.options.iter().collect();
+    assert!(options.contains(&("allow_http", "true")), "{options:?}");
+    assert!(options.contains(&("secret_access_key", "0012")), "{options:?}");
+    let (shown, from) = setting(&written, "destination.options.secret_access_key");
+    assert_eq!(
+        (shown.as_str(), from.as_str()),
+        ("\"********\"", "PROFOUND_EXPORT_DESTINATION__OPTIONS__SECRET_ACCESS_KEY")
+    );
+    assert!(!format!("{config:?}").contains("0012"));
+}
+
+#[test]
+fn unknown_store_option_names_the_nearest_known_one_and_no_value() {
+    let written = file(
+        "[destination]\nurl = \"s3://bucket\"\n[destination.options]\nregoin = \"eu\"\nsecret_acess_key = \"s3cr3t\"\nendpoint = \"http://localhost\"\ntoken = [\"s3cr3t\"]\n",
+    );
+    assert!(!written.error().contains("s3cr3t"));
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn doubtful_settings_are_warnings() {
+    let written = file(
+        "[api]\nbase_url = \"http://api.example.com\"\nauth = \"query\"\nreserve_requests = 600\n[destination]\noptions = { region = \"eu\" }\n[[job]]\nname = \"nightly\"\ntimezone = \"EST\"\n",
+    );
+    insta::assert_snapshot!(written.warnings().join("\n\n"));
+}
+
+#[test]
+fn unknown_job_names_the_nearest_known_one() {
+    let config = file(NIGHTLY).load();
+    assert_eq!(config.job("nigthly").unwrap_err().instead, "did you mean `nightly`?");
+    assert!(load(&Sources::default()).unwrap().job("nightly").unwrap_err().instead.contains("init"));
+}
+
+#[test]
+fn shipped_file_names_the_schema_and_validates_against_it() {
+    assert!(template().starts_with("#:schema ./docs/jobs.schema.json\n"));
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for text in [template().to_owned(), uncommented(template())] {
+        let value: serde_json::Value = toml::from_str(&text).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
+
+#[test]
+fn shipped_file_is_accepted_without_a_warning() {
+    let config = file(template()).load();
+    assert_eq!(config.jobs.len(), 1);
+    assert_eq!(config.jobs[0].name, "nightly");
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn shipped_file_shows_every_setting_with_its_true_default() {
+    let defaults = Config { jobs: vec![JobConfig::default()], ..Config::default() };
+    // No default, so an example stands there; the name and the cron of the job stand there for good.
+    let defaults: Vec<Setting> = defaults.effective();
+    let shown = file(&uncommented(template())).load().effective();
+    for default in defaults {
+        let key = default.key.replace("job[0]", "job.nightly");
+        if key == "destination.options" {
+            assert!(shown.iter().any(|setting| setting.key.starts_with("destination.options.")));
+            continue;
+        }
+        let shown = shown.iter().find(|setting| setting.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
+        assert_ne!(shown.from, Place::Default, "{key} is not shown");
+        if !default.value.is_null() && key != "job.nightly.name" {
+            assert_eq!(shown.value, default.value, "{key}");
+        }
+    }
+}
+
+/// The shipped file with every commented setting in force.
+fn uncommented(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let setting = line.strip_prefix("# ").filter(|rest| {
+            let name = rest.split(' ').next().unwrap_or_default();
+            rest.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        });
+        format!("{}\n", setting.unwrap_or(line))
+    });
+    lines.collect()
+}
+
+#[test]
+fn odd_files_are_told_in_words_too() {
+    let told: Vec<String> = [
+        "api = 3",
+        "[[api]]\nconcurrency = 4",
+        "job = []\nspool = []",
+        "job = [{ name = \"a\", corn = \"x\" }]",
+        "job = [1]",
+        "[job.nightly]\ncron = \"0 6 * * *\"",
+        "\"api.concurrency\" = 4",
+        "[destination]\noptions = 3",
+        "[destination.options.region]\nname = \"eu\"",
+        "[[job]]\nname = \"a\"\nstreams = \"core\"",
+        "[[job]]\nname = \"a\"\nstreams = [\"core\", 1]\ncategories = [\"\"]\nassets = []",
+        "[[job]]\nname = 4\n[[job]]\nname = 5",
+        "[api]\nconcurrency = 0",
+        "[api]\nconcurrency = 4.5",
+        "[api]\nconcurrency = 99999999999999999999",
+        "[api]\nauth = { header = true }",
+        "[api]\nauth = 1\n[destination]\npartition = 1",
+        "[api]\nkey_expires = 2026-03-01T00:00:00Z",
+        "[api]\nbase_url = \"https://user:s3cr3t@host\"",
+        "[api]\nidle_timeout = \"0s\"",
+        "[[stream]]\nname = \"x\"",
+    ]
+    .iter()
+    .map(|text| match load(&file(text).sources) {
+        Ok(_) => format!("{text}\n=> accepted"),
+        Err(_) => format!("{text}\n=> {}", file(text).error()),
+    })
+    .collect();
+    insta::assert_snapshot!(told.join("\n----------\n"));
+}
+
+#[test]
+fn odd_variables_are_told_in_words_too() {
+    let written = file(NIGHTLY)
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY", "{}")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY__", "x")
+        .variable("PROFOUND_EXPORT___API", "x")
+        .variable("PROFOUND_EXPORT_API__AUTH__X", "x")
+        .variable("PROFOUND_EXPORT_SPOOL__DIR", "")
+        .variable("PROFOUND_EXPORT_DESTINATION__URL", "")
+        .variable("PROFOUND_EXPORT_JOB__NIGHTLY__STREAMS", "minimal")
+        .variable("PROFOUND_EXPORT_DESTINATION__OPTIONS", "{ region = \"eu\" }");
+    insta::assert_snapshot!(written.error());
+}
