@@ -11,6 +11,7 @@ pub mod decode;
 pub mod destination;
 pub mod ledger;
 pub mod model;
+pub mod plan;
 pub mod publish;
 pub mod schedule;
 pub mod write;

@@ -1,15 +1,13 @@
 //! What has been exported: an append-only log of numbered records, and what they add up to.
 
-mod coverage;
 mod error;
 mod log;
 mod record;
 mod state;
 mod table;
 
-pub use coverage::{Coverage, DayState, NotEntitled, ScopeCoverage};
 pub use error::LedgerError;
 pub use log::Ledger;
 pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
-pub use state::{RunSummary, State};
+pub use state::{OpenRun, RunSummary, State};
 pub use table::TableMeaning;

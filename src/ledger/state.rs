@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ledger::coverage::{Coverage, NotEntitled, ScopeCoverage};
+use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage};
 use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
 use crate::model::day::Day;
@@ -158,7 +158,7 @@ impl State {
         for day in days {
             let state = coverage.state_mut(day);
             state.suspect = Some(problem.to_owned());
-            state.awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.hash.clone());
+            state.awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.rows);
         }
     }
 

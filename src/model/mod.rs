@@ -2,7 +2,9 @@
 
 pub mod block;
 pub mod column;
+pub mod coverage;
 pub mod day;
+pub mod event;
 pub mod proof;
 pub mod scope;
 pub mod slice;

@@ -9,7 +9,6 @@ use arrow::error::ArrowError;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::decode::{EXTRA_COLUMN, TableSchema};
 use crate::model::scope::{Scope, ScopeKind};
 use crate::model::window::Window;
 
@@ -34,14 +33,14 @@ pub struct Provenance {
     pub window: Option<Window>,
 }
 
-/// The schema of a stream's table: scope columns, the stream's own, `_extra`, then [`OWN_COLUMNS`].
-pub fn table_schema(decoded: &TableSchema, scope: ScopeKind) -> SchemaRef {
+/// The schema of a table: the scope's columns, those of decoded rows, then [`OWN_COLUMNS`].
+pub fn table_schema(decoded: &Schema, scope: ScopeKind) -> SchemaRef {
     let mut fields: Vec<FieldRef> = Vec::new();
     for part in scope.parts() {
         let (id, name) = part.columns();
         fields.extend(id.into_iter().chain([name]).map(|column| Arc::new(Field::new(column, DataType::Utf8, true))));
     }
-    fields.extend(decoded.arrow.fields().iter().cloned());
+    fields.extend(decoded.fields().iter().cloned());
     let own_type = |name: &str| match name {
         "_run_id" => DataType::Utf8,
         "_extracted_at" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -51,7 +50,6 @@ pub fn table_schema(decoded: &TableSchema, scope: ScopeKind) -> SchemaRef {
         let comment = HashMap::from([("comment".to_owned(), about.to_owned())]);
         fields.push(Arc::new(Field::new(name, own_type(name), true).with_metadata(comment)));
     }
-    debug_assert!(fields.iter().any(|field| field.name() == EXTRA_COLUMN));
     Arc::new(Schema::new(fields))
 }
 

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use parquet::file::properties::WriterProperties;
 
 use crate::config::Compression;
-use crate::decode::TableSchema;
 use crate::model::day::{Day, DayZone};
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
@@ -52,14 +51,14 @@ struct Keys {
 
 impl SliceWriter {
     /// A writer into `dir`. `paged` slices have their natural keys compared, since pages may overlap.
-    pub fn new(slice: &Slice, decoded: &TableSchema, provenance: Provenance, compression: Compression, paged: bool, dir: SliceDir) -> Self {
+    pub fn new(slice: &Slice, decoded: &SchemaRef, provenance: Provenance, compression: Compression, paged: bool, dir: SliceDir) -> Self {
         let schema = table_schema(decoded, slice.stream.scope);
         let long_text = long_text_paths(slice, &schema);
         Self {
             slice: slice.clone(),
             provenance,
             properties: properties(compression, &long_text),
-            content: (0..decoded.arrow.fields().len()).collect(),
+            content: (0..decoded.fields().len()).collect(),
             keys: paged.then(|| Keys::of(slice, decoded)),
             schema,
             dir,
@@ -214,11 +213,11 @@ impl Written {
 }
 
 impl Keys {
-    fn of(slice: &Slice, decoded: &TableSchema) -> Self {
+    fn of(slice: &Slice, decoded: &SchemaRef) -> Self {
         let find = |path: &String| {
             let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
-            let column = decoded.column(name)?;
-            let field = match (decoded.arrow.field(column).data_type(), field) {
+            let column = decoded.index_of(name).ok()?;
+            let field = match (decoded.field(column).data_type(), field) {
                 (DataType::Struct(fields), Some(field)) => Some(fields.iter().position(|part| part.name() == field)?),
                 _ => None,
             };

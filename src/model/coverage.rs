@@ -63,9 +63,9 @@ pub struct DayState {
     /// What was doubtful about the last reading; what stood stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspect: Option<String>,
-    /// The hash of a reading that the next run may confirm.
+    /// The rows of a reading so much smaller that another run must confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub awaiting: Option<String>,
+    pub awaiting: Option<u64>,
 }
 
 impl DayState {
@@ -108,7 +108,7 @@ impl ScopeCoverage {
     }
 
     /// The same, to change it.
-    pub(super) fn state_mut(&mut self, day: Option<Day>) -> &mut DayState {
+    pub fn state_mut(&mut self, day: Option<Day>) -> &mut DayState {
         match day {
             Some(day) => self.days.entry(day).or_insert_with(DayState::unknown),
             None => self.whole.get_or_insert_with(DayState::unknown),
