@@ -244,7 +244,7 @@ fn page(position: usize) -> Entry {
         "clean_url": format!("{host}{bare}"),
         "domain": host, "hostname": host, "root_domain": host, "host": host, "path": bare,
         "title": if position % 5 == 4 { String::new() } else { format!("\"Best\" of {host} – № {position}") },
-        "text": if position % 3 == 0 { Value::Null } else { json!(words::SENTENCES[position % words::SENTENCES.len()]) },
+        "text": if position.is_multiple_of(3) { Value::Null } else { json!(words::SENTENCES[position % words::SENTENCES.len()]) },
         "first_cited_at": format!("2026-0{}-{:02}T00:00:00Z", position % 6 + 1, position % 28 + 1),
         "citation_category": site["citation_category"],
     }))
@@ -256,14 +256,15 @@ pub(super) fn told(entry: &Entry, name: &str, data_type: &ColumnType, values: &[
     match data_type {
         // An object told by text goes by its id where the column is called so, else by its name.
         ColumnType::Utf8 => match member {
-            Some(Value::Object(object)) => object.get("name").cloned().unwrap_or_default(),
+            Some(Value::Object(object)) if object.contains_key("name") => object["name"].clone(),
             Some(text @ (Value::String(_) | Value::Null)) => text.clone(),
             _ if name.ends_with("_id") => entry.get("id").cloned().unwrap_or_default(),
             _ => entry.get("name").cloned().unwrap_or_else(|| invented(name, data_type, values, salt)),
         },
         ColumnType::Struct(fields) => {
             let source = match member {
-                Some(Value::Object(object)) => object,
+                // A persona's `persona` is its profile; as a reference it is the persona itself.
+                Some(Value::Object(object)) if fields.iter().any(|(field, _)| object.contains_key(field)) => object,
                 Some(Value::Null) => return Value::Null,
                 _ => entry,
             };
@@ -308,7 +309,7 @@ pub(super) fn invented(name: &str, data_type: &ColumnType, values: &[String], sa
         },
         ColumnType::Int64 => json!(number % 500),
         ColumnType::Float64 => json!((number % 1000) as f64 / 8.0),
-        ColumnType::Bool => json!(number % 2 == 0),
+        ColumnType::Bool => json!(number.is_multiple_of(2)),
         ColumnType::Date => json!(format!("2026-0{}-{:02}", number % 9 + 1, number % 28 + 1)),
         ColumnType::Timestamp => {
             json!(format!("2026-0{}-{:02}T{:02}:30:00Z", number % 9 + 1, number % 28 + 1, number % 24))

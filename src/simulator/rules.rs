@@ -53,7 +53,9 @@ pub(super) fn check(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<()
     if endpoint.is_positional() {
         required.push("metrics");
     }
-    if let Some(name) = required.into_iter().find(|name| !body.contains_key(*name)) {
+    if let Some(name) =
+        required.into_iter().find(|name| !body.contains_key(*name) && !endpoint.variables.contains_key(*name))
+    {
         return Err(Refusal::missing(name, &whole));
     }
     match endpoint.streams[0].pagination {

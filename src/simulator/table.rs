@@ -357,7 +357,7 @@ impl Table {
     }
 
     fn is_null(&self, bound: &Bound, row: &Row) -> bool {
-        bound.null_in != 0 && mix(row.figures ^ !bound.salt) % bound.null_in == 0
+        bound.null_in != 0 && mix(row.figures ^ !bound.salt).is_multiple_of(bound.null_in)
     }
 
     /// Writes the value of column `index` in `row`.
@@ -429,7 +429,7 @@ impl Table {
     fn write_text(&self, row: &Row, out: &mut Vec<u8>) {
         let mut number = mix(self.days.get(row.day).figures ^ mix(row.subject));
         out.push(b'"');
-        if number % 40 != 0 {
+        if !number.is_multiple_of(40) {
             let goal = out.len() + self.answer_bytes / 2 + (number >> 16) as usize % (self.answer_bytes + 1);
             write_number(Number::Integer((number >> 1) as i64), out);
             out.push(b' ');
@@ -507,7 +507,7 @@ fn rows_on(day: Day, asked: &Asked, world: &World, conditions: &Conditions<'_>, 
     let rows = match full.exact {
         true => full.rows,
         // The last category is hardly asked about: some of its days are empty.
-        false if quiet && number % 5 == 0 => 0,
+        false if quiet && number.is_multiple_of(5) => 0,
         false => (full.rows * (60 + number % 41)).div_ceil(100),
     };
     if day < today {

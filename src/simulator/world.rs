@@ -178,7 +178,7 @@ fn domain(seed: u64, index: usize, organizations: &[Entry]) -> Entry {
 }
 
 fn created_at(index: usize) -> String {
-    let fraction = if index % 2 == 0 { "" } else { ".250000" };
+    let fraction = if index.is_multiple_of(2) { "" } else { ".250000" };
     format!(
         "2025-{:02}-{:02}T{:02}:05:{:02}{fraction}Z",
         index / 672 % 12 + 1,
@@ -255,7 +255,7 @@ pub(super) fn prompt(seed: u64, category: &Category, position: usize, models: &[
         again => format!("{template} ({again})"),
     };
     let some = |entries: &[Entry], salt: u64| -> Vec<Value> {
-        let chosen = entries.iter().enumerate().filter(|(index, _)| mix(salt ^ *index as u64) % 3 != 0);
+        let chosen = entries.iter().enumerate().filter(|(index, _)| !mix(salt ^ *index as u64).is_multiple_of(3));
         chosen.map(|(_, entry)| reference(entry)).collect()
     };
     let salt = mix(seed ^ position as u64);

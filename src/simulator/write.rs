@@ -51,7 +51,7 @@ fn write_tiny(millionths: u64, out: &mut Vec<u8>) {
         return;
     }
     out.push(b'0' + (millionths / 10) as u8);
-    if millionths % 10 != 0 {
+    if !millionths.is_multiple_of(10) {
         out.push(b'.');
         out.push(b'0' + (millionths % 10) as u8);
     }
