@@ -70,6 +70,8 @@ struct BoundAxis {
     /// Whether it is counted through, so that it tells rows apart; else chosen at random.
     counted: bool,
     salt: u64,
+    /// Whether none of the objects was left out.
+    whole: bool,
     /// The objects that are ready.
     entries: Vec<Entry>,
 }
@@ -155,7 +157,7 @@ impl Table {
                 .collect(),
             answer_bytes: conditions.account.answer_bytes,
         };
-        let full = table.make_room(conditions.account.rows_per_day.get(&asked.stream).copied(), identity);
+        let full = table.make_room(conditions.account.rows_per_day.get(&asked.stream).copied(), identity, asked, world);
         let rows = |day: Day| rows_on(day, asked, world, conditions, identity, full);
         let days = asked.days.iter().map(|day| {
             let number = day.to_epoch_days() as u64;
@@ -178,7 +180,7 @@ impl Table {
     }
 
     /// Grows the vocabulary until a day of `wanted` rows fits; returns the rows of a full day.
-    fn make_room(&mut self, wanted: Option<u64>, identity: u64) -> Exactly {
+    fn make_room(&mut self, wanted: Option<u64>, identity: u64, asked: &Asked, world: &World) -> Exactly {
         let counted = self.axes.iter().filter(|axis| axis.counted).count();
         let run = self.axes.iter().any(|axis| axis.counted && axis.axis == Axis::Run);
         let usual = match counted {
@@ -195,15 +197,17 @@ impl Table {
             axes.iter().filter(|axis| axis.counted).fold(1u64, |product, axis| product.saturating_mul(axis.len.max(1)))
         };
         if wanted.is_some() || run {
-            let most = self.axes.iter_mut().filter(|axis| axis.counted).max_by_key(|axis| axis.axis.elasticity());
-            if let Some(most) = most.filter(|axis| 0 < axis.axis.elasticity()) {
-                most.len = 0;
-                let others = product(&self.axes);
-                let needed = rows.div_ceil(others.max(1));
-                for axis in &mut self.axes {
-                    if axis.len == 0 {
-                        axis.len = needed.max(axis.entries.len() as u64).max(1);
-                    }
+            // Where some objects were left out, those that would be added could be the same ones.
+            let grows = |axis: &&mut BoundAxis| axis.counted && axis.whole && 0 < axis.axis.elasticity();
+            let most = self.axes.iter_mut().filter(grows).max_by_key(|axis| axis.axis.elasticity());
+            if let Some(most) = most {
+                let known = std::mem::replace(&mut most.len, 1);
+                let kind = most.axis.clone();
+                let needed = rows.div_ceil(product(&self.axes)).max(known);
+                if let Some(most) = self.axes.iter_mut().find(|axis| axis.axis == kind) {
+                    most.len = needed;
+                    let ready = most.entries.len() as u64..kind.ready(needed);
+                    most.entries.extend(ready.map(|index| kind.entry(world, &asked.place, index)));
                 }
             }
         }
@@ -573,13 +577,14 @@ fn bound_axis(axis: Axis, counted: bool, asked: &Asked, world: &World) -> BoundA
             seen.insert(told.collect::<Vec<_>>())
         });
     }
+    let whole = entries.len() as u64 == axis.ready(known);
     let len = match axis {
         Axis::Run => 1,
-        _ if (entries.len() as u64) < axis.ready(known) => entries.len() as u64,
-        _ => known,
+        _ if whole => known,
+        _ => entries.len() as u64,
     };
     let salt = salt(1, &format!("{axis:?}"));
-    BoundAxis { axis, len, counted, salt, entries }
+    BoundAxis { axis, len, counted, salt, whole, entries }
 }
 
 /// Columns that tell of the same objects in two ways choose them alike.
