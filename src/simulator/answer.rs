@@ -174,8 +174,9 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
     text("{", &mut pieces);
     match &question.shape {
         Shape::Named => {
-            let all: Vec<_> = table.columns().map(|column| column.name.clone()).collect();
-            for (index, name) in all.iter().enumerate() {
+            let is_shown = |name: &String| question.shown.as_ref().is_none_or(|shown| shown.contains(name));
+            let names: Vec<_> = table.columns().map(|column| column.name.clone()).filter(is_shown).collect();
+            for (index, name) in names.iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
                 text(&format!("{comma}{}:", json!(name)), &mut pieces);
                 column(name, &mut pieces);

@@ -24,6 +24,8 @@ mod rules;
 mod server;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod words;
 mod world;

@@ -38,6 +38,8 @@ pub(super) struct Question {
     pub(super) limit: Option<u64>,
     /// What cursors of this request are bound to.
     pub(super) fingerprint: u64,
+    /// The columns that are written; `None` is all.
+    pub(super) shown: Option<Vec<String>>,
     /// The first and the last day, for reports.
     pub(super) window: Option<(Day, Day)>,
 }
@@ -101,8 +103,8 @@ pub(super) fn understand(
         let entries = chosen(entries, &stream, parameters);
         let row = |(index, entry): (usize, &Entry)| list_row(entry, &stream.columns, index);
         let rows = Rows::List(entries.iter().enumerate().map(row).collect());
-        let (shape, window) = (Shape::Named, None);
-        return Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, window });
+        let (shape, shown, window) = (Shape::Named, None, None);
+        return Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, shown, window });
     }
     let (first, last) = window(&stream, body, conditions)?;
     let days: Vec<_> = (0..=last.since(first)).map(|days| first.plus(days)).collect();
@@ -116,7 +118,8 @@ pub(super) fn understand(
         table.turn(offset / limit.max(1) * 7);
     }
     let rows = Rows::Table(Box::new(table));
-    Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, window: Some((first, last)) })
+    let shown = included(&stream, body);
+    Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, shown, window: Some((first, last)) })
 }
 
 /// The rows of one slice as its stream asks for them, whole.
@@ -257,7 +260,7 @@ fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, p
     let grouped = !own.is_empty() || endpoint.sends("group_by") || endpoint.sends("dimensions");
     let wanted = dimensions(body);
     let metrics = match names(body, "metrics") {
-        metrics if metrics.is_empty() => endpoint.metrics(),
+        metrics if metrics.is_empty() => names(&stream.body, "metrics"),
         metrics => metrics,
     };
     let keys: Vec<_> = stream.key.iter().map(|path| path.split('.').next().unwrap_or(path)).collect();
@@ -269,7 +272,7 @@ fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, p
             // Beside what is asked for come the entity of the row and what an option adds.
             let grouping = own.contains(name) || endpoint.is_dimension(name);
             if !grouping && !known_metrics.contains(name) && option_is_on(stream, body, name) {
-                columns.push((column.clone(), keys.contains(&name.as_str())));
+                columns.push((of_entity(column, stream, body), keys.contains(&name.as_str())));
             }
         }
         for name in &wanted {
@@ -288,12 +291,9 @@ fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, p
         let place_of = |name: &str| stream.columns.iter().position(|column| column.name == name);
         columns.sort_by_key(|(column, _)| place_of(&column.name).unwrap_or(usize::MAX));
     } else {
-        let included = included(stream, body);
-        for column in &stream.columns {
-            if included.as_ref().is_none_or(|names| names.contains(&column.name)) {
-                columns.push((column.clone(), keys.contains(&column.name.as_str())));
-            }
-        }
+        // All are bound, so that rows stay the same whichever of their columns are wanted.
+        let key = |column: &Column| keys.contains(&column.name.as_str());
+        columns.extend(stream.columns.iter().map(|column| (column.clone(), key(column))));
     }
     let day_column = stream.days.as_ref().map(|days| days.column.clone());
     let dated = day_column.as_ref().is_some_and(|day| columns.iter().any(|(column, _)| column.name == *day));
@@ -313,6 +313,15 @@ fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, p
         owned_only: endpoint.sends("scope") && body.get("scope").and_then(Value::as_str) != Some("all"),
         positional: stream.positional_names().is_some(),
         order: order(stream, body, grouped),
+    }
+}
+
+/// The column of the row's entity under the name that `body` gives it; any other column as it is.
+fn of_entity(column: &Column, stream: &Stream, body: &Map<String, Value>) -> Column {
+    let own = stream.body.get("entity").and_then(Value::as_str);
+    match body.get("entity").and_then(Value::as_str) {
+        Some(entity) if own == Some(column.name.as_str()) => Column { name: entity.to_owned(), ..column.clone() },
+        _ => column.clone(),
     }
 }
 
