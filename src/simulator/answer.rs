@@ -5,15 +5,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::model::column::ColumnType;
+use crate::model::day::Day;
 use crate::model::scope::ScopeKind;
 use crate::model::stream::{Method, Pagination};
 
 use super::cursor;
 use super::days::Position;
 use super::effects::Effects;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, names};
 use super::question::{Parameters, Question, Rows, Shape};
-use super::rules::{OFFSET_LIMITS, names};
+use super::rules::OFFSET_LIMITS;
 use super::table::{Row, Table};
 use super::world::{World, text};
 
@@ -244,12 +245,10 @@ fn info(
             info.insert("limit".into(), json!(question.limit));
             info.insert("next_cursor".into(), next_cursor(question, rows, effects));
         }
-        Pagination::Offset { .. } => {
-            if let (true, Shape::Positional { .. }) | (true, Shape::Named) = (endpoint.is_positional(), &question.shape)
-            {
-                info.insert("query".into(), if effects.null_query { Value::Null } else { query(body, question) });
-            }
+        Pagination::Offset { .. } if endpoint.is_positional() => {
+            info.insert("query".into(), if effects.null_query { Value::Null } else { query(body, question) });
         }
+        Pagination::Offset { .. } => {}
         Pagination::Cursor { .. } => {
             info.insert("count".into(), json!(rows));
             let next = if endpoint.event { Value::Null } else { next_cursor(question, rows, effects) };
@@ -304,7 +303,7 @@ fn echo(endpoint: &Endpoint, body: &Map<String, Value>, question: &Question, wor
     let models: Vec<_> = world.models.iter().map(|model| text(model, "name")).collect();
     told.insert("models".into(), json!(models));
     if let Some((first, last)) = question.window {
-        let given = |name: &str, day: crate::model::day::Day| body.get(name).cloned().unwrap_or(json!(day));
+        let given = |name: &str, day: Day| body.get(name).cloned().unwrap_or(json!(day));
         told.insert("start_date".into(), given("start_date", first));
         told.insert("end_date".into(), given("end_date", last));
     }

@@ -10,7 +10,8 @@ use crate::model::day::Day;
 use crate::model::window::Window;
 
 use super::fault::Fault;
-use super::server::{members, parse_query, plain};
+use super::question::parse_query;
+use super::server::{members, plain};
 use super::state::Shared;
 use super::truth;
 

@@ -9,8 +9,6 @@ use crate::catalog::Catalog;
 use crate::model::column::Column;
 use crate::model::stream::{Method, Pagination, Stream};
 
-use super::rules::names;
-
 /// An endpoint of the API: all streams of the catalog that ask it.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -108,6 +106,12 @@ impl Endpoint {
         // The catalog is never empty where an endpoint was found; the first wins a tie.
         self.streams.iter().rev().max_by_key(|stream| likeness(stream)).unwrap_or(&self.streams[0])
     }
+}
+
+/// The strings of the list `name`; absent and null are empty.
+pub(super) fn names(body: &Map<String, Value>, name: &str) -> Vec<String> {
+    let items = body.get(name).and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// What a body groups by.

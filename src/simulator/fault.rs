@@ -192,8 +192,11 @@ impl FromStr for Fault {
         for setting in settings.split(',').filter(|setting| !setting.trim().is_empty()) {
             let (name, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not `name=value`"))?;
             let value = value.trim();
-            let number = value.parse::<i64>().map(Value::from);
-            members.insert(name.trim().to_owned(), number.unwrap_or_else(|_| Value::from(value)));
+            let name = name.trim();
+            // A category may well be called `2026`.
+            let is_text = matches!(name, "stream" | "path" | "category" | "column");
+            let number = value.parse::<i64>().ok().filter(|_| !is_text);
+            members.insert(name.to_owned(), number.map_or_else(|| Value::from(value), Value::from));
         }
         Self::from_json(Value::Object(members))
     }
@@ -244,6 +247,7 @@ mod tests {
             "unprocessable:detail=list",
             "wrong_type:column=visibility_score",
             "changing_total",
+            "status:code=403,category=2026",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }

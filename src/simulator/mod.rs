@@ -1,7 +1,7 @@
 //! The API, simulated: an HTTP server that answers every stream of the catalog with made-up data, and fails on request.
 //!
 //! The catalog decides the answers: paths, columns, types, ranges, keys and pagination. What a column's values look
-//! like follows from its name ([`axis`]) or, where no vocabulary knows the name, from its type, so a stream that is added to
+//! like follows from its name (`axis.rs`) or, where no vocabulary knows the name, from its type, so a stream that is added to
 //! the catalog is answered at once. All data are a function of the account's seed, the scope, the day and the number of
 //! the row; nothing is stored, and any row can be made without those before it.
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::model::column::{Column, ColumnType};
-use crate::model::day::Day;
+use crate::model::day::{Day, DayZone};
 use crate::model::scope::ScopeKind;
 use crate::model::stream::{Pagination, Stream, WindowEnd};
 
 use super::axis::{Axis, invented, told};
 use super::cursor;
 use super::days::Order;
-use super::endpoint::{Endpoint, dimensions};
+use super::endpoint::{Endpoint, dimensions, names};
 use super::hash::mix;
 use super::refusal::Refusal;
-use super::rules::{self, CURSOR_DEFAULT, OFFSET_LIMITS, names};
+use super::rules::{self, CURSOR_DEFAULT, OFFSET_LIMITS};
 use super::table::{Asked, Conditions, Table};
 use super::words;
 use super::world::{Entry, Place, World, object, reference, text};
@@ -85,6 +85,11 @@ impl Parameters {
     }
 }
 
+/// Names and values of a query string, decoded.
+pub(super) fn parse_query(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
 /// Understands a request, or says why it cannot be answered.
 pub(super) fn understand(
     endpoint: &Endpoint,
@@ -132,7 +137,7 @@ pub(super) fn slice(
 ) -> Rows {
     let endpoint = Endpoint::of(stream.clone());
     if !stream.is_dated() {
-        let parameters = Parameters { body: Map::new(), query: super::server::parse_query(&stream.query) };
+        let parameters = Parameters { body: Map::new(), query: parse_query(&stream.query) };
         let entries = chosen(listed(stream, place, world), stream, &parameters);
         return Rows::List(
             entries.iter().enumerate().map(|(index, entry)| list_row(entry, &stream.columns, index)).collect(),
@@ -306,7 +311,7 @@ fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, p
         stream: stream.name.clone(),
         columns,
         day_column,
-        zone: stream.days.as_ref().map_or(crate::model::day::DayZone::Utc, |days| days.zone),
+        zone: stream.days.as_ref().map_or(DayZone::Utc, |days| days.zone),
         days,
         place,
         // Reports of assets leave competitors out unless told.

@@ -6,7 +6,7 @@ use crate::model::scope::ScopeKind;
 use crate::model::stream::Pagination;
 
 use super::axis::Axis;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, names};
 use super::refusal::Refusal;
 
 /// Members that any version 2 report may have beside those of the catalog.
@@ -120,12 +120,6 @@ fn check_offset(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Re
             Err(Refusal::invalid(&["body", "pagination"], message, "model_attributes_type", other))
         }
     }
-}
-
-/// The strings of the list `name`; absent and null are empty.
-pub(super) fn names(body: &Map<String, Value>, name: &str) -> Vec<String> {
-    let items = body.get(name).and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Every dimension and metric must be one that is known.

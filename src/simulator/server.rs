@@ -16,10 +16,10 @@ use super::answer::Answer;
 use super::budget::Allowance;
 use super::clock::http_date;
 use super::control;
-use super::effects::{Effects, Target};
+use super::effects::{Effects, Faults, Target};
 use super::endpoint::Endpoint;
 use super::fault::DetailForm;
-use super::question::{Parameters, understand};
+use super::question::{Parameters, parse_query, understand};
 use super::refusal::Refusal;
 use super::state::{Received, Shared};
 use super::world::text;
@@ -70,11 +70,6 @@ pub(super) async fn handle(Extract(shared): Extract<Arc<Shared>>, request: Reque
         received.status = response.status().as_u16();
     }
     response
-}
-
-/// Names and values of a query string, decoded.
-pub(super) fn parse_query(query: &str) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 /// The key, from wherever it may stand.
@@ -157,7 +152,7 @@ impl Answered<'_> {
         }
     }
 
-    fn befall(&self, faults: &mut super::effects::Faults, endpoint: &Endpoint, parameters: &Parameters) -> Effects {
+    fn befall(&self, faults: &mut Faults, endpoint: &Endpoint, parameters: &Parameters) -> Effects {
         let in_path = endpoint.variables.get("category_id").map(String::as_str);
         let id = in_path.or_else(|| parameters.body.get("category_id").and_then(Value::as_str));
         let category = id.and_then(|id| {

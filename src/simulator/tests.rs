@@ -153,7 +153,7 @@ async fn stream_that_nobody_foresaw_is_answered_from_its_declaration() {
 #[tokio::test]
 async fn offsets_walk_every_row_once_only_when_the_order_is_total() {
     let sim = simulator(account()).await;
-    let dimensions = super::rules::names(&stream("visibility_v1").body, "dimensions");
+    let dimensions = super::endpoint::names(&stream("visibility_v1").body, "dimensions");
     let total: Vec<_> = dimensions.iter().map(String::as_str).collect();
     let rows = walk(&sim, &total).await;
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
