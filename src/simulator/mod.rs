@@ -7,6 +7,8 @@
 
 mod account;
 mod answer;
+mod asked;
+mod axes;
 mod axis;
 mod budget;
 mod clock;
@@ -16,7 +18,9 @@ mod days;
 mod effects;
 mod endpoint;
 mod fault;
+mod figure;
 mod hash;
+mod lists;
 mod question;
 mod radix;
 mod refusal;

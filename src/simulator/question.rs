@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::column::{Column, ColumnType};
-use crate::model::day::{Day, DayZone};
+use crate::model::day::Day;
 use crate::model::scope::ScopeKind;
 use crate::model::stream::{Pagination, Stream, WindowEnd};
+use crate::model::window::Window;
 
-use super::axis::{Axis, invented, told};
+use super::asked::{asked, included, leaves_ties, name_references};
 use super::cursor;
-use super::days::Order;
 use super::endpoint::{Endpoint, dimensions, names};
-use super::hash::mix;
+use super::lists::list;
 use super::refusal::Refusal;
 use super::rules::{self, CURSOR_DEFAULT, OFFSET_LIMITS};
-use super::table::{Asked, Conditions, Table};
-use super::words;
-use super::world::{Entry, Place, World, object, reference, text};
-use super::write::encoded;
+use super::table::{Conditions, Table};
+use super::world::{Place, World};
 
 /// A request understood: which rows, how they are written, and which of them this page holds.
 #[derive(Debug)]
@@ -104,15 +101,15 @@ pub(super) fn understand(
     let fingerprint = fingerprint(endpoint, parameters, world.seed);
     let (offset, limit) = page(endpoint, &stream, parameters, fingerprint)?;
     if !stream.is_dated() {
-        let entries = listed(&stream, &place, world);
-        let entries = chosen(entries, &stream, parameters);
-        let row = |(index, entry): (usize, &Entry)| list_row(entry, &stream.columns, index);
-        let rows = Rows::List(entries.iter().enumerate().map(row).collect());
+        let rows = Rows::List(list(&stream, &place, parameters, world));
         let (shape, shown, window) = (Shape::Named, None, None);
         return Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, shown, window });
     }
     let (first, last) = window(&stream, body, conditions)?;
-    let days: Vec<_> = (0..=last.since(first)).map(|days| first.plus(days)).collect();
+    // Other days have no rows, and a window may well be a thousand years long.
+    let today = stream.days.as_ref().map_or(last, |days| days.zone.today(conditions.now));
+    let known = Window::inclusive(first.max(conditions.first_day), last.min(today));
+    let days = known.map(|window| window.days().collect()).unwrap_or_default();
     let mut asked = asked(endpoint, &stream, body, place.clone(), days);
     let shape = shape(endpoint, body, conditions);
     if shape == Shape::Named && endpoint.event && endpoint.is_positional() {
@@ -138,10 +135,7 @@ pub(super) fn slice(
     let endpoint = Endpoint::of(stream.clone());
     if !stream.is_dated() {
         let parameters = Parameters { body: Map::new(), query: parse_query(&stream.query) };
-        let entries = chosen(listed(stream, place, world), stream, &parameters);
-        return Rows::List(
-            entries.iter().enumerate().map(|(index, entry)| list_row(entry, &stream.columns, index)).collect(),
-        );
+        return Rows::List(list(stream, place, &parameters, world));
     }
     let asked = asked(&endpoint, stream, &stream.body, place.clone(), days.to_vec());
     Rows::Table(Box::new(Table::new(&asked, world, conditions)))
@@ -259,176 +253,6 @@ fn window(stream: &Stream, body: &Map<String, Value>, conditions: &Conditions<'_
     Ok((start, last))
 }
 
-/// Which columns the answer has, which of them tell rows apart, and in which order the days come.
-fn asked(endpoint: &Endpoint, stream: &Arc<Stream>, body: &Map<String, Value>, place: Place, days: Vec<Day>) -> Asked {
-    let own = dimensions(&stream.body);
-    let grouped = !own.is_empty() || endpoint.sends("group_by") || endpoint.sends("dimensions");
-    let wanted = dimensions(body);
-    let metrics = match names(body, "metrics") {
-        metrics if metrics.is_empty() => names(&stream.body, "metrics"),
-        metrics => metrics,
-    };
-    let keys: Vec<_> = stream.key.iter().map(|path| path.split('.').next().unwrap_or(path)).collect();
-    let mut columns: Vec<(Column, bool)> = Vec::new();
-    if grouped {
-        let known_metrics = endpoint.metrics();
-        for column in &stream.columns {
-            let name = &column.name;
-            // Beside what is asked for come the entity of the row and what an option adds.
-            let grouping = own.contains(name) || endpoint.is_dimension(name);
-            if !grouping && !known_metrics.contains(name) && option_is_on(stream, body, name) {
-                columns.push((of_entity(column, stream, body), keys.contains(&name.as_str())));
-            }
-        }
-        for name in &wanted {
-            if !columns.iter().any(|(column, _)| column.name == *name) {
-                columns.push((declared(endpoint, name), true));
-            }
-        }
-        for name in &metrics {
-            if let Some(column) = endpoint.column(name)
-                && !columns.iter().any(|(column, _)| column.name == *name)
-            {
-                columns.push((column.clone(), false));
-            }
-        }
-        // Rows come in the order of the declaration, as far as it goes.
-        let place_of = |name: &str| stream.columns.iter().position(|column| column.name == name);
-        columns.sort_by_key(|(column, _)| place_of(&column.name).unwrap_or(usize::MAX));
-    } else {
-        // All are bound, so that rows stay the same whichever of their columns are wanted.
-        let key = |column: &Column| keys.contains(&column.name.as_str());
-        columns.extend(stream.columns.iter().map(|column| (column.clone(), key(column))));
-    }
-    let day_column = stream.days.as_ref().map(|days| days.column.clone());
-    let dated = day_column.as_ref().is_some_and(|day| columns.iter().any(|(column, _)| column.name == *day));
-    let days = match dated || !grouped {
-        true => of_interval(days, body),
-        // Without a date in the rows there is one figure for the whole window.
-        false => days.into_iter().take(1).collect(),
-    };
-    Asked {
-        stream: stream.name.clone(),
-        columns,
-        day_column,
-        zone: stream.days.as_ref().map_or(DayZone::Utc, |days| days.zone),
-        days,
-        place,
-        // Reports of assets leave competitors out unless told.
-        owned_only: endpoint.sends("scope") && body.get("scope").and_then(Value::as_str) != Some("all"),
-        positional: stream.positional_names().is_some(),
-        order: order(stream, body, grouped),
-    }
-}
-
-/// The column of the row's entity under the name that `body` gives it; any other column as it is.
-fn of_entity(column: &Column, stream: &Stream, body: &Map<String, Value>) -> Column {
-    let own = stream.body.get("entity").and_then(Value::as_str);
-    match body.get("entity").and_then(Value::as_str) {
-        Some(entity) if own == Some(column.name.as_str()) => Column { name: entity.to_owned(), ..column.clone() },
-        _ => column.clone(),
-    }
-}
-
-/// Whether `include_<column>` is on, for columns that have such an option.
-fn option_is_on(stream: &Stream, body: &Map<String, Value>, name: &str) -> bool {
-    let option = format!("include_{name}");
-    !stream.body.contains_key(&option) || body.get(&option) == Some(&json!(true))
-}
-
-/// The column `name` as any stream of the endpoint declares it, or as its neighbours look.
-fn declared(endpoint: &Endpoint, name: &str) -> Column {
-    if let Some(column) = endpoint.column(name) {
-        return column.clone();
-    }
-    let named = |field: &str| (field.to_owned(), ColumnType::Utf8);
-    let referenced = ColumnType::Struct(vec![named("id"), named("name")]);
-    let by_reference = endpoint
-        .streams
-        .iter()
-        .flat_map(|stream| &stream.columns)
-        .any(|column| endpoint.is_dimension(&column.name) && column.data_type == referenced);
-    let data_type = match (name, by_reference) {
-        ("date" | "hour", _) => ColumnType::Date,
-        (_, true) => referenced,
-        (_, false) => ColumnType::Utf8,
-    };
-    Column {
-        name: name.to_owned(),
-        data_type,
-        about: String::new(),
-        unit: None,
-        range: None,
-        values: Vec::new(),
-        long_text: false,
-    }
-}
-
-/// The columns that `include` names; `None` is all. Version 2 has a list, version 1 an object of switches.
-fn included(stream: &Stream, body: &Map<String, Value>) -> Option<Vec<String>> {
-    match body.get("include") {
-        Some(Value::Array(_)) => Some(names(body, "include")),
-        Some(Value::Object(switches)) => {
-            let on = switches.iter().filter(|(_, on)| **on == json!(true));
-            Some(on.map(|(name, _)| name.clone()).collect())
-        }
-        _ => match stream.body.get("include") {
-            // Version 2 leaves the longest one out unless named, version 1 leaves ids out.
-            Some(Value::Array(_)) => {
-                Some(names(&stream.body, "include").into_iter().filter(|name| name != "citation_details").collect())
-            }
-            Some(Value::Object(switches)) => {
-                Some(switches.keys().filter(|name| !name.ends_with("_id")).cloned().collect())
-            }
-            _ => None,
-        },
-    }
-}
-
-/// The first days of each week or month, where those are asked for.
-fn of_interval(days: Vec<Day>, body: &Map<String, Value>) -> Vec<Day> {
-    let interval = body.get("interval").or_else(|| body.get("date_interval")).and_then(Value::as_str);
-    let first = |day: &Day| match interval {
-        // 1970-01-05 was a Monday.
-        Some("week") => (day.to_epoch_days() - 4).rem_euclid(7) == 0,
-        Some("month") => day.to_string().ends_with("-01"),
-        _ => true,
-    };
-    days.into_iter().filter(first).collect()
-}
-
-fn order(stream: &Stream, body: &Map<String, Value>, grouped: bool) -> Order {
-    let Some(day_column) = stream.days.as_ref().map(|days| days.column.as_str()) else {
-        return Order::Ascending;
-    };
-    match stream.pagination {
-        Pagination::Offset { .. } if grouped => {
-            let first = body.get("order_by").and_then(Value::as_object).and_then(|order| order.iter().next());
-            match first {
-                Some((name, direction)) if name == day_column && direction == "desc" => Order::Descending,
-                Some((name, _)) if name == day_column => Order::Ascending,
-                // Sorted by something else first, or by a figure as is the default.
-                _ => Order::Interleaved,
-            }
-        }
-        _ if grouped => Order::Interleaved,
-        // Answers come newest first.
-        _ => Order::Descending,
-    }
-}
-
-/// Whether `order_by` leaves out a dimension that it could name, so that its order is not total.
-fn leaves_ties(stream: &Stream, body: &Map<String, Value>) -> bool {
-    if !matches!(stream.pagination, Pagination::Offset { .. }) {
-        return false;
-    }
-    let order = body.get("order_by").and_then(Value::as_object);
-    dimensions(body).iter().any(|name| {
-        let may = stream.scope != ScopeKind::Domain || rules::may_order_bots(name);
-        may && !order.is_some_and(|order| order.contains_key(name))
-    })
-}
-
 fn shape(endpoint: &Endpoint, body: &Map<String, Value>, conditions: &Conditions<'_>) -> Shape {
     if !endpoint.is_positional() || (endpoint.event && conditions.account.named_events) {
         return Shape::Named;
@@ -442,108 +266,4 @@ fn shape(endpoint: &Endpoint, body: &Map<String, Value>, conditions: &Conditions
         names
     };
     Shape::Positional { dimensions: in_order(dimensions(body)), metrics: in_order(names(body, "metrics")) }
-}
-
-/// Rows of version 1 event streams name their objects by reference, as the published examples show.
-fn name_references(asked: &mut Asked) {
-    for (column, _) in &mut asked.columns {
-        let is_object = matches!(column.name.as_str(), "model" | "topic" | "region" | "persona" | "prompt");
-        if is_object && column.data_type == ColumnType::Utf8 {
-            let named = |field: &str| (field.to_owned(), ColumnType::Utf8);
-            column.data_type = ColumnType::Struct(vec![named("id"), named("name")]);
-        }
-    }
-}
-
-/// The objects of a list.
-fn listed(stream: &Stream, place: &Place, world: &World) -> Vec<Entry> {
-    let with = |entry: &Entry, category: &Entry, owner: usize| {
-        let mut entry = entry.clone();
-        entry.insert("category".into(), Value::Object(category.clone()));
-        entry.insert("organization".into(), reference(&world.organizations[owner]));
-        entry
-    };
-    // Objects of a category repeat for every organization that owns it.
-    let of_all = |objects: fn(&super::world::Category) -> &Vec<Entry>| -> Vec<Entry> {
-        let mut rows = Vec::new();
-        for category in &world.categories {
-            for owner in &category.owners {
-                rows.extend(objects(category).iter().map(|entry| with(entry, &category.entry, *owner)));
-            }
-        }
-        rows
-    };
-    let segment = stream.request.path.rsplit('/').next().unwrap_or_default();
-    match (segment, world.category(place)) {
-        ("org", _) => world.organizations.clone(),
-        ("regions", _) => world.regions.clone(),
-        ("models", _) => world.models.clone(),
-        ("domains", _) => world.domains.clone(),
-        ("assets", None) => of_all(|category| &category.assets),
-        ("personas", None) => of_all(|category| &category.personas),
-        ("categories", _) => {
-            let rows = world.categories.iter().flat_map(|category| {
-                category.owners.iter().map(|owner| with(&category.entry, &category.entry, *owner))
-            });
-            rows.collect()
-        }
-        ("assets", Some(category)) => category.assets.clone(),
-        ("personas", Some(category)) => category.personas.clone(),
-        ("topics", Some(category)) => category.topics.clone(),
-        ("tags", Some(category)) => category.tags.clone(),
-        ("prompts", Some(category)) => category.prompts.clone(),
-        ("citation-categories", _) => {
-            words::CITATION_CATEGORIES.iter().map(|name| object(json!({ "id": name, "name": name }))).collect()
-        }
-        // A list that no vocabulary knows: a few objects, told apart by their key.
-        _ => (0..5)
-            .map(|index| {
-                let mut entry = Entry::new();
-                for column in &stream.columns {
-                    let of_key = stream.key.contains(&column.name);
-                    let value = match of_key {
-                        true => {
-                            let axis = Axis::Other(Box::new(column.clone()));
-                            told(&axis.entry(world, place, index), &column.name, &column.data_type, &[], index)
-                        }
-                        false => invented(&column.name, &column.data_type, &column.values, mix(index)),
-                    };
-                    entry.insert(column.name.clone(), value);
-                }
-                entry
-            })
-            .collect(),
-    }
-}
-
-/// The entries that the query asks for, in its order.
-fn chosen(mut entries: Vec<Entry>, stream: &Stream, parameters: &Parameters) -> Vec<Entry> {
-    let given = |name: &str| -> Vec<&str> {
-        let values = parameters.query.iter().filter(|(given, _)| given == name);
-        values.flat_map(|(_, value)| value.split(',')).collect()
-    };
-    let organizations = given("organization_ids");
-    if !organizations.is_empty() {
-        entries.retain(|entry| {
-            let owner = entry.get("organization").and_then(|owner| owner["id"].as_str());
-            owner.is_none_or(|id| organizations.contains(&id))
-        });
-    }
-    if stream.pagination == Pagination::QueryCursor {
-        let status = match given("status") {
-            given if given.is_empty() => vec!["active"],
-            given => given,
-        };
-        entries.retain(|entry| !entry.contains_key("status") || status.contains(&text(entry, "status").as_str()));
-        if given("order_dir") != ["asc"] {
-            entries.reverse();
-        }
-    }
-    entries
-}
-
-fn list_row(entry: &Entry, columns: &[Column], index: usize) -> Box<[u8]> {
-    let value = |column: &Column| told(entry, &column.name, &column.data_type, &column.values, mix(index as u64));
-    let row: Map<String, Value> = columns.iter().map(|column| (column.name.clone(), value(column))).collect();
-    encoded(&Value::Object(row), index % 3 == 2)
 }

@@ -6,39 +6,19 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::model::column::{Column, ColumnType};
-use crate::model::day::{Day, DayZone};
+use crate::model::day::Day;
 
 use super::account::Account;
+use super::asked::Asked;
+use super::axes::{BoundAxis, axes_of, row_axis};
 use super::axis::{Axis, invented, told};
-use super::days::{DayRows, Days, Order};
+use super::days::{DayRows, Days};
+use super::figure::Figure;
 use super::hash::{mix, salt, write_uuid};
 use super::radix::Combinations;
 use super::words;
 use super::world::{Entry, Place, World, text};
 use super::write::{Number, ONE, encoded, write_instant, write_number};
-
-/// What rows are wanted: the columns of one answer, the scope and the days.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    /// The stream whose volume applies.
-    pub(super) stream: String,
-    /// The columns wanted, in the order of named rows, each with whether it tells rows apart.
-    pub(super) columns: Vec<(Column, bool)>,
-    /// The column that says the day.
-    pub(super) day_column: Option<String>,
-    /// Whose midnight ends a day.
-    pub(super) zone: DayZone,
-    /// The days asked for.
-    pub(super) days: Vec<Day>,
-    /// What is asked about.
-    pub(super) place: Place,
-    /// Whether assets that are not owned are left out.
-    pub(super) owned_only: bool,
-    /// Whether values stand in positions, where the schema allows hardly any nulls.
-    pub(super) positional: bool,
-    /// In which order the days come.
-    pub(super) order: Order,
-}
 
 /// What else the rows depend on.
 #[derive(Debug)]
@@ -61,19 +41,6 @@ pub(super) struct Table {
     turned: u64,
     sentences: Vec<Box<[u8]>>,
     answer_bytes: usize,
-}
-
-#[derive(Debug)]
-struct BoundAxis {
-    axis: Axis,
-    len: u64,
-    /// Whether it is counted through, so that it tells rows apart; else chosen at random.
-    counted: bool,
-    salt: u64,
-    /// Whether none of the objects was left out.
-    whole: bool,
-    /// The objects that are ready.
-    entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
@@ -106,29 +73,15 @@ enum Source {
     LongText,
 }
 
-#[derive(Debug)]
-enum Figure {
-    /// A whole number from the first to the last.
-    Whole(i64, i64),
-    /// A fraction from the first to the last, in millionths.
-    Fraction(i64, i64),
-    /// What is left of a hundred by the column with this salt.
-    RestOfHundred { of: u64 },
-    /// The number of the row, from one.
-    Rank,
-    /// Visits, where the bot is of a kind that counts.
-    Visits { axis: usize, counts: Vec<bool>, of: u64 },
-}
-
 /// One row on its way: filled by [`Table::row`], read by the columns.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    day: usize,
-    number: u64,
-    digits: Vec<u64>,
+    pub(super) day: usize,
+    pub(super) number: u64,
+    pub(super) digits: Vec<u64>,
     /// What the row is about: its execution, if it has one, else the row itself.
-    subject: u64,
-    figures: u64,
+    pub(super) subject: u64,
+    pub(super) figures: u64,
 }
 
 impl Table {
@@ -451,49 +404,6 @@ impl Table {
     }
 }
 
-impl Figure {
-    fn value(&self, number: u64, row: &Row) -> Number {
-        match self {
-            Self::Rank => Number::Integer(row.number as i64 + 1),
-            Self::Whole(low, high) => Number::Integer(whole(number, *low, *high)),
-            Self::Fraction(low, high) => {
-                Number::Millionths { value: fraction(number, *low, *high), form: number >> 40 }
-            }
-            Self::RestOfHundred { of } => {
-                let value = 100 * ONE - fraction(mix(row.figures ^ of), 0, 100 * ONE);
-                Number::Millionths { value, form: number >> 40 }
-            }
-            Self::Visits { axis, counts, of } => {
-                let counted = counts.get(row.digits[*axis] as usize).copied().unwrap_or(true);
-                Number::Integer(if counted { whole(mix(row.figures ^ of), 1, 400) } else { 0 })
-            }
-        }
-    }
-}
-
-/// Mostly small, often the least, now and then the greatest.
-fn whole(number: u64, low: i64, high: i64) -> i64 {
-    let width = high.saturating_sub(low).max(0) as u64 + 1;
-    match number % 16 {
-        0 => low,
-        1 => high,
-        2..=9 => low + ((number >> 8) % width.min(20)) as i64,
-        _ => low + ((number >> 8) % width) as i64,
-    }
-}
-
-fn fraction(number: u64, low: i64, high: i64) -> i64 {
-    let width = high.saturating_sub(low).max(1) as u64;
-    match number % 32 {
-        0 => low,
-        1 => high,
-        2 if low == 0 && 100 < high => ((number >> 8) % 99) as i64 + 1,
-        // Most figures have few digits.
-        3..=16 => low + ((number >> 8) % (width / 1000).max(1)) as i64 * 1000.min(width as i64),
-        _ => low + ((number >> 8) % width) as i64,
-    }
-}
-
 /// Rows of a full day, and whether days may have fewer.
 #[derive(Debug, Clone, Copy)]
 struct Exactly {
@@ -520,71 +430,6 @@ fn rows_on(day: Day, asked: &Asked, world: &World, conditions: &Conditions<'_>, 
     // Today goes on: so far it has the rows of its hours.
     let hours = conditions.now.duration_since(asked.zone.start_of(day)).as_hours().clamp(0, 24) as u64;
     rows * hours / 24
-}
-
-/// The axis of a column whose values name one object.
-fn row_axis(column: &Column, key: bool) -> Option<Axis> {
-    let axis = match &column.data_type {
-        ColumnType::Utf8 | ColumnType::Struct(_) | ColumnType::List(_) => Axis::of(&column.name),
-        _ => None,
-    };
-    match (axis, key) {
-        (None, true) => Some(Axis::Other(Box::new(column.clone()))),
-        (axis, _) => axis,
-    }
-}
-
-/// The kinds of object that tell rows apart, then those chosen at random.
-fn axes_of(asked: &Asked, world: &World) -> Vec<BoundAxis> {
-    let mut kinds: Vec<(Axis, bool)> = Vec::new();
-    for (column, key) in &asked.columns {
-        let is_day = asked.day_column.as_deref() == Some(column.name.as_str());
-        // A list names several objects, so it is no axis of its own.
-        let is_list = matches!(column.data_type, ColumnType::List(_)) || column.long_text;
-        if is_day || (is_list && !key) {
-            continue;
-        }
-        if let Some(axis) = row_axis(column, *key) {
-            match kinds.iter_mut().find(|(known, _)| *known == axis) {
-                Some((_, counted)) => *counted |= *key,
-                None => kinds.push((axis, *key)),
-            }
-        }
-    }
-    let all = kinds.clone();
-    // What another object implies cannot vary by itself, unless it alone tells rows apart.
-    kinds.retain(|(axis, counted)| {
-        let implied = |by: &Axis| all.iter().any(|(other, other_counted)| other == by && (*other_counted || !counted));
-        !axis.implied_by().iter().any(implied)
-    });
-    kinds.sort_by_key(|(_, counted)| !counted);
-    kinds.into_iter().map(|(axis, counted)| bound_axis(axis, counted, asked, world)).collect()
-}
-
-fn bound_axis(axis: Axis, counted: bool, asked: &Asked, world: &World) -> BoundAxis {
-    let known = axis.len(world, &asked.place);
-    let mut entries: Vec<_> = (0..axis.ready(known)).map(|index| axis.entry(world, &asked.place, index)).collect();
-    if axis == Axis::Asset && asked.owned_only {
-        entries.retain(|entry| entry.get("is_owned") == Some(&json!(true)));
-    }
-    if counted {
-        // Two bots of one provider are one object where only the provider is asked for.
-        let mut seen = std::collections::HashSet::new();
-        let columns =
-            || asked.columns.iter().filter(|(column, key)| *key && row_axis(column, true).as_ref() == Some(&axis));
-        entries.retain(|entry| {
-            let told = columns().map(|(column, _)| told(entry, &column.name, &column.data_type, &[], 0).to_string());
-            seen.insert(told.collect::<Vec<_>>())
-        });
-    }
-    let whole = entries.len() as u64 == axis.ready(known);
-    let len = match axis {
-        Axis::Run => 1,
-        _ if whole => known,
-        _ => entries.len() as u64,
-    };
-    let salt = salt(1, &format!("{axis:?}"));
-    BoundAxis { axis, len, counted, salt, whole, entries }
 }
 
 /// Columns that tell of the same objects in two ways choose them alike.
