@@ -96,12 +96,14 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         }
         cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
+        let began = std::time::Instant::now();
         let result = match read(cx, &mut piece, &spent).await {
             Ok(reading) => publish(cx, &piece, reading, spent.load(Ordering::Relaxed)).await,
             Err(error) => Err(error),
         };
         let error = match result {
-            Ok(done) => {
+            Ok(mut done) => {
+                done.done.took = began.elapsed();
                 damaged_in_a_row = 0;
                 cx.settings.events.tell(&Event::SliceDone { slice: piece.slice.clone(), done: done.done });
                 processed.done.push((piece.slice.stream.name.clone(), done.done));
@@ -360,6 +362,7 @@ async fn publish(cx: &RunContext<'_>, piece: &Piece, reading: Reading, requests:
         bytes: entries.iter().filter(|day| day.written == DayWritten::File).map(|day| day.bytes).sum(),
         requests,
         outside: whole.outside,
+        took: std::time::Duration::ZERO,
     };
     let mut record = cx.table_entry(slice).await;
     let meaning = TableMeaning::of(&slice.stream);
