@@ -5,8 +5,8 @@
 
 pub mod api;
 pub mod catalog;
-pub mod clock;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod decode;

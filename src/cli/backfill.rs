@@ -46,7 +46,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         let wanted = self::goal(&settings.catalog, &narrowed, settings.clock.now())?.streams;
         goal.streams.retain(|stream| wanted.iter().any(|other| other.name == stream.name));
         if goal.streams.is_empty() {
-            return Err(Failure::new(exit::USAGE, format!("--streams leaves none of the streams of job `{}`", job.name)));
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("--streams leaves none of the streams of job `{}`", job.name),
+            ));
         }
     }
     // A backfill is not bound by the job's next start: it is served by whoever asked for it.

@@ -26,13 +26,19 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
     print(&format!("key            {}", settings.client.key_origin()))?;
     let found = discover(&settings.catalog, &settings.client).await?;
-    print(&format!("API            {} answers: {}", config.api.base_url.as_str().trim_end_matches('/'), holdings(&found)))?;
+    print(&format!(
+        "API            {} answers: {}",
+        config.api.base_url.as_str().trim_end_matches('/'),
+        holdings(&found)
+    ))?;
     if let Some(wrong_by) = settings.client.clock_error().filter(|wrong_by| 300 < wrong_by.as_secs().abs()) {
         print(&format!("clock          differs from the API's by {wrong_by:#}; days follow the API's"))?;
     }
     let lake = &settings.destinations.lake;
     match settings.destinations.single_writer {
-        true => print(&format!("destination    {}; a single writer is promised, so creating is not probed", lake.url()))?,
+        true => {
+            print(&format!("destination    {}; a single writer is promised, so creating is not probed", lake.url()))?
+        }
         false => {
             lake.probe().await?;
             print(&format!("destination    {} can be written, and creates without overwriting", lake.url()))?

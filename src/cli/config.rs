@@ -29,7 +29,8 @@ pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failur
     match around.output {
         Output::Json => print_json(&json!(settings)),
         Output::Table => {
-            let rows = settings.iter().map(|setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()]);
+            let rows =
+                settings.iter().map(|setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()]);
             print(&table(&["setting", "value", "from"], rows))
         }
     }

@@ -23,7 +23,8 @@ use crate::simulator::{Account, Simulator, Truth};
 /// Days of history the demo exports.
 const DAYS: i64 = 30;
 /// Beside the tier `minimal`: every shape of request there is.
-const STREAMS: [&str; 6] = ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
+const STREAMS: [&str; 6] =
+    ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -63,7 +64,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     show(around, &settings, &arguments, &result, &differences)?;
     match differences.is_empty() {
         true => Ok(exit::COMPLETE),
-        false => Err(Failure::new(exit::FAILED, format!("the lake differs from the simulator:\n  {}", differences.join("\n  ")))),
+        false => Err(Failure::new(
+            exit::FAILED,
+            format!("the lake differs from the simulator:\n  {}", differences.join("\n  ")),
+        )),
     }
 }
 
@@ -74,12 +78,10 @@ fn quiet(around: &Surroundings) -> Surroundings {
 }
 
 fn configuration(simulator: &Simulator, key: &str, arguments: &Arguments) -> Result<(Sources, Config), Failure> {
-    let sources = Sources {
-        environment: [("PROFOUND_API_KEY".to_owned(), key.to_owned())].into(),
-        ..Sources::default()
-    }
-    .with_flag(Flag::new("demo", "api.base_url", simulator.url()))
-    .with_flag(Flag::new("--to", "destination.url", arguments.to.display().to_string()));
+    let sources =
+        Sources { environment: [("PROFOUND_API_KEY".to_owned(), key.to_owned())].into(), ..Sources::default() }
+            .with_flag(Flag::new("demo", "api.base_url", simulator.url()))
+            .with_flag(Flag::new("--to", "destination.url", arguments.to.display().to_string()));
     let config = load(&sources)?;
     Ok((sources, config))
 }
@@ -95,9 +97,8 @@ async fn differences(
     let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
     let mut differences = Vec::new();
     for stream in streams {
-        let window = stream.days.as_ref().and_then(|days| {
-            Window::inclusive(start?, days.zone.yesterday(simulator.now()))
-        });
+        let window =
+            stream.days.as_ref().and_then(|days| Window::inclusive(start?, days.zone.yesterday(simulator.now())));
         let mut truth = Truth::default();
         for scope in simulator.scopes(stream.scope) {
             truth.add(&simulator.truth(stream, &scope, window));
@@ -131,7 +132,13 @@ fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
     result.streams.iter().map(pages).sum()
 }
 
-fn show(around: &Surroundings, settings: &RunSettings, arguments: &Arguments, result: &RunResult, differences: &[String]) -> Result<u8, Failure> {
+fn show(
+    around: &Surroundings,
+    settings: &RunSettings,
+    arguments: &Arguments,
+    result: &RunResult,
+    differences: &[String],
+) -> Result<u8, Failure> {
     let totals = result.totals();
     if around.output == Output::Json {
         let streams: BTreeMap<_, _> = result
@@ -158,8 +165,11 @@ fn show(around: &Surroundings, settings: &RunSettings, arguments: &Arguments, re
             took(time),
         ]
     };
-    let mut rows: Vec<_> =
-        result.streams.iter().map(|(name, stream)| row(name, stream.done, stream.done.requests, stream.done.took)).collect();
+    let mut rows: Vec<_> = result
+        .streams
+        .iter()
+        .map(|(name, stream)| row(name, stream.done, stream.done.requests, stream.done.took))
+        .collect();
     rows.push(row("", totals.done, result.requests, result.took));
     let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
     text.push_str(&format!("\nPaging by cursor would have taken {} requests.\n", grouped(by_cursor(settings, result))));

@@ -107,13 +107,17 @@ impl From<LedgerError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let code = match &error {
-            RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => exit::KEY_REJECTED,
+            RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => {
+                exit::KEY_REJECTED
+            }
             RunError::Api(ApiError::OutOfTime | ApiError::Cancelled) => exit::INCOMPLETE,
             RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
             RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
-            RunError::Api(_) | RunError::Account(_) | RunError::Destination(_) | RunError::Ledger(_) | RunError::Shared(_) => {
-                exit::UNAVAILABLE
-            }
+            RunError::Api(_)
+            | RunError::Account(_)
+            | RunError::Destination(_)
+            | RunError::Ledger(_)
+            | RunError::Shared(_) => exit::UNAVAILABLE,
             _ => exit::FAILED,
         };
         let hint = error.hint();

@@ -31,7 +31,8 @@ pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
 
 fn init(around: &Surroundings, filter: EnvFilter, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
     // A second start in one process, as in tests, keeps the first.
     match around.log_format {
         LogFormat::Text => builder.try_init().ok(),

@@ -45,8 +45,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         match around.output {
             Output::Json => all.push(to_json(job, &preview, &budget)),
             Output::Table => {
-                let next = schedule(job)?.and_then(|schedule| schedule.next_after(settings.clock.now()).map(|at| at.to_zoned(schedule.zone().clone())));
-                let next = next.map_or_else(|| "runs by hand".to_owned(), |at| format!("next run {}", at.strftime("%a %-d %b %H:%M %Q")));
+                let next = schedule(job)?.and_then(|schedule| {
+                    schedule.next_after(settings.clock.now()).map(|at| at.to_zoned(schedule.zone().clone()))
+                });
+                let next = next.map_or_else(
+                    || "runs by hand".to_owned(),
+                    |at| format!("next run {}", at.strftime("%a %-d %b %H:%M %Q")),
+                );
                 print(&text(job, &next, &preview, &budget))?;
             }
         }
@@ -113,7 +118,9 @@ fn why(cost: &Cost) -> String {
         return "list".to_owned();
     }
     let mut reasons = Vec::new();
-    for (days, name) in [(cost.due.missing, "missing"), (cost.due.provisional, "not final"), (cost.due.doubtful, "doubtful")] {
+    for (days, name) in
+        [(cost.due.missing, "missing"), (cost.due.provisional, "not final"), (cost.due.doubtful, "doubtful")]
+    {
         if 0 < days {
             reasons.push(format!("{days} {name}"));
         }

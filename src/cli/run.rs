@@ -49,13 +49,23 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
 }
 
 /// Runs `goal` once under signals, and shows the result.
-pub async fn run_one(around: &Surroundings, settings: &RunSettings, goal: &Goal, incomplete_ok: bool) -> Result<u8, Failure> {
+pub async fn run_one(
+    around: &Surroundings,
+    settings: &RunSettings,
+    goal: &Goal,
+    incomplete_ok: bool,
+) -> Result<u8, Failure> {
     let result = until_done(run_job(settings, goal), settings.cancel.clone()).await;
     show(around, settings, vec![result], incomplete_ok)
 }
 
 /// Prints what came of runs; the worst of them is the exit code.
-pub fn show(around: &Surroundings, settings: &RunSettings, ended: Vec<RunResult>, incomplete_ok: bool) -> Result<u8, Failure> {
+pub fn show(
+    around: &Surroundings,
+    settings: &RunSettings,
+    ended: Vec<RunResult>,
+    incomplete_ok: bool,
+) -> Result<u8, Failure> {
     match around.output {
         Output::Json => print_json(&json!(ended.iter().map(to_json).collect::<Vec<_>>()))?,
         Output::Table => {
@@ -102,7 +112,8 @@ pub fn failure(settings: &RunSettings, result: RunResult, code: u8) -> Option<Fa
         failure = failure.detail(format!("key {}", settings.client.key_origin()));
     }
     if 0 < all {
-        failure = failure.detail(format!("{safe} of {all} slices of this run are exported and safe; nothing more was sent"));
+        failure =
+            failure.detail(format!("{safe} of {all} slices of this run are exported and safe; nothing more was sent"));
     }
     Some(failure)
 }
@@ -126,11 +137,8 @@ fn to_json(result: &RunResult) -> Value {
             "requests": done.requests, "rows_outside_the_window": done.outside, "seconds": done.took.as_secs_f64(),
         })
     };
-    let streams: serde_json::Map<String, Value> = result
-        .streams
-        .iter()
-        .map(|(name, totals)| (name.clone(), figures(totals.slices, totals.done)))
-        .collect();
+    let streams: serde_json::Map<String, Value> =
+        result.streams.iter().map(|(name, totals)| (name.clone(), figures(totals.slices, totals.done))).collect();
     json!({
         "run": result.run_id,
         "job": result.job,

@@ -13,7 +13,12 @@ use crate::run::{Discovered, Resolved, RunError, RunSettings, sample};
 const ROWS: u64 = 10;
 
 /// Reads a small page of each of `streams` and says what would not fit. The number of streams that would fail.
-pub async fn report(settings: &RunSettings, streams: &[Arc<Stream>], resolved: &Resolved, found: &Discovered) -> (String, usize) {
+pub async fn report(
+    settings: &RunSettings,
+    streams: &[Arc<Stream>],
+    resolved: &Resolved,
+    found: &Discovered,
+) -> (String, usize) {
     let facts = RequestFacts { many_organizations: 1 < found.organizations.len(), ..RequestFacts::default() };
     let (mut text, mut misfitting) = (String::new(), 0);
     for stream in streams {
@@ -33,7 +38,12 @@ pub async fn report(settings: &RunSettings, streams: &[Arc<Stream>], resolved: &
             }
             Ok(sample) => {
                 misfitting += 1;
-                text.push_str(&format!("  {}: {} of {} rows would not fit\n", stream.name, sample.misfits.len(), sample.rows));
+                text.push_str(&format!(
+                    "  {}: {} of {} rows would not fit\n",
+                    stream.name,
+                    sample.misfits.len(),
+                    sample.rows
+                ));
                 sample.misfits.iter().for_each(|misfit| text.push_str(&format!("    {misfit}\n")));
             }
             Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {

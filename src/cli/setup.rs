@@ -61,7 +61,12 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
 }
 
 /// Everything a run needs.
-pub fn settings(sources: &Sources, config: &Config, events: Events, cancel: CancellationToken) -> Result<RunSettings, Failure> {
+pub fn settings(
+    sources: &Sources,
+    config: &Config,
+    events: Events,
+    cancel: CancellationToken,
+) -> Result<RunSettings, Failure> {
     let clock = Clock::system();
     Ok(RunSettings {
         catalog: catalog()?,
@@ -139,7 +144,8 @@ fn warn_of_expiry(config: &Config, now: Timestamp) {
     };
     let left = expires.since(crate::model::day::DayZone::Utc.today(now));
     if left <= EXPIRY_WARNING_DAYS {
-        let when = if left < 0 { format!("expired on {expires}") } else { format!("expires on {expires}, in {left} days") };
+        let when =
+            if left < 0 { format!("expired on {expires}") } else { format!("expires on {expires}, in {left} days") };
         tracing::warn!("the API key {when}: make a new one under Settings → API Keys");
     }
 }

@@ -82,7 +82,8 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let catalog = catalog()?;
     let rows: BTreeMap<String, u64> = arguments.rows.into_iter().collect();
     if let Some(unknown) = rows.keys().find(|name| catalog.get(name).is_none()) {
-        return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream")).hint("`profound-export streams` lists them"));
+        return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream"))
+            .hint("`profound-export streams` lists them"));
     }
     let account = Account {
         listen: arguments.listen,
@@ -109,7 +110,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     arguments.fault.into_iter().for_each(|fault| simulator.inject(fault));
     match around.output {
         Output::Json => print(&json!({"url": simulator.url(), "key": simulator.key()}).to_string())?,
-        Output::Table => print(&format!("{} answers for the key `{}`; stop with Ctrl-C", simulator.url(), simulator.key()))?,
+        Output::Table => {
+            print(&format!("{} answers for the key `{}`; stop with Ctrl-C", simulator.url(), simulator.key()))?
+        }
     };
     until_stopped(CancellationToken::new()).await;
     Ok(exit::COMPLETE)

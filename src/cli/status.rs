@@ -38,7 +38,8 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 }
 
 /// The worst state of a day over the scopes of a stream comes first.
-const STATES: [(&str, char); 5] = [("suspect", '!'), ("missing", '–'), ("provisional", '▪'), ("final", '■'), ("empty", '·')];
+const STATES: [(&str, char); 5] =
+    [("suspect", '!'), ("missing", '–'), ("provisional", '▪'), ("final", '■'), ("empty", '·')];
 
 fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown_days: i64) -> Result<String, Failure> {
     if state.number == 0 {
@@ -48,7 +49,10 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
     text.push_str("\n\n");
     text.push_str(&jobs(state, config, now)?);
     let legend: Vec<String> = STATES.iter().rev().map(|(name, sign)| format!("{sign} {name}")).collect();
-    text.push_str(&format!("\ncoverage  last {shown_days} days, newest at the right   {}   * list\n", legend.join("  ")));
+    text.push_str(&format!(
+        "\ncoverage  last {shown_days} days, newest at the right   {}   * list\n",
+        legend.join("  ")
+    ));
     let rows = state.coverage.iter().filter_map(|(name, scopes)| {
         let stream = catalog.get(name)?;
         let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
@@ -56,7 +60,8 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
             Some(days) => picture(&scopes, days, now, shown_days),
             None => "*".to_owned(),
         };
-        let rows: u64 = scopes.iter().flat_map(|scope| scope.days.values().chain(&scope.whole)).map(|state| state.rows).sum();
+        let rows: u64 =
+            scopes.iter().flat_map(|scope| scope.days.values().chain(&scope.whole)).map(|state| state.rows).sum();
         Some(vec![name.clone(), scopes_text(stream, scopes.len()), picture, grouped(rows)])
     });
     text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
@@ -71,7 +76,11 @@ fn headline(state: &State) -> String {
     match (state.runs.back().map(|run| run.end.outcome.as_str()), suspects) {
         (Some("complete"), 0) => "Everything that was due is there.".to_owned(),
         (_, 0) => match state.runs.back() {
-            Some(run) => format!("The last run of `{}` ended {}: the next one goes on from there.", run.end.job, run.end.outcome.replace('_', " ")),
+            Some(run) => format!(
+                "The last run of `{}` ended {}: the next one goes on from there.",
+                run.end.job,
+                run.end.outcome.replace('_', " ")
+            ),
             None => "No run has ended yet.".to_owned(),
         },
         (_, 1) => "Everything is there but for 1 suspect reading; the next run reads it again.".to_owned(),
@@ -85,10 +94,12 @@ fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failur
         let last = state.runs.iter().rev().find(|run| run.end.job == job.name);
         let zone = jiff::tz::TimeZone::get(&job.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M %Z").to_string();
-        let next = schedule(job)?.and_then(|schedule| schedule.next_after(now)).map_or_else(|| "by hand".to_owned(), time);
+        let next =
+            schedule(job)?.and_then(|schedule| schedule.next_after(now)).map_or_else(|| "by hand".to_owned(), time);
         let (when, result) = match last {
             Some(run) => {
-                let length = std::time::Duration::try_from(run.ended_at.duration_since(run.end.started_at)).unwrap_or_default();
+                let length =
+                    std::time::Duration::try_from(run.ended_at.duration_since(run.end.started_at)).unwrap_or_default();
                 (format!("{}, {}", time(run.end.started_at), took(length)), run.end.outcome.replace('_', " "))
             }
             None => ("never".to_owned(), "-".to_owned()),
@@ -139,7 +150,12 @@ fn troubles(state: &State) -> Vec<String> {
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {
             if let Some(told) = &scope.not_entitled {
-                lines.push(format!("not entitled: {stream} of {}, told {}: {}", scope.scope, told.at.strftime("%-d %b %H:%M UTC"), told.detail));
+                lines.push(format!(
+                    "not entitled: {stream} of {}, told {}: {}",
+                    scope.scope,
+                    told.at.strftime("%-d %b %H:%M UTC"),
+                    told.detail
+                ));
             }
         }
     }

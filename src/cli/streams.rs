@@ -26,10 +26,10 @@ pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failur
     let Some(stream) = catalog.get(&name) else {
         let patterns = [name.clone()];
         let nearest = crate::config::select(&catalog, &patterns).err().and_then(|problems| problems.into_iter().next());
-        return Err(nearest.map_or_else(|| Failure::new(exit::USAGE, format!("there is no stream `{name}`")), |problem| Failure {
-            code: exit::USAGE,
-            ..Failure::from(problem)
-        }));
+        return Err(nearest.map_or_else(
+            || Failure::new(exit::USAGE, format!("there is no stream `{name}`")),
+            |problem| Failure { code: exit::USAGE, ..Failure::from(problem) },
+        ));
     };
     match around.output {
         Output::Json => print_json(&json!(stream.as_ref())),

@@ -40,7 +40,12 @@ pub fn log_line(event: &Event) {
             tracing::info!(stream, scope, window, detail, "not entitled; asked again after a day");
         }
         Event::Drift { stream, member, example } => {
-            tracing::warn!(stream, member, example, "rows hold a member this version does not know; it is kept in `_extra`");
+            tracing::warn!(
+                stream,
+                member,
+                example,
+                "rows hold a member this version does not know; it is kept in `_extra`"
+            );
         }
         Event::Waiting { wait } => {
             tracing::info!(seconds = wait.as_secs(), "waiting for the hour to turn");

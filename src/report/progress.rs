@@ -11,7 +11,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::model::event::{Event, Events};
 
 const TICK: Duration = Duration::from_millis(250);
-const TEMPLATE: &str = "{prefix}  {bar:30}  {pos}/{len} slices  {requests} requests  {rows} rows  {elapsed}  {wait}{wide_msg}";
+const TEMPLATE: &str =
+    "{prefix}  {bar:30}  {pos}/{len} slices  {requests} requests  {rows} rows  {elapsed}  {wait}{wide_msg}";
 
 /// What the bar shows beside its position.
 #[derive(Debug, Default)]

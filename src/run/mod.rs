@@ -15,10 +15,10 @@ mod sample;
 mod work;
 
 pub use context::{Destinations, RunSettings};
+pub use coverage::day_state;
 pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use job::{Goal, Preview, preview, run_job};
 pub use resolve::{Resolved, resolve};
-pub use coverage::day_state;
 pub use result::{Outcome, RunResult, StreamTotals, grouped, took};
 pub use sample::{Sample, sample};

@@ -48,7 +48,8 @@ pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_r
     let (told, blocks) = tokio::join!(extract(&asked, client, sender, None, &spent), collecting);
     told?;
     let schema = Arc::new(TableSchema::of(&slice.stream));
-    let names = slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));
+    let names =
+        slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));
     let positions = blocks.iter().find_map(|block| match block {
         Block::Positions(positions) => Some(Arc::clone(positions)),
         _ => None,
