@@ -477,11 +477,14 @@ async fn not_entitled(
 ) -> Result<(), RunError> {
     let before = cx.coverage_of(slice).await;
     let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
-    let detail = error.to_string();
+    let detail = match error {
+        RunError::Api(ApiError::NotEntitled { status, detail, .. }) => format!("HTTP {status}: {detail}"),
+        other => other.to_string(),
+    };
     cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
     match could_before {
-        true => processed.failed.push((slice.clone(), detail.clone())),
+        true => processed.failed.push((slice.clone(), format!("may not be read any more ({detail})"))),
         false => processed.not_entitled.push(slice.clone()),
     }
     let entry = Entry::NotEntitled { run: cx.run_id, stream, scope, detail };
