@@ -81,7 +81,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
     };
     let mut pieces = vec![first];
     while let Some(mut piece) = pieces.pop() {
-        if cx.settings.cancel.is_cancelled() || processed.fatal.is_some() {
+        if !cx.may_begin() || processed.fatal.is_some() {
             processed.left.push(piece.slice);
             continue;
         }
