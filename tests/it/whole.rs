@@ -76,7 +76,7 @@ on_memory_and_disk! {
         export.run().await;
         let before = export.versions("visibility_v2").await;
         export.simulator.restate(day("2026-03-09"));
-        export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows: 1 }).of_stream("visibility_v2"));
+        export.simulator.inject(Fault::from(FaultKind::Truncate { bytes: 900 }).of_stream("visibility_v2"));
 
         assert_eq!(export.run().await.outcome, Outcome::Failed);
         assert_eq!(export.versions("visibility_v2").await, before);
