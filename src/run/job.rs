@@ -223,10 +223,19 @@ async fn run_opened(
             .map(|(slice, fetched)| process(&cx, slice, fetched))
             .buffer_unordered(settings.concurrency.max(1));
         while let Some(processed) = running.next().await {
-            if let Some(error) = take(result, processed) {
+            let Some(error) = take(result, processed) else {
+                continue;
+            };
+            match error {
+                // What was sent before is paid for and may arrive; nothing more is begun.
+                RunError::Api(ApiError::OutOfTime) => cx.stop_beginning(),
                 // Everything in flight is dropped whole; nothing more is sent.
-                settings.cancel.cancel();
-                result.error.get_or_insert(error);
+                _ => settings.cancel.cancel(),
+            }
+            // What stops the run at once counts more than what only lets it end.
+            match &result.error {
+                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime)) => {}
+                _ => result.error = Some(error),
             }
         }
     };
