@@ -188,7 +188,7 @@ async fn run_opened(
         window: planned.slice.window,
     });
     entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
-    ledger.append(entries).await?;
+    ledger.append(entries, u64::MAX).await?;
 
     settings.events.tell(&Event::RunPlanned {
         job: goal.job.name.clone(),
@@ -279,7 +279,7 @@ async fn finish(
     };
     tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
-    ledger.append(vec![Entry::RunEnded(end)]).await?;
+    ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
     let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
