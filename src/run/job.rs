@@ -61,6 +61,12 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
+/// When a run began, and how many requests its client had sent by then.
+struct Began {
+    at: Instant,
+    requests: u64,
+}
+
 /// What every run and preview looks at before it plans.
 struct Opening {
     ledger: Ledger,
@@ -79,12 +85,11 @@ pub async fn preview(settings: &RunSettings, goal: &Goal) -> Result<Preview, Run
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
 pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
-    let began = Instant::now();
+    let began = Began { at: Instant::now(), requests: settings.client.requests() };
     // What is fatal for this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
-    let deadline = goal.time.map(|time| began + time);
+    let deadline = goal.time.map(|time| began.at + time);
     settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
-    let requests_before = settings.client.requests();
     let mut result = RunResult {
         run_id: Uuid::now_v7(),
         job: goal.job.name.clone(),
@@ -99,17 +104,20 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     };
     let waits = tell_waits(settings.client.budget().waiting(), settings.events.clone());
     let running = async {
-        match run_opened(settings, goal, &mut result, began).await {
+        match run_opened(settings, goal, &mut result, &began).await {
             Ok(()) => {}
-            Err(error) => result.error = Some(error),
+            // What stopped the run comes first; that its end could not be recorded follows from it.
+            Err(error) => {
+                result.error.get_or_insert(error);
+            }
         }
     };
     tokio::select! {
         () = running => {}
         () = waits => {}
     }
-    result.requests = settings.client.requests() - requests_before;
-    result.took = began.elapsed();
+    result.requests = settings.client.requests() - began.requests;
+    result.took = began.at.elapsed();
     result.outcome = outcome_of(&result);
     let (job, summary) = (result.job.clone(), result.summary());
     settings.events.tell(&Event::RunEnded { job, summary, complete: result.outcome == Outcome::Complete });
@@ -158,7 +166,7 @@ async fn run_opened(
     settings: &RunSettings,
     goal: &Goal,
     result: &mut RunResult,
-    began: Instant,
+    began: &Began,
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let Opening { mut ledger, preview, mut entries } = open(settings, goal).await?;
@@ -241,7 +249,7 @@ async fn finish(
     goal: &Goal,
     result: &mut RunResult,
     ledger: &Mutex<Ledger>,
-    began: Instant,
+    began: &Began,
     started_at: Timestamp,
 ) -> Result<(), RunError> {
     let totals = result.totals();
@@ -252,13 +260,13 @@ async fn finish(
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
-        requests: settings.client.requests(),
+        requests: settings.client.requests() - began.requests,
         rows: totals.done.rows,
         files: totals.done.files,
         unchanged: totals.done.unchanged,
         bytes: totals.done.bytes,
     };
-    tracing::debug!(took = ?began.elapsed(), "recording the end of the run");
+    tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
     ledger.append(vec![Entry::RunEnded(end)]).await?;
     let destinations = &settings.destinations;

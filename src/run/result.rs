@@ -143,7 +143,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if 0 < index && (digits.len() - index) % 3 == 0 {
+        if 0 < index && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn figures_are_grouped_and_times_are_short() {
         assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        let times = [3.14, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
+        let times = [3.12, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["3.1 s", "3 m 10 s", "2 h 1 m"]);
     }
 }
