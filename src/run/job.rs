@@ -32,6 +32,8 @@ use crate::write::Spool;
 
 /// The first day wanted, counted back from the first run, where a job says none.
 const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// Waits whose ends lie no further apart are told as one.
+const SAME_WAIT: Duration = Duration::from_secs(1);
 /// The ledger keeps that the destination was probed.
 const PROBED: &str = "destination/create_if_absent";
 
@@ -221,10 +223,19 @@ async fn run_opened(
             .map(|(slice, fetched)| process(&cx, slice, fetched))
             .buffer_unordered(settings.concurrency.max(1));
         while let Some(processed) = running.next().await {
-            if let Some(error) = take(result, processed) {
+            let Some(error) = take(result, processed) else {
+                continue;
+            };
+            match error {
+                // What was sent before is paid for and may arrive; nothing more is begun.
+                RunError::Api(ApiError::OutOfTime) => cx.stop_beginning(),
                 // Everything in flight is dropped whole; nothing more is sent.
-                settings.cancel.cancel();
-                result.error.get_or_insert(error);
+                _ => settings.cancel.cancel(),
+            }
+            // What stops the run at once counts more than what only lets it end.
+            match &result.error {
+                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime)) => {}
+                _ => result.error = Some(error),
             }
         }
     };
@@ -298,11 +309,13 @@ fn outcome_of(result: &RunResult) -> Outcome {
     }
 }
 
-/// Tells of waits for the budget, for as long as it is polled.
+/// Tells of waits for the budget, for as long as it is polled: once for each time that is waited for, however many wait.
 async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: Events) {
+    let mut told = Instant::now();
     while waiting.changed().await.is_ok() {
         let until = waiting.borrow_and_update().map(|waiting| waiting.until);
-        if let Some(until) = until {
+        if let Some(until) = until.filter(|until| told + SAME_WAIT < *until) {
+            told = until;
             events.tell(&Event::Waiting { wait: until.saturating_duration_since(Instant::now()) });
         }
     }
