@@ -27,6 +27,8 @@ pub struct Ledger {
     clock: Clock,
     state: State,
     checkpoint: u64,
+    /// What others recorded since this ledger was opened. Nobody can tell whose file came last where both wrote one.
+    others: Vec<SliceEntry>,
 }
 
 impl Ledger {
@@ -35,12 +37,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
-        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0 };
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, others: Vec::new() };
         if let Some(state) = ledger.last_checkpoint().await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
         }
         ledger.refresh().await?;
+        // What was recorded before was also written before.
+        ledger.others.clear();
         Ok(ledger)
     }
 
@@ -55,24 +59,25 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn refresh(&mut self) -> Result<(), LedgerError> {
         while let Some(record) = self.read(self.state.number + 1).await? {
-            self.state.apply(&record);
+            self.meet(&record);
         }
         Ok(())
     }
 
     /// Adds a record of `entries`, behind whatever others have added meanwhile. Days that both this record and one of
-    /// theirs wrote are marked stale, so that the next run settles them.
+    /// theirs wrote since this ledger was opened are marked stale, so that the next run settles them.
     ///
     /// # Errors
     /// [`LedgerError`]; whether the record was added is then unknown, and the next start finds out.
-    pub async fn append(&mut self, mut entries: Vec<Entry>) -> Result<(), LedgerError> {
+    pub async fn append(&mut self, entries: Vec<Entry>) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
         }
         let id = Uuid::now_v7();
         for _ in 0..ATTEMPTS {
             let number = self.state.number + 1;
-            let record = self.record(number, id, &entries);
+            let stale = written_by_both(&entries, &self.others);
+            let record = self.record(number, id, entries.iter().cloned().chain(stale).collect());
             let path = record_path(number);
             // An error does not tell whether the object landed, so what stands is looked at in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -85,10 +90,7 @@ impl Ledger {
                     self.state.apply(&stands);
                     return Ok(());
                 }
-                (_, Some(other)) => {
-                    entries.extend(overwritten(&entries, &other));
-                    self.state.apply(&other);
-                }
+                (_, Some(other)) => self.meet(&other),
                 (Err(error), None) => return Err(error.into()),
                 // "Try again": the store refused without another object being there.
                 (Ok(false), None) => {}
@@ -114,14 +116,20 @@ impl Ledger {
         Ok(())
     }
 
-    fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
+    /// Takes in a record of another writer.
+    fn meet(&mut self, record: &Record) {
+        self.others.extend(slices_of(&record.entries).cloned());
+        self.state.apply(record);
+    }
+
+    fn record(&self, number: u64, id: Uuid, entries: Vec<Entry>) -> Record {
         Record {
             format: FORMAT,
             number,
             id,
             at: self.clock.now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            entries: entries.to_vec(),
+            entries,
         }
     }
 
@@ -183,22 +191,24 @@ fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError>
     serde_json::from_slice(bytes).map_err(foreign)
 }
 
-/// The days whose files both `entries` and the record that came first wrote.
-fn overwritten(entries: &[Entry], other: &Record) -> Vec<Entry> {
-    let files = |entry: &Entry| -> Option<SliceEntry> {
-        match entry {
-            Entry::Slice(slice) => Some(slice.clone()),
-            _ => None,
-        }
-    };
+fn slices_of(entries: &[Entry]) -> impl Iterator<Item = &SliceEntry> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Slice(slice) => Some(slice),
+        _ => None,
+    })
+}
+
+/// The days whose files both `entries` and `others` wrote.
+fn written_by_both(entries: &[Entry], others: &[SliceEntry]) -> Vec<Entry> {
     let wrote = |slice: &SliceEntry, day: Option<Day>| {
         slice.days.iter().any(|written: &DayEntry| written.day == day && written.written == Written::File)
     };
-    let theirs: Vec<SliceEntry> = other.entries.iter().filter_map(files).collect();
     let mut stale = Vec::new();
-    for own in entries.iter().filter_map(files) {
-        for both in theirs.iter().filter(|their| their.stream == own.stream && their.scope.key() == own.scope.key()) {
-            for day in own.days.iter().filter(|day| wrote(&own, day.day) && wrote(both, day.day)) {
+    for own in slices_of(entries) {
+        let same = |their: &&SliceEntry| their.stream == own.stream && their.scope.key() == own.scope.key();
+        let theirs: Vec<&SliceEntry> = others.iter().filter(same).collect();
+        for day in own.days.iter().filter(|day| wrote(own, day.day)) {
+            if theirs.iter().any(|their| wrote(their, day.day)) {
                 stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
             }
         }
