@@ -87,7 +87,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ApiError::Unreachable { what: "the API".into(), problem: chain(&error) })?;
+            .map_err(|error| ApiError::Unreachable {
+                at: config.base_url.origin().ascii_serialization(),
+                problem: root_cause(&error),
+            })?;
         Ok(Self {
             http,
             base: config.base_url.clone(),
@@ -191,7 +194,9 @@ impl Client {
         let response = answered
             .map_err(|_| broken(format!("no answer within {} s", self.idle_timeout.as_secs())))?
             .map_err(|error| match error.is_connect() {
-                true => ApiError::Unreachable { what: what.clone(), problem: chain(&error.without_url()) },
+                true => {
+                    ApiError::Unreachable { at: self.base.origin().ascii_serialization(), problem: root_cause(&error) }
+                }
                 false => broken(chain(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;
@@ -335,6 +340,11 @@ fn sensitive(secret: &str) -> reqwest::header::HeaderValue {
 /// Scheme and host of a redirect: its query may hold what must not be shown.
 fn origin_of(location: &str) -> String {
     Url::parse(location).map_or_else(|_| "another path".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// The last of the causes, which is what the system or the TLS stack itself says.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -3,6 +3,8 @@
 //! `_profound_export/ledger/000000/000000001.json` and so on, a folder a thousand. `_profound_export/checkpoints/`
 //! holds folds of the records up to a number, so that a start reads one checkpoint and the few records behind it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use object_store::path::Path;
 use uuid::Uuid;
@@ -10,9 +12,10 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::ledger::error::LedgerError;
-use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
+use crate::ledger::record::{Entry, FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
 use crate::model::day::Day;
+use crate::model::scope::ScopeKey;
 
 const RECORDS_A_FOLDER: u64 = 1000;
 /// Attempts to take the next number.
@@ -27,8 +30,8 @@ pub struct Ledger {
     clock: Clock,
     state: State,
     checkpoint: u64,
-    /// What others recorded since this ledger was opened. Nobody can tell whose file came last where both wrote one.
-    others: Vec<SliceEntry>,
+    /// Files that other writers have published since this ledger was opened, and the number of their last record.
+    foreign_files: HashMap<(String, ScopeKey, Option<Day>), u64>,
 }
 
 impl Ledger {
@@ -37,14 +40,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
-        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, others: Vec::new() };
+        let foreign_files = HashMap::new();
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign_files };
         if let Some(state) = ledger.last_checkpoint().await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
         }
         ledger.refresh().await?;
-        // What was recorded before was also written before.
-        ledger.others.clear();
+        ledger.foreign_files.clear();
         Ok(ledger)
     }
 
@@ -59,25 +62,34 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn refresh(&mut self) -> Result<(), LedgerError> {
         while let Some(record) = self.read(self.state.number + 1).await? {
-            self.meet(&record);
+            self.take_foreign(&record);
         }
         Ok(())
     }
 
-    /// Adds a record of `entries`, behind whatever others have added meanwhile. Days that both this record and one of
-    /// theirs wrote since this ledger was opened are marked stale, so that the next run settles them.
+    fn take_foreign(&mut self, record: &Record) {
+        for slice in record.entries.iter().filter_map(slice_of) {
+            for day in slice.days.iter().filter(|day| day.written == Written::File) {
+                self.foreign_files.insert((slice.stream.clone(), slice.scope.key(), day.day), record.number);
+            }
+        }
+        self.state.apply(record);
+    }
+
+    /// Adds a record of `entries`, behind whatever others have added meanwhile. Where another writer published the file
+    /// of a day that these entries speak of, in a record after number `based_on`, nobody knows whose file stands: such
+    /// a day is marked stale, so that the next run settles it.
     ///
     /// # Errors
     /// [`LedgerError`]; whether the record was added is then unknown, and the next start finds out.
-    pub async fn append(&mut self, entries: Vec<Entry>) -> Result<(), LedgerError> {
+    pub async fn append(&mut self, entries: Vec<Entry>, based_on: u64) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
         }
         let id = Uuid::now_v7();
         for _ in 0..ATTEMPTS {
             let number = self.state.number + 1;
-            let stale = written_by_both(&entries, &self.others);
-            let record = self.record(number, id, entries.iter().cloned().chain(stale).collect());
+            let record = self.record(number, id, &[&entries[..], &self.overwritten(&entries, based_on)].concat());
             let path = record_path(number);
             // An error does not tell whether the object landed, so what stands is looked at in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -90,7 +102,7 @@ impl Ledger {
                     self.state.apply(&stands);
                     return Ok(());
                 }
-                (_, Some(other)) => self.meet(&other),
+                (_, Some(other)) => self.take_foreign(&other),
                 (Err(error), None) => return Err(error.into()),
                 // "Try again": the store refused without another object being there.
                 (Ok(false), None) => {}
@@ -116,20 +128,28 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes in a record of another writer.
-    fn meet(&mut self, record: &Record) {
-        self.others.extend(slices_of(&record.entries).cloned());
-        self.state.apply(record);
+    /// The days of `entries` whose files others have published after record `based_on`.
+    fn overwritten(&self, entries: &[Entry], based_on: u64) -> Vec<Entry> {
+        let mut stale = Vec::new();
+        for own in entries.iter().filter_map(slice_of) {
+            for day in &own.days {
+                let file = (own.stream.clone(), own.scope.key(), day.day);
+                if self.foreign_files.get(&file).is_some_and(|number| based_on < *number) {
+                    stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
+                }
+            }
+        }
+        stale
     }
 
-    fn record(&self, number: u64, id: Uuid, entries: Vec<Entry>) -> Record {
+    fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
         Record {
             format: FORMAT,
             number,
             id,
             at: self.clock.now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            entries,
+            entries: entries.to_vec(),
         }
     }
 
@@ -191,29 +211,11 @@ fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError>
     serde_json::from_slice(bytes).map_err(foreign)
 }
 
-fn slices_of(entries: &[Entry]) -> impl Iterator<Item = &SliceEntry> {
-    entries.iter().filter_map(|entry| match entry {
+fn slice_of(entry: &Entry) -> Option<&SliceEntry> {
+    match entry {
         Entry::Slice(slice) => Some(slice),
         _ => None,
-    })
-}
-
-/// The days whose files both `entries` and `others` wrote.
-fn written_by_both(entries: &[Entry], others: &[SliceEntry]) -> Vec<Entry> {
-    let wrote = |slice: &SliceEntry, day: Option<Day>| {
-        slice.days.iter().any(|written: &DayEntry| written.day == day && written.written == Written::File)
-    };
-    let mut stale = Vec::new();
-    for own in slices_of(entries) {
-        let same = |their: &&SliceEntry| their.stream == own.stream && their.scope.key() == own.scope.key();
-        let theirs: Vec<&SliceEntry> = others.iter().filter(same).collect();
-        for day in own.days.iter().filter(|day| wrote(own, day.day)) {
-            if theirs.iter().any(|their| wrote(their, day.day)) {
-                stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
-            }
-        }
     }
-    stale
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ use crate::write::Spool;
 
 /// The first day wanted, counted back from the first run, where a job says none.
 const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// Waits whose ends lie no further apart are told as one.
+const SAME_WAIT: Duration = Duration::from_secs(1);
 /// The ledger keeps that the destination was probed.
 const PROBED: &str = "destination/create_if_absent";
 
@@ -186,7 +188,7 @@ async fn run_opened(
         window: planned.slice.window,
     });
     entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
-    ledger.append(entries).await?;
+    ledger.append(entries, u64::MAX).await?;
 
     settings.events.tell(&Event::RunPlanned {
         job: goal.job.name.clone(),
@@ -277,7 +279,7 @@ async fn finish(
     };
     tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
-    ledger.append(vec![Entry::RunEnded(end)]).await?;
+    ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
     let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
@@ -307,11 +309,13 @@ fn outcome_of(result: &RunResult) -> Outcome {
     }
 }
 
-/// Tells of waits for the budget, for as long as it is polled.
+/// Tells of waits for the budget, for as long as it is polled: once for each time that is waited for, however many wait.
 async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: Events) {
+    let mut told = Instant::now();
     while waiting.changed().await.is_ok() {
         let until = waiting.borrow_and_update().map(|waiting| waiting.until);
-        if let Some(until) = until {
+        if let Some(until) = until.filter(|until| told + SAME_WAIT < *until) {
+            told = until;
             events.tell(&Event::Waiting { wait: until.saturating_duration_since(Instant::now()) });
         }
     }

@@ -131,7 +131,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Remedy::Suspect(slice) => {
                 leave(cx, &slice, &error, true, &mut processed);
                 let entry = cx.suspect(&slice, &error.to_string(), Vec::new());
-                processed.fatal = cx.committer.commit(vec![entry]).await.err().map(ledger_error);
+                processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(ledger_error);
             }
             Remedy::Fail(slice) => leave(cx, &slice, &error, true, &mut processed),
             Remedy::Stop(slice) => {
@@ -356,7 +356,7 @@ async fn publish(
 ) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
     let Reading { whole, learned, extracted_at } = reading;
-    let before = cx.coverage_of(slice).await;
+    let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
         whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
     let mut entries: Vec<DayEntry> = futures::stream::iter(days)
@@ -415,7 +415,7 @@ async fn publish(
             record.push(Entry::Learned { name: name.clone(), value: value.clone() });
         }
     }
-    cx.committer.commit(record).await.map_err(ledger_error)?;
+    cx.committer.commit(record, based_on).await.map_err(ledger_error)?;
     Ok(PublishedSlice { done, suspect })
 }
 
@@ -485,15 +485,18 @@ async fn not_entitled(
 ) -> Result<(), RunError> {
     let before = cx.coverage_of(slice).await;
     let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
-    let detail = error.to_string();
+    let detail = match error {
+        RunError::Api(ApiError::NotEntitled { status, detail, .. }) => format!("HTTP {status}: {detail}"),
+        other => other.to_string(),
+    };
     cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
     match could_before {
-        true => processed.failed.push((slice.clone(), detail.clone())),
+        true => processed.failed.push((slice.clone(), format!("may not be read any more ({detail})"))),
         false => processed.not_entitled.push(slice.clone()),
     }
     let entry = Entry::NotEntitled { run: cx.run_id, stream, scope, detail };
-    cx.committer.commit(vec![entry]).await.map_err(ledger_error)
+    cx.committer.commit(vec![entry], u64::MAX).await.map_err(ledger_error)
 }
 
 fn ledger_error(error: Arc<crate::ledger::LedgerError>) -> RunError {

@@ -89,24 +89,24 @@ impl RunResult {
     pub fn summary(&self) -> String {
         let totals = self.totals();
         let mut text = format!(
-            "{}: {}. {} requests, {} rows, {} files ({} unchanged), {}",
+            "{}: {}. {}, {}, {} ({} unchanged), {}",
             self.job,
             self.outcome.name().replace('_', " "),
-            grouped(self.requests),
-            grouped(totals.done.rows),
-            grouped(totals.done.files),
+            counted(self.requests, "request"),
+            counted(totals.done.rows, "row"),
+            counted(totals.done.files, "file"),
             grouped(totals.done.unchanged),
             took(self.took),
         );
         let mut also = Vec::new();
         if !self.failed.is_empty() {
-            also.push(format!("{} failed", slices(self.failed.len())));
+            also.push(format!("{} failed", counted(self.failed.len() as u64, "slice")));
         }
         if !self.left.is_empty() {
-            also.push(format!("{} left for the next run", slices(self.left.len())));
+            also.push(format!("{} left for the next run", counted(self.left.len() as u64, "slice")));
         }
         if !self.not_entitled.is_empty() {
-            also.push(format!("{} not entitled", slices(self.not_entitled.len())));
+            also.push(format!("{} not entitled", counted(self.not_entitled.len() as u64, "slice")));
         }
         if !also.is_empty() {
             text = format!("{text}; {}", also.join(", "));
@@ -121,11 +121,10 @@ impl RunResult {
     }
 }
 
-fn slices(count: usize) -> String {
-    match count {
-        1 => "1 slice".to_owned(),
-        _ => format!("{count} slices"),
-    }
+/// `1 row`, `1,234 rows`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
 }
 
 fn add(sum: &mut SliceDone, done: SliceDone) {
