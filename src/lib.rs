@@ -13,5 +13,6 @@ pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod publish;
+pub mod run;
 pub mod schedule;
 pub mod write;

@@ -37,6 +37,13 @@ pub struct ClientSettings<'a> {
     pub config: &'a ApiConfig,
     /// The clock that the server's `Date` corrects.
     pub clock: Clock,
+}
+
+/// What ends the requests of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Waits for the budget that would pass it end with [`ApiError::OutOfTime`].
+    pub deadline: Option<Instant>,
     /// Stops every wait and every response.
     pub cancel: CancellationToken,
 }
@@ -51,9 +58,8 @@ pub struct Client {
     budget: Budget,
     clock: Clock,
     corrected: OnceLock<jiff::SignedDuration>,
-    cancel: CancellationToken,
     requests: AtomicU64,
-    deadline: Mutex<Option<Instant>>,
+    limits: Mutex<Limits>,
 }
 
 impl std::fmt::Debug for Client {
@@ -68,7 +74,7 @@ impl Client {
     /// # Errors
     /// When the TLS stack or a proxy setting of the environment cannot be used.
     pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
-        let ClientSettings { config, clock, cancel } = settings;
+        let ClientSettings { config, clock } = settings;
         #[expect(clippy::disallowed_methods, reason = "this is the one client")]
         let http = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout.0)
@@ -85,9 +91,8 @@ impl Client {
             budget: Budget::new(config.reserve_requests),
             clock,
             corrected: OnceLock::new(),
-            cancel,
             requests: AtomicU64::new(0),
-            deadline: Mutex::new(None),
+            limits: Mutex::new(Limits::default()),
         })
     }
 
@@ -106,9 +111,13 @@ impl Client {
         self.corrected.get().copied()
     }
 
-    /// Waits for the budget end with [`ApiError::OutOfTime`] when they would pass `deadline`.
-    pub fn set_deadline(&self, deadline: Option<Instant>) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    /// Puts the requests that follow under `limits`.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the key came from, for messages.
@@ -116,15 +125,16 @@ impl Client {
         self.key.lock().unwrap_or_else(PoisonError::into_inner).origin()
     }
 
-    /// Sends `request` until it is answered with rows, or with an error that asking again would not change.
+    /// Sends `request` until it is answered with rows, or with an error that asking again would not change. Every
+    /// attempt is counted in `spent`.
     ///
     /// # Errors
     /// [`ApiError`], after the tries and waits that its kind deserves.
-    pub async fn send(&self, request: &Request) -> Result<Response, ApiError> {
+    pub async fn send(&self, request: &Request, spent: &AtomicU64) -> Result<Response, ApiError> {
         let mut pauses = pauses();
         let (mut failures, mut walls, mut key_changed) = (0, 0, false);
         loop {
-            let error = match self.attempt(request).await {
+            let error = match self.attempt(request, spent).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -159,25 +169,29 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Response, ApiError> {
-        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        let permit = self.budget.permit(deadline, &self.cancel).await?;
+    async fn attempt(&self, request: &Request, spent: &AtomicU64) -> Result<Response, ApiError> {
+        let Limits { deadline, cancel } = self.limits();
+        let permit = self.budget.permit(deadline, &cancel).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
+        spent.fetch_add(1, Ordering::Relaxed);
         let what = &request.what;
-        let unreachable = |problem: String| ApiError::Unreachable { what: what.clone(), problem };
         let sending = tokio::time::timeout(self.idle_timeout, self.build(request).send());
         let answered = tokio::select! {
             answered = sending => answered,
-            () = self.cancel.cancelled() => return Err(ApiError::Cancelled),
+            () = cancel.cancelled() => return Err(ApiError::Cancelled),
         };
+        let broken = |problem: String| ApiError::Broken { what: what.clone(), problem };
         let response = answered
-            .map_err(|_| unreachable(format!("no answer within {} s", self.idle_timeout.as_secs())))?
-            .map_err(|error| unreachable(chain(&error.without_url())))?;
+            .map_err(|_| broken(format!("no answer within {} s", self.idle_timeout.as_secs())))?
+            .map_err(|error| match error.is_connect() {
+                true => ApiError::Unreachable { what: what.clone(), problem: chain(&error.without_url()) },
+                false => broken(chain(&error.without_url())),
+            })?;
         let now = self.take_time(&response)?;
         self.budget.learn(rate_headers(response.headers(), now));
         let status = response.status();
         if status == StatusCode::OK {
-            return Ok(Response::new(response, request, self, permit));
+            return Ok(Response::new(response, request, self, cancel, permit));
         }
         let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
             429 => rate_headers(response.headers(), now).reset_after,
@@ -275,9 +289,10 @@ impl Client {
     }
 
     async fn pause(&self, pause: Duration) -> Result<(), ApiError> {
+        let cancel = self.limits().cancel;
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
-            () = self.cancel.cancelled() => Err(ApiError::Cancelled),
+            () = cancel.cancelled() => Err(ApiError::Cancelled),
         }
     }
 }
@@ -336,7 +351,7 @@ enum Framer {
 }
 
 impl Response {
-    fn new(http: reqwest::Response, request: &Request, client: &Client, permit: Permit) -> Self {
+    fn new(http: reqwest::Response, request: &Request, client: &Client, cancel: CancellationToken, permit: Permit) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
         let framer = if events { Framer::Events(EventRows::default()) } else { Framer::Json(JsonRows::default()) };
@@ -346,7 +361,7 @@ impl Response {
             blocks: BlockBuilder::default(),
             what: request.what.clone(),
             idle_timeout: client.idle_timeout,
-            cancel: client.cancel.clone(),
+            cancel,
             _permit: permit,
         }
     }

@@ -9,7 +9,7 @@ mod json_rows;
 mod request;
 mod retry;
 
-pub use budget::{Budget, BudgetState};
-pub use client::{Client, ClientSettings, Response};
+pub use budget::{Budget, BudgetState, Waiting};
+pub use client::{Client, ClientSettings, Limits, Response};
 pub use error::{ApiError, Retry};
 pub use request::{Asked, Request, RequestFacts, Transport};

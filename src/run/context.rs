@@ -1,0 +1,185 @@
+//! What every slice of a run shares.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::api::{Client, RequestFacts, Transport};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Compression;
+use crate::decode::{Drift, TableSchema};
+use crate::destination::Destination;
+use crate::ledger::Ledger;
+use crate::model::event::{Event, Events};
+use crate::model::stream::{Fallback, Stream, WindowEnd};
+use crate::publish::Layout;
+use crate::run::commit::Committer;
+use crate::write::Spool;
+
+/// Where things go, and how they lie there.
+#[derive(Debug, Clone)]
+pub struct Destinations {
+    /// The lake.
+    pub lake: Destination,
+    /// How days become directories.
+    pub layout: Layout,
+    /// How files are compressed.
+    pub compression: Compression,
+    /// Whether only one process ever writes, so that a store without create-if-absent will do.
+    pub single_writer: bool,
+    /// The scratch directory.
+    pub spool_dir: PathBuf,
+    /// How large it may grow.
+    pub spool_bytes: u64,
+}
+
+/// Everything a run needs from outside.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// The streams there are.
+    pub catalog: Arc<Catalog>,
+    /// Sends the requests.
+    pub client: Arc<Client>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Where things go.
+    pub destinations: Destinations,
+    /// Slices at once.
+    pub concurrency: usize,
+    /// Whether event streams are used where there are any.
+    pub event_streams: bool,
+    /// Hears what happens.
+    pub events: Events,
+    /// Stops the run.
+    pub cancel: CancellationToken,
+}
+
+/// What a run knows when its slices begin.
+#[derive(Debug)]
+pub struct RunStart {
+    /// The run.
+    pub run_id: Uuid,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Whether the key reads several organizations.
+    pub many_organizations: bool,
+    /// What earlier runs have learned.
+    pub learned: BTreeMap<String, String>,
+    /// Scratch.
+    pub spool: Arc<Spool>,
+}
+
+/// What every slice of a run shares.
+pub struct RunContext<'a> {
+    /// What the run needs from outside.
+    pub settings: &'a RunSettings,
+    /// The run.
+    pub run_id: Uuid,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The record of what is done.
+    pub ledger: Arc<tokio::sync::Mutex<Ledger>>,
+    /// Adds to it.
+    pub committer: Committer,
+    /// Scratch.
+    pub spool: Arc<Spool>,
+    many_organizations: bool,
+    learned: Mutex<BTreeMap<String, String>>,
+    schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
+    drift_told: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> RunContext<'a> {
+    /// A context for the slices of a run that begins with `start`.
+    pub fn new(settings: &'a RunSettings, start: RunStart, ledger: Arc<tokio::sync::Mutex<Ledger>>, committer: Committer) -> Self {
+        Self {
+            settings,
+            run_id: start.run_id,
+            started_at: start.started_at,
+            ledger,
+            committer,
+            spool: start.spool,
+            many_organizations: start.many_organizations,
+            learned: Mutex::new(start.learned),
+            schemas: Mutex::new(HashMap::new()),
+            drift_told: Mutex::new(BTreeSet::new()),
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// The schema of `stream`, made once.
+    pub fn schema(&self, stream: &Stream) -> Arc<TableSchema> {
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(schemas.entry(stream.name.clone()).or_insert_with(|| Arc::new(TableSchema::of(stream))))
+    }
+
+    /// How the rows of `stream` are asked for first.
+    pub fn transport(&self, stream: &Stream) -> Transport {
+        match self.settings.event_streams && stream.event_stream.is_some() {
+            true => Transport::Events,
+            false => Transport::Pages,
+        }
+    }
+
+    /// What was learned about `name`.
+    pub fn learned(&self, name: &str) -> Option<String> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Remembers something about the account, for this run; the caller records it for later ones.
+    pub fn learn(&self, name: &str, value: &str) {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.to_owned());
+    }
+
+    /// What requests of `stream` depend on.
+    pub fn facts(&self, stream: &Stream) -> RequestFacts {
+        let window_end = match self.learned(&window_end_name(stream)).as_deref() {
+            Some("exclusive") => Some(WindowEnd::Exclusive),
+            Some("inclusive") => Some(WindowEnd::Inclusive),
+            _ => None,
+        };
+        let without = match &stream.on_422 {
+            Some(Fallback::Without(member)) if self.learned(&without_name(stream)).is_some() => [member.clone()].into(),
+            _ => BTreeSet::new(),
+        };
+        RequestFacts { many_organizations: self.many_organizations, window_end, without }
+    }
+
+    /// Tells of members the catalog does not know, each once a run and stream.
+    pub fn tell_drift(&self, stream: &str, drift: &Drift) {
+        for (member, example) in drift {
+            let first = {
+                let mut told = self.drift_told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.insert(format!("{stream}\n{member}"))
+            };
+            if first {
+                let (stream, member, example) = (stream.to_owned(), member.clone(), example.clone());
+                self.settings.events.tell(&Event::Drift { stream, member, example });
+            }
+        }
+    }
+}
+
+/// The name under which the ledger keeps how a family reads `end_date`.
+pub fn window_end_name(stream: &Stream) -> String {
+    format!("window_end/{}", stream.family)
+}
+
+/// The name under which the ledger keeps that an account refuses a member of a stream's body.
+pub fn without_name(stream: &Stream) -> String {
+    format!("without/{}", stream.name)
+}
+
+/// The name under which the ledger keeps that another stream stands in for one.
+pub fn fallback_name(stream: &str) -> String {
+    format!("fallback/{stream}")
+}

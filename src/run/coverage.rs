@@ -1,0 +1,150 @@
+//! What slices ask of the ledger, and the coverage table made from it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalog::Catalog;
+use crate::ledger::{DayEntry, Entry, State, TableMeaning};
+use crate::model::coverage::{DayState, ScopeCoverage};
+use crate::model::day::Day;
+use crate::model::slice::Slice;
+use crate::model::stream::Stream;
+use crate::publish::{CoverageRow, Layout};
+use crate::run::context::RunContext;
+use crate::run::error::RunError;
+
+impl RunContext<'_> {
+    /// What is known of the slice's stream and scope.
+    pub async fn coverage_of(&self, slice: &Slice) -> Option<ScopeCoverage> {
+        self.ledger.lock().await.state().scope(&slice.stream.name, &slice.scope.key()).cloned()
+    }
+
+    /// Whether another process has read the slice since this run began. Reads the tail of the ledger.
+    ///
+    /// # Errors
+    /// [`RunError::Ledger`].
+    pub async fn is_done_elsewhere(&self, slice: &Slice) -> Result<bool, RunError> {
+        let mut ledger = self.ledger.lock().await;
+        ledger.refresh().await?;
+        let Some(coverage) = ledger.state().scope(&slice.stream.name, &slice.scope.key()) else {
+            return Ok(false);
+        };
+        let fresh = |day: Option<Day>| {
+            let state = coverage.state(day).filter(|state| !state.stale && state.suspect.is_none());
+            state.and_then(|state| state.read_at).is_some_and(|read_at| self.started_at < read_at)
+        };
+        Ok(match slice.window {
+            Some(window) => window.days().all(|day| fresh(Some(day))),
+            None => fresh(None),
+        })
+    }
+
+    /// Days of the slice for which a file stands, which a file without rows must replace when there are none any more.
+    pub async fn standing(&self, slice: &Slice) -> BTreeSet<Option<Day>> {
+        let Some(coverage) = self.coverage_of(slice).await else {
+            return BTreeSet::new();
+        };
+        let stands = |day: &Option<Day>| coverage.state(*day).is_some_and(|state| state.file);
+        match slice.window {
+            Some(window) => window.days().map(Some).filter(stands).collect(),
+            None => [None].into_iter().filter(stands).collect(),
+        }
+    }
+
+    /// Whether a killed run may have overwritten the file of `day` after it was recorded.
+    pub async fn is_doubtful(&self, slice: &Slice, day: Option<Day>) -> bool {
+        let ledger = self.ledger.lock().await;
+        ledger.state().is_doubtful(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id))
+    }
+
+    /// What must be recorded of the slice's table before its first row, or when it has got a column.
+    pub async fn table_entry(&self, slice: &Slice) -> Vec<Entry> {
+        let meaning = TableMeaning::of(&slice.stream);
+        let ledger = self.ledger.lock().await;
+        match ledger.state().tables.get(&slice.stream.name) == Some(&meaning) {
+            true => Vec::new(),
+            false => vec![Entry::Table { stream: slice.stream.name.clone(), meaning }],
+        }
+    }
+
+    /// That a slice is doubtful.
+    pub fn suspect(&self, slice: &Slice, problem: &str, awaiting: Vec<DayEntry>) -> Entry {
+        Entry::Suspect {
+            run: self.run_id,
+            stream: slice.stream.name.clone(),
+            scope: slice.scope.clone(),
+            window: slice.window,
+            problem: problem.to_owned(),
+            awaiting,
+        }
+    }
+}
+
+/// Every day of every stream and scope of the ledger, and those missing since the first day any job wants.
+pub fn coverage_rows(state: &State, catalog: &Catalog, layout: Layout, now: Timestamp) -> Vec<CoverageRow> {
+    let start = state.starts.values().min().copied();
+    let mut rows = Vec::new();
+    for (name, scopes) in &state.coverage {
+        let stream = catalog.get(name);
+        for coverage in scopes.values() {
+            rows.extend(scope_rows(name, stream, coverage, start, layout, now));
+        }
+    }
+    rows
+}
+
+fn scope_rows(
+    name: &str,
+    stream: Option<&Arc<Stream>>,
+    coverage: &ScopeCoverage,
+    start: Option<Day>,
+    layout: Layout,
+    now: Timestamp,
+) -> Vec<CoverageRow> {
+    let row = |day: Option<Day>, state_name: &'static str, state: Option<&DayState>| CoverageRow {
+        stream: name.to_owned(),
+        scope: coverage.scope.clone(),
+        day,
+        state: state_name,
+        rows: state.filter(|state| state.read_at.is_some()).map(|state| state.rows),
+        proof: state.and_then(|state| state.proof).map(|proof| proof.name()),
+        extracted_at: state.and_then(|state| state.read_at),
+        changed_at: state.and_then(|state| state.changed_at),
+        path: state.filter(|state| state.file).map(|_| layout.data_path(name, &coverage.scope, day).to_string()),
+        problem: state.and_then(|state| state.suspect.clone()),
+    };
+    let mut rows = Vec::new();
+    if let Some(told) = &coverage.not_entitled {
+        rows.push(CoverageRow { problem: Some(told.detail.clone()), ..row(None, "not_entitled", None) });
+    }
+    if let Some(whole) = &coverage.whole {
+        rows.push(row(None, if whole.suspect.is_some() { "suspect" } else { "final" }, Some(whole)));
+    }
+    let days = stream.and_then(|stream| stream.days.as_ref());
+    let first = coverage.days.keys().next().copied().into_iter().chain(start).min();
+    let (Some(days), Some(first)) = (days, first.filter(|_| coverage.whole.is_none())) else {
+        return rows;
+    };
+    let Some(window) = crate::model::window::Window::inclusive(first, days.zone.yesterday(now)) else {
+        return rows;
+    };
+    for day in window.days() {
+        let state = coverage.days.get(&day);
+        rows.push(row(Some(day), day_state(state, day, days), state));
+    }
+    rows
+}
+
+/// The state of a day in one word.
+pub fn day_state(state: Option<&DayState>, day: Day, days: &crate::model::stream::Days) -> &'static str {
+    match state {
+        Some(state) if state.suspect.is_some() => "suspect",
+        None => "missing",
+        Some(state) if state.read_at.is_none() => "missing",
+        Some(state) if !state.is_final(day, days.zone, days.lookback) => "provisional",
+        Some(state) if state.rows == 0 => "empty",
+        Some(_) => "final",
+    }
+}

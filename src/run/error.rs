@@ -1,0 +1,120 @@
+//! Why a run, or a slice of it, could not be done.
+
+use crate::api::ApiError;
+use crate::decode::DecodeError;
+use crate::destination::DestinationError;
+use crate::ledger::LedgerError;
+use crate::write::{Doubt, WriteError};
+
+/// Why a run, or a slice of it, could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Rows that do not fit their table.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The spool.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The destination.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The ledger, told to every slice that waited for the same record.
+    #[error(transparent)]
+    Shared(std::sync::Arc<LedgerError>),
+    /// What came is not proven whole.
+    #[error("{what} is not proven whole: {doubt}")]
+    Doubt {
+        /// Which slice.
+        what: String,
+        /// Why.
+        doubt: Doubt,
+    },
+    /// Paging would cost more requests than the slice is worth.
+    #[error("{what} would take {pages} pages, more than the {most} that are worth it")]
+    TooManyPages {
+        /// Which slice.
+        what: String,
+        /// Pages it would take.
+        pages: u64,
+        /// The most that are asked.
+        most: u64,
+    },
+    /// The lake belongs to another account, is laid out otherwise, or a table means something else.
+    #[error("{problem}")]
+    Refused {
+        /// What does not fit, in words.
+        problem: String,
+        /// What an operator can do.
+        hint: String,
+    },
+    /// The organizations or categories cannot be read, so nothing is known of the account.
+    #[error("the account cannot be read")]
+    Account(#[source] ApiError),
+    /// A worker panicked; a bug.
+    #[error("a worker stopped unexpectedly while it handled {what}")]
+    Worker {
+        /// Which slice.
+        what: String,
+    },
+}
+
+impl RunError {
+    /// Whether the whole run must stop, because going on would be useless or wrong.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Api(error) => matches!(
+                error,
+                ApiError::KeyRejected { .. } | ApiError::OutOfTime | ApiError::Cancelled | ApiError::ClockSkew(_)
+            ),
+            Self::Ledger(_) | Self::Shared(_) | Self::Refused { .. } | Self::Account(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the response was hurt on its way, so that the same or a smaller request may succeed.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Api(error) => {
+                matches!(error, ApiError::Broken { .. } | ApiError::Busy { .. } | ApiError::Unreachable { .. })
+            }
+            Self::Decode(error) => error.is_damage(),
+            Self::Write(error) => matches!(error, WriteError::Undated { .. }),
+            _ => false,
+        }
+    }
+
+    /// What an operator can do, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Api(ApiError::KeyRejected { .. }) => {
+                Some("make a new key under Settings → API Keys and put it in the place of the old one; the next start continues where this one stopped".into())
+            }
+            Self::Api(ApiError::ClockSkew(_)) => Some("set the clock of this machine; days would be mistaken".into()),
+            Self::Api(ApiError::Unreachable { .. }) | Self::Account(ApiError::Unreachable { .. }) => {
+                Some("check the network, HTTPS_PROXY and `api.base_url`; the next start continues where this one stopped".into())
+            }
+            Self::Account(ApiError::NotEntitled { .. }) => {
+                Some("check `api.base_url`, proxies, and the rights of the key; nothing was changed".into())
+            }
+            Self::Account(_) => Some("nothing was changed; the next start continues where this one stopped".into()),
+            Self::Destination(error) => Some(error.hint().into()),
+            Self::Ledger(error) => Some(error.hint().into()),
+            Self::Shared(error) => Some(error.hint().into()),
+            Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::Write(WriteError::SpoolFull { .. }) => Some("raise `spool.max_bytes`, or lower `api.concurrency`".into()),
+            Self::Write(WriteError::Disk { .. } | WriteError::Parquet { .. }) => {
+                Some("make room in `spool.dir`, or name another directory; nothing half was published".into())
+            }
+            Self::Decode(DecodeError::Mismatch { .. }) => {
+                Some("the API changed a type; what was exported stands, and this stream waits for a version that knows it".into())
+            }
+            _ => None,
+        }
+    }
+}

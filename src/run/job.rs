@@ -1,0 +1,292 @@
+//! One run of one job, from the first look at the ledger to the last record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::api::{ApiError, Limits, Waiting};
+use crate::config::JobConfig;
+use crate::destination::{DestinationError, OWN_DIRECTORY};
+use crate::ledger::{Entry, Ledger, Planned, RunEnd};
+use crate::model::day::{Day, DayZone};
+use crate::model::event::{Event, Events};
+use crate::model::stream::Stream;
+use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
+use crate::publish::coverage_parquet;
+use crate::run::account::{admit, check_tables};
+use crate::run::commit::committer;
+use crate::run::context::{RunContext, RunSettings, RunStart, fallback_name};
+use crate::run::coverage::coverage_rows;
+use crate::run::discover::{Discovered, discover};
+use crate::run::error::RunError;
+use crate::run::process::{Processed, process};
+use crate::run::resolve::{resolve, with_stand_ins};
+use crate::run::result::{Outcome, RunResult};
+use crate::write::Spool;
+
+/// The first day wanted, counted back from the first run, where a job says none.
+const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// The ledger keeps that the destination was probed.
+const PROBED: &str = "destination/create_if_absent";
+
+/// What a run is for.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// The job.
+    pub job: JobConfig,
+    /// Its streams.
+    pub streams: Vec<Arc<Stream>>,
+    /// Given days in place of those that are due: a backfill.
+    pub days: Option<WantedDays>,
+    /// How long it may take.
+    pub time: Option<Duration>,
+}
+
+/// What a run would do.
+#[derive(Debug)]
+pub struct Preview {
+    /// The plan.
+    pub plan: Plan,
+    /// What the account holds.
+    pub found: Discovered,
+    /// The first day wanted.
+    pub start: Day,
+    /// Filters that look wrong, in words.
+    pub warnings: Vec<String>,
+}
+
+/// What every run and preview looks at before it plans.
+struct Opening {
+    ledger: Ledger,
+    preview: Preview,
+    /// What the first record of the run must say.
+    entries: Vec<Entry>,
+}
+
+/// What a run of `goal` would do. Sends nothing but discovery, and writes nothing.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn preview(settings: &RunSettings, goal: &Goal) -> Result<Preview, RunError> {
+    open(settings, goal).await.map(|opening| opening.preview)
+}
+
+/// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
+pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
+    let began = Instant::now();
+    // What is fatal for this run stops its own requests, not those of later runs.
+    let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
+    let deadline = goal.time.map(|time| began + time);
+    settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
+    let requests_before = settings.client.requests();
+    let mut result = RunResult {
+        run_id: Uuid::now_v7(),
+        job: goal.job.name.clone(),
+        outcome: Outcome::Complete,
+        error: None,
+        streams: BTreeMap::new(),
+        failed: Vec::new(),
+        left: Vec::new(),
+        not_entitled: Vec::new(),
+        requests: 0,
+        took: Duration::ZERO,
+    };
+    let waits = tell_waits(settings.client.budget().waiting(), settings.events.clone());
+    let running = async {
+        match run_opened(settings, goal, &mut result, began).await {
+            Ok(()) => {}
+            Err(error) => result.error = Some(error),
+        }
+    };
+    tokio::select! {
+        () = running => {}
+        () = waits => {}
+    }
+    result.requests = settings.client.requests() - requests_before;
+    result.took = began.elapsed();
+    result.outcome = outcome_of(&result);
+    let (job, summary) = (result.job.clone(), result.summary());
+    settings.events.tell(&Event::RunEnded { job, summary, complete: result.outcome == Outcome::Complete });
+    result
+}
+
+async fn open(settings: &RunSettings, goal: &Goal) -> Result<Opening, RunError> {
+    let destinations = &settings.destinations;
+    let ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
+    let found = discover(&settings.catalog, &settings.client).await?;
+    let state = ledger.state();
+    let mut entries = admit(state, &found, destinations.layout.partition, destinations.lake.url())?;
+    let stand_in = |name: &str| {
+        let stand_in = state.learned.get(&fallback_name(name))?;
+        settings.catalog.get(stand_in).cloned()
+    };
+    let streams = with_stand_ins(&goal.streams, stand_in);
+    check_tables(state, &streams)?;
+    let resolved = resolve(&goal.job, &found)?;
+    // The clock is right from the first response on.
+    let now = settings.clock.now();
+    let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), now);
+    if state.starts.get(&goal.job.name) != Some(&start) && goal.days.is_none() {
+        entries.push(Entry::Start { job: goal.job.name.clone(), day: start });
+    }
+    let wanted = Wanted {
+        streams,
+        scopes: resolved.scopes,
+        days: goal.days.unwrap_or(WantedDays::Since(start)),
+        lookback_days: goal.job.lookback.map(|days| days.0),
+        event_streams: settings.event_streams,
+    };
+    let doubtful = |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
+    let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now });
+    let preview = Preview { plan, found, start, warnings: resolved.warnings };
+    Ok(Opening { ledger, preview, entries })
+}
+
+/// A job's own first day, or the one pinned by its first run, or thirty days before now.
+fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
+    job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_HISTORY_DAYS))
+}
+
+async fn run_opened(settings: &RunSettings, goal: &Goal, result: &mut RunResult, began: Instant) -> Result<(), RunError> {
+    let destinations = &settings.destinations;
+    let Opening { mut ledger, preview, mut entries } = open(settings, goal).await?;
+    let Preview { plan, mut found, warnings, .. } = preview;
+    for message in warnings {
+        settings.events.tell(&Event::Warning { message });
+    }
+    if !destinations.single_writer && !ledger.state().learned.contains_key(PROBED) {
+        destinations.lake.probe().await?;
+        entries.push(Entry::Learned { name: PROBED.into(), value: "yes".into() });
+    }
+    let spool = Spool::open(&destinations.spool_dir, result.run_id, destinations.spool_bytes)?;
+    let started_at = settings.clock.now();
+    let planned = plan.slices.iter().map(|planned| Planned {
+        stream: planned.slice.stream.name.clone(),
+        scope: planned.slice.scope.key(),
+        window: planned.slice.window,
+    });
+    entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
+    ledger.append(entries).await?;
+
+    settings.events.tell(&Event::RunPlanned { job: goal.job.name.clone(), slices: plan.slices.len(), requests: plan.requests() });
+    let start = RunStart {
+        run_id: result.run_id,
+        started_at,
+        many_organizations: 1 < found.organizations.len(),
+        learned: ledger.state().learned.clone(),
+        spool,
+    };
+    result.not_entitled.extend(plan.not_entitled);
+    let ledger = Arc::new(Mutex::new(ledger));
+    let (committer, commits) = committer(Arc::clone(&ledger));
+    let work: Vec<_> = plan
+        .slices
+        .into_iter()
+        .map(|planned| {
+            let fetched = match planned.slice.window {
+                None => found.lists.remove(&planned.slice.stream.name),
+                Some(_) => None,
+            };
+            (planned.slice, fetched)
+        })
+        .collect();
+    let slices = async {
+        // Owned here, so that the last committer is gone when the last slice is, and the loop ends.
+        let cx = RunContext::new(settings, start, Arc::clone(&ledger), committer);
+        let mut running = futures::stream::iter(work)
+            .map(|(slice, fetched)| process(&cx, slice, fetched))
+            .buffer_unordered(settings.concurrency.max(1));
+        while let Some(processed) = running.next().await {
+            if let Some(error) = take(result, processed) {
+                // Everything in flight is dropped whole; nothing more is sent.
+                settings.cancel.cancel();
+                result.error.get_or_insert(error);
+            }
+        }
+    };
+    tokio::join!(slices, commits.run());
+    finish(settings, goal, result, &ledger, began, started_at).await
+}
+
+/// Adds what came of a slice to the result; returns what stops the run, if anything does.
+fn take(result: &mut RunResult, processed: Processed) -> Option<RunError> {
+    for (stream, done) in processed.done {
+        result.count(&stream, done);
+    }
+    result.failed.extend(processed.failed);
+    result.left.extend(processed.left);
+    result.not_entitled.extend(processed.not_entitled);
+    processed.fatal
+}
+
+/// Records the end of the run, and writes the coverage table and the checkpoint.
+async fn finish(
+    settings: &RunSettings,
+    goal: &Goal,
+    result: &mut RunResult,
+    ledger: &Mutex<Ledger>,
+    began: Instant,
+    started_at: Timestamp,
+) -> Result<(), RunError> {
+    let totals = result.totals();
+    let end = RunEnd {
+        run: result.run_id,
+        job: goal.job.name.clone(),
+        started_at,
+        outcome: outcome_of(result).name().to_owned(),
+        slices: totals.slices,
+        slices_left: (result.left.len() + result.failed.len()) as u64,
+        requests: settings.client.requests(),
+        rows: totals.done.rows,
+        files: totals.done.files,
+        unchanged: totals.done.unchanged,
+        bytes: totals.done.bytes,
+    };
+    tracing::debug!(took = ?began.elapsed(), "recording the end of the run");
+    let mut ledger = ledger.lock().await;
+    ledger.append(vec![Entry::RunEnded(end)]).await?;
+    let destinations = &settings.destinations;
+    let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
+    let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
+        problem: format!("the coverage table cannot be made: {error}"),
+        hint: "this is a fault of the program; please report it".into(),
+    })?;
+    let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
+    destinations.lake.overwrite(&path, table).await?;
+    ledger.checkpoint().await?;
+    Ok(())
+}
+
+fn outcome_of(result: &RunResult) -> Outcome {
+    match &result.error {
+        Some(RunError::Api(error) | RunError::Account(error)) => match error {
+            ApiError::KeyRejected { .. } => Outcome::KeyRejected,
+            ApiError::OutOfTime | ApiError::Cancelled => Outcome::Incomplete,
+            ApiError::ClockSkew(_) => Outcome::Refused,
+            _ => Outcome::Unavailable,
+        },
+        Some(RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. })) => Outcome::Refused,
+        Some(RunError::Destination(_) | RunError::Ledger(_) | RunError::Shared(_)) => Outcome::Unavailable,
+        Some(_) => Outcome::Failed,
+        None if !result.failed.is_empty() => Outcome::Failed,
+        None if !result.left.is_empty() => Outcome::Incomplete,
+        None => Outcome::Complete,
+    }
+}
+
+/// Tells of waits for the budget, for as long as it is polled.
+async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: Events) {
+    while waiting.changed().await.is_ok() {
+        let until = waiting.borrow_and_update().map(|waiting| waiting.until);
+        if let Some(until) = until {
+            events.tell(&Event::Waiting { wait: until.saturating_duration_since(Instant::now()) });
+        }
+    }
+    std::future::pending().await
+}

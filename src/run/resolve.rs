@@ -1,0 +1,196 @@
+//! What a job means in this account: its streams, and the scopes its filters leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{AssetChoice, JobConfig};
+use crate::model::scope::{Named, Scope, ScopeKind};
+use crate::model::stream::Stream;
+use crate::run::discover::Discovered;
+use crate::run::error::RunError;
+
+/// What a job means in this account.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The scopes of each kind.
+    pub scopes: BTreeMap<ScopeKind, Vec<Scope>>,
+    /// Filters that match nothing, or more than one object, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Applies the filters of `job` to what was discovered.
+///
+/// # Errors
+/// [`RunError::Refused`] when a filter leaves nothing at all, which is surely not meant.
+pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError> {
+    let mut warnings = Vec::new();
+    let organizations = choose(job, "organizations", &job.organizations, &found.organizations, &mut warnings)?;
+    let chosen = |id: &String| organizations.iter().any(|organization| organization.id == *id);
+    let owned_by_chosen: Vec<&Named> = found
+        .categories
+        .iter()
+        .filter(|(_, owners)| organizations.is_empty() || owners.iter().any(chosen))
+        .map(|(category, _)| category)
+        .collect();
+    let categories = choose(job, "categories", &job.categories, owned_by_chosen.iter().copied(), &mut warnings)?;
+    let all_domains: Vec<(&Named, &String)> =
+        found.domains.iter().filter(|(_, owner)| chosen(owner)).map(|(domain, owner)| (domain, owner)).collect();
+    let hosts = choose(job, "domains", &job.domains, all_domains.iter().map(|(domain, _)| *domain), &mut warnings)?;
+
+    let category_scope = |category: &Named| Scope { category: Some(category.clone()), ..Scope::default() };
+    let assets = assets(job, found, &categories, &mut warnings);
+    let domains = all_domains.iter().filter(|(domain, _)| hosts.contains(domain)).map(|(domain, owner)| {
+        let organization = organizations.iter().find(|organization| organization.id == **owner).cloned();
+        Scope { organization, domain: Some((*domain).clone()), ..Scope::default() }
+    });
+    let scopes = [
+        (ScopeKind::Account, vec![Scope::default()]),
+        (ScopeKind::Category, categories.iter().map(category_scope).collect()),
+        (ScopeKind::CategoryAsset, assets),
+        (ScopeKind::Domain, domains.collect()),
+    ];
+    Ok(Resolved { scopes: scopes.into(), warnings })
+}
+
+/// Those of `objects` that `wanted` names by id or name; all when it names none.
+fn choose<'a>(
+    job: &JobConfig,
+    setting: &str,
+    wanted: &[String],
+    objects: impl IntoIterator<Item = &'a Named>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Named>, RunError> {
+    let objects: Vec<&Named> = objects.into_iter().collect();
+    if wanted.is_empty() {
+        return Ok(objects.into_iter().cloned().collect());
+    }
+    let mut chosen: Vec<Named> = Vec::new();
+    for text in wanted {
+        let matching: Vec<&Named> = match objects.iter().find(|object| object.id == *text) {
+            Some(by_id) => vec![by_id],
+            None => objects.iter().copied().filter(|object| object.name == *text).collect(),
+        };
+        // A host name may belong to two organizations, which is one domain each and no ambiguity.
+        let ids: BTreeSet<&String> = matching.iter().map(|object| &object.id).collect();
+        match ids.len() {
+            0 => warnings.push(format!("`{setting}` of job `{}` names `{text}`, which the account does not have", job.name)),
+            1 => {}
+            many => warnings.push(format!(
+                "`{setting}` of job `{}` names `{text}`, which {many} objects are called; all are exported (write an id to choose one)",
+                job.name
+            )),
+        }
+        chosen.extend(matching.into_iter().filter(|object| !chosen.contains(object)).cloned().collect::<Vec<_>>());
+    }
+    match chosen.is_empty() {
+        false => Ok(chosen),
+        true => {
+            let names: Vec<String> = objects.iter().map(|object| format!("{:?}", object.name)).collect();
+            Err(RunError::Refused {
+                problem: format!("`{setting}` of job `{}` matches nothing in this account", job.name),
+                hint: format!("the account has {}", names.join(", ")),
+            })
+        }
+    }
+}
+
+fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &mut Vec<String>) -> Vec<Scope> {
+    let wanted = |asset: &Named, owned: bool| match &job.assets {
+        AssetChoice::Owned => owned,
+        AssetChoice::All => true,
+        AssetChoice::Named(names) => names.contains(&asset.id) || names.contains(&asset.name),
+    };
+    if let AssetChoice::Named(names) = &job.assets {
+        let known = |name: &&String| !found.assets.iter().any(|(asset, ..)| asset.id == **name || asset.name == **name);
+        for missing in names.iter().filter(known) {
+            warnings.push(format!("`assets` of job `{}` names `{missing}`, which the account does not have", job.name));
+        }
+    }
+    let mut scopes = Vec::new();
+    for category in categories {
+        for (asset, _, _) in found.assets.iter().filter(|(asset, of, owned)| *of == category.id && wanted(asset, *owned)) {
+            scopes.push(Scope { category: Some(category.clone()), asset: Some(asset.clone()), ..Scope::default() });
+        }
+    }
+    scopes
+}
+
+/// `streams` with those replaced for which another stands in, as `stand_in` says, each once.
+pub fn with_stand_ins(streams: &[Arc<Stream>], stand_in: impl Fn(&str) -> Option<Arc<Stream>>) -> Vec<Arc<Stream>> {
+    let mut all: Vec<Arc<Stream>> = Vec::new();
+    for stream in streams {
+        let stream = stand_in(&stream.name).unwrap_or_else(|| Arc::clone(stream));
+        if !all.iter().any(|other| other.name == stream.name) {
+            all.push(stream);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: &str, name: &str) -> Named {
+        Named { id: id.into(), name: name.into() }
+    }
+
+    fn account() -> Discovered {
+        Discovered {
+            organizations: vec![named("o1", "One"), named("o2", "Two")],
+            categories: vec![
+                (named("c1", "Tea"), ["o1".to_owned(), "o2".to_owned()].into()),
+                (named("c2", "Coffee"), ["o2".to_owned()].into()),
+                (named("c3", "Tea"), ["o1".to_owned()].into()),
+            ],
+            assets: vec![
+                (named("a1", "Acme"), "c1".into(), true),
+                (named("a2", "Rival"), "c1".into(), false),
+                (named("a1", "Acme"), "c2".into(), true),
+            ],
+            domains: vec![(named("x.example", "x.example"), "o1".into()), (named("x.example", "x.example"), "o2".into())],
+            ..Discovered::default()
+        }
+    }
+
+    fn texts(resolved: &Resolved, kind: ScopeKind) -> Vec<String> {
+        resolved.scopes[&kind].iter().map(|scope| scope.key().to_string()).collect()
+    }
+
+    #[test]
+    fn job_without_filters_takes_everything_once_and_owned_assets() {
+        let resolved = resolve(&JobConfig::default(), &account()).unwrap();
+        assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2", "category=c3"]);
+        assert_eq!(texts(&resolved, ScopeKind::CategoryAsset), ["category=c1/asset=a1", "category=c2/asset=a1"]);
+        assert_eq!(
+            texts(&resolved, ScopeKind::Domain),
+            ["organization=o1/domain=x.example", "organization=o2/domain=x.example"]
+        );
+        assert!(resolved.warnings.is_empty());
+    }
+
+    #[test]
+    fn name_of_several_categories_selects_all_with_a_warning() {
+        let job = JobConfig { categories: vec!["Tea".into(), "c2".into()], ..JobConfig::default() };
+        let resolved = resolve(&job, &account()).unwrap();
+        assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c3", "category=c2"]);
+        assert!(resolved.warnings[0].contains("2 objects are called"), "{:?}", resolved.warnings);
+    }
+
+    #[test]
+    fn organizations_limit_categories_and_domains() {
+        let job = JobConfig { organizations: vec!["Two".into()], assets: AssetChoice::All, ..JobConfig::default() };
+        let resolved = resolve(&job, &account()).unwrap();
+        assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2"]);
+        assert_eq!(texts(&resolved, ScopeKind::CategoryAsset).len(), 3);
+        assert_eq!(texts(&resolved, ScopeKind::Domain), ["organization=o2/domain=x.example"]);
+    }
+
+    #[test]
+    fn filter_that_leaves_nothing_is_refused_with_what_there_is() {
+        let job = JobConfig { name: "nightly".into(), categories: vec!["Te".into()], ..JobConfig::default() };
+        let refused = resolve(&job, &account()).unwrap_err();
+        assert_eq!(refused.to_string(), "`categories` of job `nightly` matches nothing in this account");
+        assert!(refused.hint().unwrap().contains("\"Coffee\""));
+    }
+}

@@ -1,0 +1,173 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::event::SliceDone;
+use crate::model::slice::Slice;
+use crate::run::error::RunError;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that was due is there.
+    Complete,
+    /// Some slices failed or are suspect; everything else is there.
+    Failed,
+    /// Time, budget or patience ended first; the next run goes on.
+    Incomplete,
+    /// The API rejected the key.
+    KeyRejected,
+    /// The API or the destination could not be used.
+    Unavailable,
+    /// The configuration does not fit the lake.
+    Refused,
+}
+
+impl Outcome {
+    /// The name in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Incomplete => "incomplete",
+            Self::KeyRejected => "key_rejected",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct RunResult {
+    /// The run.
+    pub run_id: Uuid,
+    /// The job.
+    pub job: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What stopped it, when something did.
+    pub error: Option<RunError>,
+    /// Figures by stream.
+    pub streams: BTreeMap<String, StreamTotals>,
+    /// Slices that someone must look at, with why.
+    pub failed: Vec<(Slice, String)>,
+    /// Slices left for the next run.
+    pub left: Vec<Slice>,
+    /// What the account may not read.
+    pub not_entitled: Vec<Slice>,
+    /// Requests spent, retries and discovery included.
+    pub requests: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What came of one stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamTotals {
+    /// Slices published.
+    pub slices: u64,
+    /// The sums of their figures.
+    pub done: SliceDone,
+}
+
+impl RunResult {
+    /// The sums over all streams.
+    pub fn totals(&self) -> StreamTotals {
+        let mut totals = StreamTotals::default();
+        for stream in self.streams.values() {
+            totals.slices += stream.slices;
+            add(&mut totals.done, stream.done);
+        }
+        totals
+    }
+
+    /// One line that says it all.
+    pub fn summary(&self) -> String {
+        let totals = self.totals();
+        let mut text = format!(
+            "{}: {}. {} requests, {} rows, {} files ({} unchanged), {}",
+            self.job,
+            self.outcome.name().replace('_', " "),
+            grouped(self.requests),
+            grouped(totals.done.rows),
+            grouped(totals.done.files),
+            grouped(totals.done.unchanged),
+            took(self.took),
+        );
+        let mut also = Vec::new();
+        if !self.failed.is_empty() {
+            also.push(format!("{} failed", slices(self.failed.len())));
+        }
+        if !self.left.is_empty() {
+            also.push(format!("{} left for the next run", slices(self.left.len())));
+        }
+        if !self.not_entitled.is_empty() {
+            also.push(format!("{} not entitled", slices(self.not_entitled.len())));
+        }
+        if !also.is_empty() {
+            text = format!("{text}; {}", also.join(", "));
+        }
+        text
+    }
+
+    pub(super) fn count(&mut self, stream: &str, done: SliceDone) {
+        let totals = self.streams.entry(stream.to_owned()).or_default();
+        totals.slices += 1;
+        add(&mut totals.done, done);
+    }
+}
+
+fn slices(count: usize) -> String {
+    match count {
+        1 => "1 slice".to_owned(),
+        _ => format!("{count} slices"),
+    }
+}
+
+fn add(sum: &mut SliceDone, done: SliceDone) {
+    sum.rows += done.rows;
+    sum.files += done.files;
+    sum.unchanged += done.unchanged;
+    sum.bytes += done.bytes;
+    sum.requests += done.requests;
+    sum.outside += done.outside;
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if 0 < index && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A length of time as people read it: `3.1 s`, `53 m 10 s`.
+pub fn took(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_grouped_and_times_are_short() {
+        assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        let times = [3.14, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
+        assert_eq!(times, ["3.1 s", "3 m 10 s", "2 h 1 m"]);
+    }
+}
