@@ -26,6 +26,7 @@ class Stream:
     """What the catalog says of a stream, as far as the checks need it."""
 
     name: str
+    tier: str
     zone: str | None
     lookback: int
 
@@ -85,7 +86,11 @@ class Job:
         listed = program.run("streams", "--output", "json", cwd=self.dir).expect(program.COMPLETE).json()
         return {stream.name: stream for stream in map(_stream, listed)}
 
+    def selected(self) -> list[Stream]:
+        """The streams that the job exports."""
+        return [one for one in self.catalog.values() if one.tier in self.streams or one.name in self.streams]
+
 
 def _stream(told: dict[str, Any]) -> Stream:
     days = told.get("days") or {}
-    return Stream(told["name"], days.get("zone"), days.get("lookback", 0))
+    return Stream(told["name"], told["tier"], days.get("zone"), days.get("lookback", 0))
