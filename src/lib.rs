@@ -15,4 +15,5 @@ pub mod plan;
 pub mod publish;
 pub mod run;
 pub mod schedule;
+pub mod simulator;
 pub mod write;

@@ -1,0 +1,112 @@
+//! What requests, tests and people share of a running simulator.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::catalog::Catalog;
+use crate::model::day::{Day, DayZone};
+
+use super::account::Account;
+use super::budget::Budget;
+use super::clock::Clock;
+use super::effects::Faults;
+use super::table::Conditions;
+use super::world::World;
+
+/// Days before the start that have data, unless the account tells its first day.
+const HISTORY_DAYS: i64 = 400;
+
+/// One request that was received.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Received {
+    /// When, by the simulated clock.
+    pub at: Timestamp,
+    /// How long after the start of the server.
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub since_start: Duration,
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query as it was sent, without a key.
+    pub query: String,
+    /// The body; null when it was empty or no JSON.
+    pub body: Value,
+    /// The stream it was taken for, if any.
+    pub stream: Option<String>,
+    /// The status that was answered; 0 while there is none.
+    pub status: u16,
+}
+
+fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// What never changes while the server runs, and what does.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) account: Account,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) world: Arc<World>,
+    pub(super) first_day: Day,
+    pub(super) started: Instant,
+    state: Mutex<State>,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) clock: Clock,
+    /// The key that is accepted; `None` once it is revoked.
+    pub(super) key: Option<String>,
+    pub(super) faults: Faults,
+    pub(super) budget: Budget,
+    /// How often each day was restated.
+    pub(super) revisions: BTreeMap<Day, u64>,
+    pub(super) received: Vec<Received>,
+}
+
+/// The state that rows depend on, at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) now: Timestamp,
+    revisions: BTreeMap<Day, u64>,
+}
+
+impl Shared {
+    pub(super) fn new(catalog: Arc<Catalog>, account: Account) -> Self {
+        let clock = Clock::starting_at(account.now);
+        let first_day = account.first_day.unwrap_or_else(|| DayZone::Utc.today(clock.now()).plus(-HISTORY_DAYS));
+        let state = State {
+            clock,
+            key: Some(account.key.clone()),
+            faults: Faults::default(),
+            budget: Budget::new(account.requests_per_period, account.period),
+            revisions: BTreeMap::new(),
+            received: Vec::new(),
+        };
+        let world = Arc::new(World::new(&account));
+        Self { account, catalog, world, first_day, started: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// The state. A panic while it was held leaves it whole, for every change is one step.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let state = self.state();
+        Snapshot { now: state.clock.now(), revisions: state.revisions.clone() }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn conditions<'a>(&'a self, shared: &'a Shared) -> Conditions<'a> {
+        Conditions { account: &shared.account, now: self.now, first_day: shared.first_day, revisions: &self.revisions }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a stream holds, told by the generator and not over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::model::day::Day;
+use crate::model::scope::Scope;
+use crate::model::stream::Stream;
+use crate::model::window::Window;
+
+use super::question::{Rows, slice};
+use super::state::Shared;
+use super::table::Row;
+use super::world::Place;
+use super::write::{Number, ONE};
+
+/// What the rows of one stream, scope and window come to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Truth {
+    /// How many rows.
+    pub rows: u64,
+    /// How many rows of each day that has any.
+    pub days: BTreeMap<Day, u64>,
+    /// The sum of each numeric column, nulls left out. Added up exactly and rounded once, so rows may come in any order.
+    pub sums: BTreeMap<String, f64>,
+    /// How many values of each numeric column are null.
+    pub nulls: BTreeMap<String, u64>,
+}
+
+impl Truth {
+    /// The truth of `place`, over `window` or the whole history.
+    pub(super) fn of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Self {
+        let rows = rows_of(shared, stream, place, window);
+        let Rows::Table(table) = &rows else {
+            return Self { rows: rows.total(), ..Self::default() };
+        };
+        let mut truth = Self { rows: table.total(), ..Self::default() };
+        let mut sums: Vec<(i128, u64)> = vec![(0, 0); table.columns().count()];
+        let mut row = Row::default();
+        let numeric: Vec<_> = (0..sums.len()).filter(|index| table.is_numeric(*index)).collect();
+        for (index, day) in table.days().iter().enumerate() {
+            truth.days.insert(day.day, day.rows);
+            for number in 0..day.rows {
+                table.row(index, number, &mut row);
+                for column in &numeric {
+                    let (sum, nulls) = &mut sums[*column];
+                    match table.number(*column, &row) {
+                        Some(Number::Integer(value)) => *sum += i128::from(value) * i128::from(ONE),
+                        Some(Number::Millionths { value, .. }) => *sum += i128::from(value),
+                        Some(Number::Null) | None => *nulls += 1,
+                    }
+                }
+            }
+        }
+        for (index, column) in table.columns().enumerate().filter(|(index, _)| numeric.contains(index)) {
+            let (sum, nulls) = sums[index];
+            truth.sums.insert(column.name.clone(), sum as f64 / ONE as f64);
+            truth.nulls.insert(column.name.clone(), nulls);
+        }
+        truth
+    }
+
+    /// Adds the truth of another scope or window.
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (day, rows) in &other.days {
+            *self.days.entry(*day).or_default() += rows;
+        }
+        for (column, sum) in &other.sums {
+            *self.sums.entry(column.clone()).or_default() += sum;
+        }
+        for (column, nulls) in &other.nulls {
+            *self.nulls.entry(column.clone()).or_default() += nulls;
+        }
+    }
+}
+
+/// Every row as an object of named values, oldest day first where rows have days.
+pub(super) fn named_rows(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Vec<Value> {
+    let parse = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
+    let table = match rows_of(shared, stream, place, window) {
+        Rows::List(rows) => return rows.iter().map(|row| parse(row)).collect(),
+        Rows::Table(table) => table,
+    };
+    let mut rows = Vec::new();
+    let mut row = Row::default();
+    let mut days: Vec<_> = table.days().iter().enumerate().map(|(index, day)| (day.day, index, day.rows)).collect();
+    days.sort();
+    for (_, index, count) in days {
+        for number in 0..count {
+            table.row(index, number, &mut row);
+            let value = |(index, name): (usize, String)| {
+                let mut text = Vec::new();
+                table.write(index, &row, &shared.world, place, &mut text);
+                (name, parse(&text))
+            };
+            let names = table.columns().map(|column| column.name.clone()).enumerate();
+            rows.push(Value::Object(names.map(value).collect::<Map<_, _>>()));
+        }
+    }
+    rows
+}
+
+fn rows_of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Rows {
+    let snapshot = shared.snapshot();
+    let days: Vec<Day> = match (window, &stream.days) {
+        (Some(window), _) => window.days().collect(),
+        (None, Some(days)) => {
+            let whole = Window::inclusive(shared.first_day, days.zone.today(snapshot.now));
+            whole.map(|window| window.days().collect()).unwrap_or_default()
+        }
+        (None, None) => Vec::new(),
+    };
+    slice(stream, place, &days, &shared.world, &snapshot.conditions(shared))
+}
+
+/// The truth of every scope of a stream, and of all together.
+pub(super) fn of_all(shared: &Shared, stream: &Arc<Stream>, window: Option<Window>) -> Value {
+    #[derive(Serialize)]
+    struct OfScope {
+        scope: Scope,
+        key: String,
+        #[serde(flatten)]
+        truth: Truth,
+    }
+    let mut total = Truth::default();
+    let scopes = shared.world.places(stream.scope).into_iter().map(|place| {
+        let truth = Truth::of(shared, stream, &place, window);
+        total.add(&truth);
+        let scope = shared.world.scope(&place);
+        OfScope { key: scope.key().to_string(), scope, truth }
+    });
+    let scopes: Vec<_> = scopes.collect();
+    serde_json::json!({ "stream": stream.name, "scopes": scopes, "total": total })
+}
