@@ -49,20 +49,20 @@ class Finished:
         return self
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None, key: bool = True) -> dict[str, str]:
     """Only what a check sets: a variable of the person's own shell must not decide its outcome."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     # A proxy of the machine's must not come between the program and a server on this machine.
-    return kept | {"NO_PROXY": "*", "PROFOUND_API_KEY": KEY} | dict(more or {})
+    return kept | {"NO_PROXY": "*"} | ({"PROFOUND_API_KEY": KEY} if key else {}) | dict(more or {})
 
 
-def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
-    """Runs the program to its end."""
+def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, key: bool = True) -> Finished:
+    """Runs the program to its end, with the key in a variable unless told otherwise."""
     command = [str(binary()), *map(str, arguments)]
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=environment(env),
+        env=environment(env, key),
         capture_output=True,
         text=True,
         timeout=LONGEST_RUN_SECONDS,

@@ -1,0 +1,66 @@
+"""A store that overwrites where it was told not to would let two runs destroy each other's records: it is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit import stores
+from kit.account import Account
+from kit.job import Job
+from kit.lake import Lake, wrong
+from kit.program import COMPLETE, UNAVAILABLE
+from kit.stores import BUCKET, Store
+
+STREAMS = ["organizations", "visibility_v2_by_day"]
+
+
+@pytest.fixture
+def forgetful(moto: Store) -> Iterator[Store]:
+    """A store that ignores `If-None-Match`."""
+    with stores.without_conditions(moto) as store:
+        yield store
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_store_without_conditional_writes_is_refused(
+    tmp_path: Path, account: Account, forgetful: Store, command: str
+) -> None:
+    job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/refused-{command}", forgetful.options)
+
+    ended = job.run(command).expect(UNAVAILABLE)
+
+    assert "single_writer" in ended.stderr and "overw" in ended.stderr
+    left = forgetful.objects(f"refused-{command}")
+    assert not [path for path in left if path.endswith(".parquet") or "/ledger/" in path]
+
+
+def test_single_writer_goes_on_where_the_store_cannot_tell(
+    tmp_path: Path, account: Account, forgetful: Store
+) -> None:
+    settings = {"single_writer": True}
+    job = Job(
+        tmp_path, account.url, STREAMS, f"s3://{BUCKET}/single", forgetful.options, destination_settings=settings
+    )
+
+    job.run("run").expect(COMPLETE)
+    job.run("run").expect(COMPLETE)
+
+    days = {one.name: one.last_day() for one in job.selected()}
+    truths = {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
+    assert not wrong(Lake("single", forgetful), "duckdb", truths)
+
+
+def test_bucket_that_is_not_there_is_named(tmp_path: Path, account: Account, moto: Store) -> None:
+    job = Job(tmp_path, account.url, STREAMS, "s3://nowhere/lake", moto.options)
+
+    ended = job.run("run").expect(UNAVAILABLE)
+
+    assert "nowhere" in ended.stderr
+
+
+def test_secret_of_the_bucket_is_never_shown(tmp_path: Path, account: Account, moto: Store) -> None:
+    job = Job(tmp_path, account.url, STREAMS, "s3://nowhere/lake", moto.options)
+
+    told = [job.run(command) for command in ("config", "check", "run")]
+
+    assert not [one for one in told if moto.secret_key in one.stdout + one.stderr]
