@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from kit.account import Account, Answer, ask
 from kit.document import Operation, events
 from kit.job import Job

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kit import program, stores
 from kit.account import Account
 from kit.job import Job
@@ -30,11 +31,15 @@ def test_revoked_key_stops_everything_at_once(tmp_path: Path, account: Account) 
     ended = job.run("run").expect(KEY_REJECTED)
 
     statuses = [one["status"] for one in account.requests()]
-    assert statuses[:-1] == [200] * 12 and statuses[-1] == 401
-    assert ended.stderr.count("error:") == 1 and "401" in ended.stderr and "exported and safe" in ended.stderr
+    assert statuses[:-1] == [200] * 12
+    assert statuses[-1] == 401
+    assert ended.stderr.count("error:") == 1
+    assert "401" in ended.stderr
+    assert "exported and safe" in ended.stderr
     # What was exported before stands, and is whole.
     lake = Lake(str(job.lake))
-    assert lake.streams() and not (lake.streams() - job.catalog.keys())
+    assert lake.streams()
+    assert not (lake.streams() - job.catalog.keys())
     assert "key_rejected" in job.run("status", "--output", "json").expect(COMPLETE).stdout
 
 
@@ -62,7 +67,8 @@ def test_refused_category_is_shown_and_the_rest_exported(tmp_path: Path, account
     status = job.run("status").expect(COMPLETE)
     assert "not entitled" in status.stdout.lower().replace("_", " ")
     other = {path.split("/")[1] for path in Lake(str(job.lake)).files() if path.startswith("visibility_v1/")}
-    assert len(other) == 2 and f"category={category['id']}" not in other
+    assert len(other) == 2
+    assert f"category={category['id']}" not in other
     # It is not asked again on the same day.
     sent = len(account.requests())
     job.run("run").expect(COMPLETE)
@@ -82,7 +88,16 @@ def test_configuration_tells_every_problem_at_once(tmp_path: Path) -> None:
     )
     for command in ("check", "run", "plan", "config", "serve"):
         ended = program.run(command, cwd=tmp_path).expect(BAD_CONFIG)
-        for told in ("base_url", "concurency", "concurrency", "compression", "cron", "Mars/Olympus", "minimum", "minimal"):
+        for told in (
+            "base_url",
+            "concurency",
+            "concurrency",
+            "compression",
+            "cron",
+            "Mars/Olympus",
+            "minimum",
+            "minimal",
+        ):
             assert told in ended.stderr, f"{command} does not tell of {told}:\n{ended.stderr}"
 
 
@@ -103,7 +118,8 @@ def test_api_out_of_reach(tmp_path: Path, command: str) -> None:
 def test_missing_key_is_told(tmp_path: Path, account: Account) -> None:
     ended = Job(tmp_path, account.url).run("run", env={"PROFOUND_API_KEY": ""})
 
-    assert ended.code == BAD_CONFIG and "PROFOUND_API_KEY" in ended.stderr
+    assert ended.code == BAD_CONFIG
+    assert "PROFOUND_API_KEY" in ended.stderr
 
 
 def test_slice_that_fails_leaves_the_others(tmp_path: Path, account: Account) -> None:
@@ -112,7 +128,8 @@ def test_slice_that_fails_leaves_the_others(tmp_path: Path, account: Account) ->
 
     ended = job.run("run").expect(SOME_FAILED)
 
-    assert "visibility_v1" in ended.stdout + ended.stderr and "visibility_score" in ended.stdout + ended.stderr
+    assert "visibility_v1" in ended.stdout + ended.stderr
+    assert "visibility_score" in ended.stdout + ended.stderr
     assert Lake(str(job.lake)).streams() == set(REPORTS) - {"visibility_v1"}
     account.clear_faults()
     job.run("run").expect(COMPLETE)
@@ -124,8 +141,10 @@ def test_hour_that_does_not_suffice_is_incomplete_and_continued(tmp_path: Path) 
         job = Job(tmp_path, account.url, REPORTS, job_settings={"deadline": "5s"})
         job.run("run").expect(INCOMPLETE)
         sent = account.requests()
-        assert len(sent) <= 12 and not [one for one in sent if one["status"] == 429]
-        assert job.lake.is_dir() and Lake(str(job.lake)).files()
+        assert len(sent) <= 12
+        assert not [one for one in sent if one["status"] == 429]
+        assert job.lake.is_dir()
+        assert Lake(str(job.lake)).files()
         job.run("run", "--incomplete-ok").expect(COMPLETE)
 
 
@@ -169,7 +188,8 @@ def test_stopped_run_ends_soon_and_is_completed_by_the_next(tmp_path: Path, acco
     running.send_signal(signal.SIGTERM)
     code = running.wait(timeout=35)
 
-    assert time.monotonic() - began < 30 and code == INCOMPLETE
+    assert time.monotonic() - began < 30
+    assert code == INCOMPLETE
     account.clear_faults()
     job.run("run").expect(COMPLETE)
     assert not _wrong(account, job)

@@ -4,9 +4,11 @@ import base64
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from kit import program
 from kit.account import Account
 from kit.job import Job
@@ -15,7 +17,7 @@ from kit.program import KEY
 # With signs that change when they become part of an address.
 KEY_OF_SIGNS = "prf+THIS/is=the%KEY&of?the#account"
 
-MISHAPS = {
+MISHAPS: dict[str, list[dict[str, Any]]] = {
     "rejected": [{"kind": "revoke_key", "after": 10}],
     "unreadable": [
         {"kind": "html", "stream": "visibility"},
@@ -80,7 +82,12 @@ def _run_everything(tmp_path: Path, mishap: str, auth: str, key: str) -> None:
             ]
         ):
             ended = program.run(
-                "--config", job.dir / "jobs.toml", *command, cwd=job.dir, env=env | {"RUST_BACKTRACE": "full"}, key=False
+                "--config",
+                job.dir / "jobs.toml",
+                *command,
+                cwd=job.dir,
+                env=env | {"RUST_BACKTRACE": "full"},
+                key=False,
             )
             (job.dir / f"said-{number}.txt").write_text(ended.stdout + ended.stderr)
         assert [one for one in account.requests() if one["status"] == 200], "nothing was read with the key"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from kit import lake as lakes
 from kit.account import Account
 from kit.job import Job

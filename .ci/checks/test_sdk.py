@@ -11,9 +11,10 @@ from typing import Any
 
 import pydantic
 import pytest
+from profound import Profound
+
 from kit.account import Account
 from kit.job import today
-from profound import Profound
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ def _day(offset: int) -> Any:
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """The client, which fails where an answer is not of the announced type."""
     with Account(tmp_path_factory.mktemp("account")) as account:
-        client = Profound(
-            api_key=account.key, base_url=account.url, max_retries=0, _strict_response_validation=True
-        )
+        client = Profound(api_key=account.key, base_url=account.url, max_retries=0, _strict_response_validation=True)
         # Later categories have empty days.
         category = client.organizations.categories.list()[0]
         assets = client.organizations.list_assets().data
@@ -137,21 +136,25 @@ def _filled(row: Any) -> int:
 @pytest.mark.parametrize("name", LISTS)
 def test_list_is_read(ask: Ask, name: str) -> None:
     rows = LISTS[name](ask)
-    assert rows and all(1 < _filled(row) for row in rows)
+    assert rows
+    assert all(_filled(row) > 1 for row in rows)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_read(ask: Ask, name: str) -> None:
     page = PAGES[name](ask)
-    assert page.info and page.data and all(1 < _filled(row) for row in page.data)
+    assert page.info
+    assert page.data
+    assert all(_filled(row) > 1 for row in page.data)
 
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_event_stream_is_read(ask: Ask, name: str) -> None:
     summary, *rows = EVENTS[name](ask)
     # The client declares rows of version 1 streams as open objects.
-    assert _filled(summary) and rows
-    assert all(row if isinstance(row, dict) else 1 < _filled(row) for row in rows)
+    assert _filled(summary)
+    assert rows
+    assert all(row if isinstance(row, dict) else _filled(row) > 1 for row in rows)
 
 
 def test_cursor_leads_to_every_row(ask: Ask) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kit import stores
 from kit.account import Account
 from kit.job import Job
@@ -29,18 +30,15 @@ def test_store_without_conditional_writes_is_refused(
 
     ended = job.run(command).expect(UNAVAILABLE)
 
-    assert "single_writer" in ended.stderr and "overw" in ended.stderr
+    assert "single_writer" in ended.stderr
+    assert "overw" in ended.stderr
     left = forgetful.objects(f"refused-{command}")
     assert not [path for path in left if path.endswith(".parquet") or "/ledger/" in path]
 
 
-def test_single_writer_goes_on_where_the_store_cannot_tell(
-    tmp_path: Path, account: Account, forgetful: Store
-) -> None:
+def test_single_writer_goes_on_where_the_store_cannot_tell(tmp_path: Path, account: Account, forgetful: Store) -> None:
     settings = {"single_writer": True}
-    job = Job(
-        tmp_path, account.url, STREAMS, f"s3://{BUCKET}/single", forgetful.options, destination_settings=settings
-    )
+    job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/single", forgetful.options, destination_settings=settings)
 
     job.run("run").expect(COMPLETE)
     job.run("run").expect(COMPLETE)

@@ -114,9 +114,9 @@ def with_duckdb(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
     if lake.store:
         duckdb_extensions.import_extension("httpfs", con=connection)
         connection.execute(
-            "create secret (type s3, key_id ?, secret ?, endpoint ?, region 'us-east-1', url_style 'path', use_ssl false)"
-            .replace("?", "'{}'")
-            .format(lake.store.access_key, lake.store.secret_key, lake.store.endpoint.removeprefix("http://"))
+            "create secret (type s3, key_id ?, secret ?, endpoint ?, region 'us-east-1', url_style 'path', use_ssl false)".replace(
+                "?", "'{}'"
+            ).format(lake.store.access_key, lake.store.secret_key, lake.store.endpoint.removeprefix("http://"))
         )
     files = f"read_parquet('{lake.url()}/{stream}/**/*.parquet', hive_partitioning = true)"
     names = [row[0] for row in connection.execute(f"describe from {files}").fetchall()]

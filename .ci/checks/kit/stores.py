@@ -71,7 +71,10 @@ def server(name: str, log: Path) -> Iterator[Store]:
     """Runs moto or ministack with an empty bucket."""
     port = free_port()
     scripts = Path(sys.executable).parent
-    commands = {"moto": [scripts / "moto_server", "-H", "127.0.0.1", "-p", str(port)], "ministack": [scripts / "ministack"]}
+    commands = {
+        "moto": [f"{scripts}/moto_server", "-H", "127.0.0.1", "-p", str(port)],
+        "ministack": [f"{scripts}/ministack"],
+    }
     variables = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
     with open(log, "w") as out:
         process = subprocess.Popen(commands[name], env=os.environ | variables, stdout=out, stderr=out, cwd=log.parent)
