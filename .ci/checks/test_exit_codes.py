@@ -11,17 +11,17 @@ import pytest
 from kit import program, stores
 from kit.account import Account
 from kit.job import Job
-from kit.lake import Lake, wrong
+from kit.lake import Lake, assert_equal
 from kit.program import BAD_CONFIG, COMPLETE, INCOMPLETE, KEY_REJECTED, SOME_FAILED, UNAVAILABLE, USAGE, until
 
 REPORTS = ["organizations", "visibility_v2_by_day", "visibility_v1", "citations_v1", "answers_v2"]
 
 
-def _wrong(account: Account, job: Job) -> list[str]:
-    """Where the lake on disk is not what the account says."""
+def _assert_whole(account: Account, job: Job) -> None:
+    """Fails where the lake on disk is not what the account says."""
     days = {one.name: one.last_day() for one in job.selected()}
     truths = {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
-    return wrong(Lake(str(job.lake)), "duckdb", truths)
+    assert_equal(Lake(str(job.lake)), "duckdb", truths)
 
 
 def test_revoked_key_stops_everything_at_once(tmp_path: Path, account: Account) -> None:
@@ -133,7 +133,7 @@ def test_slice_that_fails_leaves_the_others(tmp_path: Path, account: Account) ->
     assert Lake(str(job.lake)).streams() == set(REPORTS) - {"visibility_v1"}
     account.clear_faults()
     job.run("run").expect(COMPLETE)
-    assert not _wrong(account, job)
+    _assert_whole(account, job)
 
 
 def test_hour_that_does_not_suffice_is_incomplete_and_continued(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_told_waits_are_kept(tmp_path: Path) -> None:
         account.fault("status", code=429, retry_after=3, after=7, times=1)
         job = Job(tmp_path, account.url, REPORTS)
         job.run("run").expect(COMPLETE)
-        assert not _wrong(account, job)
+        _assert_whole(account, job)
         sent = [(one["seconds"], one["status"]) for one in account.requests()]
     told_to_wait = next(when for when, status in sent if status == 429)
     # What was on its way when the 429 came may still arrive.
@@ -173,7 +173,7 @@ def test_killed_run_is_completed_by_the_next(tmp_path: Path, account: Account, m
     # Whatever is in sight is whole, before and after.
     assert all(path.endswith(".parquet") for path in (Lake(str(job.lake)).files() if job.lake.exists() else []))
     job.run("run").expect(COMPLETE)
-    assert not _wrong(account, job)
+    _assert_whole(account, job)
     assert not list((job.dir / "spool").rglob("*.parquet"))
     staging = job.lake / "_profound_export/staging"
     assert not staging.exists() or not list(staging.iterdir())
@@ -192,7 +192,7 @@ def test_stopped_run_ends_soon_and_is_completed_by_the_next(tmp_path: Path, acco
     assert code == INCOMPLETE
     account.clear_faults()
     job.run("run").expect(COMPLETE)
-    assert not _wrong(account, job)
+    _assert_whole(account, job)
 
 
 def test_daemon_runs_at_its_time_and_stops_cleanly(tmp_path: Path, account: Account) -> None:
@@ -205,7 +205,7 @@ def test_daemon_runs_at_its_time_and_stops_cleanly(tmp_path: Path, account: Acco
         assert daemon.wait(timeout=30) == COMPLETE
     finally:
         daemon.kill()
-    assert not _wrong(account, job)
+    _assert_whole(account, job)
 
 
 def _runs(account: Account) -> int:

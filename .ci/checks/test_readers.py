@@ -90,7 +90,7 @@ def test_totals_are_those_of_the_account(exported: Exported, reader: str) -> Non
     if exported.lake.store and reader not in ("duckdb", "pyarrow"):
         pytest.skip("one engine and one library are enough for what lies in a bucket: the files are the same")
     assert sum(truth["total"]["rows"] for truth in exported.truths.values()) > 50_000
-    assert not lakes.wrong(exported.lake, reader, exported.truths)
+    lakes.assert_equal(exported.lake, reader, exported.truths)
 
 
 def test_every_stream_has_rows_and_a_table(exported: Exported) -> None:

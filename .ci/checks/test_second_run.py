@@ -9,7 +9,7 @@ import pytest
 
 from kit.account import Account
 from kit.job import Job, today
-from kit.lake import Lake, wrong
+from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE
 from kit.stores import BUCKET, Store
 
@@ -86,7 +86,7 @@ def test_restated_day_replaces_its_files_alone(account: Account, place: tuple[Jo
     moved = {name for name in new if new[name]["total"]["sums"] != old[name]["total"]["sums"]}
     assert len(moved) > 8
     assert moved <= {path.split("/")[0] for path in changed}
-    assert not wrong(lake, "duckdb", new)
+    assert_equal(lake, "duckdb", new)
 
 
 def test_restated_day_that_is_final_is_left_alone(account: Account, place: tuple[Job, Lake, Versions]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from kit import stores
 from kit.account import Account
 from kit.job import Job
-from kit.lake import Lake, wrong
+from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, UNAVAILABLE
 from kit.stores import BUCKET, Store
 
@@ -45,7 +45,7 @@ def test_single_writer_goes_on_where_the_store_cannot_tell(tmp_path: Path, accou
 
     days = {one.name: one.last_day() for one in job.selected()}
     truths = {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
-    assert not wrong(Lake("single", forgetful), "duckdb", truths)
+    assert_equal(Lake("single", forgetful), "duckdb", truths)
 
 
 def test_bucket_that_is_not_there_is_named(tmp_path: Path, account: Account, moto: Store) -> None:

@@ -49,15 +49,16 @@ class Account:
         # Enough that no check but the one about limits ever waits.
         limit = () if "--limit" in options else ("--limit", "100000")
         listening = ("--listen", "127.0.0.1:0", "--output", "json")
-        self._process = subprocess.Popen(
-            [str(program.binary()), "simulate", *listening, "--key", key, *limit, *options],
-            cwd=cwd,
-            env=program.environment(),
-            stdout=subprocess.PIPE,
-            stderr=open(cwd / "simulate.log", "w"),
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        with open(cwd / "simulate.log", "w") as log:
+            self._process = subprocess.Popen(
+                [str(program.binary()), "simulate", *listening, "--key", key, *limit, *options],
+                cwd=cwd,
+                env=program.environment(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
         line = self._process.stdout.readline() if self._process.stdout else ""
         assert line, f"the simulator did not start: {(cwd / 'simulate.log').read_text()}"
         self.url: str = json.loads(line)["url"]

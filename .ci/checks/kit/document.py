@@ -26,8 +26,8 @@ def _document() -> dict[str, Any]:
 
 
 def _problems(schema: dict[str, Any], value: Any) -> list[str]:
-    # References of the document begin at its root. No format is asserted: version 1 declares its dates as date-time, and
-    # says beside it that plain dates are taken.
+    # References of the document begin at its root. No format is asserted: version 1 declares its dates as date-time,
+    # and says beside it that plain dates are taken.
     validator = Draft202012Validator({"components": _document()["components"], **schema})
     return [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
 
@@ -85,9 +85,12 @@ class Operation:
 def events(content: bytes) -> list[tuple[str, Any]]:
     """The events of a stream, with their names."""
     found = []
-    for block in content.decode().strip().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines())
-        found.append((fields["event"], json.loads(fields["data"])))
+    # Not `splitlines`: texts hold other signs that Python takes for the end of a line.
+    for block in content.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            fields = dict(line.split(": ", 1) for line in lines)
+            found.append((fields["event"], json.loads(fields["data"])))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Other people's readers, each telling the same of a stream: how many rows, when, whose, and what the numbers sum to."""
+"""Readers made by other people, each telling the same of a stream: rows, days, and the sums of its figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,10 +113,10 @@ def with_duckdb(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
     connection = duckdb.connect()
     if lake.store:
         duckdb_extensions.import_extension("httpfs", con=connection)
+        host = lake.store.endpoint.removeprefix("http://")
         connection.execute(
-            "create secret (type s3, key_id ?, secret ?, endpoint ?, region 'us-east-1', url_style 'path', use_ssl false)".replace(
-                "?", "'{}'"
-            ).format(lake.store.access_key, lake.store.secret_key, lake.store.endpoint.removeprefix("http://"))
+            f"create secret (type s3, key_id '{lake.store.access_key}', secret '{lake.store.secret_key}', "
+            f"endpoint '{host}', region 'us-east-1', url_style 'path', use_ssl false)"
         )
     files = f"read_parquet('{lake.url()}/{stream}/**/*.parquet', hive_partitioning = true)"
     names = [row[0] for row in connection.execute(f"describe from {files}").fetchall()]
@@ -174,13 +174,12 @@ READERS: dict[str, Callable[[Lake, str, Sequence[str]], Totals]] = {
 }
 
 
-def wrong(lake: Lake, reader: str, truths: Mapping[str, Any]) -> list[str]:
-    """Where a lake, read with `reader`, is not what the account says, by stream."""
+def assert_equal(lake: Lake, reader: str, truths: Mapping[str, Any]) -> None:
+    """Fails where a lake, read with `reader`, is not what the account says, and tells of every stream."""
     problems: list[str] = []
     for stream, truth in truths.items():
         expected = told(truth["total"])
-        if not expected.rows:
-            continue
-        read = READERS[reader](lake, stream, sorted(expected.sums))
-        problems += [f"{stream}: {difference}" for difference in read.differences(expected)]
-    return problems
+        if expected.rows:
+            read = READERS[reader](lake, stream, sorted(expected.sums))
+            problems += [f"{stream}: {difference}" for difference in read.differences(expected)]
+    assert not problems, f"{reader} reads something else than the account holds:\n" + "\n".join(problems)
