@@ -5,14 +5,17 @@
 
 pub mod api;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod decode;
 pub mod destination;
 pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod publish;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod simulator;

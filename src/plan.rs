@@ -275,7 +275,11 @@ mod tests {
         let catalog = Catalog::embedded().unwrap();
         Wanted {
             streams: streams.iter().map(|name| Arc::clone(catalog.get(name).unwrap())).collect(),
-            scopes: [(ScopeKind::Account, vec![Scope::default()]), (ScopeKind::Category, vec![category("c1"), category("c2")])].into(),
+            scopes: [
+                (ScopeKind::Account, vec![Scope::default()]),
+                (ScopeKind::Category, vec![category("c1"), category("c2")]),
+            ]
+            .into(),
             days,
             lookback_days: None,
             event_streams: true,
@@ -302,18 +306,27 @@ mod tests {
     #[test]
     fn first_run_asks_everything_up_to_yesterday_in_one_window() {
         let wanted = wanted(&["visibility_v2", "models"], WantedDays::Since(day("2026-02-09")));
-        assert_eq!(windows(&wanted, &Coverage::new()), [
-            "models of the account",
-            "visibility_v2 of \"c1\" 2026-02-09..2026-03-09",
-            "visibility_v2 of \"c2\" 2026-02-09..2026-03-09",
-        ]);
+        assert_eq!(
+            windows(&wanted, &Coverage::new()),
+            [
+                "models of the account",
+                "visibility_v2 of \"c1\" 2026-02-09..2026-03-09",
+                "visibility_v2 of \"c2\" 2026-02-09..2026-03-09",
+            ]
+        );
     }
 
     #[test]
     fn final_days_are_not_asked_again_and_others_are() {
         let mut coverage = Coverage::new();
         // Read on the eighth: days up to the fourth were final then (lookback 3), later ones were not.
-        read(&mut coverage, "visibility_v2", "c1", &["2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"], "2026-03-08T12:00:00Z");
+        read(
+            &mut coverage,
+            "visibility_v2",
+            "c1",
+            &["2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"],
+            "2026-03-08T12:00:00Z",
+        );
         let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-03")));
         wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
         assert_eq!(windows(&wanted, &coverage), ["visibility_v2 of \"c1\" 2026-03-05..2026-03-09"]);
@@ -325,11 +338,14 @@ mod tests {
     fn long_gaps_are_asked_in_windows_of_a_month_newest_first() {
         let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-01")));
         wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-        assert_eq!(windows(&wanted, &Coverage::new()), [
-            "visibility_v2 of \"c1\" 2026-02-07..2026-03-09",
-            "visibility_v2 of \"c1\" 2026-01-07..2026-02-06",
-            "visibility_v2 of \"c1\" 2026-01-01..2026-01-06",
-        ]);
+        assert_eq!(
+            windows(&wanted, &Coverage::new()),
+            [
+                "visibility_v2 of \"c1\" 2026-02-07..2026-03-09",
+                "visibility_v2 of \"c1\" 2026-01-07..2026-02-06",
+                "visibility_v2 of \"c1\" 2026-01-01..2026-01-06",
+            ]
+        );
     }
 
     #[test]
@@ -357,7 +373,9 @@ mod tests {
     fn scope_that_may_not_be_read_rests_for_a_day() {
         let mut coverage = Coverage::new();
         read(&mut coverage, "visibility_v2", "c1", &[], NOW);
-        let told = |at: &str| Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() });
+        let told = |at: &str| {
+            Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() })
+        };
         let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
         let mut slices = |at: &str| {
             coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = told(at);

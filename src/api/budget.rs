@@ -302,7 +302,10 @@ mod tests {
         /// Most arrivals in any trailing period.
         fn most_in(&self, period: Duration) -> usize {
             let arrivals = &self.arrivals;
-            (0..arrivals.len()).map(|end| arrivals[..=end].iter().filter(|at| arrivals[end] - **at < period).count()).max().unwrap_or(0)
+            (0..arrivals.len())
+                .map(|end| arrivals[..=end].iter().filter(|at| arrivals[end] - **at < period).count())
+                .max()
+                .unwrap_or(0)
         }
     }
 
@@ -383,7 +386,10 @@ mod tests {
         assert_eq!(state.turn(now), Turn::Now);
         state.send(now);
         assert_eq!(state.turn(now), Turn::AfterResponse);
-        state.learn(now, RateHeaders { limit: Some(600), remaining: Some(599), reset_after: Some(Duration::from_secs(5)) });
+        state.learn(
+            now,
+            RateHeaders { limit: Some(600), remaining: Some(599), reset_after: Some(Duration::from_secs(5)) },
+        );
         assert_eq!(state.turn(now), Turn::Now);
     }
 

@@ -300,7 +300,11 @@ impl Client {
 /// One problem of a 422: where and what.
 fn problem_words(problem: &Value) -> String {
     let place = problem.get("loc").and_then(Value::as_array).map(|steps| {
-        steps.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect::<Vec<_>>().join(".")
+        steps
+            .iter()
+            .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(".")
     });
     let message = problem.get("msg").and_then(Value::as_str).map_or_else(|| problem.to_string(), str::to_owned);
     place.map_or(message.clone(), |place| format!("{place}: {message}"))
@@ -351,7 +355,13 @@ enum Framer {
 }
 
 impl Response {
-    fn new(http: reqwest::Response, request: &Request, client: &Client, cancel: CancellationToken, permit: Permit) -> Self {
+    fn new(
+        http: reqwest::Response,
+        request: &Request,
+        client: &Client,
+        cancel: CancellationToken,
+        permit: Permit,
+    ) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
         let framer = if events { Framer::Events(EventRows::default()) } else { Framer::Json(JsonRows::default()) };

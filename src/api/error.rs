@@ -34,7 +34,9 @@ pub enum ApiError {
         detail: String,
     },
     /// A redirect. Never followed, because the key would go with it.
-    #[error("the API answered {what} with a redirect to `{location}` (HTTP {status}), which is never followed with the key")]
+    #[error(
+        "the API answered {what} with a redirect to `{location}` (HTTP {status}), which is never followed with the key"
+    )]
     Redirected {
         /// Stream and scope.
         what: String,

@@ -202,7 +202,9 @@ mod tests {
     #[test]
     fn rows_are_the_same_however_the_bytes_are_cut_and_lines_end() {
         let expected = [serde_json::json!({"a": 1}), serde_json::json!({"a": "x: y"})];
-        for body in [STREAM.to_owned(), STREAM.replace('\n', "\r\n"), STREAM.replace('\n', "\r"), format!("\u{feff}{STREAM}")] {
+        for body in
+            [STREAM.to_owned(), STREAM.replace('\n', "\r\n"), STREAM.replace('\n', "\r"), format!("\u{feff}{STREAM}")]
+        {
             for size in 1..=body.len() {
                 let (rows, envelope) = cut(&body, size).unwrap();
                 assert_eq!(rows, expected, "{size}");
@@ -214,7 +216,9 @@ mod tests {
     #[test]
     fn errors_in_the_stream_end_it() {
         let summary = "event: summary\ndata: {}\n\n";
-        for event in ["event: error\ndata: {\"detail\":\"query failed\"}\n\n", "data: {\"detail\": \"query failed\"}\n\n"] {
+        for event in
+            ["event: error\ndata: {\"detail\":\"query failed\"}\n\n", "data: {\"detail\": \"query failed\"}\n\n"]
+        {
             let refused = cut(&format!("{summary}{event}"), 9).unwrap_err();
             assert_eq!(refused, FramingError::Reported("query failed".into()), "{event}");
         }

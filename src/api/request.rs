@@ -226,12 +226,20 @@ mod tests {
     #[test]
     fn half_open_windows_take_the_form_of_the_family() {
         let facts = RequestFacts::default();
-        for (stream, end) in [("visibility_v1", "2026-03-05"), ("visibility_v2", "2026-03-04"), ("bots_v2", "2026-03-05")] {
+        for (stream, end) in
+            [("visibility_v1", "2026-03-05"), ("visibility_v2", "2026-03-04"), ("bots_v2", "2026-03-05")]
+        {
             let request = request(stream, Transport::Events, &facts, None);
-            assert_eq!((member(&request, "/start_date"), member(&request, "/end_date")), (json!("2026-03-01"), json!(end)));
+            assert_eq!(
+                (member(&request, "/start_date"), member(&request, "/end_date")),
+                (json!("2026-03-01"), json!(end))
+            );
         }
         let learned = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..RequestFacts::default() };
-        assert_eq!(member(&request("visibility_v2", Transport::Events, &learned, None), "/end_date"), json!("2026-03-05"));
+        assert_eq!(
+            member(&request("visibility_v2", Transport::Events, &learned, None), "/end_date"),
+            json!("2026-03-05")
+        );
     }
 
     #[test]
@@ -245,7 +253,10 @@ mod tests {
         assert_eq!(order.len(), 9);
         let events = request("visibility_v1", Transport::Events, &facts, None);
         assert_eq!(events.path(), "/v1/reports/visibility/stream");
-        assert_eq!((member(&events, "/pagination"), member(&events, "/order_by")), (Value::Null, json!({"date": "asc"})));
+        assert_eq!(
+            (member(&events, "/pagination"), member(&events, "/order_by")),
+            (Value::Null, json!({"date": "asc"}))
+        );
     }
 
     #[test]
@@ -264,7 +275,10 @@ mod tests {
     #[test]
     fn domains_name_their_organization_only_where_there_are_several() {
         let alone = request("bots_v2", Transport::Pages, &RequestFacts::default(), None);
-        assert_eq!((member(&alone, "/domain"), member(&alone, "/organization_id")), (json!("d1 name"), json!("absent")));
+        assert_eq!(
+            (member(&alone, "/domain"), member(&alone, "/organization_id")),
+            (json!("d1 name"), json!("absent"))
+        );
         let facts = RequestFacts { many_organizations: true, ..RequestFacts::default() };
         assert_eq!(member(&request("bots_v2", Transport::Pages, &facts, None), "/organization_id"), json!("o1"));
     }

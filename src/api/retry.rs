@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn reset_is_a_time_or_seconds_from_now() {
-        let reset = |value: i64| rate_headers(&headers(&[("x-ratelimit-reset", &value.to_string())]), now()).reset_after;
+        let reset =
+            |value: i64| rate_headers(&headers(&[("x-ratelimit-reset", &value.to_string())]), now()).reset_after;
         assert_eq!(reset(now().as_second() + 90), Some(Duration::from_secs(90)));
         assert_eq!(reset(90), Some(Duration::from_secs(90)));
         assert_eq!(reset(now().as_second() + 90_000), None);

@@ -87,6 +87,7 @@ impl Catalog {
             by_name.insert(stream.name.clone(), Arc::new(stream));
         }
         let catalog = Self { streams: by_name };
+        catalog.check_families()?;
         for stream in catalog.streams() {
             if let Some(Fallback::Stream(name)) = &stream.on_422
                 && catalog.get(name).is_none()
@@ -96,6 +97,22 @@ impl Catalog {
             }
         }
         Ok(catalog)
+    }
+
+    /// What is learned of one stream of a family is believed of the others, so they must count days alike.
+    fn check_families(&self) -> Result<(), CatalogError> {
+        let mut families: BTreeMap<&str, &Stream> = BTreeMap::new();
+        for stream in self.streams() {
+            let Some(days) = &stream.days else {
+                continue;
+            };
+            let first = families.entry(&stream.family).or_insert(stream);
+            if first.days.as_ref().is_some_and(|first| (first.zone, first.end) != (days.zone, days.end)) {
+                let problem = format!("counts days otherwise than `{}`, which is of the same family", first.name);
+                return Err(CatalogError::Stream { stream: stream.name.clone(), problem });
+            }
+        }
+        Ok(())
     }
 
     /// The stream called `name`.
@@ -124,7 +141,11 @@ fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
     let parsed: File = toml::from_str(text)
         .map_err(|source| CatalogError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
     let family = parsed.family;
-    Ok(parsed.streams.into_iter().map(|stream| Stream { family: family.clone(), ..stream }).collect())
+    let of_family = |stream: Stream| match stream.family.is_empty() {
+        true => Stream { family: family.clone(), ..stream },
+        false => stream,
+    };
+    Ok(parsed.streams.into_iter().map(of_family).collect())
 }
 
 #[cfg(test)]
@@ -143,6 +164,17 @@ mod tests {
         ] {
             assert!(catalog.discovering(object).is_some(), "{object:?}");
         }
+    }
+
+    #[test]
+    fn streams_of_a_family_that_count_days_otherwise_are_refused() {
+        let catalog = Catalog::embedded().unwrap();
+        let of_family = |name: &str| Stream { family: "answers".into(), ..Stream::clone(catalog.get(name).unwrap()) };
+        let refused = Catalog::of(vec![of_family("answers_v1"), of_family("answers_v2")]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "stream `answers_v2`: counts days otherwise than `answers_v1`, which is of the same family"
+        );
     }
 
     #[test]

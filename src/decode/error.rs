@@ -46,7 +46,9 @@ pub enum DecodeError {
         found: usize,
     },
     /// Positional rows that nothing binds.
-    #[error("stream `{stream}`, page {page}: rows are positional, and neither `info.query` nor the request names their values")]
+    #[error(
+        "stream `{stream}`, page {page}: rows are positional, and neither `info.query` nor the request names their values"
+    )]
     Unbound {
         /// Which stream.
         stream: String,

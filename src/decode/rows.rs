@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use crate::decode::builder::ColumnBuilder;
 use crate::decode::error::DecodeError;
-use crate::decode::schema::{Target, TableSchema};
+use crate::decode::schema::{TableSchema, Target};
 use crate::decode::value::{Fault, Name, NameSeed, RawSeed, RowContext, ValueSeed};
 use crate::model::block::Positions;
 
@@ -205,6 +205,11 @@ impl<'de> Visitor<'de> for OneRow<'_> {
         while let Some(name) = members.next_key_seed(NameSeed(|name: &str| decoder.schema.target(name)))? {
             match name {
                 Name::Known(Target::Column(column)) => {
+                    if decoder.is_filled(column) && decoder.schema.positional {
+                        // A reference has told it already.
+                        members.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
                     if decoder.is_filled(column) {
                         // The first value of a name counts; another is kept aside.
                         let json = members.next_value_seed(RawSeed)?;
@@ -308,10 +313,7 @@ impl<'de> DeserializeSeed<'de> for ReferenceSeed<'_> {
 
 impl ReferenceSeed<'_> {
     /// The column of a plain value: the name's, or the id's where there is no name.
-    fn plain<E: serde::de::Error>(
-        &mut self,
-        read: impl FnOnce(ValueSeed<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn plain<E: serde::de::Error>(&mut self, read: impl FnOnce(ValueSeed<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(column) = self.name.or(self.id) else {
             return Ok(());
         };

@@ -42,7 +42,9 @@ pub enum DestinationError {
         source: std::io::Error,
     },
     /// The store overwrites where it was told to create, so that two writers would destroy each other's records.
-    #[error("the destination overwrites objects it was told only to create, so it cannot keep the ledger safe from a second writer")]
+    #[error(
+        "the destination overwrites objects it was told only to create, so it cannot keep the ledger safe from a second writer"
+    )]
     NoConditionalCreate,
 }
 
@@ -50,9 +52,13 @@ impl DestinationError {
     /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Open { .. } => "check `destination.url`, `[destination.options]` and the store's own variables such as AWS_REGION",
+            Self::Open { .. } => {
+                "check `destination.url`, `[destination.options]` and the store's own variables such as AWS_REGION"
+            }
             Self::Directory { .. } => "let the user that runs the program write there, or name another directory",
-            Self::Store { .. } => "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there",
+            Self::Store { .. } => {
+                "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
+            }
             Self::Spool { .. } => "check `spool.dir`: something else removed a file of this run",
             Self::NoConditionalCreate => {
                 "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and take care that only one process ever writes there"

@@ -174,20 +174,26 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
         "gs" => {
             use object_store::gcp::GoogleCloudStorageBuilder;
             let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_client_options(client);
-            let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| {
+                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
+            };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
         #[cfg(feature = "azure")]
         "az" => {
             use object_store::azure::MicrosoftAzureBuilder;
             let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_client_options(client);
-            let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| {
+                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
+            };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
         _ => {
             use object_store::aws::AmazonS3Builder;
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_client_options(client);
-            let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value));
+            let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| {
+                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
+            };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
     };

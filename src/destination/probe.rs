@@ -6,8 +6,8 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use crate::destination::Destination;
-use crate::destination::error::DestinationError;
 use crate::destination::OWN_DIRECTORY;
+use crate::destination::error::DestinationError;
 
 impl Destination {
     /// Creates the same object twice; the second must fail, and the first must stand.

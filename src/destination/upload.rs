@@ -8,8 +8,8 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
-use crate::destination::{Destination, Published, store_error};
 use crate::destination::error::DestinationError;
+use crate::destination::{Destination, Published, store_error};
 
 /// Files up to this size go up in one request.
 const PART_BYTES: usize = 8 * 1024 * 1024;

@@ -47,8 +47,12 @@ impl LedgerError {
         match self {
             Self::Destination(error) => error.hint(),
             Self::Newer { .. } => "install the version of profound-export that wrote it, or a later one",
-            Self::Foreign { .. } => "nothing is lost: restore that object from a backup or an earlier version in the bucket, then run again",
-            Self::Gap { .. } => "records are never deleted by this program; restore that object from a backup or an earlier version in the bucket",
+            Self::Foreign { .. } => {
+                "nothing is lost: restore that object from a backup or an earlier version in the bucket, then run again"
+            }
+            Self::Gap { .. } => {
+                "records are never deleted by this program; restore that object from a backup or an earlier version in the bucket"
+            }
             Self::Contended { .. } => "other writers are busy on the same destination; run again",
         }
     }

@@ -106,7 +106,8 @@ impl Ledger {
             return Ok(());
         }
         let path = checkpoint_path(self.state.number);
-        let bytes = Bytes::from(serde_json::to_vec(&Checkpoint { format: FORMAT, state: &self.state }).unwrap_or_default());
+        let bytes =
+            Bytes::from(serde_json::to_vec(&Checkpoint { format: FORMAT, state: &self.state }).unwrap_or_default());
         // Another writer's checkpoint of the same number is the same fold.
         self.destination.create(&path, bytes).await?;
         self.checkpoint = self.state.number;

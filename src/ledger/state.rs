@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage};
 use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
+use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
@@ -148,7 +148,14 @@ impl State {
         }
     }
 
-    fn apply_suspect(&mut self, stream: &str, scope: &Scope, window: Option<Window>, problem: &str, awaiting: &[DayEntry]) {
+    fn apply_suspect(
+        &mut self,
+        stream: &str,
+        scope: &Scope,
+        window: Option<Window>,
+        problem: &str,
+        awaiting: &[DayEntry],
+    ) {
         let coverage = self.scope_mut(stream, scope);
         let days: Vec<Option<Day>> = match (awaiting.is_empty(), window) {
             (false, _) => awaiting.iter().map(|day| day.day).collect(),
@@ -171,7 +178,8 @@ impl State {
 
     /// Whether a run that never ended may have overwritten `day` of `stream` of `scope` after it was read.
     pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
-        let read_at = self.scope(stream, scope).and_then(|coverage| coverage.state(day)).and_then(|state| state.read_at);
+        let read_at =
+            self.scope(stream, scope).and_then(|coverage| coverage.state(day)).and_then(|state| state.read_at);
         self.open_runs.iter().filter(|(run, _)| Some(**run) != own).any(|(_, open)| {
             let later = read_at.is_none_or(|read_at| read_at < open.at);
             later

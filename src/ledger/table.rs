@@ -84,10 +84,7 @@ mod tests {
         longer.columns.push(column);
         longer.body.insert("metrics".into(), json!(["visibility_score", "added"]));
         assert_eq!(before.conflict(&TableMeaning::of(&longer)), None);
-        assert_eq!(
-            TableMeaning::of(&longer).conflict(&before).as_deref(),
-            Some("column `added` is gone")
-        );
+        assert_eq!(TableMeaning::of(&longer).conflict(&before).as_deref(), Some("column `added` is gone"));
 
         let mut grain = visibility();
         grain.body.insert("group_by".into(), json!(["date"]));
@@ -95,7 +92,10 @@ mod tests {
 
         let mut retyped = visibility();
         retyped.columns[0].data_type = "utf8".parse().unwrap();
-        assert_eq!(before.conflict(&TableMeaning::of(&retyped)).as_deref(), Some("column `date` was date and is now utf8"));
+        assert_eq!(
+            before.conflict(&TableMeaning::of(&retyped)).as_deref(),
+            Some("column `date` was date and is now utf8")
+        );
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::slice::Slice;
-use crate::model::told::Told;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -30,13 +29,6 @@ pub enum Event {
         slice: Slice,
         /// What came of it.
         done: SliceDone,
-    },
-    /// What the API told about a slice, before it is verified.
-    SliceRead {
-        /// Which.
-        slice: Slice,
-        /// What was told.
-        told: Told,
     },
     /// A slice is asked again, in another way.
     SliceRetried {
@@ -110,6 +102,8 @@ pub struct SliceDone {
     pub requests: u64,
     /// Rows outside the window, dropped.
     pub outside: u64,
+    /// From the first request to the record.
+    pub took: Duration,
 }
 
 /// Where events are told. Cheap to clone.

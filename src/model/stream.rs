@@ -17,7 +17,7 @@ pub struct Stream {
     pub name: String,
     /// What one row is, in a sentence.
     pub about: String,
-    /// Streams whose requests count days alike share a family; set per file of the catalog.
+    /// Streams whose requests count days alike share a family; that of the file unless a stream names its own.
     #[serde(default)]
     pub family: String,
     /// The smallest tier it belongs to; none for fallbacks and streams chosen by name only.

@@ -77,7 +77,11 @@ fn batch_of(rows: &[CoverageRow]) -> Result<RecordBatch, arrow::error::ArrowErro
         }
         add(name, DataType::Utf8, text(&|row| row.scope.part(part).map(|named| named.name.clone())));
     }
-    add("day", DataType::Date32, Arc::new(rows.iter().map(|row| row.day.map(Day::to_epoch_days)).collect::<Date32Array>()));
+    add(
+        "day",
+        DataType::Date32,
+        Arc::new(rows.iter().map(|row| row.day.map(Day::to_epoch_days)).collect::<Date32Array>()),
+    );
     add("state", DataType::Utf8, text(&|row| Some(row.state.to_owned())));
     let counts = rows.iter().map(|row| row.rows.and_then(|rows| i64::try_from(rows).ok()));
     add("rows", DataType::Int64, Arc::new(counts.collect::<Int64Array>()));

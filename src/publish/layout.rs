@@ -52,7 +52,9 @@ impl Layout {
         match (file.day, self.partition) {
             (None, _) => parts.push(LIST_FILE.to_owned()),
             (Some(day), Partition::Day) => parts.extend([format!("day={day}"), LIST_FILE.to_owned()]),
-            (Some(day), Partition::Month) => parts.extend([format!("month={}", day.month()), format!("{day}{FILE_ENDING}")]),
+            (Some(day), Partition::Month) => {
+                parts.extend([format!("month={}", day.month()), format!("{day}{FILE_ENDING}")])
+            }
             (Some(day), Partition::None) => parts.push(format!("{day}{FILE_ENDING}")),
         }
         parts.into_iter().collect()
@@ -90,13 +92,19 @@ fn path_value(id: &str) -> String {
         return id.to_owned();
     }
     let digest = Sha256::digest(id.as_bytes());
-    let digits: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')).take(HASH_DIGITS).collect();
+    let digits: String = digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
+        .take(HASH_DIGITS)
+        .collect();
     format!("h-{digits}")
 }
 
 /// An id that looks like a hash is hashed too, so that no two ids share a path.
 fn looks_hashed(id: &str) -> bool {
-    id.strip_prefix("h-").is_some_and(|digits| digits.len() == HASH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    id.strip_prefix("h-")
+        .is_some_and(|digits| digits.len() == HASH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -120,7 +128,10 @@ mod tests {
     fn paths_that_stand_in_lakes_do_not_change() {
         let day = Some("2026-11-21");
         assert_eq!(path(Partition::Day, day), "visibility_v2/category=0055737f-ccd7/day=2026-11-21/data.parquet");
-        assert_eq!(path(Partition::Month, day), "visibility_v2/category=0055737f-ccd7/month=2026-11/2026-11-21.parquet");
+        assert_eq!(
+            path(Partition::Month, day),
+            "visibility_v2/category=0055737f-ccd7/month=2026-11/2026-11-21.parquet"
+        );
         assert_eq!(path(Partition::None, day), "visibility_v2/category=0055737f-ccd7/2026-11-21.parquet");
         assert_eq!(path(Partition::Month, None), "visibility_v2/category=0055737f-ccd7/data.parquet");
         assert_eq!(path_value("a/b"), "h-c14cddc033f64b9dea80ea675cf280a0");

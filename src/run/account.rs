@@ -14,20 +14,27 @@ use crate::run::error::RunError;
 /// # Errors
 /// [`RunError::Refused`].
 pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str) -> Result<Vec<Entry>, RunError> {
-    let organizations: BTreeSet<String> = found.organizations.iter().map(|organization| organization.id.clone()).collect();
+    let organizations: BTreeSet<String> =
+        found.organizations.iter().map(|organization| organization.id.clone()).collect();
     let name = partition_name(partition);
     let Some(laid_out) = &state.partition else {
         return Ok(vec![Entry::Root { organizations: organizations.into_iter().collect(), partition: name.into() }]);
     };
     if laid_out != name {
         return Err(RunError::Refused {
-            problem: format!("the lake at `{lake}` is laid out with partition `{laid_out}`, and the configuration says `{name}`"),
-            hint: format!("write `partition = \"{laid_out}\"`, or choose a new `destination.url`: two layouts never mix"),
+            problem: format!(
+                "the lake at `{lake}` is laid out with partition `{laid_out}`, and the configuration says `{name}`"
+            ),
+            hint: format!(
+                "write `partition = \"{laid_out}\"`, or choose a new `destination.url`: two layouts never mix"
+            ),
         });
     }
     if !state.organizations.is_empty() && state.organizations.is_disjoint(&organizations) {
         return Err(RunError::Refused {
-            problem: format!("the lake at `{lake}` belongs to another account: none of its organizations is one of this key"),
+            problem: format!(
+                "the lake at `{lake}` belongs to another account: none of its organizations is one of this key"
+            ),
             hint: "choose another `destination.url` for this key, or use the key the lake was made with".into(),
         });
     }

@@ -96,7 +96,12 @@ pub struct RunContext<'a> {
 
 impl<'a> RunContext<'a> {
     /// A context for the slices of a run that begins with `start`.
-    pub fn new(settings: &'a RunSettings, start: RunStart, ledger: Arc<tokio::sync::Mutex<Ledger>>, committer: Committer) -> Self {
+    pub fn new(
+        settings: &'a RunSettings,
+        start: RunStart,
+        ledger: Arc<tokio::sync::Mutex<Ledger>>,
+        committer: Committer,
+    ) -> Self {
         Self {
             settings,
             run_id: start.run_id,

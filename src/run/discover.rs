@@ -53,12 +53,9 @@ pub struct Fetched {
 /// account. Assets and domains that may not be read are none.
 pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, RunError> {
     let mut found = Discovered::default();
-    for object in [
-        DiscoveredObject::Organization,
-        DiscoveredObject::Category,
-        DiscoveredObject::Asset,
-        DiscoveredObject::Domain,
-    ] {
+    for object in
+        [DiscoveredObject::Organization, DiscoveredObject::Category, DiscoveredObject::Asset, DiscoveredObject::Domain]
+    {
         let Some(stream) = catalog.discovering(object) else {
             continue;
         };

@@ -142,7 +142,8 @@ async fn open(settings: &RunSettings, goal: &Goal) -> Result<Opening, RunError> 
         lookback_days: goal.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
     };
-    let doubtful = |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
+    let doubtful =
+        |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
     let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now });
     let preview = Preview { plan, found, start, warnings: resolved.warnings };
     Ok(Opening { ledger, preview, entries })
@@ -153,7 +154,12 @@ fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
     job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_HISTORY_DAYS))
 }
 
-async fn run_opened(settings: &RunSettings, goal: &Goal, result: &mut RunResult, began: Instant) -> Result<(), RunError> {
+async fn run_opened(
+    settings: &RunSettings,
+    goal: &Goal,
+    result: &mut RunResult,
+    began: Instant,
+) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let Opening { mut ledger, preview, mut entries } = open(settings, goal).await?;
     let Preview { plan, mut found, warnings, .. } = preview;
@@ -174,7 +180,11 @@ async fn run_opened(settings: &RunSettings, goal: &Goal, result: &mut RunResult,
     entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
     ledger.append(entries).await?;
 
-    settings.events.tell(&Event::RunPlanned { job: goal.job.name.clone(), slices: plan.slices.len(), requests: plan.requests() });
+    settings.events.tell(&Event::RunPlanned {
+        job: goal.job.name.clone(),
+        slices: plan.slices.len(),
+        requests: plan.requests(),
+    });
     let start = RunStart {
         run_id: result.run_id,
         started_at,

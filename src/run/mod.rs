@@ -11,11 +11,14 @@ mod job;
 mod process;
 mod resolve;
 mod result;
+mod sample;
 mod work;
 
 pub use context::{Destinations, RunSettings};
-pub use discover::Discovered;
+pub use coverage::day_state;
+pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use job::{Goal, Preview, preview, run_job};
 pub use resolve::{Resolved, resolve};
-pub use result::{Outcome, RunResult, StreamTotals};
+pub use result::{Outcome, RunResult, StreamTotals, grouped, took};
+pub use sample::{Sample, sample};

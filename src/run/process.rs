@@ -96,12 +96,14 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         }
         cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
+        let began = std::time::Instant::now();
         let result = match read(cx, &mut piece, &spent).await {
             Ok(reading) => publish(cx, &piece, reading, spent.load(Ordering::Relaxed)).await,
             Err(error) => Err(error),
         };
         let error = match result {
-            Ok(done) => {
+            Ok(mut done) => {
+                done.done.took = began.elapsed();
                 damaged_in_a_row = 0;
                 cx.settings.events.tell(&Event::SliceDone { slice: piece.slice.clone(), done: done.done });
                 processed.done.push((piece.slice.stream.name.clone(), done.done));
@@ -162,9 +164,10 @@ fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row:
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
         RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),
         error if error.is_damage() => mend(piece, damaged_in_a_row),
-        RunError::Doubt { .. } if !piece.again => {
-            Remedy::Again { pieces: vec![Piece { again: true, fetched: None, ..piece }], words: "reading it again".into() }
-        }
+        RunError::Doubt { .. } if !piece.again => Remedy::Again {
+            pieces: vec![Piece { again: true, fetched: None, ..piece }],
+            words: "reading it again".into(),
+        },
         RunError::Doubt { .. } | RunError::TooManyPages { .. } => Remedy::Suspect(piece.slice),
         _ => Remedy::Fail(piece.slice),
     }
@@ -185,7 +188,10 @@ fn fall_back(cx: &RunContext<'_>, piece: Piece) -> Remedy {
                 let refused = Some(piece.slice.stream.name.clone());
                 let slice = Slice { stream: Arc::clone(stream), ..piece.slice };
                 let facts = cx.facts(stream);
-                Remedy::Again { pieces: vec![Piece { slice, facts, stands_in_for: refused, fetched: None, ..piece }], words }
+                Remedy::Again {
+                    pieces: vec![Piece { slice, facts, stands_in_for: refused, fetched: None, ..piece }],
+                    words,
+                }
             }
             None => Remedy::Fail(piece.slice),
         },
@@ -210,7 +216,10 @@ fn mend(piece: Piece, damaged_in_a_row: u32) -> Remedy {
         return Remedy::Again { pieces: vec![half(older), half(newer)], words: "asking half the window".into() };
     }
     if !piece.again {
-        return Remedy::Again { pieces: vec![Piece { again: true, fetched: None, ..piece }], words: "asking again".into() };
+        return Remedy::Again {
+            pieces: vec![Piece { again: true, fetched: None, ..piece }],
+            words: "asking again".into(),
+        };
     }
     match piece.transport {
         Transport::Events => {
@@ -315,7 +324,8 @@ async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, R
 
 /// The most pages that are worth it: none are too many where pages are the only way.
 fn most_pages(cx: &RunContext<'_>, slice: &Slice, transport: Transport) -> Option<u64> {
-    let chosen = !cx.settings.event_streams && matches!(slice.stream.pagination, crate::model::stream::Pagination::Offset { .. });
+    let chosen = !cx.settings.event_streams
+        && matches!(slice.stream.pagination, crate::model::stream::Pagination::Offset { .. });
     let only_way = slice.stream.event_stream.is_none();
     if transport == Transport::Events || only_way || chosen {
         return None;
@@ -330,11 +340,17 @@ struct PublishedSlice {
     suspect: Option<String>,
 }
 
-async fn publish(cx: &RunContext<'_>, piece: &Piece, reading: Reading, requests: u64) -> Result<PublishedSlice, RunError> {
+async fn publish(
+    cx: &RunContext<'_>,
+    piece: &Piece,
+    reading: Reading,
+    requests: u64,
+) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
     let Reading { whole, learned, extracted_at } = reading;
     let before = cx.coverage_of(slice).await;
-    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) = whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
+    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
+        whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
     let mut entries: Vec<DayEntry> = futures::stream::iter(days)
         .map(|day| publish_day(cx, slice, day, before.as_ref()))
         .buffered(UPLOADS)
@@ -360,6 +376,7 @@ async fn publish(cx: &RunContext<'_>, piece: &Piece, reading: Reading, requests:
         bytes: entries.iter().filter(|day| day.written == DayWritten::File).map(|day| day.bytes).sum(),
         requests,
         outside: whole.outside,
+        took: std::time::Duration::ZERO,
     };
     let mut record = cx.table_entry(slice).await;
     let meaning = TableMeaning::of(&slice.stream);
@@ -410,7 +427,10 @@ fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<
         1 => String::new(),
         many => format!(", and {} more days likewise", many - 1),
     };
-    Some(format!("{day} has {} rows where {had} were{others}; it is replaced when the next run reads the same", first.rows))
+    Some(format!(
+        "{day} has {} rows where {had} were{others}; it is replaced when the next run reads the same",
+        first.rows
+    ))
 }
 
 async fn publish_day(
@@ -449,7 +469,12 @@ fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, pro
     }
 }
 
-async fn not_entitled(cx: &RunContext<'_>, slice: &Slice, error: &RunError, processed: &mut Processed) -> Result<(), RunError> {
+async fn not_entitled(
+    cx: &RunContext<'_>,
+    slice: &Slice,
+    error: &RunError,
+    processed: &mut Processed,
+) -> Result<(), RunError> {
     let before = cx.coverage_of(slice).await;
     let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
     let detail = error.to_string();

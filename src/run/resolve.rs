@@ -108,7 +108,9 @@ fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &
     }
     let mut scopes = Vec::new();
     for category in categories {
-        for (asset, _, _) in found.assets.iter().filter(|(asset, of, owned)| *of == category.id && wanted(asset, *owned)) {
+        for (asset, _, _) in
+            found.assets.iter().filter(|(asset, of, owned)| *of == category.id && wanted(asset, *owned))
+        {
             scopes.push(Scope { category: Some(category.clone()), asset: Some(asset.clone()), ..Scope::default() });
         }
     }
@@ -148,7 +150,10 @@ mod tests {
                 (named("a2", "Rival"), "c1".into(), false),
                 (named("a1", "Acme"), "c2".into(), true),
             ],
-            domains: vec![(named("x.example", "x.example"), "o1".into()), (named("x.example", "x.example"), "o2".into())],
+            domains: vec![
+                (named("x.example", "x.example"), "o1".into()),
+                (named("x.example", "x.example"), "o2".into()),
+            ],
             ..Discovered::default()
         }
     }

@@ -135,6 +135,7 @@ fn add(sum: &mut SliceDone, done: SliceDone) {
     sum.bytes += done.bytes;
     sum.requests += done.requests;
     sum.outside += done.outside;
+    sum.took += done.took;
 }
 
 /// `1234567` as `1,234,567`.

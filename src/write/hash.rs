@@ -110,7 +110,8 @@ mod tests {
     use super::*;
 
     fn hashes(columns: Vec<(&str, ArrayRef)>) -> Vec<u128> {
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
         let batch = batch.unwrap();
         row_hashes(&batch, &(0..batch.num_columns()).collect::<Vec<_>>())
     }

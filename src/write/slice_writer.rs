@@ -51,7 +51,14 @@ struct Keys {
 
 impl SliceWriter {
     /// A writer into `dir`. `paged` slices have their natural keys compared, since pages may overlap.
-    pub fn new(slice: &Slice, decoded: &SchemaRef, provenance: Provenance, compression: Compression, paged: bool, dir: SliceDir) -> Self {
+    pub fn new(
+        slice: &Slice,
+        decoded: &SchemaRef,
+        provenance: Provenance,
+        compression: Compression,
+        paged: bool,
+        dir: SliceDir,
+    ) -> Self {
         let schema = table_schema(decoded, slice.stream.scope);
         let long_text = long_text_paths(slice, &schema);
         Self {
@@ -85,7 +92,10 @@ impl SliceWriter {
             keys.remember(batch);
         }
         let hashes = row_hashes(batch, &self.content);
-        let full = self.provenance.add_to(batch, self.slice.stream.scope, &self.schema).map_err(|source| self.shape(source))?;
+        let full = self
+            .provenance
+            .add_to(batch, self.slice.stream.scope, &self.schema)
+            .map_err(|source| self.shape(source))?;
         let Some(days) = &self.slice.stream.days else {
             let hash = sum(hashes.iter().copied());
             self.open(None)?.write(&full, hash)?;

@@ -29,7 +29,8 @@ fn decode(decoder: &mut Decoder, json: &str) -> Result<RecordBatch, DecodeError>
 
 #[test]
 fn every_form_of_number_lands_in_a_float_column() {
-    let batch = decode(&mut one("float64"), r#"[{"v":0},{"v":1},{"v":1.0},{"v":1.2e-05},{"v":-0.0},{"v":null},{}]"#).unwrap();
+    let batch =
+        decode(&mut one("float64"), r#"[{"v":0},{"v":1},{"v":1.0},{"v":1.2e-05},{"v":-0.0},{"v":null},{}]"#).unwrap();
     let values = batch.column(0).as_primitive::<Float64Type>();
     assert_eq!(values.values()[..5], [0.0, 1.0, 1.0, 1.2e-05, -0.0]);
     assert!(values.is_null(5) && values.is_null(6));
@@ -37,7 +38,11 @@ fn every_form_of_number_lands_in_a_float_column() {
 
 #[test]
 fn integers_beyond_2_to_the_53_survive() {
-    let batch = decode(&mut one("int64"), r#"[{"v":9007199254740993},{"v":-9223372036854775808},{"v":9223372036854775807},{"v":2.0}]"#).unwrap();
+    let batch = decode(
+        &mut one("int64"),
+        r#"[{"v":9007199254740993},{"v":-9223372036854775808},{"v":9223372036854775807},{"v":2.0}]"#,
+    )
+    .unwrap();
     let values = batch.column(0).as_primitive::<Int64Type>();
     assert_eq!(values.values(), &[9_007_199_254_740_993, i64::MIN, i64::MAX, 2]);
 }
@@ -51,9 +56,13 @@ fn integer_column_refuses_a_fraction_and_names_everything() {
 
 #[test]
 fn numbers_no_column_can_hold_exactly_are_refused() {
-    for (column_type, value) in
-        [("int64", "9223372036854775808"), ("int64", "1e300"), ("float64", "9007199254740993"), ("utf8", "1"), ("bool", "0")]
-    {
+    for (column_type, value) in [
+        ("int64", "9223372036854775808"),
+        ("int64", "1e300"),
+        ("float64", "9007199254740993"),
+        ("utf8", "1"),
+        ("bool", "0"),
+    ] {
         let refused = decode(&mut one(column_type), &format!(r#"[{{"v":{value}}}]"#)).unwrap_err();
         assert!(matches!(refused, DecodeError::Mismatch { .. }), "{column_type} {value}: {refused}");
     }
@@ -61,7 +70,8 @@ fn numbers_no_column_can_hold_exactly_are_refused() {
 
 #[test]
 fn text_is_kept_byte_for_byte() {
-    let texts = ["", "quote \" back \\ slash", "line\nfeed\ttab", "👩‍🚀", "שלום", "a\u{2028}b", "\u{0}", &"x".repeat(14_000)];
+    let texts =
+        ["", "quote \" back \\ slash", "line\nfeed\ttab", "👩‍🚀", "שלום", "a\u{2028}b", "\u{0}", &"x".repeat(14_000)];
     let json = serde_json::to_string(&texts.map(|text| serde_json::json!({ "v": text }))).unwrap();
     let batch = decode(&mut one("utf8"), &json).unwrap();
     let values: Vec<_> = batch.column(0).as_string::<i32>().iter().map(Option::unwrap).collect();
@@ -94,7 +104,11 @@ fn nested_values_keep_their_shape() {
 #[test]
 fn unknown_members_go_to_extra_with_their_path() {
     let mut decoder = one("list<struct<id: utf8>>");
-    let batch = decode(&mut decoder, r#"[{"new":{"a": 1.50},"v":[{"id":"1"},{"id":"2","age":12345678901234567890}]},{"v":[]}]"#).unwrap();
+    let batch = decode(
+        &mut decoder,
+        r#"[{"new":{"a": 1.50},"v":[{"id":"1"},{"id":"2","age":12345678901234567890}]},{"v":[]}]"#,
+    )
+    .unwrap();
     let extra = batch.column(1).as_string::<i32>();
     assert_eq!(extra.value(0), r#"{"new":{"a": 1.50},"v[1].age":12345678901234567890}"#);
     assert!(extra.is_null(1));
@@ -149,11 +163,14 @@ fn positional_rows_are_bound_by_the_response_and_never_by_the_request() {
 
 #[test]
 fn arrays_of_another_length_than_their_names_are_refused() {
-    for (row, found) in [(r#"{"dimensions":["a"],"metrics":[1]}"#, 1), (r#"{"dimensions":["a","b","c"],"metrics":[1]}"#, 3)] {
+    for (row, found) in
+        [(r#"{"dimensions":["a"],"metrics":[1]}"#, 1), (r#"{"dimensions":["a","b","c"],"metrics":[1]}"#, 3)]
+    {
         let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
         decoder.bind(&positions(&["model", "asset_name"], &["executions"]));
         let refused = decode(&mut decoder, &format!("[{row}]")).unwrap_err();
-        let expected = format!("stream `visibility_v1`, page 1, row 1: {found} dimensions came for the 2 names of `info.query`");
+        let expected =
+            format!("stream `visibility_v1`, page 1, row 1: {found} dimensions came for the 2 names of `info.query`");
         assert_eq!(refused.to_string(), expected);
     }
 }
@@ -161,9 +178,10 @@ fn arrays_of_another_length_than_their_names_are_refused() {
 #[test]
 fn named_rows_with_references_fill_the_columns_of_positional_ones() {
     let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
-    let row = r#"{"date":"2026-03-01","model":{"id":"m1","name":"ChatGPT"},"topic":{"id":"t1","name":"Tea"},"asset":{"id":"a1","name":"Acme"},"region":"US","prompt_id":"p1","executions":9}"#;
+    let row = r#"{"date":"2026-03-01","model":{"id":"m1","name":"ChatGPT"},"topic":{"id":"t1","name":"Tea"},"asset":{"id":"a1","name":"Acme"},"region":"US","topic_id":"t1","prompt_id":"p1","executions":9}"#;
     let batch = decode(&mut decoder, &format!("[{row}]")).unwrap();
-    let found = ["model", "topic", "topic_id", "asset_id", "asset_name", "region", "prompt_id"].map(|name| text(&batch, name));
+    let found =
+        ["model", "topic", "topic_id", "asset_id", "asset_name", "region", "prompt_id"].map(|name| text(&batch, name));
     assert_eq!(found, ["ChatGPT", "Tea", "t1", "a1", "Acme", "US", "p1"]);
     assert!(decoder.drift().is_empty());
 }

@@ -106,10 +106,15 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
     let lake = lake();
     let mut ledger = open(&lake).await;
     let (killed, key) = (Uuid::now_v7(), category().key());
-    let planned = Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
+    let planned =
+        Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
     ledger.append(vec![slice(7, Written::File)]).await.unwrap();
-    ledger.append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }]).await.unwrap();
-    let doubtful = |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
+    ledger
+        .append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }])
+        .await
+        .unwrap();
+    let doubtful =
+        |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
     assert!(doubtful(&ledger, None));
     assert!(!doubtful(&ledger, Some(killed)));
     ledger.append(vec![slice(8, Written::File)]).await.unwrap();

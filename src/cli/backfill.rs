@@ -1,0 +1,59 @@
+//! `backfill`: given days of a job.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::failure::Failure;
+use crate::cli::run::run_one;
+use crate::cli::setup::{configuration, goal, settings};
+use crate::cli::{Surroundings, exit, logging};
+use crate::config::JobConfig;
+use crate::model::day::Day;
+use crate::model::window::Window;
+use crate::plan::WantedDays;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The job
+    job: String,
+    /// The first day
+    #[arg(long, value_name = "DAY")]
+    from: Day,
+    /// The last day
+    #[arg(long, value_name = "DAY")]
+    to: Day,
+    /// Only these of the job's streams: names, tiers, a trailing `*`, a leading `!`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    streams: Vec<String>,
+    /// Read days again that are there already
+    #[arg(long)]
+    force: bool,
+    /// Exit with 0 where 75 would say that there is more to do
+    #[arg(long)]
+    incomplete_ok: bool,
+}
+
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    let (events, _progress) = logging::start(around, "backfill");
+    let (sources, config) = configuration(around)?;
+    let job = config.job(&arguments.job)?;
+    let Some(window) = Window::inclusive(arguments.from, arguments.to) else {
+        return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", arguments.from, arguments.to)));
+    };
+    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let mut goal = goal(&settings.catalog, job, settings.clock.now())?;
+    if !arguments.streams.is_empty() {
+        let narrowed = JobConfig { streams: arguments.streams, ..job.clone() };
+        let wanted = self::goal(&settings.catalog, &narrowed, settings.clock.now())?.streams;
+        goal.streams.retain(|stream| wanted.iter().any(|other| other.name == stream.name));
+        if goal.streams.is_empty() {
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("--streams leaves none of the streams of job `{}`", job.name),
+            ));
+        }
+    }
+    // A backfill is not bound by the job's next start: it is served by whoever asked for it.
+    goal.time = job.deadline.map(|deadline| deadline.0);
+    goal.days = Some(WantedDays::Only { window, force: arguments.force });
+    run_one(around, &settings, &goal, arguments.incomplete_ok).await
+}

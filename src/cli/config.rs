@@ -1,0 +1,37 @@
+//! `config`: the effective settings with where each came from, or their JSON Schema.
+
+use serde_json::json;
+
+use crate::cli::failure::Failure;
+use crate::cli::setup::configuration;
+use crate::cli::table::table;
+use crate::cli::{Output, Surroundings, print, print_json};
+use crate::config::schema;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// `schema` prints the JSON Schema of jobs.toml, for editors
+    #[arg(value_enum)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Schema,
+}
+
+pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    if arguments.what == Some(What::Schema) {
+        return print_json(&schema());
+    }
+    let (_, config) = configuration(around)?;
+    let settings = config.effective();
+    match around.output {
+        Output::Json => print_json(&json!(settings)),
+        Output::Table => {
+            let rows =
+                settings.iter().map(|setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()]);
+            print(&table(&["setting", "value", "from"], rows))
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `demo`: a simulated account to ./demo-lake, and what came of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::failure::{Failure, words};
+use crate::cli::run::{failure, until_done};
+use crate::cli::setup::{catalog, goal, settings};
+use crate::cli::table::{size, table};
+use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::config::{Config, Flag, JobConfig, Sources, load};
+use crate::ledger::Ledger;
+use crate::model::day::DayZone;
+use crate::model::stream::Pagination;
+use crate::model::window::Window;
+use crate::run::{Outcome, RunResult, RunSettings, grouped, run_job, took};
+use crate::simulator::{Account, Simulator, Truth};
+
+/// Days of history the demo exports.
+const DAYS: i64 = 30;
+/// Beside the tier `minimal`: every shape of request there is.
+const STREAMS: [&str; 6] =
+    ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the lake goes
+    #[arg(long, default_value = "demo-lake", value_name = "DIRECTORY")]
+    to: PathBuf,
+}
+
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    let (events, progress) = logging::start(&quiet(around), "Exporting");
+    let account = Account::default();
+    let key = account.key.clone();
+    let simulator = Simulator::start(catalog()?, account.clone())
+        .await
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+    if around.output == Output::Table {
+        print(&format!(
+            "Simulated account: {} organizations, {} categories, {} domains, {DAYS} days. No key needed.\n",
+            account.organizations, account.categories, account.domains
+        ))?;
+    }
+    let (sources, config) = configuration(&simulator, &key, &arguments)?;
+    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
+    let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
+    let goal = goal(&settings.catalog, &job, settings.clock.now())?;
+    let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await;
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    if result.outcome != Outcome::Complete {
+        let problem = format!("the demo did not complete: {}", result.summary());
+        let code = exit::FAILED;
+        return Err(failure(&settings, result, code).unwrap_or_else(|| Failure::new(code, problem)));
+    }
+    let differences = differences(&settings, &simulator, &goal.streams, job.start).await?;
+    show(around, &settings, &arguments, &result, &differences)?;
+    match differences.is_empty() {
+        true => Ok(exit::COMPLETE),
+        false => Err(Failure::new(
+            exit::FAILED,
+            format!("the lake differs from the simulator:\n  {}", differences.join("\n  ")),
+        )),
+    }
+}
+
+/// Log lines would hide the table: only what went wrong.
+fn quiet(around: &Surroundings) -> Surroundings {
+    let log = around.log.clone().or_else(|| Some("warn".to_owned()));
+    Surroundings { log, ..around.clone() }
+}
+
+fn configuration(simulator: &Simulator, key: &str, arguments: &Arguments) -> Result<(Sources, Config), Failure> {
+    let sources =
+        Sources { environment: [("PROFOUND_API_KEY".to_owned(), key.to_owned())].into(), ..Sources::default() }
+            .with_flag(Flag::new("demo", "api.base_url", simulator.url()))
+            .with_flag(Flag::new("--to", "destination.url", arguments.to.display().to_string()));
+    let config = load(&sources)?;
+    Ok((sources, config))
+}
+
+/// Where the lake holds something else than the simulator says, in words. Rows are counted in the ledger, which was
+/// compared with every response, and in the footers of the files.
+async fn differences(
+    settings: &RunSettings,
+    simulator: &Simulator,
+    streams: &[Arc<crate::model::stream::Stream>],
+    start: Option<crate::model::day::Day>,
+) -> Result<Vec<String>, Failure> {
+    let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
+    let mut differences = Vec::new();
+    for stream in streams {
+        let window =
+            stream.days.as_ref().and_then(|days| Window::inclusive(start?, days.zone.yesterday(simulator.now())));
+        let mut truth = Truth::default();
+        for scope in simulator.scopes(stream.scope) {
+            truth.add(&simulator.truth(stream, &scope, window));
+        }
+        let scopes = ledger.state().coverage.get(&stream.name);
+        let wanted = |day: &crate::model::day::Day| window.is_none_or(|window| window.contains(*day));
+        let found: u64 = scopes
+            .into_iter()
+            .flat_map(|scopes| scopes.values())
+            .flat_map(|scope| {
+                let days = scope.days.iter().filter(|(day, _)| wanted(day)).map(|(_, state)| state.rows);
+                days.chain(scope.whole.iter().map(|state| state.rows))
+            })
+            .sum();
+        if found != truth.rows {
+            differences.push(format!("{}: {found} rows exported, {} simulated", stream.name, truth.rows));
+        }
+    }
+    Ok(differences)
+}
+
+/// Requests that cursors would have taken, at the page size of each stream.
+fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
+    let pages = |(name, totals): (&String, &crate::run::StreamTotals)| {
+        let limit = match settings.catalog.get(name).map(|stream| stream.pagination) {
+            Some(Pagination::Cursor { limit }) => limit,
+            _ => return totals.done.requests,
+        };
+        totals.done.rows.div_ceil(limit).max(totals.slices)
+    };
+    result.streams.iter().map(pages).sum()
+}
+
+fn show(
+    around: &Surroundings,
+    settings: &RunSettings,
+    arguments: &Arguments,
+    result: &RunResult,
+    differences: &[String],
+) -> Result<u8, Failure> {
+    let totals = result.totals();
+    if around.output == Output::Json {
+        let streams: BTreeMap<_, _> = result
+            .streams
+            .iter()
+            .map(|(name, stream)| {
+                let done = stream.done;
+                (name, json!({"rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes, "requests": done.requests, "seconds": done.took.as_secs_f64()}))
+            })
+            .collect();
+        return print_json(&json!({
+            "lake": arguments.to, "streams": streams, "rows": totals.done.rows, "files": totals.done.files,
+            "bytes": totals.done.bytes, "requests": result.requests, "seconds": result.took.as_secs_f64(), "differences": differences,
+        }));
+    }
+    let row = |name: &str, done: crate::model::event::SliceDone, requests: u64, time: std::time::Duration| {
+        vec![
+            name.to_owned(),
+            grouped(done.rows),
+            grouped(done.files),
+            grouped(done.unchanged),
+            size(done.bytes),
+            grouped(requests),
+            took(time),
+        ]
+    };
+    let mut rows: Vec<_> = result
+        .streams
+        .iter()
+        .map(|(name, stream)| row(name, stream.done, stream.done.requests, stream.done.took))
+        .collect();
+    rows.push(row("", totals.done, result.requests, result.took));
+    let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
+    text.push_str(&format!("\nPaging by cursor would have taken {} requests.\n", grouped(by_cursor(settings, result))));
+    if differences.is_empty() {
+        text.push_str("Verified: every stream equals the simulator's own totals.\n");
+    }
+    let lake = arguments.to.display();
+    text.push_str(&format!(
+        "\nLook at it:    duckdb -c \"select day, model.name as model, count(*) as answers from read_parquet('{lake}/answers_v2/**/*.parquet', hive_partitioning = true) group by all order by all\"\nYour account:  profound-export init\n"
+    ));
+    print(&text)
+}

@@ -1,0 +1,132 @@
+//! What a person sees when something cannot be done.
+
+use std::fmt;
+
+use crate::api::ApiError;
+use crate::cli::exit;
+use crate::config::{ConfigError, KeyError, Problem};
+use crate::destination::DestinationError;
+use crate::ledger::LedgerError;
+use crate::run::RunError;
+
+/// What failed, where, what was kept, what to do, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What failed, with its causes.
+    pub message: String,
+    /// Facts that help, a line each.
+    pub details: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure that ends with `code`.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: Vec::new(), hint: None }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a fact that helps.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "error: {}", self.message)?;
+        for detail in &self.details {
+            write!(out, "\n  {detail}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(out, "\nhelp: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error and its causes on one line, none of them twice.
+pub fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        cause = error.source();
+    }
+    words
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(exit::CONFIGURATION, error.to_string())
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::new(exit::CONFIGURATION, problem.to_string())
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::new(exit::CONFIGURATION, words(&error)).hint(error.hint())
+    }
+}
+
+impl From<DestinationError> for Failure {
+    fn from(error: DestinationError) -> Self {
+        let code = match error {
+            DestinationError::Open { .. } => exit::CONFIGURATION,
+            _ => exit::UNAVAILABLE,
+        };
+        Self::new(code, words(&error)).hint(error.hint())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::new(exit::UNAVAILABLE, words(&error)).hint(error.hint())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let code = match &error {
+            RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => {
+                exit::KEY_REJECTED
+            }
+            RunError::Api(ApiError::OutOfTime | ApiError::Cancelled) => exit::INCOMPLETE,
+            RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
+            RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
+            RunError::Api(_)
+            | RunError::Account(_)
+            | RunError::Destination(_)
+            | RunError::Ledger(_)
+            | RunError::Shared(_) => exit::UNAVAILABLE,
+            _ => exit::FAILED,
+        };
+        let hint = error.hint();
+        Self { hint, ..Self::new(code, words(&error)) }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(exit::FAILED, error.to_string())
+    }
+}

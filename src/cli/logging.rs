@@ -1,0 +1,41 @@
+//! Log lines to standard error, above the progress bar where there is one.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::{LogFormat, Surroundings};
+use crate::model::event::Events;
+use crate::report::{Progress, log_line};
+
+/// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
+/// Returns what hears events, and the bar.
+pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
+    let terminal = std::io::stderr().is_terminal() && around.log_format == LogFormat::Text;
+    let progress = terminal.then(|| Progress::new(name));
+    // With a bar on the screen, lines only for what went wrong.
+    let default = if terminal { "warn" } else { "info" };
+    let filter = around.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
+    match &progress {
+        Some(progress) => init(around, filter, progress.clone()),
+        None => init(around, filter, std::io::stderr),
+    }
+    let lines = Events::to(log_line);
+    match &progress {
+        Some(progress) => (lines.and(progress.events()), Some(progress.clone())),
+        None => (lines, None),
+    }
+}
+
+fn init(around: &Surroundings, filter: EnvFilter, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
+    // A second start in one process, as in tests, keeps the first.
+    match around.log_format {
+        LogFormat::Text => builder.try_init().ok(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init().ok(),
+    };
+}

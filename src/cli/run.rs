@@ -1,0 +1,154 @@
+//! `run`: jobs once, one after the other.
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::failure::Failure;
+use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
+use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The jobs [default: all]
+    jobs: Vec<String>,
+    /// Exit with 0 where 75 would say that there is more to do, for schedulers that would restart at once
+    #[arg(long)]
+    incomplete_ok: bool,
+}
+
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    let (events, progress) = logging::start(around, "run");
+    let (sources, config) = configuration(around)?;
+    let chosen = jobs(&config, &arguments.jobs)?;
+    let cancel = CancellationToken::new();
+    let settings = settings(&sources, &config, events, cancel.clone())?;
+    let running = async {
+        let mut ended = Vec::new();
+        for job in chosen {
+            let goal = goal(&settings.catalog, job, settings.clock.now())?;
+            ended.push(run_job(&settings, &goal).await);
+        }
+        Ok::<_, Failure>(ended)
+    };
+    let ended = until_done(running, cancel).await?;
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    show(around, &settings, ended, arguments.incomplete_ok)
+}
+
+/// Waits for `running`, which a signal makes end early.
+pub async fn until_done<T>(running: impl Future<Output = T>, cancel: CancellationToken) -> T {
+    tokio::pin!(running);
+    tokio::select! {
+        done = &mut running => return done,
+        () = until_stopped(cancel) => {}
+    }
+    running.await
+}
+
+/// Runs `goal` once under signals, and shows the result.
+pub async fn run_one(
+    around: &Surroundings,
+    settings: &RunSettings,
+    goal: &Goal,
+    incomplete_ok: bool,
+) -> Result<u8, Failure> {
+    let result = until_done(run_job(settings, goal), settings.cancel.clone()).await;
+    show(around, settings, vec![result], incomplete_ok)
+}
+
+/// Prints what came of runs; the worst of them is the exit code.
+pub fn show(
+    around: &Surroundings,
+    settings: &RunSettings,
+    ended: Vec<RunResult>,
+    incomplete_ok: bool,
+) -> Result<u8, Failure> {
+    match around.output {
+        Output::Json => print_json(&json!(ended.iter().map(to_json).collect::<Vec<_>>()))?,
+        Output::Table => {
+            for result in &ended {
+                print(&text(result))?;
+            }
+            exit::COMPLETE
+        }
+    };
+    let mut worst = exit::COMPLETE;
+    for result in ended {
+        let code = code(result.outcome, incomplete_ok);
+        worst = worst.max(code);
+        if let Some(failure) = failure(settings, result, code) {
+            eprintln!("{failure}");
+        }
+    }
+    Ok(worst)
+}
+
+/// The exit code of an outcome.
+pub fn code(outcome: Outcome, incomplete_ok: bool) -> u8 {
+    match outcome {
+        Outcome::Complete => exit::COMPLETE,
+        Outcome::Failed => exit::FAILED,
+        Outcome::Incomplete if incomplete_ok => exit::COMPLETE,
+        Outcome::Incomplete => exit::INCOMPLETE,
+        Outcome::KeyRejected => exit::KEY_REJECTED,
+        Outcome::Unavailable => exit::UNAVAILABLE,
+        Outcome::Refused => exit::CONFIGURATION,
+    }
+}
+
+/// What stopped a run, with what is safe all the same.
+pub fn failure(settings: &RunSettings, result: RunResult, code: u8) -> Option<Failure> {
+    if result.outcome == Outcome::Incomplete {
+        return None;
+    }
+    let safe = result.totals().slices;
+    let all = safe + (result.left.len() + result.failed.len()) as u64;
+    let error = result.error?;
+    let mut failure = Failure { code, ..Failure::from(error) };
+    if result.outcome == Outcome::KeyRejected {
+        failure = failure.detail(format!("key {}", settings.client.key_origin()));
+    }
+    if 0 < all {
+        failure =
+            failure.detail(format!("{safe} of {all} slices of this run are exported and safe; nothing more was sent"));
+    }
+    Some(failure)
+}
+
+fn text(result: &RunResult) -> String {
+    let mut text = format!("{}\n", result.summary());
+    for (slice, problem) in &result.failed {
+        text.push_str(&format!("  failed: {slice}: {problem}\n"));
+    }
+    for slice in &result.not_entitled {
+        text.push_str(&format!("  not entitled: {} of {}\n", slice.stream.name, slice.scope));
+    }
+    text
+}
+
+fn to_json(result: &RunResult) -> Value {
+    let totals = result.totals();
+    let figures = |slices: u64, done: crate::model::event::SliceDone| {
+        json!({
+            "slices": slices, "rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes,
+            "requests": done.requests, "rows_outside_the_window": done.outside, "seconds": done.took.as_secs_f64(),
+        })
+    };
+    let streams: serde_json::Map<String, Value> =
+        result.streams.iter().map(|(name, totals)| (name.clone(), figures(totals.slices, totals.done))).collect();
+    json!({
+        "run": result.run_id,
+        "job": result.job,
+        "outcome": result.outcome.name(),
+        "requests": result.requests,
+        "seconds": result.took.as_secs_f64(),
+        "totals": figures(totals.slices, totals.done),
+        "streams": streams,
+        "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
+        "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,155 @@
+//! Configuration to the things a run needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Client, ClientSettings};
+use crate::catalog::Catalog;
+use crate::cli::failure::{Failure, words};
+use crate::cli::{Surroundings, exit};
+use crate::clock::Clock;
+use crate::config::{Config, JobConfig, Problem, Sources, key, load, select};
+use crate::destination::Destination;
+use crate::model::event::Events;
+use crate::publish::Layout;
+use crate::run::{Destinations, Goal, RunSettings};
+use crate::schedule::Schedule;
+
+/// Days before its end at which the key is announced to expire.
+const EXPIRY_WARNING_DAYS: i64 = 14;
+
+/// Reads the configuration, and says what looks wrong in it.
+pub fn configuration(around: &Surroundings) -> Result<(Sources, Config), Failure> {
+    let sources = Sources::from_process(around.config.clone());
+    let config = load(&sources)?;
+    for warning in &config.warnings {
+        tracing::warn!("{}", one_line(warning));
+    }
+    Ok((sources, config))
+}
+
+/// The catalog of this program.
+pub fn catalog() -> Result<Arc<Catalog>, Failure> {
+    Catalog::embedded().map(Arc::new).map_err(|error| Failure::new(exit::FAILED, words(&error)))
+}
+
+/// The client of the configured key.
+pub fn client(sources: &Sources, config: &Config, clock: &Clock) -> Result<Arc<Client>, Failure> {
+    let key = key::read(sources, &config.api)?;
+    if let Some(warning) = key.warning() {
+        tracing::warn!("{}", one_line(warning));
+    }
+    warn_of_expiry(config, clock.now());
+    let settings = ClientSettings { config: &config.api, clock: clock.clone() };
+    let client = Client::new(settings, key).map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+    Ok(Arc::new(client))
+}
+
+/// Where things go.
+pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
+    Ok(Destinations {
+        lake: Destination::open(&config.destination)?,
+        layout: Layout { partition: config.destination.partition },
+        compression: config.destination.compression,
+        single_writer: config.destination.single_writer,
+        spool_dir: config.spool.directory(),
+        spool_bytes: config.spool.max_bytes.0,
+    })
+}
+
+/// Everything a run needs.
+pub fn settings(
+    sources: &Sources,
+    config: &Config,
+    events: Events,
+    cancel: CancellationToken,
+) -> Result<RunSettings, Failure> {
+    let clock = Clock::system();
+    Ok(RunSettings {
+        catalog: catalog()?,
+        client: client(sources, config, &clock)?,
+        clock,
+        destinations: destinations(config)?,
+        concurrency: config.api.concurrency,
+        event_streams: config.api.event_streams,
+        events,
+        cancel,
+    })
+}
+
+/// What a run of `job` is for: what is due, until its deadline or its next start.
+pub fn goal(catalog: &Catalog, job: &JobConfig, now: Timestamp) -> Result<Goal, Failure> {
+    let streams = select(catalog, &job.streams).map_err(|problems| {
+        let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(exit::CONFIGURATION, words.join("\n"))
+    })?;
+    let time = match job.deadline {
+        Some(deadline) => Some(deadline.0),
+        None => schedule(job)?.and_then(|schedule| until_next(&schedule, now)),
+    };
+    Ok(Goal { job: job.clone(), streams, days: None, time })
+}
+
+/// The schedule of a job that has one.
+pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
+    let Some(cron) = &job.cron else {
+        return Ok(None);
+    };
+    let wrong = |error: crate::schedule::ScheduleError| Failure::new(exit::CONFIGURATION, error.to_string());
+    Schedule::new(cron, &job.timezone).map(Some).map_err(wrong)
+}
+
+fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {
+    Duration::try_from(schedule.next_after(now)?.duration_since(now)).ok()
+}
+
+/// The jobs called `names`, or all of them.
+pub fn jobs<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a JobConfig>, Failure> {
+    if config.jobs.is_empty() {
+        return Err(Failure::new(exit::CONFIGURATION, "no job is configured")
+            .hint("`profound-export init` writes a jobs.toml with one; or name a file with --config"));
+    }
+    match names.is_empty() {
+        true => Ok(config.jobs.iter().collect()),
+        false => names.iter().map(|name| config.job(name).map_err(Failure::from)).collect(),
+    }
+}
+
+/// Cancels on SIGTERM and SIGINT. Must run inside the runtime; ends with it.
+pub async fn until_stopped(cancel: CancellationToken) {
+    let stopped = async {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = tokio::signal::ctrl_c() => return,
+                }
+            }
+        }
+        tokio::signal::ctrl_c().await.ok();
+    };
+    stopped.await;
+    tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
+    cancel.cancel();
+}
+
+fn warn_of_expiry(config: &Config, now: Timestamp) {
+    let Some(expires) = config.api.key_expires else {
+        return;
+    };
+    let left = expires.since(crate::model::day::DayZone::Utc.today(now));
+    if left <= EXPIRY_WARNING_DAYS {
+        let when =
+            if left < 0 { format!("expired on {expires}") } else { format!("expires on {expires}, in {left} days") };
+        tracing::warn!("the API key {when}: make a new one under Settings → API Keys");
+    }
+}
+
+fn one_line(problem: &Problem) -> String {
+    problem.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

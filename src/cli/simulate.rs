@@ -1,0 +1,119 @@
+//! `simulate`: the simulator alone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::failure::{Failure, words};
+use crate::cli::setup::{catalog, until_stopped};
+use crate::cli::{Output, Surroundings, exit, logging, print};
+use crate::config::Period;
+use crate::simulator::{Account, Fault, Simulator};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where it listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8600")]
+    listen: SocketAddr,
+    /// The key it accepts
+    #[arg(long, default_value = "simulated-key")]
+    key: String,
+    /// Accounts with the same seed and settings hold the same data
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Organizations of the key
+    #[arg(long, default_value_t = 2)]
+    organizations: usize,
+    /// Categories of the account
+    #[arg(long, default_value_t = 3)]
+    categories: usize,
+    /// Domains of the account
+    #[arg(long, default_value_t = 2)]
+    domains: usize,
+    /// Assets of each category
+    #[arg(long, default_value_t = 4)]
+    assets: usize,
+    /// Prompts of each category
+    #[arg(long, default_value_t = 12)]
+    prompts: usize,
+    /// Rows of each scope and day of a stream, exactly: `visibility_v1=20000`
+    #[arg(long, value_name = "STREAM=ROWS", value_parser = rows)]
+    rows: Vec<(String, u64)>,
+    /// About how long the text of an answer is, in bytes
+    #[arg(long, default_value_t = 1500)]
+    answer_bytes: usize,
+    /// Requests allowed in each period
+    #[arg(long, default_value_t = 600)]
+    limit: u32,
+    /// Length of the periods in which requests are counted
+    #[arg(long, default_value = "1h")]
+    period: Period,
+    /// What its clock shows at the start [default: the time]
+    #[arg(long)]
+    now: Option<Timestamp>,
+    /// Rows of version 1 event streams are positional arrays, not named values
+    #[arg(long)]
+    positional_events: bool,
+    /// Positional values are listed backwards, as `info.query` tells
+    #[arg(long)]
+    reverse_positions: bool,
+    /// Every list is wrapped in `{"data": [...]}`
+    #[arg(long)]
+    wrap_lists: bool,
+    /// `end_date` of version 2 is not itself part of the result
+    #[arg(long)]
+    exclusive_v2: bool,
+    /// Something that goes wrong: `status:code=503,times=2`, `truncate:bytes=1000,stream=answers_v2`
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+}
+
+fn rows(text: &str) -> Result<(String, u64), String> {
+    let wrong = || format!("`{text}` is not STREAM=ROWS, such as `visibility_v1=20000`");
+    let (stream, rows) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((stream.to_owned(), rows.parse().map_err(|_| wrong())?))
+}
+
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    logging::start(around, "simulate");
+    let catalog = catalog()?;
+    let rows: BTreeMap<String, u64> = arguments.rows.into_iter().collect();
+    if let Some(unknown) = rows.keys().find(|name| catalog.get(name).is_none()) {
+        return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream"))
+            .hint("`profound-export streams` lists them"));
+    }
+    let account = Account {
+        listen: arguments.listen,
+        seed: arguments.seed,
+        key: arguments.key,
+        organizations: arguments.organizations,
+        categories: arguments.categories,
+        domains: arguments.domains,
+        assets_per_category: arguments.assets,
+        prompts_per_category: arguments.prompts,
+        now: arguments.now,
+        first_day: None,
+        requests_per_period: arguments.limit,
+        period: arguments.period.0,
+        rows_per_day: rows,
+        answer_bytes: arguments.answer_bytes,
+        named_events: !arguments.positional_events,
+        wrap_lists: arguments.wrap_lists,
+        reverse_positions: arguments.reverse_positions,
+        inclusive_v2: !arguments.exclusive_v2,
+    };
+    let simulator =
+        Simulator::start(catalog, account).await.map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+    arguments.fault.into_iter().for_each(|fault| simulator.inject(fault));
+    match around.output {
+        Output::Json => print(&json!({"url": simulator.url(), "key": simulator.key()}).to_string())?,
+        Output::Table => {
+            print(&format!("{} answers for the key `{}`; stop with Ctrl-C", simulator.url(), simulator.key()))?
+        }
+    };
+    until_stopped(CancellationToken::new()).await;
+    Ok(exit::COMPLETE)
+}

@@ -1,0 +1,192 @@
+//! `status`: coverage and the last runs, from the ledger alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::cli::failure::Failure;
+use crate::cli::setup::{catalog, configuration, destinations, schedule};
+use crate::cli::table::table;
+use crate::cli::{Output, Surroundings, logging, print, print_json};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::{Ledger, State};
+use crate::model::coverage::ScopeCoverage;
+use crate::model::day::Day;
+use crate::model::stream::{Days, Stream};
+use crate::run::{day_state, grouped, took};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// How many days of coverage are shown
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=366))]
+    days: i64,
+}
+
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    logging::start(around, "status");
+    let (_, config) = configuration(around)?;
+    let clock = Clock::system();
+    let ledger = Ledger::open(destinations(&config)?.lake, clock.clone()).await?;
+    let (catalog, now) = (catalog()?, clock.now());
+    match around.output {
+        Output::Json => print_json(&to_json(ledger.state(), &catalog, &config, now)?),
+        Output::Table => print(&text(ledger.state(), &catalog, &config, now, arguments.days)?),
+    }
+}
+
+/// The worst state of a day over the scopes of a stream comes first.
+const STATES: [(&str, char); 5] =
+    [("suspect", '!'), ("missing", '–'), ("provisional", '▪'), ("final", '■'), ("empty", '·')];
+
+fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown_days: i64) -> Result<String, Failure> {
+    if state.number == 0 {
+        return Ok("Nothing is exported yet: `profound-export run` begins.".to_owned());
+    }
+    let mut text = headline(state);
+    text.push_str("\n\n");
+    text.push_str(&jobs(state, config, now)?);
+    let legend: Vec<String> = STATES.iter().rev().map(|(name, sign)| format!("{sign} {name}")).collect();
+    text.push_str(&format!(
+        "\ncoverage  last {shown_days} days, newest at the right   {}   * list\n",
+        legend.join("  ")
+    ));
+    let rows = state.coverage.iter().filter_map(|(name, scopes)| {
+        let stream = catalog.get(name)?;
+        let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
+        let picture = match &stream.days {
+            Some(days) => picture(&scopes, days, now, shown_days),
+            None => "*".to_owned(),
+        };
+        let rows: u64 =
+            scopes.iter().flat_map(|scope| scope.days.values().chain(&scope.whole)).map(|state| state.rows).sum();
+        Some(vec![name.clone(), scopes_text(stream, scopes.len()), picture, grouped(rows)])
+    });
+    text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
+    for trouble in troubles(state) {
+        text.push_str(&format!("{trouble}\n"));
+    }
+    Ok(text)
+}
+
+fn headline(state: &State) -> String {
+    let suspects = suspects(state).count();
+    match (state.runs.back().map(|run| run.end.outcome.as_str()), suspects) {
+        (Some("complete"), 0) => "Everything that was due is there.".to_owned(),
+        (_, 0) => match state.runs.back() {
+            Some(run) => format!(
+                "The last run of `{}` ended {}: the next one goes on from there.",
+                run.end.job,
+                run.end.outcome.replace('_', " ")
+            ),
+            None => "No run has ended yet.".to_owned(),
+        },
+        (_, 1) => "Everything is there but for 1 suspect reading; the next run reads it again.".to_owned(),
+        (_, many) => format!("Everything is there but for {many} suspect readings; the next run reads them again."),
+    }
+}
+
+fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failure> {
+    let mut rows = Vec::new();
+    for job in &config.jobs {
+        let last = state.runs.iter().rev().find(|run| run.end.job == job.name);
+        let zone = jiff::tz::TimeZone::get(&job.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M %Z").to_string();
+        let next =
+            schedule(job)?.and_then(|schedule| schedule.next_after(now)).map_or_else(|| "by hand".to_owned(), time);
+        let (when, result) = match last {
+            Some(run) => {
+                let length =
+                    std::time::Duration::try_from(run.ended_at.duration_since(run.end.started_at)).unwrap_or_default();
+                (format!("{}, {}", time(run.end.started_at), took(length)), run.end.outcome.replace('_', " "))
+            }
+            None => ("never".to_owned(), "-".to_owned()),
+        };
+        rows.push(vec![job.name.clone(), when, result, next]);
+    }
+    Ok(table(&["job", "last run", "result", "next run"], rows))
+}
+
+fn picture(scopes: &[&ScopeCoverage], days: &Days, now: Timestamp, shown_days: i64) -> String {
+    let last = days.zone.yesterday(now);
+    let sign = |day: Day| {
+        let found: Vec<&str> = scopes.iter().map(|scope| day_state(scope.days.get(&day), day, days)).collect();
+        let worst = STATES.iter().find(|(name, _)| found.contains(name));
+        worst.map_or(' ', |(_, sign)| *sign)
+    };
+    (0..shown_days).rev().map(|back| sign(last.plus(-back))).collect()
+}
+
+fn scopes_text(stream: &Stream, count: usize) -> String {
+    match stream.scope.describe() {
+        "account" => "the account".to_owned(),
+        "category" if count == 1 => "1 category".to_owned(),
+        "category" => format!("{count} categories"),
+        "domain" if count == 1 => "1 domain".to_owned(),
+        "domain" => format!("{count} domains"),
+        _ => format!("{count} assets"),
+    }
+}
+
+/// Days whose last reading was doubtful, with stream and scope.
+fn suspects(state: &State) -> impl Iterator<Item = (&String, &ScopeCoverage, Option<Day>, &String)> {
+    state.coverage.iter().flat_map(|(stream, scopes)| {
+        scopes.values().flat_map(move |scope| {
+            let days = scope.days.iter().map(|(day, state)| (Some(*day), state));
+            let all = days.chain(scope.whole.iter().map(|state| (None, state)));
+            all.filter_map(move |(day, state)| state.suspect.as_ref().map(|problem| (stream, scope, day, problem)))
+        })
+    })
+}
+
+fn troubles(state: &State) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (stream, scope, day, problem) in suspects(state) {
+        let day = day.map(|day| format!("{}, ", day.short())).unwrap_or_default();
+        lines.push(format!("suspect: {stream}, {day}{}: {problem}", scope.scope));
+    }
+    for (stream, scopes) in &state.coverage {
+        for scope in scopes.values() {
+            if let Some(told) = &scope.not_entitled {
+                lines.push(format!(
+                    "not entitled: {stream} of {}, told {}: {}",
+                    scope.scope,
+                    told.at.strftime("%-d %b %H:%M UTC"),
+                    told.detail
+                ));
+            }
+        }
+    }
+    lines
+}
+
+fn to_json(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -> Result<Value, Failure> {
+    let mut jobs = Vec::new();
+    for job in &config.jobs {
+        let next = schedule(job)?.and_then(|schedule| schedule.next_after(now));
+        let last = state.runs.iter().rev().find(|run| run.end.job == job.name);
+        jobs.push(json!({"job": job.name, "next_run": next, "last_run": last}));
+    }
+    let mut coverage = Vec::new();
+    for (name, scopes) in &state.coverage {
+        let days_of = catalog.get(name).and_then(|stream| stream.days.as_ref());
+        for scope in scopes.values() {
+            let days: BTreeMap<String, Value> = scope
+                .days
+                .iter()
+                .map(|(day, state)| {
+                    let name = days_of.map_or("final", |days| day_state(Some(state), *day, days));
+                    (day.to_string(), json!({"state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.suspect}))
+                })
+                .collect();
+            coverage.push(json!({
+                "stream": name, "scope": scope.scope, "days": days,
+                "list": scope.whole.as_ref().map(|state| json!({"rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.suspect})),
+                "not_entitled": scope.not_entitled,
+            }));
+        }
+    }
+    Ok(json!({"records": state.number, "jobs": jobs, "runs": state.runs, "coverage": coverage}))
+}

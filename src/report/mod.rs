@@ -1,0 +1,7 @@
+//! Events of a run to people: log lines, and a bar on a terminal, from the same value.
+
+mod log;
+mod progress;
+
+pub use log::log_line;
+pub use progress::Progress;

@@ -1,0 +1,129 @@
+//! A bar on a terminal: how far, what is being asked, and how long the hour makes us wait.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::model::event::{Event, Events};
+
+const TICK: Duration = Duration::from_millis(250);
+const TEMPLATE: &str =
+    "{prefix}  {bar:30}  {pos}/{len} slices  {requests} requests  {rows} rows  {elapsed}  {wait}{wide_msg}";
+
+/// What the bar shows beside its position.
+#[derive(Debug, Default)]
+struct Figures {
+    requests: u64,
+    rows: u64,
+    waits_until: Option<Instant>,
+}
+
+/// A bar on standard error. Log lines go above it.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    screen: MultiProgress,
+    bar: ProgressBar,
+    figures: Arc<Mutex<Figures>>,
+}
+
+impl Progress {
+    /// A bar called `name`, not shown before the first event.
+    pub fn new(name: &str) -> Self {
+        let figures = Arc::new(Mutex::new(Figures::default()));
+        let screen = MultiProgress::new();
+        let bar = screen.add(ProgressBar::new(0).with_prefix(name.to_owned()));
+        bar.set_style(style(&figures));
+        Self { screen, bar, figures }
+    }
+
+    /// Hears events.
+    pub fn events(&self) -> Events {
+        let progress = self.clone();
+        Events::to(move |event| progress.hear(event))
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn hear(&self, event: &Event) {
+        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::RunPlanned { slices, .. } => {
+                self.bar.enable_steady_tick(TICK);
+                self.bar.set_length(*slices as u64);
+            }
+            Event::SliceStarted { slice } => {
+                figures.waits_until = None;
+                self.bar.set_message(format!("{} {}", slice.stream.name, slice.scope));
+            }
+            Event::SliceDone { done, .. } => {
+                figures.requests += done.requests;
+                figures.rows += done.rows;
+                self.bar.inc(1);
+                // A slice that was split counts once it is through, so the end is never passed.
+                self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
+            }
+            Event::SliceLeft { .. } | Event::NotEntitled { .. } => self.bar.inc(1),
+            Event::Waiting { wait } => figures.waits_until = Some(Instant::now() + *wait),
+            Event::RunEnded { .. } => self.bar.finish_and_clear(),
+            Event::SliceRetried { .. } | Event::Drift { .. } | Event::Warning { .. } => {}
+        }
+    }
+}
+
+fn style(figures: &Arc<Mutex<Figures>>) -> ProgressStyle {
+    let read = |show: fn(&Figures) -> String| {
+        let figures = Arc::clone(figures);
+        move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+            // A line that cannot be drawn is drawn again a moment later.
+            write!(out, "{}", show(&figures)).ok();
+        }
+    };
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style
+        .progress_chars("━╸─")
+        .with_key("requests", read(|figures| figures.requests.to_string()))
+        .with_key("rows", read(|figures| figures.rows.to_string()))
+        .with_key("wait", read(wait_words))
+}
+
+fn wait_words(figures: &Figures) -> String {
+    let mut words = String::new();
+    if let Some(left) = figures.waits_until.map(|until| until.saturating_duration_since(Instant::now()).as_secs())
+        && 0 < left
+    {
+        // Writing to a string cannot fail.
+        let _ = write!(words, "waiting for the hour to turn: {:02}:{:02}   ", left / 60, left % 60);
+    }
+    words
+}
+
+/// Writes log lines above the bar.
+impl<'a> MakeWriter<'a> for Progress {
+    type Writer = Above;
+
+    fn make_writer(&'a self) -> Above {
+        Above(self.screen.clone())
+    }
+}
+
+/// Standard error, with the bar out of the way.
+#[derive(Debug)]
+pub struct Above(MultiProgress);
+
+impl io::Write for Above {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
