@@ -19,8 +19,7 @@ REPORTS = ["organizations", "visibility_v2_by_day", "visibility_v1", "citations_
 
 def _assert_whole(account: Account, job: Job) -> None:
     """Fails where the lake on disk is not what the account says."""
-    days = {one.name: one.last_day() for one in job.selected()}
-    truths = {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
+    truths = job.truths(account)
     assert_equal(Lake(str(job.lake)), "duckdb", truths)
 
 

@@ -78,10 +78,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         finally:
             if watch:
                 watch.end()
-        truths = {}
-        for stream in job.selected():
-            last = stream.last_day()
-            truths[stream.name] = account.truth(stream.name, job.start if last else None, last)
+        truths = job.truths(account)
         yield Exported(lake, job, truths, watch)
 
 

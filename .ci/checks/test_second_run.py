@@ -27,11 +27,6 @@ def _without_own(versions: dict[str, Any]) -> dict[str, Any]:
     return {path: version for path, version in versions.items() if not path.startswith("_profound_export/")}
 
 
-def _truths(account: Account, job: Job) -> dict[str, Any]:
-    days = {one.name: one.last_day() for one in job.selected()}
-    return {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
-
-
 @pytest.fixture(params=["disk", "moto"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, account: Account) -> tuple[Job, Lake, Versions]:
     """A job that has run once, its lake, and what tells the versions of its files."""
@@ -71,13 +66,13 @@ def test_second_run_leaves_what_did_not_change(account: Account, place: tuple[Jo
 
 def test_restated_day_replaces_its_files_alone(account: Account, place: tuple[Job, Lake, Versions]) -> None:
     job, lake, versions = place
-    before, old = versions(), _truths(account, job)
+    before, old = versions(), job.truths(account)
     day = today("utc") - timedelta(days=2)
 
     account.restate(day)
     job.run("run").expect(COMPLETE)
 
-    after, new = versions(), _truths(account, job)
+    after, new = versions(), job.truths(account)
     assert after.keys() == before.keys()
     changed = {path for path in after if after[path] != before[path]}
     assert changed

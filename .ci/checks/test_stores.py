@@ -43,8 +43,7 @@ def test_single_writer_goes_on_where_the_store_cannot_tell(tmp_path: Path, accou
     job.run("run").expect(COMPLETE)
     job.run("run").expect(COMPLETE)
 
-    days = {one.name: one.last_day() for one in job.selected()}
-    truths = {name: account.truth(name, job.start if last else None, last) for name, last in days.items()}
+    truths = job.truths(account)
     assert_equal(Lake("single", forgetful), "duckdb", truths)
 
 

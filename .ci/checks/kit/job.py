@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from kit import program
+from kit.account import Account
 
 # The first tier, and one stream more of every shape that it lacks.
 STREAMS = ("minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1")
@@ -89,6 +90,11 @@ class Job:
     def selected(self) -> list[Stream]:
         """The streams that the job exports."""
         return [one for one in self.catalog.values() if one.tier in self.streams or one.name in self.streams]
+
+    def truths(self, account: Account) -> dict[str, Any]:
+        """What each stream of the job must hold, as the account tells it."""
+        days = {one.name: one.last_day() for one in self.selected()}
+        return {name: account.truth(name, self.start if last else None, last) for name, last in days.items()}
 
 
 def _stream(told: dict[str, Any]) -> Stream:
