@@ -1,10 +1,8 @@
 """What a run ends with, what it has sent by then, and what is left: the promises that schedulers rely on."""
 
-import re
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -192,33 +190,3 @@ def test_stopped_run_ends_soon_and_is_completed_by_the_next(tmp_path: Path, acco
     account.clear_faults()
     job.run("run").expect(COMPLETE)
     _assert_whole(account, job)
-
-
-def test_daemon_runs_at_its_time_and_stops_cleanly(tmp_path: Path, account: Account) -> None:
-    settings: dict[str, Any] = {"cron": "*/5 * * * * *", "timezone": "UTC"}
-    job = Job(tmp_path, account.url, ["organizations", "visibility_v2_by_day"], job_settings=settings)
-    daemon = program.start("--config", job.dir / "jobs.toml", "serve", cwd=tmp_path)
-    try:
-        until("two runs", lambda: _runs(account) >= 2, seconds=30)
-        daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(timeout=30) == COMPLETE
-    finally:
-        daemon.kill()
-    _assert_whole(account, job)
-
-
-def _runs(account: Account) -> int:
-    return sum(one["stream"] == "organizations" for one in account.requests())
-
-
-def test_daemon_stays_down_when_the_key_is_rejected(tmp_path: Path, account: Account) -> None:
-    account.fault("revoke_key")
-    settings = {"cron": "*/2 * * * * *", "timezone": "UTC"}
-    job = Job(tmp_path, account.url, ["organizations"], job_settings=settings)
-    daemon = program.start("--config", job.dir / "jobs.toml", "serve", cwd=tmp_path)
-    try:
-        assert daemon.wait(timeout=30) == KEY_REJECTED
-    finally:
-        daemon.kill()
-    assert len(account.requests()) == 1
-    assert len(re.findall("^error:", (tmp_path / "stderr.log").read_text(), re.MULTILINE)) <= 1
