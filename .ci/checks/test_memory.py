@@ -1,6 +1,6 @@
 """Memory does not grow with what is exported: millions of rows and large texts go through a few blocks at a time.
 
-The figures are printed (`-s` shows them), for a change that makes the export slower should be seen.
+The figures are printed, for a change that makes the export slower should be seen.
 """
 
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from kit import program
 from kit.account import Account
 from kit.job import DAYS, Job
@@ -38,7 +39,7 @@ LOADS = {
 
 
 @pytest.mark.parametrize("name", LOADS)
-def test_memory_stays_bounded(tmp_path: Path, name: str) -> None:
+def test_memory_stays_bounded(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     load = LOADS[name]
     rows = f"{load.stream}={-(-load.rows // DAYS)}"
     with Account(tmp_path, "--categories", "1", "--rows", rows, *load.options) as account:
@@ -52,5 +53,7 @@ def test_memory_stays_bounded(tmp_path: Path, name: str) -> None:
         assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
     memory = used.ru_maxrss / 1024
     busy = used.ru_utime + used.ru_stime
-    print(f"{name}: {load.rows:,} rows in {took:.1f} s, {busy / load.rows * 1e6:.1f} CPU s a million, {memory:.0f} MiB")
+    figures = f"{load.rows:,} rows in {took:.1f} s, {busy / load.rows * 1e6:.1f} CPU s a million, {memory:.0f} MiB"
+    with capsys.disabled():
+        print(f"\n{name}: {figures}")
     assert memory < MOST_MEMORY_MIB
