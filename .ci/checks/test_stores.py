@@ -1,13 +1,14 @@
 """A store that overwrites where it was told not to would let two runs destroy each other's records: it is refused."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from kit import stores
 from kit.account import Account
-from kit.job import Job
+from kit.job import Job, today
 from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, UNAVAILABLE
 from kit.stores import BUCKET, Store
@@ -61,3 +62,45 @@ def test_secret_of_the_bucket_is_never_shown(tmp_path: Path, account: Account, m
     told = [job.run(command) for command in ("config", "check", "run")]
 
     assert not [one for one in told if moto.secret_key in one.stdout + one.stderr]
+
+
+def test_usual_variables_open_the_bucket(tmp_path: Path, account: Account, moto: Store) -> None:
+    variables = {
+        "AWS_ACCESS_KEY_ID": moto.access_key,
+        "AWS_SECRET_ACCESS_KEY": moto.secret_key,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": moto.endpoint,
+        "AWS_ALLOW_HTTP": "true",
+    }
+    job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/variables")
+
+    job.run("run", env=variables).expect(COMPLETE)
+
+    assert_equal(Lake("variables", moto), "duckdb", job.truths(account))
+
+
+@pytest.mark.parametrize("store", ["moto", "ministack"])
+def test_large_file_arrives_in_parts_and_leaves_none_behind(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    server: Store = request.getfixturevalue(store)
+    large = ("--categories", "1", "--rows", "answers_v2=4000", "--answer-bytes", "10000")
+    with Account(tmp_path, *large) as account:
+        job = Job(
+            tmp_path,
+            account.url,
+            ["answers_v2"],
+            f"s3://{BUCKET}/large",
+            server.options,
+            destination_settings={"compression": "none"},
+        )
+        job.start = today("eastern") - timedelta(days=2)
+        job.write()
+        job.run("run").expect(COMPLETE)
+        assert_equal(Lake("large", server), "pyarrow", job.truths(account))
+
+    days = {path: tag for path, tag in server.objects("large").items() if "/day=" in path}
+    # The tag of an object that came in parts ends with their number.
+    assert len(days) == 2
+    assert all("-" in tag for tag in days.values())
+    assert not server.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")
