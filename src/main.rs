@@ -7,9 +7,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use profound_export::cli::{Cli, execute};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -84,11 +84,21 @@ impl BudgetState {
 
     /// Requests of a period that may be used.
     pub fn usable(&self) -> u32 {
-        self.limit.saturating_sub(self.reserve).max(1)
+        (self.limit - self.reserved()).max(1)
     }
 
-    /// The length of a period.
-    pub fn period(&self) -> Duration {
+    /// Requests of a period that are left for others: as configured, or a tenth of a limit that is not above that.
+    fn reserved(&self) -> u32 {
+        if self.reserve < self.limit { self.reserve } else { self.limit / 10 }
+    }
+
+    /// The length of a period as far as it is surely known: an hour until a whole one was seen.
+    pub fn known_period(&self) -> Duration {
+        if self.periods_seen < 2 { LONGEST_PERIOD } else { self.period() }
+    }
+
+    /// The length of a period that sends are counted in.
+    fn period(&self) -> Duration {
         self.period.unwrap_or(LONGEST_PERIOD)
     }
 
@@ -121,11 +131,13 @@ impl BudgetState {
             return Turn::At(self.resets_at.filter(|reset| held_back == 1 && *reset < by_log).unwrap_or(by_log));
         }
         match self.remaining {
-            Some(remaining) if remaining <= self.reserve + self.in_flight => match (self.in_flight, self.resets_at) {
-                (0, Some(reset)) => Turn::At(reset),
-                (0, None) => Turn::At(now + Duration::from_secs(60)),
-                _ => Turn::AfterResponse,
-            },
+            Some(remaining) if remaining <= self.reserved() + self.in_flight => {
+                match (self.in_flight, self.resets_at) {
+                    (0, Some(reset)) => Turn::At(reset),
+                    (0, None) => Turn::At(now + Duration::from_secs(60)),
+                    _ => Turn::AfterResponse,
+                }
+            }
             _ => Turn::Now,
         }
     }
@@ -355,6 +367,14 @@ mod tests {
         let mut server = server(600, HOUR, true);
         spend(&mut server, 60, 2000, Duration::from_secs(0));
         assert!((530..=540).contains(&server.most_in(HOUR)), "{}", server.most_in(HOUR));
+    }
+
+    #[test]
+    fn limit_below_the_reserve_leaves_a_tenth_and_not_everything() {
+        let mut server = server(20, Duration::from_secs(5), true);
+        let took = spend(&mut server, 60, 90, Duration::ZERO);
+        assert!((17..=18).contains(&server.most_in(Duration::from_secs(5))));
+        assert!(took < Duration::from_secs(35), "{took:?}");
     }
 
     #[test]

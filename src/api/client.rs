@@ -1,7 +1,7 @@
 //! Sends the requests of one key.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -48,12 +48,18 @@ pub struct Limits {
     pub cancel: CancellationToken,
 }
 
+/// The key, and how often another took its place.
+struct HeldKey {
+    key: ApiKey,
+    changes: u64,
+}
+
 /// Sends the requests of one key, within its budget.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
     auth: Auth,
-    key: Mutex<ApiKey>,
+    key: Mutex<HeldKey>,
     idle_timeout: Duration,
     budget: Budget,
     clock: Clock,
@@ -81,12 +87,15 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ApiError::Unreachable { what: "the API".into(), problem: chain(&error) })?;
+            .map_err(|error| ApiError::Unreachable {
+                at: config.base_url.origin().ascii_serialization(),
+                problem: root_cause(&error),
+            })?;
         Ok(Self {
             http,
             base: config.base_url.clone(),
             auth: config.auth,
-            key: Mutex::new(key),
+            key: Mutex::new(HeldKey { key, changes: 0 }),
             idle_timeout: config.idle_timeout.0,
             budget: Budget::new(config.reserve_requests),
             clock,
@@ -122,7 +131,7 @@ impl Client {
 
     /// Where the key came from, for messages.
     pub fn key_origin(&self) -> String {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner).origin()
+        self.held_key().key.origin()
     }
 
     /// Sends `request` until it is answered with rows, or with an error that asking again would not change. Every
@@ -132,14 +141,14 @@ impl Client {
     /// [`ApiError`], after the tries and waits that its kind deserves.
     pub async fn send(&self, request: &Request, spent: &AtomicU64) -> Result<Response, ApiError> {
         let mut pauses = pauses();
-        let (mut failures, mut walls, mut key_changed) = (0, 0, false);
+        let (mut failures, mut walls, mut key_changed, mut sent_with) = (0, 0, false, 0);
         loop {
-            let error = match self.attempt(request, spent).await {
+            let error = match self.attempt(request, spent, &mut sent_with).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             let pause = match (&error, error.retry()) {
-                (ApiError::KeyRejected { .. }, _) if !key_changed && self.reread_key() => {
+                (ApiError::KeyRejected { .. }, _) if !key_changed && self.has_another_key(sent_with) => {
                     key_changed = true;
                     continue;
                 }
@@ -169,13 +178,14 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Request, spent: &AtomicU64) -> Result<Response, ApiError> {
+    /// Sends `request` once. `sent_with` then says after how many changes of the key.
+    async fn attempt(&self, request: &Request, spent: &AtomicU64, sent_with: &mut u64) -> Result<Response, ApiError> {
         let Limits { deadline, cancel } = self.limits();
         let permit = self.budget.permit(deadline, &cancel).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         spent.fetch_add(1, Ordering::Relaxed);
         let what = &request.what;
-        let sending = tokio::time::timeout(self.idle_timeout, self.build(request).send());
+        let sending = tokio::time::timeout(self.idle_timeout, self.build(request, sent_with).send());
         let answered = tokio::select! {
             answered = sending => answered,
             () = cancel.cancelled() => return Err(ApiError::Cancelled),
@@ -184,7 +194,9 @@ impl Client {
         let response = answered
             .map_err(|_| broken(format!("no answer within {} s", self.idle_timeout.as_secs())))?
             .map_err(|error| match error.is_connect() {
-                true => ApiError::Unreachable { what: what.clone(), problem: chain(&error.without_url()) },
+                true => {
+                    ApiError::Unreachable { at: self.base.origin().ascii_serialization(), problem: root_cause(&error) }
+                }
                 false => broken(chain(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;
@@ -210,7 +222,7 @@ impl Client {
         })
     }
 
-    fn build(&self, request: &Request) -> reqwest::RequestBuilder {
+    fn build(&self, request: &Request, sent_with: &mut u64) -> reqwest::RequestBuilder {
         let mut url = self.base.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path("");
@@ -230,8 +242,9 @@ impl Client {
             None => builder,
         };
         let builder = builder.header(ACCEPT, accept);
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = key.expose();
+        let held = self.held_key();
+        *sent_with = held.changes;
+        let secret = held.key.expose();
         match self.auth {
             Auth::Header => builder.header("X-API-Key", sensitive(secret)),
             Auth::Bearer => builder.bearer_auth(secret),
@@ -267,17 +280,24 @@ impl Client {
             Some(other) => other.to_string(),
             None => String::from_utf8_lossy(&body).split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         // A server may repeat what it was sent.
-        words.replace(key.expose(), "***")
+        words.replace(self.held_key().key.expose(), "***")
     }
 
-    /// Reads the key's file again. Whether it holds another key now.
-    fn reread_key(&self) -> bool {
-        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        match key.reread() {
+    fn held_key(&self) -> MutexGuard<'_, HeldKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is another key than the one after `sent_with` changes: of several requests that were rejected
+    /// together, the first reads the file again, and the others find its key here.
+    fn has_another_key(&self, sent_with: u64) -> bool {
+        let mut held = self.held_key();
+        if held.changes != sent_with {
+            return true;
+        }
+        match held.key.reread() {
             Ok(Some(other)) => {
-                *key = other;
+                *held = HeldKey { key: other, changes: sent_with + 1 };
                 true
             }
             Ok(None) => false,
@@ -320,6 +340,11 @@ fn sensitive(secret: &str) -> reqwest::header::HeaderValue {
 /// Scheme and host of a redirect: its query may hold what must not be shown.
 fn origin_of(location: &str) -> String {
     Url::parse(location).map_or_else(|_| "another path".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// The last of the causes, which is what the system or the TLS stack itself says.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -57,12 +57,12 @@ pub enum ApiError {
         /// The server's own figure, when it gave one.
         retry_after: Option<Duration>,
     },
-    /// No connection, or none that lasted until the answer, after several tries.
-    #[error("cannot reach the API for {what}: {problem}")]
+    /// No connection, after several tries.
+    #[error("cannot reach the API at {at}: {problem}")]
     Unreachable {
-        /// Stream and scope.
-        what: String,
-        /// What the network says, without the address.
+        /// Scheme, host and port.
+        at: String,
+        /// What the network says.
         problem: String,
     },
     /// The answer began and broke off, or was not what it should be.

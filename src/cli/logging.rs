@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::{LogFormat, Surroundings};
 use crate::model::event::Events;
-use crate::report::{Progress, log_line};
+use crate::report::{Progress, log_lines};
 
 /// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
 /// Returns what hears events, and the bar.
@@ -22,7 +22,7 @@ pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
         Some(progress) => init(around, filter, progress.clone()),
         None => init(around, filter, std::io::stderr),
     }
-    let lines = Events::to(log_line);
+    let lines = log_lines();
     match &progress {
         Some(progress) => (lines.and(progress.events()), Some(progress.clone())),
         None => (lines, None),

@@ -95,11 +95,11 @@ fn text(job: &JobConfig, next: &str, preview: &Preview, budget: &BudgetState) ->
     let usable = u64::from(budget.usable()).max(1);
     let reserved = u64::from(budget.limit()) - usable.min(u64::from(budget.limit()));
     text.push_str(&format!(
-        "\n{} requests in {} slices. Budget {} a period of {} minutes, {reserved} reserved for people: {usable} usable.",
+        "\n{} requests in {} slices. Budget {} in {} minutes, {reserved} reserved for people: {usable} usable.",
         grouped(requests),
         grouped(plan.slices.len() as u64),
         budget.limit(),
-        budget.period().as_secs().div_ceil(60),
+        budget.known_period().as_secs().div_ceil(60),
     ));
     // What fits into the first period goes at once; each further one waits for its turn.
     let waits = requests.saturating_sub(1) / usable;

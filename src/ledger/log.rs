@@ -3,6 +3,8 @@
 //! `_profound_export/ledger/000000/000000001.json` and so on, a folder a thousand. `_profound_export/checkpoints/`
 //! holds folds of the records up to a number, so that a start reads one checkpoint and the few records behind it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use object_store::path::Path;
 use uuid::Uuid;
@@ -10,9 +12,10 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::ledger::error::LedgerError;
-use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
+use crate::ledger::record::{Entry, FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
 use crate::model::day::Day;
+use crate::model::scope::ScopeKey;
 
 const RECORDS_A_FOLDER: u64 = 1000;
 /// Attempts to take the next number.
@@ -27,6 +30,8 @@ pub struct Ledger {
     clock: Clock,
     state: State,
     checkpoint: u64,
+    /// Files that other writers have published since this ledger was opened, and the number of their last record.
+    foreign_files: HashMap<(String, ScopeKey, Option<Day>), u64>,
 }
 
 impl Ledger {
@@ -35,12 +40,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
-        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0 };
+        let foreign_files = HashMap::new();
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign_files };
         if let Some(state) = ledger.last_checkpoint().await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
         }
         ledger.refresh().await?;
+        ledger.foreign_files.clear();
         Ok(ledger)
     }
 
@@ -55,24 +62,34 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn refresh(&mut self) -> Result<(), LedgerError> {
         while let Some(record) = self.read(self.state.number + 1).await? {
-            self.state.apply(&record);
+            self.take_foreign(&record);
         }
         Ok(())
     }
 
-    /// Adds a record of `entries`, behind whatever others have added meanwhile. Days that both this record and one of
-    /// theirs wrote are marked stale, so that the next run settles them.
+    fn take_foreign(&mut self, record: &Record) {
+        for slice in record.entries.iter().filter_map(slice_of) {
+            for day in slice.days.iter().filter(|day| day.written == Written::File) {
+                self.foreign_files.insert((slice.stream.clone(), slice.scope.key(), day.day), record.number);
+            }
+        }
+        self.state.apply(record);
+    }
+
+    /// Adds a record of `entries`, behind whatever others have added meanwhile. Where another writer published the file
+    /// of a day that these entries speak of, in a record after number `based_on`, nobody knows whose file stands: such
+    /// a day is marked stale, so that the next run settles it.
     ///
     /// # Errors
     /// [`LedgerError`]; whether the record was added is then unknown, and the next start finds out.
-    pub async fn append(&mut self, mut entries: Vec<Entry>) -> Result<(), LedgerError> {
+    pub async fn append(&mut self, entries: Vec<Entry>, based_on: u64) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
         }
         let id = Uuid::now_v7();
         for _ in 0..ATTEMPTS {
             let number = self.state.number + 1;
-            let record = self.record(number, id, &entries);
+            let record = self.record(number, id, &[&entries[..], &self.overwritten(&entries, based_on)].concat());
             let path = record_path(number);
             // An error does not tell whether the object landed, so what stands is looked at in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -85,10 +102,7 @@ impl Ledger {
                     self.state.apply(&stands);
                     return Ok(());
                 }
-                (_, Some(other)) => {
-                    entries.extend(overwritten(&entries, &other));
-                    self.state.apply(&other);
-                }
+                (_, Some(other)) => self.take_foreign(&other),
                 (Err(error), None) => return Err(error.into()),
                 // "Try again": the store refused without another object being there.
                 (Ok(false), None) => {}
@@ -112,6 +126,20 @@ impl Ledger {
         self.destination.create(&path, bytes).await?;
         self.checkpoint = self.state.number;
         Ok(())
+    }
+
+    /// The days of `entries` whose files others have published after record `based_on`.
+    fn overwritten(&self, entries: &[Entry], based_on: u64) -> Vec<Entry> {
+        let mut stale = Vec::new();
+        for own in entries.iter().filter_map(slice_of) {
+            for day in &own.days {
+                let file = (own.stream.clone(), own.scope.key(), day.day);
+                if self.foreign_files.get(&file).is_some_and(|number| based_on < *number) {
+                    stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
+                }
+            }
+        }
+        stale
     }
 
     fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
@@ -183,27 +211,11 @@ fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError>
     serde_json::from_slice(bytes).map_err(foreign)
 }
 
-/// The days whose files both `entries` and the record that came first wrote.
-fn overwritten(entries: &[Entry], other: &Record) -> Vec<Entry> {
-    let files = |entry: &Entry| -> Option<SliceEntry> {
-        match entry {
-            Entry::Slice(slice) => Some(slice.clone()),
-            _ => None,
-        }
-    };
-    let wrote = |slice: &SliceEntry, day: Option<Day>| {
-        slice.days.iter().any(|written: &DayEntry| written.day == day && written.written == Written::File)
-    };
-    let theirs: Vec<SliceEntry> = other.entries.iter().filter_map(files).collect();
-    let mut stale = Vec::new();
-    for own in entries.iter().filter_map(files) {
-        for both in theirs.iter().filter(|their| their.stream == own.stream && their.scope.key() == own.scope.key()) {
-            for day in own.days.iter().filter(|day| wrote(&own, day.day) && wrote(both, day.day)) {
-                stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
-            }
-        }
+fn slice_of(entry: &Entry) -> Option<&SliceEntry> {
+    match entry {
+        Entry::Slice(slice) => Some(slice),
+        _ => None,
     }
-    stale
 }
 
 #[cfg(test)]

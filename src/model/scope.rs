@@ -131,18 +131,26 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The narrowest names as they are: `Acme CRM / Acme`; `the account` when there is none.
+    pub fn names(&self) -> String {
+        self.join_names(|name| name.to_owned())
+    }
+
+    fn join_names(&self, show: impl Fn(&str) -> String) -> String {
+        let shown = self.parts().filter(|(part, _)| *part != ScopePart::Organization);
+        let names: Vec<String> = shown.map(|(_, named)| show(&named.name)).collect();
+        match names.is_empty() {
+            true => "the account".to_owned(),
+            false => names.join(" / "),
+        }
+    }
+}
+
 impl fmt::Display for Scope {
     /// The narrowest names, quoted: `"Acme CRM" / "Acme"`; `the account` when there is none.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self
-            .parts()
-            .filter(|(part, _)| *part != ScopePart::Organization)
-            .map(|(_, named)| format!("{:?}", named.name))
-            .collect();
-        match names.is_empty() {
-            true => out.write_str("the account"),
-            false => out.write_str(&names.join(" / ")),
-        }
+        out.write_str(&self.join_names(|name| format!("{name:?}")))
     }
 }
 

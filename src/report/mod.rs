@@ -3,5 +3,5 @@
 mod log;
 mod progress;
 
-pub use log::log_line;
+pub use log::log_lines;
 pub use progress::Progress;

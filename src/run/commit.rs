@@ -12,6 +12,7 @@ const WAITING: usize = 64;
 /// One slice's entries, and who waits for them to be safe.
 struct Commit {
     entries: Vec<Entry>,
+    based_on: u64,
     done: oneshot::Sender<Result<(), Arc<LedgerError>>>,
 }
 
@@ -32,14 +33,15 @@ pub fn committer(ledger: Arc<Mutex<Ledger>>) -> (Committer, CommitLoop) {
 }
 
 impl Committer {
-    /// Adds `entries`, together with whatever else comes in this moment, and waits until they are safe.
+    /// Adds `entries`, together with whatever else comes in this moment, and waits until they are safe. They were made
+    /// with what the ledger said at record `based_on`.
     ///
     /// # Errors
     /// Why the record could not be written.
-    pub async fn commit(&self, entries: Vec<Entry>) -> Result<(), Arc<LedgerError>> {
+    pub async fn commit(&self, entries: Vec<Entry>, based_on: u64) -> Result<(), Arc<LedgerError>> {
         let (done, safe) = oneshot::channel();
         let gone = || Arc::new(LedgerError::Contended { attempts: 0 });
-        self.0.send(Commit { entries, done }).await.map_err(|_| gone())?;
+        self.0.send(Commit { entries, based_on, done }).await.map_err(|_| gone())?;
         safe.await.map_err(|_| gone())?
     }
 }
@@ -50,7 +52,8 @@ impl CommitLoop {
         let mut group = Vec::with_capacity(WAITING);
         while 0 < self.commits.recv_many(&mut group, WAITING).await {
             let entries = group.iter().flat_map(|commit| commit.entries.iter().cloned()).collect();
-            let result = self.ledger.lock().await.append(entries).await.map_err(Arc::new);
+            let based_on = group.iter().map(|commit| commit.based_on).min().unwrap_or(u64::MAX);
+            let result = self.ledger.lock().await.append(entries, based_on).await.map_err(Arc::new);
             for commit in group.drain(..) {
                 // Whoever waited may have been cancelled; the record stands all the same.
                 commit.done.send(result.clone()).ok();

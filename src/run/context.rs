@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -92,6 +93,7 @@ pub struct RunContext<'a> {
     learned: Mutex<BTreeMap<String, String>>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
+    begins_no_more: AtomicBool,
 }
 
 impl<'a> RunContext<'a> {
@@ -113,7 +115,18 @@ impl<'a> RunContext<'a> {
             learned: Mutex::new(start.learned),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
+            begins_no_more: AtomicBool::new(false),
         }
+    }
+
+    /// Lets no further slice begin; those that have may end.
+    pub fn stop_beginning(&self) {
+        self.begins_no_more.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a slice may still begin.
+    pub fn may_begin(&self) -> bool {
+        !self.begins_no_more.load(Ordering::Relaxed) && !self.settings.cancel.is_cancelled()
     }
 
     /// The time.

@@ -18,7 +18,14 @@ use crate::run::error::RunError;
 impl RunContext<'_> {
     /// What is known of the slice's stream and scope.
     pub async fn coverage_of(&self, slice: &Slice) -> Option<ScopeCoverage> {
-        self.ledger.lock().await.state().scope(&slice.stream.name, &slice.scope.key()).cloned()
+        self.coverage_and_number(slice).await.0
+    }
+
+    /// What is known of the slice's stream and scope, and the number of the record up to which that holds.
+    pub async fn coverage_and_number(&self, slice: &Slice) -> (Option<ScopeCoverage>, u64) {
+        let ledger = self.ledger.lock().await;
+        let state = ledger.state();
+        (state.scope(&slice.stream.name, &slice.scope.key()).cloned(), state.number)
     }
 
     /// Whether another process has read the slice since this run began. Reads the tail of the ledger.

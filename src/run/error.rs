@@ -54,8 +54,8 @@ pub enum RunError {
         hint: String,
     },
     /// The organizations or categories cannot be read, so nothing is known of the account.
-    #[error("the account cannot be read")]
-    Account(#[source] ApiError),
+    #[error("nothing is known of the account: {0}")]
+    Account(ApiError),
     /// A worker panicked; a bug.
     #[error("a worker stopped unexpectedly while it handled {what}")]
     Worker {

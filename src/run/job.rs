@@ -32,6 +32,8 @@ use crate::write::Spool;
 
 /// The first day wanted, counted back from the first run, where a job says none.
 const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// Waits whose ends lie no further apart are told as one.
+const SAME_WAIT: Duration = Duration::from_secs(1);
 /// The ledger keeps that the destination was probed.
 const PROBED: &str = "destination/create_if_absent";
 
@@ -61,6 +63,12 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
+/// When a run began, and how many requests its client had sent by then.
+struct Began {
+    at: Instant,
+    requests: u64,
+}
+
 /// What every run and preview looks at before it plans.
 struct Opening {
     ledger: Ledger,
@@ -79,12 +87,11 @@ pub async fn preview(settings: &RunSettings, goal: &Goal) -> Result<Preview, Run
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
 pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
-    let began = Instant::now();
+    let began = Began { at: Instant::now(), requests: settings.client.requests() };
     // What is fatal for this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
-    let deadline = goal.time.map(|time| began + time);
+    let deadline = goal.time.map(|time| began.at + time);
     settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
-    let requests_before = settings.client.requests();
     let mut result = RunResult {
         run_id: Uuid::now_v7(),
         job: goal.job.name.clone(),
@@ -99,17 +106,20 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     };
     let waits = tell_waits(settings.client.budget().waiting(), settings.events.clone());
     let running = async {
-        match run_opened(settings, goal, &mut result, began).await {
+        match run_opened(settings, goal, &mut result, &began).await {
             Ok(()) => {}
-            Err(error) => result.error = Some(error),
+            // What stopped the run comes first; that its end could not be recorded follows from it.
+            Err(error) => {
+                result.error.get_or_insert(error);
+            }
         }
     };
     tokio::select! {
         () = running => {}
         () = waits => {}
     }
-    result.requests = settings.client.requests() - requests_before;
-    result.took = began.elapsed();
+    result.requests = settings.client.requests() - began.requests;
+    result.took = began.at.elapsed();
     result.outcome = outcome_of(&result);
     let (job, summary) = (result.job.clone(), result.summary());
     settings.events.tell(&Event::RunEnded { job, summary, complete: result.outcome == Outcome::Complete });
@@ -158,7 +168,7 @@ async fn run_opened(
     settings: &RunSettings,
     goal: &Goal,
     result: &mut RunResult,
-    began: Instant,
+    began: &Began,
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let Opening { mut ledger, preview, mut entries } = open(settings, goal).await?;
@@ -178,7 +188,7 @@ async fn run_opened(
         window: planned.slice.window,
     });
     entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
-    ledger.append(entries).await?;
+    ledger.append(entries, u64::MAX).await?;
 
     settings.events.tell(&Event::RunPlanned {
         job: goal.job.name.clone(),
@@ -213,10 +223,19 @@ async fn run_opened(
             .map(|(slice, fetched)| process(&cx, slice, fetched))
             .buffer_unordered(settings.concurrency.max(1));
         while let Some(processed) = running.next().await {
-            if let Some(error) = take(result, processed) {
+            let Some(error) = take(result, processed) else {
+                continue;
+            };
+            match error {
+                // What was sent before is paid for and may arrive; nothing more is begun.
+                RunError::Api(ApiError::OutOfTime) => cx.stop_beginning(),
                 // Everything in flight is dropped whole; nothing more is sent.
-                settings.cancel.cancel();
-                result.error.get_or_insert(error);
+                _ => settings.cancel.cancel(),
+            }
+            // What stops the run at once counts more than what only lets it end.
+            match &result.error {
+                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime)) => {}
+                _ => result.error = Some(error),
             }
         }
     };
@@ -241,7 +260,7 @@ async fn finish(
     goal: &Goal,
     result: &mut RunResult,
     ledger: &Mutex<Ledger>,
-    began: Instant,
+    began: &Began,
     started_at: Timestamp,
 ) -> Result<(), RunError> {
     let totals = result.totals();
@@ -252,15 +271,15 @@ async fn finish(
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
-        requests: settings.client.requests(),
+        requests: settings.client.requests() - began.requests,
         rows: totals.done.rows,
         files: totals.done.files,
         unchanged: totals.done.unchanged,
         bytes: totals.done.bytes,
     };
-    tracing::debug!(took = ?began.elapsed(), "recording the end of the run");
+    tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
-    ledger.append(vec![Entry::RunEnded(end)]).await?;
+    ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
     let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
@@ -290,11 +309,13 @@ fn outcome_of(result: &RunResult) -> Outcome {
     }
 }
 
-/// Tells of waits for the budget, for as long as it is polled.
+/// Tells of waits for the budget, for as long as it is polled: once for each time that is waited for, however many wait.
 async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: Events) {
+    let mut told = Instant::now();
     while waiting.changed().await.is_ok() {
         let until = waiting.borrow_and_update().map(|waiting| waiting.until);
-        if let Some(until) = until {
+        if let Some(until) = until.filter(|until| told + SAME_WAIT < *until) {
+            told = until;
             events.tell(&Event::Waiting { wait: until.saturating_duration_since(Instant::now()) });
         }
     }

@@ -22,7 +22,7 @@ use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 use crate::run::work::decode_and_write;
-use crate::write::{Provenance, SliceWriter, WholeDay, WholeSlice, Written};
+use crate::write::{Doubt, Provenance, SliceWriter, WholeDay, WholeSlice, Written};
 
 /// Blocks on their way from extraction to decoding: enough to keep both busy, few enough to bound memory.
 const IN_FLIGHT: usize = 2;
@@ -81,7 +81,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
     };
     let mut pieces = vec![first];
     while let Some(mut piece) = pieces.pop() {
-        if cx.settings.cancel.is_cancelled() || processed.fatal.is_some() {
+        if !cx.may_begin() || processed.fatal.is_some() {
             processed.left.push(piece.slice);
             continue;
         }
@@ -112,7 +112,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
             Err(error) => error,
         };
-        if error.is_damage() {
+        if is_damage(&error, piece.transport) {
             damaged_in_a_row += 1;
         }
         match remedy(cx, piece, &error, damaged_in_a_row) {
@@ -131,7 +131,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Remedy::Suspect(slice) => {
                 leave(cx, &slice, &error, true, &mut processed);
                 let entry = cx.suspect(&slice, &error.to_string(), Vec::new());
-                processed.fatal = cx.committer.commit(vec![entry]).await.err().map(ledger_error);
+                processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(ledger_error);
             }
             Remedy::Fail(slice) => leave(cx, &slice, &error, true, &mut processed),
             Remedy::Stop(slice) => {
@@ -163,13 +163,21 @@ fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row:
         RunError::Api(ApiError::Unreachable { .. }) | RunError::Destination(_) => Remedy::Stop(piece.slice),
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
         RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),
-        error if error.is_damage() => mend(piece, damaged_in_a_row),
+        error if is_damage(error, piece.transport) => mend(piece, damaged_in_a_row),
         RunError::Doubt { .. } if !piece.again => Remedy::Again {
             pieces: vec![Piece { again: true, fetched: None, ..piece }],
             words: "reading it again".into(),
         },
         RunError::Doubt { .. } | RunError::TooManyPages { .. } => Remedy::Suspect(piece.slice),
         _ => Remedy::Fail(piece.slice),
+    }
+}
+
+/// Whether an answer was hurt on its way. An event stream may be cut without a sign, and a shorter one may not.
+fn is_damage(error: &RunError, transport: Transport) -> bool {
+    match error {
+        RunError::Doubt { doubt: Doubt::Total { rows, total }, .. } => transport == Transport::Events && rows < total,
+        error => error.is_damage(),
     }
 }
 
@@ -348,7 +356,7 @@ async fn publish(
 ) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
     let Reading { whole, learned, extracted_at } = reading;
-    let before = cx.coverage_of(slice).await;
+    let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
         whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
     let mut entries: Vec<DayEntry> = futures::stream::iter(days)
@@ -407,7 +415,7 @@ async fn publish(
             record.push(Entry::Learned { name: name.clone(), value: value.clone() });
         }
     }
-    cx.committer.commit(record).await.map_err(ledger_error)?;
+    cx.committer.commit(record, based_on).await.map_err(ledger_error)?;
     Ok(PublishedSlice { done, suspect })
 }
 
@@ -477,15 +485,18 @@ async fn not_entitled(
 ) -> Result<(), RunError> {
     let before = cx.coverage_of(slice).await;
     let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
-    let detail = error.to_string();
+    let detail = match error {
+        RunError::Api(ApiError::NotEntitled { status, detail, .. }) => format!("HTTP {status}: {detail}"),
+        other => other.to_string(),
+    };
     cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
     match could_before {
-        true => processed.failed.push((slice.clone(), detail.clone())),
+        true => processed.failed.push((slice.clone(), format!("may not be read any more ({detail})"))),
         false => processed.not_entitled.push(slice.clone()),
     }
     let entry = Entry::NotEntitled { run: cx.run_id, stream, scope, detail };
-    cx.committer.commit(vec![entry]).await.map_err(ledger_error)
+    cx.committer.commit(vec![entry], u64::MAX).await.map_err(ledger_error)
 }
 
 fn ledger_error(error: Arc<crate::ledger::LedgerError>) -> RunError {

@@ -89,24 +89,24 @@ impl RunResult {
     pub fn summary(&self) -> String {
         let totals = self.totals();
         let mut text = format!(
-            "{}: {}. {} requests, {} rows, {} files ({} unchanged), {}",
+            "{}: {}. {}, {}, {} ({} unchanged), {}",
             self.job,
             self.outcome.name().replace('_', " "),
-            grouped(self.requests),
-            grouped(totals.done.rows),
-            grouped(totals.done.files),
+            counted(self.requests, "request"),
+            counted(totals.done.rows, "row"),
+            counted(totals.done.files, "file"),
             grouped(totals.done.unchanged),
             took(self.took),
         );
         let mut also = Vec::new();
         if !self.failed.is_empty() {
-            also.push(format!("{} failed", slices(self.failed.len())));
+            also.push(format!("{} failed", counted(self.failed.len() as u64, "slice")));
         }
         if !self.left.is_empty() {
-            also.push(format!("{} left for the next run", slices(self.left.len())));
+            also.push(format!("{} left for the next run", counted(self.left.len() as u64, "slice")));
         }
         if !self.not_entitled.is_empty() {
-            also.push(format!("{} not entitled", slices(self.not_entitled.len())));
+            also.push(format!("{} not entitled", counted(self.not_entitled.len() as u64, "slice")));
         }
         if !also.is_empty() {
             text = format!("{text}; {}", also.join(", "));
@@ -121,11 +121,10 @@ impl RunResult {
     }
 }
 
-fn slices(count: usize) -> String {
-    match count {
-        1 => "1 slice".to_owned(),
-        _ => format!("{count} slices"),
-    }
+/// `1 row`, `1,234 rows`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
 }
 
 fn add(sum: &mut SliceDone, done: SliceDone) {
@@ -143,7 +142,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if 0 < index && (digits.len() - index) % 3 == 0 {
+        if 0 < index && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -168,7 +167,7 @@ mod tests {
     #[test]
     fn figures_are_grouped_and_times_are_short() {
         assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        let times = [3.14, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
+        let times = [3.12, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["3.1 s", "3 m 10 s", "2 h 1 m"]);
     }
 }

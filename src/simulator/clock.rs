@@ -1,28 +1,12 @@
-//! The simulated clock: set to any instant, it goes on from there.
+//! The simulated clock: a [`Clock`] of the server's own, which the exporter's corrections do not reach.
 
-use std::time::Instant;
+use jiff::Timestamp;
 
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Clock;
 
-/// Shows a time of its own that passes as fast as the real one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    set_to: Timestamp,
-    set_at: Instant,
-}
-
-impl Clock {
-    /// A clock that shows `now`, or the real time.
-    pub(super) fn starting_at(now: Option<Timestamp>) -> Self {
-        // A server of its own: the exporter's clock does not reach it, as it would not reach the real service.
-        Self { set_to: now.unwrap_or_else(Timestamp::now), set_at: Instant::now() }
-    }
-
-    /// What it shows.
-    pub(super) fn now(&self) -> Timestamp {
-        let passed = SignedDuration::try_from(self.set_at.elapsed()).unwrap_or(SignedDuration::ZERO);
-        self.set_to.checked_add(passed).unwrap_or(Timestamp::MAX)
-    }
+/// A clock that shows `now` and goes on from there, or the real time.
+pub(super) fn starting_at(now: Option<Timestamp>) -> Clock {
+    now.map_or_else(Clock::system, Clock::starting_at)
 }
 
 /// `instant` as HTTP headers write it.

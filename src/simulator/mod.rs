@@ -53,7 +53,6 @@ pub use fault::{DetailForm, Fault, FaultKind};
 pub use state::Received;
 pub use truth::Truth;
 
-use clock::Clock;
 use state::Shared;
 use world::Place;
 
@@ -165,7 +164,7 @@ impl Simulator {
 
     /// Sets the simulated clock; it goes on from there.
     pub fn set_now(&self, now: Timestamp) {
-        self.shared.state().clock = Clock::starting_at(Some(now));
+        self.shared.state().clock = clock::starting_at(Some(now));
     }
 
     /// Today in `zone`, by the simulated clock: the last day with data, and not yet whole.

@@ -13,10 +13,11 @@ use crate::model::day::{Day, DayZone};
 
 use super::account::Account;
 use super::budget::Budget;
-use super::clock::Clock;
+use super::clock::starting_at;
 use super::effects::Faults;
 use super::table::Conditions;
 use super::world::World;
+use crate::clock::Clock;
 
 /// Days before the start that have data, unless the account tells its first day.
 const HISTORY_DAYS: i64 = 400;
@@ -80,7 +81,7 @@ pub(super) struct Snapshot {
 
 impl Shared {
     pub(super) fn new(catalog: Arc<Catalog>, account: Account) -> Self {
-        let clock = Clock::starting_at(account.now);
+        let clock = starting_at(account.now);
         let first_day = account.first_day.unwrap_or_else(|| DayZone::Utc.today(clock.now()).plus(-HISTORY_DAYS));
         let state = State {
             clock,

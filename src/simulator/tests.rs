@@ -31,9 +31,13 @@ fn stream(name: &str) -> Stream {
     Stream::clone(Catalog::embedded().unwrap().get(name).unwrap())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the simulator is tested without the product's own client")]
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
 async fn post(sim: &Simulator, path: &str, body: &Value) -> reqwest::Response {
-    let client = reqwest::Client::builder().build().unwrap();
-    client.post(format!("{}{path}", sim.url())).header("x-api-key", sim.key()).json(body).send().await.unwrap()
+    plain_client().post(format!("{}{path}", sim.url())).header("x-api-key", sim.key()).json(body).send().await.unwrap()
 }
 
 /// A body of `visibility_v1` for the first category.
@@ -236,7 +240,7 @@ async fn body_breaks_off_when_it_is_truncated_and_ends_cleanly_when_rows_are_kep
 async fn server_is_gone_when_it_is_dropped() {
     let sim = simulator(account()).await;
     let url = format!("{}/simulator/faults", sim.url());
-    let client = reqwest::Client::builder().build().unwrap();
+    let client = plain_client();
     assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
     drop(sim);
     assert!(client.get(&url).send().await.is_err());

@@ -55,6 +55,7 @@ pub struct DayFile {
     writer: ArrowWriter<BufWriter<File>>,
     rows: u64,
     hash: u128,
+    resting_batches: u32,
 }
 
 impl std::fmt::Debug for DayFile {
@@ -87,7 +88,7 @@ impl DayFile {
         let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
         let writer = ArrowWriter::try_new(BufWriter::new(file), schema, Some(properties))
             .map_err(|source| WriteError::Parquet { path: path.clone(), source })?;
-        Ok(Self { path, writer, rows: 0, hash: 0 })
+        Ok(Self { path, writer, rows: 0, hash: 0, resting_batches: 0 })
     }
 
     /// Appends rows whose hashes add up to `hash`.
@@ -98,7 +99,16 @@ impl DayFile {
         self.writer.write(batch).map_err(|source| WriteError::Parquet { path: self.path.clone(), source })?;
         self.rows += batch.num_rows() as u64;
         self.hash = self.hash.wrapping_add(hash);
+        self.resting_batches = 0;
         Ok(())
+    }
+
+    /// Another batch is over; returns how many have been since the last rows for this file, this one included when it
+    /// brought none.
+    pub fn rest(&mut self) -> u32 {
+        let resting = self.resting_batches;
+        self.resting_batches = resting.saturating_add(1);
+        resting
     }
 
     /// Bytes held in memory for rows that are not on disk yet.

@@ -22,6 +22,8 @@ use crate::write::spool::SliceDir;
 
 /// Bytes of rows that all open files of a slice may hold in memory together.
 const BUFFERED_BYTES: usize = 12 * 1024 * 1024;
+/// A file that got no rows from so many batches is written to disk.
+const RESTING_BATCHES: u32 = 4;
 /// Keys remembered to find rows that came twice; a slice of more rows is not checked beyond them.
 const REMEMBERED_KEYS: usize = 4_000_000;
 
@@ -152,8 +154,14 @@ impl SliceWriter {
         }
     }
 
-    /// Writes the fullest files to disk until little enough is held in memory.
+    /// Writes to disk what rests, then the fullest files until little enough is held in memory.
     fn bound_memory(&mut self) -> Result<(), WriteError> {
+        // Rows mostly come day by day: the buffers and dictionaries of a day that is over are only in the way.
+        for file in self.files.values_mut() {
+            if file.rest() == RESTING_BATCHES {
+                file.flush()?;
+            }
+        }
         let mut buffered: usize = self.files.values().map(DayFile::buffered_bytes).sum();
         while BUFFERED_BYTES < buffered {
             let Some(fullest) = self.files.values_mut().max_by_key(|file| file.buffered_bytes()) else {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::ledger::record::Planned;
+use crate::ledger::record::{DayEntry, Planned};
 use crate::model::proof::Proof;
 use crate::model::scope::{Named, Scope};
 use crate::model::window::Window;
@@ -52,7 +52,7 @@ fn slice(rows: u64, written: Written) -> Entry {
 async fn ledger_reads_what_it_wrote() {
     let lake = lake();
     let mut writer = open(&lake).await;
-    writer.append(vec![slice(7, Written::File)]).await.unwrap();
+    writer.append(vec![slice(7, Written::File)], writer.state().number).await.unwrap();
     let reader = open(&lake).await;
     assert_eq!(reader.state(), writer.state());
     let found = reader.state().scope("visibility_v2", &category().key()).unwrap();
@@ -64,7 +64,7 @@ async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..40 {
-        writer.append(vec![slice(rows, Written::File)]).await.unwrap();
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let mut replayed = State::default();
@@ -80,14 +80,28 @@ async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
 async fn writer_that_lost_a_number_marks_days_both_wrote_as_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
-    one.append(vec![slice(7, Written::File)]).await.unwrap();
-    two.append(vec![slice(8, Written::File)]).await.unwrap();
+    one.append(vec![slice(7, Written::File)], 0).await.unwrap();
+    two.append(vec![slice(8, Written::File)], 0).await.unwrap();
     one.refresh().await.unwrap();
     assert_eq!(one.state(), two.state());
     assert_eq!(one.state().number, 2);
     assert!(one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
-    one.append(vec![slice(8, Written::File)]).await.unwrap();
+    one.append(vec![slice(8, Written::File)], one.state().number).await.unwrap();
     assert!(!one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
+}
+
+#[tokio::test]
+async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_record_was_read() {
+    let lake = lake();
+    let (mut one, mut two) = (open(&lake).await, open(&lake).await);
+    let begun = two.state().number;
+    one.append(vec![slice(7, Written::File)], 0).await.unwrap();
+    two.refresh().await.unwrap();
+    two.append(vec![slice(8, Written::Unchanged)], begun).await.unwrap();
+    assert!(two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
+    // What was begun after the other's record was read is not doubtful.
+    two.append(vec![slice(8, Written::File)], two.state().number).await.unwrap();
+    assert!(!two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
 }
 
 #[tokio::test]
@@ -108,15 +122,15 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
     let (killed, key) = (Uuid::now_v7(), category().key());
     let planned =
         Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
-    ledger.append(vec![slice(7, Written::File)]).await.unwrap();
+    ledger.append(vec![slice(7, Written::File)], ledger.state().number).await.unwrap();
     ledger
-        .append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }])
+        .append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }], 1)
         .await
         .unwrap();
     let doubtful =
         |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
     assert!(doubtful(&ledger, None));
     assert!(!doubtful(&ledger, Some(killed)));
-    ledger.append(vec![slice(8, Written::File)]).await.unwrap();
+    ledger.append(vec![slice(8, Written::File)], ledger.state().number).await.unwrap();
     assert!(!doubtful(&ledger, None));
 }

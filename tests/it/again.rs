@@ -1,0 +1,171 @@
+//! A second run asks what is not final, and writes what changed.
+
+use std::collections::BTreeSet;
+
+use profound_export::model::day::Day;
+use profound_export::model::stream::Tier;
+use profound_export::run::Outcome;
+
+use crate::support::{Export, account, day, days, instant, of_stream, on_memory_and_disk};
+
+const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "bots_v2", "models", "category_topics"];
+
+on_memory_and_disk! {
+    async fn second_run_rewrites_nothing_when_nothing_changed(place) {
+        let export = Export::start(place, account(), &STREAMS).await;
+        export.run().await;
+        let mut before = Vec::new();
+        for stream in STREAMS {
+            before.push(export.versions(stream).await);
+        }
+
+        let run = export.run().await;
+
+        assert_eq!(run.outcome, Outcome::Complete);
+        let done = run.totals().done;
+        assert!(0 < done.rows && 0 < done.unchanged, "{}", run.summary());
+        assert_eq!((done.files, done.bytes), (0, 0), "{}", run.summary());
+        for (stream, before) in STREAMS.iter().zip(before) {
+            assert_eq!(export.versions(stream).await, before, "{stream}");
+        }
+        export.assert_ledger_knows_every_file().await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn restated_day_replaces_exactly_its_files(place) {
+        let export = Export::start(place, account(), &STREAMS).await;
+        export.run().await;
+        let mut before = Vec::new();
+        for stream in STREAMS {
+            before.push(export.versions(stream).await);
+        }
+
+        export.simulator.restate(day("2026-03-08"));
+        let run = export.run().await;
+
+        assert_eq!(run.outcome, Outcome::Complete);
+        for (stream, before) in STREAMS.iter().zip(before) {
+            let after = export.versions(stream).await;
+            assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+            for (path, version) in &after {
+                let restated = path.contains("day=2026-03-08");
+                assert_eq!(version != &before[path], restated, "{path} is another file");
+            }
+            export.assert_equals_simulator(stream).await;
+        }
+        export.assert_ledger_knows_every_file().await;
+    }
+}
+
+#[tokio::test]
+async fn figures_that_only_moved_to_other_rows_are_a_change() {
+    // A restatement keeps the keys and changes the figures; a hash that adds rows up must still tell.
+    let export = Export::start(crate::support::Place::Memory, account(), &["citations_v1"]).await;
+    export.run().await;
+    export.simulator.restate(day("2026-03-07"));
+    let run = export.run().await;
+    assert_eq!(run.totals().done.files as usize, changed_scopes(&export, "citations_v1", "2026-03-07"));
+}
+
+/// Scopes that have rows on a day.
+fn changed_scopes(export: &Export, stream: &str, text: &str) -> usize {
+    let stream = export.stream(stream);
+    let has_rows = |scope: &_| 0 < export.simulator.truth(stream, scope, Some(days(text, text))).rows;
+    export.simulator.scopes(stream.scope).iter().filter(|scope| has_rows(scope)).count()
+}
+
+on_memory_and_disk! {
+    async fn days_are_no_longer_asked_when_their_lookback_is_over(place) {
+        let export = Export::start(place, account(), &["visibility_v2_by_day", "bots_v2", "models"]).await;
+        export.run().await;
+
+        // The sixth was settled when it was read on the tenth; the seventh was not.
+        export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
+        let (_, received) = export.run_and_watch().await;
+        for request in of_stream(&received, "visibility_v2_by_day") {
+            assert_eq!((request.body["start_date"].clone(), request.body["end_date"].clone()), ("2026-03-07".into(), "2026-03-11".into()));
+        }
+
+        // Days up to the eighth were final when they were read on the twelfth.
+        export.simulator.set_now(instant("2026-03-13T16:00:00Z"));
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete);
+        let asked = of_stream(&received, "visibility_v2_by_day");
+        assert_eq!(asked.len(), export.categories().len());
+        for request in asked {
+            assert_eq!((request.body["start_date"].clone(), request.body["end_date"].clone()), ("2026-03-09".into(), "2026-03-12".into()));
+        }
+        for request in of_stream(&received, "bots_v2") {
+            assert_eq!((request.body["start_date"].clone(), request.body["end_date"].clone()), ("2026-03-09".into(), "2026-03-13".into()));
+        }
+        export.assert_equals_simulator("visibility_v2_by_day").await;
+        export.assert_equals_simulator("bots_v2").await;
+        let category = &export.categories()[0];
+        let states = export.states("visibility_v2_by_day", category).await;
+        assert_eq!(states["2026-03-08"], "final");
+        assert_eq!(states["2026-03-09"], "final");
+        assert_eq!(states["2026-03-10"], "provisional");
+    }
+}
+
+#[tokio::test]
+async fn nothing_dated_is_asked_when_every_day_is_final() {
+    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day", "models"]).await;
+    export.job.lookback = Some(profound_export::config::WholeDays(0));
+    export.run().await;
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete);
+    assert!(of_stream(&received, "visibility_v2_by_day").is_empty());
+    let lists: BTreeSet<&str> = received.iter().filter_map(|request| request.stream.as_deref()).collect();
+    assert_eq!(lists, ["assets", "categories", "domains", "models", "organizations"].into());
+}
+
+on_memory_and_disk! {
+    async fn missed_days_are_made_up_when_runs_were_missed(place) {
+        let export = Export::start(place, account(), &["visibility_v2_by_day", "visibility_v1"]).await;
+        export.run().await;
+        export.simulator.set_now(instant("2026-03-25T16:00:00Z"));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete);
+        export.assert_equals_simulator("visibility_v2_by_day").await;
+        export.assert_equals_simulator("visibility_v1").await;
+        let states = export.states("visibility_v2_by_day", &export.categories()[0]).await;
+        assert!(states.values().all(|state| state != "missing"), "{states:?}");
+    }
+}
+
+#[tokio::test]
+async fn first_day_stays_when_a_job_does_not_say_one() {
+    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    export.job.start = None;
+    export.run().await;
+    let start = day("2026-03-10").plus(-30);
+    assert_eq!(export.state().await.starts["nightly"], start);
+    export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+    export.run().await;
+    assert_eq!(export.state().await.starts["nightly"], start);
+    let scope = export.first_scope("visibility_v2_by_day");
+    let first: Option<Day> = export.days("visibility_v2_by_day", &scope).await.into_iter().next();
+    assert_eq!(first, Some(start));
+}
+
+#[tokio::test]
+async fn earlier_days_are_filled_in_when_a_job_widens_its_range() {
+    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    export.run().await;
+    export.job.start = Some(day("2026-01-20"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete);
+    export.assert_equals_simulator("visibility_v2_by_day").await;
+}
+
+#[tokio::test]
+async fn new_stream_is_filled_in_when_a_job_names_it_later() {
+    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    export.run().await;
+    assert_eq!(export.stream("answers_v2").tier, Some(Tier::Minimal));
+    export.job.streams.push("answers_v2".into());
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_equals_simulator("answers_v2").await;
+}

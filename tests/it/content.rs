@@ -1,0 +1,167 @@
+//! A lake holds exactly what the API holds, in whatever shape the API answers.
+
+use profound_export::config::Partition;
+use profound_export::model::day::Day;
+use profound_export::model::scope::ScopeKind;
+use profound_export::run::{Outcome, RunResult};
+use profound_export::simulator::{Account, Fault, FaultKind};
+use serde_json::{Value, json};
+
+use crate::support::{Export, Place, account, of_stream, on_memory_and_disk};
+
+/// Every shape of request and response there is.
+pub const STREAMS: [&str; 6] =
+    ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
+
+async fn assert_whole(export: &Export, run: &RunResult) {
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+    for stream in export.goal().streams {
+        export.assert_equals_simulator(&stream.name).await;
+    }
+    export.assert_ledger_knows_every_file().await;
+}
+
+on_memory_and_disk! {
+    async fn every_stream_equals_the_simulator_after_one_run(place) {
+        let export = Export::start(place, account(), &STREAMS).await;
+        let run = export.run().await;
+        assert_whole(&export, &run).await;
+        assert_eq!(run.streams.len(), export.goal().streams.len());
+        assert!(export.take_heard().iter().all(|event| !format!("{event:?}").starts_with("Drift")));
+    }
+}
+
+async fn assert_whole_with(account: Account, faults: &[FaultKind], event_streams: bool) -> Export {
+    let mut export = Export::start(Place::Memory, account, &STREAMS).await;
+    export.api.event_streams = event_streams;
+    faults.iter().for_each(|fault| export.simulator.inject(fault.clone().into()));
+    let run = export.run().await;
+    assert_whole(&export, &run).await;
+    export
+}
+
+#[tokio::test]
+async fn rows_are_the_same_when_events_are_positional_and_listed_backwards() {
+    assert_whole_with(Account { named_events: false, reverse_positions: true, ..account() }, &[], true).await;
+}
+
+#[tokio::test]
+async fn rows_are_the_same_when_lists_are_wrapped_and_bytes_come_in_drips() {
+    let account = Account { wrap_lists: true, ..account() };
+    assert_whole_with(account, &[FaultKind::Drip { bytes: 20_011, milliseconds: 0 }], true).await;
+}
+
+#[tokio::test]
+async fn rows_are_the_same_when_everything_is_asked_page_by_page() {
+    let export =
+        assert_whole_with(Account { reverse_positions: true, ..account() }, &[FaultKind::DataFirst], false).await;
+    let requests = export.simulator.requests();
+    assert!(requests.iter().all(|request| !request.path.ends_with("/stream")));
+    assert!(2 < of_stream(&requests, "visibility_v2").len(), "cursors were followed");
+}
+
+#[tokio::test]
+async fn rows_are_the_same_when_the_api_tells_neither_names_nor_totals() {
+    let account = Account { named_events: false, ..account() };
+    assert_whole_with(account, &[FaultKind::NullQuery, FaultKind::NoTotal, FaultKind::NoRateHeaders], true).await;
+}
+
+#[tokio::test]
+async fn last_day_is_there_when_the_api_leaves_end_dates_out() {
+    let export = assert_whole_with(Account { inclusive_v2: false, ..account() }, &[], true).await;
+    let learned = export.state().await.learned;
+    assert_eq!(learned["window_end/reports_v2"], "exclusive");
+    assert_eq!(learned["window_end/answers_v2"], "exclusive");
+
+    // What was learned is believed: the next run asks each slice once, up to the day after its last.
+    let (run, received) = export.run_and_watch().await;
+    assert_whole(&export, &run).await;
+    let asked = of_stream(&received, "visibility_v2");
+    assert_eq!(asked.len(), export.categories().len());
+    assert!(asked.iter().all(|request| request.body["end_date"] == "2026-03-10"));
+}
+
+#[tokio::test]
+async fn last_day_is_asked_as_documented_when_end_dates_are_part_of_the_result() {
+    let export = assert_whole_with(account(), &[], true).await;
+    assert_eq!(export.state().await.learned["window_end/reports_v2"], "inclusive");
+    let requests = export.simulator.requests();
+    assert!(of_stream(&requests, "visibility_v2").iter().all(|request| request.body["end_date"] == "2026-03-09"));
+    assert!(of_stream(&requests, "visibility_v1").iter().all(|request| request.body["end_date"] == "2026-03-10"));
+}
+
+#[tokio::test]
+async fn rows_are_the_same_however_days_become_directories() {
+    for partition in [Partition::Month, Partition::None] {
+        let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "models"]).await;
+        export.partition = partition;
+        let run = export.run().await;
+        assert_whole(&export, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn every_file_stands_on_its_own() {
+    let export =
+        Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "sentiment*", "prompts"]).await;
+    let run = export.run().await;
+
+    for stream in export.goal().streams {
+        for scope in export.simulator.scopes(stream.scope) {
+            let rows = export.rows(&stream.name, &scope).await;
+            let window = export.wanted(&stream);
+            let date = |day: Option<Day>| day.map_or(Value::Null, |day| json!(day.to_string()));
+            for row in &rows {
+                for (part, named) in scope.parts() {
+                    let (id, name) = part.columns();
+                    assert!(id.is_none_or(|id| row[id] == named.id), "{row}");
+                    assert_eq!(row[name], named.name);
+                }
+                assert_eq!(row["_run_id"], run.run_id.to_string());
+                assert_eq!(row["_window_start"], date(window.map(|window| window.start)));
+                assert_eq!(row["_window_end"], date(window.map(|window| window.end)));
+                assert_eq!(row["_extra"], Value::Null);
+                assert!(row["_extracted_at"].as_str().unwrap().starts_with("2026-03-10T16:00:"), "{row}");
+            }
+        }
+    }
+    let files = export.files().await;
+    let path = files.keys().find(|path| path.starts_with("visibility_v2_by_day/")).unwrap();
+    let table = export.table(path).await;
+    let footer = |name: &str| table.footer[&format!("profound_export.{name}")].clone();
+    assert_eq!(footer("rows"), table.rows.len().to_string());
+    assert_eq!((footer("stream"), footer("proof")), ("visibility_v2_by_day".into(), "total".into()));
+    assert_eq!((footer("window_start"), footer("window_end")), ("2026-03-06".into(), "2026-03-10".into()));
+}
+
+#[tokio::test]
+async fn domain_of_two_organizations_is_two_tables_of_rows() {
+    let export = Export::start(Place::Memory, account(), &["bots_v2", "referrals_v2"]).await;
+    let run = export.run().await;
+    assert_whole(&export, &run).await;
+    let domains = export.simulator.scopes(ScopeKind::Domain);
+    let same = domains.iter().filter(|scope| scope.domain == domains[0].domain);
+    let counts: Vec<usize> =
+        futures::future::join_all(same.map(async |scope| export.rows("bots_v2", scope).await.len())).await;
+    assert!(counts.len() == 2 && counts.iter().all(|rows| 0 < *rows), "{counts:?}");
+}
+
+#[tokio::test]
+async fn object_named_like_a_path_lies_under_its_id() {
+    let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    export.run().await;
+    for scope in export.simulator.scopes(ScopeKind::Category) {
+        let category = scope.category.clone().unwrap();
+        let prefix = format!("visibility_v2_by_day/category={}/", category.id);
+        assert!(export.files().await.keys().any(|path| path.starts_with(&prefix)), "{category:?}");
+    }
+}
+
+#[tokio::test]
+async fn repeated_page_is_read_again_and_never_published() {
+    let mut export = Export::start(Place::Memory, account(), &["visibility_v2"]).await;
+    export.api.event_streams = false;
+    export.simulator.inject(Fault::from(FaultKind::RepeatedPage).of_stream("visibility_v2").after(1).times(1));
+    let run = export.run().await;
+    assert_whole(&export, &run).await;
+}

@@ -1,0 +1,85 @@
+//! Days are those of the family's zone, also where a day has 23 or 25 hours.
+
+use profound_export::model::day::DayZone;
+
+use crate::support::{Export, Place, account, day, days, instant};
+
+const STREAMS: [&str; 6] =
+    ["visibility_v2_by_day", "visibility_v1", "answers_v1", "answers_v2", "bots_v2", "referrals_v2"];
+
+/// Exports four days around a change of the clocks, and compares every day.
+async fn assert_days_are_whole(now: &str, first: &str, last: &str) {
+    let account = profound_export::simulator::Account { now: Some(instant(now)), ..account() };
+    let mut export = Export::start(Place::Memory, account, &STREAMS).await;
+    export.job.start = Some(day(first));
+    let run = export.run().await;
+    assert!(run.error.is_none() && run.failed.is_empty(), "{} {:?}", run.summary(), run.failed);
+    assert_eq!(run.totals().done.outside, 0, "rows were dropped as outside the window");
+    for name in STREAMS {
+        let stream = export.stream(name);
+        assert_eq!(export.wanted(stream), Some(days(first, last)), "{name}");
+        export.assert_equals_simulator(name).await;
+        for scope in export.simulator.scopes(stream.scope) {
+            for one in days(first, last).days() {
+                let expected = export.simulator.truth(stream, &scope, Some(days(&one.to_string(), &one.to_string())));
+                let path = export.layout().data_path(name, &scope, Some(one)).to_string();
+                match expected.rows {
+                    0 => assert!(!export.files().await.contains_key(&path), "{path}"),
+                    rows => assert_eq!(export.table(&path).await.rows.len() as u64, rows, "{path}"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn days_are_whole_when_the_clocks_go_forward() {
+    assert_days_are_whole("2026-03-10T16:00:00Z", "2026-03-06", "2026-03-09").await;
+}
+
+#[tokio::test]
+async fn days_are_whole_when_the_clocks_go_back() {
+    assert_days_are_whole("2026-11-03T17:00:00Z", "2026-10-30", "2026-11-02").await;
+}
+
+#[tokio::test]
+async fn yesterday_differs_by_family_when_it_is_evening_in_new_york() {
+    // 21:30 of the ninth in New York, 01:30 of the tenth in Greenwich.
+    let account = profound_export::simulator::Account { now: Some(instant("2026-03-10T01:30:00Z")), ..account() };
+    let export = Export::start(Place::Memory, account, &["visibility_v2_by_day", "bots_v2"]).await;
+    export.run().await;
+    let last_days = async |stream: &str| {
+        let scope = export.first_scope(stream);
+        export.days(stream, &scope).await.into_iter().next_back().unwrap()
+    };
+    assert_eq!(last_days("visibility_v2_by_day").await, day("2026-03-08"));
+    assert_eq!(last_days("bots_v2").await, day("2026-03-09"));
+}
+
+#[tokio::test]
+async fn day_is_not_final_when_only_an_hour_is_missing_to_its_lookback() {
+    // Bots have three days: the fifth, a day of Greenwich, is settled at the end of the eighth there.
+    let account = profound_export::simulator::Account { now: Some(instant("2026-03-08T23:00:00Z")), ..account() };
+    let mut export = Export::start(Place::Memory, account, &["bots_v2", "visibility_v2_by_day"]).await;
+    export.job.start = Some(day("2026-03-05"));
+    export.run().await;
+    let scope = export.first_scope("bots_v2");
+    let state = export.state().await;
+    let fifth = |stream: &str, scope| state.scope(stream, scope).unwrap().days[&day("2026-03-05")].clone();
+    assert!(!fifth("bots_v2", &scope.key()).is_final(day("2026-03-05"), DayZone::Utc, 3));
+
+    // The clocks went forward on the eighth: its end in New York is at 04:00 of the ninth in Greenwich, not at 05:00.
+    let category = export.first_scope("visibility_v2_by_day");
+    export.simulator.set_now(instant("2026-03-09T03:58:00Z"));
+    export.run().await;
+    let state = export.state().await;
+    let read = &state.scope("visibility_v2_by_day", &category.key()).unwrap().days[&day("2026-03-05")];
+    assert!(!read.is_final(day("2026-03-05"), DayZone::Eastern, 3), "{read:?}");
+    let read = &state.scope("bots_v2", &scope.key()).unwrap().days[&day("2026-03-05")];
+    assert!(read.is_final(day("2026-03-05"), DayZone::Utc, 3), "{read:?}");
+    export.simulator.set_now(instant("2026-03-09T04:00:30Z"));
+    export.run().await;
+    let state = export.state().await;
+    let read = &state.scope("visibility_v2_by_day", &category.key()).unwrap().days[&day("2026-03-05")];
+    assert!(read.is_final(day("2026-03-05"), DayZone::Eastern, 3), "{read:?}");
+}

@@ -1,0 +1,110 @@
+//! What the account may not read is said once, and holds up nothing else.
+
+use profound_export::model::event::Event;
+use profound_export::run::Outcome;
+use profound_export::simulator::{Fault, FaultKind};
+
+use crate::support::{Export, Place, account, instant, of_stream, on_memory_and_disk};
+
+fn status(code: u16) -> Fault {
+    FaultKind::Status { code, retry_after: None, reset: None }.into()
+}
+
+on_memory_and_disk! {
+    async fn other_categories_are_exported_when_one_may_not_be_read(place) {
+        let export = Export::start(place, account(), &["visibility_v2_by_day", "answers_v2", "models"]).await;
+        let barred = export.categories()[0].clone();
+        export.simulator.inject(status(403).of_category(&barred));
+
+        let run = export.run().await;
+
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        assert_eq!(run.not_entitled.len(), 2, "one slice a stream");
+        let scopes = export.simulator.scopes(export.stream("answers_v2").scope);
+        for stream in ["visibility_v2_by_day", "answers_v2"] {
+            assert!(export.rows(stream, &scopes[0]).await.is_empty());
+            let stream = export.stream(stream);
+            export.assert_rows_are_simulated(stream, &scopes[1], export.wanted(stream)).await;
+        }
+        let coverage = export.coverage().await;
+        let shown = coverage.iter().filter(|row| row["state"] == "not_entitled");
+        assert_eq!(shown.filter(|row| row["category_id"] == barred && row["problem"].is_string()).count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn scope_is_asked_again_when_a_day_has_passed() {
+    let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    let barred = export.categories()[0].clone();
+    export.simulator.inject(status(404).of_category(&barred));
+    export.run().await;
+
+    let of_barred = |received: &[_]| {
+        of_stream(received, "visibility_v2_by_day")
+            .iter()
+            .filter(|request| request.body["category_id"] == barred)
+            .count()
+    };
+    export.simulator.set_now(instant("2026-03-11T15:00:00Z"));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!((run.outcome, run.not_entitled.len(), of_barred(&received)), (Outcome::Complete, 1, 0));
+
+    export.simulator.set_now(instant("2026-03-11T17:00:00Z"));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!((run.outcome, run.not_entitled.len(), of_barred(&received)), (Outcome::Complete, 1, 1));
+
+    // Once it may be read, it is made up for.
+    export.simulator.clear_faults();
+    export.simulator.set_now(instant("2026-03-12T18:00:00Z"));
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_equals_simulator("visibility_v2_by_day").await;
+    assert!(export.coverage().await.iter().all(|row| row["state"] != "not_entitled"));
+}
+
+on_memory_and_disk! {
+    async fn right_that_is_lost_fails_once_and_is_state_then(place) {
+        let export = Export::start(place, account(), &["visibility_v2_by_day"]).await;
+        export.run().await;
+        let before = export.versions("visibility_v2_by_day").await;
+        let barred = export.categories()[0].clone();
+        export.simulator.inject(status(403).of_category(&barred));
+        export.take_heard();
+
+        let run = export.run().await;
+        assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{}", run.summary());
+        let lost = |event: &Event| matches!(event, Event::NotEntitled { could_before: true, .. });
+        assert_eq!(export.take_heard().iter().filter(|event| lost(event)).count(), 1);
+
+        for now in ["2026-03-10T20:00:00Z", "2026-03-12T20:00:00Z"] {
+            export.simulator.set_now(instant(now));
+            let run = export.run().await;
+            assert_eq!((run.outcome, run.not_entitled.len()), (Outcome::Complete, 1), "{now}: {}", run.summary());
+        }
+        // What was exported while it could be stays.
+        let after = export.versions("visibility_v2_by_day").await;
+        assert!(before.iter().filter(|(path, _)| path.contains(&barred)).all(|(path, version)| after[path] == *version));
+    }
+}
+
+on_memory_and_disk! {
+    async fn nothing_is_written_when_the_account_cannot_be_read(place) {
+        for (code, path) in [(403, "/v1/org"), (404, "/v1/org"), (403, "/v1/org/categories"), (404, "/v1/org/categories")] {
+            let export = Export::start(place, account(), &["visibility_v2_by_day", "models"]).await;
+            export.simulator.inject(status(code).on_path(path));
+            let run = export.run().await;
+            assert_eq!(run.outcome, Outcome::Unavailable, "{code} on {path}: {}", run.summary());
+            assert!(export.objects().await.is_empty(), "{:?}", export.objects().await);
+            assert!(run.error.unwrap().hint().unwrap().contains("api.base_url"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn account_without_domains_is_exported_when_the_list_of_domains_may_not_be_read() {
+    let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "domains"]).await;
+    export.simulator.inject(status(403).on_path("/v1/org/domains"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+    export.assert_equals_simulator("visibility_v2_by_day").await;
+    assert_eq!(run.not_entitled.len(), 1, "the list itself");
+}

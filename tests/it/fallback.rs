@@ -1,0 +1,101 @@
+//! A grain that an account refuses is replaced as declared, and that is remembered.
+
+use profound_export::model::stream::Fallback;
+use profound_export::run::Outcome;
+use profound_export::simulator::{DetailForm, Fault, FaultKind};
+use serde_json::Value;
+
+use crate::support::{Export, Place, account, of_stream, on_memory_and_disk};
+
+const STAND_IN: &str = "visibility_v2_by_model_region_prompt";
+
+fn refused(detail: DetailForm) -> Fault {
+    FaultKind::Unprocessable { detail }.into()
+}
+
+/// Refuses the widest grain of visibility, and not the one that stands in for it.
+async fn refusing(place: Place, streams: &[&str]) -> Export {
+    let export = Export::start(place, account(), streams).await;
+    // Names are matched as parts, and one name is part of the other: as often as there are categories, in one run.
+    export.simulator.inject(refused(DetailForm::List).of_stream("visibility_v2").times(1));
+    export
+}
+
+on_memory_and_disk! {
+    async fn stand_in_has_a_table_of_its_own_and_is_remembered(place) {
+        let mut export = refusing(place, &["visibility_v2"]).await;
+        // One request at a time, so that the refusal befalls the grain that is asked first.
+        export.api.concurrency = 1;
+        export.job.categories = vec![export.categories()[0].clone()];
+        let run = export.run().await;
+
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        assert!(export.versions("visibility_v2").await.is_empty(), "coarser rows went into the finer table");
+        assert_eq!(export.state().await.learned["fallback/visibility_v2"], STAND_IN);
+        let (stream, scope) = (export.stream(STAND_IN), export.first_scope(STAND_IN));
+        export.assert_rows_are_simulated(stream, &scope, export.wanted(stream)).await;
+
+        export.simulator.clear_faults();
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete);
+        assert!(of_stream(&received, "visibility_v2").is_empty(), "the refused grain was asked again");
+        assert_eq!(of_stream(&received, STAND_IN).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn refusal_is_told_in_the_words_of_the_api_when_nothing_stands_in() {
+    for (form, told) in [(DetailForm::Text, "Unsupported combination"), (DetailForm::List, "body: Value error")] {
+        let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "answers_v1"]).await;
+        export.simulator.inject(refused(form).of_stream("visibility_v2_by_day"));
+        let run = export.run().await;
+        assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, export.categories().len()));
+        assert!(run.failed[0].1.contains(told) && run.failed[0].1.contains("422"), "{:?}", run.failed);
+        export.assert_equals_simulator("answers_v1").await;
+    }
+}
+
+#[tokio::test]
+async fn refusal_is_final_when_the_stand_in_is_refused_too() {
+    let export = Export::start(Place::Memory, account(), &["visibility_v2"]).await;
+    export.simulator.inject(refused(DetailForm::Text).of_stream("visibility_v2"));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Failed);
+    assert_eq!(
+        of_stream(&received, "visibility_v2").len() + of_stream(&received, STAND_IN).len(),
+        2 * export.categories().len()
+    );
+    assert!(!export.state().await.learned.contains_key("fallback/visibility_v2"), "a refusal of both teaches nothing");
+}
+
+on_memory_and_disk! {
+    async fn column_is_null_in_the_same_table_when_its_member_is_refused(place) {
+        for (name, column) in [
+            ("answers_v2", "citation_details"),
+            ("sentiment_v2_by_theme", "cited_websites"),
+            ("bots_v2", "agents"),
+        ] {
+            let mut export = Export::start(place, account(), &[name]).await;
+            export.api.concurrency = 1;
+            assert!(matches!(export.stream(name).on_422, Some(Fallback::Without(_))));
+            export.simulator.inject(refused(DetailForm::Text).of_stream(name).times(1));
+            let (run, first) = export.run_and_watch().await;
+
+            assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+            let rows = export.all_rows(name).await;
+            assert!(!rows.is_empty() && rows.iter().all(|row| row[column] == Value::Null), "{name}.{column}");
+            let expected: u64 = export.simulator.scopes(export.stream(name).scope).iter().map(|scope| {
+                export.simulator.truth(export.stream(name), scope, export.wanted(export.stream(name))).rows
+            }).sum();
+            assert_eq!(rows.len() as u64, expected, "{name}");
+
+            // Refused once, learned, and not asked for again, neither in this run nor in the next.
+            export.simulator.clear_faults();
+            let (run, second) = export.run_and_watch().await;
+            assert_eq!((run.outcome, run.totals().done.files), (Outcome::Complete, 0), "{}", run.summary());
+            let slices = of_stream(&second, name).len();
+            assert_eq!(of_stream(&first, name).len(), slices + 1, "{name}");
+            assert!(of_stream(&second, name).iter().all(|request| !request.body.to_string().contains(column.trim_start_matches("cited_"))), "{name}");
+        }
+    }
+}

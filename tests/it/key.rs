@@ -1,0 +1,138 @@
+//! A rejected key stops everything at once; a new one goes on; none is ever shown.
+
+use std::sync::{Arc, Mutex};
+
+use profound_export::config::Auth;
+use profound_export::model::event::Event;
+use profound_export::run::Outcome;
+use profound_export::simulator::{Fault, FaultKind, Received};
+
+use crate::support::{Export, KEY, Place, account, on_memory_and_disk, words};
+
+const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "models", "category_topics"];
+
+/// Requests that were received after the first rejected one.
+fn after_rejection(received: &[Received]) -> usize {
+    let rejected = received.iter().position(|request| request.status == 401).expect("no request was rejected");
+    received.len() - 1 - rejected
+}
+
+on_memory_and_disk! {
+    async fn nothing_more_is_asked_when_the_key_is_revoked(place) {
+        for (concurrency, after) in [(1, 9), (4, 9)] {
+            let mut export = Export::start(place, account(), &STREAMS).await;
+            export.api.concurrency = concurrency;
+            export.simulator.inject(Fault::from(FaultKind::RevokeKey).after(after).times(1));
+            let (run, received) = export.run_and_watch().await;
+
+            assert_eq!(run.outcome, Outcome::KeyRejected, "{}", run.summary());
+            // What was under way at the same moment cannot be called back.
+            assert!(after_rejection(&received) < concurrency, "{:?}", received);
+            assert!(!run.left.is_empty() && run.failed.is_empty(), "{}", run.summary());
+            assert!(words(run.error.as_ref().unwrap()).contains("Invalid API key"));
+            // What was published is whole, and known.
+            assert!(0 < run.totals().slices);
+            export.assert_ledger_knows_every_file().await;
+            assert_eq!(export.state().await.runs.back().unwrap().end.outcome, "key_rejected");
+
+            // A new key goes on from there.
+            export.simulator.rotate_key("pk-another");
+            let next = export.run().await;
+            assert_eq!(next.outcome, Outcome::Complete, "{}", next.summary());
+            for stream in STREAMS {
+                export.assert_equals_simulator(stream).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_request_is_sent_when_the_key_was_never_right() {
+    let export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.simulator.revoke_key();
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!((run.outcome, received.len()), (Outcome::KeyRejected, 1));
+    assert!(export.objects().await.is_empty());
+}
+
+#[tokio::test]
+async fn run_goes_on_when_the_key_file_was_changed_in_time() {
+    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
+    let path = export.key_in_a_file();
+    let simulator = Arc::clone(&export.simulator);
+    // Several requests are on their way with the old key when it is replaced.
+    export.listen(move |event| {
+        if let Event::RunPlanned { .. } = event {
+            simulator.rotate_key("pk-rotated");
+            std::fs::write(&path, "pk-rotated\n").unwrap();
+        }
+    });
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.error);
+    assert!(received.iter().any(|request| request.status == 401));
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn run_stops_when_the_key_file_holds_another_wrong_key() {
+    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.api.concurrency = 1;
+    let path = export.key_in_a_file();
+    let simulator = Arc::clone(&export.simulator);
+    export.listen(move |event| {
+        if let Event::RunPlanned { .. } = event {
+            simulator.revoke_key();
+            std::fs::write(&path, "pk-also-wrong").unwrap();
+        }
+    });
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::KeyRejected);
+    assert_eq!(received.iter().filter(|request| request.status == 401).count(), 2, "one for each key");
+}
+
+on_memory_and_disk! {
+    async fn key_is_never_shown_whatever_goes_wrong(place) {
+        let faults = [
+            FaultKind::Unprocessable { detail: profound_export::simulator::DetailForm::List },
+            FaultKind::Truncate { bytes: 2000 },
+            FaultKind::Html { code: 200 },
+            FaultKind::Status { code: 403, retry_after: None, reset: None },
+            FaultKind::Status { code: 307, retry_after: None, reset: None },
+            FaultKind::WrongType { column: "visibility_score".into() },
+            FaultKind::ExtraField,
+            FaultKind::RevokeKey,
+        ];
+        let shown = Arc::new(Mutex::new(String::new()));
+        for auth in [Auth::Header, Auth::Query] {
+            let mut export = Export::start(place, account(), &STREAMS).await;
+            export.api.auth = auth;
+            let mut words_of = String::new();
+            for fault in faults.clone() {
+                export.simulator.clear_faults();
+                // Once visibility may not be read, it is not asked any more.
+                let of = if fault == FaultKind::RevokeKey { "answers" } else { "visibility" };
+                export.simulator.inject(Fault::from(fault).of_stream(of));
+                let settings = export.settings();
+                words_of.push_str(&format!("{settings:?}"));
+                let run = export.run().await;
+                words_of.push_str(&format!("{run:?} {}", run.summary()));
+                if let Some(error) = &run.error {
+                    words_of.push_str(&words(error));
+                    words_of.push_str(&error.hint().unwrap_or_default());
+                }
+            }
+            for event in export.take_heard() {
+                words_of.push_str(&format!("{event:?}"));
+            }
+            assert!(!words_of.contains(KEY), "the key is shown");
+            for (path, _) in export.objects().await {
+                let bytes = export.bytes(&path).await;
+                assert!(memchr::memmem::find(&bytes, KEY.as_bytes()).is_none(), "the key is in {path}");
+            }
+            shown.lock().unwrap().push_str(&words_of);
+        }
+        assert!(shown.lock().unwrap().contains("HTTP 401"), "the key was never rejected");
+    }
+}

@@ -1,0 +1,287 @@
+//! One account, one lake, and runs between them.
+
+pub mod lake;
+pub mod stores;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use object_store::memory::InMemory;
+use profound_export::api::{Client, ClientSettings};
+use profound_export::catalog::Catalog;
+use profound_export::clock::Clock;
+use profound_export::config::{
+    ApiConfig, Compression, DestinationConfig, JobConfig, Partition, Period, Sources, key, select,
+};
+use profound_export::destination::Destination;
+use profound_export::ledger::{Ledger, State};
+use profound_export::model::day::Day;
+use profound_export::model::event::{Event, Events};
+use profound_export::model::scope::{Scope, ScopeKind};
+use profound_export::model::stream::Stream;
+use profound_export::model::window::Window;
+use profound_export::publish::Layout;
+use profound_export::run::{Destinations, Goal, RunResult, RunSettings, run_job};
+use profound_export::simulator::{Account, Received, Simulator};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// The simulated noon at which the first run starts: a Tuesday, days after the clocks of New York went forward.
+pub const NOW: &str = "2026-03-10T16:00:00Z";
+/// The key of the account. No other text of a run looks like it.
+pub const KEY: &str = "pk-5d1f0e7c-never-shown";
+
+/// Runs a promise on a destination in memory and on one on disk, as two tests.
+macro_rules! on_memory_and_disk {
+    (async fn $name:ident($place:ident) $body:block) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn promise($place: $crate::support::Place) $body
+
+            #[tokio::test]
+            async fn on_memory() {
+                promise($crate::support::Place::Memory).await;
+            }
+
+            #[tokio::test]
+            async fn on_disk() {
+                promise($crate::support::Place::Disk).await;
+            }
+        }
+    };
+}
+pub(crate) use on_memory_and_disk;
+
+/// Where a lake lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Memory,
+    Disk,
+}
+
+impl Place {
+    /// An empty destination; `scratch` is where it goes on disk.
+    pub fn destination(self, scratch: &TempDir) -> Destination {
+        match self {
+            Self::Memory => Destination::of(Arc::new(InMemory::new()), "memory:///"),
+            Self::Disk => {
+                let url = scratch.path().join("lake").display().to_string();
+                Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap()
+            }
+        }
+    }
+}
+
+/// An account that is small enough for many tests, and has a budget that none of them spends.
+pub fn account() -> Account {
+    Account {
+        now: Some(instant(NOW)),
+        key: KEY.into(),
+        categories: 2,
+        prompts_per_category: 6,
+        answer_bytes: 200,
+        requests_per_period: 1_000_000,
+        ..Account::default()
+    }
+}
+
+pub fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+pub fn days(first: &str, last: &str) -> Window {
+    Window::inclusive(day(first), day(last)).unwrap()
+}
+
+type Listener = Box<dyn Fn(&Event) + Send>;
+
+/// An exporter between a simulated account and a lake. Each run is a process of its own, a minute after the last.
+pub struct Export {
+    pub simulator: Arc<Simulator>,
+    pub lake: Destination,
+    pub catalog: Catalog,
+    pub api: ApiConfig,
+    pub job: JobConfig,
+    pub partition: Partition,
+    pub single_writer: bool,
+    /// How long a run may take.
+    pub time: Option<Duration>,
+    heard: Arc<Mutex<Vec<Event>>>,
+    listener: Arc<Mutex<Option<Listener>>>,
+    ran: AtomicBool,
+    scratch: TempDir,
+}
+
+impl Export {
+    /// Exports `streams` of an account from 2026-03-06 on.
+    pub async fn start(place: Place, account: Account, streams: &[&str]) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let lake = place.destination(&scratch);
+        let catalog = Catalog::embedded().unwrap();
+        let simulator = Simulator::start(Arc::new(catalog.clone()), account).await.unwrap();
+        let base_url = simulator.url().parse().unwrap();
+        let job = JobConfig {
+            name: "nightly".into(),
+            streams: streams.iter().map(|name| (*name).to_owned()).collect(),
+            start: Some(day("2026-03-06")),
+            ..JobConfig::default()
+        };
+        Self {
+            simulator: Arc::new(simulator),
+            lake,
+            catalog,
+            api: ApiConfig { base_url, idle_timeout: Period(Duration::from_secs(20)), ..ApiConfig::default() },
+            job,
+            partition: Partition::Day,
+            single_writer: false,
+            time: None,
+            heard: Arc::default(),
+            listener: Arc::default(),
+            ran: AtomicBool::new(false),
+            scratch,
+        }
+    }
+
+    /// The same on another lake.
+    pub fn on(self, lake: Destination) -> Self {
+        Self { lake, ..self }
+    }
+
+    /// Reads the key from a file from now on, and returns its path.
+    pub fn key_in_a_file(&mut self) -> PathBuf {
+        let path = self.scratch.path().join("key");
+        std::fs::write(&path, self.simulator.key()).unwrap();
+        self.api.key_file = Some(path.clone());
+        path
+    }
+
+    /// Calls `listener` with each event, besides remembering it.
+    pub fn listen(&self, listener: impl Fn(&Event) + Send + 'static) {
+        *self.listener.lock().unwrap() = Some(Box::new(listener));
+    }
+
+    /// What a process started now would have. Its clock is the simulator's.
+    pub fn settings(&self) -> RunSettings {
+        let clock = Clock::starting_at(self.simulator.now());
+        let variable = ("PROFOUND_API_KEY".to_owned(), self.simulator.key().to_owned());
+        let environment = match self.api.key_file {
+            Some(_) => BTreeMap::new(),
+            None => [variable].into(),
+        };
+        let key = key::read(&Sources { environment, ..Sources::default() }, &self.api).unwrap();
+        let client = Client::new(ClientSettings { config: &self.api, clock: clock.clone() }, key).unwrap();
+        let (heard, listener) = (Arc::clone(&self.heard), Arc::clone(&self.listener));
+        let events = Events::to(move |event| {
+            heard.lock().unwrap().push(event.clone());
+            if let Some(listener) = &*listener.lock().unwrap() {
+                listener(event);
+            }
+        });
+        RunSettings {
+            catalog: Arc::new(self.catalog.clone()),
+            client: Arc::new(client),
+            clock,
+            destinations: Destinations {
+                lake: self.lake.clone(),
+                layout: self.layout(),
+                compression: Compression::default(),
+                single_writer: self.single_writer,
+                spool_dir: self.scratch.path().join("spool"),
+                spool_bytes: u64::MAX,
+            },
+            concurrency: self.api.concurrency,
+            event_streams: self.api.event_streams,
+            events,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    pub fn goal(&self) -> Goal {
+        let streams = select(&self.catalog, &self.job.streams).unwrap();
+        Goal { job: self.job.clone(), streams, days: None, time: self.time }
+    }
+
+    /// Lets a minute pass since the last run; times then tell what came first.
+    pub fn a_minute_later(&self) {
+        let second = Timestamp::from_second(self.simulator.now().as_second()).unwrap();
+        self.simulator.set_now(second + SignedDuration::from_secs(60));
+    }
+
+    /// One run of the job, in a process of its own.
+    pub async fn run(&self) -> RunResult {
+        if self.ran.swap(true, Ordering::Relaxed) {
+            self.a_minute_later();
+        }
+        run_job(&self.settings(), &self.goal()).await
+    }
+
+    /// The same, and what the simulator received meanwhile.
+    pub async fn run_and_watch(&self) -> (RunResult, Vec<Received>) {
+        let before = self.simulator.requests().len();
+        let result = self.run().await;
+        (result, self.simulator.requests().split_off(before))
+    }
+
+    /// Everything told so far; forgets it.
+    pub fn take_heard(&self) -> Vec<Event> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+
+    pub fn layout(&self) -> Layout {
+        Layout { partition: self.partition }
+    }
+
+    pub fn stream(&self, name: &str) -> &Arc<Stream> {
+        self.catalog.get(name).unwrap()
+    }
+
+    /// The first scope of a stream.
+    pub fn first_scope(&self, stream: &str) -> Scope {
+        self.simulator.scopes(self.stream(stream).scope).remove(0)
+    }
+
+    /// The categories of the account, by id.
+    pub fn categories(&self) -> Vec<String> {
+        let scopes = self.simulator.scopes(ScopeKind::Category);
+        scopes.into_iter().filter_map(|scope| Some(scope.category?.id)).collect()
+    }
+
+    /// From the first day wanted through yesterday, as `stream` counts days; none for lists.
+    pub fn wanted(&self, stream: &Stream) -> Option<Window> {
+        let days = stream.days.as_ref()?;
+        Window::inclusive(self.job.start.unwrap(), days.zone.yesterday(self.simulator.now()))
+    }
+
+    /// What the ledger adds up to.
+    pub async fn state(&self) -> State {
+        let ledger = Ledger::open(self.lake.clone(), Clock::starting_at(self.simulator.now())).await.unwrap();
+        ledger.state().clone()
+    }
+}
+
+/// The requests of `received` about a stream, discovery left out.
+pub fn of_stream<'a>(received: &'a [Received], stream: &str) -> Vec<&'a Received> {
+    received.iter().filter(|request| request.stream.as_deref() == Some(stream)).collect()
+}
+
+/// An error and everything behind it, in words.
+pub fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

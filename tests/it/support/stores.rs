@@ -1,0 +1,106 @@
+//! Object stores that misbehave.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::sync::Notify;
+
+/// What is wrong with a store.
+#[derive(Debug)]
+pub enum Vice {
+    /// It overwrites where it was told to create.
+    Overwrites,
+    /// The process is killed at its write of this number, counted from zero.
+    Kills { at: u64, done: bool },
+    /// The write of this number arrives, but its answer is lost.
+    LosesAnswer { at: u64 },
+}
+
+/// A store with a vice.
+#[derive(Debug)]
+pub struct Bad {
+    inner: Arc<dyn ObjectStore>,
+    vice: Vice,
+    writes: AtomicU64,
+    killed: Notify,
+}
+
+impl Bad {
+    pub fn new(inner: Arc<dyn ObjectStore>, vice: Vice) -> Arc<Self> {
+        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), killed: Notify::new() })
+    }
+
+    /// Ends when the process would have been killed.
+    pub async fn killed(&self) {
+        self.killed.notified().await;
+    }
+
+    /// Waits to be dropped, as whatever runs in a process that is killed.
+    async fn die(&self) {
+        self.killed.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} of {}", self.vice, self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Bad {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        match self.vice {
+            Vice::Overwrites => {
+                options.mode = PutMode::Overwrite;
+                self.inner.put_opts(path, payload, options).await
+            }
+            Vice::Kills { at, done } if number == at => {
+                if done {
+                    self.inner.put_opts(path, payload, options).await?;
+                }
+                self.die().await;
+                unreachable!("a dead process goes on")
+            }
+            Vice::LosesAnswer { at } if number == at => {
+                self.inner.put_opts(path, payload, options).await?;
+                Err(object_store::Error::Generic { store: "bad", source: "the connection was reset".into() })
+            }
+            _ => self.inner.put_opts(path, payload, options).await,
+        }
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
