@@ -1,0 +1,30 @@
+"""Servers that several checks share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit import stores
+from kit.account import Account
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    """A simulated account of the default size."""
+    with Account(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """An S3 server."""
+    with stores.server("moto", tmp_path_factory.mktemp("moto") / "moto.log") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """Another S3 server, by other people."""
+    with stores.server("ministack", tmp_path_factory.mktemp("ministack") / "ministack.log") as store:
+        yield store

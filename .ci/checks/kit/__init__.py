@@ -1,0 +1,1 @@
+"""What the checks share: the program, the simulated account, object stores and readers."""

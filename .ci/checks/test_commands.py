@@ -1,0 +1,132 @@
+"""The commands as a person uses them, one after the other, in an empty directory."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from kit import program
+from kit.account import Account
+from kit.job import Job, today
+from kit.lake import Lake, assert_equal
+from kit.program import BAD_CONFIG, COMPLETE
+from kit.stores import BUCKET, Store
+
+DISCOVERY = {"organizations", "assets", "categories", "domains"}
+REPORTS = ["organizations", "visibility_v2_by_day", "visibility_v1", "answers_v2"]
+
+
+def test_demo_needs_nothing_and_prints_a_query_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = program.run("demo", cwd=tmp_path, key=False).expect(COMPLETE).stdout
+
+    assert [path.name for path in tmp_path.iterdir()] == ["demo-lake"]
+    query = re.search(r'duckdb -c "(.*)"', shown)
+    assert query
+    monkeypatch.chdir(tmp_path)
+    rows = duckdb.sql(query[1].replace('\\"', '"')).fetchall()
+    assert len(rows) > 30
+    # What the table says of the answers is what the query counts.
+    [told] = re.findall(r"^answers_v2 +([\d,]+)", shown, re.MULTILINE)
+    assert sum(row[-1] for row in rows) == int(told.replace(",", ""))
+
+
+def test_first_configuration_is_right_as_it_is_written(tmp_path: Path) -> None:
+    program.run("init", cwd=tmp_path).expect(COMPLETE)
+    program.run("config", cwd=tmp_path).expect(COMPLETE)
+    # What a person has written since is not overwritten.
+    (tmp_path / "jobs.toml").write_text("# mine\n")
+    assert program.run("init", cwd=tmp_path).code != COMPLETE
+    assert (tmp_path / "jobs.toml").read_text() == "# mine\n"
+
+
+def test_check_reaches_everything_and_leaves_nothing(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, job_settings={"cron": "30 6 * * *"})
+
+    shown = job.run("check").expect(COMPLETE).stdout
+
+    assert shown.count("06:30") >= 3
+    assert not [path for path in job.lake.rglob("*") if path.is_file()]
+
+
+def test_plan_sends_nothing_but_discovery(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url)
+
+    shown = job.run("plan").expect(COMPLETE).stdout
+
+    assert {one["stream"] for one in account.requests()} <= DISCOVERY
+    assert all(stream.name in shown for stream in job.selected())
+    assert not list(job.lake.rglob("*.parquet"))
+
+
+def test_plan_foretells_what_the_run_costs(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, REPORTS)
+    planned = job.run("plan", "--output", "json").expect(COMPLETE).json()
+    sent = len(account.requests())
+
+    job.run("run").expect(COMPLETE)
+
+    foretold = planned[0]["requests"] if isinstance(planned, list) else planned["requests"]
+    # The lists that every run begins with may come on top.
+    assert foretold <= len(account.requests()) - sent <= foretold + len(DISCOVERY)
+
+
+def test_backfill_exports_the_given_days(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, ["visibility_v2_by_day"])
+    first, last = job.start - timedelta(days=20), job.start - timedelta(days=11)
+
+    job.run("backfill", "nightly", "--from", str(first), "--to", str(last)).expect(COMPLETE)
+
+    truth = account.truth("visibility_v2_by_day", first, last)
+    assert_equal(Lake(str(job.lake)), "duckdb", {"visibility_v2_by_day": truth})
+
+
+def test_lake_of_another_account_is_left_alone(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, REPORTS)
+    job.run("run").expect(COMPLETE)
+    (tmp_path / "other").mkdir()
+    with Account(tmp_path / "other", "--seed", "2") as other:
+        before = {path: path.stat().st_mtime_ns for path in job.lake.rglob("*") if path.is_file()}
+        stranger = Job(tmp_path / "other", other.url, REPORTS, destination=str(job.lake))
+
+        ended = stranger.run("run").expect(BAD_CONFIG)
+
+    assert "account" in ended.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in job.lake.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("where", ["disk", "moto"])
+def test_two_runs_at_once_come_to_the_same_lake(
+    tmp_path: Path, account: Account, where: str, request: pytest.FixtureRequest
+) -> None:
+    jobs = []
+    for name in ("one", "two"):
+        if where == "disk":
+            jobs.append(Job(tmp_path / name, account.url, REPORTS, destination=str(tmp_path / "lake")))
+            lake = Lake(str(tmp_path / "lake"))
+        else:
+            store: Store = request.getfixturevalue(where)
+            url = f"s3://{BUCKET}/two-runs"
+            jobs.append(Job(tmp_path / name, account.url, REPORTS, destination=url, options=store.options))
+            lake = Lake("two-runs", store)
+    running = [program.start("--config", job.dir / "jobs.toml", "run", cwd=job.dir) for job in jobs]
+    for job, one in zip(jobs, running, strict=True):
+        assert one.wait(timeout=120) == COMPLETE, (job.dir / "stderr.log").read_text()
+    assert_equal(lake, "duckdb", jobs[0].truths(account))
+
+    # What both wrote is read once more; after that there is nothing to settle.
+    jobs[0].run("run").expect(COMPLETE)
+
+    assert_equal(lake, "duckdb", jobs[0].truths(account))
+    status = jobs[0].run("status").expect(COMPLETE).stdout
+    assert "suspect" not in re.sub(r"! suspect", "", status)
+
+
+def test_day_that_is_not_over_is_never_exported(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, REPORTS)
+    job.run("run").expect(COMPLETE)
+
+    days = {match[0] for path in Lake(str(job.lake)).files() if (match := re.search(r"\d{4}-\d\d-\d\d", path))}
+
+    assert max(days) == str(today("eastern") - timedelta(days=1))

@@ -1,0 +1,59 @@
+"""Memory does not grow with what is exported: millions of rows and large texts go through a few blocks at a time.
+
+The figures are printed, for a change that makes the export slower should be seen.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kit import program
+from kit.account import Account
+from kit.job import DAYS, Job
+from kit.lake import Lake, assert_equal
+from kit.program import COMPLETE
+
+MOST_MEMORY_MIB = 128
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stream with many rows, in one category, and how it is asked for."""
+
+    stream: str
+    rows: int
+    options: tuple[str, ...] = ()
+    event_streams: bool = True
+
+
+LOADS = {
+    # Fifty thousand positional rows a page.
+    "pages of figures": Load("visibility_v1", 2_000_000, event_streams=False),
+    # All days in one response.
+    "one stream of figures": Load("visibility_v1", 2_000_000),
+    "one stream of answers": Load("answers_v2", 100_000, ("--answer-bytes", "4000")),
+}
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_memory_stays_bounded(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    load = LOADS[name]
+    rows = f"{load.stream}={-(-load.rows // DAYS)}"
+    with Account(tmp_path, "--categories", "1", "--rows", rows, *load.options) as account:
+        job = Job(tmp_path, account.url, [load.stream], api_settings={"event_streams": load.event_streams})
+        began = time.monotonic()
+        running = program.start("--config", job.dir / "jobs.toml", "run", cwd=tmp_path)
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        took = time.monotonic() - began
+        assert running.returncode == COMPLETE, (tmp_path / "stderr.log").read_text()
+        assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
+    memory = used.ru_maxrss / 1024
+    busy = used.ru_utime + used.ru_stime
+    figures = f"{load.rows:,} rows in {took:.1f} s, {busy / load.rows * 1e6:.1f} CPU s a million, {memory:.0f} MiB"
+    with capsys.disabled():
+        print(f"\n{name}: {figures}")
+    assert memory < MOST_MEMORY_MIB
