@@ -1,5 +1,7 @@
 //! Why a run, or a slice of it, could not be done.
 
+use std::sync::Arc;
+
 use crate::api::ApiError;
 use crate::decode::DecodeError;
 use crate::destination::DestinationError;
@@ -26,7 +28,7 @@ pub enum RunError {
     Ledger(#[from] LedgerError),
     /// The ledger, told to every slice that waited for the same record.
     #[error(transparent)]
-    Shared(std::sync::Arc<LedgerError>),
+    Shared(#[from] Arc<LedgerError>),
     /// What came is not proven whole.
     #[error("{what} is not proven whole: {doubt}")]
     Doubt {

@@ -1,0 +1,144 @@
+//! A verified slice to the destination, and what the ledger must say of it.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWritten};
+use crate::model::coverage::ScopeCoverage;
+use crate::model::day::Day;
+use crate::model::event::SliceDone;
+use crate::model::slice::Slice;
+use crate::run::context::RunContext;
+use crate::run::error::RunError;
+use crate::run::read::{Piece, Reading};
+use crate::write::WholeDay;
+
+/// Files of a slice that are published at once.
+const UPLOADS: usize = 8;
+
+/// What was published, and days that wait for another run to confirm them.
+pub struct PublishedSlice {
+    pub done: SliceDone,
+    pub suspect: Option<String>,
+}
+
+pub async fn publish(
+    cx: &RunContext<'_>,
+    piece: &Piece,
+    reading: Reading,
+    requests: u64,
+) -> Result<PublishedSlice, RunError> {
+    let slice = &piece.slice;
+    let Reading { whole, learned, extracted_at } = reading;
+    let (before, based_on) = cx.coverage_and_number(slice).await;
+    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
+        whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
+    let mut entries: Vec<DayEntry> = futures::stream::iter(days)
+        .map(|day| publish_day(cx, slice, day, before.as_ref()))
+        .buffered(UPLOADS)
+        .try_collect()
+        .await?;
+    let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
+    let wanted: Vec<Option<Day>> = match slice.window {
+        Some(window) => window.days().map(Some).collect(),
+        None => vec![None],
+    };
+    entries.extend(wanted.into_iter().filter(|day| !written.contains(day)).map(|day| DayEntry {
+        day,
+        rows: 0,
+        hash: hexadecimal(0),
+        written: DayWritten::Nothing,
+        bytes: 0,
+        etag: None,
+    }));
+    let done = SliceDone {
+        rows: whole.told.rows,
+        files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,
+        unchanged: entries.iter().filter(|day| day.written == DayWritten::Unchanged).count() as u64,
+        bytes: entries.iter().filter(|day| day.written == DayWritten::File).map(|day| day.bytes).sum(),
+        requests,
+        outside: whole.outside,
+        took: std::time::Duration::ZERO,
+    };
+    let mut record = cx.table_entry(slice).await;
+    let meaning = TableMeaning::of(&slice.stream);
+    if !entries.is_empty() {
+        record.push(Entry::Slice(SliceEntry {
+            run: cx.run_id,
+            stream: slice.stream.name.clone(),
+            fingerprint: meaning.fingerprint(),
+            scope: slice.scope.clone(),
+            window: slice.window,
+            proof: whole.proof,
+            total: whole.told.total,
+            rows: whole.told.rows,
+            outside: whole.outside,
+            requests,
+            extracted_at,
+            days: entries,
+        }));
+    }
+    let suspect = shrunk_words(&shrunk, before.as_ref());
+    if let Some(problem) = &suspect {
+        let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
+        record.push(cx.suspect(slice, problem, awaiting));
+    }
+    for (name, value) in &learned {
+        if cx.learned(name).as_ref() != Some(value) {
+            cx.learn(name, value);
+            record.push(Entry::Learned { name: name.clone(), value: value.clone() });
+        }
+    }
+    cx.committer.commit(record, based_on).await?;
+    Ok(PublishedSlice { done, suspect })
+}
+
+/// Whether a day would lose all or more than half of its rows, and no earlier run has read it so.
+fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>) -> bool {
+    let Some(state) = before.and_then(|before| before.state(day.day)) else {
+        return false;
+    };
+    state.read_at.is_some() && day.rows * 2 < state.rows && state.awaiting != Some(day.rows)
+}
+
+fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<String> {
+    let first = shrunk.first()?;
+    let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
+    let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
+    let others = match shrunk.len() {
+        1 => String::new(),
+        many => format!(", and {} more days likewise", many - 1),
+    };
+    Some(format!(
+        "{day} has {} rows where {had} were{others}; it is replaced when the next run reads the same",
+        first.rows
+    ))
+}
+
+async fn publish_day(
+    cx: &RunContext<'_>,
+    slice: &Slice,
+    day: &WholeDay,
+    before: Option<&ScopeCoverage>,
+) -> Result<DayEntry, RunError> {
+    let stands = before.and_then(|before| before.state(day.day));
+    let unchanged = stands.is_some_and(|state| {
+        state.file && !state.stale && state.rows == day.rows && state.hash == hexadecimal(day.hash)
+    });
+    if unchanged && !cx.rewrite && !cx.is_doubtful(slice, day.day).await {
+        return Ok(day_entry(day, DayWritten::Unchanged, None));
+    }
+    let destinations = &cx.settings.destinations;
+    let path = destinations.layout.data_path(&slice.stream.name, &slice.scope, day.day);
+    let published = destinations.lake.publish(&day.path, &path).await?;
+    Ok(day_entry(day, DayWritten::File, published.etag))
+}
+
+fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEntry {
+    DayEntry { day: day.day, rows: day.rows, hash: hexadecimal(day.hash), written, bytes: day.bytes, etag }
+}
+
+fn hexadecimal(hash: u128) -> String {
+    format!("{hash:032x}")
+}
