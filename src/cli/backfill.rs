@@ -42,7 +42,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
     let mut goal = goal(&settings.catalog, job, settings.clock.now())?;
     if !arguments.streams.is_empty() {
-        let narrowed = JobConfig { streams: arguments.streams, ..job.clone() };
+        // Excludes alone narrow what the job has.
+        let excludes = arguments.streams.iter().all(|pattern| pattern.starts_with('!'));
+        let base = if excludes { job.streams.clone() } else { Vec::new() };
+        let narrowed = JobConfig { streams: [base, arguments.streams].concat(), ..job.clone() };
         let wanted = self::goal(&settings.catalog, &narrowed, settings.clock.now())?.streams;
         goal.streams.retain(|stream| wanted.iter().any(|other| other.name == stream.name));
         if goal.streams.is_empty() {

@@ -1,13 +1,17 @@
 //! `check`: whether everything a run needs is there, before the night.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings};
-use crate::cli::{Surroundings, exit, logging, print, sample};
+use crate::cli::{Output, Surroundings, exit, logging, print, print_json, sample};
 use crate::config::JobConfig;
-use crate::run::{Discovered, discover, resolve};
+use crate::model::scope::{Scope, ScopeKind};
+use crate::run::{Discovered, Resolved, discover, resolve};
 
 /// Next runs shown of each job.
 const RUNS_SHOWN: usize = 3;
@@ -21,48 +25,82 @@ pub struct Arguments {
 
 pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(around, "check");
+    let mut facts = Facts { output: around.output, told: Vec::new() };
     let (sources, config) = configuration(around)?;
-    print("configuration  fine")?;
+    let chosen = jobs(&config, &[])?;
+    facts.tell("configuration", "fine".to_owned())?;
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
-    print(&format!("key            {}", settings.client.key_origin()))?;
+    facts.tell("key", settings.client.key_origin())?;
     let found = discover(&settings.catalog, &settings.client).await?;
-    print(&format!(
-        "API            {} answers: {}",
-        config.api.base_url.as_str().trim_end_matches('/'),
-        holdings(&found)
-    ))?;
+    let at = config.api.base_url.as_str().trim_end_matches('/');
+    facts.tell("API", format!("{at} answers: {}", holdings(&found)))?;
     if let Some(wrong_by) = settings.client.clock_error().filter(|wrong_by| 300 < wrong_by.as_secs().abs()) {
-        print(&format!("clock          differs from the API's by {wrong_by:#}; days follow the API's"))?;
+        facts.tell("clock", format!("differs from the API's by {wrong_by:#}; days follow the API's"))?;
     }
     let lake = &settings.destinations.lake;
-    match settings.destinations.single_writer {
-        true => {
-            print(&format!("destination    {}; a single writer is promised, so creating is not probed", lake.url()))?
-        }
-        false => {
-            lake.probe().await?;
-            print(&format!("destination    {} can be written, and creates without overwriting", lake.url()))?
-        }
-    };
-    let mut misfitting = 0;
-    for job in jobs(&config, &[])? {
+    if settings.destinations.single_writer {
+        facts.tell("destination", format!("{}; a single writer is promised, so creating is not probed", lake.url()))?;
+    } else {
+        lake.probe().await?;
+        facts.tell("destination", format!("{} can be written, and creates without overwriting", lake.url()))?;
+    }
+    let mut sampled = BTreeMap::new();
+    for job in chosen {
         let goal = goal(&settings.catalog, job, settings.clock.now())?;
         let resolved = resolve(job, &found)?;
         let next = next_runs(job, settings.clock.now())?;
-        print(&format!("job            {}: {} streams; {next}", job.name, goal.streams.len()))?;
+        facts.tell("job", format!("{}: {} streams; {next}", job.name, goal.streams.len()))?;
         for warning in &resolved.warnings {
-            print(&format!("warning        {warning}"))?;
+            facts.tell("warning", warning.clone())?;
         }
-        if arguments.sample {
-            let (text, bad) = sample::report(&settings, &goal.streams, &resolved, &found).await;
-            print(&text)?;
-            misfitting += bad;
+        for stream in goal.streams {
+            sampled.entry(stream.name.clone()).or_insert((stream, first_scopes(&resolved)));
         }
     }
+    let mut misfitting = 0;
+    if arguments.sample {
+        for (stream, scopes) in sampled.into_values() {
+            let (text, fits) = sample::report(&settings, &stream, &scopes, &found).await;
+            facts.tell("sample", text)?;
+            misfitting += usize::from(!fits);
+        }
+    }
+    facts.end()?;
     match misfitting {
         0 => Ok(exit::COMPLETE),
-        _ => Err(Failure::new(exit::FAILED, format!("{misfitting} streams would fail")).hint("leave them out with `!name` until a version that knows the new form is there; everything else can be exported")),
+        _ => Err(Failure::new(exit::FAILED, format!("{misfitting} streams would fail"))
+            .hint("leave them out with `!name` until a version that knows the new form is there; everything else can be exported")),
     }
+}
+
+/// What was found, told at once to people and at the end to machines.
+struct Facts {
+    output: Output,
+    told: Vec<(&'static str, String)>,
+}
+
+impl Facts {
+    fn tell(&mut self, topic: &'static str, fact: String) -> Result<(), Failure> {
+        if self.output == Output::Table {
+            print(&format!("{topic:<15}{}", fact.replace('\n', "\n               ")))?;
+        }
+        self.told.push((topic, fact));
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        if self.output == Output::Json {
+            let facts = self.told.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
+            print_json(&facts.collect())?;
+        }
+        Ok(())
+    }
+}
+
+/// The first scope of each kind, to ask a sample for.
+fn first_scopes(resolved: &Resolved) -> BTreeMap<ScopeKind, Scope> {
+    let first = |(kind, scopes): (&ScopeKind, &Vec<Scope>)| scopes.first().map(|scope| (*kind, scope.clone()));
+    resolved.scopes.iter().filter_map(first).collect()
 }
 
 fn holdings(found: &Discovered) -> String {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, print, print_json};
+use crate::cli::{Output, Surroundings, logging, print, print_json};
 use crate::config::schema;
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,7 @@ pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failur
     if arguments.what == Some(What::Schema) {
         return print_json(&schema());
     }
+    logging::start(around, "config");
     let (_, config) = configuration(around)?;
     let settings = config.effective();
     match around.output {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::failure::{Failure, words};
 use crate::cli::run::{failure, until_done};
@@ -42,7 +43,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         .map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
     if around.output == Output::Table {
         print(&format!(
-            "Simulated account: {} organizations, {} categories, {} domains, {DAYS} days. No key needed.\n",
+            "Simulated account: {} organizations, {} categories, {} domains, {DAYS} days. No key needed.\n\n",
             account.organizations, account.categories, account.domains
         ))?;
     }
@@ -73,7 +74,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 
 /// Log lines would hide the table: only what went wrong.
 fn quiet(around: &Surroundings) -> Surroundings {
-    let log = around.log.clone().or_else(|| Some("warn".to_owned()));
+    let log = around.log.clone().or_else(|| Some(EnvFilter::new("warn")));
     Surroundings { log, ..around.clone() }
 }
 

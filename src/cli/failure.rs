@@ -100,7 +100,15 @@ impl From<DestinationError> for Failure {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::new(exit::UNAVAILABLE, words(&error)).hint(error.hint())
+        Self::new(ledger_code(&error), words(&error)).hint(error.hint())
+    }
+}
+
+/// A record this version cannot read is not mended by running again.
+fn ledger_code(error: &LedgerError) -> u8 {
+    match error {
+        LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => exit::CONFIGURATION,
+        LedgerError::Destination(_) | LedgerError::Contended { .. } => exit::UNAVAILABLE,
     }
 }
 
@@ -113,11 +121,9 @@ impl From<RunError> for Failure {
             RunError::Api(ApiError::OutOfTime | ApiError::Cancelled) => exit::INCOMPLETE,
             RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
             RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
-            RunError::Api(_)
-            | RunError::Account(_)
-            | RunError::Destination(_)
-            | RunError::Ledger(_)
-            | RunError::Shared(_) => exit::UNAVAILABLE,
+            RunError::Ledger(error) => ledger_code(error),
+            RunError::Shared(error) => ledger_code(error),
+            RunError::Api(_) | RunError::Account(_) | RunError::Destination(_) => exit::UNAVAILABLE,
             _ => exit::FAILED,
         };
         let hint = error.hint();

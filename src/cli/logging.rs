@@ -15,9 +15,8 @@ pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
     let terminal = std::io::stderr().is_terminal() && around.log_format == LogFormat::Text;
     let progress = terminal.then(|| Progress::new(name));
     // With a bar on the screen, lines only for what went wrong.
-    let default = if terminal { "warn" } else { "info" };
-    let filter = around.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
+    let default = if terminal { "warn" } else { "info,tokio_cron_scheduler=warn" };
+    let filter = around.log.clone().unwrap_or_else(|| EnvFilter::new(default));
     match &progress {
         Some(progress) => init(around, filter, progress.clone()),
         None => init(around, filter, std::io::stderr),

@@ -23,6 +23,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Flag;
 
 pub use failure::Failure;
 
@@ -41,7 +44,10 @@ pub struct Cli {
     log_format: LogFormat,
     /// Which log lines: error, warn, info, debug, or a filter such as `warn,profound_export::run=debug`
     #[arg(long, global = true, value_name = "FILTER")]
-    log: Option<String>,
+    log: Option<EnvFilter>,
+    /// One setting in place of what the file and the environment say, such as `destination.url=./lake`
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<Flag>,
     #[command(subcommand)]
     command: Command,
 }
@@ -103,12 +109,21 @@ pub struct Surroundings {
     config: Option<PathBuf>,
     output: Output,
     log_format: LogFormat,
-    log: Option<String>,
+    log: Option<EnvFilter>,
+    set: Vec<Flag>,
+}
+
+fn setting(text: &str) -> Result<Flag, String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok(Flag::new("--set", key, value)),
+        None => Err(format!("`{text}` is not KEY=VALUE, such as `destination.url=./lake`")),
+    }
 }
 
 /// Runs the command; the result becomes the exit code.
 pub async fn execute(cli: Cli) -> ExitCode {
-    let around = Surroundings { config: cli.config, output: cli.output, log_format: cli.log_format, log: cli.log };
+    let around =
+        Surroundings { config: cli.config, output: cli.output, log_format: cli.log_format, log: cli.log, set: cli.set };
     let result = match cli.command {
         Command::Demo(arguments) => demo::execute(&around, arguments).await,
         Command::Init(arguments) => init::execute(&arguments),

@@ -27,7 +27,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         let mut ended = Vec::new();
         for job in chosen {
             let goal = goal(&settings.catalog, job, settings.clock.now())?;
-            ended.push(run_job(&settings, &goal).await);
+            let result = run_job(&settings, &goal).await;
+            // Nothing more is sent with a key that was rejected, nor after a signal.
+            let stop = result.outcome == Outcome::KeyRejected || settings.cancel.is_cancelled();
+            ended.push(result);
+            if stop {
+                break;
+            }
         }
         Ok::<_, Failure>(ended)
     };
@@ -43,7 +49,9 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
     tokio::pin!(running);
     tokio::select! {
         done = &mut running => return done,
-        () = until_stopped(cancel) => {}
+        () = until_stopped(cancel) => {
+            tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
+        }
     }
     running.await
 }
@@ -78,12 +86,28 @@ pub fn show(
     let mut worst = exit::COMPLETE;
     for result in ended {
         let code = code(result.outcome, incomplete_ok);
-        worst = worst.max(code);
+        worst = worse(worst, code);
         if let Some(failure) = failure(settings, result, code) {
             eprintln!("{failure}");
         }
     }
     Ok(worst)
+}
+
+/// The code that matters more: what a person must mend comes before what the next run mends by itself.
+fn worse(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| {
+        let mildest_first = [
+            exit::COMPLETE,
+            exit::INCOMPLETE,
+            exit::FAILED,
+            exit::UNAVAILABLE,
+            exit::CONFIGURATION,
+            exit::KEY_REJECTED,
+        ];
+        mildest_first.iter().position(|known| *known == code)
+    };
+    if rank(one) < rank(other) { other } else { one }
 }
 
 /// The exit code of an outcome.

@@ -1,59 +1,50 @@
-//! `check --sample`: one small page of each chosen stream.
+//! `check --sample`: one small page of a stream.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::api::{ApiError, RequestFacts};
-use crate::model::scope::ScopeKind;
+use crate::model::scope::{Scope, ScopeKind};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
-use crate::run::{Discovered, Resolved, RunError, RunSettings, sample};
+use crate::run::{Discovered, RunError, RunSettings, sample};
 
 /// Rows of a small page.
 const ROWS: u64 = 10;
 
-/// Reads a small page of each of `streams` and says what would not fit. The number of streams that would fail.
+/// Reads a small page of `stream` for the scope of its kind, and says what would not fit. Whether everything would.
 pub async fn report(
     settings: &RunSettings,
-    streams: &[Arc<Stream>],
-    resolved: &Resolved,
+    stream: &Arc<Stream>,
+    scopes: &BTreeMap<ScopeKind, Scope>,
     found: &Discovered,
-) -> (String, usize) {
+) -> (String, bool) {
     let facts = RequestFacts { many_organizations: 1 < found.organizations.len(), ..RequestFacts::default() };
-    let (mut text, mut misfitting) = (String::new(), 0);
-    for stream in streams {
-        let scope = resolved.scopes.get(&stream.scope).and_then(|scopes| scopes.first());
-        let Some(scope) = scope.cloned().or((stream.scope == ScopeKind::Account).then(Default::default)) else {
-            text.push_str(&format!("  {}: nothing to ask it for\n", stream.name));
-            continue;
-        };
-        let window = stream.days.as_ref().map(|days| Window::day(days.zone.yesterday(settings.clock.now())));
-        let slice = Slice { stream: Arc::clone(stream), scope, window };
-        match sample(&slice, &settings.client, &facts, ROWS).await {
-            Ok(sample) if sample.misfits.is_empty() => {
-                text.push_str(&format!("  {}: {} rows fit\n", stream.name, sample.rows));
-                for (member, example) in sample.drift {
-                    text.push_str(&format!("    new member `{member}`, for example {example}\n"));
-                }
-            }
-            Ok(sample) => {
-                misfitting += 1;
-                text.push_str(&format!(
-                    "  {}: {} of {} rows would not fit\n",
-                    stream.name,
-                    sample.misfits.len(),
-                    sample.rows
-                ));
-                sample.misfits.iter().for_each(|misfit| text.push_str(&format!("    {misfit}\n")));
-            }
-            Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {
-                text.push_str(&format!("  {}: not entitled (HTTP {status})\n", stream.name));
-            }
-            Err(error) => {
-                misfitting += 1;
-                text.push_str(&format!("  {}: {error}\n", stream.name));
-            }
+    let Some(scope) = scopes.get(&stream.scope).cloned() else {
+        return (format!("{}: nothing to ask it for", stream.name), true);
+    };
+    let window = stream.days.as_ref().map(|days| Window::day(days.zone.yesterday(settings.clock.now())));
+    let slice = Slice { stream: Arc::clone(stream), scope, window };
+    let sample = match sample(&slice, &settings.client, &facts, ROWS).await {
+        Ok(sample) => sample,
+        Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {
+            return (format!("{}: not entitled (HTTP {status})", stream.name), true);
         }
+        Err(error) => return (format!("{}: {error}", stream.name), false),
+    };
+    let fits = sample.misfits.is_empty();
+    let mut text = match fits {
+        true => format!("{}: {} rows fit", stream.name, sample.rows),
+        false => format!("{}: {} of {} rows would not fit", stream.name, sample.misfits.len(), sample.rows),
+    };
+    // Writing to a string cannot fail.
+    for misfit in &sample.misfits {
+        let _ = write!(text, "\n  {misfit}");
     }
-    (text, misfitting)
+    for (member, example) in &sample.drift {
+        let _ = write!(text, "\n  new member `{member}`, for example {example}");
+    }
+    (text, fits)
 }

@@ -23,7 +23,8 @@ const EXPIRY_WARNING_DAYS: i64 = 14;
 
 /// Reads the configuration, and says what looks wrong in it.
 pub fn configuration(around: &Surroundings) -> Result<(Sources, Config), Failure> {
-    let sources = Sources::from_process(around.config.clone());
+    let process = Sources::from_process(around.config.clone());
+    let sources = around.set.iter().cloned().fold(process, Sources::with_flag);
     let config = load(&sources)?;
     for warning in &config.warnings {
         tracing::warn!("{}", one_line(warning));
@@ -134,7 +135,6 @@ pub async fn until_stopped(cancel: CancellationToken) {
         tokio::signal::ctrl_c().await.ok();
     };
     stopped.await;
-    tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
     cancel.cancel();
 }
 

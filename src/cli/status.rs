@@ -11,11 +11,13 @@ use crate::cli::setup::{catalog, configuration, destinations, schedule};
 use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, logging, print, print_json};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, JobConfig, Location};
 use crate::ledger::{Ledger, State};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::day::Day;
+use crate::model::scope::ScopeKey;
 use crate::model::stream::{Days, Stream};
+use crate::model::window::Window;
 use crate::run::{day_state, grouped, took};
 
 #[derive(Debug, clap::Args)]
@@ -29,12 +31,22 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     logging::start(around, "status");
     let (_, config) = configuration(around)?;
     let clock = Clock::system();
-    let ledger = Ledger::open(destinations(&config)?.lake, clock.clone()).await?;
+    let state = read_state(&config, &clock).await?;
     let (catalog, now) = (catalog()?, clock.now());
     match around.output {
-        Output::Json => print_json(&to_json(ledger.state(), &catalog, &config, now)?),
-        Output::Table => print(&text(ledger.state(), &catalog, &config, now, arguments.days)?),
+        Output::Json => print_json(&to_json(&state, &catalog, &config, now)?),
+        Output::Table => print(&text(&state, &catalog, &config, now, arguments.days)?),
     }
+}
+
+/// What the ledger says; nothing where there is no lake yet, which looking must not make.
+async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
+    if let Ok(Location::Local(path)) = config.destination.location()
+        && !path.exists()
+    {
+        return Ok(State::default());
+    }
+    Ok(Ledger::open(destinations(config)?.lake, clock.clone()).await?.state().clone())
 }
 
 /// The worst state of a day over the scopes of a stream comes first.
@@ -45,7 +57,7 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
     if state.number == 0 {
         return Ok("Nothing is exported yet: `profound-export run` begins.".to_owned());
     }
-    let mut text = headline(state);
+    let mut text = headline(state, catalog, config, now);
     text.push_str("\n\n");
     text.push_str(&jobs(state, config, now)?);
     let legend: Vec<String> = STATES.iter().rev().map(|(name, sign)| format!("{sign} {name}")).collect();
@@ -71,21 +83,49 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
     Ok(text)
 }
 
-fn headline(state: &State) -> String {
-    let suspects = suspects(state).count();
-    match (state.runs.back().map(|run| run.end.outcome.as_str()), suspects) {
-        (Some("complete"), 0) => "Everything that was due is there.".to_owned(),
-        (_, 0) => match state.runs.back() {
-            Some(run) => format!(
-                "The last run of `{}` ended {}: the next one goes on from there.",
-                run.end.job,
-                run.end.outcome.replace('_', " ")
-            ),
-            None => "No run has ended yet.".to_owned(),
-        },
-        (_, 1) => "Everything is there but for 1 suspect reading; the next run reads it again.".to_owned(),
-        (_, many) => format!("Everything is there but for {many} suspect readings; the next run reads them again."),
+/// Is everything there, and if not, what is done about it.
+fn headline(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -> String {
+    let ended = |job: &JobConfig| state.runs.iter().rev().find(|run| run.end.job == job.name);
+    let bad =
+        config.jobs.iter().filter_map(ended).find(|run| !matches!(run.end.outcome.as_str(), "complete" | "incomplete"));
+    let lacking = lacking(state, catalog, now);
+    let suspects = suspects(state).len();
+    let mut parts = Vec::new();
+    if let Some(run) = bad {
+        parts.push(format!("the last run of `{}` ended {}", run.end.job, run.end.outcome.replace('_', " ")));
     }
+    if 0 < lacking {
+        parts.push(format!("{lacking} streams lack days"));
+    }
+    if 0 < suspects {
+        parts.push(format!("{suspects} readings are suspect"));
+    }
+    match parts.is_empty() {
+        true => "Everything that was due is there.".to_owned(),
+        false => format!("Not everything is there: {}. The next run asks for what is missing.", parts.join(", ")),
+    }
+}
+
+/// Streams that lack a day which a job wants, for a scope that may be read.
+fn lacking(state: &State, catalog: &Catalog, now: Timestamp) -> usize {
+    let Some(start) = state.starts.values().min().copied() else {
+        return 0;
+    };
+    let lacks = |(name, scopes): &(&String, &BTreeMap<ScopeKey, ScopeCoverage>)| {
+        let Some(days) = catalog.get(name).and_then(|stream| stream.days.as_ref()) else {
+            return false;
+        };
+        // The day that has just ended is not late before the next run.
+        let Some(window) = Window::inclusive(start, days.zone.yesterday(now).plus(-1)) else {
+            return false;
+        };
+        let open = |scope: &&ScopeCoverage| scope.not_entitled.is_none();
+        scopes
+            .values()
+            .filter(open)
+            .any(|scope| window.days().any(|day| day_state(scope.days.get(&day), day, days) == "missing"))
+    };
+    state.coverage.iter().filter(lacks).count()
 }
 
 fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failure> {
@@ -130,22 +170,31 @@ fn scopes_text(stream: &Stream, count: usize) -> String {
     }
 }
 
-/// Days whose last reading was doubtful, with stream and scope.
-fn suspects(state: &State) -> impl Iterator<Item = (&String, &ScopeCoverage, Option<Day>, &String)> {
-    state.coverage.iter().flat_map(|(stream, scopes)| {
-        scopes.values().flat_map(move |scope| {
+/// Stream, scope and problem of doubtful readings, each with its days.
+fn suspects(state: &State) -> BTreeMap<(&str, String, &str), Vec<Day>> {
+    let mut found: BTreeMap<_, Vec<Day>> = BTreeMap::new();
+    for (stream, scopes) in &state.coverage {
+        for scope in scopes.values() {
             let days = scope.days.iter().map(|(day, state)| (Some(*day), state));
-            let all = days.chain(scope.whole.iter().map(|state| (None, state)));
-            all.filter_map(move |(day, state)| state.suspect.as_ref().map(|problem| (stream, scope, day, problem)))
-        })
-    })
+            for (day, known) in days.chain(scope.whole.iter().map(|state| (None, state))) {
+                if let Some(problem) = &known.suspect {
+                    found.entry((stream.as_str(), scope.scope.to_string(), problem.as_str())).or_default().extend(day);
+                }
+            }
+        }
+    }
+    found
 }
 
 fn troubles(state: &State) -> Vec<String> {
     let mut lines = Vec::new();
-    for (stream, scope, day, problem) in suspects(state) {
-        let day = day.map(|day| format!("{}, ", day.short())).unwrap_or_default();
-        lines.push(format!("suspect: {stream}, {day}{}: {problem}", scope.scope));
+    for ((stream, scope, problem), days) in suspects(state) {
+        let days = match days.as_slice() {
+            [] => String::new(),
+            [day] => format!("{}, ", day.short()),
+            [first, .., last] => format!("{} days from {} to {}, ", days.len(), first.short(), last.short()),
+        };
+        lines.push(format!("suspect: {stream}, {days}{scope}: {problem}"));
     }
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {

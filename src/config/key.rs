@@ -45,7 +45,8 @@ impl std::fmt::Display for KeySource {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Variable => out.write_str("PROFOUND_API_KEY"),
-            Self::File(path) => write!(out, "{}", path.display()),
+            // The whole path: a relative one says little in a log.
+            Self::File(path) => write!(out, "{}", std::path::absolute(path).as_deref().unwrap_or(path).display()),
         }
     }
 }

@@ -47,6 +47,7 @@ impl Ledger {
             ledger.state = state;
         }
         ledger.refresh().await?;
+        ledger.refuse_gap().await?;
         ledger.foreign_files.clear();
         Ok(ledger)
     }
@@ -65,6 +66,23 @@ impl Ledger {
             self.take_foreign(&record);
         }
         Ok(())
+    }
+
+    /// A number that vanished could be taken twice, so records behind the last one that can be reached are refused.
+    async fn refuse_gap(&mut self) -> Result<(), LedgerError> {
+        let number = self.state.number + 1;
+        let root = Path::from_iter([OWN_DIRECTORY, "ledger"]);
+        let later = self.destination.list(&root, Some(&record_path(number))).await?;
+        if later.is_empty() {
+            return Ok(());
+        }
+        // Another writer may have added records between the last read and the list.
+        self.refresh().await?;
+        let last = record_path(self.state.number);
+        match later.iter().any(|path| last < *path) {
+            true => Err(LedgerError::Gap { number: self.state.number + 1 }),
+            false => Ok(()),
+        }
     }
 
     fn take_foreign(&mut self, record: &Record) {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Proof {
     /// The rows received are as many as the API announced, the same on the first and the last page.
     Total,
+    /// At least as many rows came as the API announced entities, each of which has one row or more.
+    AtLeast,
     /// A list that came in one body.
     Body,
     /// The last page had no next cursor, and no total was announced.
@@ -21,6 +23,7 @@ impl Proof {
     pub fn name(self) -> &'static str {
         match self {
             Self::Total => "total",
+            Self::AtLeast => "at_least",
             Self::Body => "body",
             Self::CursorEnd => "cursor_end",
             Self::StreamEnd => "stream_end",

@@ -132,14 +132,14 @@ impl Scope {
 }
 
 impl Scope {
-    /// The narrowest names as they are: `Acme CRM / Acme`; `the account` when there is none.
+    /// The names of its parts as they are: `Acme CRM / Acme`; `the account` when there is none.
     pub fn names(&self) -> String {
         self.join_names(|name| name.to_owned())
     }
 
     fn join_names(&self, show: impl Fn(&str) -> String) -> String {
-        let shown = self.parts().filter(|(part, _)| *part != ScopePart::Organization);
-        let names: Vec<String> = shown.map(|(_, named)| show(&named.name)).collect();
+        // Two organizations may hold the same domain, so both are named.
+        let names: Vec<String> = self.parts().map(|(_, named)| show(&named.name)).collect();
         match names.is_empty() {
             true => "the account".to_owned(),
             false => names.join(" / "),
@@ -148,7 +148,7 @@ impl Scope {
 }
 
 impl fmt::Display for Scope {
-    /// The narrowest names, quoted: `"Acme CRM" / "Acme"`; `the account` when there is none.
+    /// The names of its parts, quoted: `"Acme CRM" / "Acme"`; `the account` when there is none.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.join_names(|name| format!("{name:?}")))
     }

@@ -67,6 +67,8 @@ pub struct RunStart {
     pub run_id: Uuid,
     /// When it began.
     pub started_at: Timestamp,
+    /// Whether files are written also where nothing changed.
+    pub rewrite: bool,
     /// Whether the key reads several organizations.
     pub many_organizations: bool,
     /// What earlier runs have learned.
@@ -83,6 +85,8 @@ pub struct RunContext<'a> {
     pub run_id: Uuid,
     /// When it began.
     pub started_at: Timestamp,
+    /// Whether files are written also where nothing changed.
+    pub rewrite: bool,
     /// The record of what is done.
     pub ledger: Arc<tokio::sync::Mutex<Ledger>>,
     /// Adds to it.
@@ -108,6 +112,7 @@ impl<'a> RunContext<'a> {
             settings,
             run_id: start.run_id,
             started_at: start.started_at,
+            rewrite: start.rewrite,
             ledger,
             committer,
             spool: start.spool,

@@ -10,7 +10,8 @@ use crate::ledger::{DayEntry, Entry, State, TableMeaning};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::slice::Slice;
-use crate::model::stream::Stream;
+use crate::model::stream::{Days, Stream};
+use crate::model::window::Window;
 use crate::publish::{CoverageRow, Layout};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
@@ -129,15 +130,15 @@ fn scope_rows(
     if let Some(whole) = &coverage.whole {
         rows.push(row(None, if whole.suspect.is_some() { "suspect" } else { "final" }, Some(whole)));
     }
-    let days = stream.and_then(|stream| stream.days.as_ref());
-    let first = coverage.days.keys().next().copied().into_iter().chain(start).min();
-    let (Some(days), Some(first)) = (days, first.filter(|_| coverage.whole.is_none())) else {
+    let Some(days) = stream.and_then(|stream| stream.days.as_ref()) else {
         return rows;
     };
-    let Some(window) = crate::model::window::Window::inclusive(first, days.zone.yesterday(now)) else {
-        return rows;
-    };
-    for day in window.days() {
+    // What is there, wherever it came from, and what is wanted and not there; a scope that may not be read lacks nothing.
+    let mut shown: BTreeSet<Day> = coverage.days.keys().copied().collect();
+    if let (Some(start), None) = (start, &coverage.not_entitled) {
+        shown.extend(Window::inclusive(start, days.zone.yesterday(now)).into_iter().flat_map(Window::days));
+    }
+    for day in shown {
         let state = coverage.days.get(&day);
         rows.push(row(Some(day), day_state(state, day, days), state));
     }
@@ -145,7 +146,7 @@ fn scope_rows(
 }
 
 /// The state of a day in one word.
-pub fn day_state(state: Option<&DayState>, day: Day, days: &crate::model::stream::Days) -> &'static str {
+pub fn day_state(state: Option<&DayState>, day: Day, days: &Days) -> &'static str {
     match state {
         Some(state) if state.suspect.is_some() => "suspect",
         None => "missing",

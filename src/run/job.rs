@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
-use crate::ledger::{Entry, Ledger, Planned, RunEnd};
+use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::day::{Day, DayZone};
 use crate::model::event::{Event, Events};
 use crate::model::stream::Stream;
@@ -32,6 +32,8 @@ use crate::write::Spool;
 
 /// The first day wanted, counted back from the first run, where a job says none.
 const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// A clock that is wrong by more is told of.
+const TOLD_SKEW_SECONDS: i64 = 300;
 /// Waits whose ends lie no further apart are told as one.
 const SAME_WAIT: Duration = Duration::from_secs(1);
 /// The ledger keeps that the destination was probed.
@@ -71,7 +73,6 @@ struct Began {
 
 /// What every run and preview looks at before it plans.
 struct Opening {
-    ledger: Ledger,
     preview: Preview,
     /// What the first record of the run must say.
     entries: Vec<Entry>,
@@ -82,7 +83,8 @@ struct Opening {
 /// # Errors
 /// [`RunError`].
 pub async fn preview(settings: &RunSettings, goal: &Goal) -> Result<Preview, RunError> {
-    open(settings, goal).await.map(|opening| opening.preview)
+    let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
+    open(settings, goal, ledger.state()).await.map(|opening| opening.preview)
 }
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
@@ -126,11 +128,9 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     result
 }
 
-async fn open(settings: &RunSettings, goal: &Goal) -> Result<Opening, RunError> {
+async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Opening, RunError> {
     let destinations = &settings.destinations;
-    let ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
     let found = discover(&settings.catalog, &settings.client).await?;
-    let state = ledger.state();
     let mut entries = admit(state, &found, destinations.layout.partition, destinations.lake.url())?;
     let stand_in = |name: &str| {
         let stand_in = state.learned.get(&fallback_name(name))?;
@@ -156,7 +156,7 @@ async fn open(settings: &RunSettings, goal: &Goal) -> Result<Opening, RunError> 
         |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
     let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now });
     let preview = Preview { plan, found, start, warnings: resolved.warnings };
-    Ok(Opening { ledger, preview, entries })
+    Ok(Opening { preview, entries })
 }
 
 /// A job's own first day, or the one pinned by its first run, or thirty days before now.
@@ -171,7 +171,22 @@ async fn run_opened(
     began: &Began,
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
-    let Opening { mut ledger, preview, mut entries } = open(settings, goal).await?;
+    let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
+    let Opening { preview, mut entries } = match open(settings, goal, ledger.state()).await {
+        Ok(opening) => opening,
+        Err(error) => {
+            let outcome = outcome_of_error(&error);
+            result.error = Some(error);
+            return record_vain(settings, goal, result, &mut ledger, outcome).await;
+        }
+    };
+    if let Some(wrong_by) =
+        settings.client.clock_error().filter(|wrong_by| TOLD_SKEW_SECONDS < wrong_by.as_secs().abs())
+    {
+        let message =
+            format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
+        settings.events.tell(&Event::Warning { message });
+    }
     let Preview { plan, mut found, warnings, .. } = preview;
     for message in warnings {
         settings.events.tell(&Event::Warning { message });
@@ -198,6 +213,7 @@ async fn run_opened(
     let start = RunStart {
         run_id: result.run_id,
         started_at,
+        rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),
         spool,
@@ -254,6 +270,34 @@ fn take(result: &mut RunResult, processed: Processed) -> Option<RunError> {
     processed.fatal
 }
 
+/// Records that a run came to nothing, in a lake that is there: whoever looks must not take the run before for the last.
+async fn record_vain(
+    settings: &RunSettings,
+    goal: &Goal,
+    result: &RunResult,
+    ledger: &mut Ledger,
+    outcome: Outcome,
+) -> Result<(), RunError> {
+    let belongs = !matches!(result.error, Some(RunError::Refused { .. }));
+    if ledger.state().number == 0 || !belongs {
+        return Ok(());
+    }
+    let end = RunEnd {
+        run: result.run_id,
+        job: goal.job.name.clone(),
+        started_at: settings.clock.now(),
+        outcome: outcome.name().to_owned(),
+        slices: 0,
+        slices_left: 0,
+        requests: 0,
+        rows: 0,
+        files: 0,
+        unchanged: 0,
+        bytes: 0,
+    };
+    Ok(ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?)
+}
+
 /// Records the end of the run, and writes the coverage table and the checkpoint.
 async fn finish(
     settings: &RunSettings,
@@ -294,18 +338,34 @@ async fn finish(
 
 fn outcome_of(result: &RunResult) -> Outcome {
     match &result.error {
-        Some(RunError::Api(error) | RunError::Account(error)) => match error {
+        Some(error) => outcome_of_error(error),
+        None if !result.failed.is_empty() => Outcome::Failed,
+        None if !result.left.is_empty() => Outcome::Incomplete,
+        None => Outcome::Complete,
+    }
+}
+
+fn outcome_of_error(error: &RunError) -> Outcome {
+    match error {
+        RunError::Api(error) | RunError::Account(error) => match error {
             ApiError::KeyRejected { .. } => Outcome::KeyRejected,
             ApiError::OutOfTime | ApiError::Cancelled => Outcome::Incomplete,
             ApiError::ClockSkew(_) => Outcome::Refused,
             _ => Outcome::Unavailable,
         },
-        Some(RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. })) => Outcome::Refused,
-        Some(RunError::Destination(_) | RunError::Ledger(_) | RunError::Shared(_)) => Outcome::Unavailable,
-        Some(_) => Outcome::Failed,
-        None if !result.failed.is_empty() => Outcome::Failed,
-        None if !result.left.is_empty() => Outcome::Incomplete,
-        None => Outcome::Complete,
+        RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. }) => Outcome::Refused,
+        RunError::Ledger(error) => outcome_of_ledger(error),
+        RunError::Shared(error) => outcome_of_ledger(error),
+        RunError::Destination(_) => Outcome::Unavailable,
+        _ => Outcome::Failed,
+    }
+}
+
+fn outcome_of_ledger(error: &LedgerError) -> Outcome {
+    match error {
+        // What this version cannot read is not mended by running again.
+        LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => Outcome::Refused,
+        LedgerError::Destination(_) | LedgerError::Contended { .. } => Outcome::Unavailable,
     }
 }
 

@@ -30,8 +30,11 @@ const IN_FLIGHT: usize = 2;
 const UPLOADS: usize = 8;
 /// Requests a day of window that pages may cost where an event stream broke.
 const MOST_PAGES_A_DAY: u64 = 20;
-/// Damaged answers in a row before the rest of a slice is left for the next run.
-const MOST_DAMAGED: u32 = 4;
+/// Damaged answers in a row before the rest of a slice is left for the next run: a month is halved down to a day, which
+/// is asked again and then page by page.
+const MOST_DAMAGED: u32 = 8;
+/// The same where the server said that it cannot answer: each of those was asked several times already.
+const MOST_BUSY: u32 = 2;
 
 /// What came of a planned slice.
 #[derive(Debug, Default)]
@@ -163,6 +166,7 @@ fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row:
         RunError::Api(ApiError::Unreachable { .. }) | RunError::Destination(_) => Remedy::Stop(piece.slice),
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
         RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),
+        RunError::Api(ApiError::Busy { .. }) if MOST_BUSY < damaged_in_a_row => Remedy::Suspect(piece.slice),
         error if is_damage(error, piece.transport) => mend(piece, damaged_in_a_row),
         RunError::Doubt { .. } if !piece.again => Remedy::Again {
             pieces: vec![Piece { again: true, fetched: None, ..piece }],
@@ -451,7 +455,7 @@ async fn publish_day(
     let unchanged = stands.is_some_and(|state| {
         state.file && !state.stale && state.rows == day.rows && state.hash == hexadecimal(day.hash)
     });
-    if unchanged && !cx.is_doubtful(slice, day.day).await {
+    if unchanged && !cx.rewrite && !cx.is_doubtful(slice, day.day).await {
         return Ok(day_entry(day, DayWritten::Unchanged, None));
     }
     let destinations = &cx.settings.destinations;

@@ -102,13 +102,10 @@ impl Written {
         let Some(announced) = told.total else {
             return Ok(told.end);
         };
-        let whole = match total {
-            Total::Rows => told.rows == announced,
-            Total::AtLeast => announced <= told.rows,
-        };
-        match whole {
-            true => Ok(Proof::Total),
-            false => Err(Doubt::Total { rows: told.rows, total: announced }),
+        match total {
+            Total::Rows if told.rows == announced => Ok(Proof::Total),
+            Total::AtLeast if announced <= told.rows => Ok(Proof::AtLeast),
+            _ => Err(Doubt::Total { rows: told.rows, total: announced }),
         }
     }
 }

@@ -1,1 +1,260 @@
+//! What every destination must do: memory, disk, and a real store where `PROFOUND_TEST_S3` names one.
+//!
+//! `PROFOUND_TEST_S3` is the JSON of a `[destination]`: `{"url": "s3://bucket/prefix", "options": {...}}`.
 
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use profound_export::clock::Clock;
+use profound_export::config::DestinationConfig;
+use profound_export::destination::{Destination, OWN_DIRECTORY};
+use profound_export::ledger::{Entry, Ledger};
+use profound_export::run::Outcome;
+use serde_json::Value;
+
+use crate::support::{Export, Place, account, instant};
+
+/// More than two parts of a multipart upload.
+const LARGE_BYTES: usize = 17 * 1024 * 1024;
+
+/// Runs a promise on every kind of destination, as a test each.
+macro_rules! on_every_destination {
+    (async fn $name:ident($lake:ident) $body:block) => {
+        mod $name {
+            use super::*;
+
+            async fn promise($lake: Destination) $body
+
+            #[tokio::test]
+            async fn on_memory() {
+                promise(Place::Memory.destination(&tempfile::tempdir().unwrap())).await;
+            }
+
+            #[tokio::test]
+            async fn on_disk() {
+                let scratch = tempfile::tempdir().unwrap();
+                promise(Place::Disk.destination(&scratch)).await;
+            }
+
+            #[tokio::test]
+            async fn on_a_real_store() {
+                match real_store() {
+                    Some(lake) => promise(lake).await,
+                    None => eprintln!("skipped: PROFOUND_TEST_S3 names no store"),
+                }
+            }
+        }
+    };
+}
+
+/// The store of the environment, below a prefix of its own.
+fn real_store() -> Option<Destination> {
+    let text = std::env::var("PROFOUND_TEST_S3").ok()?;
+    let mut config: DestinationConfig = serde_json::from_str(&text).expect("PROFOUND_TEST_S3 is a `[destination]`");
+    config.url = format!("{}/{}", config.url.trim_end_matches('/'), uuid::Uuid::now_v7());
+    Some(Destination::open(&config).unwrap())
+}
+
+fn path(text: &str) -> Path {
+    Path::from(text)
+}
+
+async fn text(lake: &Destination, at: &str) -> Option<String> {
+    lake.read(&path(at)).await.unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+async fn names(lake: &Destination, prefix: &str, after: Option<&str>) -> Vec<String> {
+    let after = after.map(path);
+    let mut names: Vec<String> =
+        lake.list(&path(prefix), after.as_ref()).await.unwrap().iter().map(ToString::to_string).collect();
+    names.sort();
+    names
+}
+
+fn file(directory: &tempfile::TempDir, bytes: &[u8]) -> std::path::PathBuf {
+    let path = directory.path().join("file");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+on_every_destination! {
+    async fn object_is_created_once_and_stands(lake) {
+        let at = path("_profound_export/ledger/000000/000000001.json");
+        assert!(lake.create(&at, Bytes::from_static(b"first")).await.unwrap());
+        assert!(!lake.create(&at, Bytes::from_static(b"second")).await.unwrap());
+        assert_eq!(text(&lake, at.as_ref()).await.as_deref(), Some("first"));
+    }
+}
+
+on_every_destination! {
+    async fn one_of_many_creates_at_once_wins(lake) {
+        let at = path("_profound_export/ledger/000000/000000001.json");
+        let create = |number: usize| lake.create(&at, Bytes::from(number.to_string()));
+        let created = futures::future::join_all((0..16).map(create)).await;
+        let winners: Vec<usize> = (0..16).filter(|number| matches!(created[*number], Ok(true))).collect();
+        assert_eq!(winners.len(), 1, "{created:?}");
+        assert_eq!(text(&lake, at.as_ref()).await, Some(winners[0].to_string()));
+    }
+}
+
+on_every_destination! {
+    async fn overwrite_replaces_what_stands(lake) {
+        for words in ["first", "second, and longer", ""] {
+            lake.overwrite(&path("coverage.parquet"), Bytes::from(words)).await.unwrap();
+            assert_eq!(text(&lake, "coverage.parquet").await.as_deref(), Some(words));
+        }
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "something is left in staging");
+    }
+}
+
+on_every_destination! {
+    async fn nothing_stands_where_nothing_was_put(lake) {
+        assert_eq!(text(&lake, "a/b/c").await, None);
+        assert_eq!(names(&lake, "a", None).await, Vec::<String>::new());
+    }
+}
+
+on_every_destination! {
+    async fn list_tells_what_lies_below_and_behind(lake) {
+        for name in ["ledger/1", "ledger/2", "ledger/deep/3", "ledgers/4"] {
+            lake.create(&path(name), Bytes::from_static(b"x")).await.unwrap();
+        }
+        assert_eq!(names(&lake, "ledger", None).await, ["ledger/1", "ledger/2", "ledger/deep/3"]);
+        assert_eq!(names(&lake, "ledger", Some("ledger/1")).await, ["ledger/2", "ledger/deep/3"]);
+    }
+}
+
+on_every_destination! {
+    async fn published_file_is_whole_and_told_with_its_version(lake) {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = path("visibility_v2/category=c1/day=2026-03-01/data.parquet");
+        let mut etags = Vec::new();
+        for bytes in [b"first".to_vec(), vec![7; LARGE_BYTES], Vec::new(), b"last".to_vec()] {
+            let published = lake.publish(&file(&scratch, &bytes), &at).await.unwrap();
+            let head = lake.store().head(&at).await.unwrap();
+            assert_eq!((published.bytes, head.size), (bytes.len() as u64, bytes.len() as u64));
+            assert_eq!(published.etag, head.e_tag);
+            assert!(lake.read(&at).await.unwrap().unwrap() == bytes, "other bytes stand");
+            etags.push(published.etag.unwrap());
+        }
+        etags.dedup();
+        assert_eq!(etags.len(), 4, "versions cannot be told from another");
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "something is left in staging");
+    }
+}
+
+on_every_destination! {
+    async fn what_stood_stands_when_the_spool_file_is_gone(lake) {
+        lake.overwrite(&path("a/data.parquet"), Bytes::from_static(b"old")).await.unwrap();
+        let gone = lake.publish(FilePath::new("/nowhere/at/all.parquet"), &path("a/data.parquet")).await.unwrap_err();
+        assert!(gone.to_string().contains("/nowhere/at/all.parquet"));
+        assert_eq!(text(&lake, "a/data.parquet").await.as_deref(), Some("old"));
+    }
+}
+
+on_every_destination! {
+    async fn reader_sees_the_old_file_or_the_new_one_and_nothing_between(lake) {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = path("a/data.parquet");
+        let (old, new) = (vec![b'o'; 3_000_000], vec![b'n'; LARGE_BYTES]);
+        lake.publish(&file(&scratch, &old), &at).await.unwrap();
+        let from = file(&scratch, &new);
+        let done = AtomicBool::new(false);
+        let reading = async {
+            let mut reads = 0;
+            while !done.load(Ordering::Relaxed) || reads == 0 {
+                let seen = lake.read(&at).await.unwrap().expect("the file vanished");
+                assert!(seen == old || seen == new, "half a file of {} bytes", seen.len());
+                reads += 1;
+            }
+        };
+        let writing = async {
+            lake.publish(&from, &at).await.unwrap();
+            done.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(reading, writing);
+        assert!(lake.read(&at).await.unwrap().unwrap() == new);
+    }
+}
+
+on_every_destination! {
+    async fn names_that_stores_may_dislike_are_kept(lake) {
+        for name in ["h-c14cddc033f64b9dea80ea675cf280a0", "www.example.com", "0055737f-ccd7-5a93-ba6d-75d3217417cd"] {
+            let at = format!("bots_v2/organization={name}/domain={name}/day=2026-03-01/data.parquet");
+            lake.overwrite(&path(&at), Bytes::from_static(b"rows")).await.unwrap();
+            assert_eq!(names(&lake, &format!("bots_v2/organization={name}"), None).await, [at]);
+        }
+    }
+}
+
+on_every_destination! {
+    async fn destination_that_creates_once_passes_the_probe_and_keeps_nothing_of_it(lake) {
+        lake.probe().await.unwrap();
+        lake.probe().await.unwrap();
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new());
+    }
+}
+
+on_every_destination! {
+    async fn every_record_of_many_writers_is_kept_in_one_order(lake) {
+        let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
+        let write = async |writer: usize| {
+            let mut ledger = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
+            for number in 0..3 {
+                let entry = Entry::Learned { name: format!("{writer}/{number}"), value: "yes".into() };
+                let known = ledger.state().number;
+                ledger.append(vec![entry], known).await.unwrap();
+            }
+        };
+        futures::future::join_all((0..4).map(write)).await;
+        let ledger = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
+        assert_eq!((ledger.state().number, ledger.state().learned.len()), (12, 12));
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await.len(), 12);
+    }
+}
+
+on_every_destination! {
+    async fn record_that_is_no_record_or_of_a_newer_program_is_refused_by_name(lake) {
+        let at = path("_profound_export/ledger/000000/000000001.json");
+        for (bytes, words) in [
+            (&b"{\"format\": 2, \"number\": 1}"[..], "ledger record 1 has format 2"),
+            (b"<html>", "ledger record 1 at `_profound_export/ledger/000000/000000001.json` cannot be read"),
+        ] {
+            lake.store().put(&at, PutPayload::from_static(bytes)).await.unwrap();
+            let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
+            let refused = Ledger::open(lake.clone(), clock).await.unwrap_err();
+            assert!(refused.to_string().starts_with(words), "{refused}");
+        }
+    }
+}
+
+on_every_destination! {
+    async fn lake_equals_the_api_after_two_runs_with_a_change_between_them(lake) {
+        const STREAMS: [&str; 4] = ["visibility_v2_by_day", "bots_v2", "models", "prompts"];
+        let export = Export::start(Place::Memory, account(), &STREAMS).await.on(lake);
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        export.simulator.restate("2026-03-08".parse().unwrap());
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        for stream in STREAMS {
+            export.assert_equals_simulator(stream).await;
+        }
+        export.assert_ledger_knows_every_file().await;
+        let coverage: Vec<Value> = export.coverage().await;
+        assert!(coverage.iter().all(|row| row["state"] != "missing"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_in_options_are_never_shown() {
+    let config: DestinationConfig = serde_json::from_value(serde_json::json!({
+        "url": "s3://bucket/prefix",
+        "options": { "region": "eu-central-1", "aws_secret_access_key": "shh-secret", "aws_access_key_id": "AKIA" },
+    }))
+    .unwrap();
+    let lake = Arc::new(Destination::open(&config).unwrap());
+    assert!(!format!("{config:?} {lake:?} {}", lake.url()).contains("shh-secret"));
+}

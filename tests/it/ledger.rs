@@ -7,9 +7,13 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use profound_export::catalog::Catalog;
+use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::destination::{Destination, OWN_DIRECTORY};
+use profound_export::ledger::{DayEntry, Entry, Ledger, SliceEntry, Written};
 use profound_export::model::event::Event;
+use profound_export::model::proof::Proof;
+use profound_export::model::scope::{Named, Scope};
 use profound_export::model::stream::Stream;
 use profound_export::run::{Outcome, run_job};
 use profound_export::simulator::Account;
@@ -17,7 +21,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::support::stores::{Bad, Vice};
-use crate::support::{Export, Place, account, day, instant, of_stream, on_memory_and_disk};
+use crate::support::{Export, Place, account, day, days, instant, of_stream, on_memory_and_disk};
 
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "bots_v2", "models", "category_topics"];
 
@@ -113,7 +117,7 @@ async fn assert_any_write_may_be_the_last(store: impl Fn() -> Arc<dyn ObjectStor
                 assert_eq!(run.outcome, Outcome::Complete);
                 true
             }
-            () = bad.killed() => false,
+            () = bad.reached() => false,
         };
         export.lake = good;
         export.simulator.restate(day("2026-03-09"));
@@ -192,24 +196,80 @@ on_memory_and_disk! {
     }
 }
 
+on_memory_and_disk! {
+    async fn day_is_stale_when_two_wrote_it_and_the_later_record_knew_of_the_earlier(place) {
+        let scratch = tempfile::tempdir().unwrap();
+        let lake = place.destination(&scratch);
+        let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
+        let mut one = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
+        let mut other = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
+        let scope = Scope { category: Some(Named { id: "c1".into(), name: "Tea".into() }), ..Scope::default() };
+        let wrote = |written: Written| {
+            let wrote = |day| DayEntry { day: Some(day), rows: 1, hash: "1".into(), written, bytes: 9, etag: None };
+            Entry::Slice(SliceEntry {
+                run: uuid::Uuid::now_v7(),
+                stream: "visibility_v2".into(),
+                fingerprint: "f".into(),
+                scope: scope.clone(),
+                window: Some(days("2026-03-08", "2026-03-09")),
+                proof: Proof::Total,
+                total: Some(2),
+                rows: 2,
+                outside: 0,
+                requests: 1,
+                extracted_at: clock.now(),
+                days: days("2026-03-08", "2026-03-09").days().map(wrote).collect(),
+            })
+        };
+
+        // Both have written their files; one records them, and the other reads that record before it adds its own.
+        one.append(vec![wrote(Written::File)], 0).await.unwrap();
+        other.refresh().await.unwrap();
+        other.append(vec![wrote(Written::File)], 0).await.unwrap();
+        let stale = |ledger: &Ledger| {
+            let coverage = ledger.state().scope("visibility_v2", &scope.key()).unwrap();
+            coverage.days.values().filter(|state| state.stale).count()
+        };
+        assert_eq!(stale(&other), 2);
+
+        // Whoever begins later knows what was written before.
+        let mut third = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
+        assert_eq!(stale(&third), 2);
+        let known = third.state().number;
+        third.append(vec![wrote(Written::File)], known).await.unwrap();
+        assert_eq!(stale(&third), 0);
+        other.refresh().await.unwrap();
+        let known = other.state().number;
+        other.append(vec![wrote(Written::Unchanged)], known).await.unwrap();
+        assert_eq!(stale(&other), 0);
+    }
+}
+
 #[tokio::test]
-async fn work_done_elsewhere_is_skipped() {
+async fn work_done_elsewhere_is_skipped_and_what_both_wrote_is_settled_later() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.api.concurrency = 1;
-    let (one, other) = (export.settings(), export.settings());
+    let store = Arc::clone(export.lake.store());
+    let slow = Bad::new(Arc::clone(&store), Vice::Holds { at: 3 });
+    let lake =
+        std::mem::replace(&mut export.lake, Destination::of(Arc::clone(&slow) as Arc<dyn ObjectStore>, "test:///"));
+    let held = export.settings();
+    export.lake = lake;
     let goal = export.goal();
-    let (one, other) = tokio::join!(run_job(&one, &goal), run_job(&other, &goal));
-    let slices = one.totals().slices + other.totals().slices;
-    let received = export.simulator.requests();
-    let planned = {
-        let fresh = Export::start(Place::Memory, account(), &STREAMS).await;
-        fresh.run().await.totals().slices
+    let meanwhile = async {
+        // The probe and the first record are written; the first file waits while another process does everything.
+        slow.reached().await;
+        let quick = export.run_after_a_minute().await;
+        slow.release();
+        quick
     };
-    assert!(
-        planned <= slices && slices < 2 * planned,
-        "{slices} slices of {planned} planned were done, {} requests",
-        received.len()
-    );
+    let (slow_run, quick_run) = tokio::join!(run_job(&held, &goal), meanwhile);
+    assert_eq!((slow_run.outcome, quick_run.outcome), (Outcome::Complete, Outcome::Complete));
+    assert_eq!(slow_run.totals().slices, 1, "{}", slow_run.summary());
+    assert!(1 < quick_run.totals().slices);
+
+    assert_eq!(export.run_after_a_minute().await.outcome, Outcome::Complete);
+    assert_as_after_a_clean_run(&export).await;
 }
 
 on_memory_and_disk! {

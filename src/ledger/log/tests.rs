@@ -116,6 +116,18 @@ async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn record_that_vanished_below_others_is_refused_and_never_taken_again() {
+    let lake = lake();
+    let mut ledger = open(&lake).await;
+    for rows in 1..=5 {
+        ledger.append(vec![slice(rows, Written::File)], 0).await.unwrap();
+    }
+    object_store::ObjectStoreExt::delete(lake.store(), &record_path(4)).await.unwrap();
+    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "ledger record 4 is missing, though later ones are there");
+}
+
+#[tokio::test]
 async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read() {
     let lake = lake();
     let mut ledger = open(&lake).await;

@@ -225,6 +225,12 @@ impl Export {
         run_job(&self.settings(), &self.goal()).await
     }
 
+    /// The same a minute later, also when it is the first.
+    pub async fn run_after_a_minute(&self) -> RunResult {
+        self.ran.store(true, Ordering::Relaxed);
+        self.run().await
+    }
+
     /// The same, and what the simulator received meanwhile.
     pub async fn run_and_watch(&self) -> (RunResult, Vec<Received>) {
         let before = self.simulator.requests().len();

@@ -20,6 +20,8 @@ pub enum Vice {
     Overwrites,
     /// The process is killed at its write of this number, counted from zero.
     Kills { at: u64, done: bool },
+    /// The write of this number waits until it is released.
+    Holds { at: u64 },
     /// The write of this number arrives, but its answer is lost.
     LosesAnswer { at: u64 },
 }
@@ -30,22 +32,28 @@ pub struct Bad {
     inner: Arc<dyn ObjectStore>,
     vice: Vice,
     writes: AtomicU64,
-    killed: Notify,
+    reached: Notify,
+    released: Notify,
 }
 
 impl Bad {
     pub fn new(inner: Arc<dyn ObjectStore>, vice: Vice) -> Arc<Self> {
-        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), killed: Notify::new() })
+        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), reached: Notify::new(), released: Notify::new() })
     }
 
-    /// Ends when the process would have been killed.
-    pub async fn killed(&self) {
-        self.killed.notified().await;
+    /// Ends when the write of its vice is begun.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets the write that is held go on.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 
     /// Waits to be dropped, as whatever runs in a process that is killed.
     async fn die(&self) {
-        self.killed.notify_one();
+        self.reached.notify_one();
         std::future::pending::<()>().await;
     }
 }
@@ -71,6 +79,11 @@ impl ObjectStore for Bad {
                 }
                 self.die().await;
                 unreachable!("a dead process goes on")
+            }
+            Vice::Holds { at } if number == at => {
+                self.reached.notify_one();
+                self.released.notified().await;
+                self.inner.put_opts(path, payload, options).await
             }
             Vice::LosesAnswer { at } if number == at => {
                 self.inner.put_opts(path, payload, options).await?;
