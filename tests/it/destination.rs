@@ -170,6 +170,7 @@ on_every_destination! {
                 let seen = lake.read(&at).await.unwrap().expect("the file vanished");
                 assert!(seen == old || seen == new, "half a file of {} bytes", seen.len());
                 reads += 1;
+                tokio::task::yield_now().await;
             }
         };
         let writing = async {

@@ -136,3 +136,16 @@ on_memory_and_disk! {
         assert!(shown.lock().unwrap().contains("HTTP 401"), "the key was never rejected");
     }
 }
+
+#[tokio::test]
+async fn key_is_not_shown_when_the_api_cannot_be_reached_with_the_key_in_the_address() {
+    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.api.auth = Auth::Query;
+    // Nobody listens on the first of all ports.
+    export.api.base_url = "http://127.0.0.1:1".parse().unwrap();
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Unavailable);
+    let told = format!("{} {run:?}", words(run.error.as_ref().unwrap()));
+    assert!(told.contains("cannot reach the API") && !told.contains(KEY), "{told}");
+    assert!(export.objects().await.is_empty());
+}

@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ),
     // They hear events, or answer from the catalog; neither knows how a run works.
     ("report", &["model"]),
-    ("simulator", &["model", "catalog"]),
+    ("simulator", &["model", "clock", "catalog"]),
     ("daemon", &["clock", "schedule"]),
     (
         "cli",

@@ -317,10 +317,12 @@ fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalo
     Catalog::of(streams).unwrap()
 }
 
+type Change = fn(&mut Stream);
+
 on_memory_and_disk! {
     async fn table_that_would_change_its_meaning_is_refused(place) {
         let name = "visibility_v2_by_day";
-        let changes: [(&str, fn(&mut Stream)); 3] = [
+        let changes: [(&str, Change); 3] = [
             ("was float64", |stream| stream.columns[2].data_type = "utf8".parse().unwrap()),
             ("another request, grain", |stream| {
                 stream.body.insert("scope".into(), json!("owned"));
