@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
+/// A difference up to this is none.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+
 /// Tells the time: the system's, corrected by what a server says, or one that starts where a test or demo wants it.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);
@@ -39,9 +42,11 @@ impl Clock {
         now.checked_add(correction).unwrap_or(now)
     }
 
-    /// Makes this clock, and every clone of it, show `server` now. Returns by how much it was wrong.
+    /// Makes this clock, and every clone of it, show `server` now. Returns by how much it was wrong. A server tells whole
+    /// seconds and its answer takes a moment, so a difference of up to two seconds is none.
     pub fn correct(&self, server: Timestamp) -> SignedDuration {
         let wrong_by = server.duration_since(self.uncorrected());
+        let wrong_by = if wrong_by.abs() <= TOLERANCE { SignedDuration::ZERO } else { wrong_by };
         let milliseconds = i64::try_from(wrong_by.as_millis()).unwrap_or(0);
         self.0.correction_milliseconds.store(milliseconds, Ordering::Relaxed);
         wrong_by

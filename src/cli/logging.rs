@@ -21,7 +21,8 @@ pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
         Some(progress) => init(around, filter, progress.clone()),
         None => init(around, filter, std::io::stderr),
     }
-    let lines = log_lines();
+    // A daemon prints nothing, and a program that reads log lines wants all of them.
+    let lines = log_lines(name == "serve" || around.log_format == LogFormat::Json);
     match &progress {
         Some(progress) => (lines.and(progress.events()), Some(progress.clone())),
         None => (lines, None),

@@ -91,7 +91,7 @@ fn text(job: &JobConfig, next: &str, preview: &Preview, budget: &BudgetState) ->
         vec![name, cost.scopes.len().to_string(), days, cost.requests.to_string(), rows, why(&cost)]
     });
     text.push_str(&table(&["stream", ">scopes", ">days due", ">requests", ">expected rows", "why"], rows));
-    let requests = plan.requests();
+    let requests = plan.requests() + preview.discovery_requests;
     let usable = u64::from(budget.usable()).max(1);
     let reserved = u64::from(budget.limit()) - usable.min(u64::from(budget.limit()));
     text.push_str(&format!(
@@ -147,7 +147,8 @@ fn to_json(job: &JobConfig, preview: &Preview, budget: &BudgetState) -> Value {
     json!({
         "job": job.name,
         "start": preview.start,
-        "requests": preview.plan.requests(),
+        "requests": preview.plan.requests() + preview.discovery_requests,
+        "discovery_requests": preview.discovery_requests,
         "usable_requests": budget.usable(),
         "slices": slices,
         "not_entitled": preview.plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -6,14 +6,14 @@ mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
@@ -24,7 +24,10 @@ pub use error::DestinationError;
 pub const OWN_DIRECTORY: &str = "_profound_export";
 
 /// One request to a store may take this long; a part of an upload is small.
-const STORE_TIMEOUT: Duration = Duration::from_secs(120);
+const STORE_TIMEOUT: &str = "120s";
+
+/// A file is completed in the staging directory within this time.
+const STAGED_AT_MOST_SECONDS: i64 = 24 * 3600;
 
 /// Where a lake lies. Paths are relative to its root.
 #[derive(Debug, Clone)]
@@ -107,6 +110,22 @@ impl Destination {
         self.staged.then(|| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
     }
 
+    /// Removes files that runs left in the staging directory when they were killed: those older than a day, which no
+    /// living run can still be completing. What cannot be removed is left for the next time.
+    pub async fn sweep_staging(&self, now: Timestamp) {
+        if !self.staged {
+            return;
+        }
+        let staging = Path::from_iter([OWN_DIRECTORY, "staging"]);
+        let Ok(found) = self.store.list(Some(&staging)).try_collect::<Vec<_>>().await else {
+            return;
+        };
+        let old = now.as_second() - STAGED_AT_MOST_SECONDS;
+        for file in found.iter().filter(|file| file.last_modified.timestamp() < old) {
+            self.store.delete(&file.location).await.ok();
+        }
+    }
+
     /// Puts `bytes` at `path`, over whatever stands there.
     ///
     /// # Errors
@@ -168,12 +187,15 @@ fn store_error(action: &'static str, path: &Path, source: object_store::Error) -
 /// Opens a bucket with the usual variables of its kind, then the configured options.
 fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
     let prefix = Path::from_url_path(url.path())?;
-    let client = ClientOptions::new().with_timeout(STORE_TIMEOUT);
+    // Set beside what the environment says, such as AWS_ALLOW_HTTP: whole client options would take its place.
+    let timeout = ClientConfigKey::Timeout;
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {
-            use object_store::gcp::GoogleCloudStorageBuilder;
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_client_options(client);
+            use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+            let builder = GoogleCloudStorageBuilder::from_env()
+                .with_url(url.as_str())
+                .with_config(GoogleConfigKey::Client(timeout), STORE_TIMEOUT);
             let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| {
                 Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
             };
@@ -181,16 +203,20 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
         }
         #[cfg(feature = "azure")]
         "az" => {
-            use object_store::azure::MicrosoftAzureBuilder;
-            let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_client_options(client);
+            use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+            let builder = MicrosoftAzureBuilder::from_env()
+                .with_url(url.as_str())
+                .with_config(AzureConfigKey::Client(timeout), STORE_TIMEOUT);
             let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| {
                 Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
             };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
         _ => {
-            use object_store::aws::AmazonS3Builder;
-            let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_client_options(client);
+            use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+            let builder = AmazonS3Builder::from_env()
+                .with_url(url.as_str())
+                .with_config(AmazonS3ConfigKey::Client(timeout), STORE_TIMEOUT);
             let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| {
                 Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
             };

@@ -30,8 +30,15 @@ pub struct Ledger {
     clock: Clock,
     state: State,
     checkpoint: u64,
-    /// Files that other writers have published since this ledger was opened, and the number of their last record.
-    foreign_files: HashMap<(String, ScopeKey, Option<Day>), u64>,
+    /// What other writers have recorded since this ledger was opened.
+    foreign: HashMap<(String, ScopeKey, Option<Day>), Foreign>,
+}
+
+/// What another writer has recorded of a day.
+#[derive(Debug, Clone, Copy, Default)]
+struct Foreign {
+    /// The number of the last record that published its file; zero for none.
+    file: u64,
 }
 
 impl Ledger {
@@ -40,21 +47,25 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
-        let foreign_files = HashMap::new();
-        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign_files };
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign: HashMap::new() };
         if let Some(state) = ledger.last_checkpoint().await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
         }
         ledger.refresh().await?;
         ledger.refuse_gap().await?;
-        ledger.foreign_files.clear();
+        ledger.foreign.clear();
         Ok(ledger)
     }
 
     /// What the records add up to.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Whether another writer has recorded a reading of a day, or of a list, since this ledger was opened.
+    pub fn was_read_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> bool {
+        self.foreign.contains_key(&(stream.to_owned(), scope.clone(), day))
     }
 
     /// Reads records that other writers have added.
@@ -87,8 +98,11 @@ impl Ledger {
 
     fn take_foreign(&mut self, record: &Record) {
         for slice in record.entries.iter().filter_map(slice_of) {
-            for day in slice.days.iter().filter(|day| day.written == Written::File) {
-                self.foreign_files.insert((slice.stream.clone(), slice.scope.key(), day.day), record.number);
+            for day in &slice.days {
+                let foreign = self.foreign.entry((slice.stream.clone(), slice.scope.key(), day.day)).or_default();
+                if day.written == Written::File {
+                    foreign.file = record.number;
+                }
             }
         }
         self.state.apply(record);
@@ -152,7 +166,7 @@ impl Ledger {
         for own in entries.iter().filter_map(slice_of) {
             for day in &own.days {
                 let file = (own.stream.clone(), own.scope.key(), day.day);
-                if self.foreign_files.get(&file).is_some_and(|number| based_on < *number) {
+                if self.foreign.get(&file).is_some_and(|foreign| based_on < foreign.file) {
                     stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
                 }
             }

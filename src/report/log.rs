@@ -20,13 +20,15 @@ struct Far {
     told: Instant,
 }
 
-/// Hears events and logs them.
-pub fn log_lines() -> Events {
+/// Hears events and logs them; the end of a run only with `summaries`, where nothing else tells it.
+pub fn log_lines(summaries: bool) -> Events {
     let far = Arc::new(Mutex::new(Far { planned: 0, done: 0, requests: 0, rows: 0, told: Instant::now() }));
     Events::to(move |event| {
         let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
         far.count(event);
-        log_line(event);
+        if summaries || !matches!(event, Event::RunEnded { .. }) {
+            log_line(event);
+        }
     })
 }
 

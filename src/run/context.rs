@@ -22,6 +22,9 @@ use crate::publish::Layout;
 use crate::run::commit::Committer;
 use crate::write::Spool;
 
+/// Slices of a stream that the server could not answer before the others are not asked any more in a run.
+const MOST_GIVEN_UP: u32 = 2;
+
 /// Where things go, and how they lie there.
 #[derive(Debug, Clone)]
 pub struct Destinations {
@@ -65,8 +68,6 @@ pub struct RunSettings {
 pub struct RunStart {
     /// The run.
     pub run_id: Uuid,
-    /// When it began.
-    pub started_at: Timestamp,
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
     /// Whether the key reads several organizations.
@@ -83,8 +84,6 @@ pub struct RunContext<'a> {
     pub settings: &'a RunSettings,
     /// The run.
     pub run_id: Uuid,
-    /// When it began.
-    pub started_at: Timestamp,
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
     /// The record of what is done.
@@ -97,6 +96,8 @@ pub struct RunContext<'a> {
     learned: Mutex<BTreeMap<String, String>>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
+    /// Slices of each stream that the server could not answer, and its last status.
+    given_up: Mutex<HashMap<String, (u32, u16)>>,
     begins_no_more: AtomicBool,
 }
 
@@ -111,7 +112,6 @@ impl<'a> RunContext<'a> {
         Self {
             settings,
             run_id: start.run_id,
-            started_at: start.started_at,
             rewrite: start.rewrite,
             ledger,
             committer,
@@ -120,6 +120,7 @@ impl<'a> RunContext<'a> {
             learned: Mutex::new(start.learned),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
+            given_up: Mutex::new(HashMap::new()),
             begins_no_more: AtomicBool::new(false),
         }
     }
@@ -175,6 +176,21 @@ impl<'a> RunContext<'a> {
             _ => BTreeSet::new(),
         };
         RequestFacts { many_organizations: self.many_organizations, window_end, without }
+    }
+
+    /// Remembers that the server could not answer a slice of `stream`.
+    pub fn give_up(&self, stream: &str, status: u16) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let (slices, last) = given_up.entry(stream.to_owned()).or_default();
+        *slices += 1;
+        *last = status;
+    }
+
+    /// Why `stream` is not asked any more in this run: a dead endpoint must not eat the requests of the others.
+    pub fn gave_up(&self, stream: &str) -> Option<String> {
+        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let (slices, status) = given_up.get(stream).filter(|(slices, _)| MOST_GIVEN_UP <= *slices)?;
+        Some(format!("not asked: the API could not answer {slices} other slices of this stream (HTTP {status})"))
     }
 
     /// Tells of members the catalog does not know, each once a run and stream.

@@ -36,12 +36,13 @@ impl RunContext<'_> {
     pub async fn is_done_elsewhere(&self, slice: &Slice) -> Result<bool, RunError> {
         let mut ledger = self.ledger.lock().await;
         ledger.refresh().await?;
-        let Some(coverage) = ledger.state().scope(&slice.stream.name, &slice.scope.key()) else {
+        let (stream, scope) = (&slice.stream.name, slice.scope.key());
+        let Some(coverage) = ledger.state().scope(stream, &scope) else {
             return Ok(false);
         };
         let fresh = |day: Option<Day>| {
-            let state = coverage.state(day).filter(|state| !state.stale && state.suspect.is_none());
-            state.and_then(|state| state.read_at).is_some_and(|read_at| self.started_at < read_at)
+            let sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
+            sound && ledger.was_read_elsewhere(stream, &scope, day)
         };
         Ok(match slice.window {
             Some(window) => window.days().all(|day| fresh(Some(day))),

@@ -61,6 +61,8 @@ pub struct Preview {
     pub found: Discovered,
     /// The first day wanted.
     pub start: Day,
+    /// Requests for lists that name objects, where they are not themselves in the plan.
+    pub discovery_requests: u64,
     /// Filters that look wrong, in words.
     pub warnings: Vec<String>,
 }
@@ -155,7 +157,10 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
     let doubtful =
         |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
     let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now });
-    let preview = Preview { plan, found, start, warnings: resolved.warnings };
+    let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
+    let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
+    let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
+    let preview = Preview { plan, found, start, discovery_requests, warnings: resolved.warnings };
     Ok(Opening { preview, entries })
 }
 
@@ -195,6 +200,7 @@ async fn run_opened(
         destinations.lake.probe().await?;
         entries.push(Entry::Learned { name: PROBED.into(), value: "yes".into() });
     }
+    destinations.lake.sweep_staging(settings.clock.now()).await;
     let spool = Spool::open(&destinations.spool_dir, result.run_id, destinations.spool_bytes)?;
     let started_at = settings.clock.now();
     let planned = plan.slices.iter().map(|planned| Planned {
@@ -212,7 +218,6 @@ async fn run_opened(
     });
     let start = RunStart {
         run_id: result.run_id,
-        started_at,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),

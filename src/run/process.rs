@@ -55,6 +55,10 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 continue;
             }
         }
+        if let Some(problem) = cx.gave_up(&piece.slice.stream.name) {
+            processed.failed.push((piece.slice, problem));
+            continue;
+        }
         cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
         let began = std::time::Instant::now();
@@ -90,7 +94,14 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 }
             }
             Remedy::Suspect(slice) => {
+                if let RunError::Api(ApiError::Busy { status, .. }) = &error {
+                    cx.give_up(&slice.stream.name, *status);
+                }
                 leave(cx, &slice, &error, true, &mut processed);
+                // The rest would only break in the same way, at the cost of requests.
+                for rest in pieces.drain(..) {
+                    processed.left.push(rest.slice);
+                }
                 let entry = cx.suspect(&slice, &error.to_string(), Vec::new());
                 processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(RunError::from);
             }

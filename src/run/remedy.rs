@@ -14,7 +14,7 @@ use crate::write::Doubt;
 /// is asked again and then page by page.
 const MOST_DAMAGED: u32 = 8;
 /// The same where the server said that it cannot answer: each of those was asked several times already.
-const MOST_BUSY: u32 = 2;
+const MOST_BUSY: u32 = 1;
 
 /// What is done about an error.
 pub enum Remedy {
