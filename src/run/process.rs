@@ -94,13 +94,11 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 }
             }
             Remedy::Suspect(slice) => {
+                leave(cx, &slice, &error, true, &mut processed);
                 if let RunError::Api(ApiError::Busy { status, .. }) = &error {
                     cx.give_up(&slice.stream.name, *status);
-                }
-                leave(cx, &slice, &error, true, &mut processed);
-                // The rest would only break in the same way, at the cost of requests.
-                for rest in pieces.drain(..) {
-                    processed.left.push(rest.slice);
+                    // The rest would only be refused in the same way, at the cost of requests.
+                    processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
                 }
                 let entry = cx.suspect(&slice, &error.to_string(), Vec::new());
                 processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(RunError::from);
