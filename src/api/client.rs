@@ -152,6 +152,11 @@ impl Client {
                     key_changed = true;
                     continue;
                 }
+                (ApiError::KeyRejected { .. }, _) => {
+                    // At once, and not only when the run hears of it: nothing more may be sent with this key.
+                    self.limits().cancel.cancel();
+                    return Err(error);
+                }
                 (_, Retry::Never) => return Err(error),
                 (ApiError::Busy { status: 429, .. }, retry) => {
                     walls += 1;

@@ -253,9 +253,9 @@ async fn run_opened(
                 // Everything in flight is dropped whole; nothing more is sent.
                 _ => settings.cancel.cancel(),
             }
-            // What stops the run at once counts more than what only lets it end.
+            // What stopped the run counts more than what follows from it, or only lets it end.
             match &result.error {
-                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime)) => {}
+                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime | ApiError::Cancelled)) => {}
                 _ => result.error = Some(error),
             }
         }
