@@ -24,6 +24,8 @@ pub struct Decoder {
     extra: StringBuilder,
     row: RowContext,
     binding: Option<Binding>,
+    /// Which columns any row held, null or not.
+    appeared: Vec<bool>,
     rows_read: u64,
     page: u64,
 }
@@ -50,6 +52,7 @@ impl Decoder {
             extra: StringBuilder::new(),
             row: RowContext::new(Arc::clone(&schema)),
             binding: None,
+            appeared: vec![false; schema.types.len()],
             rows_read: 0,
             page: 1,
             schema,
@@ -79,6 +82,12 @@ impl Decoder {
     /// What the catalog did not know, so far.
     pub fn drift(&self) -> &Drift {
         &self.row.drift
+    }
+
+    /// Columns that were asked for by name and that no row held, though there were rows.
+    pub fn absent(&self) -> Vec<String> {
+        let absent = self.schema.asked.iter().filter(|column| 0 < self.rows_read && !self.appeared[**column]);
+        absent.map(|column| self.schema.arrow.field(*column).name().clone()).collect()
     }
 
     /// Decodes a JSON array of `rows` rows: the stream's columns, then `_extra`.
@@ -205,6 +214,7 @@ impl<'de> Visitor<'de> for OneRow<'_> {
         while let Some(name) = members.next_key_seed(NameSeed(|name: &str| decoder.schema.target(name)))? {
             match name {
                 Name::Known(Target::Column(column)) => {
+                    decoder.appeared[column] = true;
                     if decoder.is_filled(column) && decoder.schema.positional {
                         // A reference has told it already.
                         members.next_value::<IgnoredAny>()?;
@@ -262,7 +272,7 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        let Decoder { builders, row, binding, .. } = self.decoder;
+        let Decoder { builders, row, binding, appeared, .. } = self.decoder;
         let Some(binding) = binding else {
             row.fault = Some(Fault::Unbound);
             return Err(A::Error::custom("positional values without names"));
@@ -274,6 +284,7 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
         for (index, bound) in names.iter().enumerate() {
             let read = match bound.column {
                 Some(column) => {
+                    appeared[column] = true;
                     let builder = &mut builders[column];
                     row.within(column, |row| values.next_element_seed(ValueSeed { builder, row }))?
                 }
@@ -317,6 +328,7 @@ impl ReferenceSeed<'_> {
         let Some(column) = self.name.or(self.id) else {
             return Ok(());
         };
+        self.decoder.appeared[column] = true;
         if self.decoder.is_filled(column) {
             return Ok(());
         }
@@ -366,6 +378,7 @@ impl<'de> Visitor<'de> for ReferenceSeed<'_> {
         while let Some(member) = members.next_key_seed(NameSeed(part))? {
             match member {
                 Name::Known(Some(column)) if !decoder.is_filled(column) => {
+                    decoder.appeared[column] = true;
                     let builder = &mut decoder.builders[column];
                     let row = &mut decoder.row;
                     row.within(column, |row| members.next_value_seed(ValueSeed { builder, row }))?;

@@ -22,6 +22,8 @@ pub struct TableSchema {
     pub types: Vec<ColumnType>,
     /// Whether rows may come as positional arrays.
     pub positional: bool,
+    /// The columns that such a request names one by one, so that rows must hold them.
+    pub asked: Vec<usize>,
     targets: HashMap<String, Target>,
 }
 
@@ -50,11 +52,14 @@ impl TableSchema {
         let mut fields: Vec<FieldRef> = stream.columns.iter().map(field_of).collect();
         fields.push(Arc::new(Field::new(EXTRA_COLUMN, DataType::Utf8, true)));
         let positional = stream.positional_names().is_some();
+        let names = stream.positional_names().map(|(dimensions, metrics)| [dimensions, metrics].concat());
+        let index = |name: &String| stream.columns.iter().position(|column| column.name == *name);
         Self {
             stream: stream.name.clone(),
             arrow: Arc::new(Schema::new(fields)),
             types: stream.columns.iter().map(|column| column.data_type.clone()).collect(),
             positional,
+            asked: names.unwrap_or_default().iter().filter_map(index).collect(),
             targets: targets(&stream.columns, positional),
         }
     }

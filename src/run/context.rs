@@ -148,7 +148,8 @@ impl<'a> RunContext<'a> {
 
     /// How the rows of `stream` are asked for first.
     pub fn transport(&self, stream: &Stream) -> Transport {
-        match self.settings.event_streams && stream.event_stream.is_some() {
+        let lack = self.learned(&pages_name(stream)).is_some();
+        match self.settings.event_streams && stream.event_stream.is_some() && !lack {
             true => Transport::Events,
             false => Transport::Pages,
         }
@@ -216,6 +217,11 @@ pub fn window_end_name(stream: &Stream) -> String {
 /// The name under which the ledger keeps that an account refuses a member of a stream's body.
 pub fn without_name(stream: &Stream) -> String {
     format!("without/{}", stream.name)
+}
+
+/// The name under which the ledger keeps that a stream's events lack columns, so that its pages are asked.
+pub fn pages_name(stream: &Stream) -> String {
+    format!("pages/{}", stream.name)
 }
 
 /// The name under which the ledger keeps that another stream stands in for one.

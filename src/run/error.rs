@@ -37,6 +37,14 @@ pub enum RunError {
         /// Why.
         doubt: Doubt,
     },
+    /// An event stream whose rows do not hold what was asked for.
+    #[error("no row of {what} holds {}, though the request names it", columns.join(", "))]
+    Absent {
+        /// Which slice.
+        what: String,
+        /// The columns.
+        columns: Vec<String>,
+    },
     /// Paging would cost more requests than the slice is worth.
     #[error("{what} would take {pages} pages, more than the {most} that are worth it")]
     TooManyPages {

@@ -37,6 +37,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         facts: cx.facts(&slice.stream),
         stands_in_for: None,
         again: false,
+        events_lack: false,
         fetched,
         slice,
     };

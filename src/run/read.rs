@@ -11,7 +11,7 @@ use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
 use crate::model::stream::{Pagination, WindowEnd};
 use crate::model::told::Told;
-use crate::run::context::{RunContext, fallback_name, window_end_name, without_name};
+use crate::run::context::{RunContext, fallback_name, pages_name, window_end_name, without_name};
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
@@ -32,6 +32,8 @@ pub struct Piece {
     pub stands_in_for: Option<String>,
     /// Whether the same request was made before.
     pub again: bool,
+    /// Whether its event stream lacked columns, so that pages are asked from now on.
+    pub events_lack: bool,
     pub fetched: Option<Fetched>,
 }
 
@@ -71,6 +73,9 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
     let whole = verified.map_err(|doubt| RunError::Doubt { what, doubt })?;
     for member in &piece.facts.without {
         learned.push((without_name(&stream), member.clone()));
+    }
+    if piece.events_lack {
+        learned.push((pages_name(&stream), "events lack columns".to_owned()));
     }
     if let Some(refused) = &piece.stands_in_for {
         learned.push((fallback_name(refused), stream.name.clone()));
@@ -119,10 +124,13 @@ async fn transfer(
     };
     // When writing fails its channel closes, which ends extracting: the writer's error is the cause, so it comes first.
     let (told, worked) = tokio::join!(extracting, working);
-    let (written, drift) = worked.map_err(|_| RunError::Worker { what: slice.to_string() })??;
+    let worked = worked.map_err(|_| RunError::Worker { what: slice.to_string() })??;
     let told = told?;
-    cx.tell_drift(&stream.name, &drift);
-    Ok((written, told))
+    cx.tell_drift(&stream.name, &worked.drift);
+    if !worked.absent.is_empty() && piece.transport == Transport::Events {
+        return Err(RunError::Absent { what: slice.to_string(), columns: worked.absent });
+    }
+    Ok((worked.written, told))
 }
 
 async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, RunError> {

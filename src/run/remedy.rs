@@ -42,6 +42,11 @@ pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_
             pieces: vec![Piece { again: true, fetched: None, ..piece }],
             words: "reading it again".into(),
         },
+        // The document's examples show named rows with fewer values than were asked for; positional rows hold them all.
+        RunError::Absent { .. } => Remedy::Again {
+            pieces: vec![Piece { transport: Transport::Pages, events_lack: true, fetched: None, ..piece }],
+            words: "asking page by page".into(),
+        },
         RunError::Doubt { .. } | RunError::TooManyPages { .. } => Remedy::Suspect(piece.slice),
         _ => Remedy::Fail(piece.slice),
     }
@@ -93,6 +98,7 @@ fn mend(piece: Piece, damaged_in_a_row: u32) -> Remedy {
             facts: piece.facts.clone(),
             stands_in_for: piece.stands_in_for.clone(),
             again: false,
+            events_lack: piece.events_lack,
             fetched: None,
         };
         return Remedy::Again { pieces: vec![half(older), half(newer)], words: "asking half the window".into() };

@@ -20,7 +20,7 @@ pub fn decode_and_write(
     mut decoder: Decoder,
     mut writer: SliceWriter,
     asked: Option<Positions>,
-) -> Result<(Written, Drift), RunError> {
+) -> Result<Worked, RunError> {
     let mut waiting = WaitingRoom::new(writer.waiting_room());
     while let Some(block) = blocks.blocking_recv() {
         match block {
@@ -42,8 +42,17 @@ pub fn decode_and_write(
             }
         }
     }
-    let drift = decoder.drift().clone();
-    Ok((writer.finish(), drift))
+    Ok(Worked { drift: decoder.drift().clone(), absent: decoder.absent(), written: writer.finish() })
+}
+
+/// What came of the blocks of one transfer.
+pub struct Worked {
+    /// The files.
+    pub written: Written,
+    /// Members the catalog does not know.
+    pub drift: Drift,
+    /// Columns that were asked for by name and that no row held.
+    pub absent: Vec<String>,
 }
 
 /// Holds blocks on disk whose positions are not known yet, because a body sent `data` before `info`.

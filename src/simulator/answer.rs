@@ -176,7 +176,8 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
     match &question.shape {
         Shape::Named => {
             let is_shown = |name: &String| question.shown.as_ref().is_none_or(|shown| shown.contains(name));
-            let names: Vec<_> = table.columns().map(|column| column.name.clone()).filter(is_shown).collect();
+            let is_there = |name: &String| is_shown(name) && !effects.lacking.contains(name);
+            let names: Vec<_> = table.columns().map(|column| column.name.clone()).filter(is_there).collect();
             for (index, name) in names.iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
                 text(&format!("{comma}{}:", json!(name)), &mut pieces);

@@ -102,6 +102,11 @@ pub enum FaultKind {
         /// Which member.
         column: String,
     },
+    /// Named rows lack a member that was asked for. Positional rows cannot.
+    LackField {
+        /// Which member.
+        column: String,
+    },
     /// `info.query` is null.
     NullQuery,
     /// No total is told.
@@ -246,6 +251,7 @@ mod tests {
             "drip:bytes=10,milliseconds=5",
             "unprocessable:detail=list",
             "wrong_type:column=visibility_score",
+            "lack_field:column=executions",
             "changing_total",
             "status:code=403,category=2026",
         ] {

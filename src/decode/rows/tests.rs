@@ -184,6 +184,8 @@ fn named_rows_with_references_fill_the_columns_of_positional_ones() {
         ["model", "topic", "topic_id", "asset_id", "asset_name", "region", "prompt_id"].map(|name| text(&batch, name));
     assert_eq!(found, ["ChatGPT", "Tea", "t1", "a1", "Acme", "US", "p1"]);
     assert!(decoder.drift().is_empty());
+    let lacking = ["persona", "average_position", "mentions_count", "share_of_voice", "visibility_score"];
+    assert_eq!(decoder.absent(), lacking);
 }
 
 #[test]
