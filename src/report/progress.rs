@@ -52,27 +52,36 @@ impl Progress {
     }
 
     fn hear(&self, event: &Event) {
-        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(event);
+        // The figures are free again here: drawing the bar reads them.
         match event {
             Event::RunPlanned { slices, .. } => {
                 self.bar.enable_steady_tick(TICK);
                 self.bar.set_length(*slices as u64);
             }
             Event::SliceStarted { slice } => {
-                figures.waits_until = None;
-                self.bar.set_message(format!("{} {}", slice.stream.name, slice.scope));
+                self.bar.set_message(format!("{} of {}", slice.stream.name, slice.scope.names()));
             }
+            Event::SliceDone { .. } | Event::SliceLeft { .. } | Event::NotEntitled { .. } => {
+                self.bar.inc(1);
+                // A slice that was split counts once a piece, so the end moves with it.
+                self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
+            }
+            Event::RunEnded { .. } => self.bar.finish_and_clear(),
+            Event::Waiting { .. } | Event::SliceRetried { .. } | Event::Drift { .. } | Event::Warning { .. } => {}
+        }
+    }
+
+    fn count(&self, event: &Event) {
+        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::SliceStarted { .. } => figures.waits_until = None,
             Event::SliceDone { done, .. } => {
                 figures.requests += done.requests;
                 figures.rows += done.rows;
-                self.bar.inc(1);
-                // A slice that was split counts once it is through, so the end is never passed.
-                self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
             }
-            Event::SliceLeft { .. } | Event::NotEntitled { .. } => self.bar.inc(1),
             Event::Waiting { wait } => figures.waits_until = Some(Instant::now() + *wait),
-            Event::RunEnded { .. } => self.bar.finish_and_clear(),
-            Event::SliceRetried { .. } | Event::Drift { .. } | Event::Warning { .. } => {}
+            _ => {}
         }
     }
 }
@@ -125,5 +134,61 @@ impl io::Write for Above {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::*;
+
+    /// A terminal that remembers what was written to it.
+    #[derive(Debug, Clone, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            150
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bar_shows_figures_and_waits_while_events_come() {
+        let (progress, paper) = (Progress::new("nightly"), Paper::default());
+        progress.screen.set_draw_target(ProgressDrawTarget::term_like(Box::new(paper.clone())));
+        let events = progress.events();
+        // Each of these draws the bar, which reads the figures that hearing an event changes.
+        events.tell(&Event::RunPlanned { job: "nightly".into(), slices: 2, requests: 2 });
+        events.tell(&Event::Waiting { wait: Duration::from_secs(90) });
+        progress.bar.force_draw();
+        events.tell(&Event::RunEnded { job: "nightly".into(), summary: String::new(), complete: true });
+        let drawn = paper.0.lock().unwrap().clone();
+        assert!(drawn.contains("0/2 slices") && drawn.contains("waiting for the hour to turn: 01:"), "{drawn}");
     }
 }
