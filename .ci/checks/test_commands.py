@@ -1,6 +1,11 @@
 """The commands as a person uses them, one after the other, in an empty directory."""
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
+import termios
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +35,23 @@ def test_demo_needs_nothing_and_prints_a_query_that_works(tmp_path: Path, monkey
     # What the table says of the answers is what the query counts.
     [told] = re.findall(r"^answers_v2 +([\d,]+)", shown, re.MULTILINE)
     assert sum(row[-1] for row in rows) == int(told.replace(",", ""))
+
+
+def test_demo_draws_a_bar_on_a_terminal_and_ends(tmp_path: Path) -> None:
+    terminal, inside = pty.openpty()
+    termios.tcsetwinsize(inside, (24, 150))
+    # Only a terminal gets a bar, so only here would a bar that stops the run be seen.
+    demo = subprocess.Popen(
+        [program.binary(), "demo"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=inside, env=program.environment()
+    )
+    os.close(inside)
+    drawn = b""
+    with contextlib.suppress(OSError):  # Reading fails when the other end is closed.
+        while piece := os.read(terminal, 65536):
+            drawn += piece
+    assert demo.wait(timeout=program.LONGEST_RUN_SECONDS) == COMPLETE
+    assert b"slices" in drawn
+    os.close(terminal)
 
 
 def test_first_configuration_is_right_as_it_is_written(tmp_path: Path) -> None:
