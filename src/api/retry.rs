@@ -51,16 +51,18 @@ fn seconds_until(reset: i64, now: Timestamp) -> Option<Duration> {
     (seconds <= LONGEST_PERIOD.as_secs()).then(|| Duration::from_secs(seconds))
 }
 
-/// How long a 429 or 503 asks to wait: seconds or a date, never longer than the reset or an hour.
+/// How long a 429 or 503 asks to wait: seconds or a date. More than an hour is absurd; then the reset counts, or an hour.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let longest = rate_headers(headers, now).reset_after.unwrap_or(LONGEST_PERIOD).max(Duration::from_secs(1));
     let told = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let told = match told.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() => Duration::try_from_secs_f64(seconds).ok()?,
         Ok(_) => return None,
         Err(_) => Duration::try_from(http_date(told)?.duration_since(now)).unwrap_or_default(),
     };
-    Some(told.min(longest))
+    match told <= LONGEST_PERIOD {
+        true => Some(told),
+        false => Some(rate_headers(headers, now).reset_after.unwrap_or(LONGEST_PERIOD)),
+    }
 }
 
 #[cfg(test)]
@@ -85,8 +87,9 @@ mod tests {
         assert_eq!(told("-5"), None);
         assert_eq!(told("soon"), None);
         let reset = (now().as_second() + 20).to_string();
-        let both = headers(&[("retry-after", "1260"), ("x-ratelimit-reset", &reset)]);
-        assert_eq!(retry_after(&both, now()), Some(Duration::from_secs(20)));
+        let both = |told: &str| retry_after(&headers(&[("retry-after", told), ("x-ratelimit-reset", &reset)]), now());
+        assert_eq!(both("1260"), Some(Duration::from_secs(1260)));
+        assert_eq!(both("999999999"), Some(Duration::from_secs(20)));
     }
 
     #[test]
