@@ -41,9 +41,8 @@ def test_demo_draws_a_bar_on_a_terminal_and_ends(tmp_path: Path) -> None:
     terminal, inside = pty.openpty()
     termios.tcsetwinsize(inside, (24, 150))
     # Only a terminal gets a bar, so only here would a bar that stops the run be seen.
-    demo = subprocess.Popen(
-        [program.binary(), "demo"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=inside, env=program.environment()
-    )
+    env = program.environment({"TERM": "xterm-256color"})
+    demo = subprocess.Popen([program.binary(), "demo"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=inside, env=env)
     os.close(inside)
     drawn = b""
     with contextlib.suppress(OSError):  # Reading fails when the other end is closed.
