@@ -53,7 +53,12 @@ impl Config {
                 }
             }
             value => {
-                let from = self.places.exactly(path).cloned().unwrap_or(Place::Default);
+                // No option has a default: one that has no place of its own came with all of them, as one table.
+                let place = match path.starts_with("destination.options.") {
+                    true => self.places.above(path),
+                    false => self.places.exactly(path),
+                };
+                let from = place.cloned().unwrap_or(Place::Default);
                 let value = if is_options { Value::Null } else { value.clone() };
                 settings.push(Setting { key: self.places.spoken(path), value, from });
             }

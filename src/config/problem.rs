@@ -119,7 +119,7 @@ impl Places {
     }
 
     /// The place of `path`, else of what contains it.
-    fn above(&self, path: &str) -> Option<&Place> {
+    pub(super) fn above(&self, path: &str) -> Option<&Place> {
         let parent = || path.rsplit_once('.').and_then(|(parent, _)| self.above(parent));
         self.places.get(path).or_else(parent)
     }

@@ -265,6 +265,13 @@ fn store_options_are_text_however_they_are_written() {
 }
 
 #[test]
+fn options_given_as_one_table_name_where_the_table_stands() {
+    let name = "PROFOUND_EXPORT_DESTINATION__OPTIONS";
+    let written = file("[destination]\nurl = \"s3://bucket\"\n").variable(name, "{ region = \"eu\" }");
+    assert_eq!(setting(&written, "destination.options.region"), pair("\"eu\"", name));
+}
+
+#[test]
 fn unknown_store_option_names_the_nearest_known_one_and_no_value() {
     let written = file(
         "[destination]\nurl = \"s3://bucket\"\n[destination.options]\nregoin = \"eu\"\nsecret_acess_key = \"s3cr3t\"\nendpoint = \"http://localhost\"\ntoken = [\"s3cr3t\"]\n",
