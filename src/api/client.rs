@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
 use crate::model::stream::Method;
+use crate::model::words::words;
 
 /// Bytes kept of an error's body.
 const DETAIL_BYTES: usize = 2048;
@@ -202,7 +203,7 @@ impl Client {
                 true => {
                     ApiError::Unreachable { at: self.base.origin().ascii_serialization(), problem: root_cause(&error) }
                 }
-                false => broken(chain(&error.without_url())),
+                false => broken(words(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;
         self.budget.learn(rate_headers(response.headers(), now));
@@ -352,19 +353,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_words = cause.to_string();
-        if !words.contains(&cause_words) {
-            words = format!("{words}: {cause_words}");
-        }
-        source = cause.source();
-    }
-    words
-}
-
 /// The rows of one response, as they arrive.
 #[derive(Debug)]
 pub struct Response {
@@ -424,7 +412,7 @@ impl Response {
         let broken = |problem: String| ApiError::Broken { what: self.what.clone(), problem };
         let chunk = read
             .map_err(|_| broken(format!("nothing came for {} s", self.idle_timeout.as_secs())))?
-            .map_err(|error| broken(chain(&error.without_url())))?;
+            .map_err(|error| broken(words(&error.without_url())))?;
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);
         };

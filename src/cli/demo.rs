@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::failure::{Failure, words};
+use crate::cli::failure::Failure;
 use crate::cli::run::{failure, until_done};
 use crate::cli::setup::{catalog, goal, settings};
 use crate::cli::table::{size, table};
@@ -19,6 +19,7 @@ use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::model::day::{Day, DayZone};
 use crate::model::stream::{Pagination, Stream};
 use crate::model::window::Window;
+use crate::model::words::words;
 use crate::run::{Outcome, RunResult, RunSettings, grouped, run_job, took};
 use crate::simulator::{Account, Simulator, Truth};
 

@@ -7,6 +7,7 @@ use crate::cli::exit;
 use crate::config::{ConfigError, KeyError, Problem};
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
+use crate::model::words::words;
 use crate::run::RunError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
@@ -54,20 +55,6 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
-}
-
-/// An error and its causes on one line, none of them twice.
-pub fn words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
-        }
-        cause = error.source();
-    }
-    words
 }
 
 impl From<ConfigError> for Failure {

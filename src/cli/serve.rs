@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::failure::{Failure, words};
+use crate::cli::failure::Failure;
 use crate::cli::run::{code, failure, until_done};
 use crate::cli::setup::{configuration, goal, schedule, settings};
 use crate::cli::{Surroundings, exit, logging};
 use crate::config::Config;
 use crate::daemon::{Runner, serve};
+use crate::model::words::words;
 use crate::run::{RunSettings, run_job};
 use crate::schedule::Schedule;
 

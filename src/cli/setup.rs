@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, ClientSettings};
 use crate::catalog::Catalog;
-use crate::cli::failure::{Failure, words};
+use crate::cli::failure::Failure;
 use crate::cli::{Surroundings, exit};
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Problem, Sources, key, load, select};
 use crate::destination::Destination;
 use crate::model::event::Events;
+use crate::model::words::words;
 use crate::publish::Layout;
 use crate::run::{Destinations, Goal, RunSettings};
 use crate::schedule::Schedule;

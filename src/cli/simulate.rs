@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::failure::{Failure, words};
+use crate::cli::failure::Failure;
 use crate::cli::setup::{catalog, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print};
 use crate::config::Period;
+use crate::model::words::words;
 use crate::simulator::{Account, Fault, Simulator};
 
 #[derive(Debug, clap::Args)]

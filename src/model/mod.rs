@@ -11,3 +11,4 @@ pub mod slice;
 pub mod stream;
 pub mod told;
 pub mod window;
+pub mod words;

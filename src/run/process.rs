@@ -6,6 +6,7 @@ use crate::api::ApiError;
 use crate::ledger::Entry;
 use crate::model::event::{Event, SliceDone};
 use crate::model::slice::Slice;
+use crate::model::words::words;
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
@@ -82,10 +83,10 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             damaged_in_a_row += 1;
         }
         match remedy(cx, piece, &error, damaged_in_a_row) {
-            Remedy::Again { pieces: again, words } => {
+            Remedy::Again { pieces: again, words: remedy } => {
                 let slice = again.last().map(|piece: &Piece| piece.slice.clone());
                 if let Some(slice) = slice {
-                    cx.settings.events.tell(&Event::SliceRetried { slice, problem: error.to_string(), remedy: words });
+                    cx.settings.events.tell(&Event::SliceRetried { slice, problem: words(&error), remedy });
                 }
                 pieces.extend(again);
             }
@@ -101,7 +102,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                     // The rest would only be refused in the same way, at the cost of requests.
                     processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
                 }
-                let entry = cx.suspect(&slice, &error.to_string(), Vec::new());
+                let entry = cx.suspect(&slice, &words(&error), Vec::new());
                 processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(RunError::from);
             }
             Remedy::Fail(slice) => leave(cx, &slice, &error, true, &mut processed),
@@ -115,7 +116,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
 }
 
 fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, processed: &mut Processed) {
-    let problem = error.to_string();
+    let problem = words(error);
     cx.settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed });
     match failed {
         true => processed.failed.push((slice.clone(), problem)),

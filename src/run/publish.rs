@@ -34,11 +34,26 @@ pub async fn publish(
     let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
         whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
-    let mut entries: Vec<DayEntry> = futures::stream::iter(days)
+    let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
+    let published = futures::stream::iter(days)
         .map(|day| publish_day(cx, slice, day, before.as_ref()))
         .buffered(UPLOADS)
         .try_collect()
-        .await?;
+        .await;
+    let mut entries: Vec<DayEntry> = match published {
+        Ok(entries) => entries,
+        Err(error) => {
+            // Some files may be new without a record: the next run settles them. Where even this cannot be recorded,
+            // the end of the run cannot either, and the days of a run that never ended are doubtful anyway.
+            let stale = touched.into_iter().map(|day| Entry::Stale {
+                stream: slice.stream.name.clone(),
+                scope: slice.scope.clone(),
+                day,
+            });
+            cx.committer.commit(stale.collect(), u64::MAX).await.ok();
+            return Err(error);
+        }
+    };
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
     let wanted: Vec<Option<Day>> = match slice.window {
         Some(window) => window.days().map(Some).collect(),

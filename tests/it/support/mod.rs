@@ -39,7 +39,7 @@ pub const KEY: &str = "pk-5d1f0e7c-never-shown";
 macro_rules! on_memory_and_disk {
     (async fn $name:ident($place:ident) $body:block) => {
         mod $name {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "not every promise needs what its file imports")]
             use super::*;
 
             async fn promise($place: $crate::support::Place) $body
