@@ -28,6 +28,9 @@ pub struct Column {
     /// Whether its texts are long and hardly ever repeat, so that no dictionary is tried.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub long_text: bool,
+    /// Whether its value is the variable of the same name that the request was made with, since rows do not say it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_request: bool,
 }
 
 /// The types a table may have. Every value may be null.
@@ -45,6 +48,8 @@ pub enum ColumnType {
     Date,
     /// An instant in microseconds, UTC.
     Timestamp,
+    /// An instant told in whole seconds since 1970, stored like any other.
+    UnixSeconds,
     /// An open object, kept as JSON text.
     Json,
     /// Any number of values of one type, in order.
@@ -62,6 +67,7 @@ impl fmt::Display for ColumnType {
             Self::Bool => out.write_str("bool"),
             Self::Date => out.write_str("date"),
             Self::Timestamp => out.write_str("timestamp"),
+            Self::UnixSeconds => out.write_str("unix_seconds"),
             Self::Json => out.write_str("json"),
             Self::List(item) => write!(out, "list<{item}>"),
             Self::Struct(fields) => {
@@ -99,6 +105,7 @@ fn parse_type(rest: &mut &str) -> Result<ColumnType, String> {
         "bool" => Ok(ColumnType::Bool),
         "date" => Ok(ColumnType::Date),
         "timestamp" => Ok(ColumnType::Timestamp),
+        "unix_seconds" => Ok(ColumnType::UnixSeconds),
         "json" => Ok(ColumnType::Json),
         "list" => {
             expect(rest, '<')?;
@@ -124,7 +131,7 @@ fn parse_type(rest: &mut &str) -> Result<ColumnType, String> {
             Ok(ColumnType::Struct(fields))
         }
         other => Err(format!(
-            "`{other}` is not a type; there are utf8, int64, float64, bool, date, timestamp, json, list<T> and struct<name: T, ...>"
+            "`{other}` is not a type; there are utf8, int64, float64, bool, date, timestamp, unix_seconds, json, list<T> and struct<name: T, ...>"
         )),
     }
 }

@@ -62,6 +62,23 @@ impl fmt::Display for Day {
     }
 }
 
+impl Day {
+    /// Whether a month begins with it.
+    pub fn is_first_of_month(self) -> bool {
+        self.0.day() == 1
+    }
+
+    /// The first day of its month.
+    pub fn first_of_month(self) -> Self {
+        Self(self.0.first_of_month())
+    }
+
+    /// The first day of the month after its own.
+    pub fn next_month(self) -> Self {
+        Self(self.0.last_of_month()).next()
+    }
+}
+
 impl FromStr for Day {
     type Err = String;
 

@@ -19,6 +19,8 @@ pub struct Named {
 pub enum ScopeKind {
     /// Once for everything the key may read.
     Account,
+    /// Each organization.
+    Organization,
     /// Each category.
     Category,
     /// Each category and asset; by default the assets the customer owns.
@@ -32,6 +34,7 @@ impl ScopeKind {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Organization => "organization",
             Self::Category => "category",
             Self::CategoryAsset => "category x asset",
             Self::Domain => "domain",
@@ -42,6 +45,7 @@ impl ScopeKind {
     pub fn parts(self) -> &'static [ScopePart] {
         match self {
             Self::Account => &[],
+            Self::Organization => &[ScopePart::Organization],
             Self::Category => &[ScopePart::Category],
             Self::CategoryAsset => &[ScopePart::Category, ScopePart::Asset],
             Self::Domain => &[ScopePart::Organization, ScopePart::Domain],
@@ -52,7 +56,7 @@ impl ScopeKind {
 /// One object that helps to identify a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopePart {
-    /// The organization that owns a domain.
+    /// An organization, by itself or as the owner of a domain.
     Organization,
     /// A category.
     Category,
@@ -91,7 +95,7 @@ impl ScopePart {
 /// The objects one request is about; all absent is the account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
-    /// The organization, for domains.
+    /// The organization, by itself or for domains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Named>,
     /// The category.
