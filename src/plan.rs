@@ -9,7 +9,7 @@ use crate::model::coverage::{Coverage, DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::slice::Slice;
-use crate::model::stream::{Days, Pagination, Stream};
+use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
 
 /// The longest window of one slice.
@@ -251,10 +251,7 @@ fn pages(stream: &Stream, rows: Option<u64>, event_streams: bool) -> u64 {
     if event_streams && stream.event_stream.is_some() {
         return 1;
     }
-    match stream.pagination {
-        Pagination::Offset { limit } | Pagination::Cursor { limit } => rows.unwrap_or(0).div_ceil(limit).max(1),
-        Pagination::Single | Pagination::QueryCursor => 1,
-    }
+    stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1))
 }
 
 #[cfg(test)]

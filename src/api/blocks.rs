@@ -40,6 +40,9 @@ pub enum FramingError {
     /// What stands around the rows cannot be read.
     #[error("what stands around the rows is not JSON: {0}")]
     Envelope(String),
+    /// Nothing stood where rows should.
+    #[error("the body has no member `{0}` that holds rows")]
+    NoRows(String),
     /// An event stream reported an error.
     #[error("the event stream reported: {0}")]
     Reported(String),
@@ -48,22 +51,29 @@ pub enum FramingError {
     NoSummary,
 }
 
-/// What stood around the rows of one response: `info` of a body, or the summary of an event stream.
+/// What stood around the rows of one response.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Envelope {
-    /// The object, or null.
+    /// `info` of a body, or the summary of an event stream; null when there was none.
     pub info: Value,
+    /// The whole body without its rows; null for event streams and bare arrays.
+    pub body: Value,
 }
 
 impl Envelope {
     /// The announced total, whatever the family calls it.
     pub fn total(&self) -> Option<u64> {
-        ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64())
+        let told = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());
+        told().or_else(|| self.body.get("totalCount")?.as_u64())
     }
 
-    /// Where the next page starts.
+    /// Where the next page starts: a cursor, or the last id of a page that is not the last.
     pub fn next_cursor(&self) -> Option<String> {
-        self.info.get("next_cursor")?.as_str().filter(|cursor| !cursor.is_empty()).map(str::to_owned)
+        let places = [&self.info, &self.body["pagination"], &self.body];
+        let cursor = places.iter().find_map(|place| place.get("next_cursor")?.as_str());
+        let more = self.body.get("has_more").and_then(Value::as_bool) == Some(true);
+        let last = || self.body.get("last_id").and_then(Value::as_str).filter(|_| more);
+        cursor.or_else(last).filter(|cursor| !cursor.is_empty()).map(str::to_owned)
     }
 
     /// The names that bind positional rows.
@@ -77,8 +87,17 @@ impl Envelope {
 }
 
 /// Collects rows into blocks.
+///
+/// Members that the request knows and the rows do not say are written into each row as it is collected, so that they
+/// reach their columns like any other.
 #[derive(Debug, Default)]
 pub struct BlockBuilder {
+    /// `"name":value` pairs, joined by commas: first those of the request, then what the rows are named.
+    members: Vec<u8>,
+    /// How many bytes of them are those of the request.
+    of_request: usize,
+    /// The beginning of a row whose first byte has not come yet, or whose members have not been written.
+    opening: Opening,
     json: Vec<u8>,
     rows: usize,
     row_start: usize,
@@ -86,11 +105,55 @@ pub struct BlockBuilder {
     ready: Vec<Block>,
 }
 
+/// How far the beginning of a row has been written.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// The members stand, or there are none.
+    #[default]
+    Done,
+    /// The row's opening brace comes next.
+    Brace,
+    /// The members stand, and whether a comma must follow them is not known yet.
+    Comma,
+}
+
 impl BlockBuilder {
+    /// A builder that adds `members` to every row that is an object.
+    pub fn with_members(members: &[(String, Value)]) -> Self {
+        let pairs = members.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())));
+        let members = pairs.collect::<Vec<_>>().join(",").into_bytes();
+        Self { of_request: members.len(), members, ..Self::default() }
+    }
+
+    /// Adds `"column":"name"` to every row that follows, in place of the name before.
+    pub fn name_rows(&mut self, column: &str, name: &str) {
+        self.members.truncate(self.of_request);
+        if !self.members.is_empty() {
+            self.members.push(b',');
+        }
+        self.members.extend_from_slice(format!("{}:{}", Value::from(column), Value::from(name)).as_bytes());
+    }
+
     /// Starts a row.
     pub fn begin_row(&mut self) {
         self.json.push(if self.json.is_empty() { b'[' } else { b',' });
         self.row_start = self.json.len();
+        self.opening = if self.members.is_empty() { Opening::Done } else { Opening::Brace };
+    }
+
+    /// Adds a whole row that is an object of one member, beside those of the request.
+    ///
+    /// # Errors
+    /// [`FramingError::TooLong`] when the row passes its limit.
+    pub fn push_single(&mut self, name: &str, value: &[u8]) -> Result<(), FramingError> {
+        self.begin_row();
+        self.push(b"{")?;
+        self.push(Value::from(name).to_string().as_bytes())?;
+        self.push(b":")?;
+        self.push(value)?;
+        self.push(b"}")?;
+        self.end_row();
+        Ok(())
     }
 
     /// Adds bytes to the row.
@@ -98,11 +161,42 @@ impl BlockBuilder {
     /// # Errors
     /// [`FramingError::TooLong`] when the row passes its limit.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
+        let bytes = match self.opening {
+            Opening::Done => bytes,
+            Opening::Brace | Opening::Comma => self.open(bytes),
+        };
         self.json.extend_from_slice(bytes);
         match self.json.len() - self.row_start <= MAX_ROW_BYTES {
             true => Ok(()),
             false => Err(FramingError::TooLong { what: "a row", limit: MAX_ROW_BYTES }),
         }
+    }
+
+    /// Writes the members behind the opening brace; returns what is left of `bytes`.
+    fn open<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        if self.opening == Opening::Brace {
+            match bytes.split_first() {
+                Some((b'{', rest)) => {
+                    self.json.push(b'{');
+                    self.json.extend_from_slice(&self.members);
+                    self.opening = Opening::Comma;
+                    bytes = rest;
+                }
+                // Not an object: its decoder refuses it in words.
+                Some(_) => self.opening = Opening::Done,
+                None => {}
+            }
+        }
+        let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if self.opening == Opening::Comma
+            && let Some(next) = bytes.get(blank)
+        {
+            if *next != b'}' {
+                self.json.push(b',');
+            }
+            self.opening = Opening::Done;
+        }
+        bytes
     }
 
     /// Ends the row.

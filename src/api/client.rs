@@ -382,11 +382,14 @@ impl Response {
     ) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
-        let framer = if events { Framer::Events(EventRows::default()) } else { Framer::Json(JsonRows::default()) };
+        let framer = match events {
+            true => Framer::Events(EventRows::default()),
+            false => Framer::Json(JsonRows::at(request.rows.clone())),
+        };
         Self {
             framer: Some(framer),
             http,
-            blocks: BlockBuilder::default(),
+            blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
             idle_timeout: client.idle_timeout,
             cancel,

@@ -74,7 +74,7 @@ impl EventRows {
         }
         blocks.flush();
         match self.summary {
-            Some(info) => Ok(Envelope { info }),
+            Some(info) => Ok(Envelope { info, body: Value::Null }),
             None => Err(FramingError::NoSummary),
         }
     }
@@ -143,7 +143,7 @@ impl EventRows {
                 }
                 let info: Value =
                     serde_json::from_slice(&self.data).map_err(|error| FramingError::Envelope(error.to_string()))?;
-                let envelope = Envelope { info };
+                let envelope = Envelope { info, body: Value::Null };
                 if let Some(positions) = envelope.positions() {
                     blocks.bind(positions);
                 }

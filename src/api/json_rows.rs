@@ -1,19 +1,23 @@
 //! Cuts rows from the body of a JSON response as it arrives.
 //!
 //! Accepts a bare array of rows, and an object whose member `data` is one, since the sources disagree about which
-//! lists are wrapped. Every byte is looked at once: outside rows only brackets and quotes matter, so the cut is exact
+//! lists are wrapped; where a stream says so, other members, the whole body, or texts in place of objects. Every byte is looked at once: outside rows only brackets and quotes matter, so the cut is exact
 //! and needs no second guess; that a row is JSON is proven by its decoder.
 
 use serde_json::Value;
 
 use crate::api::blocks::{BlockBuilder, Envelope, FramingError, MAX_DEPTH, MAX_ENVELOPE_BYTES, beginning};
+use crate::model::stream::RowsAt;
 
-/// The member that holds the rows.
-const ROWS_MEMBER: &[u8] = b"data";
+/// The member that holds the rows where a stream does not name others.
+const ROWS_MEMBER: &str = "data";
+/// The longest name of a member that holds rows.
+const NAME_BYTES: usize = 64;
 
 /// Cuts rows from the body of a JSON response.
 #[derive(Debug)]
 pub struct JsonRows {
+    at: RowsAt,
     state: State,
     depth: usize,
     in_string: bool,
@@ -26,7 +30,13 @@ pub struct JsonRows {
     rows_next: bool,
     /// The depth inside the array of rows, once it has begun.
     rows_depth: usize,
+    /// Whether the row is the only one, with no array around it.
+    only_row: bool,
+    /// The text of a row that is no object, so far.
+    text: Vec<u8>,
     bound: bool,
+    /// Whether rows stood where they should, if only none.
+    found: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +53,11 @@ enum State {
     End,
 }
 
-impl Default for JsonRows {
-    fn default() -> Self {
+impl JsonRows {
+    /// Cuts the rows that stand `at` a place.
+    pub fn at(at: RowsAt) -> Self {
         Self {
+            at,
             state: State::Start,
             depth: 0,
             in_string: false,
@@ -54,12 +66,13 @@ impl Default for JsonRows {
             name: Vec::new(),
             rows_next: false,
             rows_depth: 0,
+            only_row: false,
+            text: Vec::new(),
             bound: false,
+            found: false,
         }
     }
-}
 
-impl JsonRows {
     /// Takes the next bytes of the body, cut anywhere.
     ///
     /// # Errors
@@ -81,6 +94,11 @@ impl JsonRows {
                     self.begin_rows(&bytes[start..=at], blocks)?;
                     start = at + 1;
                 }
+                (State::Start, b'{') if self.at == RowsAt::Body => {
+                    start = at;
+                    self.depth = 1;
+                    self.begin_only_row(blocks);
+                }
                 (State::Start, b'{') => {
                     self.depth = 1;
                     self.state = State::Around;
@@ -93,7 +111,16 @@ impl JsonRows {
                     self.begin_rows(&bytes[start..=at], blocks)?;
                     start = at + 1;
                 }
-                (State::Around, b':') => self.rows_next = self.depth == 1 && self.name == ROWS_MEMBER,
+                (State::Around, b'{') if self.rows_next && self.depth == 1 && self.at == RowsAt::Data => {
+                    // One object in place of a list is a list of one; a null stands for it around.
+                    self.keep(&bytes[start..at])?;
+                    self.keep(b"null")?;
+                    start = at;
+                    self.rows_next = false;
+                    self.depth = 2;
+                    self.begin_only_row(blocks);
+                }
+                (State::Around, b':') => self.rows_next = self.depth == 1 && self.holds_rows(),
                 (State::Around, b'\n' | b'\r' | b'\t' | b' ') => {}
                 (State::Around, _) => {
                     self.rows_next = false;
@@ -110,30 +137,28 @@ impl JsonRows {
                 }
                 (State::Between, _) => {
                     start = at;
-                    blocks.begin_row();
-                    self.state = State::Row;
+                    self.begin_row(blocks);
                     self.bracket(byte)?;
                 }
                 // A row that is not an object ends with the comma or the bracket behind it; its decoder will refuse it.
-                (State::Row, b',' | b']') if self.depth == self.rows_depth => {
-                    blocks.push(&bytes[start..at])?;
-                    blocks.end_row();
-                    self.state = State::Between;
+                (State::Row, b',' | b']') if self.depth == self.rows_depth && !self.only_row => {
+                    self.add_to_row(&bytes[start..at], blocks)?;
+                    self.end_row(blocks)?;
                     continue;
                 }
                 (State::Row, _) => {
                     self.bracket(byte)?;
                     if self.depth == self.rows_depth && matches!(byte, b'}' | b']') {
-                        blocks.push(&bytes[start..=at])?;
-                        blocks.end_row();
-                        self.state = State::Between;
+                        self.add_to_row(&bytes[start..=at], blocks)?;
+                        self.end_row(blocks)?;
+                        start = at + 1;
                     }
                 }
             }
             at += 1;
         }
         match self.state {
-            State::Row => blocks.push(&bytes[start..]),
+            State::Row => self.add_to_row(&bytes[start..], blocks),
             State::Between => Ok(()),
             _ => self.keep(&bytes[start..]),
         }
@@ -148,7 +173,13 @@ impl JsonRows {
         if self.state != State::End {
             return Err(FramingError::Truncated);
         }
-        let envelope = info_of(&self.envelope)?;
+        let envelope = match self.envelope.is_empty() {
+            true => Envelope::default(),
+            false => info_of(&self.envelope)?,
+        };
+        if !self.found && !self.members().any(|name| envelope.body.get(name).is_some_and(Value::is_null)) {
+            return Err(FramingError::NoRows(self.members().collect::<Vec<_>>().join("`, `")));
+        }
         if !self.bound
             && let Some(positions) = envelope.positions()
         {
@@ -160,6 +191,10 @@ impl JsonRows {
 
     fn begin_rows(&mut self, before: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
         self.keep(before)?;
+        if let (RowsAt::Members { column, .. }, true) = (&self.at, 1 < self.depth) {
+            blocks.name_rows(column, &String::from_utf8_lossy(&self.name));
+        }
+        self.found = true;
         self.rows_next = false;
         self.rows_depth = self.depth;
         self.state = State::Between;
@@ -172,6 +207,65 @@ impl JsonRows {
             blocks.bind(positions);
             self.bound = true;
         }
+        Ok(())
+    }
+
+    /// The members that may hold rows.
+    fn members(&self) -> impl Iterator<Item = &str> {
+        let (usual, named): (Option<&str>, &[String]) = match &self.at {
+            RowsAt::Data | RowsAt::Texts { .. } => (Some(ROWS_MEMBER), &[]),
+            RowsAt::Members { names, .. } => (None, names),
+            RowsAt::Body => (None, &[]),
+        };
+        usual.into_iter().chain(named.iter().map(String::as_str))
+    }
+
+    /// Whether the member whose name has just come holds rows.
+    fn holds_rows(&self) -> bool {
+        self.members().any(|name| self.name == name.as_bytes())
+    }
+
+    fn begin_only_row(&mut self, blocks: &mut BlockBuilder) {
+        self.only_row = true;
+        self.found = true;
+        self.rows_depth = self.depth - 1;
+        self.state = State::Row;
+        blocks.begin_row();
+    }
+
+    fn begin_row(&mut self, blocks: &mut BlockBuilder) {
+        self.state = State::Row;
+        if !matches!(self.at, RowsAt::Texts { .. }) {
+            blocks.begin_row();
+        }
+    }
+
+    fn add_to_row(&mut self, bytes: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        match &self.at {
+            RowsAt::Texts { .. } => {
+                self.text.extend_from_slice(bytes);
+                match self.text.len() <= MAX_ENVELOPE_BYTES {
+                    true => Ok(()),
+                    false => Err(FramingError::TooLong { what: "a text", limit: MAX_ENVELOPE_BYTES }),
+                }
+            }
+            RowsAt::Data | RowsAt::Body | RowsAt::Members { .. } => blocks.push(bytes),
+        }
+    }
+
+    fn end_row(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        match &self.at {
+            RowsAt::Texts { column } => {
+                blocks.push_single(column, self.text.trim_ascii())?;
+                self.text.clear();
+            }
+            _ => blocks.end_row(),
+        }
+        self.state = match (std::mem::take(&mut self.only_row), self.depth) {
+            (false, _) => State::Between,
+            (true, 0) => State::End,
+            (true, _) => State::Around,
+        };
         Ok(())
     }
 
@@ -199,8 +293,8 @@ impl JsonRows {
         }
         let from = at;
         at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
-        if self.state == State::Around && self.depth == 1 && self.name.len() <= ROWS_MEMBER.len() {
-            let room = ROWS_MEMBER.len() + 1 - self.name.len();
+        if self.state == State::Around && self.depth == 1 && self.name.len() <= NAME_BYTES {
+            let room = NAME_BYTES + 1 - self.name.len();
             self.name.extend(bytes[from..at].iter().take(room));
         }
         match bytes.get(at) {
@@ -227,7 +321,7 @@ impl JsonRows {
 
 fn info_of(envelope: &[u8]) -> Result<Envelope, FramingError> {
     let body: Value = serde_json::from_slice(envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
-    Ok(Envelope { info: body.get("info").cloned().unwrap_or_default() })
+    Ok(Envelope { info: body.get("info").cloned().unwrap_or_default(), body })
 }
 
 #[cfg(test)]
@@ -237,7 +331,7 @@ mod tests {
 
     /// The rows and the envelope of `body`, fed in pieces of `size` bytes.
     fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
-        let (mut rows, mut blocks) = (JsonRows::default(), BlockBuilder::default());
+        let (mut rows, mut blocks) = (JsonRows::at(RowsAt::Data), BlockBuilder::default());
         for piece in body.as_bytes().chunks(size) {
             rows.push(piece, &mut blocks)?;
         }

@@ -12,4 +12,4 @@ mod retry;
 pub use budget::{Budget, BudgetState, Waiting};
 pub use client::{Client, ClientSettings, Limits, Response};
 pub use error::{ApiError, Retry};
-pub use request::{Asked, Request, RequestFacts, Transport};
+pub use request::{Asked, Request, RequestFacts, Transport, Variables};

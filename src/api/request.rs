@@ -1,12 +1,13 @@
 //! The exact request of one page of one slice. Only what the catalog declares can be asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use crate::model::scope::ScopePart;
 use crate::model::slice::Slice;
-use crate::model::stream::{Cursor, Method, Pagination, Stream, WindowEnd};
+use crate::model::stream::{Cursor, Days, Method, Pagination, RowsAt, Stream, WindowEnd};
+use crate::model::window::Window;
 
 /// How the rows of a slice are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub struct RequestFacts {
     pub without: BTreeSet<String>,
 }
 
+/// What one request of a slice is about beside its scope: values by the names of variables, from a row of a parent or
+/// given by the user.
+pub type Variables = BTreeMap<String, String>;
+
 /// How a slice is asked for.
 #[derive(Debug, Clone)]
 pub struct Asked<'a> {
@@ -37,6 +42,8 @@ pub struct Asked<'a> {
     pub transport: Transport,
     /// What the request depends on beside.
     pub facts: &'a RequestFacts,
+    /// What it is about beside its scope.
+    pub variables: &'a Variables,
 }
 
 /// One request, ready to be sent. Its fields are private: only [`Asked::page`] makes one, from a stream.
@@ -47,6 +54,10 @@ pub struct Request {
     pub(super) query: String,
     pub(super) body: Option<Value>,
     pub(super) events: bool,
+    /// Where the rows stand in the response.
+    pub(super) rows: RowsAt,
+    /// What is added to every row.
+    pub(super) members: Vec<(String, Value)>,
     /// Stream and scope, for messages.
     pub(super) what: String,
 }
@@ -77,37 +88,92 @@ impl Asked<'_> {
             (Some(path), true) => path,
             _ => &stream.request.path,
         };
-        let mut query = stream.query.clone();
-        if stream.pagination == Pagination::QueryCursor
-            && let Some(Cursor::Token(token)) = cursor
-        {
-            let cursor: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
-            query.push_str(&format!("&cursor={cursor}"));
-        }
-        let body = (stream.request.method == Method::Post).then(|| Value::Object(self.body(cursor)));
+        let texts = self.texts();
+        let body = (stream.request.method == Method::Post).then(|| Value::Object(self.body(cursor, &texts)));
         Request {
             method: stream.request.method,
-            path: self.fill(path),
-            query,
+            path: fill(path, &texts, encode_step),
+            query: self.query(cursor, &texts),
             body,
             events,
-            what: format!("stream `{}` of {}", stream.name, self.slice.scope),
+            rows: stream.rows.clone(),
+            members: self.members(),
+            what: self.what(),
         }
     }
 
-    /// `path` with the ids of the scope in place of `{category_id}` and the like.
-    fn fill(&self, path: &str) -> String {
-        self.slice.scope.parts().fold(path.to_owned(), |path, (part, named)| {
-            let id: String = url::form_urlencoded::byte_serialize(named.id.as_bytes()).collect();
-            path.replace(&format!("{{{}_id}}", part.path_key()), &id.replace('+', "%20"))
-        })
+    /// Stream, scope and variables, for messages.
+    fn what(&self) -> String {
+        let mut what = format!("stream `{}` of {}", self.slice.stream.name, self.slice.scope);
+        for (name, value) in self.variables {
+            what.push_str(&format!(", {name} {value:?}"));
+        }
+        what
     }
 
-    fn body(&self, cursor: Option<&Cursor>) -> Map<String, Value> {
+    /// What the columns hold that rows do not say.
+    fn members(&self) -> Vec<(String, Value)> {
+        let columns = self.slice.stream.columns.iter().filter(|column| column.from_request);
+        columns.map(|column| (column.name.clone(), json!(self.variables.get(&column.name)))).collect()
+    }
+
+    /// The text of every variable that templates may hold.
+    fn texts(&self) -> Variables {
+        let mut texts = self.variables.clone();
+        for (part, named) in self.slice.scope.parts() {
+            texts.insert(format!("{}_id", part.path_key()), named.id.clone());
+            texts.insert(format!("{}_name", part.path_key()), named.name.clone());
+        }
+        if let (Some(window), Some(days)) = (self.slice.window, &self.slice.stream.days) {
+            let window = with_margin(window, days);
+            texts.insert("first".into(), window.start.to_string());
+            texts.insert("last".into(), self.end(window, days).to_string());
+        }
+        texts
+    }
+
+    /// The `end_date` that asks for `window`.
+    fn end(&self, window: Window, days: &Days) -> crate::model::day::Day {
+        match self.facts.window_end.unwrap_or(days.end) {
+            WindowEnd::Inclusive | WindowEnd::Undocumented => window.last(),
+            WindowEnd::Exclusive => window.end,
+        }
+    }
+
+    fn query(&self, cursor: Option<&Cursor>, texts: &Variables) -> String {
+        let stream = &self.slice.stream;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for pair in stream.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            query.append_pair(name, &fill(value, texts, str::to_owned));
+        }
+        match (&stream.pagination, cursor) {
+            (Pagination::QueryOffset { limit }, cursor) => {
+                query.append_pair("limit", &limit.to_string());
+                query.append_pair("offset", &offset_of(cursor).to_string());
+            }
+            (Pagination::QueryCursor { parameter }, Some(Cursor::Token(token))) => {
+                query.append_pair(parameter, token);
+            }
+            (Pagination::QueryAfter, Some(Cursor::Token(token))) => {
+                query.append_pair("after", token);
+            }
+            _ => {}
+        }
+        query.finish()
+    }
+
+    fn body(&self, cursor: Option<&Cursor>, texts: &Variables) -> Map<String, Value> {
         let stream = &self.slice.stream;
         let mut body = stream.body.clone();
+        body.values_mut().for_each(|value| fill_value(value, texts));
         self.facts.without.iter().for_each(|member| remove(&mut body, member));
         for (part, named) in self.slice.scope.parts() {
+            let said =
+                stream.takes(&format!("{}_id", part.path_key())) || stream.takes(&format!("{}_name", part.path_key()));
+            if said {
+                continue;
+            }
             match part {
                 ScopePart::Category => body.insert("category_id".into(), json!(named.id)),
                 // The API knows assets by name and domains by host name.
@@ -119,29 +185,22 @@ impl Asked<'_> {
                 ScopePart::Organization => None,
             };
         }
-        if let (Some(window), Some(days)) = (self.slice.window, &stream.days) {
-            let end = match self.facts.window_end.unwrap_or(days.end) {
-                WindowEnd::Inclusive => window.last(),
-                WindowEnd::Exclusive => window.end,
-            };
+        if let (Some(window), Some(days)) = (self.slice.window, stream.days.as_ref().filter(|days| days.sent)) {
+            let window = with_margin(window, days);
             body.insert("start_date".into(), json!(window.start));
-            body.insert("end_date".into(), json!(end));
+            body.insert("end_date".into(), json!(self.end(window, days)));
         }
         self.add_pagination(stream, cursor, &mut body);
         body
     }
 
     fn add_pagination(&self, stream: &Stream, cursor: Option<&Cursor>, body: &mut Map<String, Value>) {
-        match (stream.pagination, self.transport) {
+        match (&stream.pagination, self.transport) {
             (Pagination::Offset { .. }, Transport::Events) => {
                 body.insert("pagination".into(), Value::Null);
             }
             (Pagination::Offset { limit }, Transport::Pages) => {
-                let offset = match cursor {
-                    Some(Cursor::Offset(offset)) => *offset,
-                    _ => 0,
-                };
-                body.insert("pagination".into(), json!({"limit": limit, "offset": offset}));
+                body.insert("pagination".into(), json!({"limit": limit, "offset": offset_of(cursor)}));
                 if stream.event_stream.is_some() {
                     order_totally(body);
                 }
@@ -152,9 +211,70 @@ impl Asked<'_> {
                     body.insert("cursor".into(), json!(token));
                 }
             }
-            (Pagination::Cursor { .. }, Transport::Events) | (Pagination::Single | Pagination::QueryCursor, _) => {}
+            (Pagination::BodyOffset { limit }, _) => {
+                body.insert("limit".into(), json!(limit));
+                body.insert("offset".into(), json!(offset_of(cursor)));
+            }
+            (Pagination::Cursor { .. }, Transport::Events)
+            | (
+                Pagination::Single
+                | Pagination::QueryCursor { .. }
+                | Pagination::QueryOffset { .. }
+                | Pagination::QueryAfter,
+                _,
+            ) => {}
         }
     }
+}
+
+fn offset_of(cursor: Option<&Cursor>) -> u64 {
+    match cursor {
+        Some(Cursor::Offset(offset)) => *offset,
+        _ => 0,
+    }
+}
+
+/// The days that are asked for, so that none of `window` is missing.
+fn with_margin(window: Window, days: &Days) -> Window {
+    let margin = i64::from(days.margin);
+    Window { start: window.start.plus(-margin), end: window.end.plus(margin) }
+}
+
+/// `template` with the texts in place of `{name}`.
+fn fill(template: &str, texts: &Variables, encode: impl Fn(&str) -> String) -> String {
+    let (mut filled, mut rest) = (String::with_capacity(template.len()), template);
+    // Once through, so that a text that looks like a variable stays a text.
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        filled.push_str(before);
+        let name = from[1..].split_once('}').map(|(name, _)| name);
+        rest = match name.and_then(|name| Some((name, texts.get(name)?))) {
+            Some((name, text)) => {
+                filled.push_str(&encode(text));
+                &from[name.len() + 2..]
+            }
+            None => {
+                filled.push('{');
+                &from[1..]
+            }
+        };
+    }
+    filled.push_str(rest);
+    filled
+}
+
+fn fill_value(value: &mut Value, texts: &Variables) {
+    match value {
+        Value::String(text) => *text = fill(text, texts, str::to_owned),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_value(item, texts)),
+        Value::Object(members) => members.values_mut().for_each(|member| fill_value(member, texts)),
+        _ => {}
+    }
+}
+
+/// `text` as one step of a path.
+fn encode_step(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// Names every dimension in `order_by`, after those already there, so that offsets walk one order.
@@ -216,7 +336,7 @@ mod tests {
     }
 
     fn request(stream: &str, transport: Transport, facts: &RequestFacts, cursor: Option<&Cursor>) -> Request {
-        Asked { slice: &slice(stream), transport, facts }.page(cursor)
+        Asked { slice: &slice(stream), transport, facts, variables: &Variables::new() }.page(cursor)
     }
 
     fn member(request: &Request, pointer: &str) -> Value {

@@ -135,7 +135,7 @@ async fn rows_in_files(settings: &RunSettings, stream: &str, window: Option<Wind
 /// Requests that cursors would have taken, at the page size of each stream.
 fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
     let pages = |(name, totals): (&String, &crate::run::StreamTotals)| {
-        let limit = match settings.catalog.get(name).map(|stream| stream.pagination) {
+        let limit = match settings.catalog.get(name).map(|stream| stream.pagination.clone()) {
             Some(Pagination::Cursor { limit }) => limit,
             _ => return totals.done.requests,
         };

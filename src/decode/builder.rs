@@ -28,6 +28,8 @@ pub enum ColumnBuilder {
     Date(Date32Builder),
     /// Microseconds since 1970-01-01T00:00:00Z.
     Timestamp(TimestampMicrosecondBuilder),
+    /// Instants told in whole seconds.
+    UnixSeconds(TimestampMicrosecondBuilder),
     /// Lists.
     List(ListBuilder),
     /// Structs.
@@ -65,6 +67,7 @@ impl ColumnBuilder {
             ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
             ColumnType::Date => Self::Date(Date32Builder::new()),
             ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            ColumnType::UnixSeconds => Self::UnixSeconds(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             ColumnType::List(item) => Self::List(ListBuilder {
                 item_type: ColumnType::clone(item),
                 items: Box::new(Self::new(item)),
@@ -89,6 +92,7 @@ impl ColumnBuilder {
             Self::Bool(_) => "true or false".into(),
             Self::Date(_) => "a day".into(),
             Self::Timestamp(_) => "a time".into(),
+            Self::UnixSeconds(_) => "seconds since 1970".into(),
             Self::List(list) => format!("a list of {}", list.item_type),
             Self::Struct(_) => "an object".into(),
         }
@@ -102,7 +106,7 @@ impl ColumnBuilder {
             Self::Float64(builder) => builder.append_null(),
             Self::Bool(builder) => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
-            Self::Timestamp(builder) => builder.append_null(),
+            Self::Timestamp(builder) | Self::UnixSeconds(builder) => builder.append_null(),
             Self::List(list) => list.end(false),
             Self::Struct(fields) => {
                 fields.builders.iter_mut().for_each(Self::append_null);
@@ -122,7 +126,7 @@ impl ColumnBuilder {
             Self::Float64(builder) => Arc::new(builder.finish()),
             Self::Bool(builder) => Arc::new(builder.finish()),
             Self::Date(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) | Self::UnixSeconds(builder) => Arc::new(builder.finish()),
             Self::List(list) => {
                 let offsets = std::mem::replace(&mut list.offsets, vec![0]);
                 Arc::new(ListArray::try_new(
@@ -179,7 +183,7 @@ impl ColumnBuilder {
             Self::Float64(builder) => builder.len(),
             Self::Bool(builder) => builder.len(),
             Self::Date(builder) => builder.len(),
-            Self::Timestamp(builder) => builder.len(),
+            Self::Timestamp(builder) | Self::UnixSeconds(builder) => builder.len(),
             Self::List(list) => list.valid.len(),
             Self::Struct(fields) => fields.len(),
         }

@@ -108,7 +108,9 @@ pub fn data_type_of(column_type: &ColumnType) -> DataType {
         ColumnType::Float64 => DataType::Float64,
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Date => DataType::Date32,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Timestamp | ColumnType::UnixSeconds => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
         ColumnType::List(item) => DataType::List(list_item(item)),
         ColumnType::Struct(fields) => DataType::Struct(struct_fields(fields)),
     }

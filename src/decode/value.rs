@@ -204,6 +204,10 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         match self.builder {
             ColumnBuilder::Int64(builder) => builder.append_value(value),
             ColumnBuilder::Float64(builder) if exact_in_float(value) => builder.append_value(value as f64),
+            ColumnBuilder::UnixSeconds(builder) => match Timestamp::from_second(value) {
+                Ok(instant) => builder.append_value(instant.as_microsecond()),
+                Err(_) => return Err(self.row.mismatch(self.builder, value)),
+            },
             other => return Err(self.row.mismatch(other, value)),
         }
         Ok(())

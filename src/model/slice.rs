@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::scope::Scope;
-use crate::model::stream::{Pagination, Stream};
+use crate::model::stream::Stream;
 use crate::model::window::Window;
 
 /// One stream of one scope over one window.
@@ -26,11 +26,7 @@ impl Slice {
 
     /// The same slice in pages of at most `rows` rows, where its endpoint takes a limit.
     pub fn with_pages_of(&self, rows: u64) -> Self {
-        let pagination = match self.stream.pagination {
-            Pagination::Offset { limit } => Pagination::Offset { limit: limit.min(rows) },
-            Pagination::Cursor { limit } => Pagination::Cursor { limit: limit.min(rows) },
-            other => other,
-        };
+        let pagination = self.stream.pagination.with_limit_of(rows);
         let stream = Stream { pagination, ..Stream::clone(&self.stream) };
         Self { stream: Arc::new(stream), ..self.clone() }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::{ApiError, Asked, Client, RequestFacts, Transport};
+use crate::api::{ApiError, Asked, Client, RequestFacts, Transport, Variables};
 use crate::catalog::Catalog;
 use crate::model::block::Block;
 use crate::model::scope::{Named, Scope};
@@ -87,7 +87,7 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
 async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunError> {
     let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
     let facts = RequestFacts::default();
-    let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts };
+    let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &Variables::new() };
     let spent = AtomicU64::new(0);
     let (sender, mut receiver) = mpsc::channel(2);
     let collecting = async {

@@ -25,7 +25,7 @@ pub async fn extract(
     most_pages: Option<u64>,
     spent: &AtomicU64,
 ) -> Result<Told, RunError> {
-    let pagination = asked.slice.stream.pagination;
+    let pagination = &asked.slice.stream.pagination;
     let mut told = Told::new(end_of(pagination, asked.transport));
     let mut followed = HashSet::new();
     let mut cursor = None;
@@ -69,7 +69,7 @@ pub async fn extract(
     }
 }
 
-fn end_of(pagination: Pagination, transport: Transport) -> Proof {
+fn end_of(pagination: &Pagination, transport: Transport) -> Proof {
     match (pagination, transport) {
         (_, Transport::Events) => Proof::StreamEnd,
         (Pagination::Single, _) => Proof::Body,
@@ -77,9 +77,6 @@ fn end_of(pagination: Pagination, transport: Transport) -> Proof {
     }
 }
 
-fn pages_of(pagination: Pagination, total: Option<u64>) -> Option<u64> {
-    match pagination {
-        Pagination::Offset { limit } | Pagination::Cursor { limit } => total.map(|total| total.div_ceil(limit)),
-        Pagination::Single | Pagination::QueryCursor => None,
-    }
+fn pages_of(pagination: &Pagination, total: Option<u64>) -> Option<u64> {
+    Some(total?.div_ceil(pagination.limit()?))
 }

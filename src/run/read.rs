@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use crate::api::{Asked, RequestFacts, Transport};
+use crate::api::{Asked, RequestFacts, Transport, Variables};
 use crate::decode::Decoder;
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
@@ -117,7 +117,7 @@ async fn transfer(
             }
             None => {
                 let most_pages = most_pages(cx, slice, piece.transport);
-                let asked = Asked { slice, transport: piece.transport, facts };
+                let asked = Asked { slice, transport: piece.transport, facts, variables: &Variables::new() };
                 extract(&asked, &cx.settings.client, sender, most_pages, spent).await
             }
         }

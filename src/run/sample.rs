@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::{Asked, Client, RequestFacts, Transport};
+use crate::api::{Asked, Client, RequestFacts, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
@@ -30,7 +30,7 @@ pub struct Sample {
 /// [`RunError::Api`] when the page cannot be read.
 pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_rows: u64) -> Result<Sample, RunError> {
     let small = slice.with_pages_of(most_rows);
-    let asked = Asked { slice: &small, transport: Transport::Pages, facts };
+    let asked = Asked { slice: &small, transport: Transport::Pages, facts, variables: &Variables::new() };
     let (sender, mut receiver) = mpsc::channel(2);
     let spent = AtomicU64::new(0);
     let collecting = async {

@@ -242,7 +242,8 @@ fn info(
     info.insert(total_name.into(), json!(total));
     match question.stream.pagination {
         Pagination::Single => {}
-        Pagination::QueryCursor => {
+        Pagination::BodyOffset { .. } | Pagination::QueryOffset { .. } | Pagination::QueryAfter => {}
+        Pagination::QueryCursor { .. } => {
             info.insert("limit".into(), json!(question.limit));
             info.insert("next_cursor".into(), next_cursor(question, rows, effects));
         }

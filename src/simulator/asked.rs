@@ -143,6 +143,7 @@ fn declared(endpoint: &Endpoint, name: &str) -> Column {
         range: None,
         values: Vec::new(),
         long_text: false,
+        from_request: false,
     }
 }
 

@@ -314,6 +314,7 @@ pub(super) fn invented(name: &str, data_type: &ColumnType, values: &[String], sa
         ColumnType::Timestamp => {
             json!(format!("2026-0{}-{:02}T{:02}:30:00Z", number % 9 + 1, number % 28 + 1, number % 24))
         }
+        ColumnType::UnixSeconds => json!(1_780_000_000 + number % 10_000_000),
         ColumnType::Json => json!({
             "claim": words::CLAIMS[number as usize % words::CLAIMS.len()],
             "sentiment": (["positive", "negative", "neutral"][number as usize % 3]),

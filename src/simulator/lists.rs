@@ -92,7 +92,7 @@ fn chosen(mut entries: Vec<Entry>, stream: &Stream, parameters: &Parameters) -> 
             owner.is_none_or(|id| organizations.contains(&id))
         });
     }
-    if stream.pagination == Pagination::QueryCursor {
+    if matches!(stream.pagination, Pagination::QueryCursor { .. }) {
         let status = match given("status") {
             given if given.is_empty() => vec!["active"],
             given => given,

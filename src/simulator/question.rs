@@ -191,7 +191,10 @@ fn page(
         Some(token) => cursor::offset(fingerprint, token).ok_or_else(|| Refusal::unsupported("Invalid cursor")),
     };
     match stream.pagination {
-        Pagination::Single => Ok((0, None)),
+        Pagination::Single
+        | Pagination::BodyOffset { .. }
+        | Pagination::QueryOffset { .. }
+        | Pagination::QueryAfter => Ok((0, None)),
         Pagination::Offset { .. } => match body.get("pagination") {
             Some(Value::Null) => Ok((0, None)),
             None if endpoint.event => Ok((0, None)),
@@ -205,7 +208,7 @@ fn page(
             let limit = body.get("limit").and_then(Value::as_u64).unwrap_or(CURSOR_DEFAULT);
             Ok((at(body.get("cursor").and_then(Value::as_str))?, Some(limit)))
         }
-        Pagination::QueryCursor => {
+        Pagination::QueryCursor { .. } => {
             let given = parameters.query_value("limit").map(str::parse::<u64>);
             let limit = match given {
                 None => 10_000,

@@ -39,7 +39,7 @@ pub(super) fn check(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<()
     let whole = Value::Object(body.clone());
     let scope = endpoint.streams[0].scope;
     let mut required: Vec<&str> = match scope {
-        ScopeKind::Account => vec![],
+        ScopeKind::Account | ScopeKind::Organization => vec![],
         ScopeKind::Category => vec!["category_id"],
         ScopeKind::CategoryAsset => vec!["category_id", "asset"],
         ScopeKind::Domain => vec!["domain"],
@@ -61,7 +61,7 @@ pub(super) fn check(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<()
     match endpoint.streams[0].pagination {
         Pagination::Cursor { .. } => check_closed(endpoint, body)?,
         Pagination::Offset { .. } => check_offset(endpoint, body)?,
-        Pagination::Single | Pagination::QueryCursor => {}
+        _ => {}
     }
     check_names(endpoint, body)?;
     check_combinations(endpoint, body)

@@ -69,7 +69,7 @@ fn fits(value: &Value, data_type: &ColumnType) -> bool {
         (_, Value::Null) => true,
         (ColumnType::Utf8 | ColumnType::Date, value) => value.is_string(),
         (ColumnType::Timestamp, value) => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
-        (ColumnType::Int64, value) => value.is_i64(),
+        (ColumnType::Int64 | ColumnType::UnixSeconds, value) => value.is_i64(),
         (ColumnType::Float64, value) => value.is_number(),
         (ColumnType::Bool, value) => value.is_boolean(),
         (ColumnType::Json, value) => value.is_object(),

@@ -76,7 +76,7 @@ impl World {
     pub(super) fn places(&self, kind: ScopeKind) -> Vec<Place> {
         let categories = 0..self.categories.len();
         match kind {
-            ScopeKind::Account => vec![Place::default()],
+            ScopeKind::Account | ScopeKind::Organization => vec![Place::default()],
             ScopeKind::Category => {
                 categories.map(|index| Place { category: Some(index), ..Place::default() }).collect()
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use profound_export::api::{Asked, RequestFacts, Transport};
+use profound_export::api::{Asked, RequestFacts, Transport, Variables};
 use profound_export::catalog::Catalog;
 use profound_export::model::slice::Slice;
 use profound_export::model::stream::{Cursor, Fallback, Stream};
@@ -155,7 +155,8 @@ async fn every_narrower_body_validates_against_the_document() {
         let facts = RequestFacts { without: [member.clone()].into(), ..RequestFacts::default() };
         let events = stream.event_stream.iter().map(|_| Transport::Events);
         for transport in events.chain([Transport::Pages]) {
-            let request = Asked { slice: &slice, transport, facts: &facts }.page(Some(&Cursor::Offset(50_000)));
+            let request = Asked { slice: &slice, transport, facts: &facts, variables: &Variables::new() }
+                .page(Some(&Cursor::Offset(50_000)));
             bodies.assert_valid(request.path(), request.body().unwrap(), &stream.name);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
-use profound_export::api::{Asked, Client, ClientSettings, RequestFacts, Transport};
+use profound_export::api::{Asked, Client, ClientSettings, RequestFacts, Transport, Variables};
 use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::{ApiConfig, Sources, key};
@@ -94,7 +94,7 @@ async fn read(stream: &str, body: Vec<u8>, kind: &'static str) -> Result<Decoded
         let events = kind.starts_with("text/event-stream");
         let transport = if events { Transport::Events } else { Transport::Pages };
         let facts = RequestFacts::default();
-        let request = Asked { slice: &slice, transport, facts: &facts }.page(None);
+        let request = Asked { slice: &slice, transport, facts: &facts, variables: &Variables::new() }.page(None);
         let mut response = client.send(&request, &AtomicU64::new(0)).await.map_err(|error| error.to_string())?;
         let mut blocks = Vec::new();
         while let Some(ready) = response.next_blocks().await.map_err(|error| error.to_string())? {
