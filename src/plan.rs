@@ -9,7 +9,7 @@ use crate::model::coverage::{Coverage, DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::slice::Slice;
-use crate::model::stream::{Days, Stream};
+use crate::model::stream::{Days, DaysKind, Stream};
 use crate::model::window::Window;
 
 /// The longest window of one slice.
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub scopes: BTreeMap<ScopeKind, Vec<Scope>>,
     /// Which days.
     pub days: WantedDays,
+    /// The first day wanted of streams where each day costs a request; none is the same as of the others.
+    pub single_start: Option<Day>,
     /// Replaces each stream's own lookback.
     pub lookback_days: Option<u16>,
     /// Whether results come as event streams where there are any, so that each is one request.
@@ -130,7 +132,10 @@ pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
                 continue;
             }
             match &stream.days {
-                None => plan.slices.extend(list_slice(slice, coverage, wanted)),
+                None => plan.slices.extend(list_slice(slice, coverage, wanted, known)),
+                Some(days) if days.kind.is_single() => {
+                    plan.slices.extend(single_slices(&slice, days, coverage, wanted, known));
+                }
                 Some(days) => plan.slices.extend(dated_slices(&slice, days, coverage, wanted, known)),
             }
         }
@@ -144,9 +149,25 @@ pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
         let slice = &planned.slice;
         let newest_first = slice.window.map(|window| std::cmp::Reverse(window.end));
         let tier = slice.stream.tier.map_or(usize::MAX, |tier| tier as usize);
-        (slice.window.is_some(), tier, staleness(planned), newest_first, slice.stream.name.clone(), slice.scope.key())
+        let stream = &slice.stream;
+        // What others wait for, or take their rows from, comes before them.
+        let behind = (stream.gate.is_some() || stream.expects.is_some(), depth(stream, wanted));
+        let costly = slice.window.is_some() || stream.is_fan_out();
+        (costly, tier, behind, staleness(planned), newest_first, stream.name.clone(), slice.scope.key())
     });
     plan
+}
+
+/// How many parents stand above a stream.
+fn depth(stream: &Stream, wanted: &Wanted) -> usize {
+    let above = |stream: &Stream| {
+        let parent = stream.parent.as_ref()?;
+        wanted.streams.iter().find(|other| other.name == parent.stream).map(AsRef::as_ref)
+    };
+    let own = usize::from(stream.is_fan_out());
+    // As many steps as there are streams at most, whatever a declaration says.
+    let ancestors = std::iter::successors(above(stream), |parent| above(parent)).take(wanted.streams.len());
+    own + ancestors.filter(|ancestor| ancestor.is_fan_out()).count()
 }
 
 fn last_read(coverage: &ScopeCoverage) -> Option<Timestamp> {
@@ -158,7 +179,12 @@ fn is_not_entitled(coverage: Option<&ScopeCoverage>, now: Timestamp) -> bool {
     told.is_some_and(|told| now.duration_since(told.at) < NOT_ENTITLED_FOR)
 }
 
-fn list_slice(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted) -> Option<PlannedSlice> {
+fn list_slice(
+    slice: Slice,
+    coverage: Option<&ScopeCoverage>,
+    wanted: &Wanted,
+    known: &Known<'_>,
+) -> Option<PlannedSlice> {
     if matches!(wanted.days, WantedDays::Only { .. }) {
         return None;
     }
@@ -167,8 +193,64 @@ fn list_slice(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted) -
         Some(_) => Due::default(),
         None => Due { missing: 1, ..Due::default() },
     };
-    let requests = pages(&slice.stream, rows, wanted.event_streams);
+    let each = pages(&slice.stream, rows.filter(|_| !slice.stream.is_fan_out()), wanted.event_streams);
+    let requests = each * asked_times(&slice, rows, known);
     Some(PlannedSlice { slice, due, requests, rows })
+}
+
+/// How many requests a slice is made of, as far as earlier readings tell: one, or one for each row of its parent. Where
+/// the parent tells what has changed, rows that were read before are hardly asked for again.
+fn asked_times(slice: &Slice, read: Option<u64>, known: &Known<'_>) -> u64 {
+    let Some(parent) = &slice.stream.parent else {
+        return 1;
+    };
+    let of_scope = known.coverage.get(&parent.stream).and_then(|scopes| scopes.get(&slice.scope.key()));
+    let state = of_scope.and_then(|coverage| coverage.state(slice.window.map(|window| window.start)));
+    let parents = state.map_or(1, |state| state.rows * parent.variants.len().max(1) as u64);
+    match (&parent.changed, read) {
+        (Some(_), Some(read)) => parents.saturating_sub(read).max(1),
+        _ => parents.max(1),
+    }
+}
+
+/// The days, or months, of a stream whose rows carry no date: a slice each, newest first.
+fn single_slices(
+    slice: &Slice,
+    days: &Days,
+    coverage: Option<&ScopeCoverage>,
+    wanted: &Wanted,
+    known: &Known<'_>,
+) -> Vec<PlannedSlice> {
+    let (start, last, only) = match wanted.days {
+        WantedDays::Since(start) if days.kind == DaysKind::Month => (start, None, None),
+        WantedDays::Since(start) => (wanted.single_start.unwrap_or(start), None, None),
+        WantedDays::Only { window, force } => (window.start, Some(window.last()), Some(force)),
+    };
+    let key = slice.scope.key();
+    let rows = coverage.and_then(rows_a_day);
+    let due_of = |day: Day| -> Option<Due> {
+        let state = coverage.and_then(|coverage| coverage.days.get(&day));
+        let stale = || (known.doubtful)(&slice.stream.name, &key, Some(day));
+        match reason_of(state, day, days, days.lookback, only == Some(true)) {
+            Some(Reason::Missing) => Some(Due { missing: 1, ..Due::default() }),
+            Some(Reason::Doubtful) => Some(Due { doubtful: 1, ..Due::default() }),
+            _ if stale() => Some(Due { doubtful: 1, ..Due::default() }),
+            // Each costs a request: once when it is over, and once more when it is no longer revised.
+            Some(Reason::Provisional) if only == Some(true) || days.settled(day, days.lookback) <= known.now => {
+                Some(Due { provisional: 1, ..Due::default() }).filter(|_| only != Some(false))
+            }
+            _ => None,
+        }
+    };
+    let wished = days.complete(start, known.now).rev().filter(|day| last.is_none_or(|last| *day <= last));
+    let planned = wished.filter_map(|day| {
+        let due = due_of(day)?;
+        let slice = slice.over(days.span(day));
+        let each = pages(&slice.stream, rows, wanted.event_streams);
+        let requests = each * asked_times(&slice, None, known);
+        Some(PlannedSlice { slice, due, requests, rows })
+    });
+    planned.collect()
 }
 
 fn dated_slices(
@@ -235,7 +317,7 @@ fn reason_of(state: Option<&DayState>, day: Day, days: &Days, lookback: u16, for
         None => Some(Reason::Missing),
         Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Doubtful),
         Some(state) if state.read_at.is_none() => Some(Reason::Missing),
-        Some(state) => (forced || !state.is_final(day, days.zone, lookback)).then_some(Reason::Provisional),
+        Some(state) => (forced || !state.is_final(day, days, lookback)).then_some(Reason::Provisional),
     }
 }
 
@@ -278,6 +360,7 @@ mod tests {
             ]
             .into(),
             days,
+            single_start: None,
             lookback_days: None,
             event_streams: true,
         }

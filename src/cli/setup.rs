@@ -75,6 +75,7 @@ pub fn settings(
         client: client(sources, config, &clock)?,
         clock,
         destinations: destinations(config)?,
+        given: crate::run::Given::new(),
         concurrency: config.api.concurrency,
         event_streams: config.api.event_streams,
         events,

@@ -116,14 +116,11 @@ fn lacking(state: &State, catalog: &Catalog, now: Timestamp) -> usize {
             return false;
         };
         // The day that has just ended is not late before the next run.
-        let Some(window) = Window::inclusive(start, days.zone.yesterday(now).plus(-1)) else {
-            return false;
-        };
+        let due = now - jiff::SignedDuration::from_hours(24);
         let open = |scope: &&ScopeCoverage| scope.not_entitled.is_none();
-        scopes
-            .values()
-            .filter(open)
-            .any(|scope| window.days().any(|day| day_state(scope.days.get(&day), day, days) == "missing"))
+        scopes.values().filter(open).any(|scope| {
+            scope.wanted(days, start, due).any(|day| day_state(scope.days.get(&day), day, days) == "missing")
+        })
     };
     state.coverage.iter().filter(lacks).count()
 }
@@ -152,7 +149,10 @@ fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failur
 fn picture(scopes: &[&ScopeCoverage], days: &Days, now: Timestamp, shown_days: i64) -> String {
     let last = days.zone.yesterday(now);
     let sign = |day: Day| {
-        let found: Vec<&str> = scopes.iter().map(|scope| day_state(scope.days.get(&day), day, days)).collect();
+        let found: Vec<&str> = match days.marks(Window::day(day)).next() {
+            Some(_) => scopes.iter().map(|scope| day_state(scope.days.get(&day), day, days)).collect(),
+            None => Vec::new(),
+        };
         let worst = STATES.iter().find(|(name, _)| found.contains(name));
         worst.map_or(' ', |(_, sign)| *sign)
     };
@@ -164,6 +164,8 @@ fn scopes_text(stream: &Stream, count: usize) -> String {
         "account" => "the account".to_owned(),
         "category" if count == 1 => "1 category".to_owned(),
         "category" => format!("{count} categories"),
+        "organization" if count == 1 => "1 organization".to_owned(),
+        "organization" => format!("{count} organizations"),
         "domain" if count == 1 => "1 domain".to_owned(),
         "domain" => format!("{count} domains"),
         _ => format!("{count} assets"),

@@ -175,6 +175,9 @@ pub struct DayEntry {
     /// The store's version of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<bool>,
 }
 
 /// What became of the file of a day.

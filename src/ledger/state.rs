@@ -142,6 +142,7 @@ impl State {
             state.rows = day.rows;
             state.hash.clone_from(&day.hash);
             state.proof = Some(slice.proof);
+            state.signal = day.signal;
             state.stale = false;
             state.suspect = None;
             state.awaiting = None;

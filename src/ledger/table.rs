@@ -30,7 +30,7 @@ impl TableMeaning {
         // Sorted, so that the order in which a declaration is written does not count.
         let body: BTreeMap<String, serde_json::Value> = body.into_iter().collect();
         let zone = stream.days.as_ref().map(|days| (days.zone, days.column.clone()));
-        let request = json!({
+        let mut request = json!({
             "request": stream.request,
             "query": stream.query,
             "body": body,
@@ -38,6 +38,16 @@ impl TableMeaning {
             "days": zone,
             "key": stream.key,
         });
+        // Told only where they are said, so that tables from before they could be said keep their meaning.
+        if let Some(days) = stream.days.as_ref().filter(|days| days.kind.is_single()) {
+            request["kind"] = json!(days.kind);
+        }
+        if let Some(parent) = &stream.parent {
+            request["parent"] = json!({"stream": parent.stream, "takes": parent.takes, "variants": parent.variants});
+        }
+        if !stream.given.is_empty() {
+            request["given"] = json!(stream.given);
+        }
         let columns = stream.columns.iter().map(|column| (column.name.clone(), column.data_type.to_string())).collect();
         Self { request: digest(&request.to_string()), columns }
     }

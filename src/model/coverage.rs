@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::day::{Day, DayZone};
+use crate::model::day::Day;
+use crate::model::days::Days;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 
@@ -63,6 +64,9 @@ pub struct DayState {
     /// What was doubtful about the last reading; what stood stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspect: Option<String>,
+    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<bool>,
     /// The rows of a reading so much smaller that another run must confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting: Option<u64>,
@@ -82,13 +86,15 @@ impl DayState {
             etag: None,
             stale: false,
             suspect: None,
+            signal: None,
             awaiting: None,
         }
     }
 
-    /// Whether the day was read so late after its end that the service no longer revises it.
-    pub fn is_final(&self, day: Day, zone: DayZone, lookback_days: u16) -> bool {
-        let settled = zone.start_of(day.next().plus(i64::from(lookback_days)));
+    /// Whether the day, or the month that it stands for, was read so late after its end that the service no longer
+    /// revises it.
+    pub fn is_final(&self, day: Day, days: &Days, lookback_days: u16) -> bool {
+        let settled = days.settled(day, lookback_days);
         !self.stale && self.suspect.is_none() && self.read_at.is_some_and(|read_at| settled <= read_at)
     }
 }
@@ -115,6 +121,17 @@ impl ScopeCoverage {
         }
     }
 
+    /// The days, or first days of months, that are over at `now` and that a job wants which begins with `start`. Where
+    /// each costs a request, those before the first that was read are left to backfills.
+    pub fn wanted(&self, days: &Days, start: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
+        let first = self.days.keys().next().copied();
+        let start = match days.kind.is_single() {
+            true => first.map_or(start, |first| start.max(first)),
+            false => start,
+        };
+        days.complete(start, now)
+    }
+
     /// Whether anything was ever read here that had rows.
     pub fn had_rows(&self) -> bool {
         self.days.values().chain(&self.whole).any(|state| 0 < state.rows)
@@ -124,15 +141,27 @@ impl ScopeCoverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::day::DayZone;
+    use crate::model::days::DaysKind;
 
     #[test]
     fn day_is_final_only_when_read_after_its_lookback() {
         let day: Day = "2026-03-01".parse().unwrap();
         let read = |at: &str| DayState { read_at: Some(at.parse().unwrap()), ..DayState::unknown() };
         // The Eastern day ends at 05:00 UTC; three days later is the fifth.
-        assert!(!read("2026-03-05T04:59:59Z").is_final(day, DayZone::Eastern, 3));
-        assert!(read("2026-03-05T05:00:00Z").is_final(day, DayZone::Eastern, 3));
-        assert!(!DayState { stale: true, ..read("2026-03-09T00:00:00Z") }.is_final(day, DayZone::Eastern, 3));
-        assert!(!DayState::unknown().is_final(day, DayZone::Eastern, 0));
+        let days = Days::of(DaysKind::Dated, DayZone::Eastern);
+        assert!(!read("2026-03-05T04:59:59Z").is_final(day, &days, 3));
+        assert!(read("2026-03-05T05:00:00Z").is_final(day, &days, 3));
+        assert!(!DayState { stale: true, ..read("2026-03-09T00:00:00Z") }.is_final(day, &days, 3));
+        assert!(!DayState::unknown().is_final(day, &days, 0));
+    }
+
+    #[test]
+    fn month_is_final_only_when_read_after_its_own_end_and_lookback() {
+        let first: Day = "2026-03-01".parse().unwrap();
+        let read = |at: &str| DayState { read_at: Some(at.parse().unwrap()), ..DayState::unknown() };
+        let days = Days::of(DaysKind::Month, DayZone::Eastern);
+        assert!(!read("2026-04-07T23:59:59Z").is_final(first, &days, 7));
+        assert!(read("2026-04-08T04:00:00Z").is_final(first, &days, 7));
     }
 }

@@ -63,6 +63,11 @@ impl fmt::Display for Day {
 }
 
 impl Day {
+    /// The day on which `instant` falls in `zone`.
+    pub fn at(instant: Timestamp, zone: TimeZone) -> Self {
+        Self(instant.to_zoned(zone).date())
+    }
+
     /// Whether a month begins with it.
     pub fn is_first_of_month(self) -> bool {
         self.0.day() == 1

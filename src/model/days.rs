@@ -1,5 +1,6 @@
 //! How an endpoint counts days.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::day::{Day, DayZone};
@@ -59,9 +60,28 @@ impl DaysKind {
     pub fn is_single(self) -> bool {
         self != Self::Dated
     }
+
+    /// Whether something is recorded under `day`: every day, or the first of a month.
+    fn marks(self, day: Day) -> bool {
+        self != Self::Month || day.is_first_of_month()
+    }
 }
 
 impl Days {
+    /// Days of `kind` in `zone` that end with their last day and are never revised.
+    pub fn of(kind: DaysKind, zone: DayZone) -> Self {
+        Self {
+            kind,
+            zone,
+            end: WindowEnd::Inclusive,
+            lookback: 0,
+            column: default_day_column(),
+            zone_column: None,
+            margin: 0,
+            sent: true,
+        }
+    }
+
     /// The days that `day` stands for: itself, or the month that begins with it.
     pub fn span(&self, day: Day) -> Window {
         match self.kind {
@@ -70,10 +90,26 @@ impl Days {
         }
     }
 
-    /// The days under which `window` is recorded: each of them, or the first of each month.
-    pub fn marks(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> {
+    /// When the service no longer revises `day`, or the month that begins with it.
+    pub fn settled(&self, day: Day, lookback_days: u16) -> Timestamp {
+        self.zone.start_of(self.span(day).end.plus(i64::from(lookback_days)))
+    }
+
+    /// What is over at `now`, beginning with what `from` is part of: days, or the first days of months.
+    pub fn complete(&self, from: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
+        let today = self.zone.today(now);
+        let (start, end) = match self.kind {
+            DaysKind::Dated | DaysKind::Window => (from, today),
+            DaysKind::Month => (from.first_of_month(), today.first_of_month()),
+        };
         let kind = self.kind;
-        window.days().filter(move |day| kind != DaysKind::Month || day.is_first_of_month())
+        Window::new(start, end).into_iter().flat_map(Window::days).filter(move |day| kind.marks(*day))
+    }
+
+    /// The days under which `window` is recorded: each of them, or the first of each month.
+    pub fn marks(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> + use<> {
+        let kind = self.kind;
+        window.days().filter(move |day| kind.marks(*day))
     }
 }
 

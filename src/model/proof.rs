@@ -16,6 +16,8 @@ pub enum Proof {
     CursorEnd,
     /// The event stream ended cleanly, and no total was announced.
     StreamEnd,
+    /// Nothing was asked: the stream that tells whether there is anything to read said that there is nothing.
+    Gate,
 }
 
 impl Proof {
@@ -27,6 +29,7 @@ impl Proof {
             Self::Body => "body",
             Self::CursorEnd => "cursor_end",
             Self::StreamEnd => "stream_end",
+            Self::Gate => "gate",
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::day::Day;
 use crate::model::scope::Scope;
-use crate::model::stream::Stream;
+use crate::model::stream::{DaysKind, Stream};
 use crate::model::window::Window;
 
 /// One stream of one scope over one window.
@@ -22,6 +23,23 @@ impl Slice {
     /// The same slice over other days.
     pub fn over(&self, window: Window) -> Self {
         Self { window: Some(window), ..self.clone() }
+    }
+
+    /// What it is recorded under: each of its days, the first day of its month, or the list as a whole.
+    pub fn marks(&self) -> Vec<Option<Day>> {
+        match (self.window, &self.stream.days) {
+            (Some(window), Some(days)) => days.marks(window).map(Some).collect(),
+            (Some(window), None) => window.days().map(Some).collect(),
+            (None, _) => vec![None],
+        }
+    }
+
+    /// The days it is recorded under, as a window: for a month, its first day.
+    pub fn marked_window(&self) -> Option<Window> {
+        match &self.stream.days {
+            Some(days) if days.kind == DaysKind::Month => self.window.map(|window| Window::day(window.start)),
+            _ => self.window,
+        }
     }
 
     /// The same slice in pages of at most `rows` rows, where its endpoint takes a limit.

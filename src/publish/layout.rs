@@ -4,6 +4,8 @@
 //! <stream>/category=<id>/day=2026-11-21/data.parquet        partition = "day"
 //! <stream>/category=<id>/month=2026-11/2026-11-21.parquet   partition = "month"
 //! <stream>/category=<id>/2026-11-21.parquet                 partition = "none"
+//! <stream>/category=<id>/month=2026-11/data.parquet         totals of a month, partition = "day" or "month"
+//! <stream>/category=<id>/2026-11.parquet                    totals of a month, partition = "none"
 //! <stream>/category=<id>/data.parquet                       lists, whatever the partition
 //! ```
 
@@ -13,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Partition;
 use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopePart};
+use crate::model::stream::{DaysKind, Stream};
 
 const LIST_FILE: &str = "data.parquet";
 const FILE_ENDING: &str = ".parquet";
@@ -34,15 +37,27 @@ pub struct DataPath {
     pub stream: String,
     /// The parts of the scope, each as it stands in the path: an id, or `h-` and a hash.
     pub scope: Vec<(ScopePart, String)>,
-    /// The day; `None` for lists.
+    /// The day, or the first day of the month; `None` for lists.
     pub day: Option<Day>,
+    /// Whether the rows tell of a whole month.
+    pub month: bool,
 }
 
 impl Layout {
-    /// The path of the file of `stream` and `scope` for `day`.
+    /// The path of the file of `stream` and `scope` for `day`, or for the month that begins with it.
+    pub fn path_for(self, stream: &Stream, scope: &Scope, day: Option<Day>) -> Path {
+        let month = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Month);
+        self.built(&stream.name, scope, day, month)
+    }
+
+    /// The path of the file of the stream called `stream`, whose rows tell of single days, and `scope` for `day`.
     pub fn data_path(self, stream: &str, scope: &Scope, day: Option<Day>) -> Path {
+        self.built(stream, scope, day, false)
+    }
+
+    fn built(self, stream: &str, scope: &Scope, day: Option<Day>, month: bool) -> Path {
         let scope = scope.parts().map(|(part, named)| (part, path_value(&named.id))).collect();
-        self.path_of(&DataPath { stream: stream.to_owned(), scope, day })
+        self.path_of(&DataPath { stream: stream.to_owned(), scope, day, month })
     }
 
     /// The path that says `file`.
@@ -51,6 +66,10 @@ impl Layout {
         parts.extend(file.scope.iter().map(|(part, value)| format!("{}={value}", part.path_key())));
         match (file.day, self.partition) {
             (None, _) => parts.push(LIST_FILE.to_owned()),
+            (Some(first), Partition::None) if file.month => parts.push(format!("{}{FILE_ENDING}", first.month())),
+            (Some(first), _) if file.month => {
+                parts.extend([format!("month={}", first.month()), LIST_FILE.to_owned()]);
+            }
             (Some(day), Partition::Day) => parts.extend([format!("day={day}"), LIST_FILE.to_owned()]),
             (Some(day), Partition::Month) => {
                 parts.extend([format!("month={}", day.month()), format!("{day}{FILE_ENDING}")])
@@ -66,16 +85,23 @@ impl Layout {
         let (stream, rest) = parts.split_first()?;
         let (file, directories) = rest.split_last()?;
         let mut scope = Vec::new();
-        let mut day: Option<Day> = file.strip_suffix(FILE_ENDING).and_then(|name| name.parse().ok());
+        let name = file.strip_suffix(FILE_ENDING)?;
+        let first_of = |month: &str| format!("{month}-01").parse::<Day>().ok();
+        let mut month = first_of(name);
+        let mut day: Option<Day> = name.parse().ok().or(month);
         for directory in directories {
             let (key, value) = directory.split_once('=')?;
             match ScopePart::ALL.into_iter().find(|part| part.path_key() == key) {
                 Some(part) => scope.push((part, value.to_owned())),
                 None if key == "day" => day = Some(value.parse().ok()?),
+                None if key == "month" && file == LIST_FILE => {
+                    month = first_of(value);
+                    day = month;
+                }
                 None => {}
             }
         }
-        let parsed = DataPath { stream: stream.clone(), scope, day };
+        let parsed = DataPath { stream: stream.clone(), scope, day, month: month.is_some() };
         // Whatever else the path says must be what this layout would write.
         (self.path_of(&parsed) == *path).then_some(parsed)
     }
@@ -119,6 +145,10 @@ mod tests {
         Scope { category: Some(named(category)), asset: asset.map(named), ..Scope::default() }
     }
 
+    fn day_of(text: &str) -> Option<Day> {
+        text.parse().ok()
+    }
+
     fn path(partition: Partition, day: Option<&str>) -> String {
         let day = day.map(|day| day.parse().unwrap());
         Layout { partition }.data_path("visibility_v2", &scope("0055737f-ccd7", None), day).to_string()
@@ -134,6 +164,19 @@ mod tests {
         );
         assert_eq!(path(Partition::None, day), "visibility_v2/category=0055737f-ccd7/2026-11-21.parquet");
         assert_eq!(path(Partition::Month, None), "visibility_v2/category=0055737f-ccd7/data.parquet");
+        let month = |partition| {
+            Layout { partition }.built("visibility_v2_month", &scope("c", None), day_of("2026-10-01"), true)
+        };
+        for (partition, expected) in [
+            (Partition::Day, "visibility_v2_month/category=c/month=2026-10/data.parquet"),
+            (Partition::Month, "visibility_v2_month/category=c/month=2026-10/data.parquet"),
+            (Partition::None, "visibility_v2_month/category=c/2026-10.parquet"),
+        ] {
+            let path = month(partition);
+            assert_eq!(path.to_string(), expected);
+            let parsed = Layout { partition }.parse(&path).unwrap();
+            assert_eq!((parsed.day, parsed.month), (day_of("2026-10-01"), true));
+        }
         assert_eq!(path_value("a/b"), "h-c14cddc033f64b9dea80ea675cf280a0");
     }
 

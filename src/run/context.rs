@@ -1,6 +1,6 @@
 //! What every slice of a run shares.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,13 @@ use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
 use crate::model::event::{Event, Events};
+use crate::model::scope::ScopeKey;
+use crate::model::slice::Slice;
 use crate::model::stream::{Fallback, Stream, WindowEnd};
 use crate::publish::Layout;
 use crate::run::commit::Committer;
+use crate::run::gates::Signals;
+use crate::run::parents::{Given, ParentRows};
 use crate::write::Spool;
 
 /// Slices of a stream that the server could not answer before the others are not asked any more in a run.
@@ -53,6 +57,8 @@ pub struct RunSettings {
     pub clock: Clock,
     /// Where things go.
     pub destinations: Destinations,
+    /// What a user gave of streams that only a user can ask.
+    pub given: Given,
     /// Slices at once.
     pub concurrency: usize,
     /// Whether event streams are used where there are any.
@@ -76,6 +82,8 @@ pub struct RunStart {
     pub learned: BTreeMap<String, String>,
     /// Scratch.
     pub spool: Arc<Spool>,
+    /// Names of streams whose rows others are asked for.
+    pub parents: BTreeSet<String>,
 }
 
 /// What every slice of a run shares.
@@ -92,12 +100,19 @@ pub struct RunContext<'a> {
     pub committer: Committer,
     /// Scratch.
     pub spool: Arc<Spool>,
+    /// Parents that were read.
+    pub parents: ParentRows,
+    /// Slices that others wait for.
+    pub signals: Signals,
+    parent_streams: BTreeSet<String>,
     many_organizations: bool,
     learned: Mutex<BTreeMap<String, String>>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
     /// Slices of each stream that the server could not answer, and its last status.
     given_up: Mutex<HashMap<String, (u32, u16)>>,
+    /// Streams and scopes that the account may not read, as this run was told.
+    refused: Mutex<HashSet<(String, ScopeKey)>>,
     begins_no_more: AtomicBool,
 }
 
@@ -116,11 +131,15 @@ impl<'a> RunContext<'a> {
             ledger,
             committer,
             spool: start.spool,
+            parents: ParentRows::default(),
+            signals: Signals::default(),
+            parent_streams: start.parents,
             many_organizations: start.many_organizations,
             learned: Mutex::new(start.learned),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
             given_up: Mutex::new(HashMap::new()),
+            refused: Mutex::new(HashSet::new()),
             begins_no_more: AtomicBool::new(false),
         }
     }
@@ -133,6 +152,11 @@ impl<'a> RunContext<'a> {
     /// Whether a slice may still begin.
     pub fn may_begin(&self) -> bool {
         !self.begins_no_more.load(Ordering::Relaxed) && !self.settings.cancel.is_cancelled()
+    }
+
+    /// Whether other streams of this run are asked for the rows of `stream`.
+    pub fn is_parent(&self, stream: &Stream) -> bool {
+        self.parent_streams.contains(&stream.name)
     }
 
     /// The time.
@@ -177,6 +201,18 @@ impl<'a> RunContext<'a> {
             _ => BTreeSet::new(),
         };
         RequestFacts { many_organizations: self.many_organizations, window_end, without }
+    }
+
+    /// Remembers that the account may not read the stream and scope of `slice`.
+    pub fn refuse(&self, slice: &Slice) {
+        let key = (slice.stream.name.clone(), slice.scope.key());
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    /// Whether this run was told that the account may not read the stream and scope of `slice`.
+    pub fn is_refused(&self, slice: &Slice) -> bool {
+        let key = (slice.stream.name.clone(), slice.scope.key());
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
     }
 
     /// Remembers that the server could not answer a slice of `stream`.

@@ -11,7 +11,6 @@ use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
-use crate::model::window::Window;
 use crate::publish::{CoverageRow, Layout};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
@@ -44,10 +43,7 @@ impl RunContext<'_> {
             let sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
             sound && ledger.was_read_elsewhere(stream, &scope, day)
         };
-        Ok(match slice.window {
-            Some(window) => window.days().all(|day| fresh(Some(day))),
-            None => fresh(None),
-        })
+        Ok(slice.marks().into_iter().all(fresh))
     }
 
     /// Days of the slice for which a file stands, which a file without rows must replace when there are none any more.
@@ -56,10 +52,7 @@ impl RunContext<'_> {
             return BTreeSet::new();
         };
         let stands = |day: &Option<Day>| coverage.state(*day).is_some_and(|state| state.file);
-        match slice.window {
-            Some(window) => window.days().map(Some).filter(stands).collect(),
-            None => [None].into_iter().filter(stands).collect(),
-        }
+        slice.marks().into_iter().filter(stands).collect()
     }
 
     /// Whether a killed run may have overwritten the file of `day` after it was recorded.
@@ -84,7 +77,7 @@ impl RunContext<'_> {
             run: self.run_id,
             stream: slice.stream.name.clone(),
             scope: slice.scope.clone(),
-            window: slice.window,
+            window: slice.marked_window(),
             problem: problem.to_owned(),
             awaiting,
         }
@@ -112,6 +105,10 @@ fn scope_rows(
     layout: Layout,
     now: Timestamp,
 ) -> Vec<CoverageRow> {
+    let path = |day| match stream {
+        Some(stream) => layout.path_for(stream, &coverage.scope, day),
+        None => layout.data_path(name, &coverage.scope, day),
+    };
     let row = |day: Option<Day>, state_name: &'static str, state: Option<&DayState>| CoverageRow {
         stream: name.to_owned(),
         scope: coverage.scope.clone(),
@@ -121,7 +118,7 @@ fn scope_rows(
         proof: state.and_then(|state| state.proof).map(|proof| proof.name()),
         extracted_at: state.and_then(|state| state.read_at),
         changed_at: state.and_then(|state| state.changed_at),
-        path: state.filter(|state| state.file).map(|_| layout.data_path(name, &coverage.scope, day).to_string()),
+        path: state.filter(|state| state.file).map(|_| path(day).to_string()),
         problem: state.and_then(|state| state.suspect.clone()),
     };
     let mut rows = Vec::new();
@@ -137,7 +134,7 @@ fn scope_rows(
     // What is there, wherever it came from, and what is wanted and not there; a scope that may not be read lacks nothing.
     let mut shown: BTreeSet<Day> = coverage.days.keys().copied().collect();
     if let (Some(start), None) = (start, &coverage.not_entitled) {
-        shown.extend(Window::inclusive(start, days.zone.yesterday(now)).into_iter().flat_map(Window::days));
+        shown.extend(coverage.wanted(days, start, now));
     }
     for day in shown {
         let state = coverage.days.get(&day);
@@ -152,7 +149,7 @@ pub fn day_state(state: Option<&DayState>, day: Day, days: &Days) -> &'static st
         Some(state) if state.suspect.is_some() => "suspect",
         None => "missing",
         Some(state) if state.read_at.is_none() => "missing",
-        Some(state) if !state.is_final(day, days.zone, days.lookback) => "provisional",
+        Some(state) if !state.is_final(day, days, days.lookback) => "provisional",
         Some(state) if state.rows == 0 => "empty",
         Some(_) => "final",
     }

@@ -35,8 +35,8 @@ pub struct Discovered {
     pub(super) lists: BTreeMap<String, Fetched>,
 }
 
-/// A list that was read already.
-#[derive(Debug)]
+/// What was read already, and is held in memory.
+#[derive(Debug, Clone)]
 pub struct Fetched {
     /// Its rows.
     pub blocks: Vec<Block>,
@@ -86,9 +86,18 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
 
 async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunError> {
     let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
-    let facts = RequestFacts::default();
-    let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &Variables::new() };
+    let (facts, variables) = (RequestFacts::default(), Variables::new());
+    let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
     let spent = AtomicU64::new(0);
+    hold(&asked, client, &spent).await
+}
+
+/// Reads what is `asked` into memory.
+///
+/// # Errors
+/// [`RunError::Api`], also when it is too long to be held.
+pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Result<Fetched, RunError> {
+    let before = spent.load(Ordering::Relaxed);
     let (sender, mut receiver) = mpsc::channel(2);
     let collecting = async {
         let (mut blocks, mut bytes) = (Vec::new(), 0);
@@ -103,16 +112,17 @@ async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunErro
         }
         Some(blocks)
     };
-    let (told, blocks) = tokio::join!(extract(&asked, client, sender, None, &spent), collecting);
+    let (told, blocks) = tokio::join!(extract(asked, client, sender, None, spent), collecting);
     let told = told?;
     let Some(blocks) = blocks else {
         let problem = format!("the list is longer than {MOST_LIST_BYTES} bytes");
-        return Err(ApiError::Broken { what: slice.to_string(), problem }.into());
+        return Err(ApiError::Broken { what: asked.slice.to_string(), problem }.into());
     };
-    Ok(Fetched { blocks, told, requests: spent.load(Ordering::Relaxed) })
+    Ok(Fetched { blocks, told, requests: spent.load(Ordering::Relaxed) - before })
 }
 
-fn rows_of(blocks: &[Block]) -> Vec<Value> {
+/// Every row of `blocks`, as JSON.
+pub fn rows_of(blocks: &[Block]) -> Vec<Value> {
     let rows = |block: &Block| match block {
         // Rows that are not JSON are refused when the list itself is decoded.
         Block::Rows { json, .. } => serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default(),
@@ -161,6 +171,6 @@ impl Discovered {
 }
 
 /// The value at a dotted path.
-fn at<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
+pub fn at<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(row, |value, step| value.get(step))
 }

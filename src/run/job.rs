@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::{ApiError, Limits, Waiting};
+use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
@@ -25,6 +26,7 @@ use crate::run::context::{RunContext, RunSettings, RunStart, fallback_name};
 use crate::run::coverage::coverage_rows;
 use crate::run::discover::{Discovered, discover};
 use crate::run::error::RunError;
+use crate::run::parents::ancestors_of;
 use crate::run::process::{Processed, process};
 use crate::run::resolve::{resolve, with_stand_ins};
 use crate::run::result::{Outcome, RunResult};
@@ -32,6 +34,8 @@ use crate::write::Spool;
 
 /// The first day wanted, counted back from the first run, where a job says none.
 const DEFAULT_HISTORY_DAYS: i64 = 30;
+/// The same for streams whose rows carry no date, each day of which is a request.
+const SINGLE_HISTORY_DAYS: i64 = 7;
 /// A clock that is wrong by more is told of.
 const TOLD_SKEW_SECONDS: i64 = 300;
 /// Waits whose ends lie no further apart are told as one.
@@ -138,7 +142,7 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
         let stand_in = state.learned.get(&fallback_name(name))?;
         settings.catalog.get(stand_in).cloned()
     };
-    let streams = with_stand_ins(&goal.streams, stand_in);
+    let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
     check_tables(state, &streams)?;
     let resolved = resolve(&goal.job, &found)?;
     // The clock is right from the first response on.
@@ -151,6 +155,8 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
         streams,
         scopes: resolved.scopes,
         days: goal.days.unwrap_or(WantedDays::Since(start)),
+        // Each of their days costs a request: where nobody says how far back, the last week is enough to begin with.
+        single_start: goal.job.start.is_none().then(|| start.plus(DEFAULT_HISTORY_DAYS - SINGLE_HISTORY_DAYS)),
         lookback_days: goal.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
     };
@@ -162,6 +168,22 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
     let preview = Preview { plan, found, start, discovery_requests, warnings: resolved.warnings };
     Ok(Opening { preview, entries })
+}
+
+/// The streams of `goal`, and those that tell whether there is anything to read for them, unless they are left out by
+/// name: their answers save more requests than they cost.
+fn with_gates(goal: &Goal, catalog: &Catalog) -> Vec<Arc<Stream>> {
+    let mut streams = goal.streams.clone();
+    for stream in &goal.streams {
+        for name in [&stream.gate, &stream.expects].into_iter().flatten() {
+            let left_out = goal.job.streams.iter().any(|pattern| pattern.strip_prefix('!') == Some(name));
+            let chosen = streams.iter().any(|other| other.name == *name);
+            if let (false, false, Some(gate)) = (left_out, chosen, catalog.get(name)) {
+                streams.push(Arc::clone(gate));
+            }
+        }
+    }
+    streams
 }
 
 /// A job's own first day, or the one pinned by its first run, or thirty days before now.
@@ -216,14 +238,17 @@ async fn run_opened(
         slices: plan.slices.len(),
         requests: plan.requests(),
     });
+    result.not_entitled.extend(plan.not_entitled);
+    let planned_streams: Vec<Arc<Stream>> =
+        plan.slices.iter().map(|planned| Arc::clone(&planned.slice.stream)).collect();
     let start = RunStart {
         run_id: result.run_id,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),
         spool,
+        parents: ancestors_of(&planned_streams, &settings.catalog),
     };
-    result.not_entitled.extend(plan.not_entitled);
     let ledger = Arc::new(Mutex::new(ledger));
     let (committer, commits) = committer(Arc::clone(&ledger));
     let work: Vec<_> = plan

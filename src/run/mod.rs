@@ -1,13 +1,16 @@
 //! One run of one job: joins extract, decode, write, verify, publish and record.
 
 mod account;
+mod children;
 mod commit;
 mod context;
 mod coverage;
 mod discover;
 mod error;
 mod extract;
+mod gates;
 mod job;
+mod parents;
 mod process;
 mod publish;
 mod read;
@@ -22,6 +25,7 @@ pub use coverage::day_state;
 pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use job::{Goal, Preview, preview, run_job};
+pub use parents::Given;
 pub use resolve::{Resolved, resolve};
 pub use result::{Outcome, RunResult, StreamTotals, grouped, took};
 pub use sample::{Sample, sample};

@@ -10,7 +10,8 @@ use crate::model::words::words;
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
-use crate::run::publish::publish;
+use crate::run::gates::Gate;
+use crate::run::publish::{publish, publish_nothing};
 use crate::run::read::{Piece, read};
 use crate::run::remedy::{Remedy, is_damage, remedy};
 
@@ -32,6 +33,8 @@ pub struct Processed {
 /// Reads, verifies, publishes and records `slice`. `fetched` is what discovery has read of it already.
 pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>) -> Processed {
     let mut processed = Processed::default();
+    let _reading = cx.signals.begin(&slice);
+    cx.signals.settled(&slice).await;
     let mut damaged_in_a_row = 0;
     let first = Piece {
         transport: cx.transport(&slice.stream),
@@ -60,6 +63,15 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         if let Some(problem) = cx.gave_up(&piece.slice.stream.name) {
             processed.failed.push((piece.slice, problem));
             continue;
+        }
+        match behind_gate(cx, &piece.slice, &mut processed).await {
+            Ok(false) => {}
+            Ok(true) => continue,
+            Err(error) => {
+                processed.left.push(piece.slice);
+                processed.fatal = Some(error);
+                continue;
+            }
         }
         cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
@@ -124,18 +136,49 @@ fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, pro
     }
 }
 
+/// Whether there is nothing to ask for, as another stream told or the API of other days; it is recorded then.
+async fn behind_gate(cx: &RunContext<'_>, slice: &Slice, processed: &mut Processed) -> Result<bool, RunError> {
+    if cx.is_refused(slice) {
+        return Ok(true);
+    }
+    match cx.gate(slice).await {
+        Gate::Open => Ok(false),
+        Gate::Nothing => {
+            publish_nothing(cx, slice).await?;
+            let done = SliceDone::default();
+            cx.settings.events.tell(&Event::SliceDone { slice: slice.clone(), done });
+            processed.done.push((slice.stream.name.clone(), done));
+            Ok(true)
+        }
+        Gate::NotEntitled(detail) => {
+            record_not_entitled(cx, slice, detail, processed).await?;
+            Ok(true)
+        }
+    }
+}
+
 async fn not_entitled(
     cx: &RunContext<'_>,
     slice: &Slice,
     error: &RunError,
     processed: &mut Processed,
 ) -> Result<(), RunError> {
-    let before = cx.coverage_of(slice).await;
-    let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
     let detail = match error {
         RunError::Api(ApiError::NotEntitled { status, detail, .. }) => format!("HTTP {status}: {detail}"),
         other => other.to_string(),
     };
+    record_not_entitled(cx, slice, detail, processed).await
+}
+
+async fn record_not_entitled(
+    cx: &RunContext<'_>,
+    slice: &Slice,
+    detail: String,
+    processed: &mut Processed,
+) -> Result<(), RunError> {
+    cx.refuse(slice);
+    let before = cx.coverage_of(slice).await;
+    let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
     cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
     match could_before {

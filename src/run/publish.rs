@@ -8,6 +8,7 @@ use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWri
 use crate::model::coverage::ScopeCoverage;
 use crate::model::day::Day;
 use crate::model::event::SliceDone;
+use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
@@ -30,7 +31,7 @@ pub async fn publish(
     requests: u64,
 ) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
-    let Reading { whole, learned, extracted_at } = reading;
+    let Reading { whole, learned, extracted_at, incomplete } = reading;
     let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
         whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
@@ -55,18 +56,7 @@ pub async fn publish(
         }
     };
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
-    let wanted: Vec<Option<Day>> = match slice.window {
-        Some(window) => window.days().map(Some).collect(),
-        None => vec![None],
-    };
-    entries.extend(wanted.into_iter().filter(|day| !written.contains(day)).map(|day| DayEntry {
-        day,
-        rows: 0,
-        hash: hexadecimal(0),
-        written: DayWritten::Nothing,
-        bytes: 0,
-        etag: None,
-    }));
+    entries.extend(slice.marks().into_iter().filter(|day| !written.contains(day)).map(|day| empty_day(slice, day)));
     let done = SliceDone {
         rows: whole.told.rows,
         files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,
@@ -99,6 +89,9 @@ pub async fn publish(
         let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
         record.push(cx.suspect(slice, problem, awaiting));
     }
+    if let Some(problem) = &incomplete {
+        record.push(cx.suspect(slice, problem, Vec::new()));
+    }
     for (name, value) in &learned {
         if cx.learned(name).as_ref() != Some(value) {
             cx.learn(name, value);
@@ -106,7 +99,7 @@ pub async fn publish(
         }
     }
     cx.committer.commit(record, based_on).await?;
-    Ok(PublishedSlice { done, suspect })
+    Ok(PublishedSlice { done, suspect: suspect.or(incomplete) })
 }
 
 /// Whether a day would lose all or more than half of its rows, and no earlier run has read it so.
@@ -145,13 +138,50 @@ async fn publish_day(
         return Ok(day_entry(day, DayWritten::Unchanged, None));
     }
     let destinations = &cx.settings.destinations;
-    let path = destinations.layout.data_path(&slice.stream.name, &slice.scope, day.day);
+    let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
     let published = destinations.lake.publish(&day.path, &path).await?;
     Ok(day_entry(day, DayWritten::File, published.etag))
 }
 
 fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEntry {
-    DayEntry { day: day.day, rows: day.rows, hash: hexadecimal(day.hash), written, bytes: day.bytes, etag }
+    let (signal, hash) = (day.signal, hexadecimal(day.hash));
+    DayEntry { day: day.day, rows: day.rows, hash, written, bytes: day.bytes, etag, signal }
+}
+
+/// Records that there is nothing to read on the days of `slice`, as another stream told.
+///
+/// # Errors
+/// [`RunError::Shared`].
+pub async fn publish_nothing(cx: &RunContext<'_>, slice: &Slice) -> Result<(), RunError> {
+    let mut record = cx.table_entry(slice).await;
+    record.push(Entry::Slice(SliceEntry {
+        run: cx.run_id,
+        stream: slice.stream.name.clone(),
+        fingerprint: TableMeaning::of(&slice.stream).fingerprint(),
+        scope: slice.scope.clone(),
+        window: slice.window,
+        proof: Proof::Gate,
+        total: None,
+        rows: 0,
+        outside: 0,
+        requests: 0,
+        extracted_at: cx.now(),
+        days: slice.marks().into_iter().map(|day| empty_day(slice, day)).collect(),
+    }));
+    Ok(cx.committer.commit(record, u64::MAX).await?)
+}
+
+/// A day without rows, for which no file stands.
+fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
+    DayEntry {
+        day,
+        rows: 0,
+        hash: hexadecimal(0),
+        written: DayWritten::Nothing,
+        bytes: 0,
+        etag: None,
+        signal: slice.stream.signal.as_ref().map(|_| false),
+    }
 }
 
 fn hexadecimal(hash: u128) -> String {

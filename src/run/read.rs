@@ -9,14 +9,15 @@ use crate::api::{Asked, RequestFacts, Transport, Variables};
 use crate::decode::Decoder;
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
-use crate::model::stream::{Pagination, WindowEnd};
+use crate::model::stream::{DaysKind, WindowEnd};
 use crate::model::told::Told;
+use crate::run::children::Answers;
 use crate::run::context::{RunContext, fallback_name, pages_name, window_end_name, without_name};
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 use crate::run::work::decode_and_write;
-use crate::write::{Provenance, SliceWriter, WholeSlice, Written};
+use crate::write::{Doubt, Provenance, SliceWriter, WholeSlice, Written};
 
 /// Blocks on their way from extraction to decoding: enough to keep both busy, few enough to bound memory.
 const IN_FLIGHT: usize = 2;
@@ -42,35 +43,60 @@ pub struct Reading {
     pub whole: WholeSlice,
     pub learned: Vec<(String, String)>,
     pub extracted_at: jiff::Timestamp,
+    /// What is missing although the rest is whole, in words.
+    pub incomplete: Option<String>,
+}
+
+/// What one transfer brought.
+struct Transfer {
+    written: Written,
+    told: Told,
+    incomplete: Option<String>,
 }
 
 /// Reads a piece whole. Where a family's reading of `end_date` is not known yet and the last day is doubtful, the day
 /// after is asked too, because the sources disagree about it.
 pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> Result<Reading, RunError> {
     let extracted_at = cx.now();
-    let (written, told) = transfer(cx, piece, &piece.facts.clone(), spent, extracted_at).await?;
+    let facts = piece.facts.clone();
+    let mut got = transfer(cx, piece, &facts, spent, extracted_at).await?;
     let mut learned = Vec::new();
     let stream = Arc::clone(&piece.slice.stream);
-    let documented = stream.days.as_ref().map(|days| days.end);
-    let (mut written, mut told) = (written, told);
-    if let (Some(WindowEnd::Inclusive), None, Some(window)) = (documented, piece.facts.window_end, piece.slice.window) {
-        if written.days_seen().contains(&window.last()) {
+    let expected = cx.expects_rows(&piece.slice).await;
+    if let (Some(days), Some(window), None) = (&stream.days, piece.slice.window, facts.window_end) {
+        let has_last = |got: &Transfer| got.written.days_seen().contains(&window.last());
+        let has_any = |got: &Transfer| !got.written.days_seen().is_empty();
+        // What proves that the end was read as asked, and whether its absence is reason to ask otherwise.
+        let (proves, doubtful): (&dyn Fn(&Transfer) -> bool, bool) = match (days.kind, days.end) {
+            (DaysKind::Dated, WindowEnd::Inclusive) => (&has_last, true),
+            (_, WindowEnd::Undocumented) => (&has_any, expected.is_some()),
+            _ => (&|_| false, false),
+        };
+        if proves(&got) {
             learned.push((window_end_name(&stream), "inclusive".to_owned()));
-        } else {
-            let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..piece.facts.clone() };
-            let (again, again_told) = transfer(cx, piece, &facts, spent, extracted_at).await?;
-            if again.days_seen().contains(&window.last()) {
+        } else if doubtful {
+            let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
+            let again = transfer(cx, piece, &facts, spent, extracted_at).await?;
+            if proves(&again) {
                 learned.push((window_end_name(&stream), "exclusive".to_owned()));
-                (written, told) = (again, again_told);
+                got = again;
             }
         }
     }
+    if let (Some(by), true) = (expected, got.written.days_seen().is_empty()) {
+        let doubt = Doubt::Expected { stream: by };
+        return Err(RunError::Doubt { what: piece.slice.to_string(), doubt });
+    }
+    let Transfer { written, told, incomplete } = got;
     let standing = cx.standing(&piece.slice).await;
     let what = piece.slice.to_string();
     let total = stream.total;
     let verified = tokio::task::spawn_blocking(move || written.verified_against(told, total, &standing)).await;
     let verified = verified.map_err(|_| RunError::Worker { what: what.clone() })??;
     let whole = verified.map_err(|doubt| RunError::Doubt { what, doubt })?;
+    if piece.facts.window_end == Some(WindowEnd::Exclusive) {
+        learned.push((window_end_name(&stream), "exclusive".to_owned()));
+    }
     for member in &piece.facts.without {
         learned.push((without_name(&stream), member.clone()));
     }
@@ -80,7 +106,7 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
     if let Some(refused) = &piece.stands_in_for {
         learned.push((fallback_name(refused), stream.name.clone()));
     }
-    Ok(Reading { whole, learned, extracted_at })
+    Ok(Reading { whole, learned, extracted_at, incomplete })
 }
 
 /// Carries the rows of one request, or one walk of pages, to files in the spool.
@@ -90,14 +116,31 @@ async fn transfer(
     facts: &RequestFacts,
     spent: &AtomicU64,
     extracted_at: jiff::Timestamp,
-) -> Result<(Written, Told), RunError> {
+) -> Result<Transfer, RunError> {
+    let fetched = match piece.fetched.take() {
+        Some(fetched) => Some(fetched),
+        None if !piece.again => cx.read_as_parent(&piece.slice).await?,
+        None => None,
+    };
+    let children = match &fetched {
+        Some(_) => None,
+        None => cx.children(&piece.slice).await?,
+    };
+    let piece = &*piece;
     let slice = &piece.slice;
     let stream = &slice.stream;
     let schema = cx.schema(stream);
     let provenance = Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window };
     let paged = piece.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
-    let writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, cx.spool.begin()?);
+    let mut writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, cx.spool.begin()?);
+    let (children, kept) = match children {
+        Some(children) => {
+            let due = cx.due(slice, children, writer.schema()).await?;
+            (Some(due.children), due.kept)
+        }
+        None => (None, Vec::new()),
+    };
     let asked_names = stream.positional_names().map(|(dimensions, metrics)| {
         let without = |names: Vec<String>, list: &str| {
             names.into_iter().filter(|name| !facts.without.contains(&format!("{list}.{name}"))).collect()
@@ -107,30 +150,34 @@ async fn transfer(
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     let decoder = Decoder::new(schema);
     // A thread of its own for each slice in flight, of which there are as many as `api.concurrency`.
-    let working = tokio::task::spawn_blocking(move || decode_and_write(receiver, decoder, writer, asked_names));
-    let fetched = piece.fetched.take();
+    let working = tokio::task::spawn_blocking(move || {
+        kept.iter().try_for_each(|batch| writer.keep(batch))?;
+        decode_and_write(receiver, decoder, writer, asked_names)
+    });
     let extracting = async {
-        match fetched {
-            Some(fetched) => {
+        let whole = |told| Answers { told, incomplete: None };
+        match (fetched, children) {
+            (Some(fetched), _) => {
                 spent.fetch_add(fetched.requests, Ordering::Relaxed);
-                replay(fetched, sender).await
+                replay(fetched, sender).await.map(whole)
             }
-            None => {
+            (None, Some(children)) => cx.ask_children(piece, facts, children, sender, spent).await,
+            (None, None) => {
                 let most_pages = most_pages(cx, slice, piece.transport);
                 let asked = Asked { slice, transport: piece.transport, facts, variables: &Variables::new() };
-                extract(&asked, &cx.settings.client, sender, most_pages, spent).await
+                extract(&asked, &cx.settings.client, sender, most_pages, spent).await.map(whole)
             }
         }
     };
     // When writing fails its channel closes, which ends extracting: the writer's error is the cause, so it comes first.
     let (told, worked) = tokio::join!(extracting, working);
     let worked = worked.map_err(|_| RunError::Worker { what: slice.to_string() })??;
-    let told = told?;
+    let Answers { told, incomplete } = told?;
     cx.tell_drift(&stream.name, &worked.drift);
     if !worked.absent.is_empty() && piece.transport == Transport::Events {
         return Err(RunError::Absent { what: slice.to_string(), columns: worked.absent });
     }
-    Ok((worked.written, told))
+    Ok(Transfer { written: worked.written, told, incomplete })
 }
 
 async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, RunError> {
@@ -144,7 +191,7 @@ async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, R
 
 /// The most pages that are worth it: none are too many where pages are the only way.
 fn most_pages(cx: &RunContext<'_>, slice: &Slice, transport: Transport) -> Option<u64> {
-    let chosen = !cx.settings.event_streams && matches!(slice.stream.pagination, Pagination::Offset { .. });
+    let chosen = !cx.settings.event_streams && slice.stream.pagination.is_offset();
     let only_way = slice.stream.event_stream.is_none();
     if transport == Transport::Events || only_way || chosen {
         return None;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::api::{ApiError, Transport};
+use crate::api::{ApiError, RequestFacts, Transport};
 use crate::model::slice::Slice;
-use crate::model::stream::Fallback;
+use crate::model::stream::{Fallback, WindowEnd};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
 use crate::run::read::Piece;
@@ -62,6 +62,12 @@ pub fn is_damage(error: &RunError, transport: Transport) -> bool {
 
 /// What is tried once when the API refuses the request itself.
 fn fall_back(cx: &RunContext<'_>, piece: Piece) -> Remedy {
+    let undocumented = piece.slice.stream.days.as_ref().is_some_and(|days| days.end == WindowEnd::Undocumented);
+    if undocumented && piece.facts.window_end.is_none() {
+        let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..piece.facts.clone() };
+        let words = "asking with the day after as the end".to_owned();
+        return Remedy::Again { pieces: vec![Piece { facts, again: true, fetched: None, ..piece }], words };
+    }
     match &piece.slice.stream.on_422 {
         Some(Fallback::Without(member)) if !piece.facts.without.contains(member) => {
             let words = format!("asking without `{member}`");

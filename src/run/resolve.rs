@@ -37,6 +37,8 @@ pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError
         found.domains.iter().filter(|(_, owner)| chosen(owner)).map(|(domain, owner)| (domain, owner)).collect();
     let hosts = choose(job, "domains", &job.domains, all_domains.iter().map(|(domain, _)| *domain), &mut warnings)?;
 
+    let organization_scope =
+        |organization: &Named| Scope { organization: Some(organization.clone()), ..Scope::default() };
     let category_scope = |category: &Named| Scope { category: Some(category.clone()), ..Scope::default() };
     let assets = assets(job, found, &categories, &mut warnings);
     let domains = all_domains.iter().filter(|(domain, _)| hosts.contains(domain)).map(|(domain, owner)| {
@@ -45,6 +47,7 @@ pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError
     });
     let scopes = [
         (ScopeKind::Account, vec![Scope::default()]),
+        (ScopeKind::Organization, organizations.iter().map(organization_scope).collect()),
         (ScopeKind::Category, categories.iter().map(category_scope).collect()),
         (ScopeKind::CategoryAsset, assets),
         (ScopeKind::Domain, domains.collect()),

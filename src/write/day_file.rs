@@ -77,6 +77,8 @@ pub struct WholeDay {
     pub bytes: u64,
     /// What the rows say, whatever their order: see the hash module.
     pub hash: u128,
+    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
+    pub signal: Option<bool>,
 }
 
 impl DayFile {
@@ -147,6 +149,6 @@ impl DayFile {
         let file = self.writer.inner_mut();
         let disk = |source| WriteError::Disk { path: self.path.clone(), source };
         let bytes = std::io::Write::flush(file).and_then(|()| file.get_ref().metadata()).map_err(disk)?.len();
-        Ok(WholeDay { day, path: self.path, rows: self.rows, bytes, hash: self.hash })
+        Ok(WholeDay { day, path: self.path, rows: self.rows, bytes, hash: self.hash, signal: None })
     }
 }

@@ -13,4 +13,4 @@ pub use day_file::WholeDay;
 pub use error::WriteError;
 pub use slice_writer::{SliceWriter, Written};
 pub use spool::{SliceDir, Spool};
-pub use verify::{Doubt, WholeSlice};
+pub use verify::{Doubt, WholeSlice, proof_of};

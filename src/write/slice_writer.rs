@@ -1,20 +1,22 @@
 //! The record batches of one slice, split into one file a day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use parquet::file::properties::WriterProperties;
 
 use crate::config::Compression;
-use crate::model::day::{Day, DayZone};
+use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
+use crate::model::stream::Days;
 use crate::model::told::Told;
-use crate::write::columns::{Provenance, table_schema};
+use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
 use crate::write::day_file::{DayFile, properties};
 use crate::write::error::WriteError;
 use crate::write::hash::{add_hashes, row_hashes};
@@ -42,6 +44,8 @@ pub struct SliceWriter {
     outside: u64,
     /// Days seen in rows, also outside the window: they tell how the API reads the end of a window.
     seen: BTreeSet<Day>,
+    /// Days, or the list, of which the stream's signal says that there is something to read.
+    signalled: BTreeSet<Option<Day>>,
 }
 
 /// The natural keys of the rows of a paged slice, as hashes.
@@ -74,6 +78,7 @@ impl SliceWriter {
             files: BTreeMap::new(),
             outside: 0,
             seen: BTreeSet::new(),
+            signalled: BTreeSet::new(),
         }
     }
 
@@ -98,12 +103,22 @@ impl SliceWriter {
             .provenance
             .add_to(batch, self.slice.stream.scope, &self.schema)
             .map_err(|source| self.shape(source))?;
-        let Some(days) = &self.slice.stream.days else {
-            let hash = sum(hashes.iter().copied());
-            self.open(None)?.write(&full, hash)?;
-            return self.bound_memory();
+        let signal = self.slice.stream.signal.as_deref().and_then(|column| signals(batch, column));
+        let single = match (&self.slice.stream.days, self.slice.window) {
+            (None, _) => Some(None),
+            (Some(days), Some(window)) if days.kind.is_single() => Some(Some(window.start)),
+            _ => None,
         };
-        let rows_of = rows_by_day(batch, &days.column, days.zone);
+        if let Some(day) = single {
+            let hash = sum(hashes.iter().copied());
+            self.seen.extend(day);
+            if signal.is_some_and(|signal| signal.contains(&true)) {
+                self.signalled.insert(day);
+            }
+            self.open(day)?.write(&full, hash)?;
+            return self.bound_memory();
+        }
+        let rows_of = self.slice.stream.days.as_ref().map(|days| rows_by_day(batch, days)).unwrap_or_default();
         let mut undated = 0;
         for (day, rows) in rows_of {
             let window = self.slice.window;
@@ -121,6 +136,9 @@ impl SliceWriter {
                 self.outside += rows.len() as u64;
                 continue;
             }
+            if signal.as_ref().is_some_and(|signal| rows.iter().any(|row| signal[*row as usize])) {
+                self.signalled.insert(Some(day));
+            }
             let hash = sum(rows.iter().map(|row| hashes[*row as usize]));
             if rows.len() == full.num_rows() {
                 self.open(Some(day))?.write(&full, hash)?;
@@ -134,6 +152,27 @@ impl SliceWriter {
             return Err(WriteError::Undated { stream, column, rows: undated });
         }
         self.bound_memory()
+    }
+
+    /// Takes over rows of the table as it stands, which are not asked for again. Their columns are those of the file.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn keep(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let first = self.schema.fields().len() - OWN_COLUMNS.len() - self.content.len();
+        let content: Vec<usize> = (first..first + self.content.len()).collect();
+        let decoded = batch.project(&content).map_err(|source| self.shape(source))?;
+        let hash = sum(row_hashes(&decoded, &self.content).into_iter());
+        self.open(None)?.write(batch, hash)?;
+        self.bound_memory()
+    }
+
+    /// The columns of the file, the exporter's own included.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     /// All batches are written.
@@ -225,6 +264,16 @@ impl Written {
         pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
     }
 
+    /// The days, or the list, that have a file.
+    pub(super) fn days_written(&self) -> impl Iterator<Item = Option<Day>> {
+        self.0.files.keys().copied()
+    }
+
+    /// Whether the signal of `day` is on; none for streams without a signal.
+    pub(super) fn signal(&self, day: Option<Day>) -> Option<bool> {
+        self.0.slice.stream.signal.as_ref().map(|_| self.0.signalled.contains(&day))
+    }
+
     pub(super) fn into_parts(self) -> (BTreeMap<Option<Day>, DayFile>, u64, SliceDir) {
         (self.0.files, self.0.outside, self.0.dir)
     }
@@ -281,19 +330,39 @@ fn sum(hashes: impl Iterator<Item = u128>) -> u128 {
     hashes.fold(0, u128::wrapping_add)
 }
 
+/// Whether each row of `batch` has something in `column`: true, or a figure above zero.
+fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
+    let array = batch.column_by_name(column)?;
+    let above_zero = |row: usize| match array.data_type() {
+        DataType::Boolean => array.as_boolean().value(row),
+        DataType::Int64 => 0 < array.as_primitive::<Int64Type>().value(row),
+        DataType::Float64 => 0.0 < array.as_primitive::<Float64Type>().value(row),
+        _ => false,
+    };
+    Some((0..batch.num_rows()).map(|row| array.is_valid(row) && above_zero(row)).collect())
+}
+
 /// The rows of each day of `batch`, in their order; `None` holds those without one.
-fn rows_by_day(batch: &RecordBatch, column: &str, zone: DayZone) -> BTreeMap<Option<Day>, Vec<u32>> {
+fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<Day>, Vec<u32>> {
     let mut rows: BTreeMap<Option<Day>, Vec<u32>> = BTreeMap::new();
-    let Some(array) = batch.column_by_name(column) else {
+    let Some(array) = batch.column_by_name(&days.column) else {
         return rows;
     };
-    let day_of = |row: usize| -> Option<Day> {
+    let zones = days.zone_column.as_ref().and_then(|column| batch.column_by_name(column)?.as_string_opt::<i32>());
+    let mut known: HashMap<&str, Option<TimeZone>> = HashMap::new();
+    // A zone that nobody knows leaves the day to that of the stream.
+    let mut zone_of = |row: usize| -> Option<TimeZone> {
+        let name = zones.filter(|zones| zones.is_valid(row))?.value(row);
+        known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone()
+    };
+    let mut day_of = |row: usize| -> Option<Day> {
         match array.data_type() {
             _ if array.is_null(row) => None,
             DataType::Date32 => Some(Day::from_epoch_days(array.as_primitive::<Date32Type>().value(row))),
             _ => {
                 let instant = array.as_primitive::<TimestampMicrosecondType>().value(row);
-                Timestamp::from_microsecond(instant).ok().map(|instant| zone.today(instant))
+                let instant = Timestamp::from_microsecond(instant).ok()?;
+                Some(zone_of(row).map_or_else(|| days.zone.today(instant), |zone| Day::at(instant, zone)))
             }
         }
     };

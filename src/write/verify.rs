@@ -1,6 +1,6 @@
 //! Whether what was written is what the API announced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::day::Day;
 use crate::model::proof::Proof;
@@ -38,6 +38,12 @@ pub enum Doubt {
     RepeatedRows {
         /// How many more than distinct ones.
         rows: u64,
+    },
+    /// Nothing came although another stream says that there is something.
+    #[error("no rows came, although `{stream}` says that there are some")]
+    Expected {
+        /// The stream that says so.
+        stream: String,
     },
 }
 
@@ -78,35 +84,46 @@ impl Written {
             self.open(*day)?;
         }
         let metadata = self.metadata(&told, proof);
+        let signals: BTreeMap<Option<Day>, Option<bool>> =
+            self.days_written().map(|day| (day, self.signal(day))).collect();
         let (files, outside, dir) = self.into_parts();
         let mut days = Vec::with_capacity(files.len());
         for (day, file) in files {
             let rows = file.rows();
             let own = [("profound_export.rows".to_owned(), rows.to_string())];
-            days.push(file.close(day, &[&metadata[..], &own].concat())?);
+            let whole = file.close(day, &[&metadata[..], &own].concat())?;
+            days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
         }
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
     }
 
     fn check(&mut self, told: &Told, total: Total) -> Result<Proof, Doubt> {
-        if told.repeated_cursor {
-            return Err(Doubt::RepeatedCursor);
+        match (proof_of(told, total), self.repeated_rows()) {
+            (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
+            (proof, 0) => proof,
+            (_, rows) => Err(Doubt::RepeatedRows { rows }),
         }
-        if let Some((first, later)) = told.moved {
-            return Err(Doubt::Moved { first, later });
-        }
-        match self.repeated_rows() {
-            0 => {}
-            rows => return Err(Doubt::RepeatedRows { rows }),
-        }
-        let Some(announced) = told.total else {
-            return Ok(told.end);
-        };
-        match total {
-            Total::Rows if told.rows == announced => Ok(Proof::Total),
-            Total::AtLeast if announced <= told.rows => Ok(Proof::AtLeast),
-            Total::Unrelated => Ok(told.end),
-            _ => Err(Doubt::Total { rows: told.rows, total: announced }),
-        }
+    }
+}
+
+/// How the end of what was `told` is known, when its total counts what `total` says.
+///
+/// # Errors
+/// Why it is not believed to be whole.
+pub fn proof_of(told: &Told, total: Total) -> Result<Proof, Doubt> {
+    if told.repeated_cursor {
+        return Err(Doubt::RepeatedCursor);
+    }
+    if let Some((first, later)) = told.moved {
+        return Err(Doubt::Moved { first, later });
+    }
+    let Some(announced) = told.total else {
+        return Ok(told.end);
+    };
+    match total {
+        Total::Rows if told.rows == announced => Ok(Proof::Total),
+        Total::AtLeast if announced <= told.rows => Ok(Proof::AtLeast),
+        Total::Unrelated => Ok(told.end),
+        _ => Err(Doubt::Total { rows: told.rows, total: announced }),
     }
 }

@@ -1,6 +1,7 @@
 //! Days are those of the family's zone, also where a day has 23 or 25 hours.
 
 use profound_export::model::day::DayZone;
+use profound_export::model::days::{Days, DaysKind};
 
 use crate::support::{Export, Place, account, day, days, instant};
 
@@ -66,7 +67,7 @@ async fn day_is_not_final_when_only_an_hour_is_missing_to_its_lookback() {
     let scope = export.first_scope("bots_v2");
     let state = export.state().await;
     let fifth = |stream: &str, scope| state.scope(stream, scope).unwrap().days[&day("2026-03-05")].clone();
-    assert!(!fifth("bots_v2", &scope.key()).is_final(day("2026-03-05"), DayZone::Utc, 3));
+    assert!(!fifth("bots_v2", &scope.key()).is_final(day("2026-03-05"), &Days::of(DaysKind::Dated, DayZone::Utc), 3));
 
     // The clocks went forward on the eighth: its end in New York is at 04:00 of the ninth in Greenwich, not at 05:00.
     let category = export.first_scope("visibility_v2_by_day");
@@ -74,12 +75,12 @@ async fn day_is_not_final_when_only_an_hour_is_missing_to_its_lookback() {
     export.run().await;
     let state = export.state().await;
     let read = &state.scope("visibility_v2_by_day", &category.key()).unwrap().days[&day("2026-03-05")];
-    assert!(!read.is_final(day("2026-03-05"), DayZone::Eastern, 3), "{read:?}");
+    assert!(!read.is_final(day("2026-03-05"), &Days::of(DaysKind::Dated, DayZone::Eastern), 3), "{read:?}");
     let read = &state.scope("bots_v2", &scope.key()).unwrap().days[&day("2026-03-05")];
-    assert!(read.is_final(day("2026-03-05"), DayZone::Utc, 3), "{read:?}");
+    assert!(read.is_final(day("2026-03-05"), &Days::of(DaysKind::Dated, DayZone::Utc), 3), "{read:?}");
     export.simulator.set_now(instant("2026-03-09T04:00:30Z"));
     export.run().await;
     let state = export.state().await;
     let read = &state.scope("visibility_v2_by_day", &category.key()).unwrap().days[&day("2026-03-05")];
-    assert!(read.is_final(day("2026-03-05"), DayZone::Eastern, 3), "{read:?}");
+    assert!(read.is_final(day("2026-03-05"), &Days::of(DaysKind::Dated, DayZone::Eastern), 3), "{read:?}");
 }

@@ -44,6 +44,7 @@ fn slice(rows: u64, written: Written) -> Entry {
             written,
             bytes: 10,
             etag: Some("e".into()),
+            signal: None,
         }],
     })
 }

@@ -199,6 +199,7 @@ impl Export {
                 spool_dir: self.scratch.path().join("spool"),
                 spool_bytes: u64::MAX,
             },
+            given: profound_export::run::Given::new(),
             concurrency: self.api.concurrency,
             event_streams: self.api.event_streams,
             events,
