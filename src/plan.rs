@@ -449,6 +449,54 @@ mod tests {
         assert_eq!(windows(&backfill, &coverage), ["visibility_v2 of \"c1\" 2026-03-07..2026-03-08"]);
     }
 
+    /// The stream `name` as one whose days are of `kind`.
+    fn of_kind(name: &str, kind: DaysKind) -> Arc<Stream> {
+        let mut stream = Stream::clone(Catalog::embedded().unwrap().get(name).unwrap());
+        stream.days.as_mut().unwrap().kind = kind;
+        stream.days.as_mut().unwrap().lookback = 7;
+        Arc::new(stream)
+    }
+
+    #[test]
+    fn days_without_a_date_in_their_rows_are_asked_one_by_one_and_once_more_when_settled() {
+        let mut wanted = wanted(&[], WantedDays::Since(day("2026-02-20")));
+        wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Window)];
+        wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+        wanted.single_start = Some(day("2026-03-01"));
+        let mut coverage = Coverage::new();
+        let days = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"];
+        read(&mut coverage, "visibility_v2_by_day", "c1", &days, "2026-03-06T12:00:00Z");
+        assert_eq!(
+            windows(&wanted, &coverage),
+            [
+                "visibility_v2_by_day of \"c1\" 2026-03-09",
+                "visibility_v2_by_day of \"c1\" 2026-03-08",
+                "visibility_v2_by_day of \"c1\" 2026-03-07",
+                "visibility_v2_by_day of \"c1\" 2026-03-06",
+                // Seven days after the end of the second is the tenth, at midnight; the third is not settled yet.
+                "visibility_v2_by_day of \"c1\" 2026-03-02",
+                "visibility_v2_by_day of \"c1\" 2026-03-01",
+            ]
+        );
+    }
+
+    #[test]
+    fn months_are_asked_whole_after_their_end() {
+        let mut wanted = wanted(&[], WantedDays::Since(day("2026-01-20")));
+        wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Month)];
+        wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+        wanted.single_start = Some(day("2026-03-05"));
+        let all = [
+            "visibility_v2_by_day of \"c1\" 2026-02-01..2026-02-28",
+            "visibility_v2_by_day of \"c1\" 2026-01-01..2026-01-31",
+        ];
+        assert_eq!(windows(&wanted, &Coverage::new()), all);
+        let mut coverage = Coverage::new();
+        read(&mut coverage, "visibility_v2_by_day", "c1", &["2026-02-01", "2026-01-01"], "2026-03-02T12:00:00Z");
+        // February was read before it was settled, which it is by now; January after.
+        assert_eq!(windows(&wanted, &coverage), all[..1]);
+    }
+
     #[test]
     fn scope_that_may_not_be_read_rests_for_a_day() {
         let mut coverage = Coverage::new();

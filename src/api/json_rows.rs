@@ -173,7 +173,7 @@ impl JsonRows {
         if self.state != State::End {
             return Err(FramingError::Truncated);
         }
-        let envelope = match self.envelope.is_empty() {
+        let envelope = match self.envelope.trim_ascii().is_empty() {
             true => Envelope::default(),
             false => info_of(&self.envelope)?,
         };
@@ -326,12 +326,24 @@ fn info_of(envelope: &[u8]) -> Result<Envelope, FramingError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::model::block::Block;
 
     /// The rows and the envelope of `body`, fed in pieces of `size` bytes.
     fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
-        let (mut rows, mut blocks) = (JsonRows::at(RowsAt::Data), BlockBuilder::default());
+        cut_at(RowsAt::Data, &[], body, size)
+    }
+
+    /// The same of rows that stand `at` a place, with `members` added to each.
+    fn cut_at(
+        at: RowsAt,
+        members: &[(String, Value)],
+        body: &str,
+        size: usize,
+    ) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
+        let (mut rows, mut blocks) = (JsonRows::at(at), BlockBuilder::with_members(members));
         for piece in body.as_bytes().chunks(size) {
             rows.push(piece, &mut blocks)?;
         }
@@ -381,6 +393,66 @@ mod tests {
         assert_eq!(before.1.next_cursor().as_deref(), Some("c2"));
         let after = cut(&format!("{{\"data\":{ROWS},\"info\":{INFO}}}"), 7).unwrap();
         assert_eq!(after.2, ["rows", "positions"]);
+    }
+
+    /// The rows that `body` has at a place, however it is cut; each is told its `id`.
+    fn rows_at(at: &RowsAt, body: &str) -> Vec<Value> {
+        let members = [("id".to_owned(), json!("x\"y"))];
+        let whole = cut_at(at.clone(), &members, body, body.len() + 1).unwrap().0;
+        for size in 1..body.len() {
+            assert_eq!(cut_at(at.clone(), &members, body, size).unwrap().0, whole, "{body} by {size}");
+        }
+        whole
+    }
+
+    #[test]
+    fn rows_are_found_wherever_a_stream_says_they_stand() {
+        let id = "x\"y";
+        let body = RowsAt::Body;
+        assert_eq!(
+            rows_at(&body, r#" { "a": {"b": [1]}, "data": [2] } "#),
+            [json!({"id": id, "a": {"b": [1]}, "data": [2]})]
+        );
+        assert_eq!(rows_at(&body, "{ }"), [json!({"id": id})]);
+        let data = RowsAt::Data;
+        assert_eq!(rows_at(&data, r#"{"info": {}, "data" : { "a": "}" }, "b": [3]}"#), [json!({"id": id, "a": "}"})]);
+        assert_eq!(
+            rows_at(&data, r#"[{},{ },{"c":1}]"#),
+            [json!({"id": id}), json!({"id": id}), json!({"id": id, "c": 1})]
+        );
+        let names = ["platform", "prompt"].map(str::to_owned).to_vec();
+        let members = RowsAt::Members { names, column: "part".into() };
+        assert_eq!(
+            rows_at(&members, r#"{"platform": [{"a": 1}, {}], "other": [{}], "prompt": [{"b": "platform"}]}"#),
+            [
+                json!({"id": id, "part": "platform", "a": 1}),
+                json!({"id": id, "part": "platform"}),
+                json!({"id": id, "part": "prompt", "b": "platform"}),
+            ]
+        );
+        let texts = RowsAt::Texts { column: "topic".into() };
+        for body in [r#"[ "a,]" , "b" ]"#, r#"{"data":["a,]","b"]}"#] {
+            assert_eq!(rows_at(&texts, body), [json!({"id": id, "topic": "a,]"}), json!({"id": id, "topic": "b"})]);
+        }
+        assert!(rows_at(&texts, "[]").is_empty());
+    }
+
+    #[test]
+    fn body_without_its_rows_is_refused_by_name() {
+        let refused = cut(r#"{"detail": "maintenance", "rows": []}"#, 9).unwrap_err();
+        assert_eq!(refused, FramingError::NoRows("data".into()));
+    }
+
+    #[test]
+    fn end_of_a_walk_is_told_by_whatever_the_family_has() {
+        let envelope = |body: &str| cut(body, 5).unwrap().1;
+        assert_eq!(envelope(r#"{"data": [], "totalCount": 7}"#).total(), Some(7));
+        let documents = envelope(r#"{"data": [], "pagination": {"next_cursor": "p2"}}"#);
+        assert_eq!(documents.next_cursor().as_deref(), Some("p2"));
+        let more = envelope(r#"{"data": [{}], "has_more": true, "last_id": "i9"}"#);
+        assert_eq!(more.next_cursor().as_deref(), Some("i9"));
+        let last = envelope(r#"{"data": [{}], "has_more": false, "last_id": "i9"}"#);
+        assert_eq!(last.next_cursor(), None);
     }
 
     #[test]

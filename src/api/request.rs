@@ -403,6 +403,69 @@ mod tests {
         assert_eq!(member(&request("bots_v2", Transport::Pages, &facts, None), "/organization_id"), json!("o1"));
     }
 
+    fn declared(text: &str) -> std::sync::Arc<Stream> {
+        let common = "name = 's'\nabout = 'rows'\nkey = ['id']\n\
+            columns = [{ name = 'id', type = 'utf8', about = 'id', from_request = true }]\n";
+        std::sync::Arc::new(toml::from_str(&format!("{common}{text}")).unwrap())
+    }
+
+    #[test]
+    fn variables_are_filled_once_and_encoded_for_their_place() {
+        let stream = declared(
+            "request = 'POST /v1/things/{id}/{asset_id}'\nscope = 'category_asset'\nquery = 'c={category_id}&q={id}'\n\
+            body = { name = '{asset_name}', list = ['{id}', '{unknown}'] }",
+        );
+        let named = |id: &str, name: &str| Some(Named { id: id.into(), name: name.into() });
+        let scope = Scope { category: named("c1", "C"), asset: named("a/1", "{id} & co"), ..Scope::default() };
+        let slice = Slice { stream, scope, window: None };
+        let variables = Variables::from([("id".to_owned(), "x y".to_owned())]);
+        let asked = Asked {
+            slice: &slice,
+            transport: Transport::Pages,
+            facts: &RequestFacts::default(),
+            variables: &variables,
+        };
+        let request = asked.page(None);
+        assert_eq!(request.path(), "/v1/things/x%20y/a%2F1");
+        assert_eq!(request.query(), "c=c1&q=x+y");
+        // Nothing is added that path, query or body say already.
+        assert_eq!(request.body(), Some(&json!({"name": "{id} & co", "list": ["x y", "{unknown}"]})));
+        assert_eq!(request.members, [("id".to_owned(), json!("x y"))]);
+    }
+
+    #[test]
+    fn days_of_a_query_are_asked_with_their_margin() {
+        let stream = declared(
+            "request = 'GET /v1/ads'\nscope = 'account'\n\
+            query = 'time_ranges[]={\"since\":\"{first}\",\"until\":\"{last}\"}&limit=2000'\npagination = 'query_after'\n\
+            days = { zone = 'utc', end = 'inclusive', lookback = 3, margin = 1, sent = false }",
+        );
+        let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-04".parse().unwrap());
+        let slice = Slice { stream, scope: Scope::default(), window };
+        let (facts, variables) = (RequestFacts::default(), Variables::new());
+        let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+        let request = asked.page(Some(&Cursor::Token("i 9".into())));
+        let pairs: Vec<(String, String)> =
+            url::form_urlencoded::parse(request.query().as_bytes()).into_owned().collect();
+        let expected =
+            [("time_ranges[]", r#"{"since":"2026-02-28","until":"2026-03-05"}"#), ("limit", "2000"), ("after", "i 9")];
+        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(request.body(), None);
+    }
+
+    #[test]
+    fn offsets_stand_at_the_top_of_a_body_or_in_a_query() {
+        let (facts, variables) = (RequestFacts::default(), Variables::new());
+        let page = |text: &str, cursor| {
+            let slice = Slice { stream: declared(text), scope: Scope::default(), window: None };
+            Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables }.page(cursor)
+        };
+        let of_body = "request = 'POST /v1/x'\nscope = 'account'\npagination = { body_offset = { limit = 100 } }";
+        assert_eq!(page(of_body, Some(&Cursor::Offset(200))).body(), Some(&json!({"limit": 100, "offset": 200})));
+        let of_query = "request = 'GET /v1/x'\nscope = 'account'\nquery = 'status=a,b'\npagination = { query_offset = { limit = 200 } }";
+        assert_eq!(page(of_query, None).query(), "status=a%2Cb&limit=200&offset=0");
+    }
+
     #[test]
     fn members_an_account_refuses_are_left_out() {
         let without = |member: &str| RequestFacts { without: [member.to_owned()].into(), ..RequestFacts::default() };

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::api::{ApiError, RequestFacts};
 use crate::model::scope::{Scope, ScopeKind};
 use crate::model::slice::Slice;
-use crate::model::stream::Stream;
-use crate::model::window::Window;
+use crate::model::stream::{Days, Stream};
 use crate::run::{Discovered, RunError, RunSettings, sample};
 
+/// As many days back a month ends for sure.
+const A_MONTH: i64 = 31;
 /// Rows of a small page.
 const ROWS: u64 = 10;
 
@@ -25,10 +26,13 @@ pub async fn report(
     let Some(scope) = scopes.get(&stream.scope).cloned() else {
         return (format!("{}: nothing to ask it for", stream.name), true);
     };
-    let window = stream.days.as_ref().map(|days| Window::day(days.zone.yesterday(settings.clock.now())));
+    let now = settings.clock.now();
+    let last = |days: &Days| Some(days.span(days.complete(days.zone.today(now).plus(-A_MONTH), now).next_back()?));
+    let window = stream.days.as_ref().and_then(last);
     let slice = Slice { stream: Arc::clone(stream), scope, window };
-    let sample = match sample(&slice, &settings.client, &facts, ROWS).await {
-        Ok(sample) => sample,
+    let sample = match sample(&slice, settings, &facts, ROWS).await {
+        Ok(Some(sample)) => sample,
+        Ok(None) => return (format!("{}: nothing to ask it for", stream.name), true),
         Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {
             return (format!("{}: not entitled (HTTP {status})", stream.name), true);
         }

@@ -124,7 +124,7 @@ impl RunContext<'_> {
 }
 
 /// The requests that `parent`'s rows stand for, each once.
-fn children_of(parent: &Parent, rows: &[Value]) -> Vec<Child> {
+pub fn children_of(parent: &Parent, rows: &[Value]) -> Vec<Child> {
     let whole = [Variant::default()];
     let variants = if parent.variants.is_empty() { &whole[..] } else { &parent.variants };
     let mut seen = BTreeSet::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -10,8 +11,11 @@ use crate::api::{Asked, Client, RequestFacts, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
+use crate::run::context::RunSettings;
+use crate::run::discover::rows_of;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
+use crate::run::parents::children_of;
 
 /// What a small page of a stream showed.
 #[derive(Debug, Default)]
@@ -24,13 +28,58 @@ pub struct Sample {
     pub drift: Drift,
 }
 
-/// Reads one small page of `slice`, and decodes each row by itself.
+/// Reads one small page of `slice`, and decodes each row by itself. Where it is asked for the rows of a parent, or for
+/// what a user gave, that is the first of them; `None` when there is none.
 ///
 /// # Errors
 /// [`RunError::Api`] when the page cannot be read.
-pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_rows: u64) -> Result<Sample, RunError> {
+pub async fn sample(
+    slice: &Slice,
+    settings: &RunSettings,
+    facts: &RequestFacts,
+    most_rows: u64,
+) -> Result<Option<Sample>, RunError> {
+    let Some(blocks) = first_page(slice, settings, facts, most_rows).await? else {
+        return Ok(None);
+    };
+    Ok(Some(looked_at(slice, &blocks)))
+}
+
+/// The blocks of one small page.
+fn first_page<'a>(
+    slice: &'a Slice,
+    settings: &'a RunSettings,
+    facts: &'a RequestFacts,
+    most_rows: u64,
+) -> BoxFuture<'a, Result<Option<Vec<Block>>, RunError>> {
+    Box::pin(async move {
+        let stream = &slice.stream;
+        let parent = stream.parent.as_ref().and_then(|parent| Some((parent, settings.catalog.get(&parent.stream)?)));
+        let variables = match parent {
+            Some((parent, stream)) => {
+                let above = Slice { stream: Arc::clone(stream), ..slice.clone() };
+                let blocks = first_page(&above, settings, facts, most_rows).await?.unwrap_or_default();
+                children_of(parent, &rows_of(&blocks)).into_iter().next().map(|child| child.variables)
+            }
+            None if stream.given.is_empty() => Some(Variables::new()),
+            None => settings.given.get(&stream.name).and_then(|given| given.first().cloned()),
+        };
+        match variables {
+            Some(variables) => one_page(slice, &settings.client, facts, &variables, most_rows).await.map(Some),
+            None => Ok(None),
+        }
+    })
+}
+
+async fn one_page(
+    slice: &Slice,
+    client: &Client,
+    facts: &RequestFacts,
+    variables: &Variables,
+    most_rows: u64,
+) -> Result<Vec<Block>, RunError> {
     let small = slice.with_pages_of(most_rows);
-    let asked = Asked { slice: &small, transport: Transport::Pages, facts, variables: &Variables::new() };
+    let asked = Asked { slice: &small, transport: Transport::Pages, facts, variables };
     let (sender, mut receiver) = mpsc::channel(2);
     let spent = AtomicU64::new(0);
     let collecting = async {
@@ -47,6 +96,11 @@ pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_r
     };
     let (told, blocks) = tokio::join!(extract(&asked, client, sender, None, &spent), collecting);
     told?;
+    Ok(blocks)
+}
+
+/// What the rows of a page show.
+fn looked_at(slice: &Slice, blocks: &[Block]) -> Sample {
     let schema = Arc::new(TableSchema::of(&slice.stream));
     let names =
         slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));
@@ -55,7 +109,7 @@ pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_r
         _ => None,
     });
     let mut found = Sample::default();
-    for block in &blocks {
+    for block in blocks {
         let Block::Rows { json, .. } = block else {
             continue;
         };
@@ -71,5 +125,5 @@ pub async fn sample(slice: &Slice, client: &Client, facts: &RequestFacts, most_r
             found.drift.extend(decoder.drift().clone());
         }
     }
-    Ok(found)
+    found
 }
