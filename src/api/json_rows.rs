@@ -295,7 +295,9 @@ impl JsonRows {
         at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
         if self.state == State::Around && self.depth == 1 && self.name.len() <= NAME_BYTES {
             let room = NAME_BYTES + 1 - self.name.len();
-            self.name.extend(bytes[from..at].iter().take(room));
+            // With the backslash, so that a name with something escaped in it is not taken for one without.
+            let end = bytes.len().min(at + usize::from(bytes.get(at) == Some(&b'\\')));
+            self.name.extend(bytes[from..end].iter().take(room));
         }
         match bytes.get(at) {
             None => at,
@@ -435,6 +437,14 @@ mod tests {
             assert_eq!(rows_at(&texts, body), [json!({"id": id, "topic": "a,]"}), json!({"id": id, "topic": "b"})]);
         }
         assert!(rows_at(&texts, "[]").is_empty());
+    }
+
+    #[test]
+    fn member_is_not_mistaken_for_the_rows_when_its_name_has_something_escaped() {
+        for size in 1..30 {
+            let (rows, ..) = cut(r#"{"data\"": [1], "\ndata": [2], "data": [{}]}"#, size).unwrap();
+            assert_eq!(rows, [json!({})], "{size}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod client;
 mod error;
 mod events;
 mod json_rows;
+#[cfg(test)]
+mod properties;
 mod request;
 mod retry;
 

@@ -106,7 +106,11 @@ impl Asked<'_> {
     fn what(&self) -> String {
         let mut what = format!("stream `{}` of {}", self.slice.stream.name, self.slice.scope);
         for (name, value) in self.variables {
-            what.push_str(&format!(", {name} {value:?}"));
+            // What a job keeps from the disk is in no message either.
+            match self.slice.stream.protect.contains_key(name) {
+                true => what.push_str(&format!(", {name} (not shown)")),
+                false => what.push_str(&format!(", {name} {value:?}")),
+            }
         }
         what
     }

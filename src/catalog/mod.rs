@@ -1,35 +1,48 @@
 //! All the streams this build knows: TOML embedded in the binary, read and checked once.
 
 mod check;
+mod links;
+mod not_exported;
+mod read;
+mod safety;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use crate::model::stream::{DiscoveredObject, Fallback, Stream, Tier};
+use crate::model::stream::{DiscoveredObject, Stream, Tier};
 
 pub use check::check_stream;
+pub use not_exported::{NotExported, NotExportedKind};
+use read::read;
+pub use safety::{NotARead, check_read};
 
-/// The embedded files: name and text. A file per family.
-const FILES: [(&str, &str); 6] = [
+/// The embedded files: name and text. A file per kind of endpoint.
+const FILES: [(&str, &str); 24] = [
     ("organization.toml", include_str!("streams/organization.toml")),
+    ("domain_segments.toml", include_str!("streams/domain_segments.toml")),
     ("prompts.toml", include_str!("streams/prompts.toml")),
     ("answers.toml", include_str!("streams/answers.toml")),
     ("reports_v1.toml", include_str!("streams/reports_v1.toml")),
-    ("reports_v2.toml", include_str!("streams/reports_v2.toml")),
+    ("visibility_v2.toml", include_str!("streams/visibility_v2.toml")),
+    ("citations_v2.toml", include_str!("streams/citations_v2.toml")),
+    ("sentiment_v2.toml", include_str!("streams/sentiment_v2.toml")),
+    ("query_fanouts_v2.toml", include_str!("streams/query_fanouts_v2.toml")),
+    ("factcheck_v2.toml", include_str!("streams/factcheck_v2.toml")),
+    ("accuracy.toml", include_str!("streams/accuracy.toml")),
+    ("shopping_v1.toml", include_str!("streams/shopping_v1.toml")),
+    ("shopping_v2.toml", include_str!("streams/shopping_v2.toml")),
+    ("youtube.toml", include_str!("streams/youtube.toml")),
     ("agent_analytics.toml", include_str!("streams/agent_analytics.toml")),
+    ("content.toml", include_str!("streams/content.toml")),
+    ("openai_ads.toml", include_str!("streams/openai_ads.toml")),
+    ("knowledge_bases.toml", include_str!("streams/knowledge_bases.toml")),
+    ("documents.toml", include_str!("streams/documents.toml")),
+    ("integrations.toml", include_str!("streams/integrations.toml")),
+    ("projects.toml", include_str!("streams/projects.toml")),
+    ("agents.toml", include_str!("streams/agents.toml")),
+    ("logs.toml", include_str!("streams/logs.toml")),
+    ("prompt_volumes.toml", include_str!("streams/prompt_volumes.toml")),
 ];
-
-/// One file of the catalog.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    /// What its streams share about the edges of their windows.
-    family: String,
-    #[serde(rename = "stream")]
-    streams: Vec<Stream>,
-}
 
 /// Why a catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +56,16 @@ pub enum CatalogError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// A declaration of a file is not one.
+    #[error("catalog file `{file}`, stream `{stream}`: {problem}")]
+    Declaration {
+        /// Which file.
+        file: String,
+        /// Which stream: its name, or its number where it has none.
+        stream: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A declaration contradicts itself or another.
     #[error("stream `{stream}`: {problem}")]
     Stream {
@@ -54,7 +77,7 @@ pub enum CatalogError {
 }
 
 /// Every stream by name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     streams: BTreeMap<String, Arc<Stream>>,
 }
@@ -75,7 +98,8 @@ impl Catalog {
     /// A catalog of exactly `streams`.
     ///
     /// # Errors
-    /// The first stream that contradicts itself, takes a name twice, or names a fallback that is not there.
+    /// The first stream that contradicts itself or another, takes a name twice, writes, or names a stream that is not
+    /// there.
     pub fn of(streams: Vec<Stream>) -> Result<Self, CatalogError> {
         let mut by_name = BTreeMap::new();
         for stream in streams {
@@ -88,15 +112,36 @@ impl Catalog {
         }
         let catalog = Self { streams: by_name };
         catalog.check_families()?;
+        let writing: Vec<_> =
+            NotExported::all()?.into_iter().filter(|listed| listed.kind == NotExportedKind::Writes).collect();
         for stream in catalog.streams() {
-            if let Some(Fallback::Stream(name)) = &stream.on_422
-                && catalog.get(name).is_none()
-            {
-                let problem = format!("falls back to `{name}`, which is not in the catalog");
-                return Err(CatalogError::Stream { stream: stream.name.clone(), problem });
+            let fault = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
+            let events = stream.event_stream.iter().map(|path| format!("POST {path}"));
+            let mut requests = [stream.request.to_string()].into_iter().chain(events);
+            if let Some(listed) = requests.find_map(|request| writing.iter().find(|listed| listed.is(&request))) {
+                return Err(fault(format!("`{}` {}: streams only read", listed.request, listed.reason)));
             }
+            links::check(&catalog, stream).map_err(fault)?;
         }
         Ok(catalog)
+    }
+
+    /// The same with `streams` in it, in place of those of the same names.
+    ///
+    /// # Errors
+    /// As [`Catalog::of`].
+    pub fn with(&self, streams: Vec<Stream>) -> Result<Self, CatalogError> {
+        let replaced = |stream: &&Arc<Stream>| streams.iter().any(|other| other.name == stream.name);
+        let kept = self.streams().filter(|stream| !replaced(stream)).map(|stream| Stream::clone(stream));
+        Self::of(kept.chain(streams.iter().cloned()).collect())
+    }
+
+    /// Known requests that no stream makes, and why.
+    ///
+    /// # Errors
+    /// Only when the embedded list is wrong, which the tests rule out.
+    pub fn not_exported() -> Result<Vec<NotExported>, CatalogError> {
+        NotExported::all()
     }
 
     /// What is learned of one stream of a family is believed of the others, so they must count days alike.
@@ -134,18 +179,6 @@ impl Catalog {
     pub fn discovering(&self, object: DiscoveredObject) -> Option<&Arc<Stream>> {
         self.streams().find(|stream| stream.discovers.as_ref().is_some_and(|found| found.object == object))
     }
-}
-
-/// Reads one file of stream declarations.
-fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
-    let parsed: File = toml::from_str(text)
-        .map_err(|source| CatalogError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
-    let family = parsed.family;
-    let of_family = |stream: Stream| match stream.family.is_empty() {
-        true => Stream { family: family.clone(), ..stream },
-        false => stream,
-    };
-    Ok(parsed.streams.into_iter().map(of_family).collect())
 }
 
 #[cfg(test)]

@@ -40,13 +40,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", arguments.from, arguments.to)));
     };
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
-    let mut goal = goal(&settings.catalog, job, settings.clock.now())?;
+    let mut goal = goal(&config, job, settings.clock.now())?;
     if !arguments.streams.is_empty() {
         // Excludes alone narrow what the job has.
         let excludes = arguments.streams.iter().all(|pattern| pattern.starts_with('!'));
         let base = if excludes { job.streams.clone() } else { Vec::new() };
         let narrowed = JobConfig { streams: [base, arguments.streams].concat(), ..job.clone() };
-        let wanted = self::goal(&settings.catalog, &narrowed, settings.clock.now())?.streams;
+        let wanted = self::goal(&config, &narrowed, settings.clock.now())?.streams;
         goal.streams.retain(|stream| wanted.iter().any(|other| other.name == stream.name));
         if goal.streams.is_empty() {
             return Err(Failure::new(

@@ -46,7 +46,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     }
     let mut sampled = BTreeMap::new();
     for job in chosen {
-        let goal = goal(&settings.catalog, job, settings.clock.now())?;
+        let goal = goal(&config, job, settings.clock.now())?;
         let resolved = resolve(job, &found)?;
         let next = next_runs(job, settings.clock.now())?;
         facts.tell("job", format!("{}: {} streams; {next}", job.name, goal.streams.len()))?;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::failure::Failure;
 use crate::cli::run::{failure, until_done};
-use crate::cli::setup::{catalog, goal, settings};
+use crate::cli::setup::{built_in, goal, settings};
 use crate::cli::table::{size, table};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::{Config, Flag, JobConfig, Sources, load};
@@ -40,7 +40,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (events, progress) = logging::start(&quiet(around), "Exporting");
     let account = Account::default();
     let key = account.key.clone();
-    let simulator = Simulator::start(catalog()?, account.clone())
+    let simulator = Simulator::start(built_in()?, account.clone())
         .await
         .map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
     if around.output == Output::Table {
@@ -53,7 +53,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
     let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
     let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
-    let goal = goal(&settings.catalog, &job, settings.clock.now())?;
+    let goal = goal(&config, &job, settings.clock.now())?;
     let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await;
     if let Some(progress) = progress {
         progress.finish();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::api::ApiError;
 use crate::cli::exit;
-use crate::config::{ConfigError, KeyError, Problem};
+use crate::config::{ConfigError, KeyError, Problem, SaltError};
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
 use crate::model::words::words;
@@ -71,6 +71,12 @@ impl From<Problem> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
+        Self::new(exit::CONFIGURATION, words(&error)).hint(error.hint())
+    }
+}
+
+impl From<SaltError> for Failure {
+    fn from(error: SaltError) -> Self {
         Self::new(exit::CONFIGURATION, words(&error)).hint(error.hint())
     }
 }

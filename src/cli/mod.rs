@@ -8,6 +8,7 @@ pub mod exit;
 mod failure;
 mod init;
 mod logging;
+mod names;
 mod plan;
 mod run;
 mod sample;
@@ -16,6 +17,7 @@ mod setup;
 mod simulate;
 mod status;
 mod streams;
+mod streams_diff;
 mod table;
 
 use std::io::Write as _;
@@ -90,7 +92,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Show coverage and the last runs
     Status(status::Arguments),
-    /// List the streams, or the columns of one
+    /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::Arguments),
     /// Run the simulator of the API alone
     Simulate(simulate::Arguments),

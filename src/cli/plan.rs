@@ -39,7 +39,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
     let mut all = Vec::new();
     for job in chosen {
-        let goal = goal(&settings.catalog, job, settings.clock.now())?;
+        let goal = goal(&config, job, settings.clock.now())?;
         let preview = preview(&settings, &goal).await?;
         let budget = settings.client.budget().snapshot();
         match around.output {

@@ -1,9 +1,12 @@
 //! `run`: jobs once, one after the other.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
+use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
@@ -26,7 +29,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let running = async {
         let mut ended = Vec::new();
         for job in chosen {
-            let goal = goal(&settings.catalog, job, settings.clock.now())?;
+            let goal = goal(&config, job, settings.clock.now())?;
             let result = run_job(&settings, &goal).await;
             // Nothing more is sent with a key that was rejected, nor after a signal.
             let stop = result.outcome == Outcome::KeyRejected || settings.cancel.is_cancelled();
@@ -147,8 +150,12 @@ fn text(result: &RunResult) -> String {
     for (slice, problem) in &result.failed {
         text.push_str(&format!("  failed: {slice}: {problem}\n"));
     }
+    let mut not_entitled: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for slice in &result.not_entitled {
-        text.push_str(&format!("  not entitled: {} of {}\n", slice.stream.name, slice.scope));
+        not_entitled.entry(slice.scope.to_string()).or_default().push(&slice.stream.name);
+    }
+    for (scope, streams) in not_entitled {
+        text.push_str(&format!("  not entitled: {} of {scope}\n", in_short(streams)));
     }
     text
 }

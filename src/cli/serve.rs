@@ -56,7 +56,7 @@ impl Runner for Jobs {
         let Ok(job) = self.config.job(name) else {
             return true;
         };
-        let goal = match goal(&self.settings.catalog, job, self.settings.clock.now()) {
+        let goal = match goal(&self.config, job, self.settings.clock.now()) {
             Ok(goal) => goal,
             Err(failure) => {
                 tracing::error!("{failure}");

@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{Surroundings, exit};
 use crate::clock::Clock;
-use crate::config::{Config, JobConfig, Problem, Sources, key, load, select};
+use crate::config::{Config, JobConfig, Problem, Sources, key, load};
 use crate::destination::Destination;
 use crate::model::event::Events;
 use crate::model::words::words;
@@ -33,8 +33,8 @@ pub fn configuration(around: &Surroundings) -> Result<(Sources, Config), Failure
     Ok((sources, config))
 }
 
-/// The catalog of this program.
-pub fn catalog() -> Result<Arc<Catalog>, Failure> {
+/// The catalog of this program, without what a configuration adds.
+pub fn built_in() -> Result<Arc<Catalog>, Failure> {
     Catalog::embedded().map(Arc::new).map_err(|error| Failure::new(exit::FAILED, words(&error)))
 }
 
@@ -71,11 +71,12 @@ pub fn settings(
 ) -> Result<RunSettings, Failure> {
     let clock = Clock::system();
     Ok(RunSettings {
-        catalog: catalog()?,
+        catalog: Arc::clone(config.catalog()),
+        given: config.given.clone(),
+        salt: config.privacy.salt()?,
         client: client(sources, config, &clock)?,
         clock,
         destinations: destinations(config)?,
-        given: crate::run::Given::new(),
         concurrency: config.api.concurrency,
         event_streams: config.api.event_streams,
         events,
@@ -84,8 +85,8 @@ pub fn settings(
 }
 
 /// What a run of `job` is for: what is due, until its deadline or its next start.
-pub fn goal(catalog: &Catalog, job: &JobConfig, now: Timestamp) -> Result<Goal, Failure> {
-    let streams = select(catalog, &job.streams).map_err(|problems| {
+pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<Goal, Failure> {
+    let streams = config.streams_of(job).map_err(|problems| {
         let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Failure::new(exit::CONFIGURATION, words.join("\n"))
     })?;

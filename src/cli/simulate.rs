@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::setup::{catalog, until_stopped};
+use crate::cli::setup::{built_in, configuration, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print};
 use crate::config::Period;
 use crate::model::words::words;
@@ -80,7 +81,11 @@ fn rows(text: &str) -> Result<(String, u64), String> {
 
 pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
     logging::start(around, "simulate");
-    let catalog = catalog()?;
+    // A named configuration may declare streams of its own, which are then answered too.
+    let catalog = match around.config {
+        Some(_) => Arc::clone(configuration(around)?.1.catalog()),
+        None => built_in()?,
+    };
     let rows: BTreeMap<String, u64> = arguments.rows.into_iter().collect();
     if let Some(unknown) = rows.keys().find(|name| catalog.get(name).is_none()) {
         return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream"))
@@ -105,6 +110,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         wrap_lists: arguments.wrap_lists,
         reverse_positions: arguments.reverse_positions,
         inclusive_v2: !arguments.exclusive_v2,
+        ..Account::default()
     };
     let simulator =
         Simulator::start(catalog, account).await.map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;

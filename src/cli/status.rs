@@ -1,20 +1,22 @@
 //! `status`: coverage and the last runs, from the ledger alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{catalog, configuration, destinations, schedule};
+use crate::cli::names::in_short;
+use crate::cli::setup::{configuration, destinations, schedule};
 use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location};
 use crate::ledger::{Ledger, State};
-use crate::model::coverage::ScopeCoverage;
+use crate::model::coverage::{NotEntitled, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::history::{list_of, snapshot_day, snapshot_state};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
@@ -32,10 +34,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (_, config) = configuration(around)?;
     let clock = Clock::system();
     let state = read_state(&config, &clock).await?;
-    let (catalog, now) = (catalog()?, clock.now());
+    let (catalog, now) = (config.catalog(), clock.now());
     match around.output {
-        Output::Json => print_json(&to_json(&state, &catalog, &config, now)?),
-        Output::Table => print(&text(&state, &catalog, &config, now, arguments.days)?),
+        Output::Json => print_json(&to_json(&state, catalog, &config, now)?),
+        Output::Table => print(&text(&state, catalog, &config, now, arguments.days)?),
     }
 }
 
@@ -66,10 +68,11 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
         legend.join("  ")
     ));
     let rows = state.coverage.iter().filter_map(|(name, scopes)| {
-        let stream = catalog.get(name)?;
+        let stream = catalog.get(list_of(name).unwrap_or(name))?;
         let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
         let picture = match &stream.days {
-            Some(days) => picture(&scopes, days, now, shown_days),
+            _ if list_of(name).is_some() => snapshots(&scopes, now, shown_days),
+            Some(days) => picture(&scopes, days, state.starts.values().min().copied(), now, shown_days),
             None => "*".to_owned(),
         };
         let rows: u64 =
@@ -146,17 +149,38 @@ fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failur
     Ok(table(&["job", "last run", "result", "next run"], rows))
 }
 
-fn picture(scopes: &[&ScopeCoverage], days: &Days, now: Timestamp, shown_days: i64) -> String {
+fn picture(scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>, now: Timestamp, shown_days: i64) -> String {
+    // A day that nobody wants is not missing.
+    let wanted = |scope: &&ScopeCoverage| -> BTreeSet<Day> {
+        start.map(|start| scope.wanted(days, start, now).collect()).unwrap_or_default()
+    };
+    let wanted: Vec<BTreeSet<Day>> = scopes.iter().map(wanted).collect();
     let last = days.zone.yesterday(now);
     let sign = |day: Day| {
         let found: Vec<&str> = match days.marks(Window::day(day)).next() {
-            Some(_) => scopes.iter().map(|scope| day_state(scope.days.get(&day), day, days)).collect(),
+            Some(_) => scopes
+                .iter()
+                .zip(&wanted)
+                .map(|(scope, wanted)| (scope.days.get(&day), wanted))
+                .filter(|(known, wanted)| known.is_some() || wanted.contains(&day))
+                .map(|(known, _)| day_state(known, day, days))
+                .collect(),
             None => Vec::new(),
         };
         let worst = STATES.iter().find(|(name, _)| found.contains(name));
         worst.map_or(' ', |(_, sign)| *sign)
     };
     (0..shown_days).rev().map(|back| sign(last.plus(-back))).collect()
+}
+
+/// The days of which there are snapshots, up to today: they are taken of the day itself.
+fn snapshots(scopes: &[&ScopeCoverage], now: Timestamp, shown_days: i64) -> String {
+    let sign = |day: Day| {
+        let taken = scopes.iter().filter_map(|scope| scope.days.get(&day));
+        let found: Vec<&str> = taken.map(|state| snapshot_state(state, day, now)).collect();
+        STATES.iter().find(|(name, _)| found.contains(name)).map_or(' ', |(_, sign)| *sign)
+    };
+    (0..shown_days).rev().map(|back| sign(snapshot_day(now).plus(-back))).collect()
 }
 
 fn scopes_text(stream: &Stream, count: usize) -> String {
@@ -198,17 +222,18 @@ fn troubles(state: &State) -> Vec<String> {
         };
         lines.push(format!("suspect: {stream}, {days}{scope}: {problem}"));
     }
+    let mut not_entitled: BTreeMap<(String, String), (Vec<&str>, &NotEntitled)> = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {
             if let Some(told) = &scope.not_entitled {
-                lines.push(format!(
-                    "not entitled: {stream} of {}, told {}: {}",
-                    scope.scope,
-                    told.at.strftime("%-d %b %H:%M UTC"),
-                    told.detail
-                ));
+                let key = (scope.scope.to_string(), told.detail.clone());
+                not_entitled.entry(key).or_insert_with(|| (Vec::new(), told)).0.push(stream);
             }
         }
+    }
+    for ((scope, detail), (streams, told)) in not_entitled {
+        let at = told.at.strftime("%-d %b %H:%M UTC");
+        lines.push(format!("not entitled: {} of {scope}, told {at}: {detail}", in_short(streams)));
     }
     lines
 }
@@ -228,7 +253,11 @@ fn to_json(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) ->
                 .days
                 .iter()
                 .map(|(day, state)| {
-                    let name = days_of.map_or("final", |days| day_state(Some(state), *day, days));
+                    let name = match days_of {
+                        _ if list_of(name).is_some() => snapshot_state(state, *day, now),
+                        Some(days) => day_state(Some(state), *day, days),
+                        None => "final",
+                    };
                     (day.to_string(), json!({"state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.suspect}))
                 })
                 .collect();

@@ -1,96 +1,172 @@
-//! `streams`: the catalog, or one stream of it.
+//! `streams`: the catalog, one stream of it, or the page about all of them.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
 
+use serde_json::{Value, json};
+
+use crate::catalog::{Catalog, NotExported};
 use crate::cli::failure::Failure;
-use crate::cli::setup::catalog;
-use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, exit, print, print_json};
-use crate::model::column::Column;
-use crate::model::stream::{Fallback, Stream, Tier};
+use crate::cli::setup::{built_in, configuration};
+use crate::cli::table::{cut, fitted, wrapped};
+use crate::cli::{Output, Surroundings, exit, print, print_json, streams_diff};
+use crate::model::stream::{Stream, Tier};
+use crate::model::words::words;
+use crate::reference::{column_lines, facts, page, requests};
+
+/// A terminal of so many columns shows everything.
+const WIDE: usize = 200;
+/// Characters for the costs on a narrower one.
+const SHORT: usize = 30;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
-    /// The stream whose columns are shown
-    name: Option<String>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// A stream, to see everything about it; or tiers and patterns such as `citations*`, to list those
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// List only what a tier chooses, the smaller tiers included
+    #[arg(long, value_parser = tier)]
+    tier: Option<Tier>,
+    /// Print docs/streams.md, the page about all streams
+    #[arg(long, conflicts_with_all = ["names", "tier"])]
+    reference: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Compare the streams with a newer OpenAPI document of the vendor; exit code 1 where they differ
+    Diff(streams_diff::Arguments),
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    let found = Tier::ALL.into_iter().find(|tier| tier.name() == text);
+    found.ok_or_else(|| format!("tiers are {}", Tier::ALL.map(Tier::name).join(", ")))
 }
 
 pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let catalog = catalog()?;
-    let Some(name) = arguments.name else {
+    if let Some(Verb::Diff(arguments)) = &arguments.verb {
+        return streams_diff::execute(around, &*built_in()?, arguments);
+    }
+    if arguments.reference {
+        let catalog = built_in()?;
+        let not_exported = NotExported::all().map_err(|error| Failure::new(exit::FAILED, words(&error)))?;
+        return print(&page(&catalog, &not_exported));
+    }
+    let (catalog, own) = known(around)?;
+    if let ([name], None) = (arguments.names.as_slice(), arguments.tier)
+        && let Some(stream) = catalog.get(name)
+    {
         return match around.output {
-            Output::Json => print_json(&json!(catalog.streams().map(|stream| stream.as_ref()).collect::<Vec<_>>())),
-            Output::Table => print(&list(catalog.streams().map(AsRef::as_ref))),
+            Output::Json => print_json(&in_json(stream, &own)),
+            Output::Table => print(&show(stream, &own, width())),
         };
-    };
-    let Some(stream) = catalog.get(&name) else {
-        let patterns = [name.clone()];
-        let nearest = crate::config::select(&catalog, &patterns).err().and_then(|problems| problems.into_iter().next());
-        return Err(nearest.map_or_else(
-            || Failure::new(exit::USAGE, format!("there is no stream `{name}`")),
-            |problem| Failure { code: exit::USAGE, ..Failure::from(problem) },
-        ));
-    };
+    }
+    let streams = chosen(&catalog, &arguments)?;
     match around.output {
-        Output::Json => print_json(&json!(stream.as_ref())),
-        Output::Table => print(&show(stream)),
+        Output::Json => print_json(&json!(streams.iter().map(|stream| in_json(stream, &own)).collect::<Vec<_>>())),
+        Output::Table => print(&list(&streams, &own, width())),
     }
 }
 
-fn list<'a>(streams: impl Iterator<Item = &'a Stream>) -> String {
-    let mut streams: Vec<&Stream> = streams.collect();
+/// The streams there are, and the names of those that the configuration declares. Looking needs no configuration: one
+/// that is wrong is told, and what the program knows by itself is shown all the same.
+fn known(around: &Surroundings) -> Result<(Arc<Catalog>, BTreeSet<String>), Failure> {
+    match configuration(around) {
+        Ok((_, config)) => {
+            let own = config.streams.iter().map(|stream| stream.name().to_owned()).collect();
+            Ok((Arc::clone(config.catalog()), own))
+        }
+        Err(failure) => {
+            eprintln!("{failure}\n\nOnly the streams of the program itself are shown.");
+            Ok((built_in()?, BTreeSet::new()))
+        }
+    }
+}
+
+/// The streams that names, patterns and tier choose; all without any.
+fn chosen(catalog: &Catalog, arguments: &Arguments) -> Result<Vec<Arc<Stream>>, Failure> {
+    let every = ["*".to_owned()];
+    let patterns = if arguments.names.is_empty() { &every[..] } else { &arguments.names };
+    let mut streams = crate::config::select(catalog, patterns).map_err(|problems| {
+        let told: Vec<String> =
+            problems.iter().map(|problem| format!("{}: {}", problem.what, problem.instead)).collect();
+        Failure::new(exit::USAGE, told.join("\n"))
+    })?;
+    if let Some(tier) = arguments.tier {
+        streams.retain(|stream| stream.tier.is_some_and(|own| own <= tier));
+    }
+    Ok(streams)
+}
+
+/// The columns of the terminal; `None` where output goes elsewhere, so that nothing is cut.
+fn width() -> Option<usize> {
+    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size)?;
+    terminal.map(|(width, _)| usize::from(width.0))
+}
+
+/// A stream as JSON: every member of its declaration, whether it is set or not, where it is declared, what it costs, and
+/// what jobs keep from the disk.
+fn in_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
+    let mut told = json!(stream);
+    if let Some(members) = told.as_object_mut() {
+        for unset in ["opt_in", "parent", "gate", "signal", "expects"] {
+            members.entry(unset).or_insert(Value::Null);
+        }
+        members.entry("given").or_insert_with(|| json!([]));
+        members.insert("requests".into(), json!(requests(stream)));
+        let origin = if own.contains(&stream.name) { "configuration" } else { "built in" };
+        members.insert("origin".into(), json!(origin));
+        members.insert("protect".into(), json!(stream.protect));
+    }
+    told
+}
+
+fn list(streams: &[Arc<Stream>], own: &BTreeSet<String>, width: Option<usize>) -> String {
+    let mut streams: Vec<&Arc<Stream>> = streams.iter().collect();
     streams.sort_by_key(|stream| (stream.tier.is_none(), stream.tier, stream.name.clone()));
+    // Where there is room for little, the costs of children would take it all.
+    let requests = |stream: &Stream| match width {
+        Some(width) if width < WIDE => cut(&requests(stream), SHORT),
+        _ => requests(stream),
+    };
     let rows = streams.iter().map(|stream| {
-        let lookback = stream.days.as_ref().map_or_else(|| "list".to_owned(), |days| format!("{} days", days.lookback));
         vec![
             stream.name.clone(),
-            stream.tier.map_or("-", Tier::name).to_owned(),
+            // Whoever declared it looks for it among the tiers.
+            match (stream.tier, own.contains(&stream.name)) {
+                (Some(tier), false) => tier.name().to_owned(),
+                (Some(tier), true) => format!("{}, own", tier.name()),
+                (None, true) => "own".to_owned(),
+                (None, false) => "-".to_owned(),
+            },
             stream.scope.describe().to_owned(),
-            lookback,
+            requests(stream),
             stream.status.name().to_owned(),
             stream.about.clone(),
         ]
     });
-    table(&["stream", "tier", "asked per", "lookback", "status", "rows"], rows)
+    fitted(&["stream", "tier", "asked per", "requests", "status", "a row is"], rows.collect(), width)
 }
 
-fn show(stream: &Stream) -> String {
-    let mut text = format!("{}\n{}\n\n", stream.name, stream.about);
-    let mut fact = |name: &str, value: String| text.push_str(&format!("{name:<12}{value}\n"));
-    fact("request", stream.request.to_string());
-    if let Some(path) = &stream.event_stream {
-        fact("events", format!("POST {path}, one request whatever the window"));
-    }
-    if !stream.query.is_empty() {
-        fact("query", stream.query.clone());
-    }
-    if !stream.body.is_empty() {
-        fact("body", serde_json::Value::Object(stream.body.clone()).to_string());
-    }
-    fact("tier", stream.tier.map_or("none; chosen by name", Tier::name).to_owned());
-    fact("asked per", stream.scope.describe().to_owned());
-    fact("key", stream.key.join(", "));
-    if let Some(days) = &stream.days {
-        fact("day", format!("`{}`, in {}; revised for {} days", days.column, days.zone.name(), days.lookback));
-    }
-    match &stream.on_422 {
-        Some(Fallback::Stream(name)) => fact("if refused", format!("`{name}` stands in, with a table of its own")),
-        Some(Fallback::Without(member)) => fact("if refused", format!("asked without `{member}`; its column is null")),
-        None => {}
-    }
-    for note in &stream.notes {
-        fact("note", note.clone());
-    }
-    text.push('\n');
-    text.push_str(&table(&["column", "type", "unit", "range", "meaning"], stream.columns.iter().map(column)));
-    text
-}
-
-fn column(column: &Column) -> Vec<String> {
-    let range = column.range.map_or_else(String::new, |[least, most]| format!("{least}..{most}"));
-    let mut about = column.about.clone();
-    if !column.values.is_empty() {
-        about = format!("{about} ({})", column.values.join(", "));
-    }
-    vec![column.name.clone(), column.data_type.to_string(), column.unit.clone().unwrap_or_default(), range, about]
+fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> String {
+    let facts = facts(stream).into_iter().map(|(name, fact)| vec![name.to_owned(), fact.replace('`', "")]);
+    let declared = own.contains(&stream.name).then(|| vec!["declared".to_owned(), "in the configuration".to_owned()]);
+    let protected = stream.protect.iter().map(|(column, protect)| {
+        vec!["protected".to_owned(), format!("{column} is {} before anything touches the disk", protect.done())]
+    });
+    let notes = stream.notes.iter().map(|note| vec!["note".to_owned(), note.clone()]);
+    let columns = column_lines(stream, true)
+        .into_iter()
+        .map(|line| vec![line.name, line.data_type, line.unit, line.range, line.about]);
+    format!(
+        "{}\n{}\n\n{}\n{}",
+        stream.name,
+        stream.about,
+        wrapped(&[], facts.chain(declared).chain(protected).chain(notes).collect(), width),
+        wrapped(&["column", "type", "unit", "range", "meaning"], columns.collect(), width)
+    )
 }

@@ -42,9 +42,9 @@ impl Config {
     fn add(&self, path: &str, value: &Value, settings: &mut Vec<Setting>) {
         let is_options = path == "destination.options";
         match value {
-            Value::Array(jobs) if path == "job" => {
-                for (index, job) in jobs.iter().enumerate() {
-                    self.add(&format!("{path}.{index}"), job, settings);
+            Value::Array(items) if path == "job" || path == "stream" => {
+                for (index, item) in items.iter().enumerate() {
+                    self.add(&format!("{path}.{index}"), item, settings);
                 }
             }
             Value::Object(members) if !(is_options && members.is_empty()) => {

@@ -1,11 +1,13 @@
 //! `[[job]]`: what is exported, when, and how far back.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::problem::Problems;
+use super::given::Given;
+use super::problem::{Problems, listed};
 use super::units::{Period, WholeDays, day_schema, optional_day};
 use super::{cron, select};
 use crate::catalog::Catalog;
@@ -54,6 +56,17 @@ pub struct JobConfig {
     /// Longest a run may take; what is left then is exported by the next one. Default: until the next start.
     #[schemars(extend("examples" = ["4h"]))]
     pub deadline: Option<Period>,
+    /// Whether lists also keep a daily snapshot in a table of their own, `<stream>_history`. Default: false.
+    #[schemars(extend("examples" = [true]))]
+    pub history: bool,
+    /// Columns that are null in every row, as `stream.column`; `logs_raw*.ip` stands for all streams whose names begin so.
+    /// Applied before anything touches the disk. Default: none.
+    #[schemars(extend("examples" = [["integrations.account"]]))]
+    pub drop: Vec<String>,
+    /// Columns of text whose values are replaced by their SHA-256 with the salt of `[privacy]`, written like those of
+    /// `drop`. Default: none.
+    #[schemars(extend("examples" = [["logs_raw.ip"]]))]
+    pub hash: Vec<String>,
 }
 
 impl Default for JobConfig {
@@ -70,6 +83,9 @@ impl Default for JobConfig {
             start: None,
             lookback: None,
             deadline: None,
+            history: false,
+            drop: Vec::new(),
+            hash: Vec::new(),
         }
     }
 }
@@ -148,9 +164,41 @@ pub(super) fn is_job_name(name: &str) -> bool {
     name.len() <= 63 && name.bytes().next().is_some_and(plain) && name.bytes().all(rest)
 }
 
+/// What jobs are checked against.
+pub(super) struct Known<'a> {
+    /// The streams there are.
+    pub(super) catalog: &'a Catalog,
+    /// What the user gives to those that ask for it.
+    pub(super) given: &'a Given,
+    /// Streams of the user's own that are wrong, which is told already.
+    pub(super) left_out: &'a BTreeSet<String>,
+}
+
 impl JobConfig {
+    fn check_streams(&self, path: &str, known: &Known<'_>, problems: &mut Problems) {
+        let is_known = |pattern: &&String| !known.left_out.contains(pattern.trim_start_matches('!'));
+        let patterns: Vec<String> = self.streams.iter().filter(is_known).cloned().collect();
+        if patterns.is_empty() && !self.streams.is_empty() {
+            return;
+        }
+        if let Err(found) = select(known.catalog, &patterns) {
+            found.into_iter().for_each(|found| problems.error(path, found.what, found.instead));
+        }
+        let lacking = |name: &&String| known.given.get(*name).is_none_or(Vec::is_empty);
+        for name in patterns.iter().filter(lacking) {
+            let Some(stream) = known.catalog.get(name).filter(|stream| !stream.given.is_empty()) else {
+                continue;
+            };
+            problems.error(
+                path,
+                format!("`{name}` is asked for what only you can say, and nothing is given to it"),
+                format!("it needs `[[given.{name}]]` with {}", listed(stream.given.iter().map(String::as_str))),
+            );
+        }
+    }
+
     /// Checks the job that stands at `path`, such as `job.0`.
-    pub(super) fn check(&self, path: &str, catalog: &Catalog, problems: &mut Problems) {
+    pub(super) fn check(&self, path: &str, known: &Known<'_>, problems: &mut Problems) {
         let key = |name: &str| format!("{path}.{name}");
         if self.name.is_empty() {
             problems.error(&key("name"), "the job has no name", "write for example `name = \"nightly\"`");
@@ -174,9 +222,7 @@ impl JobConfig {
             ),
             Ok(_) => {}
         }
-        if let Err(found) = select(catalog, &self.streams) {
-            found.into_iter().for_each(|found| problems.error(&key("streams"), found.what, found.instead));
-        }
+        self.check_streams(&key("streams"), known, problems);
         for (name, list) in
             [("organizations", &self.organizations), ("categories", &self.categories), ("domains", &self.domains)]
         {

@@ -7,14 +7,20 @@ mod api;
 pub mod cron;
 mod destination;
 mod effective;
+mod given;
 mod job;
 pub mod key;
+mod privacy;
 mod problem;
+mod protect;
 mod schema;
 mod select;
 mod sources;
 mod spool;
+mod streams;
 mod units;
+
+use std::sync::Arc;
 
 use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
@@ -22,18 +28,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
+use crate::model::stream::Stream;
 use problem::{Places, Problems, listed, nearest};
 
 pub use api::{ApiConfig, Auth};
 pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
 pub use effective::Setting;
+pub use given::Given;
 pub use job::{AssetChoice, JobConfig};
 pub use key::{ApiKey, KeyError};
+pub use privacy::{PrivacyConfig, Salt, SaltError};
 pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
 pub use select::select;
 pub use sources::{Flag, Sources};
 pub use spool::SpoolConfig;
+pub use streams::OwnStream;
 pub use units::{ByteSize, Period, WholeDays};
 
 /// Everything that can be set, checked.
@@ -49,11 +59,20 @@ pub struct Config {
     /// The jobs: what is exported, when, and how far back.
     #[serde(rename = "job")]
     pub jobs: Vec<JobConfig>,
+    /// What is needed to keep personal data from the disk.
+    pub privacy: PrivacyConfig,
+    /// Streams of your own: another grain of a known endpoint, or an endpoint the program does not know.
+    #[serde(rename = "stream")]
+    pub streams: Vec<OwnStream>,
+    /// What only you can say, as `[[given.<stream>]]`, for streams that are asked for it: once for each entry.
+    pub given: Given,
     /// What is allowed, but probably not what was meant. Not a setting.
     #[serde(skip)]
     pub warnings: Vec<Problem>,
     #[serde(skip)]
     places: Places,
+    #[serde(skip)]
+    catalog: Arc<Catalog>,
 }
 
 impl Config {
@@ -75,16 +94,47 @@ impl Config {
         })
     }
 
-    fn check(&self, problems: &mut Problems) {
+    /// The streams there are: those of the program and the user's own, protected as the jobs say. Empty unless [`load`]
+    /// made the configuration.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The streams of `job`. Those to which nothing is given are left out, since nothing can be asked of them.
+    ///
+    /// # Errors
+    /// As [`select()`].
+    pub fn streams_of(&self, job: &JobConfig) -> Result<Vec<Arc<Stream>>, Vec<Problem>> {
+        let mut streams = select(&self.catalog, &job.streams)?;
+        let is_given = |name: &String| self.given.get(name).is_some_and(|entries| !entries.is_empty());
+        streams.retain(|stream| stream.given.is_empty() || is_given(&stream.name));
+        match streams.is_empty() {
+            false => Ok(streams),
+            true => {
+                let instead = "give them something with `[[given.<stream>]]`, or choose others";
+                Err(vec![Problem::new("streams", "nothing is given to the chosen streams", instead)])
+            }
+        }
+    }
+
+    /// Checks everything, and makes the catalog.
+    fn check(&self, problems: &mut Problems) -> Catalog {
         self.api.check(problems);
         self.destination.check(problems);
         self.spool.check(problems);
-        let catalog = match Catalog::embedded() {
+        self.privacy.check(problems);
+        let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,
-            Err(error) => return problems.error("", format!("the catalog in this program is damaged: {error}"), ""),
+            Err(error) => {
+                problems.error("", format!("the catalog in this program is damaged: {error}"), "");
+                return Catalog::default();
+            }
         };
+        let (catalog, left_out) = streams::catalog(&built_in, &self.streams, problems);
+        given::check(&self.given, &catalog, &left_out, problems);
+        let known = job::Known { catalog: &catalog, given: &self.given, left_out: &left_out };
         for (index, job) in self.jobs.iter().enumerate() {
-            job.check(&format!("job.{index}"), &catalog, problems);
+            job.check(&format!("job.{index}"), &known, problems);
             let first = self.jobs[..index].iter().position(|other| !job.name.is_empty() && other.name == job.name);
             if let Some(first) = first {
                 let place = problems.places.of(&format!("job.{first}.name")).map(|place| format!(" ({place})"));
@@ -96,6 +146,7 @@ impl Config {
                 );
             }
         }
+        protect::apply(catalog, &self.jobs, &self.privacy, &left_out, problems)
     }
 }
 
@@ -106,11 +157,9 @@ impl Config {
 pub fn load(source: &Sources) -> Result<Config, ConfigError> {
     let mut problems = Problems::default();
     let config = sources::merged(source, &mut problems).and_then(|tree| extract(tree, &mut problems));
-    if let Some(config) = &config {
-        config.check(&mut problems);
-    }
+    let catalog = config.as_ref().map(|config| config.check(&mut problems)).unwrap_or_default();
     let (config, warnings, places) = problems.into_result(config)?;
-    Ok(Config { warnings, places, ..config })
+    Ok(Config { warnings, places, catalog: Arc::new(catalog), ..config })
 }
 
 /// The commented file that a newcomer edits: a job `nightly`, and every setting with its default.
@@ -147,8 +196,11 @@ fn extract(mut tree: Dict, problems: &mut Problems) -> Option<Config> {
 
 /// The path of the setting that contains `path`: an element of a list belongs to its list.
 fn setting_of(path: &[String]) -> Vec<String> {
-    let is_job = path.first().is_some_and(|section| section == "job");
-    let depth = if is_job { 3 } else { 2 + usize::from(path.get(1).is_some_and(|key| key == "options")) };
+    let depth = match path.first().map(String::as_str) {
+        Some("job") => 3,
+        Some("given") => 4,
+        _ => 2 + usize::from(path.get(1).is_some_and(|key| key == "options")),
+    };
     path.iter().take(depth).cloned().collect()
 }
 
@@ -167,7 +219,7 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
 }
 
 /// The sections, each a table of settings.
-const SECTIONS: [&str; 3] = ["api", "destination", "spool"];
+const SECTIONS: [&str; 4] = ["api", "destination", "spool", "privacy"];
 
 /// Names under which people put the API key into a file.
 const KEY_NAMES: [&str; 8] =
@@ -175,8 +227,8 @@ const KEY_NAMES: [&str; 8] =
 
 /// Takes out every API key, wherever it stands, without ever repeating it.
 fn refuse_keys(tree: &mut Dict, path: &str, problems: &mut Problems) {
-    // The options of an object store hold secrets of their own.
-    if path == "destination.options" {
+    // The options of an object store hold secrets of their own; `key` and `token` are words of streams too.
+    if ["destination.options", "given"].contains(&path) || path.starts_with("stream.") {
         return;
     }
     let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -208,13 +260,31 @@ fn refuse_keys(tree: &mut Dict, path: &str, problems: &mut Problems) {
 
 /// Takes out every section that is not one: serde would read a list as its settings in order.
 fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
+    let is_tables =
+        |value: &Value| value.as_array().is_some_and(|items| items.iter().all(|item| item.as_dict().is_some()));
     tree.retain(|name, value| {
-        let is_section = name == "job" || matches!(value, Value::Dict(..)) || !SECTIONS.contains(&name.as_str());
-        if !is_section {
-            let instead = format!("a section begins with a line of its own that says `[{name}]`, in single brackets");
-            problems.refuse(name, "this is not a section", instead);
+        let (is_sound, what, instead) = match name.as_str() {
+            "stream" => (
+                is_tables(value),
+                "this is not a list of streams",
+                "every stream begins with a line of its own that says `[[stream]]`, in double brackets".to_owned(),
+            ),
+            "given" => (
+                value.as_dict().is_some_and(|streams| streams.values().all(is_tables)),
+                "this is not a list of entries for each stream",
+                "every entry begins with a line of its own such as `[[given.agent_runs]]`, in double brackets"
+                    .to_owned(),
+            ),
+            name => (
+                matches!(value, Value::Dict(..)) || !SECTIONS.contains(&name),
+                "this is not a section",
+                format!("a section begins with a line of its own that says `[{name}]`, in single brackets"),
+            ),
+        };
+        if !is_sound {
+            problems.refuse(name, what, instead);
         }
-        is_section
+        is_sound
     });
 }
 
@@ -264,7 +334,9 @@ fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String 
     };
     let is_variable = variable.is_some();
     let is_section = !path.contains('.');
-    if let Some(near) = nearest(name, known.iter().copied()) {
+    let elsewhere = schema::settings().into_iter().find(|setting| setting.rsplit('.').next() == Some(name));
+    let of_jobs = schema::example(&format!("job.0.{name}")).is_some();
+    if let Some(near) = nearest(name, known.iter().copied()).filter(|_| elsewhere.is_none() && !of_jobs) {
         // The part of the variable's name that is wrong, put right.
         let near = match variable.and_then(|variable| variable.rsplit_once(&name.to_uppercase())) {
             Some((before, after)) => format!("{before}{}{after}", near.to_uppercase()),
@@ -272,13 +344,12 @@ fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String 
         };
         return format!("did you mean `{near}`?");
     }
-    let elsewhere = schema::settings().into_iter().find(|setting| setting.rsplit('.').next() == Some(name));
     match elsewhere.as_deref().and_then(|setting| setting.split_once('.')) {
         Some((section, name)) if is_variable => {
             format!("did you mean `{}`?", sources::variable(&format!("{section}.{name}")))
         }
         Some((section, name)) => format!("`{name}` stands under `[{section}]`"),
-        None if schema::example(&format!("job.0.{name}")).is_some() => format!("`{name}` stands under `[[job]]`"),
+        None if of_jobs => format!("`{name}` stands under `[[job]]`"),
         None if is_section => format!("the sections are {}", listed(known.iter().copied())),
         None => format!("known here are {}", listed(known.iter().copied())),
     }

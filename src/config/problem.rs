@@ -102,6 +102,8 @@ pub(super) struct Places {
     places: BTreeMap<String, Place>,
     /// The names of the jobs, by position; `None` where a name cannot be shown.
     pub(super) jobs: Vec<Option<String>>,
+    /// The same of the streams that are declared in the file.
+    pub(super) streams: Vec<Option<String>>,
 }
 
 impl Places {
@@ -129,20 +131,41 @@ impl Places {
         self.places.get(path)
     }
 
-    /// `job.0.cron` as people say it: `job.nightly.cron`, or `job[0].cron` while the job has no good name.
+    /// `job.0.cron` as people say it: `job.nightly.cron`, or `job[0].cron` while the job has no good name. Streams alike.
     pub(super) fn spoken(&self, path: &str) -> String {
-        let Some(rest) = path.strip_prefix("job.") else {
+        let (section, rest) = path.split_once('.').unwrap_or((path, ""));
+        let names = match section {
+            "job" => &self.jobs,
+            "stream" => &self.streams,
+            _ => return with_brackets(path),
+        };
+        let (index, key) = rest.split_once('.').unwrap_or((rest, ""));
+        let Ok(position) = index.parse::<usize>() else {
             return path.to_owned();
         };
-        let (index, key) = rest.split_once('.').map_or((rest, ""), |(index, key)| (index, key));
-        let name = index.parse().ok().and_then(|index: usize| self.jobs.get(index)).and_then(Option::as_deref);
         let dot = if key.is_empty() { "" } else { "." };
-        match name {
-            Some(name) => format!("job.{name}{dot}{key}"),
-            None if index.parse::<usize>().is_err() => path.to_owned(),
-            None => format!("job[{index}]{dot}{key}"),
+        let key = with_brackets(key);
+        match names.get(position).and_then(Option::as_deref) {
+            Some(name) => format!("{section}.{name}{dot}{key}"),
+            None => format!("{section}[{index}]{dot}{key}"),
         }
     }
+}
+
+/// `columns.2.type` as `columns[2].type`.
+fn with_brackets(path: &str) -> String {
+    let mut spoken = String::with_capacity(path.len());
+    for part in path.split('.') {
+        match part.parse::<usize>() {
+            Ok(index) => spoken.push_str(&format!("[{index}]")),
+            Err(_) => {
+                let dot = if spoken.is_empty() { "" } else { "." };
+                spoken.push_str(dot);
+                spoken.push_str(part);
+            }
+        }
+    }
+    spoken
 }
 
 /// Collects what is wrong, so that everything is told at once.
@@ -158,7 +181,7 @@ pub(super) struct Problems {
 impl Problems {
     /// `path` must be changed before anything can run.
     pub(super) fn error(&mut self, path: &str, what: impl Into<String>, instead: impl Into<String>) {
-        if !self.refused.iter().any(|refused| refused == path) {
+        if !self.is_refused(path) {
             let problem = self.problem(path, what, instead);
             self.errors.push(problem);
         }
@@ -168,6 +191,11 @@ impl Problems {
     pub(super) fn refuse(&mut self, path: &str, what: impl Into<String>, instead: impl Into<String>) {
         self.error(path, what, instead);
         self.refused.push(path.to_owned());
+    }
+
+    /// Whether the value of `path` was refused and taken out.
+    pub(super) fn is_refused(&self, path: &str) -> bool {
+        self.refused.iter().any(|refused| refused == path)
     }
 
     /// `path` is allowed, but probably not what was meant.

@@ -109,12 +109,13 @@ mod tests {
         let first = names(&["!bots_v2", "!referrals_*", "minimal"]).unwrap();
         assert_eq!(first, names(&["minimal", "!referrals_*", "!bots_v2"]).unwrap());
         assert!(!first.contains(&"bots_v2".to_owned()) && !first.contains(&"referrals_v2".to_owned()));
-        assert_eq!(names(&["core", "!minimal"]).unwrap(), ["category_tags", "category_topics"]);
+        let core_alone = names(&["core", "!minimal"]).unwrap();
+        assert!(core_alone.contains(&"category_tags".to_owned()) && !core_alone.contains(&"prompts".to_owned()));
     }
 
     #[test]
     fn streams_chosen_twice_come_once() {
-        assert_eq!(names(&["bots_v2", "bots_*", "bots_v2"]).unwrap(), ["bots_v2"]);
+        assert_eq!(names(&["bots_v2", "bots_*", "bots_v2"]).unwrap(), ["bots_v1", "bots_v2"]);
     }
 
     #[test]

@@ -131,6 +131,16 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Dict>
 
 /// Puts one value of a variable or a flag into the tree.
 fn lay(over: &mut Dict, mut path: Vec<String>, value: &str, place: Place, problems: &mut Problems) {
+    let is_list = path.first().is_some_and(|section| section == "stream" || (section == "given" && 2 < path.len()));
+    if is_list && 1 < path.len() {
+        let dotted = path.join(".");
+        problems.places.set(dotted.clone(), place);
+        return problems.error(
+            &dotted,
+            "a part of a list cannot be set by itself",
+            "declare streams as `[[stream]]` in the file; what is given to one stands in `given.<stream>`, as a whole list",
+        );
+    }
     if path.first().is_some_and(|section| section == "job") {
         if path.len() < 3 {
             let dotted = path.join(".");
@@ -263,6 +273,13 @@ fn read(path: &Path, problems: &mut Problems) -> Option<Dict> {
     };
     let mut tree = table_of(document.as_table(), "", &mut remember);
     problems.places = places;
+    if let Some(streams) = tree.get("stream").and_then(Value::as_array) {
+        let name_of = |stream: &Value| {
+            let name = stream.find_ref("name").and_then(Value::as_str);
+            name.filter(|name| super::streams::is_stream_name(name)).map(str::to_owned)
+        };
+        problems.places.streams = streams.iter().map(name_of).collect();
+    }
     match tree.remove("job") {
         Some(Value::Array(tag, jobs)) if jobs.iter().all(|job| job.as_dict().is_some()) => {
             let name_of = |job: &Value| {
@@ -315,11 +332,13 @@ fn value_of(item: &Item, path: &str, remember: &mut dyn FnMut(&str, Option<usize
         Some(toml_edit::Value::Boolean(value)) => Value::from(*value.value()),
         Some(toml_edit::Value::Datetime(date)) => Value::from(date.value().to_string()),
         Some(toml_edit::Value::Array(list)) => {
-            let values = list
-                .iter()
-                .enumerate()
-                .map(|(index, value)| value_of(&Item::Value(value.clone()), &format!("{path}.{index}"), remember));
-            Value::from(values.collect::<Vec<_>>())
+            let mut values = Vec::with_capacity(list.len());
+            for (index, value) in list.iter().enumerate() {
+                let path = format!("{path}.{index}");
+                remember(&path, value.span().map(|span| span.start));
+                values.push(value_of(&Item::Value(value.clone()), &path, remember));
+            }
+            Value::from(values)
         }
         _ => Value::from(Dict::new()),
     }

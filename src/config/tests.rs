@@ -371,6 +371,9 @@ fn odd_files_are_told_in_words_too() {
         "[api]\nbase_url = \"https://user:s3cr3t@host\"",
         "[api]\nidle_timeout = \"0s\"",
         "[[stream]]\nname = \"x\"",
+        "[stream]\nname = \"x\"",
+        "stream = [1]\ngiven = 3",
+        "[given]\nagent_runs = 3",
     ]
     .iter()
     .map(|text| match load(&file(text).sources) {
@@ -393,4 +396,272 @@ fn odd_variables_are_told_in_words_too() {
         .variable("PROFOUND_EXPORT_JOB__NIGHTLY__STREAMS", "minimal")
         .variable("PROFOUND_EXPORT_DESTINATION__OPTIONS", "{ region = \"eu\" }");
     insta::assert_snapshot!(written.error());
+}
+
+/// A new grain, in six lines: the columns of two built-in streams, and one of its own.
+const GRAIN: &str = r#"
+[[stream]]
+name = "visibility_v2_by_region"
+like = "visibility_v2_by_day"
+body = { scope = "all", interval = "day", group_by = ["date", "region"], metrics = ["visibility_score", "weight"] }
+key = ["date", "asset.name", "region.id"]
+columns = ["date", "asset", "region", "visibility_score", { name = "weight", type = "int64", about = "weight" }]
+"#;
+
+/// An endpoint nobody knew.
+const UNKNOWN: &str = r#"
+[[stream]]
+name = "weather"
+about = "One row per day and region."
+request = "POST /v2/reports/weather"
+reads = true
+scope = "category"
+days = { zone = "eastern", end = "inclusive", lookback = 3 }
+pagination = { cursor = { limit = 50 } }
+key = ["date", "region"]
+columns = [
+  { name = "date", type = "date", about = "day" },
+  { name = "region", type = "utf8", about = "region" },
+  { name = "rain", type = "float64", about = "rain", unit = "mm", range = [0, 1000] },
+]
+"#;
+
+#[test]
+fn new_grain_takes_everything_else_from_the_stream_it_is_like() {
+    let config = file(&format!("{NIGHTLY}streams = [\"core\", \"visibility_v2_by_region\"]\n{GRAIN}")).load();
+    let catalog = config.catalog();
+    let (grain, like) = (catalog.get("visibility_v2_by_region").unwrap(), catalog.get("visibility_v2_by_day").unwrap());
+    assert_eq!((&grain.request, &grain.days, &grain.family), (&like.request, &like.days, &like.family));
+    assert_eq!((&grain.event_stream, &grain.pagination), (&like.event_stream, &like.pagination));
+    assert_eq!(grain.tier, None, "it is chosen by its name");
+    let columns: Vec<&str> = grain.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["date", "asset", "region", "visibility_score", "weight"]);
+    assert_eq!(grain.column("visibility_score"), like.column("visibility_score"));
+    assert!(config.streams_of(&config.jobs[0]).unwrap().iter().any(|stream| stream.name == grain.name));
+}
+
+#[test]
+fn endpoint_nobody_knew_is_declared_as_the_catalog_declares_its_own() {
+    let config = file(UNKNOWN).load();
+    let weather = config.catalog().get("weather").unwrap();
+    assert_eq!(weather.family, "own_weather");
+    assert_eq!(weather.columns[2].range, Some([0.0, 1000.0]));
+    assert_eq!(weather.pagination, crate::model::stream::Pagination::Cursor { limit: 50 });
+}
+
+#[test]
+fn built_in_stream_is_replaced_only_where_the_file_says_so() {
+    let text = "[[stream]]\nname = \"models\"\nlike = \"models\"\ncolumns = [\"id\", { name = \"name\", type = \"json\", about = \"name\" }]\n";
+    let written = file(&format!("{text}override = true\n"));
+    let config = written.load();
+    let models = config.catalog().get("models").unwrap();
+    assert_eq!(models.column("name").unwrap().data_type.to_string(), "json");
+    assert_eq!(models.tier, Some(crate::model::stream::Tier::Minimal), "what it replaces keeps its place");
+    assert_eq!((models.family.as_str(), config.warnings.len()), ("organization", 0));
+    insta::assert_snapshot!(file(text).error());
+}
+
+#[test]
+fn every_problem_of_own_streams_is_told_at_once() {
+    let written = file(
+        r#"
+[[stream]]
+name = "Weather"
+requst = "GET /v2/x"
+scope = "categories"
+
+[[stream]]
+name = "weather"
+like = "citations_v2_domain_by_modle"
+columns = ["date", { name = "rain", type = "float", about = "rain" }, { name = "sun", type = "int64", abuot = "sun" }]
+
+[[stream]]
+name = "rain"
+about = "rain"
+request = "PUT /v2/rain"
+scope = "category"
+key = "date"
+columns = []
+pagination = { cursor = { limt = 50 } }
+tier = "minimum"
+like = 4
+
+[[stream]]
+name = "snow"
+like = "citations_v2_domain_by_model"
+columns = ["date", "domian"]
+
+[[stream]]
+name = "ice"
+like = "citations_v2_domain_by_model"
+key = ["model"]
+
+[[stream]]
+name = "hail_history"
+like = "models"
+
+[[stream]]
+name = "hail"
+like = "models"
+
+[[stream]]
+name = "hail"
+like = "models"
+
+[[job]]
+name = "nightly"
+streams = ["hail", "weather", "wether"]
+"#,
+    );
+    insta::assert_snapshot!(written.error());
+}
+
+#[test]
+fn request_that_could_change_something_is_refused() {
+    let stream = |name: &str, request: &str, more: &str| {
+        format!("[[stream]]\nname = \"{name}\"\nlike = \"models\"\nrequest = \"{request}\"\n{more}\n")
+    };
+    let text = [
+        stream("unknown", "POST /v2/reports/weather", ""),
+        stream("promised", "POST /v2/reports/weather", "reads = true"),
+        stream("changes", "POST /v1/projects", "reads = true"),
+        stream("elsewhere", "GET /v1/x?y=z", ""),
+        stream("get", "GET /v2/weather", ""),
+        stream("known", "POST /v2/reports/citations", ""),
+    ];
+    insta::assert_snapshot!(file(&text.concat()).error());
+}
+
+#[test]
+fn own_streams_and_what_is_given_are_shown_with_their_lines() {
+    let written = file(GRAIN);
+    assert_eq!(
+        setting(&written, "stream.visibility_v2_by_region.key"),
+        pair("[\"date\", \"asset.name\", \"region.id\"]", "jobs.toml:6")
+    );
+    assert_eq!(setting(&written, "stream.visibility_v2_by_region.body.scope").0, "\"all\"");
+    assert!(load(&Sources::default()).unwrap().effective().iter().all(|setting| !setting.key.starts_with("stream")));
+}
+
+#[test]
+fn parts_of_lists_are_not_set_by_variables() {
+    let written = file(GRAIN)
+        .variable("PROFOUND_EXPORT_STREAM__0__NAME", "x")
+        .variable("PROFOUND_EXPORT_GIVEN__RUNS__0__ID", "x");
+    insta::assert_snapshot!(written.error());
+}
+
+/// A stream that is asked for what only a user can say.
+const RUNS: &str = r#"
+[[stream]]
+name = "runs"
+about = "One run of an agent."
+request = "GET /v1/agents/{agent_id}/runs/{run_id}"
+scope = "account"
+rows = "body"
+given = ["agent_id", "run_id"]
+key = ["agent_id", "run_id"]
+columns = [
+  { name = "agent_id", type = "utf8", about = "agent", from_request = true },
+  { name = "run_id", type = "utf8", about = "run", from_request = true },
+]
+"#;
+
+#[test]
+fn what_is_given_reaches_its_stream() {
+    let entry = "[[given.runs]]\nagent_id = \"a\"\nrun_id = \"r\"\n";
+    let written = file(&format!("{NIGHTLY}streams = [\"models\", \"runs\"]\n{RUNS}{entry}"));
+    let config = written.load();
+    assert_eq!(config.given["runs"][0]["run_id"], "r");
+    assert_eq!(config.streams_of(&config.jobs[0]).unwrap().len(), 2);
+    assert_eq!(setting(&written, "given.runs").0, "[{ agent_id = \"a\", run_id = \"r\" }]");
+    let by_variable = file(&format!("{NIGHTLY}streams = [\"runs\"]\n{RUNS}"))
+        .variable("PROFOUND_EXPORT_GIVEN__RUNS", "[{ agent_id = \"a\", run_id = \"r\" }]");
+    assert_eq!(by_variable.load().given["runs"].len(), 1);
+}
+
+#[test]
+fn stream_to_which_nothing_is_given_is_left_out_unless_it_is_named() {
+    let config = file(&format!("{NIGHTLY}streams = [\"models\", \"ru*\"]\n{RUNS}")).load();
+    let names: Vec<String> =
+        config.streams_of(&config.jobs[0]).unwrap().iter().map(|stream| stream.name.clone()).collect();
+    assert_eq!(names, ["models"]);
+    insta::assert_snapshot!(file(&format!("{NIGHTLY}streams = [\"models\", \"runs\"]\n{RUNS}")).error());
+}
+
+#[test]
+fn every_problem_of_what_is_given_is_told_at_once() {
+    let text = r#"
+[[given.rnus]]
+agent_id = "a"
+
+[[given.models]]
+id = "m"
+
+[[given.runs]]
+agent_id = "a"
+run = "r"
+
+[[given.runs]]
+agent_id = ""
+run_id = 4
+
+[[given.runs]]
+agent_id = ".."
+run_id = "r"
+
+[[given.runs]]
+agent_id = ".."
+run_id = "r"
+"#;
+    insta::assert_snapshot!(file(&format!("{RUNS}{text}")).error());
+}
+
+#[test]
+fn protection_stands_on_the_streams_that_the_jobs_export() {
+    let job = "streams = [\"answers_*\", \"category_tags\"]\ndrop = [\"answers_v2.response\"]\nhash = [\"category_t*.name\"]\n";
+    let config = file(&format!("{NIGHTLY}{job}[privacy]\nsalt_file = \"salt\"\n")).load();
+    let protected = |name: &str| config.catalog().get(name).unwrap().protect.clone();
+    assert_eq!(protected("answers_v2"), [("response".to_owned(), crate::model::column::Protect::Drop)].into());
+    assert_eq!(protected("category_tags"), [("name".to_owned(), crate::model::column::Protect::Hash)].into());
+    assert!(protected("answers_v1").is_empty());
+}
+
+#[test]
+fn every_problem_of_protection_is_told_at_once() {
+    let text = r#"
+[[job]]
+name = "nightly"
+streams = ["answers_v2", "visibility_v2", "citations_v2_domain_by_model"]
+drop = ["answers", "answer_v2.response", "answers_v2.respons", "visibility_v2.date", "citations_v2_*.domain"]
+hash = ["visibility_v2.visibility_score", "answers_v2.response", "answers_v2.response.text"]
+
+[[job]]
+name = "weekly"
+streams = ["answers_v2"]
+drop = ["answers_v2.response"]
+
+[[job]]
+name = "monthly"
+streams = ["answers_v2"]
+"#;
+    insta::assert_snapshot!(file(text).error());
+}
+
+#[test]
+fn examples_of_own_streams_and_personal_data_in_the_readme_are_accepted() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    let own: Vec<&str> = blocks.filter(|block| block.contains("[[stream]]") || block.contains("[privacy]")).collect();
+    assert_eq!(own.len(), 3);
+    for block in own {
+        let config = file(block).load();
+        assert!(config.warnings.is_empty(), "{block}: {:?}", config.warnings);
+    }
+    let shipped = template().lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with([' ', ':']) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    });
+    let config = file(&shipped.collect::<String>()).load();
+    assert_eq!(config.streams.len(), 1, "the example of the shipped file");
 }

@@ -1,6 +1,6 @@
 //! Blocks of rows to record batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::decode::error::DecodeError;
 use crate::decode::schema::{TableSchema, Target};
 use crate::decode::value::{Fault, Name, NameSeed, RawSeed, RowContext, ValueSeed};
 use crate::model::block::Positions;
+use crate::model::scope::Scope;
 
 /// Members of rows that the catalog does not know, each with the first value seen.
 pub type Drift = BTreeMap<String, String>;
@@ -24,6 +25,8 @@ pub struct Decoder {
     extra: StringBuilder,
     row: RowContext,
     binding: Option<Binding>,
+    /// Columns that the exporter adds for the scope, with their values: a row that says the same says nothing new.
+    of_scope: HashMap<&'static str, String>,
     /// Which columns any row held, null or not.
     appeared: Vec<bool>,
     rows_read: u64,
@@ -52,11 +55,23 @@ impl Decoder {
             extra: StringBuilder::new(),
             row: RowContext::new(Arc::clone(&schema)),
             binding: None,
+            of_scope: HashMap::new(),
             appeared: vec![false; schema.types.len()],
             rows_read: 0,
             page: 1,
             schema,
         }
+    }
+
+    /// The same for rows of `scope`, which may repeat what they were asked for.
+    #[must_use]
+    pub fn of(mut self, scope: &Scope) -> Self {
+        for (part, named) in scope.parts() {
+            let (id, name) = part.columns();
+            self.of_scope.extend(id.map(|column| (column, named.id.clone())));
+            self.of_scope.insert(name, named.name.clone());
+        }
+        self
     }
 
     /// Whether rows of this page must wait, because nothing binds their positions yet.
@@ -134,6 +149,8 @@ impl Decoder {
                 DecodeError::Length { stream, page, row, array, expected, found }
             }
             Some(Fault::Unbound) => DecodeError::Unbound { stream, page },
+            // The parser repeats what it could not read.
+            None if self.schema.protects() => self.damaged("not the JSON that was expected".to_owned()),
             // Only the first line: the parser goes on to draw the text, which may be long.
             None => self.damaged(error.to_string().lines().next().unwrap_or_default().to_owned()),
         }
@@ -242,7 +259,12 @@ impl<'de> Visitor<'de> for OneRow<'_> {
                 }
                 Name::Unknown(name) => {
                     let json = members.next_value_seed(RawSeed)?;
-                    decoder.row.keep_unknown(&name, &json);
+                    let same = |text: &String| serde_json::from_str::<String>(&json).is_ok_and(|said| said == *text);
+                    match decoder.schema.is_of_scope(&name) {
+                        true if decoder.of_scope.get(name.as_str()).is_some_and(same) => {}
+                        true => decoder.row.keep_known(&name, &json),
+                        false => decoder.row.keep_unknown(&name, &json),
+                    }
                 }
             }
         }

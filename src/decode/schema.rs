@@ -25,6 +25,9 @@ pub struct TableSchema {
     /// The columns that such a request names one by one, so that rows must hold them.
     pub asked: Vec<usize>,
     targets: HashMap<String, Target>,
+    /// Whether the values of a column must be shown nowhere.
+    protected: Vec<bool>,
+    scope: Vec<&'static str>,
 }
 
 /// Where a member of a row goes.
@@ -61,12 +64,35 @@ impl TableSchema {
             positional,
             asked: names.unwrap_or_default().iter().filter_map(index).collect(),
             targets: targets(&stream.columns, positional),
+            protected: stream.columns.iter().map(|column| stream.protect.contains_key(&column.name)).collect(),
+            scope: stream
+                .scope
+                .parts()
+                .iter()
+                .map(|part| part.columns())
+                .flat_map(|(id, name)| id.into_iter().chain([name]))
+                .collect(),
         }
     }
 
     /// Where the member `name` of a row goes, or `None` when the catalog does not know it.
     pub fn target(&self, name: &str) -> Option<Target> {
         self.targets.get(name).copied()
+    }
+
+    /// Whether the values of `column` must be shown nowhere: in no message, and in no other column.
+    pub fn is_protected(&self, column: usize) -> bool {
+        self.protected.get(column).is_some_and(|is_protected| *is_protected)
+    }
+
+    /// Whether any column is protected.
+    pub fn protects(&self) -> bool {
+        self.protected.contains(&true)
+    }
+
+    /// Whether the exporter itself writes a column called `name`, for the scope that is asked for.
+    pub fn is_of_scope(&self, name: &str) -> bool {
+        self.scope.contains(&name)
     }
 
     /// The column called `name`.

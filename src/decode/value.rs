@@ -19,6 +19,9 @@ use crate::model::day::Day;
 /// The longest value shown in an error, in characters.
 const SHOWN_CHARACTERS: usize = 80;
 
+/// What stands for a value of a protected column.
+const NOT_SHOWN: &str = "(not shown)";
+
 /// What the values of one row share while they are read.
 #[derive(Debug)]
 pub struct RowContext {
@@ -71,25 +74,50 @@ impl RowContext {
             true => (name.to_owned(), name.to_owned()),
             false => (format!("{path}.{name}"), format!("{}.{name}", self.path(|_| "[]".to_owned()))),
         };
-        self.keep(&exact, &generic, json);
+        match self.hides(name) {
+            // It may be what is to be kept from the disk; that it came is told all the same.
+            true => self.tell(&generic, NOT_SHOWN),
+            false => self.keep(&exact, &generic, json),
+        }
+    }
+
+    /// Whether the value under the cursor, or its member `name`, belongs to a protected column.
+    fn hides(&self, name: &str) -> bool {
+        let column = match self.steps.first() {
+            Some(column) => Some(*column),
+            None => self.schema.column(name.split('.').next().unwrap_or(name)),
+        };
+        column.is_some_and(|column| self.schema.is_protected(column))
     }
 
     /// Remembers the value under the cursor as it came, because its column holds less than it says.
     fn keep_original(&mut self, json: &str) {
+        if self.hides("") {
+            return;
+        }
         let exact = self.path(|index| format!("[{index}]"));
         let generic = self.path(|_| "[]".to_owned());
         self.keep(&exact, &generic, json);
     }
 
-    fn keep(&mut self, exact: &str, generic: &str, json: &str) {
+    /// Remembers the member `name` of the row, which the table tells in a column of its own.
+    pub fn keep_known(&mut self, name: &str, json: &str) {
         if !self.extra.is_empty() {
             self.extra.push(',');
         }
-        self.extra.push_str(&serde_json::Value::from(exact).to_string());
+        self.extra.push_str(&serde_json::Value::from(name).to_string());
         self.extra.push(':');
         self.extra.push_str(json);
+    }
+
+    fn keep(&mut self, exact: &str, generic: &str, json: &str) {
+        self.keep_known(exact, json);
+        self.tell(generic, json);
+    }
+
+    fn tell(&mut self, generic: &str, example: &str) {
         if !self.drift.contains_key(generic) {
-            self.drift.insert(generic.to_owned(), shorten(json));
+            self.drift.insert(generic.to_owned(), shorten(example));
         }
     }
 
@@ -128,7 +156,10 @@ impl RowContext {
 
     fn mismatch<E: serde::de::Error>(&mut self, builder: &ColumnBuilder, found: impl fmt::Display) -> E {
         let column = self.path(|index| format!("[{index}]"));
-        let found = shorten(&found.to_string());
+        let found = match self.hides("") {
+            true => NOT_SHOWN.to_owned(),
+            false => shorten(&found.to_string()),
+        };
         self.fault = Some(Fault::Mismatch { column, expected: builder.describe(), found });
         E::custom("value does not fit its column")
     }
@@ -216,17 +247,23 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            Err(_) => Err(self.row.mismatch(self.builder, value)),
+            // A greater one may still be one that a float holds.
+            Err(_) => match self.builder {
+                ColumnBuilder::Float64(builder) if (value as f64) as u128 == u128::from(value) => {
+                    builder.append_value(value as f64);
+                    Ok(())
+                }
+                other => Err(self.row.mismatch(other, value)),
+            },
         }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
         match self.builder {
             ColumnBuilder::Float64(builder) => builder.append_value(value),
-            // `2.0` is an integer written with a point; beyond 2^53 a float no longer tells which integer it was.
-            ColumnBuilder::Int64(builder) if value.fract() == 0.0 && value.abs() <= MAX_EXACT => {
-                builder.append_value(value as i64);
-            }
+            // `2.0` is an integer written with a point.
+            ColumnBuilder::Int64(builder) if is_integer(value) => builder.append_value(value as i64),
+            ColumnBuilder::UnixSeconds(_) if is_integer(value) => return self.visit_i64(value as i64),
             other => return Err(self.row.mismatch(other, value)),
         }
         Ok(())
@@ -355,6 +392,11 @@ const DAY_CHARACTERS: usize = "2026-03-01".len();
 
 /// The greatest integer below which every integer has its own float.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Whether `value` is one integer and no other: beyond 2^53 a float no longer tells which it was.
+fn is_integer(value: f64) -> bool {
+    value.fract() == 0.0 && value.abs() <= MAX_EXACT
+}
 
 fn exact_in_float(value: i64) -> bool {
     value.unsigned_abs() <= MAX_EXACT as u64 || (value as f64) as i128 == i128::from(value)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::model::column::Protect;
 use crate::model::stream::Stream;
 
 /// Members of a body that only choose columns, which are compared by themselves.
@@ -18,6 +19,9 @@ pub struct TableMeaning {
     pub request: String,
     /// Type of each column.
     pub columns: BTreeMap<String, String>,
+    /// Columns whose values are kept from the disk, and how.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub protected: BTreeMap<String, Protect>,
 }
 
 impl TableMeaning {
@@ -49,7 +53,7 @@ impl TableMeaning {
             request["given"] = json!(stream.given);
         }
         let columns = stream.columns.iter().map(|column| (column.name.clone(), column.data_type.to_string())).collect();
-        Self { request: digest(&request.to_string()), columns }
+        Self { request: digest(&request.to_string()), columns, protected: stream.protect.clone() }
     }
 
     /// One short text for all of it, which stands in every record of a slice.
@@ -63,10 +67,18 @@ impl TableMeaning {
         if self.request != now.request {
             return Some("it asks another request, grain, scope or key than the rows already there".into());
         }
-        self.columns.iter().find_map(|(name, before)| match now.columns.get(name) {
+        let of_columns = self.columns.iter().find_map(|(name, before)| match now.columns.get(name) {
             None => Some(format!("column `{name}` is gone")),
             Some(after) if after != before => Some(format!("column `{name}` was {before} and is now {after}")),
             Some(_) => None,
+        });
+        of_columns.or_else(|| {
+            let done = |protect: Option<&Protect>| protect.map_or("kept as it came", |protect| protect.done());
+            self.columns.keys().find_map(|name| {
+                let (before, after) = (self.protected.get(name), now.protected.get(name));
+                let words = || format!("column `{name}` was {} and is now to be {}", done(before), done(after));
+                (before != after).then(words)
+            })
         })
     }
 }
@@ -106,6 +118,21 @@ mod tests {
             before.conflict(&TableMeaning::of(&retyped)).as_deref(),
             Some("column `date` was date and is now utf8")
         );
+    }
+
+    #[test]
+    fn protection_is_part_of_what_a_table_means() {
+        let before = TableMeaning::of(&visibility());
+        let protected = |protect| Stream { protect: [("asset".to_owned(), protect)].into(), ..visibility() };
+        let dropped = TableMeaning::of(&protected(Protect::Drop));
+        assert_ne!(before.fingerprint(), dropped.fingerprint());
+        let told = before.conflict(&dropped).unwrap();
+        assert_eq!(told, "column `asset` was kept as it came and is now to be dropped");
+        let told = dropped.conflict(&TableMeaning::of(&protected(Protect::Hash))).unwrap();
+        assert_eq!(told, "column `asset` was dropped and is now to be hashed");
+        assert_eq!(dropped.conflict(&dropped), None);
+        let read: TableMeaning = serde_json::from_str(r#"{"request": "x", "columns": {}}"#).unwrap();
+        assert!(read.protected.is_empty() && !serde_json::to_string(&read).unwrap().contains("protected"));
     }
 
     #[test]

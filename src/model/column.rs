@@ -33,6 +33,37 @@ pub struct Column {
     pub from_request: bool,
 }
 
+/// How the values of a column are kept from the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protect {
+    /// The column is null in every row.
+    Drop,
+    /// Each text is replaced by the hexadecimal SHA-256 of a salt and the text.
+    Hash,
+}
+
+impl Protect {
+    /// What was done to a column, in a word.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Drop => "dropped",
+            Self::Hash => "hashed",
+        }
+    }
+}
+
+impl Column {
+    /// Whether its values can be hashed: text, or a list of texts.
+    pub fn is_text(&self) -> bool {
+        match &self.data_type {
+            ColumnType::Utf8 => true,
+            ColumnType::List(item) => **item == ColumnType::Utf8,
+            _ => false,
+        }
+    }
+}
+
 /// The types a table may have. Every value may be null.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ColumnType {

@@ -1,9 +1,11 @@
 //! One endpoint asked in one way: what the catalog declares, and what follows from it without input or output.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::column::Column;
+use crate::model::column::{Column, Protect};
 use crate::model::scope::ScopeKind;
 
 pub use crate::model::days::{Days, DaysKind, WindowEnd};
@@ -85,6 +87,9 @@ pub struct Stream {
     pub notes: Vec<String>,
     /// The columns, in the order of the table.
     pub columns: Vec<Column>,
+    /// Columns whose values are kept from the disk, as the jobs say; a declaration never does.
+    #[serde(skip)]
+    pub protect: BTreeMap<String, Protect>,
 }
 
 impl Stream {
@@ -111,6 +116,11 @@ impl Stream {
             self.body.get(key)?.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
         };
         Some((names("dimensions")?, names("metrics")?))
+    }
+
+    /// Whether texts of it are hashed.
+    pub fn hashes(&self) -> bool {
+        self.protect.values().any(|protect| *protect == Protect::Hash)
     }
 
     /// The column called `name`.

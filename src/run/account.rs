@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::Partition;
+use crate::config::{Partition, Salt};
 use crate::ledger::{Entry, State, TableMeaning};
 use crate::model::stream::Stream;
 use crate::run::discover::Discovered;
@@ -60,6 +60,29 @@ pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunErr
             problem: format!("tables would change their meaning: {}", conflicts.join("; ")),
             hint: "export under a new destination, or leave these streams out (`!name`) until the old tables are no longer needed".into(),
         }),
+    }
+}
+
+/// The name under which the ledger keeps which salt texts were hashed with.
+pub const SALT_NAME: &str = "privacy/salt";
+
+/// Refuses to hash with another salt than before: the same text would stand under two hashes.
+///
+/// # Errors
+/// [`RunError::Refused`].
+pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -> Result<(), RunError> {
+    let hashes = streams.iter().any(|stream| stream.hashes());
+    match (state.learned.get(SALT_NAME), salt) {
+        _ if !hashes => Ok(()),
+        (_, None) => Err(RunError::Refused {
+            problem: "columns are to be hashed, and no salt is given".into(),
+            hint: "name its file as `salt_file` under `[privacy]`".into(),
+        }),
+        (Some(before), Some(salt)) if *before != salt.fingerprint() => Err(RunError::Refused {
+            problem: "texts of this lake were hashed with another salt, so the same text would get another hash".into(),
+            hint: "name the file of that salt as `privacy.salt_file`, or export under a new destination".into(),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::api::{Client, RequestFacts, Transport};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::Compression;
+use crate::config::{Compression, Salt};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
 use crate::model::event::{Event, Events};
-use crate::model::scope::ScopeKey;
+use crate::model::scope::{Scope, ScopeKey};
 use crate::model::slice::Slice;
 use crate::model::stream::{Fallback, Stream, WindowEnd};
 use crate::publish::Layout;
@@ -51,6 +51,8 @@ pub struct Destinations {
 pub struct RunSettings {
     /// The streams there are.
     pub catalog: Arc<Catalog>,
+    /// What texts are hashed with, where a job hashes any.
+    pub salt: Option<Salt>,
     /// Sends the requests.
     pub client: Arc<Client>,
     /// Tells the time.
@@ -76,6 +78,8 @@ pub struct RunStart {
     pub run_id: Uuid,
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
+    /// Whether lists leave a daily snapshot.
+    pub history: bool,
     /// Whether the key reads several organizations.
     pub many_organizations: bool,
     /// What earlier runs have learned.
@@ -94,6 +98,8 @@ pub struct RunContext<'a> {
     pub run_id: Uuid,
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
+    /// Whether lists leave a daily snapshot.
+    pub history: bool,
     /// The record of what is done.
     pub ledger: Arc<tokio::sync::Mutex<Ledger>>,
     /// Adds to it.
@@ -113,6 +119,7 @@ pub struct RunContext<'a> {
     given_up: Mutex<HashMap<String, (u32, u16)>>,
     /// Streams and scopes that the account may not read, as this run was told.
     refused: Mutex<HashSet<(String, ScopeKey)>>,
+    refusals_told: Mutex<HashSet<(ScopeKey, String)>>,
     begins_no_more: AtomicBool,
 }
 
@@ -128,6 +135,7 @@ impl<'a> RunContext<'a> {
             settings,
             run_id: start.run_id,
             rewrite: start.rewrite,
+            history: start.history,
             ledger,
             committer,
             spool: start.spool,
@@ -140,6 +148,7 @@ impl<'a> RunContext<'a> {
             drift_told: Mutex::new(BTreeSet::new()),
             given_up: Mutex::new(HashMap::new()),
             refused: Mutex::new(HashSet::new()),
+            refusals_told: Mutex::new(HashSet::new()),
             begins_no_more: AtomicBool::new(false),
         }
     }
@@ -157,6 +166,17 @@ impl<'a> RunContext<'a> {
     /// Whether other streams of this run are asked for the rows of `stream`.
     pub fn is_parent(&self, stream: &Stream) -> bool {
         self.parent_streams.contains(&stream.name)
+    }
+
+    /// Whether other streams wait for the slices of `stream`.
+    pub fn is_waited_for(&self, stream: &Stream) -> bool {
+        stream.signal.is_some() || self.is_parent(stream)
+    }
+
+    /// Whether `detail` has not been told of `scope` yet in this run.
+    pub fn is_news(&self, scope: &Scope, detail: &str) -> bool {
+        let key = (scope.key(), detail.to_owned());
+        self.refusals_told.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
     }
 
     /// The time.

@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::history::{list_of, snapshot_state};
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
 use crate::publish::{CoverageRow, Layout};
@@ -127,6 +128,12 @@ fn scope_rows(
     }
     if let Some(whole) = &coverage.whole {
         rows.push(row(None, if whole.suspect.is_some() { "suspect" } else { "final" }, Some(whole)));
+    }
+    if list_of(name).is_some() {
+        // What there is: a snapshot that was not taken cannot be taken any more, so none is missing.
+        let taken = coverage.days.iter();
+        rows.extend(taken.map(|(day, state)| row(Some(*day), snapshot_state(state, *day, now), Some(state))));
+        return rows;
     }
     let Some(days) = stream.and_then(|stream| stream.days.as_ref()) else {
         return rows;

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::model::block::Block;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
-use crate::model::stream::{DiscoveredObject, Stream};
+use crate::model::stream::{DiscoveredObject, Stream, WindowEnd};
 use crate::model::told::Told;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
@@ -44,6 +44,8 @@ pub struct Fetched {
     pub told: Told,
     /// Requests it cost.
     pub requests: u64,
+    /// How `end_date` was known to be read when it was asked, if it was.
+    pub window_end: Option<WindowEnd>,
 }
 
 /// Asks the lists that name objects.
@@ -118,7 +120,7 @@ pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Resu
         let problem = format!("the list is longer than {MOST_LIST_BYTES} bytes");
         return Err(ApiError::Broken { what: asked.slice.to_string(), problem }.into());
     };
-    Ok(Fetched { blocks, told, requests: spent.load(Ordering::Relaxed) - before })
+    Ok(Fetched { blocks, told, requests: spent.load(Ordering::Relaxed) - before, window_end: asked.facts.window_end })
 }
 
 /// Every row of `blocks`, as JSON.

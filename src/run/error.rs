@@ -118,6 +118,9 @@ impl RunError {
             Self::Shared(error) => Some(error.hint().into()),
             Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Write(WriteError::SpoolFull { .. }) => Some("raise `spool.max_bytes`, or lower `api.concurrency`".into()),
+            Self::Write(WriteError::Unprotected { .. }) => {
+                Some("ask fewer days at once by a later `start`, or leave the columns unprotected and the stream out of this lake".into())
+            }
             Self::Write(WriteError::Disk { .. } | WriteError::Parquet { .. }) => {
                 Some("make room in `spool.dir`, or name another directory; nothing half was published".into())
             }

@@ -1,6 +1,6 @@
 //! Streams that tell whether there is anything to read, and what they told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::SignedDuration;
@@ -25,33 +25,31 @@ pub enum Gate {
     NotEntitled(String),
 }
 
-/// Slices with a signal that are being read, so that those behind them wait for it.
+/// Slices that are being read and that others wait for: for their signal, or for their rows.
 #[derive(Debug, Default)]
 pub struct Signals {
     reading: Mutex<HashMap<(String, ScopeKey), usize>>,
     done: Notify,
 }
 
-/// A slice with a signal is being read for as long as this lives.
+/// A slice that others wait for is being read for as long as this lives.
 pub struct Reading<'a> {
     signals: &'a Signals,
     key: (String, ScopeKey),
 }
 
 impl Signals {
-    /// Marks `slice` as being read, when it has a signal.
-    pub fn begin(&self, slice: &Slice) -> Option<Reading<'_>> {
-        slice.stream.signal.as_ref()?;
+    /// Marks `slice` as being read.
+    pub fn begin(&self, slice: &Slice) -> Reading<'_> {
         let key = (slice.stream.name.clone(), slice.scope.key());
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default() += 1;
-        Some(Reading { signals: self, key })
+        Reading { signals: self, key }
     }
 
-    /// Waits until no slice is being read whose signal `slice` depends on.
-    pub async fn settled(&self, slice: &Slice) {
-        let names = [&slice.stream.gate, &slice.stream.expects];
-        for name in names.into_iter().flatten() {
-            let key = (name.clone(), slice.scope.key());
+    /// Waits until no slice of the streams called `names` is being read for `scope`.
+    async fn settled(&self, names: BTreeSet<String>, scope: &ScopeKey) {
+        for name in names {
+            let key = (name, scope.clone());
             loop {
                 let done = self.done.notified();
                 if !self.reading.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
@@ -78,6 +76,18 @@ impl Drop for Reading<'_> {
 }
 
 impl RunContext<'_> {
+    /// Waits until no slice is being read whose signal or rows `slice` depends on, itself or through its parents.
+    pub async fn wait_for_others(&self, slice: &Slice) {
+        let mut names = BTreeSet::new();
+        let mut stream = Some(&slice.stream);
+        while let Some(current) = stream {
+            names.extend([&current.gate, &current.expects].into_iter().flatten().cloned());
+            let parent = current.parent.as_ref().filter(|parent| names.insert(parent.stream.clone()));
+            stream = parent.and_then(|parent| self.settings.catalog.get(&parent.stream));
+        }
+        self.signals.settled(names, &slice.scope.key()).await;
+    }
+
     /// What the gate of `slice` says. Without an answer, or where rows stand that contradict it, the slice is asked.
     pub async fn gate(&self, slice: &Slice) -> Gate {
         let Some(gate) = slice.stream.gate.as_ref().and_then(|name| self.settings.catalog.get(name)) else {

@@ -20,7 +20,7 @@ use crate::model::event::{Event, Events};
 use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
 use crate::publish::coverage_parquet;
-use crate::run::account::{admit, check_tables};
+use crate::run::account::{admit, check_salt, check_tables};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart, fallback_name};
 use crate::run::coverage::coverage_rows;
@@ -144,6 +144,7 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
     };
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
     check_tables(state, &streams)?;
+    check_salt(state, &streams, settings.salt.as_ref())?;
     let resolved = resolve(&goal.job, &found)?;
     // The clock is right from the first response on.
     let now = settings.clock.now();
@@ -174,7 +175,9 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
 /// name: their answers save more requests than they cost.
 fn with_gates(goal: &Goal, catalog: &Catalog) -> Vec<Arc<Stream>> {
     let mut streams = goal.streams.clone();
-    for stream in &goal.streams {
+    // Parents that are read only for their children wait for the same streams as if they were chosen.
+    let parents = ancestors_of(&goal.streams, catalog).into_iter().filter_map(|name| catalog.get(&name).cloned());
+    for stream in goal.streams.iter().cloned().chain(parents) {
         for name in [&stream.gate, &stream.expects].into_iter().flatten() {
             let left_out = goal.job.streams.iter().any(|pattern| pattern.strip_prefix('!') == Some(name));
             let chosen = streams.iter().any(|other| other.name == *name);
@@ -244,6 +247,7 @@ async fn run_opened(
     let start = RunStart {
         run_id: result.run_id,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
+        history: goal.job.history,
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),
         spool,

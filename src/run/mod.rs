@@ -9,6 +9,7 @@ mod discover;
 mod error;
 mod extract;
 mod gates;
+mod history;
 mod job;
 mod parents;
 mod process;

@@ -9,16 +9,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::api::{ApiError, Asked, Variables};
+use crate::api::{ApiError, Asked, RequestFacts, Variables};
 use crate::catalog::Catalog;
+use crate::ledger::Entry;
 use crate::model::block::Block;
+use crate::model::proof::Proof;
 use crate::model::slice::Slice;
-use crate::model::stream::{Parent, Stream, Variant};
+use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
 use crate::model::told::Told;
-use crate::run::context::RunContext;
+use crate::run::context::{RunContext, window_end_name};
 use crate::run::discover::{Fetched, at, hold, rows_of};
 use crate::run::error::RunError;
-use crate::write::proof_of;
+use crate::write::{Doubt, proof_of};
 
 /// One request of a slice that is made of many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,21 +95,57 @@ impl RunContext<'_> {
         })
     }
 
-    /// Reads a slice whole into memory, all of its requests.
+    /// Reads a slice whole into memory. Where nobody says how its `end_date` is read, and the answer is doubtful, it is
+    /// asked with the day after as the end, and what is learned is remembered.
     async fn hold_all(&self, slice: &Slice) -> Result<Fetched, RunError> {
+        let facts = self.facts(&slice.stream);
+        let expected = self.expects_rows(slice).await;
+        let first = self.hold_requests(slice, &facts).await;
+        let refused = matches!(&first, Err(RunError::Api(ApiError::Refused { status: 422, .. })));
+        let lacking = |held: &Fetched| held.told.rows == 0 && expected.is_some();
+        let undocumented = slice.stream.days.as_ref().is_some_and(|days| days.end == WindowEnd::Undocumented);
+        let last = match undocumented && facts.window_end.is_none() {
+            true if refused || first.as_ref().is_ok_and(lacking) => {
+                let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
+                let again = self.hold_requests(slice, &facts).await;
+                if refused && again.is_ok() || again.as_ref().is_ok_and(|held| 0 < held.told.rows) {
+                    self.remember(&window_end_name(&slice.stream), "exclusive").await?;
+                }
+                again
+            }
+            _ => first,
+        };
+        match (last, expected) {
+            (Ok(held), Some(stream)) if held.told.rows == 0 => {
+                Err(RunError::Doubt { what: slice.to_string(), doubt: Doubt::Expected { stream } })
+            }
+            (last, _) => last,
+        }
+    }
+
+    /// Remembers something about the account, for this run and for later ones.
+    async fn remember(&self, name: &str, value: &str) -> Result<(), RunError> {
+        self.learn(name, value);
+        let entry = Entry::Learned { name: name.to_owned(), value: value.to_owned() };
+        Ok(self.committer.commit(vec![entry], u64::MAX).await?)
+    }
+
+    /// Makes all requests of a slice, and holds what they bring in memory.
+    async fn hold_requests(&self, slice: &Slice, facts: &RequestFacts) -> Result<Fetched, RunError> {
         let spent = AtomicU64::new(0);
-        let (facts, transport) = (self.facts(&slice.stream), self.transport(&slice.stream));
+        let transport = self.transport(&slice.stream);
         let Some(children) = self.children(slice).await? else {
             let variables = Variables::new();
-            let asked = Asked { slice, transport, facts: &facts, variables: &variables };
+            let asked = Asked { slice, transport, facts, variables: &variables };
             let fetched = hold(&asked, &self.settings.client, &spent).await?;
             proof_of(&fetched.told, slice.stream.total)
                 .map_err(|doubt| RunError::Doubt { what: slice.to_string(), doubt })?;
             return Ok(fetched);
         };
-        let mut all = Fetched { blocks: Vec::new(), told: Told::new(crate::model::proof::Proof::Body), requests: 0 };
+        let mut all =
+            Fetched { blocks: Vec::new(), told: Told::new(Proof::Body), requests: 0, window_end: facts.window_end };
         for child in children {
-            let asked = Asked { slice, transport, facts: &facts, variables: &child.variables };
+            let asked = Asked { slice, transport, facts, variables: &child.variables };
             match hold(&asked, &self.settings.client, &spent).await {
                 Ok(fetched) => {
                     all.blocks.extend(fetched.blocks);

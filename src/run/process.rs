@@ -33,8 +33,8 @@ pub struct Processed {
 /// Reads, verifies, publishes and records `slice`. `fetched` is what discovery has read of it already.
 pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>) -> Processed {
     let mut processed = Processed::default();
-    let _reading = cx.signals.begin(&slice);
-    cx.signals.settled(&slice).await;
+    let _reading = cx.is_waited_for(&slice.stream).then(|| cx.signals.begin(&slice));
+    cx.wait_for_others(&slice).await;
     let mut damaged_in_a_row = 0;
     let first = Piece {
         transport: cx.transport(&slice.stream),
@@ -179,7 +179,10 @@ async fn record_not_entitled(
     cx.refuse(slice);
     let before = cx.coverage_of(slice).await;
     let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
-    cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
+    // What is behind one gate is told once, unless it is news that someone must hear.
+    if could_before || cx.is_news(&slice.scope, &detail) {
+        cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
+    }
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
     match could_before {
         true => processed.failed.push((slice.clone(), format!("may not be read any more ({detail})"))),

@@ -10,8 +10,11 @@ use crate::model::day::Day;
 use crate::model::event::SliceDone;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
+use crate::model::window::Window;
+use crate::run::account::SALT_NAME;
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
+use crate::run::history::{publish_snapshot, snapshot_slice};
 use crate::run::read::{Piece, Reading};
 use crate::write::WholeDay;
 
@@ -31,7 +34,7 @@ pub async fn publish(
     requests: u64,
 ) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
-    let Reading { whole, learned, extracted_at, incomplete } = reading;
+    let Reading { whole, mut learned, extracted_at, incomplete } = reading;
     let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
         whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
@@ -43,21 +46,24 @@ pub async fn publish(
         .await;
     let mut entries: Vec<DayEntry> = match published {
         Ok(entries) => entries,
-        Err(error) => {
-            // Some files may be new without a record: the next run settles them. Where even this cannot be recorded,
-            // the end of the run cannot either, and the days of a run that never ended are doubtful anyway.
-            let stale = touched.into_iter().map(|day| Entry::Stale {
-                stream: slice.stream.name.clone(),
-                scope: slice.scope.clone(),
-                day,
-            });
-            cx.committer.commit(stale.collect(), u64::MAX).await.ok();
-            return Err(error);
-        }
+        Err(error) => return Err(leave_stale(cx, slice, touched, error).await),
+    };
+    // A list that is doubtful is no snapshot either.
+    let snapshot = snapshot_slice(cx, slice, extracted_at).filter(|_| shrunk.is_empty() && incomplete.is_none());
+    let of_snapshot = match &snapshot {
+        Some(to) => match publish_snapshot(cx, slice, to, &whole, extracted_at).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                let days = to.window.into_iter().flat_map(Window::days).map(Some).collect();
+                let error = leave_stale(cx, to, days, error).await;
+                return Err(leave_stale(cx, slice, touched, error).await);
+            }
+        },
+        None => Vec::new(),
     };
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
     entries.extend(slice.marks().into_iter().filter(|day| !written.contains(day)).map(|day| empty_day(slice, day)));
-    let done = SliceDone {
+    let mut done = SliceDone {
         rows: whole.told.rows,
         files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,
         unchanged: entries.iter().filter(|day| day.written == DayWritten::Unchanged).count() as u64,
@@ -84,6 +90,8 @@ pub async fn publish(
             days: entries,
         }));
     }
+    add_files(&mut done, &of_snapshot);
+    record.extend(of_snapshot);
     let suspect = shrunk_words(&shrunk, before.as_ref());
     if let Some(problem) = &suspect {
         let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
@@ -91,6 +99,9 @@ pub async fn publish(
     }
     if let Some(problem) = &incomplete {
         record.push(cx.suspect(slice, problem, Vec::new()));
+    }
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.hashes()) {
+        learned.push((SALT_NAME.to_owned(), salt.fingerprint()));
     }
     for (name, value) in &learned {
         if cx.learned(name).as_ref() != Some(value) {
@@ -100,6 +111,28 @@ pub async fn publish(
     }
     cx.committer.commit(record, based_on).await?;
     Ok(PublishedSlice { done, suspect: suspect.or(incomplete) })
+}
+
+/// Marks files stale that may be new without a record, so that the next run settles them. Where even this cannot be
+/// recorded, the end of the run cannot either, and the days of a run that never ended are doubtful anyway.
+async fn leave_stale(cx: &RunContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
+    let (stream, scope) = (&slice.stream.name, &slice.scope);
+    let stale = days.into_iter().map(|day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day });
+    cx.committer.commit(stale.collect(), u64::MAX).await.ok();
+    error
+}
+
+/// Counts the files that `entries` say were written.
+fn add_files(done: &mut SliceDone, entries: &[Entry]) {
+    for entry in entries {
+        let Entry::Slice(slice) = entry else {
+            continue;
+        };
+        for day in slice.days.iter().filter(|day| day.written == DayWritten::File) {
+            done.files += 1;
+            done.bytes += day.bytes;
+        }
+    }
 }
 
 /// Whether a day would lose all or more than half of its rows, and no earlier run has read it so.
@@ -124,18 +157,28 @@ fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<
     ))
 }
 
-async fn publish_day(
+impl RunContext<'_> {
+    /// What the ledger must say of a day whose file says the same already; none when it must be published.
+    pub async fn unchanged(&self, slice: &Slice, day: &WholeDay, before: Option<&ScopeCoverage>) -> Option<DayEntry> {
+        let stands = before.and_then(|before| before.state(day.day));
+        let unchanged = stands.is_some_and(|state| {
+            state.file && !state.stale && state.rows == day.rows && state.hash == hexadecimal(day.hash)
+        });
+        match unchanged && !self.rewrite && !self.is_doubtful(slice, day.day).await {
+            true => Some(day_entry(day, DayWritten::Unchanged, None)),
+            false => None,
+        }
+    }
+}
+
+pub async fn publish_day(
     cx: &RunContext<'_>,
     slice: &Slice,
     day: &WholeDay,
     before: Option<&ScopeCoverage>,
 ) -> Result<DayEntry, RunError> {
-    let stands = before.and_then(|before| before.state(day.day));
-    let unchanged = stands.is_some_and(|state| {
-        state.file && !state.stale && state.rows == day.rows && state.hash == hexadecimal(day.hash)
-    });
-    if unchanged && !cx.rewrite && !cx.is_doubtful(slice, day.day).await {
-        return Ok(day_entry(day, DayWritten::Unchanged, None));
+    if let Some(entry) = cx.unchanged(slice, day, before).await {
+        return Ok(entry);
     }
     let destinations = &cx.settings.destinations;
     let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
@@ -172,7 +215,7 @@ pub async fn publish_nothing(cx: &RunContext<'_>, slice: &Slice) -> Result<(), R
 }
 
 /// A day without rows, for which no file stands.
-fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
+pub fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
     DayEntry {
         day,
         rows: 0,

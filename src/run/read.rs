@@ -17,7 +17,7 @@ use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 use crate::run::work::decode_and_write;
-use crate::write::{Doubt, Provenance, SliceWriter, WholeSlice, Written};
+use crate::write::{Doubt, Protection, Provenance, SliceWriter, WholeSlice, Written};
 
 /// Blocks on their way from extraction to decoding: enough to keep both busy, few enough to bound memory.
 const IN_FLIGHT: usize = 2;
@@ -49,6 +49,8 @@ pub struct Reading {
 
 /// What one transfer brought.
 struct Transfer {
+    /// How `end_date` was known to be read when it was asked, if it was.
+    window_end: Option<WindowEnd>,
     written: Written,
     told: Told,
     incomplete: Option<String>,
@@ -63,7 +65,8 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
     let mut learned = Vec::new();
     let stream = Arc::clone(&piece.slice.stream);
     let expected = cx.expects_rows(&piece.slice).await;
-    if let (Some(days), Some(window), None) = (&stream.days, piece.slice.window, facts.window_end) {
+    // What others learn meanwhile says nothing of what was asked before.
+    if let (Some(days), Some(window), None) = (&stream.days, piece.slice.window, got.window_end) {
         let has_last = |got: &Transfer| got.written.days_seen().contains(&window.last());
         let has_any = |got: &Transfer| !got.written.days_seen().is_empty();
         // What proves that the end was read as asked, and whether its absence is reason to ask otherwise.
@@ -87,7 +90,7 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
         let doubt = Doubt::Expected { stream: by };
         return Err(RunError::Doubt { what: piece.slice.to_string(), doubt });
     }
-    let Transfer { written, told, incomplete } = got;
+    let Transfer { written, told, incomplete, .. } = got;
     let standing = cx.standing(&piece.slice).await;
     let what = piece.slice.to_string();
     let total = stream.total;
@@ -128,6 +131,12 @@ async fn transfer(
     };
     let piece = &*piece;
     let slice = &piece.slice;
+    // Reading the parents may have told how the family reads `end_date`.
+    let window_end = match &fetched {
+        Some(fetched) => fetched.window_end,
+        None => facts.window_end.or(cx.facts(&slice.stream).window_end),
+    };
+    let facts = &RequestFacts { window_end, ..facts.clone() };
     let stream = &slice.stream;
     let schema = cx.schema(stream);
     let provenance = Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window };
@@ -148,11 +157,13 @@ async fn transfer(
         Positions { dimensions: without(dimensions, "dimensions"), metrics: without(metrics, "metrics") }
     });
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
-    let decoder = Decoder::new(schema);
+    let decoder = Decoder::new(schema).of(&slice.scope);
+    let protection = Protection::of(stream, cx.settings.salt.as_ref());
     // A thread of its own for each slice in flight, of which there are as many as `api.concurrency`.
     let working = tokio::task::spawn_blocking(move || {
+        // Rows of the table as it stands are protected already.
         kept.iter().try_for_each(|batch| writer.keep(batch))?;
-        decode_and_write(receiver, decoder, writer, asked_names)
+        decode_and_write(receiver, decoder, writer, asked_names, protection)
     });
     let extracting = async {
         let whole = |told| Answers { told, incomplete: None };
@@ -177,7 +188,7 @@ async fn transfer(
     if !worked.absent.is_empty() && piece.transport == Transport::Events {
         return Err(RunError::Absent { what: slice.to_string(), columns: worked.absent });
     }
-    Ok(Transfer { written: worked.written, told, incomplete })
+    Ok(Transfer { window_end, written: worked.written, told, incomplete })
 }
 
 async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, RunError> {

@@ -114,7 +114,7 @@ fn looked_at(slice: &Slice, blocks: &[Block]) -> Sample {
             continue;
         };
         for row in serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default() {
-            let mut decoder = Decoder::new(Arc::clone(&schema));
+            let mut decoder = Decoder::new(Arc::clone(&schema)).of(&slice.scope);
             if let Some(names) = positions.as_ref().or(names.as_ref()) {
                 decoder.bind(names);
             }

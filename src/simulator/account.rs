@@ -8,6 +8,8 @@ use jiff::Timestamp;
 
 use crate::model::day::Day;
 
+use super::product::Holders;
+
 /// Settings of a simulated account. The default is demo scale, on a free port of the loopback interface.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -35,7 +37,8 @@ pub struct Account {
     pub requests_per_period: u32,
     /// Length of the fixed windows in which requests are counted.
     pub period: Duration,
-    /// Rows of each scope and day, by stream: exactly as many, but for today. Other streams have a few dozen.
+    /// Rows of each scope and day, by stream: exactly as many, but for today. Other streams have a few dozen. Lists that
+    /// are no metadata of the account have as many rows in each scope.
     pub rows_per_day: BTreeMap<String, u64>,
     /// About how long the text of an answer is, in bytes.
     pub answer_bytes: usize,
@@ -48,6 +51,23 @@ pub struct Account {
     pub reverse_positions: bool,
     /// Whether `end_date` of a version 2 report is itself part of the result, as documented.
     pub inclusive_v2: bool,
+    /// What `end_date` means where the catalog calls it undocumented.
+    pub undocumented_end: UndocumentedEnd,
+    /// Which categories have the product that a gate of the catalog tells of, by the gate's stream; all have others.
+    pub products: BTreeMap<String, Holders>,
+    /// The IANA zone that rows of ads name, in which their days count.
+    pub ads_zone: String,
+}
+
+/// What `end_date` means where nobody says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndocumentedEnd {
+    /// It is the last day.
+    Inclusive,
+    /// It is the day after the last, and a window without a day is empty.
+    Empty,
+    /// It is the day after the last, and a window without a day is refused with 422.
+    Refused,
 }
 
 impl Default for Account {
@@ -71,6 +91,13 @@ impl Default for Account {
             wrap_lists: false,
             reverse_positions: false,
             inclusive_v2: true,
+            undocumented_end: UndocumentedEnd::Inclusive,
+            products: BTreeMap::from([
+                ("accuracy_factcheck_setup_status".to_owned(), Holders::AllButLast),
+                ("shopping_trigger_rate_v2".to_owned(), Holders::First),
+                ("youtube_summary_v2".to_owned(), Holders::First),
+            ]),
+            ads_zone: "America/Los_Angeles".to_owned(),
         }
     }
 }

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::model::column::ColumnType;
-use crate::model::day::Day;
-use crate::model::scope::ScopeKind;
-use crate::model::stream::{Method, Pagination};
+use crate::model::stream::{Pagination, RowsAt};
 
-use super::cursor;
 use super::days::Position;
 use super::effects::Effects;
-use super::endpoint::{Endpoint, names};
+use super::endpoint::Endpoint;
+use super::frame::{frame, info};
+use super::kin;
 use super::question::{Parameters, Question, Rows, Shape};
-use super::rules::OFFSET_LIMITS;
 use super::table::{Row, Table};
-use super::world::{World, text};
+use super::world::World;
 
 /// Bytes after which a chunk is sent.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -39,6 +37,8 @@ pub(super) struct Answer {
     /// Rows to send.
     rows: u64,
     row: Row,
+    /// What is done to rows that are ready.
+    edits: Option<Box<Effects>>,
     ended: bool,
 }
 
@@ -60,7 +60,7 @@ impl Answer {
     ) -> Self {
         let total = question.rows.total();
         let page = |offset: u64| question.limit.unwrap_or(u64::MAX).min(total.saturating_sub(offset));
-        let rows = page(question.offset);
+        let rows = if question.is_pause { 0 } else { page(question.offset) };
         let start = match (effects.repeated_page, question.limit) {
             (true, Some(limit)) => question.offset.saturating_sub(limit),
             _ => question.offset,
@@ -74,10 +74,15 @@ impl Answer {
                 let after = if effects.error_event.is_some() { error } else { b"" };
                 (before, after.to_vec(), cut.unwrap_or(u64::MAX).min(rows))
             }
-            false => {
-                let (before, after) = frame(endpoint, &question, &info, effects);
-                (before, after, rows)
-            }
+            false => match &question.stream.rows {
+                RowsAt::Members { names, column } => {
+                    (members(names, column, &question, &world, effects).to_string().into_bytes(), Vec::new(), 0)
+                }
+                _ => {
+                    let (before, after) = frame(&question, &info, rows, &world, effects);
+                    (before, after, rows)
+                }
+            },
         };
         let position = match &question.rows {
             Rows::Table(table) if 0 < sent_rows => table.days().seek(start),
@@ -96,6 +101,7 @@ impl Answer {
             sent: 0,
             rows: sent_rows,
             row: Row::default(),
+            edits: effects.changes_rows().then(|| Box::new(effects.clone())),
             ended: false,
         }
     }
@@ -118,7 +124,11 @@ impl Answer {
             }
             match &question.rows {
                 Rows::List(rows) => {
-                    out.extend_from_slice(&rows[self.position.row as usize]);
+                    let row = &rows[self.position.row as usize];
+                    match &self.edits {
+                        None => out.extend_from_slice(row),
+                        Some(edits) => out.extend_from_slice(&edited_text(row, &question, edits)),
+                    }
                     self.position.row += 1;
                 }
                 Rows::Table(table) => {
@@ -160,9 +170,7 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
         let found = table.columns().enumerate().find(|(_, column)| column.name == *name);
         match found {
             Some((_, column)) if effects.wrong_types.contains(&column.name) => {
-                // A text where a number is due, and the other way round.
-                let number = matches!(column.data_type, ColumnType::Int64 | ColumnType::Float64);
-                text(if number { "\"not a number\"" } else { "{\"unexpected\":[12345]}" }, pieces);
+                text(&wrong_value(&column.data_type).to_string(), pieces);
             }
             Some((index, _)) => pieces.push(Piece::Column(index)),
             None => text("null", pieces),
@@ -171,6 +179,10 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
     if endpoint.event {
         let closed = matches!(question.stream.pagination, Pagination::Cursor { .. });
         text(if closed { "event: result\ndata: " } else { "event: row\ndata: " }, &mut pieces);
+    }
+    if let RowsAt::Texts { column: name } = &question.stream.rows {
+        column(name, &mut pieces);
+        return pieces;
     }
     text("{", &mut pieces);
     match &question.shape {
@@ -204,134 +216,50 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
     pieces
 }
 
-/// What stands before and after the rows of a JSON body.
-fn frame(endpoint: &Endpoint, question: &Question, info: &Value, effects: &Effects) -> (Vec<u8>, Vec<u8>) {
-    let bytes = |text: &str| text.as_bytes().to_vec();
-    if question.stream.pagination != Pagination::Single {
-        return match effects.data_first {
-            true => (bytes("{\"data\":["), format!("],\"info\":{info}}}").into_bytes()),
-            false => (format!("{{\"info\":{info},\"data\":[").into_bytes(), bytes("]}")),
-        };
+/// A body of several arrays, each with the rows that the column `column` sorts into it.
+fn members(names: &[String], column: &str, question: &Question, world: &World, effects: &Effects) -> Value {
+    let mut arrays: Map<String, Value> = names.iter().map(|name| (name.clone(), json!([]))).collect();
+    for mut row in kin::rows(&question.stream, &question.rows, &question.place, world) {
+        let member = row.shift_remove(column);
+        if let Some(Value::Array(rows)) = member.as_ref().and_then(Value::as_str).and_then(|name| arrays.get_mut(name))
+        {
+            edit(&mut row, question, effects);
+            rows.push(Value::Object(row));
+        }
     }
-    // Which lists are wrapped is a whim of the service, and follows no rule.
-    let segment = endpoint.streams[0].request.path.rsplit('/').next().unwrap_or_default();
-    let wrapped = ["assets", "personas", "citation-categories", "citation-tags"].contains(&segment);
-    let is_post = question.stream.request.method == Method::Post;
-    match wrapped || is_post || effects.wrap_lists {
-        true => (bytes("{\"data\":["), bytes("]}")),
-        false => (bytes("["), bytes("]")),
+    Value::Object(arrays)
+}
+
+/// The text of a row with what goes wrong in it.
+fn edited_text(row: &[u8], question: &Question, effects: &Effects) -> Vec<u8> {
+    match serde_json::from_slice(row) {
+        Ok(Value::Object(mut row)) => {
+            edit(&mut row, question, effects);
+            Value::Object(row).to_string().into_bytes()
+        }
+        _ => row.to_vec(),
     }
 }
 
-/// `info` of a body, or the data of `summary`.
-fn info(
-    endpoint: &Endpoint,
-    parameters: &Parameters,
-    question: &Question,
-    world: &World,
-    rows: u64,
-    effects: &Effects,
-) -> Value {
-    let body = &parameters.body;
-    let total = question.rows.total() + effects.total_shift;
-    let total_name = match question.stream.pagination {
-        Pagination::Cursor { .. } => "total_results",
-        _ => "total_rows",
-    };
-    let mut info = Map::new();
-    info.insert(total_name.into(), json!(total));
-    match question.stream.pagination {
-        Pagination::Single => {}
-        Pagination::BodyOffset { .. } | Pagination::QueryOffset { .. } | Pagination::QueryAfter => {}
-        Pagination::QueryCursor { .. } => {
-            info.insert("limit".into(), json!(question.limit));
-            info.insert("next_cursor".into(), next_cursor(question, rows, effects));
-        }
-        Pagination::Offset { .. } if endpoint.is_positional() => {
-            info.insert("query".into(), if effects.null_query { Value::Null } else { query(body, question) });
-        }
-        Pagination::Offset { .. } => {}
-        Pagination::Cursor { .. } => {
-            info.insert("count".into(), json!(rows));
-            let next = if endpoint.event { Value::Null } else { next_cursor(question, rows, effects) };
-            info.insert("next_cursor".into(), next);
-            info.extend(echo(endpoint, body, question, world));
+/// What goes wrong in a row that is ready.
+fn edit(row: &mut Map<String, Value>, question: &Question, effects: &Effects) {
+    for name in &effects.lacking {
+        row.shift_remove(name);
+    }
+    for name in &effects.wrong_types {
+        if let Some((value, column)) = row.get_mut(name).zip(question.stream.column(name)) {
+            *value = wrong_value(&column.data_type);
         }
     }
-    if effects.no_total {
-        info.remove(total_name);
-    }
-    Value::Object(info)
-}
-
-fn next_cursor(question: &Question, rows: u64, effects: &Effects) -> Value {
-    let read = question.offset + rows;
-    if effects.repeated_cursor {
-        return json!(cursor::token(question.fingerprint, question.offset));
-    }
-    match 0 < rows && read < question.rows.total() {
-        true => json!(cursor::token(question.fingerprint, read)),
-        false => Value::Null,
+    if effects.extra_field {
+        row.insert("unannounced_field".into(), json!({ "level": 1, "text": "new" }));
     }
 }
 
-/// `info.query` of version 1: the query as the service understood it. Its lists bind positional values.
-fn query(body: &Map<String, Value>, question: &Question) -> Value {
-    let (dimensions, metrics) = match &question.shape {
-        Shape::Positional { dimensions, metrics } => (dimensions.clone(), metrics.clone()),
-        Shape::Named => {
-            let sorted = |name| {
-                let mut names = names(body, name);
-                names.sort();
-                names
-            };
-            (sorted("dimensions"), sorted("metrics"))
-        }
-    };
-    let default = json!({ "limit": OFFSET_LIMITS.1, "offset": 0 });
-    json!({
-        "date_interval": body.get("date_interval").cloned().unwrap_or(json!("day")),
-        "dimensions": dimensions,
-        "metrics": metrics,
-        "order_by": body.get("order_by").cloned().unwrap_or(json!({})),
-        "filters": body.get("filters").cloned().unwrap_or(json!([])),
-        "pagination": body.get("pagination").cloned().unwrap_or(default),
-    })
-}
-
-/// What version 2 repeats of the request.
-fn echo(endpoint: &Endpoint, body: &Map<String, Value>, question: &Question, world: &World) -> Map<String, Value> {
-    let mut told = Map::new();
-    let models: Vec<_> = world.models.iter().map(|model| text(model, "name")).collect();
-    told.insert("models".into(), json!(models));
-    if let Some((first, last)) = question.window {
-        let given = |name: &str, day: Day| body.get(name).cloned().unwrap_or(json!(day));
-        told.insert("start_date".into(), given("start_date", first));
-        told.insert("end_date".into(), given("end_date", last));
+/// A text where a number is due, and the other way round.
+fn wrong_value(data_type: &ColumnType) -> Value {
+    match data_type {
+        ColumnType::Int64 | ColumnType::Float64 => json!("not a number"),
+        _ => json!({ "unexpected": [12345] }),
     }
-    told.insert("filter".into(), body.get("filter").cloned().unwrap_or(Value::Null));
-    if endpoint.sends("scope") {
-        told.insert("scope".into(), body.get("scope").cloned().unwrap_or(json!("owned")));
-        told.insert("asset_filter".into(), body.get("assets").cloned().unwrap_or(Value::Null));
-    }
-    if endpoint.sends("metrics") {
-        let metrics = match names(body, "metrics") {
-            metrics if metrics.is_empty() => endpoint.metrics(),
-            metrics => metrics,
-        };
-        told.insert("metrics".into(), json!(metrics));
-        told.insert("analysis_types".into(), json!(["visibility"]));
-        told.insert("coverage_note".into(), json!("Only runs with data are counted."));
-    }
-    if endpoint.sends("include") {
-        let own = question.stream.body.get("include").cloned().unwrap_or_default();
-        told.insert("include".into(), body.get("include").filter(|given| !given.is_null()).cloned().unwrap_or(own));
-    }
-    if question.stream.scope == ScopeKind::CategoryAsset {
-        told.insert("asset".into(), body.get("asset").cloned().unwrap_or_default());
-        for name in ["comparison_start_date", "comparison_end_date"] {
-            told.insert(name.into(), body.get(name).cloned().unwrap_or_default());
-        }
-    }
-    told
 }

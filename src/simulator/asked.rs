@@ -3,26 +3,34 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::column::{Column, ColumnType};
-use crate::model::day::{Day, DayZone};
+use crate::model::day::Day;
 use crate::model::scope::ScopeKind;
-use crate::model::stream::{Pagination, Stream};
+use crate::model::stream::{DaysKind, Pagination, RowsAt, Stream};
 
 use super::days::Order;
-use super::endpoint::{Endpoint, dimensions, names};
+use super::endpoint::{Endpoint, dimensions, is_positional, names};
+use super::product::Product;
+use super::question::is_single;
 use super::rules;
-use super::world::Place;
+use super::table::Conditions;
+use super::world::{Place, World};
+use super::zone::RowZone;
 
 /// What rows are wanted: the columns of one answer, the scope and the days.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     /// The stream whose volume applies.
     pub(super) stream: String,
+    /// What else than the place and the columns the rows are made from.
+    pub(super) kind: String,
     /// The columns wanted, in the order of named rows, each with whether it tells rows apart.
     pub(super) columns: Vec<(Column, bool)>,
     /// The column that says the day.
     pub(super) day_column: Option<String>,
     /// Whose midnight ends a day.
-    pub(super) zone: DayZone,
+    pub(super) zone: RowZone,
+    /// The column that names the zone.
+    pub(super) zone_column: Option<String>,
     /// The days asked for.
     pub(super) days: Vec<Day>,
     /// What is asked about.
@@ -33,6 +41,33 @@ pub(super) struct Asked {
     pub(super) positional: bool,
     /// In which order the days come.
     pub(super) order: Order,
+    /// How many rows a day has, unless told otherwise.
+    pub(super) usual: Usual,
+    /// The column that is above zero, or true, on every day with rows.
+    pub(super) signal: Option<String>,
+    /// Whether all figures are zero, as where there is nothing to count.
+    pub(super) zero: bool,
+}
+
+impl Asked {
+    /// What the column `name` holds in every row, if it is the same in all of them.
+    pub(super) fn fixed(&self, name: &str) -> Option<&str> {
+        let of_zone = (self.zone_column.as_deref() == Some(name)).then(|| self.zone.name());
+        self.place.variables.get(name).map(String::as_str).or(of_zone)
+    }
+}
+
+/// How many rows a day has, unless the account says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// As many as its grain suggests; now and then none.
+    ByGrain,
+    /// The same, and never none, because other streams tell that there are some.
+    Steady,
+    /// Always one.
+    One,
+    /// A few for each request.
+    Few,
 }
 
 /// Which columns the answer has, which of them tell rows apart, and in which order the days come.
@@ -42,6 +77,8 @@ pub(super) fn asked(
     body: &Map<String, Value>,
     place: Place,
     days: Vec<Day>,
+    world: &World,
+    conditions: &Conditions<'_>,
 ) -> Asked {
     let own = dimensions(&stream.body);
     let grouped = !own.is_empty() || endpoint.sends("group_by") || endpoint.sends("dimensions");
@@ -52,9 +89,11 @@ pub(super) fn asked(
     };
     let keys: Vec<_> = stream.key.iter().map(|path| path.split('.').next().unwrap_or(path)).collect();
     let mut columns: Vec<(Column, bool)> = Vec::new();
+    let own_columns = stream.columns.iter().filter(|column| !column.from_request);
+    let as_declared = same_names(&wanted, &own) && !own.is_empty();
     if grouped {
         let known_metrics = endpoint.metrics();
-        for column in &stream.columns {
+        for column in own_columns {
             let name = &column.name;
             // Beside what is asked for come the entity of the row and what an option adds.
             let grouping = own.contains(name) || endpoint.is_dimension(name);
@@ -63,8 +102,11 @@ pub(super) fn asked(
             }
         }
         for name in &wanted {
-            if !columns.iter().any(|(column, _)| column.name == *name) {
-                columns.push((declared(endpoint, name), true));
+            // Not every grouping is a member of rows: some bring members of other names.
+            let told = !as_declared || stream.column(name).is_some();
+            if told && !columns.iter().any(|(column, _)| column.name == *name) {
+                // What a grouping adds to the key, the stream of that grouping knows best.
+                columns.push((declared(endpoint, name), !as_declared || keys.contains(&name.as_str())));
             }
         }
         for name in &metrics {
@@ -80,27 +122,52 @@ pub(super) fn asked(
     } else {
         // All are bound, so that rows stay the same whichever of their columns are wanted.
         let key = |column: &Column| keys.contains(&column.name.as_str());
-        columns.extend(stream.columns.iter().map(|column| (column.clone(), key(column))));
+        columns.extend(own_columns.map(|column| (column.clone(), key(column))));
+    }
+    if let RowsAt::Members { names, column } = &stream.rows
+        && let Some((member, _)) = columns.iter_mut().find(|(known, _)| known.name == *column)
+    {
+        member.values.clone_from(names);
     }
     let day_column = stream.days.as_ref().map(|days| days.column.clone());
-    let dated = day_column.as_ref().is_some_and(|day| columns.iter().any(|(column, _)| column.name == *day));
-    let days = match dated || !grouped {
+    let carried = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated);
+    let dated = carried && day_column.as_ref().is_some_and(|day| columns.iter().any(|(column, _)| column.name == *day));
+    let days = match dated {
         true => of_interval(days, body),
         // Without a date in the rows there is one figure for the whole window.
         false => days.into_iter().take(1).collect(),
     };
     Asked {
         stream: stream.name.clone(),
+        kind: stream.query.clone(),
         columns,
         day_column,
-        zone: stream.days.as_ref().map_or(DayZone::Utc, |days| days.zone),
+        zone: RowZone::of(stream.days.as_ref(), conditions.account),
+        zone_column: stream.days.as_ref().and_then(|days| days.zone_column.clone()),
         days,
+        usual: usual(stream),
+        signal: stream.signal.clone(),
+        zero: Product::of(stream, &place, conditions.catalog, conditions.account, world) != Product::Present,
         place,
         // Reports of assets leave competitors out unless told.
         owned_only: endpoint.sends("scope") && body.get("scope").and_then(Value::as_str) != Some("all"),
-        positional: stream.positional_names().is_some(),
+        positional: is_positional(stream),
         order: order(stream, body, grouped),
     }
+}
+
+fn usual(stream: &Stream) -> Usual {
+    let told_of = stream.signal.is_some() || stream.gate.is_some() || stream.expects.is_some();
+    match (is_single(stream), stream.is_fan_out(), told_of) {
+        (true, ..) => Usual::One,
+        (false, true, _) => Usual::Few,
+        (false, false, true) => Usual::Steady,
+        (false, false, false) => Usual::ByGrain,
+    }
+}
+
+fn same_names(some: &[String], others: &[String]) -> bool {
+    some.len() == others.len() && some.iter().all(|name| others.contains(name))
 }
 
 /// The column of the row's entity under the name that `body` gives it; any other column as it is.
@@ -147,25 +214,25 @@ fn declared(endpoint: &Endpoint, name: &str) -> Column {
     }
 }
 
-/// The columns that `include` names; `None` is all. Version 2 has a list, version 1 an object of switches.
+/// The columns that are written; `None` is all. Those that `include` may name are left out unless it does: version 2
+/// has a list, version 1 an object of switches.
 pub(super) fn included(stream: &Stream, body: &Map<String, Value>) -> Option<Vec<String>> {
-    match body.get("include") {
-        Some(Value::Array(_)) => Some(names(body, "include")),
+    let (optional, switches) = match stream.body.get("include")? {
+        Value::Array(_) => (names(&stream.body, "include"), false),
+        Value::Object(switches) => (switches.keys().cloned().collect(), true),
+        _ => return None,
+    };
+    // Version 2 leaves the longest one out unless named, version 1 leaves ids out.
+    let usual = |name: &&String| if switches { !name.ends_with("_id") } else { *name != "citation_details" };
+    let given: Vec<String> = match body.get("include") {
+        Some(Value::Array(_)) => names(body, "include"),
         Some(Value::Object(switches)) => {
-            let on = switches.iter().filter(|(_, on)| **on == json!(true));
-            Some(on.map(|(name, _)| name.clone()).collect())
+            switches.iter().filter(|(_, on)| **on == json!(true)).map(|(name, _)| name.clone()).collect()
         }
-        _ => match stream.body.get("include") {
-            // Version 2 leaves the longest one out unless named, version 1 leaves ids out.
-            Some(Value::Array(_)) => {
-                Some(names(&stream.body, "include").into_iter().filter(|name| name != "citation_details").collect())
-            }
-            Some(Value::Object(switches)) => {
-                Some(switches.keys().filter(|name| !name.ends_with("_id")).cloned().collect())
-            }
-            _ => None,
-        },
-    }
+        _ => optional.iter().filter(usual).cloned().collect(),
+    };
+    let written = stream.columns.iter().map(|column| &column.name);
+    Some(written.filter(|name| given.contains(name) || !optional.contains(name)).cloned().collect())
 }
 
 /// The first days of each week or month, where those are asked for.

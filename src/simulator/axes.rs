@@ -30,6 +30,10 @@ pub(super) struct BoundAxis {
 /// The axis of a column whose values name one object.
 pub(super) fn row_axis(column: &Column, key: bool) -> Option<Axis> {
     let axis = match &column.data_type {
+        // Identifiers of rows are as many as there are rows.
+        ColumnType::Utf8 if key && column.name == "id" => Some(Axis::Run),
+        // What takes some known values only, takes those.
+        ColumnType::Utf8 if key && !column.values.is_empty() => None,
         ColumnType::Utf8 | ColumnType::Struct(_) | ColumnType::List(_) => Axis::of(&column.name),
         _ => None,
     };
@@ -46,7 +50,7 @@ pub(super) fn axes_of(asked: &Asked, world: &World) -> Vec<BoundAxis> {
         let is_day = asked.day_column.as_deref() == Some(column.name.as_str());
         // A list names several objects, so it is no axis of its own.
         let is_list = matches!(column.data_type, ColumnType::List(_)) || column.long_text;
-        if is_day || (is_list && !key) {
+        if is_day || (is_list && !key) || asked.fixed(&column.name).is_some() {
             continue;
         }
         if let Some(axis) = row_axis(column, *key) {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::model::column::{Column, ColumnType};
 
 use super::hash::{mix, uuid};
+use super::invent::{invented, is_id, open_object, snake_case};
 use super::words;
 use super::world::{self, Entry, Place, World, object, text};
 
@@ -45,7 +46,7 @@ const READY: u64 = 4096;
 impl Axis {
     /// The kind of object that the column `name` tells of.
     pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name {
+        Some(match &*snake_case(name) {
             "asset" | "asset_id" | "asset_name" | "brand" | "mentions" => Self::Asset,
             "competitor" | "competitor_id" => Self::Competitor,
             "model" | "model_id" | "platform" | "platforms" => Self::Model,
@@ -59,7 +60,9 @@ impl Axis {
             "run" | "run_id" | "execution_id" => Self::Run,
             "query" | "search_query" | "search_queries" => Self::Query,
             "domain" | "hostname" | "root_domain" | "cited_websites" => Self::Site,
-            "url" | "page" | "citations" | "citation_details" | "web_search_results" => Self::Page,
+            "url" | "href" | "page" | "citation" | "citations" | "citation_details" | "web_search_results" => {
+                Self::Page
+            }
             "citation_category" => Self::CitationCategory,
             "host" => Self::Host,
             "path" => Self::Path,
@@ -199,8 +202,12 @@ impl Axis {
                 None => {
                     let value = invented(&column.name, &column.data_type, &[], index.wrapping_add(1));
                     let unlike_others = match value {
+                        Value::String(_) if is_id(&column.name) => {
+                            json!(uuid(place.identity(world, "id"), &format!("{}/{index}", column.name)))
+                        }
                         Value::String(_) => json!(format!("{} {index}", column.name)),
                         Value::Number(_) => json!(index),
+                        Value::Object(_) if column.data_type == ColumnType::Json => open_object(&column.name, index),
                         other => other,
                     };
                     object(json!({ "id": uuid(world.seed, &format!("{}/{index}", column.name)),
@@ -258,7 +265,7 @@ pub(super) fn told(entry: &Entry, name: &str, data_type: &ColumnType, values: &[
         ColumnType::Utf8 => match member {
             Some(Value::Object(object)) if object.contains_key("name") => object["name"].clone(),
             Some(text @ (Value::String(_) | Value::Null)) => text.clone(),
-            _ if name.ends_with("_id") => entry.get("id").cloned().unwrap_or_default(),
+            _ if is_id(name) => entry.get("id").cloned().unwrap_or_default(),
             _ => entry.get("name").cloned().unwrap_or_else(|| invented(name, data_type, values, salt)),
         },
         ColumnType::Struct(fields) => {
@@ -292,44 +299,5 @@ pub(super) fn told(entry: &Entry, name: &str, data_type: &ColumnType, values: &[
             _ => invented(name, data_type, values, salt),
         },
         _ => member.cloned().unwrap_or_else(|| invented(name, data_type, values, salt)),
-    }
-}
-
-/// A value made of nothing but the declaration of its column.
-pub(super) fn invented(name: &str, data_type: &ColumnType, values: &[String], salt: u64) -> Value {
-    let number = mix(salt);
-    match data_type {
-        ColumnType::Utf8 if !values.is_empty() => json!(values[(number % values.len() as u64) as usize]),
-        ColumnType::Utf8 if name == "id" || name.ends_with("_id") => json!(uuid(number, name)),
-        ColumnType::Utf8 if name.ends_with("url") => json!(format!("https://review.example/{name}/{}", number % 100)),
-        ColumnType::Utf8 => match number % 8 {
-            0 => json!(""),
-            1 => json!(words::CLAIMS[(number >> 8) as usize % words::CLAIMS.len()]),
-            _ => json!(format!("{name} \"{}\"", number % 1000)),
-        },
-        ColumnType::Int64 => json!(number % 500),
-        ColumnType::Float64 => json!((number % 1000) as f64 / 8.0),
-        ColumnType::Bool => json!(number.is_multiple_of(2)),
-        ColumnType::Date => json!(format!("2026-0{}-{:02}", number % 9 + 1, number % 28 + 1)),
-        ColumnType::Timestamp => {
-            json!(format!("2026-0{}-{:02}T{:02}:30:00Z", number % 9 + 1, number % 28 + 1, number % 24))
-        }
-        ColumnType::UnixSeconds => json!(1_780_000_000 + number % 10_000_000),
-        ColumnType::Json => json!({
-            "claim": words::CLAIMS[number as usize % words::CLAIMS.len()],
-            "sentiment": (["positive", "negative", "neutral"][number as usize % 3]),
-            "score": (number % 100) as f64 / 100.0,
-            "details": { "nested": [1, 2.5, null, "x"], "empty": {} },
-        }),
-        ColumnType::List(item) => {
-            let items = (0..number % 4).map(|position| invented(name, item, values, mix(number ^ position)));
-            Value::Array(items.collect())
-        }
-        ColumnType::Struct(fields) => {
-            let fields = fields.iter().enumerate().map(|(position, (field, inner))| {
-                (field.clone(), invented(field, inner, values, mix(number ^ position as u64)))
-            });
-            Value::Object(fields.collect())
-        }
     }
 }

@@ -42,6 +42,18 @@ pub(super) async fn handle(shared: Arc<Shared>, method: &str, path: &str, query:
                 json!({ "day": day, "revision": revision })
             })
         }
+        ("POST", "/simulator/touch") => {
+            let asked = members(body);
+            let stream = asked.get("stream").and_then(Value::as_str).unwrap_or_default();
+            let rows = asked.get("rows").and_then(Value::as_u64).unwrap_or(1);
+            match shared.catalog.get(stream) {
+                Some(_) => {
+                    let at = shared.touch(stream, usize::try_from(rows).unwrap_or(usize::MAX));
+                    Ok(json!({ "stream": stream, "rows": rows, "at": at.to_string() }))
+                }
+                None => Err(format!("there is no stream `{stream}`")),
+            }
+        }
         _ => return plain(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" })),
     };
     match answer {

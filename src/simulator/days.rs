@@ -11,6 +11,8 @@ pub(super) struct DayRows {
     pub(super) label: String,
     /// The first second of the day, Unix.
     pub(super) start_second: i64,
+    /// The first second of the day after.
+    pub(super) next_second: i64,
     /// How many rows.
     pub(super) rows: u64,
     /// What its keys are made from: never changes.
@@ -136,6 +138,7 @@ mod tests {
             day: first.plus(index as i64),
             label: String::new(),
             start_second: 0,
+            next_second: 86_400,
             rows: *rows,
             keys: 0,
             figures: 0,

@@ -100,6 +100,11 @@ fn matches(fault: &Fault, target: &Target<'_>) -> bool {
 }
 
 impl Effects {
+    /// Whether rows differ from what they should be.
+    pub(super) fn changes_rows(&self) -> bool {
+        self.extra_field || !self.lacking.is_empty() || !self.wrong_types.is_empty()
+    }
+
     fn add(&mut self, kind: &FaultKind, number: u64) {
         match kind {
             FaultKind::Status { code, retry_after, reset } => {

@@ -10,6 +10,7 @@ mod answer;
 mod asked;
 mod axes;
 mod axis;
+mod bind;
 mod budget;
 mod clock;
 mod control;
@@ -19,8 +20,13 @@ mod effects;
 mod endpoint;
 mod fault;
 mod figure;
+mod frame;
 mod hash;
+mod invent;
+mod kin;
 mod lists;
+mod page;
+mod product;
 mod question;
 mod radix;
 mod refusal;
@@ -34,7 +40,9 @@ mod truth;
 mod words;
 mod world;
 mod write;
+mod zone;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -48,8 +56,9 @@ use crate::model::scope::{Scope, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 
-pub use account::Account;
+pub use account::{Account, UndocumentedEnd};
 pub use fault::{DetailForm, Fault, FaultKind};
+pub use product::Holders;
 pub use state::Received;
 pub use truth::Truth;
 
@@ -182,6 +191,12 @@ impl Simulator {
         *self.shared.state().revisions.entry(day).or_default() += 1;
     }
 
+    /// Changes the first `rows` rows of each scope of the list `stream`: they say that they changed now, where the list
+    /// says so at all, and what is read for them is another text. Again each time.
+    pub fn touch(&self, stream: &str, rows: usize) {
+        self.shared.touch(stream, rows);
+    }
+
     /// Rejects the key from now on.
     pub fn revoke_key(&self) {
         self.shared.state().key = None;
@@ -197,7 +212,7 @@ impl Simulator {
         self.shared.state().key = Some(new.to_owned());
     }
 
-    /// Every scope of a kind. Assets are the owned ones; nothing repeats per organization but domains.
+    /// Every scope of a kind. Assets are the owned ones.
     pub fn scopes(&self, kind: ScopeKind) -> Vec<Scope> {
         let world = &self.shared.world;
         world.places(kind).iter().map(|place| world.scope(place)).collect()
@@ -216,6 +231,37 @@ impl Simulator {
     pub fn rows(&self, stream: &Stream, scope: &Scope, window: Option<Window>) -> Vec<Value> {
         match self.place(scope) {
             Some(place) => truth::named_rows(&self.shared, &Arc::new(stream.clone()), &place, window),
+            None => Vec::new(),
+        }
+    }
+
+    /// The requests that bring about what [`Simulator::truth`] tells: the day or month of each, where rows do not carry
+    /// it, and the variables that it names beside its scope.
+    pub fn requests_for(
+        &self,
+        stream: &Stream,
+        scope: &Scope,
+        window: Option<Window>,
+    ) -> Vec<(Option<Day>, BTreeMap<String, String>)> {
+        match self.place(scope) {
+            Some(place) => truth::variables(&self.shared, &Arc::new(stream.clone()), &place, window),
+            None => Vec::new(),
+        }
+    }
+
+    /// The same as [`Simulator::rows`] for a stream whose `variables` a user gives.
+    pub fn rows_given(
+        &self,
+        stream: &Stream,
+        scope: &Scope,
+        window: Option<Window>,
+        variables: BTreeMap<String, String>,
+    ) -> Vec<Value> {
+        match self.place(scope) {
+            Some(place) => {
+                let place = Place { variables, ..place };
+                truth::named_rows(&self.shared, &Arc::new(stream.clone()), &place, window)
+            }
             None => Vec::new(),
         }
     }

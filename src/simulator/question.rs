@@ -1,22 +1,35 @@
 //! From a request to the rows it asks for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::model::column::{Column, ColumnType};
 use crate::model::day::Day;
 use crate::model::scope::ScopeKind;
-use crate::model::stream::{Pagination, Stream, WindowEnd};
+use crate::model::stream::{DaysKind, Pagination, RowsAt, Stream, WindowEnd};
 use crate::model::window::Window;
 
+use super::account::UndocumentedEnd;
 use super::asked::{asked, included, leaves_ties, name_references};
+use super::bind::{Variables, bound};
 use super::cursor;
 use super::endpoint::{Endpoint, dimensions, names};
+use super::kin;
 use super::lists::list;
+use super::page::{Page, page};
+use super::product::Product;
 use super::refusal::Refusal;
-use super::rules::{self, CURSOR_DEFAULT, OFFSET_LIMITS};
-use super::table::{Conditions, Table};
-use super::world::{Place, World};
+use super::rules;
+use super::table::{Conditions, Row, Table};
+use super::world::{Entry, Place, World};
+
+/// Parameters of the query that take a cursor.
+const CURSORS: [&str; 2] = ["cursor", "next_cursor"];
+
+/// Days of one answer at most.
+const MOST_DAYS: usize = 4000;
 
 /// A request understood: which rows, how they are written, and which of them this page holds.
 #[derive(Debug)]
@@ -33,6 +46,8 @@ pub(super) struct Question {
     pub(super) offset: u64,
     /// Rows of this page at most; `None` is all.
     pub(super) limit: Option<u64>,
+    /// Whether this page has no rows although more follow.
+    pub(super) is_pause: bool,
     /// What cursors of this request are bound to.
     pub(super) fingerprint: u64,
     /// The columns that are written; `None` is all.
@@ -66,6 +81,25 @@ impl Rows {
             Self::Table(table) => table.total(),
         }
     }
+
+    /// What row `number` of the walk holds in the column `name`, where that is a text.
+    pub(super) fn text(&self, number: u64, name: &str, world: &World, place: &Place) -> Option<String> {
+        let value = match self {
+            Self::List(rows) => {
+                let row: Value = serde_json::from_slice(rows.get(usize::try_from(number).ok()?)?).ok()?;
+                row.get(name)?.clone()
+            }
+            Self::Table(table) => {
+                let (index, _) = table.columns().enumerate().find(|(_, column)| column.name == name)?;
+                let position = (number < table.total()).then(|| table.days().seek(number))?;
+                let (mut row, mut text) = (Row::default(), Vec::new());
+                table.row(position.day, position.row, &mut row);
+                table.write(index, &row, world, place, &mut text);
+                serde_json::from_slice(&text).ok()?
+            }
+        };
+        value.as_str().map(str::to_owned)
+    }
 }
 
 /// The parameters of a request, wherever they stood.
@@ -77,7 +111,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    fn query_value(&self, name: &str) -> Option<&str> {
+    pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 }
@@ -95,36 +129,56 @@ pub(super) fn understand(
     conditions: &Conditions<'_>,
 ) -> Result<Question, Refusal> {
     let body = &parameters.body;
-    rules::check(endpoint, body)?;
-    let stream = endpoint.nearest(body).clone();
-    let place = place_of(endpoint, &stream, body, world)?;
+    let stream = endpoint.nearest(parameters).clone();
+    rules::check(endpoint, &stream, parameters)?;
+    let variables = bound(&stream, &endpoint.variables, parameters)?;
+    let place = place_of(&stream, &variables, world)?;
     let fingerprint = fingerprint(endpoint, parameters, world.seed);
-    let (offset, limit) = page(endpoint, &stream, parameters, fingerprint)?;
-    if !stream.is_dated() {
-        let rows = Rows::List(list(&stream, &place, parameters, world));
-        let (shape, shown, window) = (Shape::Named, None, None);
-        return Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, shown, window });
-    }
-    let (first, last) = window(&stream, body, conditions)?;
-    // Other days have no rows, and a window may well be a thousand years long.
-    let today = stream.days.as_ref().map_or(last, |days| days.zone.today(conditions.now));
-    let known = Window::inclusive(first.max(conditions.first_day), last.min(today));
-    let days = known.map(|window| window.days().collect()).unwrap_or_default();
-    let mut asked = asked(endpoint, &stream, body, place.clone(), days);
-    let shape = shape(endpoint, body, conditions);
-    if shape == Shape::Named && endpoint.event && endpoint.is_positional() {
-        name_references(&mut asked);
-    }
-    let mut table = Table::new(&asked, world, conditions);
-    if let Some(limit) = limit.filter(|_| !endpoint.event && leaves_ties(&stream, body)) {
+    let window = window(&stream, &variables, body, conditions)?;
+    let days = match window {
+        Some((first, last)) => {
+            // Other days have no rows, and a window may well be a thousand years long.
+            let today = stream.days.as_ref().map_or(last, |days| days.zone.today(conditions.now));
+            let known = Window::inclusive(first.max(conditions.first_day), last.min(today));
+            // What always answers with one row does so for any day.
+            let known = known.or_else(|| Window::inclusive(first, last).filter(|_| is_single(&stream)));
+            known.map(|window| window.days().take(MOST_DAYS).collect()).unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    // Of no days there is nothing, whoever asks.
+    let known = stream.parent.is_some() && !(stream.is_dated() && days.is_empty());
+    let place = match known {
+        true => kin::known(&stream, &place, &days, world, conditions).ok_or_else(|| Refusal::not_found("Resource"))?,
+        false => place,
+    };
+    let mut shape = shape(endpoint, body, conditions);
+    let product = Product::of(&stream, &place, conditions.catalog, conditions.account, world);
+    let mut rows = if product == Product::Absent && !is_single(&stream) {
+        Rows::List(Vec::new())
+    } else if stream.is_dated() {
+        let days = if kin::tells_days(&stream) { days } else { vec![conditions.first_day] };
+        let mut asked = asked(endpoint, &stream, body, place.clone(), days, world, conditions);
+        if shape == Shape::Named && endpoint.event && endpoint.is_positional() {
+            name_references(&mut asked);
+        }
+        Rows::Table(Box::new(Table::new(&asked, world, conditions)))
+    } else {
+        shape = Shape::Named;
+        Rows::List(list(&stream, &place, parameters, world, conditions))
+    };
+    let Page { offset, limit, is_pause } = page(endpoint, &stream, parameters, fingerprint, &rows, world, &place)?;
+    if let (Rows::Table(table), Some(limit)) = (&mut rows, limit)
+        && !endpoint.event
+        && leaves_ties(&stream, body)
+    {
         table.turn(offset / limit.max(1) * 7);
     }
-    let rows = Rows::Table(Box::new(table));
     let shown = included(&stream, body);
-    Ok(Question { stream, place, rows, shape, offset, limit, fingerprint, shown, window: Some((first, last)) })
+    Ok(Question { stream, place, rows, shape, offset, limit, is_pause, fingerprint, shown, window })
 }
 
-/// The rows of one slice as its stream asks for them, whole.
+/// The rows of one request as its stream makes it, whole.
 pub(super) fn slice(
     stream: &Arc<Stream>,
     place: &Place,
@@ -132,128 +186,143 @@ pub(super) fn slice(
     world: &World,
     conditions: &Conditions<'_>,
 ) -> Rows {
+    if Product::of(stream, place, conditions.catalog, conditions.account, world) == Product::Absent {
+        return Rows::List(Vec::new());
+    }
     let endpoint = Endpoint::of(stream.clone());
     if !stream.is_dated() {
-        let parameters = Parameters { body: Map::new(), query: parse_query(&stream.query) };
-        return Rows::List(list(stream, place, &parameters, world));
+        let parameters = Parameters { body: stream.body.clone(), query: parse_query(&stream.query) };
+        return Rows::List(list(stream, place, &parameters, world, conditions));
     }
-    let asked = asked(&endpoint, stream, &stream.body, place.clone(), days.to_vec());
+    let days = if kin::tells_days(stream) { days.to_vec() } else { vec![conditions.first_day] };
+    let asked = asked(&endpoint, stream, &stream.body, place.clone(), days, world, conditions);
     Rows::Table(Box::new(Table::new(&asked, world, conditions)))
+}
+
+/// Whether every request of `stream` has exactly one row: nothing in its key could tell two of them apart.
+pub(super) fn is_single(stream: &Stream) -> bool {
+    let variables = asked_variables(stream);
+    let tells_apart = |path: &String| {
+        let name = path.split('.').next().unwrap_or(path);
+        let column = stream.column(name);
+        let of_request = variables.contains(name) || column.is_some_and(|column| column.from_request);
+        let figure =
+            |column: &Column| matches!(column.data_type, ColumnType::Int64 | ColumnType::Float64 | ColumnType::Bool);
+        !of_request && !column.is_some_and(figure)
+    };
+    let dated = stream.days.as_ref().filter(|days| days.kind == DaysKind::Dated);
+    let carried = dated.is_some_and(|days| stream.column(&days.column).is_some());
+    stream.rows == RowsAt::Body
+        || (stream.pagination == Pagination::Single
+            && stream.rows == RowsAt::Data
+            && !carried
+            && !stream.key.iter().any(tells_apart))
+}
+
+/// The variables that tell requests of one place from each other.
+pub(super) fn asked_variables(stream: &Stream) -> BTreeSet<&str> {
+    let parent = stream.parent.iter();
+    let of_parent = parent.flat_map(|parent| {
+        let of_variants = parent.variants.iter().flat_map(|variant| variant.set.keys());
+        parent.takes.keys().chain(of_variants)
+    });
+    of_parent.chain(&stream.given).map(String::as_str).collect()
 }
 
 /// What cursors are bound to: path variables, query and body, all but the cursor.
 fn fingerprint(endpoint: &Endpoint, parameters: &Parameters, seed: u64) -> u64 {
-    let query: Vec<_> = parameters.query.iter().filter(|(name, _)| name != "cursor").collect();
+    let query: Vec<_> = parameters.query.iter().filter(|(name, _)| !CURSORS.contains(&name.as_str())).collect();
     let whole = json!({ "body": parameters.body, "query": query, "path": endpoint.variables,
         "endpoint": endpoint.streams[0].request.path });
     cursor::fingerprint(seed, &whole)
 }
 
-fn place_of(endpoint: &Endpoint, stream: &Stream, body: &Map<String, Value>, world: &World) -> Result<Place, Refusal> {
+fn place_of(stream: &Stream, variables: &Variables, world: &World) -> Result<Place, Refusal> {
+    let given = |name: &str| variables.get(name).map(String::as_str);
     let mut place = Place::default();
-    let given = |name: &str| {
-        let in_path = endpoint.variables.get(name).map(String::as_str);
-        in_path.or_else(|| body.get(name).and_then(Value::as_str))
-    };
     if let Some(id) = given("category_id") {
         let found = world.categories.iter().position(|category| category.entry["id"] == id);
         place.category = Some(found.ok_or_else(|| Refusal::not_found("Category"))?);
     }
-    if let Some(id) = given("organization_id")
-        && !world.organizations.iter().any(|organization| organization["id"] == id)
-    {
-        return Err(Refusal::not_found("Organization"));
-    }
+    // A key that reads one organization need not name it.
+    let organization = match given("organization_id") {
+        Some(id) => world.organization(id).ok_or_else(|| Refusal::not_found("Organization"))?,
+        None => 0,
+    };
+    place.organization = (stream.scope == ScopeKind::Organization).then_some(organization);
     if stream.scope == ScopeKind::Domain {
-        let host = given("domain").unwrap_or_default();
+        let host = given("domain_name").or_else(|| given("domain_id")).unwrap_or_default();
         let found = world.domain(host, given("organization_id"));
         place.domain = Some(found.ok_or_else(|| Refusal::not_found("Domain"))?);
     }
     if stream.scope == ScopeKind::CategoryAsset {
-        let wanted = given("asset").or_else(|| given("asset_id")).unwrap_or_default();
-        let assets = world.category(&place).map(|category| category.assets.as_slice()).unwrap_or_default();
-        let found = assets.iter().position(|asset| asset["name"] == wanted || asset["id"] == wanted);
-        place.asset = Some(found.ok_or_else(|| Refusal::not_found("Asset"))?);
+        let is_wanted = |asset: &Entry| {
+            given("asset_id").is_none_or(|id| asset["id"] == id)
+                && given("asset_name").is_none_or(|name| asset["name"] == name || asset["id"] == name)
+        };
+        let categories = world.categories.iter().enumerate();
+        let mut places = categories
+            .filter(|(index, _)| place.category.is_none_or(|wanted| wanted == *index))
+            .filter_map(|(index, category)| Some((index, category.assets.iter().position(is_wanted)?)));
+        let (category, asset) = places.next().ok_or_else(|| Refusal::not_found("Asset"))?;
+        (place.category, place.asset) = (Some(category), Some(asset));
     }
+    let own = asked_variables(stream);
+    place.variables = variables
+        .iter()
+        .filter(|(name, _)| own.contains(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     Ok(place)
 }
 
-/// Where the page begins, and how many rows it may hold.
-fn page(
-    endpoint: &Endpoint,
+/// The first and the last day asked for, of streams that have days.
+fn window(
     stream: &Stream,
-    parameters: &Parameters,
-    fingerprint: u64,
-) -> Result<(u64, Option<u64>), Refusal> {
-    let body = &parameters.body;
-    let at = |token: Option<&str>| match token {
-        None => Ok(0),
-        Some(token) => cursor::offset(fingerprint, token).ok_or_else(|| Refusal::unsupported("Invalid cursor")),
-    };
-    match stream.pagination {
-        Pagination::Single
-        | Pagination::BodyOffset { .. }
-        | Pagination::QueryOffset { .. }
-        | Pagination::QueryAfter => Ok((0, None)),
-        Pagination::Offset { .. } => match body.get("pagination") {
-            Some(Value::Null) => Ok((0, None)),
-            None if endpoint.event => Ok((0, None)),
-            pagination => {
-                let number = |name| pagination.and_then(|pagination| pagination.get(name)).and_then(Value::as_u64);
-                Ok((number("offset").unwrap_or(0), Some(number("limit").unwrap_or(OFFSET_LIMITS.1))))
-            }
-        },
-        Pagination::Cursor { .. } if endpoint.event => Ok((0, body.get("max_results").and_then(Value::as_u64))),
-        Pagination::Cursor { .. } => {
-            let limit = body.get("limit").and_then(Value::as_u64).unwrap_or(CURSOR_DEFAULT);
-            Ok((at(body.get("cursor").and_then(Value::as_str))?, Some(limit)))
-        }
-        Pagination::QueryCursor { .. } => {
-            let given = parameters.query_value("limit").map(str::parse::<u64>);
-            let limit = match given {
-                None => 10_000,
-                Some(Ok(limit)) if (1..=10_000).contains(&limit) => limit,
-                Some(_) => {
-                    let message = "Input should be greater than 0 and less than or equal to 10000";
-                    let input = json!(parameters.query_value("limit"));
-                    return Err(Refusal::invalid(&["query", "limit"], message, "less_than_equal", &input));
-                }
-            };
-            Ok((at(parameters.query_value("cursor"))?, Some(limit)))
-        }
-    }
-}
-
-/// The first and the last day asked for.
-fn window(stream: &Stream, body: &Map<String, Value>, conditions: &Conditions<'_>) -> Result<(Day, Day), Refusal> {
+    variables: &Variables,
+    body: &Map<String, Value>,
+    conditions: &Conditions<'_>,
+) -> Result<Option<(Day, Day)>, Refusal> {
     let Some(days) = &stream.days else {
-        return Ok((conditions.first_day, conditions.first_day));
+        return Ok(None);
     };
+    if !kin::tells_days(stream) {
+        return Ok(Some((conditions.first_day, conditions.first_day)));
+    }
     let closed = matches!(stream.pagination, Pagination::Cursor { .. });
-    let day = |name: &str| -> Result<Option<Day>, Refusal> {
-        let Some(value) = body.get(name).filter(|value| !value.is_null()) else {
-            return Ok(None);
+    let day = |name: &str, variable: &str| -> Result<Option<Day>, Refusal> {
+        let in_body = body.get(name).filter(|value| !value.is_null());
+        let value = match (variables.get(variable), in_body) {
+            (Some(text), _) => json!(text),
+            (None, Some(value)) => value.clone(),
+            (None, None) => return Ok(None),
         };
         let text = value.as_str().unwrap_or_default();
         // Version 1 takes times too; whole days are all that is simulated.
         let text = if closed { text } else { text.get(..10).unwrap_or(text) };
         let wrong =
-            |_| Refusal::invalid(&["body", name], "Input should be a date as YYYY-MM-DD", "date_parsing", value);
+            |_| Refusal::invalid(&["body", name], "Input should be a date as YYYY-MM-DD", "date_parsing", &value);
         text.parse().map(Some).map_err(wrong)
     };
     let today = days.zone.today(conditions.now);
-    let start = day("start_date")?.unwrap_or(today);
-    let exclusive = days.end == WindowEnd::Exclusive || !conditions.account.inclusive_v2;
-    let last = match (day("end_date")?, exclusive) {
+    let start = day("start_date", "first")?.unwrap_or(today);
+    let undocumented = conditions.account.undocumented_end;
+    let exclusive = match days.end {
+        WindowEnd::Exclusive => true,
+        WindowEnd::Inclusive => stream.request.path.starts_with("/v2/") && !conditions.account.inclusive_v2,
+        WindowEnd::Undocumented => undocumented != UndocumentedEnd::Inclusive,
+    };
+    let last = match (day("end_date", "last")?, exclusive) {
         // Bots and referrals go on until now.
         (None, _) => today,
         (Some(end), true) => end.plus(-1),
         (Some(end), false) => end,
     };
-    if last < start && !(closed && exclusive && last.next() == start) {
+    let empty = closed || (days.end == WindowEnd::Undocumented && undocumented == UndocumentedEnd::Empty);
+    if last < start && !(empty && exclusive && last.next() == start) {
         return Err(Refusal::unsupported("start_date must be before end_date"));
     }
-    Ok((start, last))
+    Ok(Some((start, last)))
 }
 
 fn shape(endpoint: &Endpoint, body: &Map<String, Value>, conditions: &Conditions<'_>) -> Shape {

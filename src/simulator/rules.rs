@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::scope::ScopeKind;
-use crate::model::stream::Pagination;
+use crate::model::scope::{ScopeKind, ScopePart};
+use crate::model::stream::{Method, Pagination, Stream};
 
 use super::axis::Axis;
+use super::bind::says;
 use super::endpoint::{Endpoint, names};
+use super::question::Parameters;
 use super::refusal::Refusal;
 
 /// Members that any version 2 report may have beside those of the catalog.
@@ -31,20 +33,39 @@ const USUAL_MEMBERS: [&str; 15] = [
 /// Rows an offset page may have at most, and rows it has unless told.
 pub(super) const OFFSET_LIMITS: (u64, u64) = (50_000, 10_000);
 
+/// Rows a page may have at most, and rows it has unless told, where `limit` and `offset` stand at the top of the body.
+pub(super) const BODY_OFFSET_LIMITS: (u64, u64) = (10_000, 10);
+
+/// Rows a list without pages may have at most.
+const LIST_LIMIT: u64 = 100;
+
+/// Rows that a page may always be asked for where `limit` and `offset` stand in the query.
+pub(super) const QUERY_OFFSET_LEAST: u64 = 200;
+
 /// Rows a cursor page has unless told.
 pub(super) const CURSOR_DEFAULT: u64 = 10;
 
 /// Checks everything in a body that does not need the account.
-pub(super) fn check(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Refusal> {
+pub(super) fn check(endpoint: &Endpoint, stream: &Stream, parameters: &Parameters) -> Result<(), Refusal> {
+    let body = &parameters.body;
+    if stream.request.method == Method::Get {
+        return Ok(());
+    }
     let whole = Value::Object(body.clone());
-    let scope = endpoint.streams[0].scope;
-    let mut required: Vec<&str> = match scope {
-        ScopeKind::Account | ScopeKind::Organization => vec![],
-        ScopeKind::Category => vec!["category_id"],
-        ScopeKind::CategoryAsset => vec!["category_id", "asset"],
-        ScopeKind::Domain => vec!["domain"],
-    };
-    if endpoint.is_dated() {
+    let scope = stream.scope;
+    let said = |part: &&ScopePart| !says(stream, **part);
+    let mut required: Vec<&str> = scope
+        .parts()
+        .iter()
+        .filter(said)
+        .filter_map(|part| match part {
+            ScopePart::Category => Some("category_id"),
+            ScopePart::Asset => Some("asset"),
+            ScopePart::Domain => Some("domain"),
+            ScopePart::Organization => None,
+        })
+        .collect();
+    if endpoint.takes_days() {
         required.push("start_date");
         if scope != ScopeKind::Domain {
             required.push("end_date");
@@ -53,30 +74,40 @@ pub(super) fn check(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<()
     if endpoint.is_positional() {
         required.push("metrics");
     }
-    if let Some(name) =
-        required.into_iter().find(|name| !body.contains_key(*name) && !endpoint.variables.contains_key(*name))
-    {
+    if let Some(name) = required.into_iter().find(|name| !body.contains_key(*name)) {
         return Err(Refusal::missing(name, &whole));
     }
-    match endpoint.streams[0].pagination {
-        Pagination::Cursor { .. } => check_closed(endpoint, body)?,
+    if stream.request.path.starts_with("/v2/") && !matches!(stream.pagination, Pagination::Offset { .. }) {
+        check_members(endpoint, body)?;
+    }
+    match stream.pagination {
+        Pagination::Cursor { .. } => check_limit(endpoint, body)?,
         Pagination::Offset { .. } => check_offset(endpoint, body)?,
-        _ => {}
+        Pagination::BodyOffset { .. } => check_body_offset(body, BODY_OFFSET_LIMITS.0)?,
+        Pagination::Single => check_body_offset(body, LIST_LIMIT)?,
+        Pagination::QueryCursor { .. } | Pagination::QueryOffset { .. } | Pagination::QueryAfter => {}
     }
     check_names(endpoint, body)?;
     check_combinations(endpoint, body)
 }
 
-/// Version 2 bodies refuse unknown members, and pages above the limit.
-fn check_closed(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Refusal> {
+/// Version 2 bodies refuse unknown members.
+fn check_members(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Refusal> {
+    let parts = [(ScopePart::Asset, "asset"), (ScopePart::Organization, "organization_id")];
+    let scope = endpoint.streams[0].scope;
     let known = |name: &str| {
         USUAL_MEMBERS.contains(&name)
-            || (name == "asset" && endpoint.streams[0].scope == ScopeKind::CategoryAsset)
+            || parts.iter().any(|(part, member)| *member == name && scope.parts().contains(part))
             || endpoint.streams.iter().any(|stream| stream.body.contains_key(name))
     };
     if let Some((name, value)) = body.iter().find(|(name, _)| !known(name)) {
         return Err(Refusal::invalid(&["body", name], "Extra inputs are not permitted", "extra_forbidden", value));
     }
+    Ok(())
+}
+
+/// No page of version 2 is longer than its endpoint allows.
+fn check_limit(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Refusal> {
     let most = endpoint.cursor_limit();
     match body.get("limit") {
         None | Some(Value::Null) => Ok(()),
@@ -92,6 +123,20 @@ fn check_closed(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Re
             )),
             Some(_) => Ok(()),
         },
+    }
+}
+
+/// Lists of version 1 have `limit` and `offset` at the top of the body, if they have any.
+fn check_body_offset(body: &Map<String, Value>, most: u64) -> Result<(), Refusal> {
+    let wrong = |name: &str, least: u64, most: u64| {
+        let given = body.get(name).filter(|given| !given.is_null())?;
+        let fits = given.as_u64().is_some_and(|number| (least..=most).contains(&number));
+        let message = format!("Input should be greater than or equal to {least} and less than or equal to {most}");
+        (!fits).then(|| Refusal::invalid(&["body", name], &message, "less_than_equal", given))
+    };
+    match wrong("limit", 1, most).or_else(|| wrong("offset", 0, u64::MAX)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
     }
 }
 
@@ -126,7 +171,10 @@ fn check_offset(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Re
 fn check_names(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Refusal> {
     for list in ["dimensions", "group_by"] {
         for name in names(body, list) {
-            let known = endpoint.column(&name).is_some() || Axis::of(&name).is_some() || name == "hour";
+            let known = endpoint.column(&name).is_some()
+                || endpoint.is_dimension(&name)
+                || Axis::of(&name).is_some()
+                || name == "hour";
             // Rows are per asset anyway, so it is no value of `group_by`.
             if !known || (list == "group_by" && name == "asset") {
                 let message = format!("Input should be one of the dimensions of this report, not '{name}'");
@@ -135,7 +183,8 @@ fn check_names(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Ref
         }
     }
     for name in names(body, "metrics") {
-        if endpoint.column(&name).is_none() || endpoint.is_dimension(&name) {
+        let column = endpoint.column(&name).is_some() && !endpoint.is_dimension(&name);
+        if !column && !endpoint.metrics().contains(&name) {
             let metrics: Vec<_> = endpoint.metrics().iter().map(|metric| format!("'{metric}'")).collect();
             let expected = metrics.join(", ");
             return Err(Refusal {
@@ -168,6 +217,24 @@ fn check_names(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Ref
 /// Whether `order_by` of bots and referrals may name `name`.
 pub(super) fn may_order_bots(name: &str) -> bool {
     name != "bot_name" && name != "bot_provider"
+}
+
+/// Groupings of YouTube channels.
+const YOUTUBE_GROUPINGS: [&[&str]; 6] = [
+    &["channel"],
+    &["video_category"],
+    &["source_type"],
+    &["channel", "video_category"],
+    &["channel", "source_type"],
+    &["channel", "model"],
+];
+
+/// Groupings of shopping merchants, each of which is a view with metrics of its own.
+const MERCHANT_VIEWS: [&[&str]; 4] = [&[], &["date"], &["brand"], &["product"]];
+
+/// Whether `groups`, in any order, is one of `allowed`.
+fn among(groups: &[String], allowed: &[&[&str]]) -> bool {
+    allowed.iter().any(|one| one.len() == groups.len() && groups.iter().all(|group| one.contains(&group.as_str())))
 }
 
 /// Which dimensions and metrics go together, by report.
@@ -209,6 +276,30 @@ fn check_combinations(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<
         if entity != "page" && asked("first_cited_at") {
             return Err(Refusal::unsupported("first_cited_at is available for entity=page only."));
         }
+    }
+    if path == "/v2/reports/factcheck" {
+        if 2 < groups.len() || (grouped("citation") && 1 < groups.len()) {
+            return Err(Refusal::unsupported(
+                "Unsupported group_by combination; use at most two dimensions, date included, or citation alone.",
+            ));
+        }
+        if let Some(name) = ["metrics", "interval", "scope"].into_iter().find(|name| body.contains_key(*name)) {
+            let message = "Extra inputs are not permitted";
+            return Err(Refusal::invalid(&["body", name], message, "extra_forbidden", &body[name]));
+        }
+    }
+    let includes = names(body, "include");
+    if path == "/v2/reports/factcheck/claims"
+        && !groups.is_empty()
+        && includes.iter().any(|one| one == "citation_sources")
+    {
+        return Err(Refusal::unsupported("citation_sources is available without group_by only."));
+    }
+    if path == "/v2/reports/social/youtube/channels" && !among(&groups, &YOUTUBE_GROUPINGS) {
+        return Err(Refusal::unsupported("Unsupported group_by combination."));
+    }
+    if path == "/v2/reports/shopping/merchants" && !among(&groups, &MERCHANT_VIEWS) {
+        return Err(Refusal::unsupported("group_by takes one of date, brand and product."));
     }
     if path == "/v2/reports/query-fanouts" {
         if grouped("query") && !grouped("prompt") {

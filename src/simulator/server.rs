@@ -47,7 +47,7 @@ pub(super) async fn handle(Extract(shared): Extract<Arc<Shared>>, request: Reque
         query: parse_query(&without_key.join("&")),
     };
     let readable = body.is_empty() || matches!(parsed, Some(Value::Object(_)));
-    let stream = endpoint.as_ref().map(|endpoint| endpoint.nearest(&parameters.body).name.clone());
+    let stream = endpoint.as_ref().map(|endpoint| endpoint.nearest(&parameters).name.clone());
     let (number, now) = {
         let mut state = shared.state();
         let now = state.clock.now();
@@ -154,7 +154,8 @@ impl Answered<'_> {
 
     fn befall(&self, faults: &mut Faults, endpoint: &Endpoint, parameters: &Parameters) -> Effects {
         let in_path = endpoint.variables.get("category_id").map(String::as_str);
-        let id = in_path.or_else(|| parameters.body.get("category_id").and_then(Value::as_str));
+        let in_body = || parameters.body.get("category_id").and_then(Value::as_str);
+        let id = in_path.or_else(in_body).or_else(|| parameters.query_value("category_id"));
         let category = id.and_then(|id| {
             let found = self.shared.world.categories.iter().find(|category| category.entry["id"] == id)?;
             Some((id, text(&found.entry, "name")))

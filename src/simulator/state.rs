@@ -69,6 +69,8 @@ pub(super) struct State {
     pub(super) budget: Budget,
     /// How often each day was restated.
     pub(super) revisions: BTreeMap<Day, u64>,
+    /// How many rows of a list, from the first, were touched, and when; by stream.
+    pub(super) touched: BTreeMap<String, (usize, Timestamp)>,
     pub(super) received: Vec<Received>,
 }
 
@@ -77,6 +79,7 @@ pub(super) struct State {
 pub(super) struct Snapshot {
     pub(super) now: Timestamp,
     revisions: BTreeMap<Day, u64>,
+    touched: BTreeMap<String, (usize, Timestamp)>,
 }
 
 impl Shared {
@@ -89,6 +92,7 @@ impl Shared {
             faults: Faults::default(),
             budget: Budget::new(account.requests_per_period, account.period),
             revisions: BTreeMap::new(),
+            touched: BTreeMap::new(),
             received: Vec::new(),
         };
         let world = Arc::new(World::new(&account));
@@ -100,14 +104,29 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the first `rows` rows of each scope of the list `stream`, now.
+    pub(super) fn touch(&self, stream: &str, rows: usize) -> Timestamp {
+        let mut state = self.state();
+        let now = state.clock.now();
+        state.touched.insert(stream.to_owned(), (rows, now));
+        now
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         let state = self.state();
-        Snapshot { now: state.clock.now(), revisions: state.revisions.clone() }
+        Snapshot { now: state.clock.now(), revisions: state.revisions.clone(), touched: state.touched.clone() }
     }
 }
 
 impl Snapshot {
     pub(super) fn conditions<'a>(&'a self, shared: &'a Shared) -> Conditions<'a> {
-        Conditions { account: &shared.account, now: self.now, first_day: shared.first_day, revisions: &self.revisions }
+        Conditions {
+            account: &shared.account,
+            catalog: &shared.catalog,
+            now: self.now,
+            first_day: shared.first_day,
+            revisions: &self.revisions,
+            touched: &self.touched,
+        }
     }
 }

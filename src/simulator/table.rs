@@ -5,29 +5,35 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::catalog::Catalog;
 use crate::model::column::{Column, ColumnType};
 use crate::model::day::Day;
 
 use super::account::Account;
-use super::asked::Asked;
+use super::asked::{Asked, Usual};
 use super::axes::{BoundAxis, axes_of, row_axis};
-use super::axis::{Axis, invented, told};
+use super::axis::{Axis, told};
 use super::days::{DayRows, Days};
 use super::figure::Figure;
 use super::hash::{mix, salt, write_uuid};
+use super::invent::invented;
+use super::lists::in_type;
 use super::radix::Combinations;
 use super::words;
 use super::world::{Entry, Place, World, text};
-use super::write::{Number, ONE, encoded, write_instant, write_number};
+use super::write::{Number, ONE, encoded, write_instant, write_integer, write_number};
 
 /// What else the rows depend on.
 #[derive(Debug)]
 pub(super) struct Conditions<'a> {
     pub(super) account: &'a Account,
+    pub(super) catalog: &'a Catalog,
     pub(super) now: Timestamp,
     pub(super) first_day: Day,
     /// How often each day has been restated.
     pub(super) revisions: &'a BTreeMap<Day, u64>,
+    /// How many rows of a list were touched, and when.
+    pub(super) touched: &'a BTreeMap<String, (usize, Timestamp)>,
 }
 
 /// The rows of one answer, none of them made yet.
@@ -57,6 +63,12 @@ struct Bound {
 enum Source {
     /// The row's day.
     Day,
+    /// The first second of the row's day, or of the day after, since 1970.
+    Second { next: bool },
+    /// The identifier of the row itself.
+    RowId,
+    /// The same in every row.
+    Fixed(Box<[u8]>),
     /// An instant within the row's day.
     InDay,
     /// An instant before the row's day.
@@ -92,7 +104,8 @@ impl Table {
         let mut grain: Vec<_> =
             asked.columns.iter().filter(|(_, key)| *key).map(|(column, _)| column.name.as_str()).collect();
         grain.sort_unstable();
-        let identity = salt(world.seed, &format!("{}/{grain:?}", world.scope(&asked.place).key()));
+        let identity = asked.place.identity(world, &format!("{grain:?}{}", asked.kind));
+        let changed = asked.place.changed.as_deref().map_or(0, |changed| salt(1, changed));
         let mut table = Self {
             columns: Vec::new(),
             combinations: Combinations::new(Vec::new(), 0),
@@ -116,14 +129,14 @@ impl Table {
             let number = day.to_epoch_days() as u64;
             let keys = mix(identity ^ mix(number));
             let revision = conditions.revisions.get(day).copied().unwrap_or(0);
-            let start_second = asked.zone.start_of(*day).as_second();
             DayRows {
                 day: *day,
                 label: day.to_string(),
-                start_second,
+                start_second: asked.zone.start_of(*day).as_second(),
+                next_second: asked.zone.start_of(day.next()).as_second(),
                 rows: rows(*day),
                 keys,
-                figures: mix(keys ^ mix(revision.wrapping_add(1))),
+                figures: mix(keys ^ mix(revision.wrapping_add(1)) ^ changed),
             }
         });
         table.days = Days::new(days.collect(), asked.order);
@@ -144,6 +157,11 @@ impl Table {
             3 => 80,
             4 => 110,
             _ => 150,
+        };
+        let usual = match asked.usual {
+            Usual::ByGrain | Usual::Steady => usual,
+            Usual::One => return Exactly { rows: 1, exact: true },
+            Usual::Few => 2 + mix(identity) % 3,
         };
         let rows = wanted.unwrap_or(usual);
         let product = |axes: &[BoundAxis]| {
@@ -167,15 +185,32 @@ impl Table {
         let sizes: Vec<_> = self.axes.iter().filter(|axis| axis.counted).map(|axis| axis.len.max(1)).collect();
         // Executions are counted in order, so that the rows of one stand together.
         self.combinations = Combinations::new(sizes, if run { 0 } else { identity | 1 });
-        Exactly { rows: rows.min(self.combinations.count()), exact: wanted.is_some() }
+        let exact = wanted.is_some() || asked.usual == Usual::Few;
+        Exactly { rows: rows.min(self.combinations.count()), exact }
     }
 
     fn bind(&self, column: &Column, key: bool, day_column: Option<&str>, asked: &Asked, world: &World) -> Bound {
         let column_salt = salt(0, same_as(&column.name));
         let bound = |source, null_in| Bound { column: column.clone(), source, salt: column_salt, null_in };
         if day_column == Some(column.name.as_str()) {
-            let source = if column.data_type == ColumnType::Timestamp { Source::InDay } else { Source::Day };
+            let source = match column.data_type {
+                ColumnType::Timestamp => Source::InDay,
+                ColumnType::UnixSeconds => Source::Second { next: false },
+                _ => Source::Day,
+            };
             return bound(source, 0);
+        }
+        if let Some(fixed) = asked.fixed(&column.name) {
+            let value = in_type(fixed, &column.data_type);
+            return bound(Source::Fixed(encoded(&value, false)), 0);
+        }
+        if asked.signal.as_deref() == Some(column.name.as_str()) && !asked.zero {
+            let most = column.range.map_or(500, |[_, most]| most as i64);
+            return match column.data_type {
+                ColumnType::Bool => bound(Source::Fixed(b"true".as_slice().into()), 0),
+                ColumnType::Float64 => bound(Source::Figure(Figure::Fraction(ONE.min(most * ONE), most * ONE)), 0),
+                _ => bound(Source::Figure(Figure::Whole(1, most)), 0),
+            };
         }
         if let Some(index) = self.axis_for(column, key) {
             let axis = &self.axes[index];
@@ -198,7 +233,10 @@ impl Table {
             }
             ColumnType::Timestamp if column.name.starts_with("first") => bound(Source::Earlier, 10),
             ColumnType::Timestamp => bound(Source::InDay, if asked.positional { 0 } else { 30 }),
+            ColumnType::UnixSeconds => bound(Source::Second { next: true }, 0),
             ColumnType::Date => bound(Source::Day, 0),
+            ColumnType::Bool if asked.zero => bound(Source::Fixed(b"false".as_slice().into()), 0),
+            ColumnType::Utf8 if column.name == "id" => bound(Source::RowId, 0),
             ColumnType::Utf8 if column.long_text => bound(Source::LongText, 50),
             _ => {
                 let (values, at_most) = choices(column, asked, world);
@@ -220,6 +258,10 @@ impl Table {
 
     fn figure(&self, column: &Column, asked: &Asked) -> (Figure, u64) {
         let name = column.name.as_str();
+        if asked.zero {
+            let zero = if column.data_type == ColumnType::Int64 { Figure::Whole(0, 0) } else { Figure::Fraction(0, 0) };
+            return (zero, 0);
+        }
         let has = |name: &str| asked.columns.iter().any(|(other, _)| other.name == name);
         let millionths = |bound: f64| (bound * ONE as f64) as i64;
         let bots = self.axes.iter().position(|axis| axis.axis == Axis::Bot);
@@ -345,10 +387,23 @@ impl Table {
                 out.extend_from_slice(day.label.as_bytes());
                 out.push(b'"');
             }
+            Source::Second { next } => {
+                write_integer(if *next { day.next_second } else { day.start_second }, out);
+            }
+            Source::RowId => {
+                out.push(b'"');
+                write_uuid(day.keys ^ mix(row.number) ^ bound.salt, out);
+                out.push(b'"');
+            }
+            Source::Fixed(text) => out.extend_from_slice(text),
             Source::Run { axis } => {
-                out.push(b'"');
+                let around: (&[u8], &[u8]) = match bound.column.data_type {
+                    ColumnType::Struct(_) => (b"{\"id\":\"", b"\",\"name\":null}"),
+                    _ => (b"\"", b"\""),
+                };
+                out.extend_from_slice(around.0);
                 write_uuid(day.keys ^ mix(row.digits[*axis]), out);
-                out.push(b'"');
+                out.extend_from_slice(around.1);
             }
             Source::InDay => {
                 // Within 23 hours, which even the shortest day has; the same for every row of an execution.
@@ -412,6 +467,9 @@ struct Exactly {
 }
 
 fn rows_on(day: Day, asked: &Asked, world: &World, conditions: &Conditions<'_>, identity: u64, full: Exactly) -> u64 {
+    if asked.usual == Usual::One {
+        return 1;
+    }
     let today = asked.zone.today(conditions.now);
     if day < conditions.first_day || today < day {
         return 0;
@@ -421,7 +479,7 @@ fn rows_on(day: Day, asked: &Asked, world: &World, conditions: &Conditions<'_>, 
     let rows = match full.exact {
         true => full.rows,
         // The last category is hardly asked about: some of its days are empty.
-        false if quiet && number.is_multiple_of(5) => 0,
+        false if quiet && asked.usual == Usual::ByGrain && number.is_multiple_of(5) => 0,
         false => (full.rows * (60 + number % 41)).div_ceil(100),
     };
     if day < today {
@@ -429,7 +487,11 @@ fn rows_on(day: Day, asked: &Asked, world: &World, conditions: &Conditions<'_>, 
     }
     // Today goes on: so far it has the rows of its hours.
     let hours = conditions.now.duration_since(asked.zone.start_of(day)).as_hours().clamp(0, 24) as u64;
-    rows * hours / 24
+    match asked.usual {
+        // Streams that tell of each other have rows at the same hours.
+        Usual::Steady | Usual::Few => (rows * hours).div_ceil(24),
+        Usual::ByGrain | Usual::One => rows * hours / 24,
+    }
 }
 
 /// Columns that tell of the same objects in two ways choose them alike.

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::model::day::Day;
 use crate::model::scope::Scope;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 
-use super::question::{Rows, slice};
+use super::bind::Variables;
+use super::kin::{Part, named, parts};
+use super::question::Rows;
 use super::state::Shared;
 use super::table::Row;
 use super::world::Place;
@@ -33,32 +35,45 @@ pub struct Truth {
 impl Truth {
     /// The truth of `place`, over `window` or the whole history.
     pub(super) fn of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Self {
-        let rows = rows_of(shared, stream, place, window);
-        let Rows::Table(table) = &rows else {
-            return Self { rows: rows.total(), ..Self::default() };
-        };
-        let mut truth = Self { rows: table.total(), ..Self::default() };
-        let mut sums: Vec<(i128, u64)> = vec![(0, 0); table.columns().count()];
-        let mut row = Row::default();
-        let numeric: Vec<_> = (0..sums.len()).filter(|index| table.is_numeric(*index)).collect();
-        for (index, day) in table.days().iter().enumerate() {
-            truth.days.insert(day.day, day.rows);
-            for number in 0..day.rows {
-                table.row(index, number, &mut row);
-                for column in &numeric {
-                    let (sum, nulls) = &mut sums[*column];
-                    match table.number(*column, &row) {
-                        Some(Number::Integer(value)) => *sum += i128::from(value) * i128::from(ONE),
-                        Some(Number::Millionths { value, .. }) => *sum += i128::from(value),
-                        Some(Number::Null) | None => *nulls += 1,
+        let mut truth = Self::default();
+        let mut sums: BTreeMap<String, (i128, u64)> = BTreeMap::new();
+        for part in parts_of(shared, stream, place, window) {
+            truth.rows += part.rows.total();
+            let table = match (&part.rows, part.day) {
+                (Rows::Table(table), _) => table,
+                (Rows::List(rows), Some(day)) if !rows.is_empty() => {
+                    *truth.days.entry(day).or_default() += rows.len() as u64;
+                    continue;
+                }
+                (Rows::List(_), _) => continue,
+            };
+            let mut row = Row::default();
+            let names: Vec<_> = table.columns().map(|column| column.name.clone()).collect();
+            let numeric: Vec<_> = (0..names.len()).filter(|index| table.is_numeric(*index)).collect();
+            let mut found: Vec<(i128, u64)> = vec![(0, 0); names.len()];
+            for (index, day) in table.days().iter().enumerate() {
+                *truth.days.entry(part.day.unwrap_or(day.day)).or_default() += day.rows;
+                for number in 0..day.rows {
+                    table.row(index, number, &mut row);
+                    for column in &numeric {
+                        let (sum, nulls) = &mut found[*column];
+                        match table.number(*column, &row) {
+                            Some(Number::Integer(value)) => *sum += i128::from(value) * i128::from(ONE),
+                            Some(Number::Millionths { value, .. }) => *sum += i128::from(value),
+                            Some(Number::Null) | None => *nulls += 1,
+                        }
                     }
                 }
             }
+            for column in numeric {
+                let (sum, nulls) = sums.entry(names[column].clone()).or_default();
+                *sum += found[column].0;
+                *nulls += found[column].1;
+            }
         }
-        for (index, column) in table.columns().enumerate().filter(|(index, _)| numeric.contains(index)) {
-            let (sum, nulls) = sums[index];
-            truth.sums.insert(column.name.clone(), sum as f64 / ONE as f64);
-            truth.nulls.insert(column.name.clone(), nulls);
+        for (name, (sum, nulls)) in sums {
+            truth.sums.insert(name.clone(), sum as f64 / ONE as f64);
+            truth.nulls.insert(name, nulls);
         }
         truth
     }
@@ -80,31 +95,22 @@ impl Truth {
 
 /// Every row as an object of named values, oldest day first where rows have days.
 pub(super) fn named_rows(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Vec<Value> {
-    let parse = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
-    let table = match rows_of(shared, stream, place, window) {
-        Rows::List(rows) => return rows.iter().map(|row| parse(row)).collect(),
-        Rows::Table(table) => table,
-    };
-    let mut rows = Vec::new();
-    let mut row = Row::default();
-    let mut days: Vec<_> = table.days().iter().enumerate().map(|(index, day)| (day.day, index, day.rows)).collect();
-    days.sort();
-    for (_, index, count) in days {
-        for number in 0..count {
-            table.row(index, number, &mut row);
-            let value = |(index, name): (usize, String)| {
-                let mut text = Vec::new();
-                table.write(index, &row, &shared.world, place, &mut text);
-                (name, parse(&text))
-            };
-            let names = table.columns().map(|column| column.name.clone()).enumerate();
-            rows.push(Value::Object(names.map(value).collect::<Map<_, _>>()));
-        }
-    }
-    rows
+    let parts = parts_of(shared, stream, place, window);
+    parts.iter().flat_map(|part| named(stream, part, &shared.world)).map(Value::Object).collect()
 }
 
-fn rows_of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Rows {
+/// The variables of every request that brings about what `stream` holds for `place`.
+pub(super) fn variables(
+    shared: &Shared,
+    stream: &Arc<Stream>,
+    place: &Place,
+    window: Option<Window>,
+) -> Vec<(Option<Day>, Variables)> {
+    let parts = parts_of(shared, stream, place, window);
+    parts.into_iter().map(|part| (part.day, part.place.variables)).collect()
+}
+
+fn parts_of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<Window>) -> Vec<Part> {
     let snapshot = shared.snapshot();
     let days: Vec<Day> = match (window, &stream.days) {
         (Some(window), _) => window.days().collect(),
@@ -114,7 +120,7 @@ fn rows_of(shared: &Shared, stream: &Arc<Stream>, place: &Place, window: Option<
         }
         (None, None) => Vec::new(),
     };
-    slice(stream, place, &days, &shared.world, &snapshot.conditions(shared))
+    parts(stream, place, &days, &shared.world, &snapshot.conditions(shared))
 }
 
 /// The truth of every scope of a stream, and of all together.

@@ -171,3 +171,19 @@ pub(super) const SENTENCES: [&str; 16] = [
     "הוא נחשב לאיכותי. ",
     "Family: 👨‍👩‍👧‍👦, flag: 🏴‍☠️, combining: e\u{301}. ",
 ];
+
+/// The values that a member of a nested object takes: the object's column, the member, and some of its values.
+const NESTED: [(&str, &str, [&str; 2]); 7] = [
+    ("group_metadata", "sentiment", ["positive", "negative"]),
+    ("user", "type", ["file", "text"]),
+    ("claims", "polarity", ["positive", "negative"]),
+    ("content", "format", ["markdown", "html"]),
+    ("recommendations", "status", ["done", "pending"]),
+    ("live_generation", "status", ["queued", "running"]),
+    ("tasks", "status", ["not_started", "done"]),
+];
+
+/// The values that the member `field` of objects in the column `name` takes, where they are known.
+pub(super) fn values_of(name: &str, field: &str) -> Option<[&'static str; 2]> {
+    NESTED.iter().find(|(column, member, _)| *column == name && *member == field).map(|(.., values)| *values)
+}

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::model::scope::{Named, Scope, ScopeKind};
 
 use super::account::Account;
-use super::hash::{mix, uuid};
+use super::bind::Variables;
+use super::hash::{mix, salt, uuid};
 use super::words;
 
 /// One object: everything a list or a report may tell of it, by name of the member.
@@ -38,12 +39,29 @@ pub(super) struct Category {
 /// What a request is about.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
+    /// Position of the organization, where it is asked for by itself.
+    pub(super) organization: Option<usize>,
     /// Position of the category.
     pub(super) category: Option<usize>,
     /// Position of the asset in its category.
     pub(super) asset: Option<usize>,
     /// Position of the domain.
     pub(super) domain: Option<usize>,
+    /// What else the request names: a row of a parent, or what a user gives.
+    pub(super) variables: Variables,
+    /// When the row of the parent last changed, where it says so.
+    pub(super) changed: Option<String>,
+}
+
+impl Place {
+    /// What its rows of one kind, such as those of an endpoint, are made from.
+    pub(super) fn identity(&self, world: &World, kind: &str) -> u64 {
+        let identity = salt(world.seed, &format!("{}/{kind}", world.scope(self).key()));
+        match self.variables.is_empty() {
+            true => identity,
+            false => salt(identity, &format!("{:?}", self.variables)),
+        }
+    }
 }
 
 impl World {
@@ -76,7 +94,10 @@ impl World {
     pub(super) fn places(&self, kind: ScopeKind) -> Vec<Place> {
         let categories = 0..self.categories.len();
         match kind {
-            ScopeKind::Account | ScopeKind::Organization => vec![Place::default()],
+            ScopeKind::Account => vec![Place::default()],
+            ScopeKind::Organization => (0..self.organizations.len())
+                .map(|index| Place { organization: Some(index), ..Place::default() })
+                .collect(),
             ScopeKind::Category => {
                 categories.map(|index| Place { category: Some(index), ..Place::default() }).collect()
             }
@@ -86,7 +107,7 @@ impl World {
                     assets.filter(|(_, asset)| asset["is_owned"] == json!(true)).map(move |(asset, _)| Place {
                         category: Some(index),
                         asset: Some(asset),
-                        domain: None,
+                        ..Place::default()
                     })
                 })
                 .collect(),
@@ -100,11 +121,10 @@ impl World {
     pub(super) fn scope(&self, place: &Place) -> Scope {
         let domain = place.domain.and_then(|index| self.domains.get(index));
         let category = self.category(place);
+        let owner = domain.and_then(|domain| domain["organization"].as_object());
+        let asked = place.organization.and_then(|index| self.organizations.get(index));
         Scope {
-            organization: domain.map(|domain| match &domain["organization"] {
-                Value::Object(organization) => named(organization),
-                _ => Named { id: String::new(), name: String::new() },
-            }),
+            organization: owner.or(asked).map(named),
             category: category.map(|category| named(&category.entry)),
             asset: category.zip(place.asset).and_then(|(category, asset)| category.assets.get(asset)).map(named),
             // A domain is identified by its host name.
@@ -126,8 +146,15 @@ impl World {
         if let Some(wanted) = &scope.domain {
             let organization = scope.organization.as_ref().map(|organization| organization.id.as_str());
             place.domain = Some(self.domain(&wanted.id, organization)?);
+        } else if let Some(wanted) = &scope.organization {
+            place.organization = Some(self.organization(&wanted.id)?);
         }
         Some(place)
+    }
+
+    /// The position of the organization `id`.
+    pub(super) fn organization(&self, id: &str) -> Option<usize> {
+        self.organizations.iter().position(|organization| organization["id"] == id)
     }
 
     /// The position of the domain called `host`, of `organization` if one is given.
@@ -177,7 +204,7 @@ fn domain(seed: u64, index: usize, organizations: &[Entry]) -> Entry {
     }))
 }
 
-fn created_at(index: usize) -> String {
+pub(super) fn created_at(index: usize) -> String {
     let fraction = if index.is_multiple_of(2) { "" } else { ".250000" };
     format!(
         "2025-{:02}-{:02}T{:02}:05:{:02}{fraction}Z",

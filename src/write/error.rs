@@ -42,6 +42,16 @@ pub enum WriteError {
         /// How many rows.
         rows: usize,
     },
+    /// Rows that would have to wait on disk before anything of them is protected.
+    #[error(
+        "stream `{stream}` sends the names of its values after more than {limit_bytes} bytes of rows, which cannot wait on disk, since columns of it are protected"
+    )]
+    Unprotected {
+        /// Which stream.
+        stream: String,
+        /// How much may wait in memory.
+        limit_bytes: usize,
+    },
     /// The spool would grow beyond its limit.
     #[error("the spool `{}` would grow beyond {limit_bytes} bytes", path.display())]
     SpoolFull {

@@ -4,13 +4,17 @@ mod columns;
 mod day_file;
 mod error;
 mod hash;
+mod protect;
 mod slice_writer;
+mod snapshot;
 mod spool;
 mod verify;
 
 pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use day_file::WholeDay;
 pub use error::WriteError;
+pub use protect::Protection;
 pub use slice_writer::{SliceWriter, Written};
+pub use snapshot::{Snapshot, snapshot};
 pub use spool::{SliceDir, Spool};
 pub use verify::{Doubt, WholeSlice, proof_of};

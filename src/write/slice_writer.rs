@@ -82,6 +82,11 @@ impl SliceWriter {
         }
     }
 
+    /// The name of the stream whose rows it writes.
+    pub fn stream(&self) -> &str {
+        &self.slice.stream.name
+    }
+
     /// Where blocks may wait that cannot be decoded yet.
     pub fn waiting_room(&self) -> std::path::PathBuf {
         self.dir.file("waiting.blocks")
@@ -373,7 +378,7 @@ fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<Day>, Vec<u3
 }
 
 /// The Parquet paths of the leaves of columns whose texts do not repeat.
-fn long_text_paths(slice: &Slice, schema: &SchemaRef) -> Vec<String> {
+pub(super) fn long_text_paths(slice: &Slice, schema: &SchemaRef) -> Vec<String> {
     let mut paths = Vec::new();
     for column in slice.stream.columns.iter().filter(|column| column.long_text) {
         if let Ok(field) = schema.field_with_name(&column.name) {

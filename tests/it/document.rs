@@ -3,33 +3,36 @@
 //! Read from `PROFOUND_OPENAPI`, or from `../shared/api/openapi.json`; without either these tests say so and pass.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use profound_export::api::{Asked, RequestFacts, Transport, Variables};
-use profound_export::catalog::Catalog;
+use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
+use profound_export::catalog::{Catalog, NotExportedKind};
+use profound_export::model::scope::{Named, Scope, ScopePart};
 use profound_export::model::slice::Slice;
-use profound_export::model::stream::{Cursor, Fallback, Stream};
+use profound_export::model::stream::{Cursor, DaysKind, Fallback, Status, Stream};
 use profound_export::run::Outcome;
 use serde_json::{Value, json};
 
 use crate::support::{Export, Place, account, days};
 
-/// Members of rows that are left to `_extra` on purpose: the schema of the row, the members, and the reason.
-const LEFT_TO_EXTRA: [(&str, &[&str], &str); 3] = [
-    ("CitationRow", &["persona", "region", "topic"], "grains that no stream asks for yet"),
-    (
-        "SentimentRow",
-        &["claim", "competitor", "model", "persona", "prompt", "region", "run", "tag", "topic"],
-        "grains that no stream asks for yet",
-    ),
-    ("SentimentRow", &["prev_date", "previous"], "told only where a comparison is asked for, which never is"),
-];
+/// Where the document is looked for.
+fn place() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/api/openapi.json");
+    std::env::var_os("PROFOUND_OPENAPI").map_or(beside, Into::into)
+}
+
+/// The file called `name` beside the document, if it is at hand.
+pub fn beside_the_document(name: &str) -> Option<String> {
+    let path = place().with_file_name(name);
+    std::fs::read_to_string(&path)
+        .inspect_err(|error| eprintln!("skipped: {} cannot be read ({error})", path.display()))
+        .ok()
+}
 
 /// The document, if it is at hand.
-fn document() -> Option<Value> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/api/openapi.json");
-    let path = std::env::var_os("PROFOUND_OPENAPI").map_or(beside, Into::into);
+pub fn document() -> Option<Value> {
+    let path = place();
     match std::fs::read(&path) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).expect("the document is JSON")),
         Err(error) => {
@@ -48,7 +51,7 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
 }
 
 /// What `$ref` stands for, at the outside.
-fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+pub fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema.get("$ref").and_then(Value::as_str) {
         Some(to) => {
             resolved(document, document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"))
@@ -57,44 +60,137 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
+pub fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
     document["paths"].get(path)?.get(method.to_lowercase())
 }
 
 /// Method and path of every request of a stream, as the document writes them.
-fn operations(stream: &Stream) -> Vec<(String, String)> {
+pub fn operations(stream: &Stream) -> Vec<(String, String)> {
     let line = stream.request.to_string();
     let (method, path) = line.split_once(' ').unwrap();
     let events = stream.event_stream.iter().map(|path| ("POST".to_owned(), path.clone()));
     [(method.to_owned(), path.to_owned())].into_iter().chain(events).collect()
 }
 
+/// The streams that the document knows.
+pub fn documented() -> Vec<Arc<Stream>> {
+    let catalog = Catalog::embedded().unwrap();
+    catalog.streams().filter(|stream| stream.status != Status::Undocumented).cloned().collect()
+}
+
 #[test]
 fn every_request_of_the_catalog_is_an_operation_of_the_document() {
     let Some(document) = document() else { return };
     for stream in Catalog::embedded().unwrap().streams() {
+        let documented = stream.status != Status::Undocumented;
         for (method, path) in operations(stream) {
-            assert!(operation(&document, &method, &path).is_some(), "`{}`: {method} {path}", stream.name);
+            let found = operation(&document, &method, &path).is_some();
+            assert_eq!(found, documented, "`{}`: {method} {path}", stream.name);
         }
     }
 }
 
 #[test]
+fn every_operation_of_the_document_is_a_stream_or_not_exported_for_a_reason() {
+    let Some(document) = document() else { return };
+    let asked: BTreeSet<String> = documented()
+        .iter()
+        .flat_map(|stream| operations(stream))
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    let listed: BTreeMap<String, NotExportedKind> =
+        Catalog::not_exported().unwrap().into_iter().map(|listed| (listed.request, listed.kind)).collect();
+    let mut operations = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        operations
+            .extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    for operation in &operations {
+        assert!(asked.contains(operation) != listed.contains_key(operation), "{operation}: neither or both");
+    }
+    for (request, kind) in &listed {
+        assert_eq!(operations.contains(request), *kind == NotExportedKind::Writes, "{request}");
+    }
+}
+
+/// A value for each variable of a stream: one that its column knows, if it knows some.
+fn made_up_variables(stream: &Stream) -> Variables {
+    let parent = stream.parent.iter();
+    let taken = parent.clone().flat_map(|parent| parent.takes.keys());
+    let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
+    let names = taken.chain(set).chain(&stream.given);
+    let value = |name: &String| stream.column(name).and_then(|column| column.values.first()).cloned();
+    names.map(|name| (name.clone(), value(name).unwrap_or_else(|| MADE_UP_ID.into()))).collect()
+}
+
+const MADE_UP_ID: &str = "0055737f-ccd7-5a93-ba6d-75d3217417cd";
+
+/// A slice of `stream` for objects that nobody has.
+pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
+    let named = |part| {
+        let has = stream.scope.parts().contains(&part);
+        has.then(|| Named { id: MADE_UP_ID.into(), name: "www.example.com".into() })
+    };
+    let scope = Scope {
+        organization: named(ScopePart::Organization),
+        category: named(ScopePart::Category),
+        asset: named(ScopePart::Asset),
+        domain: named(ScopePart::Domain),
+    };
+    let window = stream.days.as_ref().map(|asked| match asked.kind {
+        DaysKind::Dated => days("2026-03-08", "2026-03-09"),
+        DaysKind::Window => days("2026-03-08", "2026-03-08"),
+        DaysKind::Month => days("2026-03-01", "2026-03-31"),
+    });
+    Slice { stream: Arc::clone(stream), scope, window }
+}
+
+/// The first request of `stream` in every way it can be asked, for objects that nobody has.
+pub fn first_requests(stream: &Arc<Stream>) -> Vec<Request> {
+    let slice = made_up_slice(stream);
+    let (facts, variables) =
+        (RequestFacts { many_organizations: true, ..RequestFacts::default() }, made_up_variables(stream));
+    let events = stream.event_stream.iter().map(|_| Transport::Events);
+    let asked = |transport| Asked { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+    events.chain([Transport::Pages]).map(asked).collect()
+}
+
+#[test]
 fn every_query_parameter_of_the_catalog_is_one_of_the_document() {
     let Some(document) = document() else { return };
-    for stream in Catalog::embedded().unwrap().streams().filter(|stream| !stream.query.is_empty()) {
-        let (method, path) = operations(stream).remove(0);
-        let declared = operation(&document, &method, &path).unwrap()["parameters"].as_array().unwrap();
-        for (name, value) in url::form_urlencoded::parse(stream.query.as_bytes()) {
+    for stream in documented() {
+        let (method, path) = operations(&stream).remove(0);
+        let declared = operation(&document, &method, &path).unwrap()["parameters"].as_array().cloned();
+        let declared = declared.unwrap_or_default();
+        let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for request in first_requests(&stream) {
+            for (name, value) in url::form_urlencoded::parse(request.query().as_bytes()) {
+                asked.entry(name.into_owned()).or_default().push(value.into_owned());
+            }
+        }
+        for (name, values) in &asked {
             let found = declared
                 .iter()
                 .map(|parameter| resolved(&document, parameter))
-                .find(|parameter| parameter["name"] == *name);
+                .find(|parameter| parameter["name"] == **name);
             let schema = &found.unwrap_or_else(|| panic!("`{}` has no `{name}`", stream.name))["schema"];
             let validator = validator(&document, schema);
-            let number = value.parse::<i64>().map(|number| json!(number));
-            let forms = [json!(value), number.unwrap_or(Value::Null), json!([value])];
-            assert!(forms.iter().any(|form| validator.is_valid(form)), "`{}`: {name}={value}", stream.name);
+            // `true` and `100` are no texts where the document wants a number or a switch.
+            let read = serde_json::from_str::<Value>(&values[0]).ok();
+            let mut forms = [json!(values[0]), json!(values)].into_iter().chain(read);
+            assert!(forms.any(|form| validator.is_valid(&form)), "`{}`: {name}={values:?}", stream.name);
+        }
+        let required = declared
+            .iter()
+            .map(|parameter| resolved(&document, parameter))
+            .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+        for parameter in required {
+            assert!(
+                asked.contains_key(parameter["name"].as_str().unwrap()),
+                "`{}`: {}",
+                stream.name,
+                parameter["name"]
+            );
         }
     }
 }
@@ -118,6 +214,20 @@ impl Bodies<'_> {
     }
 }
 
+#[test]
+fn every_first_body_of_the_catalog_validates_against_the_document() {
+    let Some(document) = document() else { return };
+    let mut bodies = Bodies { document: &document, made: BTreeMap::new() };
+    for stream in documented() {
+        let paths: Vec<String> = operations(&stream).into_iter().map(|(_, path)| path).rev().collect();
+        for (request, path) in first_requests(&stream).iter().zip(&paths) {
+            if let Some(body) = request.body() {
+                bodies.assert_valid(path, body, &stream.name);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_body_that_a_run_sends_validates_against_the_document() {
     let Some(document) = document() else { return };
@@ -128,79 +238,34 @@ async fn every_body_that_a_run_sends_validates_against_the_document() {
         export.api.event_streams = event_streams;
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        for request in received.iter().filter(|request| request.method == "POST") {
+        let documented = |path: &str| operation(&document, "POST", path).is_some();
+        for request in received.iter().filter(|request| request.method == "POST" && documented(&request.path)) {
             bodies.assert_valid(&request.path, &request.body, request.stream.as_deref().unwrap_or_default());
             seen.insert(request.path.clone());
         }
     }
-    for stream in Catalog::embedded().unwrap().streams() {
+    // Those for which a user must give something are covered by their first request.
+    for stream in documented().iter().filter(|stream| stream.given.is_empty()) {
         for (_, path) in operations(stream).into_iter().filter(|(method, _)| method == "POST") {
             assert!(seen.contains(&path), "{path} was never asked");
         }
     }
 }
 
-#[tokio::test]
-async fn every_narrower_body_validates_against_the_document() {
+#[test]
+fn every_narrower_body_validates_against_the_document() {
     let Some(document) = document() else { return };
     let mut bodies = Bodies { document: &document, made: BTreeMap::new() };
-    let export = Export::start(Place::Memory, account(), &["*"]).await;
-    for stream in export.catalog.streams() {
+    for stream in documented() {
         let Some(Fallback::Without(member)) = &stream.on_422 else { continue };
-        let slice = Slice {
-            stream: Arc::clone(stream),
-            scope: export.first_scope(&stream.name),
-            window: Some(days("2026-03-08", "2026-03-09")),
-        };
+        let slice = made_up_slice(&stream);
         let facts = RequestFacts { without: [member.clone()].into(), ..RequestFacts::default() };
+        let variables = made_up_variables(&stream);
         let events = stream.event_stream.iter().map(|_| Transport::Events);
         for transport in events.chain([Transport::Pages]) {
-            let request = Asked { slice: &slice, transport, facts: &facts, variables: &Variables::new() }
+            let request = Asked { slice: &slice, transport, facts: &facts, variables: &variables }
                 .page(Some(&Cursor::Offset(50_000)));
             bodies.assert_valid(request.path(), request.body().unwrap(), &stream.name);
         }
     }
-}
-
-/// The schema of one row of an operation, where its responses have named rows.
-fn row_schema<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
-    let response =
-        &operation(document, method, path).unwrap()["responses"]["200"]["content"]["application/json"]["schema"];
-    let response = resolved(document, response);
-    let list = if response.get("items").is_some() { response } else { &response["properties"]["data"] };
-    resolved(document, &resolved(document, list)["items"])
-}
-
-#[test]
-fn every_member_of_a_row_is_a_column_or_left_to_extra_knowingly() {
-    let Some(document) = document() else { return };
-    let mut unknown = BTreeSet::new();
-    let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for stream in Catalog::embedded().unwrap().streams() {
-        // Several streams of one endpoint share the schema of its rows; each asks for its own part.
-        let own = columns.entry(stream.request.to_string()).or_default();
-        own.extend(stream.columns.iter().map(|column| column.name.clone()));
-    }
-    for (request, columns) in columns {
-        let (method, path) = request.split_once(' ').unwrap();
-        let row = row_schema(&document, method, path);
-        let title = row["title"].as_str().unwrap_or_default();
-        for member in row["properties"].as_object().unwrap_or_else(|| panic!("{request} has no rows")).keys() {
-            let positional = ["dimensions", "metrics"].contains(&member.as_str());
-            let mut knowingly = LEFT_TO_EXTRA.iter().filter(|(schema, ..)| *schema == title);
-            let left = knowingly.any(|(_, members, _)| members.contains(&member.as_str()));
-            if !positional && !left && !columns.contains(member) {
-                unknown.insert(format!("{request} ({title}): {member}"));
-            }
-        }
-    }
-    for (schema, members, reason) in LEFT_TO_EXTRA {
-        let declared = &document["components"]["schemas"][schema]["properties"];
-        assert!(members.iter().all(|member| declared.get(member).is_some()), "{schema}: {reason}");
-    }
-    assert!(
-        unknown.is_empty(),
-        "neither columns nor left to `_extra`:\n{}",
-        unknown.into_iter().collect::<Vec<_>>().join("\n")
-    );
 }

@@ -1,69 +1,43 @@
 //! The published examples of responses, read through the real client, and what they decode to.
 
+mod example;
+mod leaves;
+
+use std::collections::BTreeSet;
 use std::future::IntoFuture;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use profound_export::api::{Asked, Client, ClientSettings, RequestFacts, Transport, Variables};
-use profound_export::catalog::Catalog;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use profound_export::api::{Asked, Client, ClientSettings, Request, RequestFacts, Transport};
 use profound_export::clock::Clock;
 use profound_export::config::{ApiConfig, Sources, key};
 use profound_export::decode::{Decoder, TableSchema};
 use profound_export::model::block::Block;
-use profound_export::model::scope::{Named, Scope};
 use profound_export::model::slice::Slice;
 use serde_json::{Value, json};
 
+use self::example::{Example, directory, files, names_in};
+use self::leaves::{leaves_of_answer, leaves_of_table};
 use crate::support::lake::rows_of;
 use crate::support::{KEY, days};
 
-/// Each example, and the stream whose rows it holds.
-const EXAMPLES: [(&str, &str); 27] = [
-    ("organizations.json", "organizations"),
-    ("regions.json", "regions"),
-    ("models.json", "models"),
-    ("domains.json", "domains"),
-    ("assets.json", "assets"),
-    ("personas.json", "personas"),
-    ("categories.json", "categories"),
-    ("category_topics.json", "category_topics"),
-    ("category_tags.json", "category_tags"),
-    ("prompts.json", "prompts"),
-    ("answers_v1.json", "answers_v1"),
-    ("answers_v2.json", "answers_v2"),
-    ("answers_v2.stream.sse", "answers_v2"),
-    ("visibility_v1.json", "visibility_v1"),
-    ("visibility_v1.stream.sse", "visibility_v1"),
-    ("citations_v1.json", "citations_v1"),
-    ("citations_v1.stream.sse", "citations_v1"),
-    ("visibility_v2.json", "visibility_v2"),
-    ("visibility_v2.stream.sse", "visibility_v2"),
-    ("citations_v2.json", "citations_v2_domain_by_model"),
-    ("citations_v2.stream.sse", "citations_v2_domain_by_model"),
-    ("sentiment_v2.json", "sentiment_v2_by_theme"),
-    ("sentiment_v2.stream.sse", "sentiment_v2_by_theme"),
-    ("query_fanouts_v2.json", "query_fanouts_v2_by_query"),
-    ("query_fanouts_v2.stream.sse", "query_fanouts_v2_by_query"),
-    ("bots_v2.json", "bots_v2"),
-    ("referrals_v2.json", "referrals_v2"),
+/// Members of a body that streams ask for just as their examples do; other members may ask for more.
+const FIXED: [&str; 10] = [
+    "asset",
+    "asset_name",
+    "category_id",
+    "date_interval",
+    "domain",
+    "end_date",
+    "entity",
+    "interval",
+    "start_date",
+    "timezone",
 ];
-
-fn example(file: &str) -> Vec<u8> {
-    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)).unwrap()
-}
-
-/// What a server answers that sends `file`, and its content type.
-fn body_of(file: &str) -> (Vec<u8>, &'static str) {
-    let bytes = example(file);
-    if file.ends_with(".sse") {
-        return (bytes, "text/event-stream; charset=utf-8");
-    }
-    let whole: Value = serde_json::from_slice(&bytes).unwrap();
-    (serde_json::to_vec(&whole["response"]["body"]).unwrap(), "application/json")
-}
 
 /// What came of an example: rows of its table, the announced total, and members the catalog does not know.
 #[derive(Debug)]
@@ -73,36 +47,48 @@ struct Decoded {
     drift: Vec<String>,
 }
 
-/// Serves `body` whatever is asked, asks for `stream` with the real client, and decodes what comes.
-async fn read(stream: &str, body: Vec<u8>, kind: &'static str) -> Result<Decoded, String> {
-    let catalog = Catalog::embedded().unwrap();
-    let stream = Arc::clone(catalog.get(stream).unwrap());
+/// The request that the stream of `example` makes for what the example asks for.
+fn request_of(example: &Example) -> Request {
+    let stream = Arc::clone(&example.stream);
+    let window = stream.is_dated().then(|| days("2026-08-10", "2026-08-11"));
+    let slice = Slice { stream, scope: example.scope(), window };
+    let transport = if example.is_events() { Transport::Events } else { Transport::Pages };
+    let (facts, variables) = (RequestFacts::default(), example.variables());
+    Asked { slice: &slice, transport, facts: &facts, variables: &variables }.page(None)
+}
+
+/// Does `what` with a client of a server that gives one answer, whatever is asked.
+async fn with_server<T>(
+    (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
+    what: impl AsyncFnOnce(Client) -> T,
+) -> T {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let router = Router::new().fallback(move || std::future::ready(([(CONTENT_TYPE, kind)], body)));
-    let reading = async {
-        let api = ApiConfig { base_url, ..ApiConfig::default() };
-        let environment = [("PROFOUND_API_KEY".to_owned(), KEY.to_owned())].into();
-        let key = key::read(&Sources { environment, ..Sources::default() }, &api).unwrap();
-        // The server tells the real time.
-        let settings = ClientSettings { config: &api, clock: Clock::system() };
-        let client = Client::new(settings, key).unwrap();
-        let named = |id: &str| Some(Named { id: id.into(), name: id.into() });
-        let scope = Scope { category: named("c"), ..Scope::default() };
-        let window = stream.is_dated().then(|| days("2026-08-10", "2026-08-11"));
-        let slice = Slice { stream: Arc::clone(&stream), scope, window };
-        let events = kind.starts_with("text/event-stream");
-        let transport = if events { Transport::Events } else { Transport::Pages };
-        let facts = RequestFacts::default();
-        let request = Asked { slice: &slice, transport, facts: &facts, variables: &Variables::new() }.page(None);
-        let mut response = client.send(&request, &AtomicU64::new(0)).await.map_err(|error| error.to_string())?;
+    let router = Router::new().fallback(move || std::future::ready((status, headers, body)));
+    let api = ApiConfig { base_url, ..ApiConfig::default() };
+    let environment = [("PROFOUND_API_KEY".to_owned(), KEY.to_owned())].into();
+    let key = key::read(&Sources { environment, ..Sources::default() }, &api).unwrap();
+    // The server tells the real time.
+    let client = Client::new(ClientSettings { config: &api, clock: Clock::system() }, key).unwrap();
+    tokio::select! {
+        done = what(client) => done,
+        _ = axum::serve(listener, router).into_future() => panic!("the server of the example ended"),
+    }
+}
+
+/// Serves the body of `example` whatever is asked, asks with the real client, and decodes what comes.
+async fn decode(example: &Example) -> Result<Decoded, String> {
+    let headers = [(CONTENT_TYPE, example.content_type.parse().unwrap())].into_iter().collect();
+    let answer = (StatusCode::OK, headers, example.body.clone());
+    with_server(answer, async |client| {
+        let mut response = client.send(&request_of(example), &AtomicU64::new(0)).await.map_err(|e| e.to_string())?;
         let mut blocks = Vec::new();
         while let Some(ready) = response.next_blocks().await.map_err(|error| error.to_string())? {
             blocks.extend(ready);
         }
         let (rest, envelope, _) = response.finish().map_err(|error| error.to_string())?;
         blocks.extend(rest);
-        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream)));
+        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&example.stream)));
         let mut rows = Vec::new();
         // Positions first: rows may stand before what binds them.
         for block in &blocks {
@@ -117,62 +103,152 @@ async fn read(stream: &str, body: Vec<u8>, kind: &'static str) -> Result<Decoded
         }
         let drift = decoder.drift().keys().cloned().collect();
         Ok(Decoded { rows, total: envelope.total(), drift })
-    };
-    tokio::select! {
-        done = reading => done,
-        _ = axum::serve(listener, router).into_future() => panic!("the server of the example ended"),
+    })
+    .await
+}
+
+async fn decoded(example: &Example) -> Decoded {
+    decode(example).await.unwrap_or_else(|error| panic!("{}: {error}", example.file))
+}
+
+#[test]
+fn examples_are_asked_for_as_their_streams_ask() {
+    for example in Example::all() {
+        let Example { file, stream, operation, request, .. } = &example;
+        let line = match &stream.event_stream {
+            Some(path) if example.is_events() => format!("POST {path}"),
+            _ => stream.request.to_string(),
+        };
+        assert_eq!(line, *operation, "{file}");
+        assert_eq!(request_of(&example).path(), request["path"], "{file}");
+        let [asked, declared] = example.groups();
+        assert_eq!(asked, declared, "{file}");
+        // No document backs the days of these two.
+        let backed = !["logs_raw_bots", "prompt_volume_on_the_fly"].contains(&stream.name.as_str());
+        for (member, value) in request["body"].as_object().into_iter().flatten().filter(|_| backed) {
+            let asked = request_of(&example).body().unwrap()[member].clone();
+            assert!(
+                !FIXED.contains(&member.as_str()) || asked == *value,
+                "{file} asks for {member} {value}, not {asked}"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn published_examples_decode_to_the_batches_that_were_reviewed() {
-    for (file, stream) in EXAMPLES {
-        let (body, kind) = body_of(file);
-        let decoded = read(stream, body, kind).await.unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(!decoded.rows.is_empty(), "{file} holds no row");
+    for example in Example::all() {
+        let Decoded { rows, total, drift } = decoded(&example).await;
+        let Example { file, stream, .. } = &example;
+        assert!(!rows.is_empty(), "{file} holds no row");
         // Some examples are the first of several pages.
-        assert!(decoded.total.is_none_or(|total| decoded.rows.len() as u64 <= total), "{file}");
-        let shown = json!({"stream": stream, "total": decoded.total, "drift": decoded.drift, "rows": decoded.rows});
+        assert!(total.is_none_or(|total| rows.len() as u64 <= total), "{file}");
+        assert_eq!(leaves_of_answer(stream, &example.rows()), leaves_of_table(stream, &rows), "{file}");
+        // Some rows are shown with a made-up member, because nothing says what they hold.
+        assert!(drift.is_empty() || drift == ["example_key"], "{file} holds {drift:?}");
+        let shown = json!({"stream": stream.name, "total": total, "drift": drift, "rows": rows});
         insta::with_settings!({ snapshot_path => "../golden", prepend_module_to_snapshot => false, description => file }, {
             insta::assert_json_snapshot!(file.replace('.', "_"), shown);
         });
     }
 }
 
+/// `value` with open objects, whose text may be spaced in any way, as objects.
+fn opened(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with('{') => serde_json::from_str(text).unwrap(),
+        Value::Array(items) => items.iter().map(opened).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), opened(member))).collect(),
+        other => other.clone(),
+    }
+}
+
 #[tokio::test]
 async fn event_stream_and_pages_hold_the_same_rows() {
-    for stream in ["answers_v2", "visibility_v2", "citations_v2", "sentiment_v2", "query_fanouts_v2"] {
-        let rows = async |ending: &str| {
-            let file = format!("{stream}.{ending}");
-            let (_, name) = EXAMPLES.iter().find(|(example, _)| *example == file).unwrap();
-            let (body, kind) = body_of(&file);
-            read(name, body, kind).await.unwrap().rows
-        };
-        assert_eq!(rows("json").await, rows("stream.sse").await, "{stream}");
+    // The examples of positional reports do not show the same rows.
+    let told_by_name = |example: &Example| example.is_events() && example.stream.positional_names().is_none();
+    for example in Example::all().into_iter().filter(told_by_name) {
+        let pages = Example::of(&example.file.replace(".stream.sse", ".json"));
+        let [pages, events] =
+            [decoded(&pages).await.rows, decoded(&example).await.rows].map(|rows| opened(&json!(rows)));
+        assert_eq!(pages, events, "{}", example.file);
     }
 }
 
 #[tokio::test]
 async fn rows_are_the_same_when_data_comes_before_info() {
-    for (file, stream) in EXAMPLES.iter().filter(|(file, _)| file.ends_with(".json")) {
-        let (body, kind) = body_of(file);
-        let whole: Value = serde_json::from_slice(&body).unwrap();
+    for example in Example::all().into_iter().filter(|example| !example.is_events()) {
+        let whole: Value = serde_json::from_slice(&example.body).unwrap();
         let Value::Object(mut members) = whole else { continue };
         let Some(info) = members.shift_remove("info") else { continue };
         members.insert("info".into(), info);
-        let turned = serde_json::to_vec(&members).unwrap();
-        assert_ne!(turned, body);
-        assert_eq!(
-            read(stream, turned, kind).await.unwrap().rows,
-            read(stream, body, kind).await.unwrap().rows,
-            "{file}"
-        );
+        let turned = Example { body: serde_json::to_vec(&members).unwrap(), ..example.clone() };
+        assert_ne!(turned.body, example.body);
+        assert_eq!(decoded(&turned).await.rows, decoded(&example).await.rows, "{}", example.file);
     }
 }
 
 #[tokio::test]
 async fn error_at_the_end_of_a_stream_fails_it_after_everything_a_parser_may_meet() {
-    let (body, kind) = body_of("robustness.stream.sse");
-    let failed = read("visibility_v2", body, kind).await.unwrap_err();
-    assert!(failed.contains("the event stream reported"), "{failed}");
+    let visibility = Example::of("visibility_v2.stream.sse");
+    let body = example::read("robustness.stream.sse");
+    let failed = decode(&Example { body, ..visibility }).await.unwrap_err();
+    assert!(failed.ends_with("the event stream reported: query failed"), "{failed}");
+}
+
+#[tokio::test]
+async fn refusals_are_told_in_the_words_of_the_api() {
+    let request = request_of(&Example::of("visibility_v2.json"));
+    let cases: Vec<Value> = serde_json::from_slice(&example::read("errors.json")).unwrap();
+    let mut told = Vec::new();
+    for case in &cases {
+        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+        let body = case["body"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
+        let kind = case["headers"]["content-type"].as_str().unwrap();
+        // No pause: it is the words that count here.
+        let headers = [(CONTENT_TYPE, kind.parse().unwrap()), (RETRY_AFTER, "0".parse().unwrap())];
+        let answer = (StatusCode::from_u16(status).unwrap(), headers.into_iter().collect(), body.into_bytes());
+        let refused = with_server(answer, async |client| client.send(&request, &AtomicU64::new(0)).await).await;
+        told.push(refused.unwrap_err().to_string());
+    }
+    let what = "stream `visibility_v2_by_model` of \"0055737f-ccd7-5a93-ba6d-75d3217417cd\"";
+    let expected = [
+        "the API rejected the key (HTTP 401: API Key missing in query parameters or headers)".to_owned(),
+        "the API rejected the key (HTTP 401: Invalid API key)".to_owned(),
+        format!("the account may not read {what} (HTTP 403: Forbidden)"),
+        format!(
+            "the API refused the request for {what} (HTTP 422: body.metrics.0: Input should be 'positive', 'negative' or 'occurrences')"
+        ),
+        format!(
+            "the API refused the request for {what} (HTTP 422: Unsupported group_by combination; use one dimension (or topic + model), optionally with date.)"
+        ),
+        format!("the API could not answer {what} (HTTP 429: Too Many Requests)"),
+        format!("the API could not answer {what} (HTTP 502: <html><body>502 Bad Gateway</body></html>)"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn every_file_beside_the_examples_belongs_to_one() {
+    let read: BTreeSet<String> = Example::all().into_iter().map(|example| example.file).collect();
+    let described =
+        |file: &String| file.strip_suffix(".json").is_some_and(|stem| read.contains(&format!("{stem}.sse")));
+    let unread = files().into_iter().filter(|file| !read.contains(file) && !described(file)).collect::<Vec<_>>();
+    assert_eq!(unread, example::NO_ROWS);
+    let snapshots = names_in(&directory()).into_iter().filter(|file| file.ends_with(".snap"));
+    let reviewed = read.iter().map(|file| format!("{}.snap", file.replace('.', "_")));
+    assert_eq!(snapshots.collect::<BTreeSet<_>>(), reviewed.collect());
+}
+
+#[test]
+fn no_published_example_is_missing() {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/api/examples");
+    if !published.is_dir() {
+        eprintln!("the published examples are not at hand");
+        return;
+    }
+    for file in names_in(&published).into_iter().filter(|file| !file.ends_with(".md")) {
+        let [ours, theirs] = [directory(), published.clone()].map(|place| std::fs::read(place.join(&file)).ok());
+        assert!(ours == theirs, "{file} is not the published one");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("clock", &[]),
     ("catalog", &["model"]),
@@ -25,6 +25,8 @@ const LAYERS: [(&str, &[&str]); 17] = [
     // They hear events, or answer from the catalog; neither knows how a run works.
     ("report", &["model"]),
     ("simulator", &["model", "clock", "catalog"]),
+    ("document", &["model", "catalog"]),
+    ("reference", &["model", "catalog", "config", "api", "decode", "write", "publish"]),
     ("daemon", &["clock", "schedule"]),
     (
         "cli",
@@ -42,6 +44,8 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "run",
             "report",
             "simulator",
+            "document",
+            "reference",
             "daemon",
         ],
     ),

@@ -25,6 +25,11 @@ def _document() -> dict[str, Any]:
     return read
 
 
+def whole() -> dict[str, Any]:
+    """The document itself, which must not be changed."""
+    return _document()
+
+
 def _problems(schema: dict[str, Any], value: Any) -> list[str]:
     # References of the document begin at its root. No format is asserted: version 1 declares its dates as date-time,
     # and says beside it that plain dates are taken.

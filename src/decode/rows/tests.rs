@@ -3,6 +3,7 @@ use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondT
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::decode::EXTRA_COLUMN;
 use crate::model::stream::Stream;
 
 fn stream(name: &str) -> Stream {
@@ -69,6 +70,14 @@ fn numbers_no_column_can_hold_exactly_are_refused() {
 }
 
 #[test]
+fn numbers_are_stored_in_whatever_form_they_are_exact() {
+    let batch = decode(&mut one("float64"), r#"[{"v":9223372036854775808}]"#).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<Float64Type>().value(0), 9_223_372_036_854_775_808.0);
+    let batch = decode(&mut one("unix_seconds"), r#"[{"v":2},{"v":2.0}]"#).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<TimestampMicrosecondType>().values(), &[2_000_000, 2_000_000]);
+}
+
+#[test]
 fn text_is_kept_byte_for_byte() {
     let texts =
         ["", "quote \" back \\ slash", "line\nfeed\ttab", "👩‍🚀", "שלום", "a\u{2028}b", "\u{0}", &"x".repeat(14_000)];
@@ -113,6 +122,23 @@ fn unknown_members_go_to_extra_with_their_path() {
     assert_eq!(extra.value(0), r#"{"new":{"a": 1.50},"v[1].age":12345678901234567890}"#);
     assert!(extra.is_null(1));
     assert_eq!(decoder.drift().keys().collect::<Vec<_>>(), ["new", "v[].age"]);
+}
+
+#[test]
+fn first_value_counts_and_the_others_are_kept_when_a_name_stands_twice() {
+    let mut decoder = one("struct<a: int64>");
+    let batch = decode(&mut decoder, r#"[{"v":{"a":1,"a":2},"v":"again"},{"v":{"a":3}}]"#).unwrap();
+    let structs = batch.column(0).as_struct();
+    assert_eq!(structs.column(0).as_primitive::<Int64Type>().values(), &[1, 3]);
+    assert_eq!(text(&batch, EXTRA_COLUMN), r#"{"v.a":2,"v":"again"}"#);
+}
+
+#[test]
+fn members_that_repeat_the_scope_are_kept_without_news() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("projects"))));
+    let batch = decode(&mut decoder, r#"[{"project_id":"p1","category_id":"c1","new":1}]"#).unwrap();
+    assert_eq!(text(&batch, EXTRA_COLUMN), r#"{"category_id":"c1","new":1}"#);
+    assert_eq!(decoder.drift().keys().collect::<Vec<_>>(), ["new"]);
 }
 
 #[test]
@@ -196,4 +222,65 @@ fn damaged_rows_say_where_and_may_be_asked_again() {
     assert!(refused.to_string().starts_with("stream `models`, page 1: the rows after row 1 are damaged"), "{refused}");
     assert!(one("utf8").decode(b"[{\"v\":\"\xff\"}]", 1).unwrap_err().is_damage());
     assert!(one("utf8").decode(br#"[{"v":"a"}] x"#, 1).unwrap_err().is_damage());
+}
+
+/// A decoder of rows whose column `v` must be shown nowhere.
+fn protected(column_type: &str) -> Decoder {
+    let mut stream = stream("models");
+    let column = serde_json::json!({"name": "v", "type": column_type, "about": "x", "unit": "x"});
+    stream.columns = vec![serde_json::from_value(column).unwrap()];
+    stream.protect = [("v".to_owned(), crate::model::column::Protect::Drop)].into();
+    Decoder::new(Arc::new(TableSchema::of(&stream)))
+}
+
+#[test]
+fn values_of_protected_columns_stand_in_no_message_and_in_no_other_column() {
+    for (column_type, row) in [
+        ("utf8", r#"{"v":"a","v":"s3cr3t"}"#),
+        ("date", r#"{"v":"2026-03-01T00:00:00 s3cr3t"}"#),
+        ("struct<id: utf8>", r#"{"v":{"id":"a","mail":"s3cr3t"}}"#),
+        ("struct<id: utf8>", r#"{"v":{"id":"a","id":"s3cr3t"}}"#),
+        ("list<struct<id: utf8>>", r#"{"v":[{"mail":{"of":"s3cr3t"}}]}"#),
+    ] {
+        let mut decoder = protected(column_type);
+        let batch = decode(&mut decoder, &format!("[{row}]")).unwrap();
+        assert!(batch.column(1).is_null(0), "{row}: {batch:?}");
+        assert!(!format!("{:?}", decoder.drift()).contains("s3cr3t"), "{row}: {:?}", decoder.drift());
+    }
+    for (column_type, row) in [
+        ("int64", r#"{"v":"s3cr3t"}"#),
+        ("date", r#"{"v":"s3cr3t"}"#),
+        ("timestamp", r#"{"v":"s3cr3t"}"#),
+        ("list<struct<id: int64>>", r#"{"v":[{"id":"s3cr3t"}]}"#),
+        ("utf8", r#"{"v":"s3cr3t}"#),
+        ("utf8", r#""s3cr3t""#),
+    ] {
+        let refused = decode(&mut protected(column_type), &format!("[{row}]")).unwrap_err();
+        assert!(!format!("{refused} {refused:?}").contains("s3cr3t"), "{refused:?}");
+    }
+    let told = decode(&mut protected("int64"), r#"[{"v":"s3cr3t"}]"#).unwrap_err().to_string();
+    assert_eq!(told, "stream `models`, row 1: column `v` is an integer, but the API sent (not shown)");
+}
+
+#[test]
+fn unknown_member_beside_a_protected_column_is_kept() {
+    let mut decoder = protected("utf8");
+    let batch = decode(&mut decoder, r#"[{"v":"s3cr3t","new":1}]"#).unwrap();
+    assert_eq!(batch.column(1).as_string::<i32>().value(0), r#"{"new":1}"#);
+    assert_eq!(decoder.drift()["new"], "1");
+}
+
+#[test]
+fn member_that_repeats_the_scope_is_no_drift_and_another_value_is_kept() {
+    let mut stream = stream("category_topics");
+    stream.columns[0] = toml::from_str("name = \"v\"\ntype = \"int64\"\nabout = \"x\"").unwrap();
+    stream.columns.truncate(1);
+    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream)));
+    let named = crate::model::scope::Named { id: "c1".into(), name: "Tea \"1\"".into() };
+    decoder = decoder.of(&Scope { category: Some(named), ..Scope::default() });
+    let rows = r#"[{"v":1,"category_id":"c1","category_name":"Tea \"1\""},{"v":2,"category_id":"c2"}]"#;
+    let batch = decode(&mut decoder, rows).unwrap();
+    let extra = batch.column(1).as_string::<i32>();
+    assert!(extra.is_null(0));
+    assert_eq!(extra.value(1), r#"{"category_id":"c2"}"#);
 }

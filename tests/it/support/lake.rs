@@ -91,21 +91,38 @@ impl Export {
 
     async fn paths(&self, stream: &str, scope: &Scope) -> Vec<(String, Option<Day>)> {
         let mut found = Vec::new();
-        for path in self.files().await.into_keys() {
+        let below = Path::from(stream);
+        let files: Vec<ObjectMeta> = self.lake.store().list(Some(&below)).try_collect().await.unwrap();
+        for path in files.into_iter().map(|file| file.location.to_string()) {
             let parsed = self.layout().parse(&Path::from(path.as_str()));
             let parsed = parsed.unwrap_or_else(|| panic!("nobody writes `{path}`"));
-            if self.layout().data_path(stream, scope, parsed.day).to_string() == path {
+            if self.path_of(stream, scope, parsed.day) == path {
                 found.push((path, parsed.day));
             }
         }
         found
     }
 
+    /// The path of a file of a table; tables of snapshots are no streams.
+    fn path_of(&self, table: &str, scope: &Scope, day: Option<Day>) -> String {
+        match self.catalog.get(table) {
+            Some(stream) => self.layout().path_for(stream, scope, day).to_string(),
+            None => self.layout().data_path(table, scope, day).to_string(),
+        }
+    }
+
     fn is_of_day(&self, stream: &str, row: &Value, day: Option<Day>) -> bool {
         let (Some(days), Some(day)) = (&self.stream(stream).days, day) else {
             return true;
         };
+        if days.kind.is_single() {
+            return row["_window_start"] == json!(day);
+        }
         let text = row[&days.column].as_str().unwrap();
+        if let Some(zone) = days.zone_column.as_ref().and_then(|column| row[column].as_str()) {
+            let instant: Timestamp = text.parse().unwrap();
+            return instant.in_tz(zone).unwrap().date().to_string() == day.to_string();
+        }
         match text.parse::<Timestamp>() {
             Ok(instant) => days.zone.start_of(day) <= instant && instant < days.zone.start_of(day.next()),
             Err(_) => text == day.to_string(),
@@ -147,7 +164,7 @@ impl Export {
             for coverage in scopes.values() {
                 let days = coverage.days.iter().map(|(day, state)| (Some(*day), state));
                 for (day, known) in days.chain(coverage.whole.iter().map(|state| (None, state))) {
-                    let path = self.layout().data_path(stream, &coverage.scope, day).to_string();
+                    let path = self.path_of(stream, &coverage.scope, day);
                     let file = files.remove(&path);
                     assert_eq!(file.is_some(), known.file, "whether {path} stands");
                     let Some(file) = file else { continue };
@@ -233,7 +250,10 @@ fn fitted(value: &Value, data_type: &ColumnType) -> Value {
         (_, Value::Null) => Value::Null,
         (ColumnType::Float64, value) => json!(value.as_f64().unwrap()),
         (ColumnType::Date, Value::String(text)) => json!(&text[..10]),
-        (ColumnType::Timestamp, Value::String(text)) => {
+        (ColumnType::UnixSeconds, Value::Number(seconds)) => {
+            json!(Timestamp::from_second(seconds.as_i64().unwrap()).unwrap().to_string())
+        }
+        (ColumnType::Timestamp | ColumnType::UnixSeconds, Value::String(text)) => {
             let without_zone = || text.parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap().timestamp();
             let instant: Timestamp = text.parse().unwrap_or_else(|_| without_zone());
             json!(Timestamp::from_microsecond(instant.as_microsecond()).unwrap().to_string())

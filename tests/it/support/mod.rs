@@ -15,7 +15,7 @@ use profound_export::api::{Client, ClientSettings};
 use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::{
-    ApiConfig, Compression, DestinationConfig, JobConfig, Partition, Period, Sources, key, select,
+    ApiConfig, Compression, DestinationConfig, Given, JobConfig, Partition, Period, Salt, Sources, key, select,
 };
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
@@ -114,6 +114,10 @@ pub struct Export {
     pub job: JobConfig,
     pub partition: Partition,
     pub single_writer: bool,
+    /// What the user gives to streams that are asked for it.
+    pub given: Given,
+    /// What texts are hashed with.
+    pub salt: Option<Salt>,
     /// How long a run may take.
     pub time: Option<Duration>,
     heard: Arc<Mutex<Vec<Event>>>,
@@ -125,9 +129,13 @@ pub struct Export {
 impl Export {
     /// Exports `streams` of an account from 2026-03-06 on.
     pub async fn start(place: Place, account: Account, streams: &[&str]) -> Self {
+        Self::start_with(place, account, Catalog::embedded().unwrap(), streams).await
+    }
+
+    /// The same, where both sides know the streams of `catalog`.
+    pub async fn start_with(place: Place, account: Account, catalog: Catalog, streams: &[&str]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let lake = place.destination(&scratch);
-        let catalog = Catalog::embedded().unwrap();
         let simulator = Simulator::start(Arc::new(catalog.clone()), account).await.unwrap();
         let base_url = simulator.url().parse().unwrap();
         let job = JobConfig {
@@ -144,6 +152,8 @@ impl Export {
             job,
             partition: Partition::Day,
             single_writer: false,
+            given: Given::new(),
+            salt: None,
             time: None,
             heard: Arc::default(),
             listener: Arc::default(),
@@ -189,6 +199,8 @@ impl Export {
         });
         RunSettings {
             catalog: Arc::new(self.catalog.clone()),
+            given: self.given.clone(),
+            salt: self.salt.clone(),
             client: Arc::new(client),
             clock,
             destinations: Destinations {
@@ -199,7 +211,6 @@ impl Export {
                 spool_dir: self.scratch.path().join("spool"),
                 spool_bytes: u64::MAX,
             },
-            given: profound_export::run::Given::new(),
             concurrency: self.api.concurrency,
             event_streams: self.api.event_streams,
             events,
@@ -263,10 +274,13 @@ impl Export {
         scopes.into_iter().filter_map(|scope| Some(scope.category?.id)).collect()
     }
 
-    /// From the first day wanted through yesterday, as `stream` counts days; none for lists.
+    /// From the first day wanted through yesterday, as `stream` counts days, or whole months; none for lists.
     pub fn wanted(&self, stream: &Stream) -> Option<Window> {
         let days = stream.days.as_ref()?;
-        Window::inclusive(self.job.start.unwrap(), days.zone.yesterday(self.simulator.now()))
+        let mut complete = days.complete(self.job.start.unwrap(), self.simulator.now());
+        let first = complete.next()?;
+        let last = complete.next_back().unwrap_or(first);
+        Window::new(first, days.span(last).end)
     }
 
     /// What the ledger adds up to.

@@ -1,5 +1,9 @@
 //! What tests of other layers rely on, over HTTP.
 
+mod children;
+mod pages;
+mod products;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,10 +12,10 @@ use serde_json::{Value, json};
 use crate::catalog::Catalog;
 use crate::model::column::ColumnType;
 use crate::model::scope::{Scope, ScopeKind};
-use crate::model::stream::Stream;
+use crate::model::stream::{DaysKind, Method, Pagination, RowsAt, Stream, WindowEnd};
 use crate::model::window::Window;
 
-use super::{Account, Fault, FaultKind, Simulator};
+use super::{Account, Fault, FaultKind, Holders, Simulator, UndocumentedEnd};
 
 const NOW: &str = "2026-08-20T16:00:00Z";
 
@@ -38,6 +42,15 @@ fn plain_client() -> reqwest::Client {
 
 async fn post(sim: &Simulator, path: &str, body: &Value) -> reqwest::Response {
     plain_client().post(format!("{}{path}", sim.url())).header("x-api-key", sim.key()).json(body).send().await.unwrap()
+}
+
+async fn get(sim: &Simulator, path: &str) -> reqwest::Response {
+    plain_client().get(format!("{}{path}", sim.url())).header("x-api-key", sim.key()).send().await.unwrap()
+}
+
+/// The status and the body of a response.
+async fn read(response: reqwest::Response) -> (u16, Value) {
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 /// A body of `visibility_v1` for the first category.
@@ -82,38 +95,230 @@ fn fits(value: &Value, data_type: &ColumnType) -> bool {
     }
 }
 
-fn check_rows(stream: &Stream, rows: &[Value]) {
+/// What is wrong with the rows of one answer.
+fn problems(stream: &Stream, rows: &[Value]) -> Vec<String> {
+    let mut found = Vec::new();
     let mut keys = BTreeSet::new();
+    let mut tell = |problem: String| found.push(format!("{}: {problem}", stream.name));
     for row in rows {
-        assert_eq!(row.as_object().unwrap().len(), stream.columns.len(), "{}", stream.name);
+        if row.as_object().unwrap().len() != stream.columns.len() {
+            tell(format!("the row {row} has other columns"));
+        }
         for column in &stream.columns {
             let value = &row[&column.name];
-            assert!(fits(value, &column.data_type), "{}: {} is {value}", stream.name, column.name);
-            if let (Some([low, high]), Some(number)) = (column.range, value.as_f64()) {
-                assert!(low <= number && number <= high, "{}: {} is {number}", stream.name, column.name);
+            let outside = match (column.range, value.as_f64()) {
+                (Some([low, high]), Some(number)) => number < low || high < number,
+                _ => false,
+            };
+            if outside || !fits(value, &column.data_type) {
+                tell(format!("{} is {value}", column.name));
             }
         }
         let part = |path: &String| path.split('.').fold(row, |value, name| &value[name]).clone();
         let key: Vec<_> = stream.key.iter().map(part).collect();
-        assert!(!key.contains(&Value::Null), "{}: the key {key:?} has a null", stream.name);
-        assert!(keys.insert(format!("{key:?}")), "{}: the key {key:?} stands twice", stream.name);
+        if key.contains(&Value::Null) {
+            tell(format!("the key {key:?} has a null"));
+        }
+        if !keys.insert(format!("{key:?}")) {
+            tell(format!("the key {key:?} stands twice"));
+        }
     }
+    found.truncate(3);
+    found
+}
+
+fn check_rows(stream: &Stream, rows: &[Value]) {
+    assert_eq!(problems(stream, rows), Vec::<String>::new());
+}
+
+/// Days that a stream is asked for in these tests.
+fn some_days(stream: &Stream) -> Option<Window> {
+    stream.days.as_ref().map(|counting| match counting.kind {
+        DaysKind::Month => days("2026-07-01", "2026-07-31"),
+        DaysKind::Dated | DaysKind::Window => days("2026-08-17", "2026-08-19"),
+    })
 }
 
 #[tokio::test]
 async fn every_stream_has_rows_of_its_types_with_keys_that_are_unique() {
     let sim = simulator(account()).await;
-    for stream in Catalog::embedded().unwrap().streams() {
-        let window = stream.is_dated().then(|| days("2026-08-17", "2026-08-19"));
+    let mut found = Vec::new();
+    for stream in Catalog::embedded().unwrap().streams().filter(|stream| stream.given.is_empty()) {
+        let window = some_days(stream);
         let mut total = 0;
         for scope in sim.scopes(stream.scope) {
             let rows = sim.rows(stream, &scope, window);
-            check_rows(stream, &rows);
-            assert_eq!(sim.truth(stream, &scope, window).rows, rows.len() as u64);
+            match stream.days.as_ref().is_some_and(|counting| counting.kind.is_single()) {
+                // Rows of one day are told apart, those of several are not.
+                true => {
+                    for day in window.into_iter().flat_map(Window::days) {
+                        found.extend(problems(stream, &sim.rows(stream, &scope, Some(Window::day(day)))));
+                    }
+                }
+                false => found.extend(problems(stream, &rows)),
+            }
+            assert_eq!(sim.truth(stream, &scope, window).rows, rows.len() as u64, "{}", stream.name);
             total += rows.len();
         }
-        assert!(0 < total, "{} is empty", stream.name);
+        if total == 0 {
+            found.push(format!("{} is empty", stream.name));
+        }
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// `template` with the values of `variables`.
+fn filled(template: &str, variables: &BTreeMap<String, String>) -> String {
+    variables.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+/// The answer to the only request of `stream` over `window` that names `variables`.
+async fn ask(
+    sim: &Simulator,
+    stream: &Stream,
+    scope: &Scope,
+    window: Option<Window>,
+    variables: &BTreeMap<String, String>,
+) -> reqwest::Response {
+    let mut variables = variables.clone();
+    for (part, named) in scope.parts() {
+        variables.insert(format!("{}_id", part.path_key()), named.id.clone());
+        variables.insert(format!("{}_name", part.path_key()), named.name.clone());
+    }
+    let mut body = Value::Object(stream.body.clone());
+    if let Some(window) = window {
+        let end = stream.days.as_ref().map(|counting| counting.end);
+        let last = if end == Some(WindowEnd::Exclusive) { window.end } else { window.last() };
+        variables.extend([("first".to_owned(), window.start.to_string()), ("last".to_owned(), last.to_string())]);
+        if stream.days.as_ref().is_some_and(|counting| counting.sent) {
+            body["start_date"] = json!(window.start);
+            body["end_date"] = json!(last);
+        }
+    }
+    let encoded = |(name, value): (&String, &String)| {
+        (name.clone(), url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>().replace('+', "%20"))
+    };
+    let steps = variables.iter().map(encoded).collect();
+    let pairs = super::bind::query_pairs(&stream.query).map(|(name, value)| (name, filled(value, &variables)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let url = format!("{}{}?{query}", sim.url(), filled(&stream.request.path, &steps));
+    let request = match stream.request.method {
+        Method::Get => plain_client().get(url),
+        Method::Post => {
+            let mut body: Value = serde_json::from_str(&escaped_fill(&body.to_string(), &variables)).unwrap();
+            for (name, value) in [
+                ("category_id", scope.category.as_ref().map(|named| &named.id)),
+                ("asset", scope.asset.as_ref().map(|named| &named.name)),
+                ("domain", scope.domain.as_ref().map(|named| &named.name)),
+                ("organization_id", scope.organization.as_ref().map(|named| &named.id)),
+            ] {
+                let part = name.trim_end_matches("_id");
+                let taken = stream.takes(&format!("{part}_name")) || stream.takes(&format!("{part}_id"));
+                if let Some(value) = value.filter(|_| !taken) {
+                    body[name] = json!(value);
+                }
+            }
+            match &stream.pagination {
+                Pagination::Offset { limit } => body["pagination"] = json!({ "limit": limit, "offset": 0 }),
+                Pagination::Cursor { limit } | Pagination::BodyOffset { limit } => body["limit"] = json!(limit),
+                _ => {}
+            }
+            plain_client().post(url).json(&body)
+        }
+    };
+    request.header("x-api-key", sim.key()).send().await.unwrap()
+}
+
+fn escaped_fill(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let escaped = |value: &String| {
+        let text = json!(value).to_string();
+        text[1..text.len() - 1].to_owned()
+    };
+    filled(text, &variables.iter().map(|(name, value)| (name.clone(), escaped(value))).collect())
+}
+
+/// The rows of a body, wherever they stand; positional rows are left as they are.
+fn rows_of(stream: &Stream, answer: Value) -> Vec<Value> {
+    match &stream.rows {
+        RowsAt::Body => vec![answer],
+        RowsAt::Members { names, column } => {
+            let mut rows = Vec::new();
+            for name in names {
+                for mut row in answer[name].as_array().unwrap().clone() {
+                    row[column] = json!(name);
+                    rows.push(row);
+                }
+            }
+            rows
+        }
+        at => {
+            let data = if answer.is_array() { answer } else { answer["data"].clone() };
+            let rows = match data {
+                Value::Array(rows) => rows,
+                row => vec![row],
+            };
+            match at {
+                RowsAt::Texts { column } => rows.into_iter().map(|text| json!({ column: text })).collect(),
+                _ => rows,
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_stream_answers_its_own_request_with_the_rows_it_is_said_to_have() {
+    let sim = simulator(Account { requests_per_period: 1_000_000, ..account() }).await;
+    let mut found = Vec::new();
+    for stream in Catalog::embedded().unwrap().streams() {
+        let scope = &sim.scopes(stream.scope)[0];
+        let mut window = some_days(stream);
+        let given: BTreeMap<_, _> =
+            stream.given.iter().map(|name| (name.clone(), format!("some \"{name}\" & more"))).collect();
+        let variables = match given.is_empty() {
+            true => {
+                let (day, variables) = sim.requests_for(stream, scope, window).remove(0);
+                window = match (day, &stream.days) {
+                    (Some(day), Some(counting)) => Some(counting.span(day)),
+                    _ => window,
+                };
+                variables
+            }
+            false => {
+                // Without a date in the rows there is one answer for all days.
+                if stream.days.as_ref().is_some_and(|counting| counting.kind == DaysKind::Window) {
+                    window = window.map(|window| Window::day(window.start));
+                }
+                given
+            }
+        };
+        let answer = ask(&sim, stream, scope, window, &variables).await;
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        if status != 200 {
+            found.push(format!("{}: {status} {text}", stream.name));
+            continue;
+        }
+        let rows = rows_of(stream, serde_json::from_str(&text).unwrap());
+        let mut told = sim.rows_given(stream, scope, window, variables.clone());
+        if stream.parent.is_some() {
+            let of_request = |row: &Value| {
+                variables.iter().all(|(name, value)| stream.column(name).is_none() || row[name] == *value)
+            };
+            told.retain(of_request);
+        }
+        for row in &mut told {
+            for column in stream.columns.iter().filter(|column| column.from_request) {
+                row.as_object_mut().unwrap().shift_remove(&column.name);
+            }
+        }
+        // Reports have more rows than a page.
+        let all = matches!(stream.pagination, Pagination::Cursor { .. }) || rows.len() == told.len();
+        let same = super::endpoint::is_positional(stream) || rows.iter().all(|row| told.contains(row));
+        if rows.is_empty() || !all || !same {
+            found.push(format!("{}: {} rows where {} are told", stream.name, rows.len(), told.len()));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]

@@ -1,0 +1,65 @@
+//! `streams diff`: the catalog against a newer document of the vendor.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::cli::failure::Failure;
+use crate::cli::{Output, Surroundings, exit, print, print_json};
+use crate::document::{DocumentError, Surface, compare};
+use crate::model::words::words;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The vendor's OpenAPI document, as JSON
+    #[arg(long, value_name = "FILE")]
+    openapi: PathBuf,
+    /// Print the names it holds, as `src/document/surface.json` keeps them
+    #[arg(long, hide = true)]
+    surface: bool,
+}
+
+pub fn execute(around: &Surroundings, catalog: &Catalog, arguments: &Arguments) -> Result<u8, Failure> {
+    let newer = read(arguments)?;
+    if arguments.surface {
+        // Written and read in one order, so that its own history is short.
+        return print(&serde_json::to_string_pretty(&newer).unwrap_or_default());
+    }
+    let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, words(&error)))?;
+    let differences = compare(&known, &newer, catalog);
+    match around.output {
+        Output::Json => print_json(&json!(differences))?,
+        Output::Table if differences.is_empty() => {
+            let operations = newer.operations.len();
+            print(&format!("no differences: {operations} operations, as this version knows them"))?
+        }
+        Output::Table => {
+            let lines: Vec<String> = differences.iter().map(|difference| difference.words()).collect();
+            print(&lines.join("\n"))?
+        }
+    };
+    match differences.len() {
+        0 => Ok(exit::COMPLETE),
+        // The list is the result; how long it is helps whoever reads the end of a log.
+        count => {
+            eprintln!("{count} {}", if count == 1 { "difference" } else { "differences" });
+            Ok(exit::FAILED)
+        }
+    }
+}
+
+fn read(arguments: &Arguments) -> Result<Surface, Failure> {
+    let file = arguments.openapi.display();
+    let usage = |what: String| Failure::new(exit::USAGE, what);
+    let text = std::fs::read_to_string(&arguments.openapi).map_err(|error| {
+        usage(format!("cannot read `{file}`: {error}")).hint("name the document's file after --openapi")
+    })?;
+    let document: Value = serde_json::from_str(&text).map_err(|error| {
+        usage(format!("`{file}` is not JSON: {error}")).hint("a document in YAML must be turned into JSON first")
+    })?;
+    Surface::of(&document).map_err(|error: DocumentError| {
+        usage(format!("`{file}` cannot be compared: {}", words(&error)))
+            .hint("the vendor publishes its document as JSON, with `openapi` and `paths` at its top")
+    })
+}

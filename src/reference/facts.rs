@@ -1,0 +1,266 @@
+//! What is to be known of a stream beside its columns, a line each.
+
+use std::sync::Arc;
+
+use super::example::{day, example, scope};
+use super::requests::{requests, rows_a_page, thousands};
+use crate::config::Partition;
+use crate::model::day::DayZone;
+use crate::model::stream::{
+    Days, DaysKind, Fallback, Pagination, Parent, RowsAt, Status, Stream, Tier, Total, WindowEnd,
+};
+use crate::publish::Layout;
+
+/// One fact: what it is about, and what is so.
+pub type Fact = (&'static str, String);
+
+/// Everything about `stream` but its columns, in the order of a request's life.
+pub fn facts(stream: &Arc<Stream>) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = vec![("tier", tier(stream))];
+    let mut add = |name, text: Option<String>| facts.extend(text.map(|text| (name, text)));
+    add("choose", stream.opt_in.as_ref().map(|why| format!("knowingly: {why}")));
+    add("request", Some(format!("`{}`", stream.request)));
+    add("events", stream.event_stream.as_ref().map(|path| format!("`POST {path}`: the whole window in one request")));
+    let (line, body) = example(stream);
+    add("as sent", Some(format!("`{line}`{}", body.map(|body| format!(" with `{body}`")).unwrap_or_default())));
+    add("pages", pages(stream));
+    add("rows are", rows(&stream.rows));
+    add("asked per", Some(scope_in_words(stream)));
+    add("requests", Some(requests(stream)));
+    add("parent", stream.parent.as_ref().map(parent));
+    add("given", given(stream));
+    add(
+        "gate",
+        stream.gate.as_ref().map(|gate| format!("`{gate}` is asked first, and says whether there is anything to read")),
+    );
+    add(
+        "signal",
+        stream
+            .signal
+            .as_ref()
+            .map(|column| format!("`{column}` tells streams behind it whether there is anything to read")),
+    );
+    add(
+        "expects",
+        stream.expects.as_ref().map(|other| format!("rows wherever `{other}` says so; an empty day is suspect there")),
+    );
+    add("if refused", stream.on_422.as_ref().map(fallback));
+    add("days", Some(stream.days.as_ref().map_or_else(|| list(stream), days)));
+    add("total", total(stream.total));
+    add("key", Some(key(stream)));
+    add("files", Some(files(stream)));
+    add("source", source(stream));
+    facts
+}
+
+fn key(stream: &Stream) -> String {
+    let paths: Vec<String> = stream.key.iter().map(|path| format!("`{path}`")).collect();
+    if paths.is_empty() { "none: there is one row".to_owned() } else { paths.join(", ") }
+}
+
+fn tier(stream: &Stream) -> String {
+    stream.tier.map_or("none: chosen by name", Tier::name).to_owned()
+}
+
+/// What the stream is asked for, in words.
+pub fn scope_in_words(stream: &Stream) -> String {
+    let each = match (&stream.parent, stream.given.is_empty()) {
+        (Some(parent), _) => format!(" and row of `{}`", parent.stream),
+        (None, false) => " and entry given".to_owned(),
+        (None, true) => String::new(),
+    };
+    format!("{}{each}", stream.scope.describe())
+}
+
+fn pages(stream: &Stream) -> Option<String> {
+    let how = match &stream.pagination {
+        Pagination::Single => return None,
+        Pagination::Offset { .. } => "`pagination` in the body, until as many rows came as were announced".to_owned(),
+        Pagination::Cursor { .. } => "`limit` and `cursor` in the body, until no cursor comes".to_owned(),
+        Pagination::BodyOffset { .. } => {
+            "`limit` and `offset` in the body, until as many rows came as were announced".to_owned()
+        }
+        Pagination::QueryOffset { .. } => {
+            "`limit` and `offset` in the query, until a page is short or the total is reached".to_owned()
+        }
+        Pagination::QueryAfter => "`after` in the query, while there is more".to_owned(),
+        Pagination::QueryCursor { parameter } => format!("`{parameter}` in the query, until no cursor comes"),
+    };
+    let of = rows_a_page(stream).map_or_else(String::new, |rows| format!("of {} ", thousands(rows)));
+    let alone = if stream.event_stream.is_some() { "; only where events are switched off or break" } else { "" };
+    Some(format!("{of}by {how}{alone}"))
+}
+
+fn rows(rows: &RowsAt) -> Option<String> {
+    match rows {
+        RowsAt::Data => None,
+        RowsAt::Body => Some("the whole answer, as one row".to_owned()),
+        RowsAt::Members { names, column } => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            Some(format!("in {} of the answer; `{column}` says in which", names.join(", ")))
+        }
+        RowsAt::Texts { column } => Some(format!("plain texts, stored as `{column}`")),
+    }
+}
+
+fn parent(parent: &Parent) -> String {
+    let takes: Vec<String> = parent
+        .takes
+        .iter()
+        .map(|(variable, place)| match variable == place {
+            true => format!("`{variable}`"),
+            false => format!("`{variable}` from `{place}`"),
+        })
+        .collect();
+    let mut text = format!("one request for each row of `{}`, which gives {}", parent.stream, takes.join(", "));
+    let pairs = |pairs: &std::collections::BTreeMap<String, String>| -> String {
+        pairs.iter().map(|(name, value)| format!("`{name}` = `{value}`")).collect::<Vec<_>>().join(" and ")
+    };
+    for (index, variant) in parent.variants.iter().enumerate() {
+        let lead = if index == 0 { "; asked with" } else { ", and with" };
+        let when = if variant.when.is_empty() { String::new() } else { format!(" where {}", pairs(&variant.when)) };
+        text.push_str(&format!("{lead} {}{when}", pairs(&variant.set)));
+    }
+    if let Some(changed) = &parent.changed {
+        text.push_str(&format!("; asked again only when `{changed}` has moved since"));
+    }
+    text
+}
+
+fn given(stream: &Stream) -> Option<String> {
+    let names: Vec<String> = stream.given.iter().map(|name| format!("`{name}`")).collect();
+    let place = format!("`[[given.{}]]` of jobs.toml", stream.name);
+    (!names.is_empty()).then(|| format!("{} must be given in {place}; one request for each entry", names.join(", ")))
+}
+
+fn fallback(fallback: &Fallback) -> String {
+    match fallback {
+        Fallback::Stream(name) => format!("with 422, `{name}` stands in, with a table of its own"),
+        Fallback::Without(member) => format!("with 422, it is asked once more without `{member}`; that column is null"),
+    }
+}
+
+/// How a stream counts days, in a word: `by day`, `one day`, `one month`, `list`.
+pub fn kind_of_days(stream: &Stream) -> &'static str {
+    match stream.days.as_ref().map(|days| days.kind) {
+        None => "list",
+        Some(DaysKind::Dated) => "dated",
+        Some(DaysKind::Window) => "one day",
+        Some(DaysKind::Month) => "one month",
+    }
+}
+
+fn list(stream: &Stream) -> String {
+    match stream.parent.is_some() {
+        true => "none: a list with the rows of all its requests".to_owned(),
+        false => "none: a list, read whole by every run".to_owned(),
+    }
+}
+
+fn days(days: &Days) -> String {
+    let zone = match &days.zone_column {
+        Some(zone) => format!("in the zone that `{zone}` names"),
+        None => match days.zone {
+            DayZone::Eastern => "in Eastern time".to_owned(),
+            DayZone::Utc => "in UTC".to_owned(),
+        },
+    };
+    let mut parts = vec![match days.kind {
+        DaysKind::Dated => format!("`{}` is the day of a row, {zone}; any number of days in one request", days.column),
+        DaysKind::Window => format!("rows carry no date and tell of the one day asked for, {zone}"),
+        DaysKind::Month => format!("rows carry no date and tell of the one month asked for, {zone}, once it is over"),
+    }];
+    if days.sent {
+        parts.push(
+            match days.end {
+                WindowEnd::Inclusive => "`end_date` is the last day",
+                WindowEnd::Exclusive => "`end_date` is the day after the last",
+                WindowEnd::Undocumented => {
+                    "whether `end_date` is the last day is documented nowhere: tried as such first"
+                }
+            }
+            .to_owned(),
+        );
+    }
+    if days.margin != 0 {
+        parts.push(format!("asked with {} more at both ends, which are dropped", count(u64::from(days.margin))));
+    }
+    parts.push(match days.lookback {
+        0 => "final once it is over".to_owned(),
+        lookback => format!("revised by the service for {}, then final", count(u64::from(lookback))),
+    });
+    parts.join("; ")
+}
+
+fn count(days: u64) -> String {
+    format!("{days} {}", if days == 1 { "day" } else { "days" })
+}
+
+fn total(total: Total) -> Option<String> {
+    match total {
+        Total::Rows => None,
+        Total::AtLeast => {
+            Some("the announced total counts entities, of which a result has one row or more each".to_owned())
+        }
+        Total::Unrelated => Some("the announced total proves nothing about rows".to_owned()),
+    }
+}
+
+/// The path of a file under each partition; `…` where it is the same.
+fn files(stream: &Stream) -> String {
+    let day = stream.days.as_ref().map(|days| day(days.kind));
+    let path = |partition| Layout { partition }.data_path(&stream.name, &scope(stream), day).to_string();
+    let by_day = path(Partition::Day);
+    match day {
+        None => format!("`{by_day}`"),
+        Some(_) => {
+            let tail = |path: String| {
+                let same = by_day.rfind("/day=").map_or(0, |at| at + 1);
+                path.get(same..).unwrap_or_default().to_owned()
+            };
+            let (month, none) = (tail(path(Partition::Month)), tail(path(Partition::None)));
+            format!("`{by_day}`; with `partition = \"month\"` `…/{month}`, with `\"none\"` `…/{none}`")
+        }
+    }
+}
+
+fn source(stream: &Stream) -> Option<String> {
+    match stream.status {
+        Status::Current => Some("current".to_owned()),
+        Status::Beta => Some("documented as beta".to_owned()),
+        Status::Deprecated => Some("deprecated: announced to go".to_owned()),
+        Status::Undocumented => Some("not in the published document; seen elsewhere".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn fact(stream: &str, name: &str) -> String {
+        let catalog = Catalog::embedded().unwrap();
+        let facts = facts(catalog.get(stream).unwrap());
+        facts.into_iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
+    #[test]
+    fn files_are_told_for_every_partition() {
+        assert_eq!(
+            fact("bots_v2", "files"),
+            "`bots_v2/organization=ORGANIZATION_ID/domain=DOMAIN_NAME/day=2026-11-21/data.parquet`; \
+             with `partition = \"month\"` `…/month=2026-11/2026-11-21.parquet`, with `\"none\"` `…/2026-11-21.parquet`"
+        );
+        assert_eq!(fact("regions", "files"), "`regions/data.parquet`");
+    }
+
+    #[test]
+    fn days_are_told_in_words() {
+        assert_eq!(
+            fact("visibility_v2_by_day", "days"),
+            "`date` is the day of a row, in Eastern time; any number of days in one request; `end_date` is the last day; \
+             revised by the service for 3 days, then final"
+        );
+        assert_eq!(fact("regions", "days"), "none: a list, read whole by every run");
+    }
+}

@@ -1,0 +1,151 @@
+//! Columns that are kept from the disk: dropped, or hashed with a salt.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use sha2::{Digest, Sha256};
+
+use crate::config::Salt;
+use crate::model::column::Protect;
+use crate::model::stream::Stream;
+
+/// What is done to the columns of one stream before a row of it touches the disk.
+#[derive(Debug, Clone, Default)]
+pub struct Protection {
+    columns: Vec<(String, Protect)>,
+    salt: Option<Salt>,
+}
+
+impl Protection {
+    /// What the jobs want for `stream`, whose texts are hashed with `salt`.
+    pub fn of(stream: &Stream, salt: Option<&Salt>) -> Self {
+        let columns = stream.protect.iter().map(|(name, protect)| (name.clone(), *protect)).collect();
+        Self { columns, salt: salt.cloned() }
+    }
+
+    /// Whether there is nothing to do, so that rows may lie on disk as they came.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The rows with what is protected null or hashed. The schema stays the same, and null stays null.
+    ///
+    /// # Errors
+    /// When a column cannot be hashed: it is not text, or there is no salt. The configuration rules out both.
+    pub fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        if self.is_empty() {
+            return Ok(batch);
+        }
+        let schema = batch.schema();
+        let mut arrays = batch.columns().to_vec();
+        for (name, protect) in &self.columns {
+            let index = schema.index_of(name)?;
+            arrays[index] = match protect {
+                Protect::Drop => new_null_array(arrays[index].data_type(), arrays[index].len()),
+                Protect::Hash => self.hashed(&arrays[index])?,
+            };
+        }
+        RecordBatch::try_new(schema, arrays)
+    }
+
+    /// Each text of `array`, a column of text or of lists of text, as its hash.
+    fn hashed(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        let Some(salt) = &self.salt else {
+            return Err(ArrowError::InvalidArgumentError("there is no salt to hash with".into()));
+        };
+        match array.data_type() {
+            DataType::Utf8 => {
+                let texts = array.as_string::<i32>().iter();
+                Ok(Arc::new(texts.map(|text| text.map(|text| hash(salt, text))).collect::<StringArray>()))
+            }
+            DataType::List(item) => {
+                let lists = array.as_list::<i32>();
+                let items = self.hashed(lists.values())?;
+                let offsets = lists.offsets().clone();
+                Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, items, lists.nulls().cloned())?))
+            }
+            other => Err(ArrowError::InvalidArgumentError(format!("a column of {other} cannot be hashed"))),
+        }
+    }
+}
+
+/// SHA-256 of the salt and the text, as 64 hexadecimal digits.
+fn hash(salt: &Salt, text: &str) -> String {
+    let digest = Sha256::new().chain_update(salt.expose()).chain_update(text.as_bytes()).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Field, Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn salt() -> Salt {
+        Salt::of(b"0123456789abcdef").unwrap()
+    }
+
+    fn batch(texts: &[Option<String>]) -> RecordBatch {
+        let text: ArrayRef = Arc::new(texts.iter().cloned().collect::<StringArray>());
+        let item = Arc::new(Field::new("element", DataType::Utf8, true));
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths(texts.iter().map(|_| 1));
+        let list: ArrayRef = Arc::new(ListArray::new(Arc::clone(&item), offsets, Arc::clone(&text), None));
+        let schema = Schema::new(vec![
+            Field::new("dropped", DataType::Utf8, true),
+            Field::new("hashed", DataType::Utf8, true),
+            Field::new("hashed_list", DataType::List(item), true),
+        ]);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(&text), text, list]).unwrap()
+    }
+
+    fn protection() -> Protection {
+        let columns = [("dropped", Protect::Drop), ("hashed", Protect::Hash), ("hashed_list", Protect::Hash)];
+        let columns = columns.map(|(name, protect)| (name.to_owned(), protect)).to_vec();
+        Protection { columns, salt: Some(salt()) }
+    }
+
+    /// Every byte of an array, of its items too.
+    fn bytes(data: &arrow::array::ArrayData) -> Vec<u8> {
+        let own = data.buffers().iter().flat_map(|buffer| buffer.to_vec());
+        own.chain(data.child_data().iter().flat_map(bytes)).collect()
+    }
+
+    #[test]
+    fn hashes_that_stand_in_lakes_do_not_change() {
+        // The same as `printf '0123456789abcdef192.0.2.1' | sha256sum`.
+        assert_eq!(hash(&salt(), "192.0.2.1"), "de4904b9eba34fdd59c4dc02f21ab6c88b0f3fa41eb1c44ddaf22ad7bb49fd46");
+    }
+
+    #[test]
+    fn null_stays_null_and_empty_text_is_hashed() {
+        let protected = protection().apply(batch(&[None, Some(String::new())])).unwrap();
+        assert_eq!(protected.column(0).null_count(), 2);
+        let hashed = protected.column(1).as_string::<i32>();
+        assert!(hashed.is_null(0) && hashed.value(1).len() == 64);
+    }
+
+    #[test]
+    fn text_is_never_kept_where_no_salt_is_there() {
+        let protection = Protection { salt: None, ..protection() };
+        assert!(protection.apply(batch(&[Some("a".into())])).is_err());
+    }
+
+    proptest! {
+        // Letters beyond `f` are in no hash.
+        #[test]
+        fn original_value_occurs_nowhere_in_the_batch(text in "[g-z]{3,40}", other in "\\PC{0,20}") {
+            let protected = protection().apply(batch(&[Some(text.clone()), Some(other), None])).unwrap();
+            let bytes: Vec<u8> = protected.columns().iter().flat_map(|column| bytes(&column.to_data())).collect();
+            let occurs = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            prop_assert!(!occurs);
+        }
+
+        #[test]
+        fn equal_texts_have_equal_hashes_and_others_have_others(one in "\\PC{0,20}", two in "\\PC{0,20}") {
+            prop_assert_eq!(one == two, hash(&salt(), &one) == hash(&salt(), &two));
+        }
+    }
+}

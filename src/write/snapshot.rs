@@ -1,0 +1,80 @@
+//! A list once more, as the snapshot of a day.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::KeyValue;
+
+use crate::config::Compression;
+use crate::model::day::Day;
+use crate::model::history::{SNAPSHOT_COLUMN, history_name};
+use crate::model::slice::Slice;
+use crate::write::day_file::{DayFile, WholeDay, properties};
+use crate::write::error::WriteError;
+use crate::write::slice_writer::long_text_paths;
+use crate::write::spool::SliceDir;
+
+/// The file of a snapshot. It lies in the spool for as long as this is not dropped.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The file, with the hash of the list's rows.
+    pub whole: WholeDay,
+    _dir: SliceDir,
+}
+
+/// Writes the rows of `list`, a whole file of `slice`, into `dir` as the snapshot of `day`: the column of the day comes
+/// after those of the scope, and the footer names the table of snapshots.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn snapshot(
+    slice: &Slice,
+    list: &WholeDay,
+    day: Day,
+    compression: Compression,
+    mut dir: SliceDir,
+) -> Result<Snapshot, WriteError> {
+    let parquet = |source| WriteError::Parquet { path: list.path.clone(), source };
+    let shape = |source| WriteError::Shape { stream: slice.stream.name.clone(), source };
+    let file = File::open(&list.path).map_err(|source| WriteError::Disk { path: list.path.clone(), source })?;
+    let rows = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?;
+    let footer = rows.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let at = slice.stream.scope.parts().iter().map(|part| 1 + usize::from(part.columns().0.is_some())).sum();
+    let schema = with_day(rows.schema(), at);
+    let properties = properties(compression, &long_text_paths(slice, &schema));
+    let mut copy = DayFile::create(dir.file("snapshot.parquet"), Arc::clone(&schema), properties)?;
+    for batch in rows.build().map_err(parquet)? {
+        let batch = batch.map_err(shape)?;
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![day.to_epoch_days(); batch.num_rows()]));
+        let mut columns = batch.columns().to_vec();
+        columns.insert(at, days);
+        copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?, 0)?;
+        dir.occupy(copy.written_bytes())?;
+    }
+    let whole = copy.close(Some(day), &renamed(&slice.stream.name, footer))?;
+    dir.occupy(whole.bytes)?;
+    // What the list says is what its snapshot says.
+    Ok(Snapshot { whole: WholeDay { hash: list.hash, ..whole }, _dir: dir })
+}
+
+/// The schema of a list's file with the day at `at`.
+fn with_day(schema: &SchemaRef, at: usize) -> SchemaRef {
+    let comment = HashMap::from([("comment".to_owned(), "UTC day on which the list was read".to_owned())]);
+    let mut fields = schema.fields().to_vec();
+    fields.insert(at, Arc::new(Field::new(SNAPSHOT_COLUMN, DataType::Date32, true).with_metadata(comment)));
+    Arc::new(Schema::new(fields))
+}
+
+/// What the footer of the list says, of the table of its snapshots.
+fn renamed(list: &str, footer: Vec<KeyValue>) -> Vec<(String, String)> {
+    let own = footer.into_iter().filter(|pair| pair.key.starts_with("profound_export."));
+    own.map(|pair| match pair.key.as_str() {
+        "profound_export.stream" => (pair.key, history_name(list)),
+        _ => (pair.key, pair.value.unwrap_or_default()),
+    })
+    .collect()
+}

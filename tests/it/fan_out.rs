@@ -1,0 +1,135 @@
+//! Streams that are asked for each row of another: what is read, once, and again only where something changed.
+
+use std::collections::BTreeMap;
+
+use profound_export::run::Outcome;
+use profound_export::simulator::{Account, Fault, FaultKind, UndocumentedEnd};
+
+use crate::support::{Export, Place, account, of_stream, on_memory_and_disk};
+
+fn status(code: u16) -> Fault {
+    FaultKind::Status { code, retry_after: None, reset: None }.into()
+}
+
+on_memory_and_disk! {
+    async fn children_of_every_parent_are_read_and_the_parent_once(place) {
+        let streams = ["projects", "project_details", "project_tasks", "project_task_details"];
+        let export = Export::start(place, account(), &streams).await;
+
+        let (run, received) = export.run_and_watch().await;
+
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        for stream in streams {
+            export.assert_equals_simulator(stream).await;
+            assert!(!export.all_rows(stream).await.is_empty(), "{stream}");
+        }
+        export.assert_ledger_knows_every_file().await;
+        let projects = export.all_rows("projects").await.len();
+        assert_eq!(of_stream(&received, "projects").len(), export.categories().len(), "once a category");
+        assert_eq!(of_stream(&received, "project_details").len(), projects);
+        assert_eq!(of_stream(&received, "project_tasks").len(), projects, "once, although others are asked for its rows");
+    }
+}
+
+on_memory_and_disk! {
+    async fn only_parents_that_changed_are_asked_again(place) {
+        let export = Export::start(place, account(), &["projects", "project_details"]).await;
+        export.run().await;
+        let before = export.versions("project_details").await;
+
+        // An hour on, since a change within minutes of the reading may have come after it.
+        export.simulator.set_now(crate::support::instant("2026-03-10T17:00:00Z"));
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        let projects = export.all_rows("projects").await;
+        let unsaid = projects.iter().filter(|project| project["updated_at"].is_null()).count();
+        assert_eq!(of_stream(&received, "project_details").len(), unsaid, "only those that never say it");
+        assert!(unsaid < projects.len());
+        assert_eq!(export.versions("project_details").await, before);
+
+        export.simulator.touch("projects", 2);
+        let (run, received) = export.run_and_watch().await;
+        assert!(unsaid < of_stream(&received, "project_details").len());
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        assert!((unsaid..=unsaid + 2 * export.categories().len()).contains(&of_stream(&received, "project_details").len()));
+        export.assert_equals_simulator("project_details").await;
+        let runs = |rows: &[serde_json::Value]| {
+            let mut runs: BTreeMap<String, usize> = BTreeMap::new();
+            rows.iter().for_each(|row| *runs.entry(row["_run_id"].to_string()).or_default() += 1);
+            runs.len()
+        };
+        assert_eq!(runs(&export.all_rows("project_details").await), 2, "the others keep the run that read them");
+    }
+}
+
+on_memory_and_disk! {
+    async fn request_that_fails_leaves_the_others_their_rows_and_is_made_up_for(place) {
+        let export = Export::start(place, account(), &["project_details"]).await;
+        let category = export.categories()[0].clone();
+        export.simulator.inject(Fault { after: 1, times: Some(1), ..status(400).of_category(&category) });
+
+        let run = export.run().await;
+        assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{}", run.summary());
+        assert!(run.failed[0].1.starts_with("1 of "), "{}", run.failed[0].1);
+        let stream = export.stream("project_details");
+        let all = export.simulator.scopes(stream.scope).iter().map(|scope| export.simulator.truth(stream, scope, None).rows).sum::<u64>();
+        assert_eq!(export.all_rows("project_details").await.len() as u64, all - 1);
+
+        export.simulator.clear_faults();
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        export.assert_equals_simulator("project_details").await;
+    }
+}
+
+#[tokio::test]
+async fn version_that_is_not_there_is_no_row_and_no_failure() {
+    let export = Export::start(Place::Memory, account(), &["agents", "agent_details"]).await;
+    export.simulator.inject(Fault { stream: Some("agent_details".into()), after: 1, times: Some(1), ..status(404) });
+    let run = export.run().await;
+    assert_eq!((run.outcome, run.not_entitled.len()), (Outcome::Complete, 0), "{}", run.summary());
+    let stream = export.stream("agent_details");
+    let all = export.simulator.truth(stream, &export.first_scope("agent_details"), None).rows;
+    assert!(1 < all);
+    assert_eq!(export.all_rows("agent_details").await.len() as u64, all - 1);
+}
+
+#[tokio::test]
+async fn parent_that_may_not_be_read_makes_its_children_not_entitled() {
+    let export = Export::start(Place::Memory, account(), &["documents", "document_contents", "models"]).await;
+    export.simulator.inject(Fault { stream: Some("documents".into()), ..status(403) });
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    let names: std::collections::BTreeSet<_> =
+        run.not_entitled.iter().map(|slice| slice.stream.name.as_str()).collect();
+    assert_eq!(names, ["document_contents", "documents"].into());
+}
+
+#[tokio::test]
+async fn children_are_whole_whatever_the_end_of_their_parent_s_window_means() {
+    let children = ["accuracy_claim_citations", "accuracy_cluster_example_runs"];
+    for end in [UndocumentedEnd::Inclusive, UndocumentedEnd::Refused, UndocumentedEnd::Empty] {
+        for with_parent in [true, false] {
+            let parent = with_parent.then_some("accuracy_inaccurate_clusters");
+            let streams: Vec<&str> = children.into_iter().chain(parent).collect();
+            let account = Account { undocumented_end: end, ..account() };
+            let export = Export::start(Place::Memory, account, &streams).await;
+            let run = export.run().await;
+            assert_eq!(run.outcome, Outcome::Complete, "{end:?}, {streams:?}: {}", run.summary());
+            for stream in streams {
+                export.assert_equals_simulator(stream).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn children_of_the_rows_of_a_day_are_the_day_s() {
+    let streams = ["accuracy_inaccurate_clusters", "accuracy_claim_citations", "accuracy_claim_breakdown"];
+    let export = Export::start(Place::Memory, account(), &streams).await;
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    assert_eq!(of_stream(&received, streams[0]).len(), 4, "the parent once a day");
+    for stream in streams {
+        export.assert_equals_simulator(stream).await;
+    }
+}
