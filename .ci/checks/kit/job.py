@@ -30,6 +30,8 @@ class Stream:
     tier: str
     zone: str | None
     lookback: int
+    # Whether the whole body of an answer is one row.
+    whole: bool
 
     def last_day(self) -> date | None:
         """The last day a run exports; none for lists."""
@@ -99,4 +101,4 @@ class Job:
 
 def _stream(told: dict[str, Any]) -> Stream:
     days = told.get("days") or {}
-    return Stream(told["name"], told["tier"], days.get("zone"), days.get("lookback", 0))
+    return Stream(told["name"], told["tier"], days.get("zone"), days.get("lookback", 0), told["rows"] == "body")
