@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::api::{Client, RequestFacts, Transport};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::{Compression, Salt};
+use crate::config::{Compression, Given, Salt};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
@@ -23,7 +23,7 @@ use crate::model::stream::{Fallback, Stream, WindowEnd};
 use crate::publish::Layout;
 use crate::run::commit::Committer;
 use crate::run::gates::Signals;
-use crate::run::parents::{Given, ParentRows};
+use crate::run::parents::ParentRows;
 use crate::write::Spool;
 
 /// Slices of a stream that the server could not answer before the others are not asked any more in a run.

@@ -26,7 +26,6 @@ pub use coverage::day_state;
 pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use job::{Goal, Preview, preview, run_job};
-pub use parents::Given;
 pub use resolve::{Resolved, resolve};
 pub use result::{Outcome, RunResult, StreamTotals, grouped, took};
 pub use sample::{Sample, sample};

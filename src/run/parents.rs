@@ -1,6 +1,6 @@
 //! The rows that a stream is asked for one by one: those of its parent, or what a user gave.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -213,9 +213,6 @@ pub fn ancestors_of(streams: &[Arc<Stream>], catalog: &Catalog) -> BTreeSet<Stri
     }
     found
 }
-
-/// What a user gave, by stream.
-pub type Given = BTreeMap<String, Vec<Variables>>;
 
 #[cfg(test)]
 mod tests {
