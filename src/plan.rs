@@ -120,6 +120,17 @@ enum Reason {
     Doubtful,
 }
 
+impl Reason {
+    /// One day that is due for this reason.
+    fn due(self) -> Due {
+        match self {
+            Self::Missing => Due { missing: 1, ..Due::default() },
+            Self::Provisional => Due { provisional: 1, ..Due::default() },
+            Self::Doubtful => Due { doubtful: 1, ..Due::default() },
+        }
+    }
+}
+
 /// Makes the plan. Lists come first, then by tier, then what was read longest ago.
 pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
     let mut plan = Plan::default();
@@ -228,19 +239,20 @@ fn single_slices(
     };
     let key = slice.scope.key();
     let rows = coverage.and_then(rows_a_day);
-    let due_of = |day: Day| -> Option<Due> {
+    let reason = |day: Day| -> Option<Reason> {
         let state = coverage.and_then(|coverage| coverage.days.get(&day));
-        let stale = || (known.doubtful)(&slice.stream.name, &key, Some(day));
-        match reason_of(state, day, days, days.lookback, only == Some(true)) {
-            Some(Reason::Missing) => Some(Due { missing: 1, ..Due::default() }),
-            Some(Reason::Doubtful) => Some(Due { doubtful: 1, ..Due::default() }),
-            _ if stale() => Some(Due { doubtful: 1, ..Due::default() }),
+        let settled = days.settled(day, days.lookback) <= known.now;
+        match (reason_of(state, day, days, days.lookback, only == Some(true))?, only) {
+            (reason @ (Reason::Missing | Reason::Doubtful), _) => Some(reason),
             // Each costs a request: once when it is over, and once more when it is no longer revised.
-            Some(Reason::Provisional) if only == Some(true) || days.settled(day, days.lookback) <= known.now => {
-                Some(Due { provisional: 1, ..Due::default() }).filter(|_| only != Some(false))
-            }
+            (reason, None) if settled => Some(reason),
+            (reason, Some(true)) => Some(reason),
             _ => None,
         }
+    };
+    let due_of = |day: Day| match reason(day) {
+        Some(reason) => Some(reason.due()),
+        None => (known.doubtful)(&slice.stream.name, &key, Some(day)).then(|| Reason::Doubtful.due()),
     };
     let wished = days.complete(start, known.now).rev().filter(|day| last.is_none_or(|last| *day <= last));
     let planned = wished.filter_map(|day| {
@@ -287,11 +299,7 @@ fn dated_slices(
         let Some(reason) = reason(day) else {
             continue;
         };
-        let due = match reason {
-            Reason::Missing => Due { missing: 1, ..Due::default() },
-            Reason::Provisional => Due { provisional: 1, ..Due::default() },
-            Reason::Doubtful => Due { doubtful: 1, ..Due::default() },
-        };
+        let due = reason.due();
         // Days between two that are due come along: a longer window costs no request.
         match slices.last_mut() {
             Some(PlannedSlice { slice: Slice { window: Some(open), .. }, due: already, .. })

@@ -51,7 +51,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             processed.left.push(piece.slice);
             continue;
         }
-        match cx.is_done_elsewhere(&piece.slice).await {
+        match is_settled(cx, &piece.slice, &mut processed).await {
             Ok(false) => {}
             Ok(true) => continue,
             Err(error) => {
@@ -63,15 +63,6 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         if let Some(problem) = cx.gave_up(&piece.slice.stream.name) {
             processed.failed.push((piece.slice, problem));
             continue;
-        }
-        match behind_gate(cx, &piece.slice, &mut processed).await {
-            Ok(false) => {}
-            Ok(true) => continue,
-            Err(error) => {
-                processed.left.push(piece.slice);
-                processed.fatal = Some(error);
-                continue;
-            }
         }
         cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
@@ -136,9 +127,10 @@ fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, pro
     }
 }
 
-/// Whether there is nothing to ask for, as another stream told or the API of other days; it is recorded then.
-async fn behind_gate(cx: &RunContext<'_>, slice: &Slice, processed: &mut Processed) -> Result<bool, RunError> {
-    if cx.is_refused(slice) {
+/// Whether a slice need not be asked: another process has read it, the API has refused other days of it, or another
+/// stream tells that there is nothing, which is recorded then.
+async fn is_settled(cx: &RunContext<'_>, slice: &Slice, processed: &mut Processed) -> Result<bool, RunError> {
+    if cx.is_refused(slice) || cx.is_done_elsewhere(slice).await? {
         return Ok(true);
     }
     match cx.gate(slice).await {
