@@ -28,7 +28,7 @@ pub struct Wanted {
     pub days: WantedDays,
     /// The first day wanted of streams where each day costs a request; none is the same as of the others.
     pub single_start: Option<Day>,
-    /// Replaces each stream's own lookback.
+    /// Replaces the lookback of streams whose rows carry their day; for the others each reading costs a request.
     pub lookback_days: Option<u16>,
     /// Whether results come as event streams where there are any, so that each is one request.
     pub event_streams: bool,

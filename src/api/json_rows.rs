@@ -1,8 +1,9 @@
 //! Cuts rows from the body of a JSON response as it arrives.
 //!
 //! Accepts a bare array of rows, and an object whose member `data` is one, since the sources disagree about which
-//! lists are wrapped; where a stream says so, other members, the whole body, or texts in place of objects. Every byte is looked at once: outside rows only brackets and quotes matter, so the cut is exact
-//! and needs no second guess; that a row is JSON is proven by its decoder.
+//! lists are wrapped; where a stream says so, other members, the whole body, or texts in place of objects. Every byte is
+//! looked at once: outside rows only brackets and quotes matter, so the cut is exact and needs no second guess; that a
+//! row is JSON is proven by its decoder.
 
 use serde_json::Value;
 

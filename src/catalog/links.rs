@@ -21,6 +21,9 @@ pub fn check(catalog: &Catalog, stream: &Stream) -> Result<(), String> {
     }
     if let Some(name) = &stream.expects {
         let expected = catalog.get(name).ok_or_else(|| missing("expects rows when told by", name))?;
+        if expected.scope != stream.scope {
+            return Err(format!("expects rows when told by `{name}`, which is asked for something else"));
+        }
         if expected.signal.is_none() || expected.days.is_none() || stream.days.is_none() {
             return Err(format!("expects rows when told by `{name}`: both must have days, and that one a signal"));
         }
@@ -116,7 +119,7 @@ fn check_no_circle(catalog: &Catalog, stream: &Stream) -> Result<(), String> {
 /// The streams whose rows must be known before `stream` is asked.
 fn waits_for(stream: &Stream) -> Vec<&str> {
     let parent = stream.parent.iter().map(|parent| parent.stream.as_str());
-    parent.chain(stream.gate.as_deref()).collect()
+    parent.chain(stream.gate.as_deref()).chain(stream.expects.as_deref()).collect()
 }
 
 #[cfg(test)]
@@ -208,6 +211,8 @@ mod tests {
     fn expectations_need_days_and_a_signal() {
         let told = refused("accuracy_inaccurate_themes", |stream| stream.expects = Some("visibility_v2".into()));
         assert!(told.ends_with("both must have days, and that one a signal"), "{told}");
+        let told = refused("bots_v2", |stream| stream.expects = Some("youtube_summary_v2".into()));
+        assert!(told.ends_with("told by `youtube_summary_v2`, which is asked for something else"), "{told}");
     }
 
     #[test]

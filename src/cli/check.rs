@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json, sample};
 use crate::config::JobConfig;
+use crate::model::figures::counted;
 use crate::model::scope::{Scope, ScopeKind};
 use crate::run::{Discovered, Resolved, discover, resolve};
 
@@ -49,7 +50,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         let goal = goal(&config, job, settings.clock.now())?;
         let resolved = resolve(job, &found)?;
         let next = next_runs(job, settings.clock.now())?;
-        facts.tell("job", format!("{}: {} streams; {next}", job.name, goal.streams.len()))?;
+        facts.tell("job", format!("{}: {}; {next}", job.name, counted(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
             facts.tell("warning", warning.clone())?;
         }
@@ -62,13 +63,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         for (stream, scopes) in sampled.into_values() {
             let (text, fits) = sample::report(&settings, &stream, &scopes, &found).await;
             facts.tell("sample", text)?;
-            misfitting += usize::from(!fits);
+            misfitting += u64::from(!fits);
         }
     }
     facts.end()?;
     match misfitting {
         0 => Ok(exit::COMPLETE),
-        _ => Err(Failure::new(exit::FAILED, format!("{misfitting} streams would fail"))
+        _ => Err(Failure::new(exit::FAILED, format!("{} would fail", counted(misfitting, "stream")))
             .hint("leave them out with `!name` until a version that knows the new form is there; everything else can be exported")),
     }
 }

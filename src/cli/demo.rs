@@ -17,10 +17,11 @@ use crate::cli::table::{size, table};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::model::day::{Day, DayZone};
+use crate::model::figures::{grouped, took};
 use crate::model::stream::{Pagination, Stream};
 use crate::model::window::Window;
 use crate::model::words::words;
-use crate::run::{Outcome, RunResult, RunSettings, grouped, run_job, took};
+use crate::run::{Outcome, RunResult, RunSettings, run_job};
 use crate::simulator::{Account, Simulator, Truth};
 
 /// Days of history the demo exports.

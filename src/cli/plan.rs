@@ -11,8 +11,9 @@ use crate::cli::setup::{configuration, goal, jobs, schedule, settings};
 use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::JobConfig;
+use crate::model::figures::grouped;
 use crate::plan::{Due, PlannedSlice};
-use crate::run::{Preview, grouped, preview};
+use crate::run::{Preview, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -16,11 +16,12 @@ use crate::config::{Config, JobConfig, Location};
 use crate::ledger::{Ledger, State};
 use crate::model::coverage::{NotEntitled, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::figures::{grouped, took};
 use crate::model::history::{list_of, snapshot_day, snapshot_state};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
-use crate::run::{day_state, grouped, took};
+use crate::run::day_state;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -26,3 +26,13 @@ pub enum Block {
     /// A page is over; the rows that follow belong to the next.
     EndOfPage,
 }
+
+impl Block {
+    /// Bytes of JSON it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Rows { json, .. } => json.len(),
+            Self::Positions(_) | Self::EndOfPage => 0,
+        }
+    }
+}

@@ -6,6 +6,7 @@ pub mod coverage;
 pub mod day;
 pub mod days;
 pub mod event;
+pub mod figures;
 pub mod history;
 pub mod pagination;
 pub mod proof;

@@ -16,6 +16,7 @@ use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::told::Told;
+use crate::model::words::words;
 use crate::run::context::RunContext;
 use crate::run::discover::hold;
 use crate::run::error::RunError;
@@ -23,15 +24,18 @@ use crate::run::parents::Child;
 use crate::run::read::Piece;
 use crate::write::proof_of;
 
-/// Requests of a slice that may fail before the whole slice does.
+/// First requests of a slice that may fail before the others are not made.
 const MOST_FAILED: usize = 3;
 /// A parent that changed so shortly before its children were read may have changed after.
 const SAME_TIME: SignedDuration = SignedDuration::from_mins(5);
 
-/// The requests that must be made, and the rows that need not be asked for again.
+/// The requests that must be made, and what the table holds of them all.
 pub struct Due {
+    /// The requests.
     pub children: Vec<Child>,
-    pub kept: Vec<RecordBatch>,
+    unchanged: HashSet<Variables>,
+    standing: Vec<RecordBatch>,
+    names: Vec<String>,
 }
 
 /// What came of the requests of a slice.
@@ -39,6 +43,32 @@ pub struct Answers {
     pub told: Told,
     /// What failed while the others succeeded, in words.
     pub incomplete: Option<String>,
+    /// Which requests that were.
+    pub failed: HashSet<Variables>,
+}
+
+impl Answers {
+    /// Answers of which none is missing.
+    pub fn whole(told: Told) -> Self {
+        Self { told, incomplete: None, failed: HashSet::new() }
+    }
+}
+
+impl Due {
+    /// The rows of requests that need not be made again.
+    pub fn kept(&self) -> Vec<RecordBatch> {
+        self.rows_of(&self.unchanged)
+    }
+
+    /// The rows that the table holds of the requests with these variables.
+    pub fn rows_of(&self, wanted: &HashSet<Variables>) -> Vec<RecordBatch> {
+        let rows = |batch: &RecordBatch| -> Option<RecordBatch> {
+            let is_wanted = (0..batch.num_rows())
+                .map(|row| variables_of(batch, &self.names, row).is_some_and(|variables| wanted.contains(&variables)));
+            filter_record_batch(batch, &BooleanArray::from(is_wanted.collect::<Vec<bool>>())).ok()
+        };
+        self.standing.iter().filter_map(rows).collect()
+    }
 }
 
 impl RunContext<'_> {
@@ -47,60 +77,61 @@ impl RunContext<'_> {
     /// # Errors
     /// [`RunError::Destination`] when the table as it stands cannot be read.
     pub async fn due(&self, slice: &Slice, children: Vec<Child>, schema: &SchemaRef) -> Result<Due, RunError> {
-        let all = |children| Ok(Due { children, kept: Vec::new() });
-        if self.rewrite || children.iter().all(|child| child.changed.is_none()) {
-            return all(children);
+        let names = children.first().map(|child| child.variables.keys().cloned().collect()).unwrap_or_default();
+        let standing = self.standing_rows(slice, schema).await?;
+        let mut due = Due { children, unchanged: HashSet::new(), standing, names };
+        if self.rewrite {
+            return Ok(due);
         }
-        let state = self.coverage_of(slice).await.and_then(|coverage| coverage.whole);
-        if !state.is_some_and(|state| state.file && !state.stale) || self.is_doubtful(slice, None).await {
-            return all(children);
-        }
-        let path = self.settings.destinations.layout.path_for(&slice.stream, &slice.scope, None);
-        let Some(bytes) = self.settings.destinations.lake.read(&path).await? else {
-            return all(children);
-        };
-        let batches = standing_rows(bytes, schema).unwrap_or_default();
-        let names: Vec<String> =
-            children.first().map(|child| child.variables.keys().cloned().collect()).unwrap_or_default();
         let mut read_at: HashMap<Variables, Timestamp> = HashMap::new();
-        for batch in &batches {
+        for batch in &due.standing {
             for row in 0..batch.num_rows() {
-                if let (Some(variables), Some(at)) = (variables_of(batch, &names, row), extracted_at(batch, row)) {
+                if let (Some(variables), Some(at)) = (variables_of(batch, &due.names, row), extracted_at(batch, row)) {
                     read_at.insert(variables, at);
                 }
             }
         }
-        let unchanged = |child: &Child| match (child.changed, read_at.get(&child.variables)) {
+        let is_unchanged = |child: &Child| match (child.changed, read_at.get(&child.variables)) {
             (Some(changed), Some(read)) => changed + SAME_TIME < *read,
             _ => false,
         };
-        let (unchanged, children): (Vec<Child>, Vec<Child>) = children.into_iter().partition(unchanged);
-        let unchanged: HashSet<Variables> = unchanged.into_iter().map(|child| child.variables).collect();
-        let stays = |batch: &RecordBatch| -> Option<RecordBatch> {
-            let rows = (0..batch.num_rows())
-                .map(|row| variables_of(batch, &names, row).is_some_and(|variables| unchanged.contains(&variables)));
-            filter_record_batch(batch, &BooleanArray::from(rows.collect::<Vec<bool>>())).ok()
-        };
-        let kept = batches.iter().filter_map(stays).collect();
-        Ok(Due { children, kept })
+        let (unchanged, children): (Vec<Child>, Vec<Child>) = due.children.into_iter().partition(is_unchanged);
+        due.unchanged = unchanged.into_iter().map(|child| child.variables).collect();
+        due.children = children;
+        Ok(due)
     }
 
-    /// Makes the requests of a slice one after the other, and sends what each brings once it is whole.
+    /// The rows of the file that stands for a slice of one file, none where it cannot be trusted.
+    async fn standing_rows(&self, slice: &Slice, schema: &SchemaRef) -> Result<Vec<RecordBatch>, RunError> {
+        let mark = slice.marks().first().copied().flatten();
+        let coverage = self.coverage_of(slice).await;
+        let stands = coverage.as_ref().and_then(|coverage| coverage.state(mark));
+        if !stands.is_some_and(|state| state.file && !state.stale) || self.is_doubtful(slice, mark).await {
+            return Ok(Vec::new());
+        }
+        let path = self.settings.destinations.layout.path_for(&slice.stream, &slice.scope, mark);
+        let bytes = self.settings.destinations.lake.read(&path).await?;
+        Ok(bytes.and_then(|bytes| rows_of_file(bytes, schema)).unwrap_or_default())
+    }
+
+    /// Makes the requests of a slice one after the other, and sends what each brings once it is whole. `taken_over` says
+    /// whether other rows of the slice are taken over from the table.
     ///
     /// # Errors
-    /// What stops the run, or the first failure when nothing or too much failed.
+    /// What stops the run, or the first failure when nothing succeeded.
     pub async fn ask_children(
         &self,
         piece: &Piece,
         facts: &RequestFacts,
         children: Vec<Child>,
+        taken_over: bool,
         blocks: Sender<Block>,
         spent: &AtomicU64,
     ) -> Result<Answers, RunError> {
         let slice = &piece.slice;
         let all = children.len();
         let mut told = Told::new(Proof::Body);
-        let (mut answered, mut refused, mut failed) = (0, None, Vec::new());
+        let (mut answered, mut gone, mut problems, mut failed) = (0, None, Vec::new(), HashSet::new());
         for child in children {
             let asked = Asked { slice, transport: piece.transport, facts, variables: &child.variables };
             let held = hold(&asked, &self.settings.client, spent).await;
@@ -114,24 +145,31 @@ impl RunContext<'_> {
                     told.add_page(held.told.rows, None);
                     for block in held.blocks {
                         if blocks.send(block).await.is_err() {
-                            return Ok(Answers { told, incomplete: None });
+                            return Ok(Answers::whole(told));
                         }
                     }
                 }
                 // Gone since its parent was read, or never there in this variant.
-                Err(RunError::Api(ApiError::NotEntitled { status: 404, .. })) => answered += 1,
-                Err(error @ RunError::Api(ApiError::NotEntitled { .. })) => refused = refused.or(Some(error)),
-                Err(error) if ends_all(&error) || MOST_FAILED <= failed.len() => return Err(error),
-                Err(error) => failed.push(error),
+                Err(error @ RunError::Api(ApiError::NotEntitled { status: 404, .. })) => gone = Some(error),
+                Err(error) if ends_all(&error) => return Err(error),
+                Err(error) => {
+                    let is_refusal = matches!(error, RunError::Api(ApiError::NotEntitled { .. }));
+                    failed.insert(child.variables);
+                    problems.push(error);
+                    if MOST_FAILED < problems.len() && answered == 0 && !is_refusal {
+                        return Err(problems.remove(0));
+                    }
+                }
             }
         }
-        match (answered, refused, failed.len()) {
-            (0, Some(error), 0) => Err(error),
-            (0, _, 1..) => Err(failed.remove(0)),
-            (_, _, 0) => Ok(Answers { told, incomplete: None }),
-            (_, _, count) => {
-                let incomplete = format!("{count} of {all} requests failed, the first: {}", failed.remove(0));
-                Ok(Answers { told, incomplete: Some(incomplete) })
+        match (answered, problems.len(), gone) {
+            (0, 1.., _) if !taken_over => Err(problems.remove(0)),
+            // Where rows are taken over, one that is gone is only that.
+            (0, 0, Some(error)) if !taken_over => Err(error),
+            (_, 0, _) => Ok(Answers::whole(told)),
+            (_, count, _) => {
+                let incomplete = format!("{count} of {all} requests failed, the first: {}", words(&problems[0]));
+                Ok(Answers { told, incomplete: Some(incomplete), failed })
             }
         }
     }
@@ -144,7 +182,7 @@ fn ends_all(error: &RunError) -> bool {
 }
 
 /// The rows of a file of the table, when it has the columns that the table has now.
-fn standing_rows(bytes: bytes::Bytes, schema: &SchemaRef) -> Option<Vec<RecordBatch>> {
+fn rows_of_file(bytes: bytes::Bytes, schema: &SchemaRef) -> Option<Vec<RecordBatch>> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).ok()?;
     let alike = |stands: &SchemaRef| {
         let of = |schema: &SchemaRef| -> Vec<_> {

@@ -18,7 +18,7 @@ use crate::run::error::RunError;
 use crate::run::extract::extract;
 
 /// Bytes of a list that are held in memory; the largest account known has far less.
-const MOST_LIST_BYTES: usize = 256 * 1024 * 1024;
+pub const MOST_LIST_BYTES: usize = 256 * 1024 * 1024;
 
 /// What the account holds, each object once.
 #[derive(Debug, Default)]
@@ -100,13 +100,11 @@ async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunErro
 /// [`RunError::Api`], also when it is too long to be held.
 pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Result<Fetched, RunError> {
     let before = spent.load(Ordering::Relaxed);
-    let (sender, mut receiver) = mpsc::channel(2);
+    let (sender, mut receiver) = mpsc::channel::<Block>(2);
     let collecting = async {
         let (mut blocks, mut bytes) = (Vec::new(), 0);
         while let Some(block) = receiver.recv().await {
-            if let Block::Rows { json, .. } = &block {
-                bytes += json.len();
-            }
+            bytes += block.bytes();
             if MOST_LIST_BYTES < bytes {
                 return None;
             }
@@ -117,10 +115,15 @@ pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Resu
     let (told, blocks) = tokio::join!(extract(asked, client, sender, None, spent), collecting);
     let told = told?;
     let Some(blocks) = blocks else {
-        let problem = format!("the list is longer than {MOST_LIST_BYTES} bytes");
-        return Err(ApiError::Broken { what: asked.slice.to_string(), problem }.into());
+        return Err(too_long(asked.slice));
     };
     Ok(Fetched { blocks, told, requests: spent.load(Ordering::Relaxed) - before, window_end: asked.facts.window_end })
+}
+
+/// What a list that cannot be held in memory is answered with.
+pub fn too_long(slice: &Slice) -> RunError {
+    let problem = format!("the list is longer than {MOST_LIST_BYTES} bytes");
+    ApiError::Broken { what: slice.to_string(), problem }.into()
 }
 
 /// Every row of `blocks`, as JSON.

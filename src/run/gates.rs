@@ -85,7 +85,11 @@ impl RunContext<'_> {
             let parent = current.parent.as_ref().filter(|parent| names.insert(parent.stream.clone()));
             stream = parent.and_then(|parent| self.settings.catalog.get(&parent.stream));
         }
-        self.signals.settled(names, &slice.scope.key()).await;
+        let scope = slice.scope.key();
+        tokio::select! {
+            () = self.signals.settled(names, &scope) => {}
+            () = self.settings.cancel.cancelled() => {}
+        }
     }
 
     /// What the gate of `slice` says. Without an answer, or where rows stand that contradict it, the slice is asked.

@@ -27,5 +27,5 @@ pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use job::{Goal, Preview, preview, run_job};
 pub use resolve::{Resolved, resolve};
-pub use result::{Outcome, RunResult, StreamTotals, grouped, took};
+pub use result::{Outcome, RunResult, StreamTotals};
 pub use sample::{Sample, sample};

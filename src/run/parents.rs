@@ -18,7 +18,7 @@ use crate::model::slice::Slice;
 use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
 use crate::model::told::Told;
 use crate::run::context::{RunContext, window_end_name};
-use crate::run::discover::{Fetched, at, hold, rows_of};
+use crate::run::discover::{Fetched, MOST_LIST_BYTES, at, hold, rows_of, too_long};
 use crate::run::error::RunError;
 use crate::write::{Doubt, proof_of};
 
@@ -144,20 +144,29 @@ impl RunContext<'_> {
         };
         let mut all =
             Fetched { blocks: Vec::new(), told: Told::new(Proof::Body), requests: 0, window_end: facts.window_end };
+        let (mut answered, mut gone, mut bytes) = (0, None, 0);
         for child in children {
             let asked = Asked { slice, transport, facts, variables: &child.variables };
             match hold(&asked, &self.settings.client, &spent).await {
                 Ok(fetched) => {
+                    answered += 1;
+                    bytes += fetched.blocks.iter().map(Block::bytes).sum::<usize>();
+                    if MOST_LIST_BYTES < bytes {
+                        return Err(too_long(slice));
+                    }
                     all.blocks.extend(fetched.blocks);
                     all.told.add_page(fetched.told.rows, None);
                     all.requests += fetched.requests;
                 }
-                // What the parent names may be gone by now, or be somebody else's.
-                Err(RunError::Api(ApiError::NotEntitled { .. })) => all.blocks.push(Block::EndOfPage),
+                // What the parent names may be gone by now.
+                Err(error @ RunError::Api(ApiError::NotEntitled { status: 404, .. })) => gone = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Ok(all)
+        match (answered, gone) {
+            (0, Some(error)) => Err(error),
+            _ => Ok(all),
+        }
     }
 }
 

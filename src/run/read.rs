@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{Asked, RequestFacts, Transport, Variables};
 use crate::decode::Decoder;
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
-use crate::model::stream::{DaysKind, WindowEnd};
+use crate::model::stream::{DaysKind, RowsAt, WindowEnd};
 use crate::model::told::Told;
-use crate::run::children::Answers;
+use crate::run::children::{Answers, Due};
 use crate::run::context::{RunContext, fallback_name, pages_name, window_end_name, without_name};
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
@@ -72,7 +72,8 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
         // What proves that the end was read as asked, and whether its absence is reason to ask otherwise.
         let (proves, doubtful): (&dyn Fn(&Transfer) -> bool, bool) = match (days.kind, days.end) {
             (DaysKind::Dated, WindowEnd::Inclusive) => (&has_last, true),
-            (_, WindowEnd::Undocumented) => (&has_any, expected.is_some()),
+            // A body that is a row by itself, and a request without days, prove nothing.
+            (_, WindowEnd::Undocumented) if days.sent && stream.rows != RowsAt::Body => (&has_any, expected.is_some()),
             _ => (&|_| false, false),
         };
         if proves(&got) {
@@ -122,7 +123,11 @@ async fn transfer(
 ) -> Result<Transfer, RunError> {
     let fetched = match piece.fetched.take() {
         Some(fetched) => Some(fetched),
-        None if !piece.again => cx.read_as_parent(&piece.slice).await?,
+        None if !piece.again => match cx.read_as_parent(&piece.slice).await {
+            // Some of its own requests failed: those that did not are worth having.
+            Err(error) if piece.slice.stream.is_fan_out() && !error.is_fatal() => None,
+            read => read?,
+        },
         None => None,
     };
     let children = match &fetched {
@@ -143,13 +148,14 @@ async fn transfer(
     let paged = piece.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
     let mut writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, cx.spool.begin()?);
-    let (children, kept) = match children {
-        Some(children) => {
-            let due = cx.due(slice, children, writer.schema()).await?;
-            (Some(due.children), due.kept)
-        }
-        None => (None, Vec::new()),
+    let mut due = match children {
+        Some(children) => Some(cx.due(slice, children, writer.schema()).await?),
+        None => None,
     };
+    let kept = due.as_ref().map(Due::kept).unwrap_or_default();
+    let kept_any = kept.iter().any(|batch| 0 < batch.num_rows());
+    // Rows of requests that fail are taken over too, once it is known which these are.
+    let (stand_in, standing_in) = oneshot::channel();
     let asked_names = stream.positional_names().map(|(dimensions, metrics)| {
         let without = |names: Vec<String>, list: &str| {
             names.into_iter().filter(|name| !facts.without.contains(&format!("{list}.{name}"))).collect()
@@ -163,27 +169,32 @@ async fn transfer(
     let working = tokio::task::spawn_blocking(move || {
         // Rows of the table as it stands are protected already.
         kept.iter().try_for_each(|batch| writer.keep(batch))?;
-        decode_and_write(receiver, decoder, writer, asked_names, protection)
+        decode_and_write(receiver, decoder, writer, asked_names, protection, standing_in)
     });
     let extracting = async {
-        let whole = |told| Answers { told, incomplete: None };
-        match (fetched, children) {
+        match (fetched, &mut due) {
             (Some(fetched), _) => {
                 spent.fetch_add(fetched.requests, Ordering::Relaxed);
-                replay(fetched, sender).await.map(whole)
+                replay(fetched, sender).await.map(Answers::whole)
             }
-            (None, Some(children)) => cx.ask_children(piece, facts, children, sender, spent).await,
+            (None, Some(due)) => {
+                let children = std::mem::take(&mut due.children);
+                let answers = cx.ask_children(piece, facts, children, kept_any, sender, spent).await?;
+                // Nobody takes them when writing has failed, which is told first.
+                stand_in.send(due.rows_of(&answers.failed)).ok();
+                Ok(answers)
+            }
             (None, None) => {
                 let most_pages = most_pages(cx, slice, piece.transport);
                 let asked = Asked { slice, transport: piece.transport, facts, variables: &Variables::new() };
-                extract(&asked, &cx.settings.client, sender, most_pages, spent).await.map(whole)
+                extract(&asked, &cx.settings.client, sender, most_pages, spent).await.map(Answers::whole)
             }
         }
     };
     // When writing fails its channel closes, which ends extracting: the writer's error is the cause, so it comes first.
     let (told, worked) = tokio::join!(extracting, working);
     let worked = worked.map_err(|_| RunError::Worker { what: slice.to_string() })??;
-    let Answers { told, incomplete } = told?;
+    let Answers { told, incomplete, .. } = told?;
     cx.tell_drift(&stream.name, &worked.drift);
     if !worked.absent.is_empty() && piece.transport == Transport::Events {
         return Err(RunError::Absent { what: slice.to_string(), columns: worked.absent });

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
+use arrow::array::RecordBatch;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 
 use crate::decode::{Decoder, Drift};
 use crate::model::block::{Block, Positions};
@@ -25,6 +27,7 @@ pub fn decode_and_write(
     writer: SliceWriter,
     asked: Option<Positions>,
     protection: Protection,
+    standing_in: oneshot::Receiver<Vec<RecordBatch>>,
 ) -> Result<Worked, RunError> {
     let mut waiting = match protection.is_empty() {
         true => WaitingRoom::OnDisk { path: writer.waiting_room(), file: None },
@@ -51,7 +54,9 @@ pub fn decode_and_write(
             }
         }
     }
-    let Line { decoder, writer, .. } = line;
+    let Line { decoder, mut writer, .. } = line;
+    // Without a word nothing stands in.
+    standing_in.blocking_recv().unwrap_or_default().iter().try_for_each(|batch| writer.keep(batch))?;
     Ok(Worked { drift: decoder.drift().clone(), absent: decoder.absent(), written: writer.finish() })
 }
 

@@ -124,13 +124,14 @@ impl SliceWriter {
             return self.bound_memory();
         }
         let rows_of = self.slice.stream.days.as_ref().map(|days| rows_by_day(batch, days)).unwrap_or_default();
+        let has_margin = self.slice.stream.days.as_ref().is_some_and(|days| 0 < days.margin);
         let mut undated = 0;
         for (day, rows) in rows_of {
             let window = self.slice.window;
             let day = match (day, window) {
                 (Some(day), _) => day,
                 // The one day asked for is the only one it can be.
-                (None, Some(window)) if window.len_days() == 1 => window.start,
+                (None, Some(window)) if window.len_days() == 1 && !has_margin => window.start,
                 (None, _) => {
                     undated += rows.len();
                     continue;
@@ -171,7 +172,9 @@ impl SliceWriter {
         let content: Vec<usize> = (first..first + self.content.len()).collect();
         let decoded = batch.project(&content).map_err(|source| self.shape(source))?;
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
-        self.open(None)?.write(batch, hash)?;
+        // A slice that takes rows over is a list, or one day of rows without a date.
+        let mark = self.slice.marks().first().copied().flatten();
+        self.open(mark)?.write(batch, hash)?;
         self.bound_memory()
     }
 

@@ -82,6 +82,39 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
+async fn rows_that_stand_stay_when_their_own_request_fails_or_is_refused() {
+    for code in [400, 403, 503] {
+        let export = Export::start(Place::Memory, account(), &["content_optimization_analyses", "agent_details"]).await;
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        for stream in ["content_optimization_analyses", "agent_details"] {
+            let fault = Fault { stream: Some(stream.into()), after: 1, times: Some(1), ..status(code) };
+            export.simulator.inject(fault);
+        }
+
+        let run = export.run().await;
+
+        // A server that is busy once is asked again and answers.
+        let failed = if code == 503 { 0 } else { 2 };
+        assert_eq!(run.failed.len(), failed, "{code}: {}", run.summary());
+        for stream in ["content_optimization_analyses", "agent_details"] {
+            export.assert_equals_simulator(stream).await;
+        }
+        export.assert_ledger_knows_every_file().await;
+    }
+}
+
+#[tokio::test]
+async fn stream_whose_requests_are_all_unknown_is_not_entitled() {
+    let export = Export::start(Place::Memory, account(), &["project_tasks", "project_task_details"]).await;
+    export.simulator.inject(Fault { path: Some("/tasks".into()), ..status(404) });
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    let names: std::collections::BTreeSet<_> =
+        run.not_entitled.iter().map(|slice| slice.stream.name.as_str()).collect();
+    assert_eq!(names, ["project_task_details", "project_tasks"].into());
+}
+
+#[tokio::test]
 async fn version_that_is_not_there_is_no_row_and_no_failure() {
     let export = Export::start(Place::Memory, account(), &["agents", "agent_details"]).await;
     export.simulator.inject(Fault { stream: Some("agent_details".into()), after: 1, times: Some(1), ..status(404) });
