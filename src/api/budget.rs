@@ -82,6 +82,24 @@ impl BudgetState {
         self.limit
     }
 
+    /// The same budget when a period has passed in which nobody has sent anything.
+    pub fn rested(&self) -> Self {
+        Self {
+            remaining: None,
+            resets_at: None,
+            learned: false,
+            in_flight: 0,
+            sent: VecDeque::new(),
+            blocked_until: None,
+            ..self.clone()
+        }
+    }
+
+    /// Least that the API said remains of this period; none before it has said so.
+    pub fn remaining(&self) -> Option<u32> {
+        self.remaining
+    }
+
     /// Requests of a period that may be used.
     pub fn usable(&self) -> u32 {
         (self.limit - self.reserved()).max(1)

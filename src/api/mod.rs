@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod events;
 mod json_rows;
+mod pace;
 #[cfg(test)]
 mod properties;
 mod request;
@@ -14,4 +15,5 @@ mod retry;
 pub use budget::{Budget, BudgetState, Waiting};
 pub use client::{Client, ClientSettings, Limits, Response};
 pub use error::{ApiError, Retry};
+pub use pace::pace;
 pub use request::{Asked, Request, RequestFacts, Transport, Variables};

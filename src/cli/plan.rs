@@ -1,35 +1,31 @@
-//! `plan`: what the next run would ask for, and what it costs.
+//! `plan`: what the next run would ask for, what it costs, and when it will be done.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::BudgetState;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, goal, jobs, schedule, settings};
+use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::JobConfig;
-use crate::model::figures::grouped;
-use crate::plan::{Due, PlannedSlice};
-use crate::run::{Preview, preview};
+use crate::ledger::Ledger;
+use crate::model::figures::{bytes, counted, grouped, took};
+use crate::model::scope::ScopeKey;
+use crate::model::stream::Stream;
+use crate::model::days::DaysKind;
+use crate::plan::Due;
+use crate::run::{HistoryForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The job [default: all]
     job: Option<String>,
-}
-
-/// What a stream costs in a plan.
-#[derive(Debug, Default)]
-struct Cost {
-    scopes: std::collections::BTreeSet<String>,
-    slices: u64,
-    due: Due,
-    requests: u64,
-    rows: Option<u64>,
-    is_list: bool,
 }
 
 pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
@@ -38,23 +34,23 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let names: Vec<String> = arguments.job.into_iter().collect();
     let chosen = jobs(&config, &names)?;
     let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
+    let found = discover(&settings.catalog, &settings.client).await?;
     let mut all = Vec::new();
     for job in chosen {
-        let goal = goal(&config, job, settings.clock.now())?;
-        let preview = preview(&settings, &goal).await?;
-        let budget = settings.client.budget().snapshot();
+        let now = settings.clock.now();
+        let (goal, starts) = (goal(&config, job, now)?, starts(job, now)?);
+        let preview = preview(&settings, &goal, ledger.state(), &found, starts)?;
+        let shown = Shown {
+            job,
+            preview: &preview,
+            budget: settings.client.budget().snapshot(),
+            zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
+            by_hand: starts.is_none(),
+        };
         match around.output {
-            Output::Json => all.push(to_json(job, &preview, &budget)),
-            Output::Table => {
-                let next = schedule(job)?.and_then(|schedule| {
-                    schedule.next_after(settings.clock.now()).map(|at| at.to_zoned(schedule.zone().clone()))
-                });
-                let next = next.map_or_else(
-                    || "runs by hand".to_owned(),
-                    |at| format!("next run {}", at.strftime("%a %-d %b %H:%M %Q")),
-                );
-                print(&text(job, &next, &preview, &budget))?;
-            }
+            Output::Json => all.push(shown.json()),
+            Output::Table => print(&shown.text())?,
         }
     }
     match around.output {
@@ -63,96 +59,292 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     }
 }
 
-fn costs(slices: &[PlannedSlice]) -> BTreeMap<(bool, String), Cost> {
-    let mut costs: BTreeMap<(bool, String), Cost> = BTreeMap::new();
-    for planned in slices {
-        let dated = planned.slice.window.is_some();
-        let cost = costs.entry((dated, planned.slice.stream.name.clone())).or_default();
-        cost.scopes.insert(planned.slice.scope.key().to_string());
-        cost.slices += 1;
-        cost.due += planned.due;
-        cost.requests += planned.requests;
-        cost.is_list = !dated;
-        if let Some(rows) = planned.rows {
-            *cost.rows.get_or_insert(0) += rows;
+/// A plan to be shown.
+struct Shown<'a> {
+    job: &'a JobConfig,
+    preview: &'a Preview,
+    budget: BudgetState,
+    zone: TimeZone,
+    by_hand: bool,
+}
+
+/// What one stream costs in a plan.
+#[derive(Debug)]
+struct Cost<'a> {
+    stream: &'a Stream,
+    scopes: BTreeSet<ScopeKey>,
+    slices: u64,
+    longest_window: Option<i64>,
+    due: Due,
+    requests: u64,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+    over: Duration,
+}
+
+impl Cost<'_> {
+    /// Files that a year adds: one for each scope and day, or month; lists are written in place.
+    fn files_a_year(&self) -> u64 {
+        let scopes = self.scopes.len() as u64;
+        match self.stream.days.as_ref().map(|days| days.kind) {
+            None => 0,
+            Some(DaysKind::Dated | DaysKind::Window) => 365 * scopes,
+            Some(DaysKind::Month) => 12 * scopes,
         }
     }
-    costs
+
+    fn why(&self) -> String {
+        let reasons = [
+            (self.due.missing, "missing"),
+            (self.due.lookback, "lookback"),
+            (self.due.history, "history"),
+            (self.due.retry, "again"),
+        ];
+        let mut told: Vec<String> = reasons
+            .iter()
+            .filter(|(days, _)| 0 < *days)
+            .map(|(days, reason)| format!("{} {reason}", grouped(u64::from(*days))))
+            .collect();
+        if self.stream.days.is_none() {
+            told.insert(0, "list".to_owned());
+        } else if self.stream.days.as_ref().is_some_and(|days| days.kind.is_single()) {
+            told.push(format!("a request {}", if self.stream.is_fan_out() { "a row of its parent" } else { "a day" }));
+        }
+        told.join(", ")
+    }
 }
 
-fn text(job: &JobConfig, next: &str, preview: &Preview, budget: &BudgetState) -> String {
-    let plan = &preview.plan;
-    let mut text = format!("{}   {next}   first day wanted: {}\n\n", job.name, preview.start);
-    for warning in &preview.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+impl<'a> Shown<'a> {
+    /// What each stream costs, in the order in which it is first asked: what is due now, or history.
+    fn costs(&self, history: bool) -> Vec<Cost<'a>> {
+        let plan = &self.preview.plan;
+        let mut costs: Vec<Cost<'a>> = Vec::new();
+        let slices = plan.slices.iter().zip(&self.preview.forecast.over);
+        for (planned, over) in slices.filter(|(planned, _)| planned.history == history) {
+            let stream: &'a Stream = &planned.slice.stream;
+            let known = costs.iter().position(|cost| cost.stream.name == stream.name);
+            let at = known.unwrap_or_else(|| {
+                costs.push(Cost {
+                    stream,
+                    scopes: BTreeSet::new(),
+                    slices: 0,
+                    longest_window: None,
+                    due: Due::default(),
+                    requests: 0,
+                    rows: None,
+                    bytes: None,
+                    over: Duration::ZERO,
+                });
+                costs.len() - 1
+            });
+            let cost = &mut costs[at];
+            cost.scopes.insert(planned.slice.scope.key());
+            cost.slices += 1;
+            cost.longest_window = cost.longest_window.max(planned.slice.window.map(|window| window.len_days()));
+            cost.due += planned.due;
+            cost.requests += planned.requests;
+            cost.over = cost.over.max(*over);
+            for (sum, more) in [(&mut cost.rows, planned.rows), (&mut cost.bytes, planned.bytes)] {
+                *sum = more.map_or(*sum, |more| Some(sum.unwrap_or(0) + more));
+            }
+        }
+        costs
     }
-    let rows = costs(&plan.slices).into_iter().map(|((_, name), cost)| {
-        let days = if cost.is_list { "-".to_owned() } else { cost.due.days().to_string() };
-        let rows = cost.rows.map_or_else(|| "?".to_owned(), grouped);
-        vec![name, cost.scopes.len().to_string(), days, cost.requests.to_string(), rows, why(&cost)]
-    });
-    text.push_str(&table(&["stream", ">scopes", ">days due", ">requests", ">expected rows", "why"], rows));
-    let requests = plan.requests() + preview.discovery_requests;
-    let usable = u64::from(budget.usable()).max(1);
-    let reserved = u64::from(budget.limit()) - usable.min(u64::from(budget.limit()));
-    text.push_str(&format!(
-        "\n{} requests in {} slices. Budget {} in {} minutes, {reserved} reserved for people: {usable} usable.",
-        grouped(requests),
-        grouped(plan.slices.len() as u64),
-        budget.limit(),
-        budget.known_period().as_secs().div_ceil(60),
-    ));
-    // What fits into the first period goes at once; each further one waits for its turn.
-    let waits = requests.saturating_sub(1) / usable;
-    text.push_str(&match waits {
-        0 => " It fits into one.\n".to_owned(),
-        _ => format!(" It takes {} of them.\n", waits + 1),
-    });
-    if !plan.not_entitled.is_empty() {
-        text.push_str(&format!("{} slices are not asked: the account may not read them.\n", plan.not_entitled.len()));
-    }
-    text
-}
 
-fn why(cost: &Cost) -> String {
-    if cost.is_list {
-        return "list".to_owned();
+    /// An instant so long after the start.
+    fn at(&self, after: Duration) -> Timestamp {
+        let start = self.preview.forecast.starts_at;
+        SignedDuration::try_from(after).ok().and_then(|after| start.checked_add(after).ok()).unwrap_or(Timestamp::MAX)
     }
-    let mut reasons = Vec::new();
-    for (days, name) in
-        [(cost.due.missing, "missing"), (cost.due.provisional, "not final"), (cost.due.doubtful, "doubtful")]
-    {
-        if 0 < days {
-            reasons.push(format!("{days} {name}"));
+
+    fn local(&self, at: Timestamp) -> Zoned {
+        at.to_zoned(self.zone.clone())
+    }
+
+    /// `07:23`, with the day where it is not that of the start.
+    fn clock(&self, after: Duration) -> String {
+        let (start, at) = (self.local(self.preview.forecast.starts_at), self.local(self.at(after)));
+        let form = if start.date() == at.date() { "%H:%M" } else { "%a %H:%M" };
+        at.strftime(form).to_string()
+    }
+
+    fn text(&self) -> String {
+        let (plan, forecast) = (&self.preview.plan, &self.preview.forecast);
+        let start = match self.by_hand {
+            true => "runs by hand".to_owned(),
+            false => self.local(forecast.starts_at).strftime("next run %a %-d %b %H:%M %Q").to_string(),
+        };
+        let mut text = format!("{}   {start}   first day wanted: {}\n\n", self.job.name, self.preview.start);
+        for warning in &self.preview.warnings {
+            text.push_str(&format!("warning: {warning}\n"));
+        }
+        let costs = self.costs(false);
+        let or_unknown = |figure: Option<u64>, shown: fn(u64) -> String| figure.map_or_else(|| "?".to_owned(), shown);
+        let rows = costs.iter().map(|cost| {
+            let days = if cost.stream.days.is_none() { "-".to_owned() } else { grouped(u64::from(cost.due.days())) };
+            vec![
+                cost.stream.name.clone(),
+                grouped(cost.scopes.len() as u64),
+                days,
+                grouped(cost.requests),
+                or_unknown(cost.rows, grouped),
+                or_unknown(cost.bytes, bytes),
+                self.clock(cost.over),
+                match cost.files_a_year() {
+                    0 => "-".to_owned(),
+                    files => grouped(files),
+                },
+                cost.why(),
+            ]
+        });
+        let sum = |of: fn(&Cost<'_>) -> u64| costs.iter().map(of).sum::<u64>();
+        let requests = sum(|cost| cost.requests);
+        let total = vec![
+            String::new(),
+            String::new(),
+            String::new(),
+            grouped(requests),
+            grouped(sum(|cost| cost.rows.unwrap_or(0))),
+            bytes(sum(|cost| cost.bytes.unwrap_or(0))),
+            self.clock(forecast.due_takes),
+            grouped(sum(Cost::files_a_year)),
+            String::new(),
+        ];
+        let headings =
+            ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
+        text.push_str(&table(&headings, rows.chain([total])));
+        text.push_str(&format!(
+            "\n{} in {}, and {} to find out what the account holds.\n",
+            counted(requests, "request"),
+            counted(plan.slices.iter().filter(|planned| !planned.history).count() as u64, "slice"),
+            self.preview.discovery_requests,
+        ));
+        text.push_str(&self.budget_line());
+        if let Some(history) = &forecast.history {
+            text.push_str(&self.history_line(history));
+        }
+        text.push_str(&self.night_line());
+        if !plan.not_entitled.is_empty() {
+            let slices = counted(plan.not_entitled.len() as u64, "slice");
+            text.push_str(&format!("{slices} not asked: the account may not read them, as of the last 24 hours.\n"));
+        }
+        text
+    }
+
+    fn budget_line(&self) -> String {
+        let (budget, forecast) = (&self.budget, &self.preview.forecast);
+        let reserved = budget.limit().saturating_sub(budget.usable());
+        let done = format!("Done about {}, {} after the start.", self.clock(forecast.due_takes), took(forecast.due_takes));
+        let in_time = forecast.time.is_none_or(|time| forecast.due_takes <= time);
+        let cut = forecast.time.filter(|_| !in_time).map_or_else(String::new, |time| {
+            format!(" The run may take {}: what is left then is done by the next ones.", took(time))
+        });
+        format!(
+            "Budget {} in {}, {reserved} reserved for people: {} usable. {done}{cut}\n",
+            budget.limit(),
+            took(budget.known_period()),
+            budget.usable(),
+        )
+    }
+
+    fn history_line(&self, history: &HistoryForecast) -> String {
+        let HistoryForecast { first, last, slices, requests, done_at } = history;
+        let done = match done_at {
+            Some(at) => {
+                let form = if self.preview.forecast.time.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
+                format!("complete about {}", self.local(*at).strftime(form))
+            }
+            None => "never complete: the runs leave nothing over for it".to_owned(),
+        };
+        let (slices, requests) = (counted(*slices, "slice"), counted(*requests, "request"));
+        format!("Then history, {first} to {last}, newest first: {requests} in {slices}; {done}.\n")
+    }
+
+    fn night_line(&self) -> String {
+        let night = &self.preview.forecast.night;
+        let needs = format!(
+            "When all that is there, a run needs {} and {}",
+            counted(night.requests, "request"),
+            took(night.takes)
+        );
+        match (night.room, night.fits()) {
+            (None, _) => format!("{needs}.\n"),
+            (Some(room), true) => format!("{needs}; it has {}.\n", took(room)),
+            (Some(room), false) => {
+                format!("{needs}, but it has {}: `profound-export check` says what would fit.\n", took(room))
+            }
         }
     }
-    reasons.join(", ")
-}
 
-fn to_json(job: &JobConfig, preview: &Preview, budget: &BudgetState) -> Value {
-    let slices: Vec<Value> = preview
-        .plan
-        .slices
-        .iter()
-        .map(|planned| {
+    fn json(&self) -> Value {
+        let (plan, forecast, budget) = (&self.preview.plan, &self.preview.forecast, &self.budget);
+        let streams = |history: bool| -> Vec<Value> {
+            let of = |cost: &Cost<'_>| {
+                json!({
+                    "stream": cost.stream.name,
+                    "tier": cost.stream.tier,
+                    "scopes": cost.scopes.len(),
+                    "slices": cost.slices,
+                    "longest_window_days": cost.longest_window,
+                    "due": due_json(cost.due),
+                    "requests": cost.requests,
+                    "rows": cost.rows,
+                    "bytes": cost.bytes,
+                    "done_at": self.at(cost.over),
+                    "files_a_year": cost.files_a_year(),
+                })
+            };
+            self.costs(history).iter().map(of).collect()
+        };
+        let slices = plan.slices.iter().zip(&forecast.over).map(|(planned, over)| {
             json!({
                 "stream": planned.slice.stream.name,
                 "scope": planned.slice.scope,
                 "window": planned.slice.window.map(|window| json!({"first": window.start, "last": window.last()})),
-                "due": {"missing": planned.due.missing, "provisional": planned.due.provisional, "doubtful": planned.due.doubtful},
+                "due": due_json(planned.due),
                 "requests": planned.requests,
                 "rows": planned.rows,
+                "bytes": planned.bytes,
+                "history": planned.history,
+                "done_at": self.at(*over),
             })
+        });
+        json!({
+            "job": self.job.name,
+            "starts_at": forecast.starts_at,
+            "start": self.preview.start,
+            "requests": plan.requests() + self.preview.discovery_requests,
+            "discovery_requests": self.preview.discovery_requests,
+            "done_at": self.at(forecast.due_takes),
+            "time_seconds": forecast.time.map(|time| time.as_secs()),
+            "budget": {
+                "limit": budget.limit(),
+                "usable": budget.usable(),
+                "period_seconds": budget.known_period().as_secs(),
+                "remaining": budget.remaining(),
+            },
+            "history": forecast.history.as_ref().map(|history| json!({
+                "first": history.first,
+                "last": history.last,
+                "slices": history.slices,
+                "requests": history.requests,
+                "done_at": history.done_at,
+            })),
+            "night": {
+                "requests": forecast.night.requests,
+                "seconds": forecast.night.takes.as_secs(),
+                "room_seconds": forecast.night.room.map(|room| room.as_secs()),
+                "fits": forecast.night.fits(),
+            },
+            "streams": streams(false),
+            "history_streams": streams(true),
+            "slices": slices.collect::<Vec<_>>(),
+            "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "warnings": self.preview.warnings,
         })
-        .collect();
-    json!({
-        "job": job.name,
-        "start": preview.start,
-        "requests": preview.plan.requests() + preview.discovery_requests,
-        "discovery_requests": preview.discovery_requests,
-        "usable_requests": budget.usable(),
-        "slices": slices,
-        "not_entitled": preview.plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "warnings": preview.warnings,
-    })
+    }
+}
+
+fn due_json(due: Due) -> Value {
+    json!({"missing": due.missing, "lookback": due.lookback, "history": due.history, "retry": due.retry})
 }

@@ -16,7 +16,7 @@ use crate::destination::Destination;
 use crate::model::event::Events;
 use crate::model::words::words;
 use crate::publish::Layout;
-use crate::run::{Destinations, Goal, RunSettings};
+use crate::run::{Destinations, Goal, RunSettings, Starts};
 use crate::schedule::Schedule;
 
 /// Days before its end at which the key is announced to expire.
@@ -104,6 +104,15 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
     };
     let wrong = |error: crate::schedule::ScheduleError| Failure::new(exit::CONFIGURATION, error.to_string());
     Schedule::new(cron, &job.timezone).map(Some).map_err(wrong)
+}
+
+/// When a job that has a schedule starts next, and how often it does.
+pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<Starts>, Failure> {
+    let Some(schedule) = schedule(job)? else {
+        return Ok(None);
+    };
+    let starts = schedule.next_after(now).zip(schedule.shortest_period(now));
+    Ok(starts.map(|(next, every)| Starts { next, every }))
 }
 
 fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {

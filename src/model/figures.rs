@@ -21,6 +21,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of bytes as people read it: `512 B`, `3.1 MB`.
+pub fn bytes(number: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let step = (0..units.len() - 1).find(|step| number < 1000_u64.pow(*step as u32 + 1)).unwrap_or(units.len() - 1);
+    match step {
+        0 => format!("{number} B"),
+        _ => format!("{:.1} {}", number as f64 / 1000_f64.powi(step as i32), units[step]),
+    }
+}
+
 /// A length of time as people read it: `3.1 s`, `53 m 10 s`.
 pub fn took(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -39,6 +49,7 @@ mod tests {
     fn figures_are_grouped_and_times_are_short() {
         assert_eq!((counted(1, "row"), counted(1_234, "row")), ("1 row".into(), "1,234 rows".into()));
         assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!([0, 999, 1_000, 21_400_000].map(bytes), ["0 B", "999 B", "1.0 kB", "21.4 MB"]);
         let times = [3.12, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["3.1 s", "3 m 10 s", "2 h 1 m"]);
     }

@@ -56,41 +56,27 @@ pub struct Goal {
     pub time: Option<Duration>,
 }
 
-/// What a run would do.
-#[derive(Debug)]
-pub struct Preview {
-    /// The plan.
-    pub plan: Plan,
-    /// What the account holds.
-    pub found: Discovered,
-    /// The first day wanted.
-    pub start: Day,
-    /// Requests for lists that name objects, where they are not themselves in the plan.
-    pub discovery_requests: u64,
-    /// Filters that look wrong, in words.
-    pub warnings: Vec<String>,
-}
-
 /// When a run began, and how many requests its client had sent by then.
 struct Began {
     at: Instant,
     requests: u64,
 }
 
-/// What every run and preview looks at before it plans.
-struct Opening {
-    preview: Preview,
+/// What every run and preview looks at before it plans, and the plan.
+#[derive(Debug)]
+pub struct Opening {
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// The plan.
+    pub plan: Plan,
+    /// The first day wanted.
+    pub start: Day,
+    /// Requests for lists that name objects, where they are not themselves in the plan.
+    pub discovery_requests: u64,
+    /// Filters that look wrong, in words.
+    pub warnings: Vec<String>,
     /// What the first record of the run must say.
-    entries: Vec<Entry>,
-}
-
-/// What a run of `goal` would do. Sends nothing but discovery, and writes nothing.
-///
-/// # Errors
-/// [`RunError`].
-pub async fn preview(settings: &RunSettings, goal: &Goal) -> Result<Preview, RunError> {
-    let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
-    open(settings, goal, ledger.state()).await.map(|opening| opening.preview)
+    pub entries: Vec<Entry>,
 }
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
@@ -134,10 +120,14 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     result
 }
 
-async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Opening, RunError> {
+/// Plans a run of `goal` in an account of which `found` was discovered, with what the ledger knows. Sends nothing, and
+/// writes nothing.
+///
+/// # Errors
+/// [`RunError::Refused`] when account, lake and job do not belong together.
+pub fn open(settings: &RunSettings, goal: &Goal, state: &State, found: &Discovered) -> Result<Opening, RunError> {
     let destinations = &settings.destinations;
-    let found = discover(&settings.catalog, &settings.client).await?;
-    let mut entries = admit(state, &found, destinations.layout.partition, destinations.lake.url())?;
+    let mut entries = admit(state, found, destinations.layout.partition, destinations.lake.url())?;
     let stand_in = |name: &str| {
         let stand_in = state.learned.get(&fallback_name(name))?;
         settings.catalog.get(stand_in).cloned()
@@ -145,7 +135,7 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
     check_tables(state, &streams)?;
     check_salt(state, &streams, settings.salt.as_ref())?;
-    let resolved = resolve(&goal.job, &found)?;
+    let resolved = resolve(&goal.job, found)?;
     // The clock is right from the first response on.
     let now = settings.clock.now();
     let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), now);
@@ -167,8 +157,7 @@ async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Open
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
-    let preview = Preview { plan, found, start, discovery_requests, warnings: resolved.warnings };
-    Ok(Opening { preview, entries })
+    Ok(Opening { wanted, plan, start, discovery_requests, warnings: resolved.warnings, entries })
 }
 
 /// The streams of `goal`, and those that tell whether there is anything to read for them, unless they are left out by
@@ -202,8 +191,12 @@ async fn run_opened(
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
-    let Opening { preview, mut entries } = match open(settings, goal, ledger.state()).await {
-        Ok(opening) => opening,
+    let opened = async {
+        let found = discover(&settings.catalog, &settings.client).await?;
+        Ok((open(settings, goal, ledger.state(), &found)?, found))
+    };
+    let (Opening { plan, warnings, mut entries, .. }, mut found) = match opened.await {
+        Ok(opened) => opened,
         Err(error) => {
             let outcome = outcome_of_error(&error);
             result.error = Some(error);
@@ -217,7 +210,6 @@ async fn run_opened(
             format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
         settings.events.tell(&Event::Warning { message });
     }
-    let Preview { plan, mut found, warnings, .. } = preview;
     for message in warnings {
         settings.events.tell(&Event::Warning { message });
     }

@@ -1,0 +1,58 @@
+//! What a slice will cost and bring, as far as earlier readings tell.
+
+use crate::model::coverage::{DayState, ScopeCoverage};
+use crate::model::slice::Slice;
+use crate::model::stream::Stream;
+use crate::plan::wanted::{Known, Wanted};
+
+/// What an average day, or the list, has held so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Average {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Average {
+    /// Of the days of `coverage` that were read; none without any.
+    pub fn of_days(coverage: &ScopeCoverage) -> Option<Self> {
+        let (mut days, mut rows, mut bytes) = (0_u64, 0_u64, 0_u64);
+        for state in coverage.days.values().filter(|state| state.read_at.is_some()) {
+            (days, rows, bytes) = (days + 1, rows + state.rows, bytes + state.bytes);
+        }
+        Some(Self { rows: rows.checked_div(days)?, bytes: bytes.checked_div(days)? })
+    }
+
+    /// Of a list.
+    pub fn of_list(state: &DayState) -> Self {
+        Self { rows: state.rows, bytes: state.bytes }
+    }
+
+    /// What so many days hold.
+    pub fn times(self, days: i64) -> Self {
+        let days = u64::try_from(days).unwrap_or(1);
+        Self { rows: self.rows.saturating_mul(days), bytes: self.bytes.saturating_mul(days) }
+    }
+}
+
+/// Requests for `rows` rows: an event stream is one, pages as many as they take, one when nothing is known.
+pub fn pages(stream: &Stream, rows: Option<u64>, wanted: &Wanted) -> u64 {
+    if wanted.event_streams && stream.event_stream.is_some() {
+        return 1;
+    }
+    stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1))
+}
+
+/// How many requests a slice is made of, as far as earlier readings tell: one, or one for each row of its parent. Where
+/// the parent tells what has changed, rows that were `read` before are hardly asked for again.
+pub fn asked_times(slice: &Slice, read: Option<u64>, known: &Known<'_>) -> u64 {
+    let Some(parent) = &slice.stream.parent else {
+        return 1;
+    };
+    let of_scope = known.coverage.get(&parent.stream).and_then(|scopes| scopes.get(&slice.scope.key()));
+    let state = of_scope.and_then(|coverage| coverage.state(slice.window.map(|window| window.start)));
+    let parents = state.map_or(1, |state| state.rows * parent.variants.len().max(1) as u64);
+    match (&parent.changed, read) {
+        (Some(_), Some(read)) => parents.saturating_sub(read).max(1),
+        _ => parents.max(1),
+    }
+}

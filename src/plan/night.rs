@@ -1,0 +1,64 @@
+//! What a run costs once everything before it is there: what a schedule must have room for.
+
+use jiff::SignedDuration;
+
+use crate::model::coverage::{Coverage, DayState, ScopeCoverage};
+use crate::model::day::DayZone;
+use crate::model::proof::Proof;
+use crate::model::slice::Slice;
+use crate::model::stream::Stream;
+use crate::plan::expect::Average;
+use crate::plan::planned::Plan;
+use crate::plan::wanted::{Known, Wanted, WantedDays};
+use crate::plan::plan;
+
+/// Days before the run before that are looked at, beside those still revised then.
+const DAYS_LOOKED_AT: i64 = 40;
+
+/// The plan of a run that starts `period` after one that left nothing to do. What is known tells how many rows there
+/// are, and what the account may not read.
+pub fn night(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan {
+    let before = known.now - period;
+    let longest = wanted.streams.iter().filter_map(|stream| Some(stream.days.as_ref()?.lookback)).max().unwrap_or(0);
+    let lookback = i64::from(wanted.lookback_days.unwrap_or(0).max(longest));
+    let start = DayZone::Utc.today(before).plus(-lookback - DAYS_LOOKED_AT);
+    let wanted = Wanted { days: WantedDays::Since(start), single_start: Some(start), ..wanted.clone() };
+    let mut coverage = Coverage::new();
+    for stream in &wanted.streams {
+        for scope in wanted.scopes.get(&stream.scope).into_iter().flatten() {
+            let slice = Slice { stream: stream.clone(), scope: scope.clone(), window: None };
+            let of_stream = coverage.entry(stream.name.clone()).or_default();
+            of_stream.insert(scope.key(), read_whole(&slice, known, start, before));
+        }
+    }
+    plan(&wanted, &Known { coverage: &coverage, doubtful: &|_, _, _| false, ..*known })
+}
+
+/// The scope of `slice` as if all that was over at `at` had been read then.
+fn read_whole(
+    slice: &Slice,
+    known: &Known<'_>,
+    start: crate::model::day::Day,
+    at: jiff::Timestamp,
+) -> ScopeCoverage {
+    let (stream, key): (&Stream, _) = (&slice.stream, slice.scope.key());
+    let seen = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&key));
+    let average = match &stream.days {
+        Some(_) => seen.and_then(Average::of_days),
+        None => seen.and_then(|seen| seen.whole.as_ref()).map(Average::of_list),
+    };
+    let (rows, bytes) = average.map_or((0, 0), |average| (average.rows, average.bytes));
+    let state =
+        DayState { read_at: Some(at), rows, bytes, proof: Some(Proof::Body), file: true, ..DayState::unknown() };
+    let mut coverage = ScopeCoverage::of(slice.scope.clone());
+    coverage.not_entitled = seen.and_then(|seen| seen.not_entitled.clone());
+    match &stream.days {
+        None => coverage.whole = Some(state),
+        Some(days) => {
+            for day in days.complete(start, at) {
+                *coverage.state_mut(Some(day)) = state.clone();
+            }
+        }
+    }
+    coverage
+}

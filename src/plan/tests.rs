@@ -1,0 +1,191 @@
+//! What a plan holds, for streams of the catalog and coverage made for the purpose.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::catalog::Catalog;
+use crate::model::scope::Named;
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn category(id: &str) -> Scope {
+    Scope { category: Some(Named { id: id.into(), name: id.into() }), ..Scope::default() }
+}
+
+fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
+    let catalog = Catalog::embedded().unwrap();
+    Wanted {
+        streams: streams.iter().map(|name| Arc::clone(catalog.get(name).unwrap())).collect(),
+        scopes: [
+            (ScopeKind::Account, vec![Scope::default()]),
+            (ScopeKind::Category, vec![category("c1"), category("c2")]),
+        ]
+        .into(),
+        days,
+        single_start: None,
+        lookback_days: None,
+        event_streams: true,
+        max_window_days: 31,
+        weekly_lists_above: 50,
+    }
+}
+
+fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &str) {
+    let scope = category(scope);
+    let scopes = coverage.entry(stream.to_owned()).or_default();
+    let found = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::of(scope));
+    for text in days {
+        let state = DayState { read_at: Some(at.parse().unwrap()), rows: 10, ..DayState::unknown() };
+        found.days.insert(day(text), state);
+    }
+}
+
+const NOW: &str = "2026-03-10T12:00:00Z";
+
+fn windows(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
+    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    plan(wanted, &known).slices.iter().map(|planned| planned.slice.to_string()).collect()
+}
+
+#[test]
+fn first_run_asks_everything_up_to_yesterday_in_one_window() {
+    let wanted = wanted(&["visibility_v2", "models"], WantedDays::Since(day("2026-02-09")));
+    assert_eq!(
+        windows(&wanted, &Coverage::new()),
+        [
+            "models of the account",
+            "visibility_v2 of \"c1\" 2026-02-09..2026-03-09",
+            "visibility_v2 of \"c2\" 2026-02-09..2026-03-09",
+        ]
+    );
+}
+
+#[test]
+fn final_days_are_not_asked_again_and_others_are() {
+    let mut coverage = Coverage::new();
+    // Read on the eighth: days up to the fourth were final then (lookback 3), later ones were not.
+    read(
+        &mut coverage,
+        "visibility_v2",
+        "c1",
+        &["2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"],
+        "2026-03-08T12:00:00Z",
+    );
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-03")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    assert_eq!(windows(&wanted, &coverage), ["visibility_v2 of \"c1\" 2026-03-05..2026-03-09"]);
+    wanted.lookback_days = Some(0);
+    assert_eq!(windows(&wanted, &coverage), ["visibility_v2 of \"c1\" 2026-03-07..2026-03-09"]);
+}
+
+#[test]
+fn long_gaps_are_asked_in_windows_of_a_month_newest_first() {
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-01")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    assert_eq!(
+        windows(&wanted, &Coverage::new()),
+        [
+            "visibility_v2 of \"c1\" 2026-02-07..2026-03-09",
+            "visibility_v2 of \"c1\" 2026-01-07..2026-02-06",
+            "visibility_v2 of \"c1\" 2026-01-01..2026-01-06",
+        ]
+    );
+}
+
+#[test]
+fn what_was_read_longest_ago_comes_first() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-08"], "2026-03-09T12:00:00Z");
+    read(&mut coverage, "visibility_v2", "c2", &["2026-03-08"], "2026-03-09T11:00:00Z");
+    let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-08")));
+    assert!(windows(&wanted, &coverage)[0].contains("\"c2\""));
+}
+
+#[test]
+fn backfill_asks_only_what_is_missing_unless_forced() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-08"], "2026-03-09T12:00:00Z");
+    let window = Window::inclusive(day("2026-03-07"), day("2026-03-08")).unwrap();
+    let mut backfill = wanted(&["visibility_v2", "models"], WantedDays::Only { window, force: false });
+    backfill.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    assert_eq!(windows(&backfill, &coverage), ["visibility_v2 of \"c1\" 2026-03-07"]);
+    backfill.days = WantedDays::Only { window, force: true };
+    assert_eq!(windows(&backfill, &coverage), ["visibility_v2 of \"c1\" 2026-03-07..2026-03-08"]);
+}
+
+/// The stream `name` as one whose days are of `kind`.
+fn of_kind(name: &str, kind: DaysKind) -> Arc<Stream> {
+    let mut stream = Stream::clone(Catalog::embedded().unwrap().get(name).unwrap());
+    stream.days.as_mut().unwrap().kind = kind;
+    stream.days.as_mut().unwrap().lookback = 7;
+    Arc::new(stream)
+}
+
+#[test]
+fn days_without_a_date_in_their_rows_are_asked_one_by_one_and_once_more_when_settled() {
+    let mut wanted = wanted(&[], WantedDays::Since(day("2026-02-20")));
+    wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Window)];
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    wanted.single_start = Some(day("2026-03-01"));
+    let mut coverage = Coverage::new();
+    let days = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"];
+    read(&mut coverage, "visibility_v2_by_day", "c1", &days, "2026-03-06T12:00:00Z");
+    assert_eq!(
+        windows(&wanted, &coverage),
+        [
+            "visibility_v2_by_day of \"c1\" 2026-03-09",
+            "visibility_v2_by_day of \"c1\" 2026-03-08",
+            "visibility_v2_by_day of \"c1\" 2026-03-07",
+            "visibility_v2_by_day of \"c1\" 2026-03-06",
+            // Seven days after the end of the second is the tenth, at midnight; the third is not settled yet.
+            "visibility_v2_by_day of \"c1\" 2026-03-02",
+            "visibility_v2_by_day of \"c1\" 2026-03-01",
+        ]
+    );
+}
+
+#[test]
+fn months_are_asked_whole_after_their_end() {
+    let mut wanted = wanted(&[], WantedDays::Since(day("2026-01-20")));
+    wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Month)];
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    wanted.single_start = Some(day("2026-03-05"));
+    let all = [
+        "visibility_v2_by_day of \"c1\" 2026-02-01..2026-02-28",
+        "visibility_v2_by_day of \"c1\" 2026-01-01..2026-01-31",
+    ];
+    assert_eq!(windows(&wanted, &Coverage::new()), all);
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2_by_day", "c1", &["2026-02-01", "2026-01-01"], "2026-03-02T12:00:00Z");
+    // February was read before it was settled, which it is by now; January after.
+    assert_eq!(windows(&wanted, &coverage), all[..1]);
+}
+
+#[test]
+fn scope_that_may_not_be_read_rests_for_a_day() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &[], NOW);
+    let told = |at: &str| {
+        Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() })
+    };
+    let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
+    let mut slices = |at: &str| {
+        coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = told(at);
+        windows(&wanted, &coverage).len()
+    };
+    assert_eq!(slices("2026-03-09T13:00:00Z"), 1);
+    assert_eq!(slices("2026-03-09T11:00:00Z"), 2);
+}
+
+#[test]
+fn days_a_killed_run_may_have_overwritten_are_asked_again() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-01"], "2026-03-08T12:00:00Z");
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
+    let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap() };
+    assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
+}

@@ -1,0 +1,78 @@
+//! What a run would do, and when it would be done.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ledger::State;
+use crate::model::day::Day;
+use crate::model::scope::ScopeKey;
+use crate::plan::{Known, Plan, Wanted, night};
+use crate::run::context::RunSettings;
+use crate::run::discover::Discovered;
+use crate::run::error::RunError;
+use crate::run::forecast::{Circumstances, Forecast, forecast};
+use crate::run::job::{Goal, Opening, open};
+
+
+/// When a job starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Starts {
+    /// The next start.
+    pub next: Timestamp,
+    /// The shortest time from one start to the next.
+    pub every: SignedDuration,
+}
+
+/// What a run would do.
+#[derive(Debug)]
+pub struct Preview {
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// The plan.
+    pub plan: Plan,
+    /// The plan of a run that follows a complete one.
+    pub night: Plan,
+    /// When both will be done.
+    pub forecast: Forecast,
+    /// The first day wanted.
+    pub start: Day,
+    /// Requests for lists that name objects, where they are not themselves in the plan.
+    pub discovery_requests: u64,
+    /// Filters that look wrong, in words.
+    pub warnings: Vec<String>,
+}
+
+/// What a run of `goal` would do in an account of which `found` was discovered, with what the ledger knows. `starts` is
+/// the schedule of a job that has one. Sends nothing, and writes nothing.
+///
+/// # Errors
+/// [`RunError::Refused`] when account, lake and job do not belong together.
+pub fn preview(
+    settings: &RunSettings,
+    goal: &Goal,
+    state: &State,
+    found: &Discovered,
+    starts: Option<Starts>,
+) -> Result<Preview, RunError> {
+    let Opening { wanted, plan, start, discovery_requests, warnings, .. } = open(settings, goal, state, found)?;
+    let now = settings.clock.now();
+    let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every);
+    let night = night_of(&wanted, state, now, every);
+    let around = Circumstances {
+        now,
+        starts_at: starts.map_or(now, |starts| starts.next),
+        budget: settings.client.budget().snapshot(),
+        discovery_requests,
+        concurrency: settings.concurrency,
+        request_takes: None,
+        time: goal.time,
+        every: starts.map(|starts| starts.every),
+    };
+    let forecast = forecast(&plan, &night, &around);
+    Ok(Preview { wanted, plan, night, forecast, start, discovery_requests, warnings })
+}
+
+/// The plan of a run that follows a complete one `every` later.
+pub fn night_of(wanted: &Wanted, state: &State, now: Timestamp, every: SignedDuration) -> Plan {
+    let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
+    night(wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now }, every)
+}
