@@ -12,8 +12,6 @@ use crate::model::slice::Slice;
 use crate::model::stream::{Days, DaysKind, Stream};
 use crate::model::window::Window;
 
-/// The longest window of one slice.
-const MAX_WINDOW_DAYS: i64 = 31;
 /// How long *not entitled* is believed before it is asked again.
 const NOT_ENTITLED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
@@ -32,6 +30,10 @@ pub struct Wanted {
     pub lookback_days: Option<u16>,
     /// Whether results come as event streams where there are any, so that each is one request.
     pub event_streams: bool,
+    /// The longest window of one slice, of streams whose rows carry their day.
+    pub max_window_days: i64,
+    /// With more categories than this, lists that rarely change are read once a week for each.
+    pub weekly_lists_above: u32,
 }
 
 /// Which days a run wants.
@@ -303,7 +305,7 @@ fn dated_slices(
         // Days between two that are due come along: a longer window costs no request.
         match slices.last_mut() {
             Some(PlannedSlice { slice: Slice { window: Some(open), .. }, due: already, .. })
-                if open.end.since(day) <= MAX_WINDOW_DAYS =>
+                if open.end.since(day) <= wanted.max_window_days =>
             {
                 open.start = day;
                 *already += due;
@@ -371,6 +373,8 @@ mod tests {
             single_start: None,
             lookback_days: None,
             event_streams: true,
+            max_window_days: 31,
+            weekly_lists_above: 50,
         }
     }
 
