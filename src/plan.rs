@@ -80,6 +80,8 @@ pub struct PlannedSlice {
     pub requests: u64,
     /// Rows it is expected to bring, as far as earlier readings tell.
     pub rows: Option<u64>,
+    /// Whether it only fills in days long over, and may be left to later runs.
+    pub history: bool,
 }
 
 /// How many days are due, by reason.
@@ -208,7 +210,7 @@ fn list_slice(
     };
     let each = pages(&slice.stream, rows.filter(|_| !slice.stream.is_fan_out()), wanted.event_streams);
     let requests = each * asked_times(&slice, rows, known);
-    Some(PlannedSlice { slice, due, requests, rows })
+    Some(PlannedSlice { slice, due, requests, rows, history: false })
 }
 
 /// How many requests a slice is made of, as far as earlier readings tell: one, or one for each row of its parent. Where
@@ -262,7 +264,7 @@ fn single_slices(
         let slice = slice.over(days.span(day));
         let each = pages(&slice.stream, rows, wanted.event_streams);
         let requests = each * asked_times(&slice, None, known);
-        Some(PlannedSlice { slice, due, requests, rows })
+        Some(PlannedSlice { slice, due, requests, rows, history: false })
     });
     planned.collect()
 }
@@ -310,7 +312,13 @@ fn dated_slices(
                 open.start = day;
                 *already += due;
             }
-            _ => slices.push(PlannedSlice { slice: slice.over(Window::day(day)), due, requests: 1, rows: None }),
+            _ => slices.push(PlannedSlice {
+                slice: slice.over(Window::day(day)),
+                due,
+                requests: 1,
+                rows: None,
+                history: false,
+            }),
         }
     }
     let a_day = coverage.and_then(rows_a_day);
