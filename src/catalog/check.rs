@@ -20,6 +20,7 @@ pub fn check_stream(stream: &Stream) -> Result<(), String> {
     check_key(stream)?;
     check_rows(stream)?;
     check_signal(stream)?;
+    check_changes_rarely(stream)?;
     check_variables(stream)?;
     check_templates(stream)?;
     check_request(stream)
@@ -176,6 +177,18 @@ fn check_signal(stream: &Stream) -> Result<(), String> {
         Some(ColumnType::Bool | ColumnType::Int64 | ColumnType::Float64) => Ok(()),
         _ => Err(format!("signal `{signal}` must be a column that is true or false, or a number")),
     }
+}
+
+fn check_changes_rarely(stream: &Stream) -> Result<(), String> {
+    let why = match stream {
+        Stream { changes_rarely: false, .. } => return Ok(()),
+        Stream { days: Some(_), .. } => "days are read when they are due",
+        Stream { signal: Some(_), .. } => "other streams wait for it",
+        Stream { discovers: Some(_), .. } => "other streams are asked for what it holds",
+        _ if stream.scope.parts().is_empty() => "one request reads it for the whole account",
+        _ => return Ok(()),
+    };
+    Err(format!("`changes_rarely` is for lists that are read once a week, which this one cannot be: {why}"))
 }
 
 /// The names of what a request takes from a parent, its variants, or a user.
@@ -370,6 +383,19 @@ mod tests {
     fn signals_must_be_true_or_false_or_a_number() {
         let told = refused("youtube_summary_v2", |stream| stream.signal = Some("total".into()));
         assert_eq!(told, "signal `total` must be a column that is true or false, or a number");
+    }
+
+    #[test]
+    fn only_lists_that_nothing_waits_for_may_change_rarely() {
+        for (name, why) in [
+            ("visibility_v2", "days are read when they are due"),
+            ("accuracy_factcheck_setup_status", "other streams wait for it"),
+            ("categories", "other streams are asked for what it holds"),
+            ("regions", "one request reads it for the whole account"),
+        ] {
+            let told = refused(name, |stream| stream.changes_rarely = true);
+            assert!(told.ends_with(why), "{name}: {told}");
+        }
     }
 
     #[test]

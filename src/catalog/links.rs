@@ -54,6 +54,9 @@ fn alike(stream: &Stream, other: &Stream, does: &str) -> Result<(), String> {
 fn check_parent(catalog: &Catalog, stream: &Stream, parent: &Parent) -> Result<(), String> {
     let of = catalog.get(&parent.stream).ok_or_else(|| missing("is asked for rows of", &parent.stream))?;
     alike(stream, of, "is asked for rows of")?;
+    if of.changes_rarely {
+        return Err(format!("is asked for rows of `{}`, which is not read by every run: it `changes_rarely`", of.name));
+    }
     if kind(of) == Some(DaysKind::Dated) {
         return Err(format!("is asked for rows of `{}`, which are of many days at once", of.name));
     }
@@ -165,6 +168,12 @@ mod tests {
         };
         assert!(take("key").ends_with("takes `key` from rows of `documents`, which have no such column"));
         assert!(take("id.inner").ends_with("takes `id.inner` from rows of `documents`, which have no such column"));
+    }
+
+    #[test]
+    fn parents_that_are_not_read_by_every_run_are_refused() {
+        let told = refused("documents", |stream| stream.changes_rarely = true);
+        assert!(told.ends_with("`documents`, which is not read by every run: it `changes_rarely`"), "{told}");
     }
 
     #[test]

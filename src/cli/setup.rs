@@ -79,6 +79,7 @@ pub fn settings(
         destinations: destinations(config)?,
         concurrency: config.api.concurrency,
         event_streams: config.api.event_streams,
+        max_window_days: i64::from(config.api.max_window.0),
         events,
         cancel,
     })

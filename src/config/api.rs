@@ -9,7 +9,7 @@ use url::Url;
 
 use super::key;
 use super::problem::Problems;
-use super::units::{Period, day_schema, optional_day, word};
+use super::units::{Period, WholeDays, day_schema, optional_day, word};
 use crate::model::day::Day;
 
 /// Requests an hour that the vendor documents; the account's own limit is learned from the API.
@@ -52,6 +52,10 @@ pub struct ApiConfig {
     /// proxies that cut event streams, and costs many more requests. Default: true.
     #[schemars(extend("examples" = [true]))]
     pub event_streams: bool,
+    /// Longest window of one request, 1d to 366d, for streams whose rows carry their day; windows that fail are halved.
+    /// Default: 31d.
+    #[schemars(extend("examples" = ["31d"]))]
+    pub max_window: WholeDays,
 }
 
 impl Default for ApiConfig {
@@ -67,6 +71,7 @@ impl Default for ApiConfig {
             idle_timeout: Period(Duration::from_secs(300)),
             concurrency: 4,
             event_streams: true,
+            max_window: WholeDays(31),
         }
     }
 }
@@ -150,6 +155,13 @@ impl ApiConfig {
                 "api.concurrency",
                 format!("`{}` is not between 1 and 16", self.concurrency),
                 "write a number from 1 to 16; more would not be faster, for the hour's requests are the limit",
+            );
+        }
+        if !(1..=366).contains(&self.max_window.0) {
+            problems.error(
+                "api.max_window",
+                format!("`{}` is not between 1d and 366d", self.max_window),
+                "write a number of days such as `31d`; shorter windows cost more requests, longer ones fail more often",
             );
         }
     }

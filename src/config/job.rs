@@ -45,6 +45,10 @@ pub struct JobConfig {
     /// names. Default: `"owned"`.
     #[schemars(extend("examples" = ["owned"]))]
     pub assets: AssetChoice,
+    /// With more categories than this, lists that rarely change are read once a week for each category instead of by
+    /// every run; 0 is always. Default: 50.
+    #[schemars(extend("examples" = [50]))]
+    pub weekly_lists_above: u32,
     /// First day wanted. Default: 30 days before the first run, remembered from then on.
     #[serde(deserialize_with = "optional_day")]
     #[schemars(schema_with = "day_schema", extend("examples" = ["2026-01-01"]))]
@@ -80,6 +84,7 @@ impl Default for JobConfig {
             categories: Vec::new(),
             domains: Vec::new(),
             assets: AssetChoice::Owned,
+            weekly_lists_above: 50,
             start: None,
             lookback: None,
             deadline: None,

@@ -155,6 +155,7 @@ reserve_requests = -1
 idle_timeout = 30
 key_expires = "next year"
 event_streams = "yes"
+max_window = "1y"
 key_file = 7
 
 [destination]
@@ -173,6 +174,7 @@ streams = ["cor", "promts"]
 assets = "Acme"
 start = "2026-02-30"
 lookback = "36h"
+weekly_lists_above = "many"
 deadline = 4
 "#,
     )
@@ -370,6 +372,8 @@ fn odd_files_are_told_in_words_too() {
         "[api]\nkey_expires = 2026-03-01T00:00:00Z",
         "[api]\nbase_url = \"https://user:s3cr3t@host\"",
         "[api]\nidle_timeout = \"0s\"",
+        "[api]\nmax_window = \"0d\"",
+        "[api]\nmax_window = \"367d\"",
         "[[stream]]\nname = \"x\"",
         "[stream]\nname = \"x\"",
         "stream = [1]\ngiven = 3",

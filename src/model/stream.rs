@@ -64,6 +64,10 @@ pub struct Stream {
     /// How it counts days; none for lists, which are read whole.
     #[serde(default)]
     pub days: Option<Days>,
+    /// Whether it is a list that hardly ever differs from one day to the next, so that a week between two readings is
+    /// no loss where each category costs a request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changes_rarely: bool,
     /// The part of the request body that never changes. A text such as `{asset_name}` is filled like the path.
     #[serde(default)]
     pub body: Map<String, Value>,

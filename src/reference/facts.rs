@@ -151,9 +151,12 @@ pub fn kind_of_days(stream: &Stream) -> &'static str {
 }
 
 fn list(stream: &Stream) -> String {
-    match stream.parent.is_some() {
-        true => "none: a list with the rows of all its requests".to_owned(),
-        false => "none: a list, read whole by every run".to_owned(),
+    match (stream.parent.is_some(), stream.changes_rarely) {
+        (true, _) => "none: a list with the rows of all its requests".to_owned(),
+        (false, false) => "none: a list, read whole by every run".to_owned(),
+        (false, true) => "none: a list that rarely changes, read whole by every run; once a week where a job has more \
+                          categories than its `weekly_lists_above`"
+            .to_owned(),
     }
 }
 
@@ -262,5 +265,10 @@ mod tests {
              revised by the service for 3 days, then final"
         );
         assert_eq!(fact("regions", "days"), "none: a list, read whole by every run");
+        assert_eq!(
+            fact("category_tags", "days"),
+            "none: a list that rarely changes, read whole by every run; once a week where a job has more categories \
+             than its `weekly_lists_above`"
+        );
     }
 }

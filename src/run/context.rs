@@ -65,6 +65,8 @@ pub struct RunSettings {
     pub concurrency: usize,
     /// Whether event streams are used where there are any.
     pub event_streams: bool,
+    /// The longest window of one request, in days.
+    pub max_window_days: i64,
     /// Hears what happens.
     pub events: Events,
     /// Stops the run.

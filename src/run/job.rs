@@ -150,6 +150,8 @@ pub fn open(settings: &RunSettings, goal: &Goal, state: &State, found: &Discover
         single_start: goal.job.start.is_none().then(|| start.plus(DEFAULT_HISTORY_DAYS - SINGLE_HISTORY_DAYS)),
         lookback_days: goal.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
+        max_window_days: settings.max_window_days,
+        weekly_lists_above: goal.job.weekly_lists_above,
     };
     let doubtful =
         |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);

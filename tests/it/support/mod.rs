@@ -213,6 +213,7 @@ impl Export {
             },
             concurrency: self.api.concurrency,
             event_streams: self.api.event_streams,
+            max_window_days: i64::from(self.api.max_window.0),
             events,
             cancel: CancellationToken::new(),
         }
