@@ -7,12 +7,14 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, goal, jobs, schedule, settings};
+use crate::cli::room::{self, Scheduled};
+use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json, sample};
 use crate::config::JobConfig;
+use crate::ledger::Ledger;
 use crate::model::figures::counted;
 use crate::model::scope::{Scope, ScopeKind};
-use crate::run::{Discovered, Resolved, discover, resolve};
+use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
 
 /// Next runs shown of each job.
 const RUNS_SHOWN: usize = 3;
@@ -45,11 +47,20 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         lake.probe().await?;
         facts.tell("destination", format!("{} can be written, and creates without overwriting", lake.url()))?;
     }
+    let ledger = Ledger::open(lake.clone(), settings.clock.clone()).await?;
+    let now = settings.clock.now();
+    let planned = |job: &JobConfig| -> Result<Preview, Failure> {
+        Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)
+    };
     let mut sampled = BTreeMap::new();
+    let mut scheduled = Vec::new();
     for job in chosen {
-        let goal = goal(&config, job, settings.clock.now())?;
+        let goal = goal(&config, job, now)?;
         let resolved = resolve(job, &found)?;
-        let next = next_runs(job, settings.clock.now())?;
+        let next = next_runs(job, now)?;
+        if let Some(starts) = starts(job, now)? {
+            scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.night });
+        }
         facts.tell("job", format!("{}: {}; {next}", job.name, counted(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
             facts.tell("warning", warning.clone())?;
@@ -65,6 +76,14 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
             facts.tell("sample", text)?;
             misfitting += u64::from(!fits);
         }
+    }
+    let budget = settings.client.budget().snapshot();
+    room::check(&config, &scheduled, &budget, |job, tier| {
+        let of_tier = JobConfig { streams: vec![tier.name().to_owned()], ..job.clone() };
+        planned(&of_tier).map(|preview| preview.forecast.night)
+    })?;
+    if let Some(sum) = room::sum(&scheduled, &budget) {
+        facts.tell("budget", sum)?;
     }
     facts.end()?;
     match misfitting {

@@ -10,6 +10,7 @@ mod init;
 mod logging;
 mod names;
 mod plan;
+mod room;
 mod run;
 mod sample;
 mod serve;

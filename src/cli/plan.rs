@@ -15,10 +15,10 @@ use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
+use crate::model::days::DaysKind;
 use crate::model::figures::{bytes, counted, grouped, took};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::Stream;
-use crate::model::days::DaysKind;
 use crate::plan::Due;
 use crate::run::{HistoryForecast, Preview, discover, preview};
 
@@ -50,7 +50,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         };
         match around.output {
             Output::Json => all.push(shown.json()),
-            Output::Table => print(&shown.text())?,
+            Output::Table => {
+                print(&shown.text())?;
+            }
         }
     }
     match around.output {
@@ -197,17 +199,17 @@ impl<'a> Shown<'a> {
                 cost.why(),
             ]
         });
-        let sum = |of: fn(&Cost<'_>) -> u64| costs.iter().map(of).sum::<u64>();
-        let requests = sum(|cost| cost.requests);
+        let sum = |of: &dyn Fn(&Cost<'a>) -> u64| costs.iter().map(of).sum::<u64>();
+        let requests = sum(&|cost| cost.requests);
         let total = vec![
             String::new(),
             String::new(),
             String::new(),
             grouped(requests),
-            grouped(sum(|cost| cost.rows.unwrap_or(0))),
-            bytes(sum(|cost| cost.bytes.unwrap_or(0))),
+            grouped(sum(&|cost| cost.rows.unwrap_or(0))),
+            bytes(sum(&|cost| cost.bytes.unwrap_or(0))),
             self.clock(forecast.due_takes),
-            grouped(sum(Cost::files_a_year)),
+            grouped(sum(&Cost::files_a_year)),
             String::new(),
         ];
         let headings =
@@ -234,7 +236,8 @@ impl<'a> Shown<'a> {
     fn budget_line(&self) -> String {
         let (budget, forecast) = (&self.budget, &self.preview.forecast);
         let reserved = budget.limit().saturating_sub(budget.usable());
-        let done = format!("Done about {}, {} after the start.", self.clock(forecast.due_takes), took(forecast.due_takes));
+        let done =
+            format!("Done about {}, {} after the start.", self.clock(forecast.due_takes), took(forecast.due_takes));
         let in_time = forecast.time.is_none_or(|time| forecast.due_takes <= time);
         let cut = forecast.time.filter(|_| !in_time).map_or_else(String::new, |time| {
             format!(" The run may take {}: what is left then is done by the next ones.", took(time))

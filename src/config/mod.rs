@@ -94,6 +94,15 @@ impl Config {
         })
     }
 
+    /// The setting `name` of `job` as it stands, after its place: `jobs.toml:14  cron = "0 */4 * * *"`.
+    pub fn quoted(&self, job: &JobConfig, name: &str) -> String {
+        let index = self.jobs.iter().position(|other| other.name == job.name).unwrap_or_default();
+        let place =
+            self.places.of(&format!("job.{index}.{name}")).map(|place| format!("{place}  ")).unwrap_or_default();
+        let value = serde_json::to_value(job).ok().and_then(|job| job.get(name).cloned()).unwrap_or_default();
+        format!("{place}{name} = {value}")
+    }
+
     /// The streams there are: those of the program and the user's own, protected as the jobs say. Empty unless [`load`]
     /// made the configuration.
     pub fn catalog(&self) -> &Arc<Catalog> {

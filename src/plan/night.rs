@@ -8,9 +8,9 @@ use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::plan::expect::Average;
+use crate::plan::plan;
 use crate::plan::planned::Plan;
 use crate::plan::wanted::{Known, Wanted, WantedDays};
-use crate::plan::plan;
 
 /// Days before the run before that are looked at, beside those still revised then.
 const DAYS_LOOKED_AT: i64 = 40;
@@ -35,12 +35,7 @@ pub fn night(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan
 }
 
 /// The scope of `slice` as if all that was over at `at` had been read then.
-fn read_whole(
-    slice: &Slice,
-    known: &Known<'_>,
-    start: crate::model::day::Day,
-    at: jiff::Timestamp,
-) -> ScopeCoverage {
+fn read_whole(slice: &Slice, known: &Known<'_>, start: crate::model::day::Day, at: jiff::Timestamp) -> ScopeCoverage {
     let (stream, key): (&Stream, _) = (&slice.stream, slice.scope.key());
     let seen = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&key));
     let average = match &stream.days {

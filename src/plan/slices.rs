@@ -65,12 +65,7 @@ impl Settling {
 }
 
 /// A list, unless it was read this week and changes rarely.
-fn list(
-    slice: Slice,
-    coverage: Option<&ScopeCoverage>,
-    wanted: &Wanted,
-    known: &Known<'_>,
-) -> Option<PlannedSlice> {
+fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: &Known<'_>) -> Option<PlannedSlice> {
     let state = coverage.and_then(|coverage| coverage.whole.as_ref());
     let doubtful = (known.doubtful)(&slice.stream.name, &slice.scope.key(), None);
     let sound = state.filter(|state| !state.stale && state.suspect.is_none() && !doubtful);

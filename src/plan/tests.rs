@@ -1,10 +1,13 @@
 //! What a plan holds, for streams of the catalog and coverage made for the purpose.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::catalog::Catalog;
-use crate::model::scope::Named;
+use crate::model::coverage::{Coverage, DayState};
+use crate::model::day::Day;
+use crate::model::days::DaysKind;
+use crate::model::scope::{Named, Scope, ScopeKey, ScopeKind};
+use crate::model::stream::Stream;
+use crate::model::window::Window;
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -167,9 +170,8 @@ fn months_are_asked_whole_after_their_end() {
 fn scope_that_may_not_be_read_rests_for_a_day() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &[], NOW);
-    let told = |at: &str| {
-        Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() })
-    };
+    let told =
+        |at: &str| Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() });
     let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
     let mut slices = |at: &str| {
         coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = told(at);
@@ -188,4 +190,123 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
     let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap() };
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
+}
+
+/// The slices of a plan as text, those that are history after a `~`.
+fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
+    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let text = |planned: &PlannedSlice| {
+        let mark = if planned.history { "~" } else { "" };
+        format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
+    };
+    plan(wanted, &known).slices.iter().map(text).collect()
+}
+
+#[test]
+fn new_category_brings_its_newest_window_tonight_and_the_rest_as_history_after_everything_else() {
+    let mut coverage = Coverage::new();
+    let days: Vec<String> =
+        Window::inclusive(day("2026-01-01"), day("2026-03-08")).unwrap().days().map(|day| day.to_string()).collect();
+    let days: Vec<&str> = days.iter().map(String::as_str).collect();
+    read(&mut coverage, "visibility_v2", "c1", &days, "2026-03-09T12:00:00Z");
+    let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-01")));
+    assert_eq!(
+        told(&wanted, &coverage),
+        [
+            "visibility_v2 of c2 2026-02-07..2026-03-09",
+            "visibility_v2 of c1 2026-03-06..2026-03-09",
+            "~visibility_v2 of c2 2026-01-07..2026-02-06",
+            "~visibility_v2 of c2 2026-01-01..2026-01-06",
+        ]
+    );
+}
+
+#[test]
+fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let slices = plan(&wanted, &known).slices;
+    assert_eq!(
+        told(&wanted, &coverage),
+        ["visibility_v2 of c1 2026-02-07..2026-03-09", "~visibility_v2 of c1 2026-01-20..2026-02-06"]
+    );
+    assert_eq!(slices[0].due, Due { missing: 1, lookback: 2, history: 28, retry: 0 });
+    assert_eq!(slices[1].due, Due { history: 18, ..Due::default() });
+}
+
+#[test]
+fn gates_of_a_window_come_before_the_streams_that_wait_for_them_in_history_too() {
+    let mut wanted =
+        wanted(&["youtube_channels_v2_by_channel", "youtube_summary_v2"], WantedDays::Since(day("2026-01-01")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let told = told(&wanted, &Coverage::new());
+    let place = |text: &str| told.iter().position(|slice| slice.ends_with(text)).unwrap();
+    assert!(place("summary_v2 of c1 2026-02-07") < place("by_channel of c1 2026-02-07..2026-03-09"));
+    assert!(place("summary_v2 of c1 2026-01-07") < place("by_channel of c1 2026-01-07..2026-02-06"));
+    assert!(place("by_channel of c1 2026-02-07..2026-03-09") < place("summary_v2 of c1 2026-02-06"));
+    assert!(told.iter().skip(32).all(|slice| slice.starts_with('~')), "{told:#?}");
+}
+
+#[test]
+fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories() {
+    let categories: Vec<Scope> = (0..70).map(|number| category(&format!("c{number}"))).collect();
+    let mut wanted = wanted(&["category_topics", "prompts"], WantedDays::Since(day("2026-03-09")));
+    wanted.scopes.insert(ScopeKind::Category, categories.clone());
+    let mut coverage = Coverage::new();
+    for stream in ["category_topics", "prompts"] {
+        for scope in &categories {
+            let read = DayState { read_at: Some("2026-03-09T12:00:00Z".parse().unwrap()), ..DayState::unknown() };
+            let scopes = coverage.entry(stream.to_owned()).or_default();
+            let whole = crate::model::coverage::ScopeCoverage { whole: Some(read), ..ScopeCoverage::of(scope.clone()) };
+            scopes.insert(scope.key(), whole);
+        }
+    }
+    let due = |wanted: &Wanted, now: &str| {
+        let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: now.parse().unwrap() };
+        let slices = plan(wanted, &known).slices;
+        let of = |name: &str| slices.iter().filter(|planned| planned.slice.stream.name == name).count();
+        (of("prompts"), of("category_topics"))
+    };
+    let week = (10..=15).map(|of_march| due(&wanted, &format!("2026-03-{of_march}T12:00:00Z")));
+    let of_week: Vec<(usize, usize)> = week.collect();
+    assert!(of_week.iter().all(|(prompts, topics)| *prompts == 70 && (5..=16).contains(topics)), "{of_week:?}");
+    assert_eq!(due(&wanted, "2026-03-16T12:00:00Z"), (70, 70), "none is older than a week");
+    wanted.weekly_lists_above = 70;
+    assert_eq!(due(&wanted, "2026-03-10T12:00:00Z"), (70, 70));
+}
+
+#[test]
+fn plan_is_the_same_whatever_the_order_of_streams_and_scopes() {
+    let mut wanted = wanted(&["visibility_v2", "models", "answers_v2"], WantedDays::Since(day("2025-12-01")));
+    let forwards = told(&wanted, &Coverage::new());
+    wanted.streams.reverse();
+    wanted.scopes.values_mut().for_each(|scopes| scopes.reverse());
+    assert_eq!(told(&wanted, &Coverage::new()), forwards);
+}
+
+#[test]
+fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
+    let mut wanted = wanted(
+        &["visibility_v2", "models", "youtube_summary_v2", "visibility_v2_month"],
+        WantedDays::Since(day("2025-01-01")),
+    );
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let known = Known { coverage: &Coverage::new(), doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
+    let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
+    assert_eq!(
+        texts,
+        [
+            "models of the account",
+            "visibility_v2 of c1 2026-03-06..2026-03-09",
+            "youtube_summary_v2 of c1 2026-03-09",
+            "youtube_summary_v2 of c1 2026-03-02",
+        ]
+    );
+    assert!(slices.iter().all(|planned| !planned.history && planned.requests == 1));
+    let weekly = night(&wanted, &known, SignedDuration::from_hours(24 * 7)).slices;
+    assert_eq!(weekly.len(), 1 + 1 + 7 + 7 + 1, "a month was settled in that week");
 }

@@ -106,7 +106,11 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
         (Some(time), Some(every)) => Some(time.min(every)),
         (time, every) => time.or(every),
     };
-    let night = NightForecast { requests: night_requests, takes: last_of(&times(&whole, night_requests), night_requests), room };
+    let night = NightForecast {
+        requests: night_requests,
+        takes: last_of(&times(&whole, night_requests), night_requests),
+        room,
+    };
     let history = history(plan).map(|history| {
         let left = match around.time {
             Some(time) => times_of_plan.iter().filter(|over| time < **over).count() as u64,

@@ -12,7 +12,6 @@ use crate::run::error::RunError;
 use crate::run::forecast::{Circumstances, Forecast, forecast};
 use crate::run::job::{Goal, Opening, open};
 
-
 /// When a job starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Starts {
