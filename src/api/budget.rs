@@ -85,13 +85,11 @@ impl BudgetState {
     /// The same budget when a period has passed in which nobody has sent anything.
     pub fn rested(&self) -> Self {
         Self {
-            remaining: None,
-            resets_at: None,
-            learned: false,
-            in_flight: 0,
-            sent: VecDeque::new(),
-            blocked_until: None,
-            ..self.clone()
+            limit: self.limit,
+            period: Some(self.known_period()),
+            // Its length needs no second look.
+            periods_seen: 2,
+            ..Self::new(self.reserve)
         }
     }
 

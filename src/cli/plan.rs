@@ -110,7 +110,12 @@ impl Cost<'_> {
         if self.stream.days.is_none() {
             told.insert(0, "list".to_owned());
         } else if self.stream.days.as_ref().is_some_and(|days| days.kind.is_single()) {
-            told.push(format!("a request {}", if self.stream.is_fan_out() { "a row of its parent" } else { "a day" }));
+            let each = match self.stream.days.as_ref().map(|days| days.kind) {
+                _ if self.stream.is_fan_out() => "row of its parent",
+                Some(DaysKind::Month) => "month",
+                _ => "day",
+            };
+            told.push(format!("a request a {each}"));
         }
         told.join(", ")
     }
@@ -215,12 +220,12 @@ impl<'a> Shown<'a> {
         let headings =
             ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
         text.push_str(&table(&headings, rows.chain([total])));
-        text.push_str(&format!(
-            "\n{} in {}, and {} to find out what the account holds.\n",
-            counted(requests, "request"),
-            counted(plan.slices.iter().filter(|planned| !planned.history).count() as u64, "slice"),
-            self.preview.discovery_requests,
-        ));
+        let slices = plan.slices.iter().filter(|planned| !planned.history).count() as u64;
+        let discovery = match self.preview.discovery_requests {
+            0 => String::new(),
+            more => format!(", and {more} more to find out what the account holds"),
+        };
+        text.push_str(&format!("\n{} in {}{discovery}.\n", counted(requests, "request"), counted(slices, "slice")));
         text.push_str(&self.budget_line());
         if let Some(history) = &forecast.history {
             text.push_str(&self.history_line(history));
@@ -238,8 +243,8 @@ impl<'a> Shown<'a> {
         let reserved = budget.limit().saturating_sub(budget.usable());
         let done =
             format!("Done about {}, {} after the start.", self.clock(forecast.due_takes), took(forecast.due_takes));
-        let in_time = forecast.time.is_none_or(|time| forecast.due_takes <= time);
-        let cut = forecast.time.filter(|_| !in_time).map_or_else(String::new, |time| {
+        let in_time = forecast.room.is_none_or(|room| forecast.due_takes <= room);
+        let cut = forecast.room.filter(|_| !in_time).map_or_else(String::new, |time| {
             format!(" The run may take {}: what is left then is done by the next ones.", took(time))
         });
         format!(
@@ -254,7 +259,7 @@ impl<'a> Shown<'a> {
         let HistoryForecast { first, last, slices, requests, done_at } = history;
         let done = match done_at {
             Some(at) => {
-                let form = if self.preview.forecast.time.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
+                let form = if self.preview.forecast.room.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
                 format!("complete about {}", self.local(*at).strftime(form))
             }
             None => "never complete: the runs leave nothing over for it".to_owned(),
@@ -319,7 +324,7 @@ impl<'a> Shown<'a> {
             "requests": plan.requests() + self.preview.discovery_requests,
             "discovery_requests": self.preview.discovery_requests,
             "done_at": self.at(forecast.due_takes),
-            "time_seconds": forecast.time.map(|time| time.as_secs()),
+            "room_seconds": forecast.room.map(|room| room.as_secs()),
             "budget": {
                 "limit": budget.limit(),
                 "usable": budget.usable(),

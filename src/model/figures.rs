@@ -34,10 +34,14 @@ pub fn bytes(number: u64) -> String {
 /// A length of time as people read it: `3.1 s`, `53 m 10 s`.
 pub fn took(time: Duration) -> String {
     let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
-        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
+    let (whole, unit, part, part_unit) = match seconds {
+        0..60 => return format!("{:.1} s", time.as_secs_f64()),
+        60..3600 => (seconds / 60, "m", seconds % 60, "s"),
+        _ => (seconds / 3600, "h", seconds % 3600 / 60, "m"),
+    };
+    match part {
+        0 => format!("{whole} {unit}"),
+        part => format!("{whole} {unit} {part} {part_unit}"),
     }
 }
 
@@ -50,7 +54,7 @@ mod tests {
         assert_eq!((counted(1, "row"), counted(1_234, "row")), ("1 row".into(), "1,234 rows".into()));
         assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
         assert_eq!([0, 999, 1_000, 21_400_000].map(bytes), ["0 B", "999 B", "1.0 kB", "21.4 MB"]);
-        let times = [3.12, 190.0, 7260.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
-        assert_eq!(times, ["3.1 s", "3 m 10 s", "2 h 1 m"]);
+        let times = [3.12, 190.0, 1800.0, 7260.0, 86_400.0].map(|seconds| took(Duration::from_secs_f64(seconds)));
+        assert_eq!(times, ["3.1 s", "3 m 10 s", "30 m", "2 h 1 m", "24 h"]);
     }
 }

@@ -27,8 +27,8 @@ pub struct Circumstances {
     pub concurrency: usize,
     /// What a request takes on average, where that is known.
     pub request_takes: Option<Duration>,
-    /// How long a run may take.
-    pub time: Option<Duration>,
+    /// How long a run may take at most.
+    pub deadline: Option<Duration>,
     /// The shortest time from one start to the next; none for jobs that run by hand.
     pub every: Option<SignedDuration>,
 }
@@ -42,8 +42,8 @@ pub struct Forecast {
     pub over: Vec<Duration>,
     /// How long after the start everything that is due now will be over.
     pub due_takes: Duration,
-    /// How long the run may take.
-    pub time: Option<Duration>,
+    /// How long the run may take: until its deadline, or its next start; none for jobs that run by hand without one.
+    pub room: Option<Duration>,
     /// What lies before everything that was read; none where nothing does.
     pub history: Option<HistoryForecast>,
     /// What each run needs once everything before it is there.
@@ -102,9 +102,10 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
     }
     let due = plan.slices.iter().filter(|planned| !planned.history).map(|planned| planned.requests).sum::<u64>();
     let night_requests = night.requests() + around.discovery_requests;
-    let room = match (around.time, around.every.and_then(|every| Duration::try_from(every).ok())) {
-        (Some(time), Some(every)) => Some(time.min(every)),
-        (time, every) => time.or(every),
+    let every = around.every.and_then(|every| Duration::try_from(every).ok());
+    let room = match (around.deadline, every) {
+        (Some(deadline), Some(every)) => Some(deadline.min(every)),
+        (deadline, every) => deadline.or(every),
     };
     let night = NightForecast {
         requests: night_requests,
@@ -112,8 +113,8 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
         room,
     };
     let history = history(plan).map(|history| {
-        let left = match around.time {
-            Some(time) => times_of_plan.iter().filter(|over| time < **over).count() as u64,
+        let left = match room {
+            Some(room) => times_of_plan.iter().filter(|over| room < **over).count() as u64,
             None => 0,
         };
         let done_at = match (left, spare(&night, &whole), around.every) {
@@ -130,7 +131,7 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
         starts_at: around.starts_at,
         over,
         due_takes: after(due + around.discovery_requests),
-        time: around.time,
+        room,
         history,
         night,
     }

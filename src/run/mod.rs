@@ -27,7 +27,7 @@ pub use context::{Destinations, RunSettings};
 pub use coverage::day_state;
 pub use discover::{Discovered, discover};
 pub use error::RunError;
-pub use forecast::{Forecast, HistoryForecast, NightForecast};
+pub use forecast::{Circumstances, Forecast, HistoryForecast, NightForecast, forecast};
 pub use job::{Goal, run_job};
 pub use preview::{Preview, Starts, preview};
 pub use resolve::{Resolved, resolve};

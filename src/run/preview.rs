@@ -63,7 +63,7 @@ pub fn preview(
         discovery_requests,
         concurrency: settings.concurrency,
         request_takes: None,
-        time: goal.time,
+        deadline: goal.job.deadline.map(|deadline| deadline.0),
         every: starts.map(|starts| starts.every),
     };
     let forecast = forecast(&plan, &night, &around);

@@ -27,3 +27,4 @@ mod properties;
 mod support;
 mod tiers;
 mod whole;
+mod year;

@@ -2,6 +2,7 @@
 
 pub mod lake;
 pub mod stores;
+pub mod year;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

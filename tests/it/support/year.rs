@@ -1,0 +1,249 @@
+//! A year of nights in simulated time: plans, the budget's own rules against a server that counts in fixed hours, and the
+//! ledger's fold. Nothing is sent and nothing waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use profound_export::api::{BudgetState, RateHeaders, Turn};
+use profound_export::catalog::Catalog;
+use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Written};
+use profound_export::model::day::Day;
+use profound_export::model::proof::Proof;
+use profound_export::model::scope::{Named, Scope, ScopeKind};
+use profound_export::model::slice::Slice;
+use profound_export::model::stream::Tier;
+use profound_export::plan::{Known, Plan, Wanted, WantedDays, night, plan};
+use profound_export::run::{Circumstances, Forecast, forecast};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Requests at once, and what each takes.
+const AT_ONCE: usize = 4;
+const TAKES: Duration = Duration::from_secs(1);
+const LIMIT: u32 = 600;
+const RESERVED: u32 = 60;
+/// Rows and bytes of every day.
+const ROWS: u64 = 120;
+const BYTES: u64 = 9_000;
+
+/// One night.
+#[derive(Debug, Clone)]
+pub struct Night {
+    /// When what was due should have been there, from the start on, as the plan said.
+    pub planned: Duration,
+    /// When it was.
+    pub took: Duration,
+    /// Requests of the night, history included.
+    pub requests: u64,
+    /// Slices of history that are left.
+    pub left: usize,
+}
+
+/// What a year of nights came to.
+#[derive(Debug)]
+pub struct Year {
+    /// The nights until nothing of the year was missing.
+    pub nights: Vec<Night>,
+    /// Most requests that reached the server in any trailing hour.
+    pub most_in_an_hour: usize,
+    /// What the ledger adds up to at the end.
+    pub state: State,
+    /// What was wanted.
+    pub wanted: Wanted,
+}
+
+fn named(kind: &str, number: usize) -> Option<Named> {
+    Some(Named { id: format!("{number:08x}-0000-4000-8000-{kind:0>12}"), name: format!("{kind} {number}") })
+}
+
+/// Tier `tier` of so many categories, each with one asset of its own, and a domain for every ten of them, from `start`
+/// on.
+pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
+    let catalog = Catalog::embedded().unwrap();
+    let streams = catalog.streams().filter(|stream| stream.tier.is_some_and(|own| own <= tier)).cloned().collect();
+    let category = |number| Scope { category: named("category", number), ..Scope::default() };
+    let asset = |number| Scope { asset: named("asset", number), ..category(number) };
+    let organization = || Scope { organization: named("org", 1), ..Scope::default() };
+    let domain = |number| Scope { domain: named("domain", number), ..organization() };
+    let scopes = BTreeMap::from([
+        (ScopeKind::Account, vec![Scope::default()]),
+        (ScopeKind::Organization, vec![organization()]),
+        (ScopeKind::Category, (0..categories).map(category).collect()),
+        (ScopeKind::CategoryAsset, (0..categories).map(asset).collect()),
+        (ScopeKind::Domain, (0..categories.div_ceil(10)).map(domain).collect()),
+    ]);
+    Wanted {
+        streams,
+        scopes,
+        days: WantedDays::Since(start),
+        single_start: None,
+        lookback_days: None,
+        event_streams: true,
+        max_window_days: 31,
+        weekly_lists_above: 50,
+    }
+}
+
+/// Folds what a reading of `slice` at `at` records into `state`.
+pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
+    let number = state.number + 1;
+    let hash = format!("{number:032x}");
+    let day = |day| DayEntry {
+        day,
+        rows: ROWS,
+        hash: hash.clone(),
+        written: Written::File,
+        bytes: BYTES,
+        etag: Some(hash.clone()),
+        signal: None,
+    };
+    let entry = SliceEntry {
+        run: Uuid::nil(),
+        stream: slice.stream.name.clone(),
+        fingerprint: String::new(),
+        scope: slice.scope.clone(),
+        window: slice.window,
+        proof: Proof::Total,
+        total: Some(ROWS),
+        rows: ROWS,
+        outside: 0,
+        requests: 1,
+        extracted_at: at,
+        days: slice.marks().into_iter().map(day).collect(),
+    };
+    let entries = vec![Entry::Slice(entry)];
+    state.apply(&Record { format: 1, number, id: Uuid::nil(), at, version: String::new(), entries });
+}
+
+/// The requests of one key on their way to a server that counts in fixed hours.
+struct Wire {
+    budget: BudgetState,
+    began: Instant,
+    now: Instant,
+    under_way: VecDeque<(Instant, RateHeaders)>,
+    arrivals: Vec<Duration>,
+}
+
+impl Wire {
+    fn elapsed(&self) -> Duration {
+        self.now - self.began
+    }
+
+    fn take_answers(&mut self) {
+        while let Some((end, headers)) = self.under_way.front().copied().filter(|(end, _)| *end <= self.now) {
+            self.under_way.pop_front();
+            self.budget.end();
+            self.budget.learn(end, headers);
+        }
+    }
+
+    /// What the server says to a request that reaches it now.
+    fn arrive(&mut self) -> RateHeaders {
+        let at = self.elapsed();
+        self.arrivals.push(at);
+        let hour = at.as_secs() / HOUR.as_secs();
+        let used = self.arrivals.iter().rev().take_while(|at| at.as_secs() / HOUR.as_secs() == hour).count() as u32;
+        let reset_after = Duration::from_secs((hour + 1) * HOUR.as_secs()) - at;
+        let remaining = Some(LIMIT.saturating_sub(used));
+        RateHeaders { limit: Some(LIMIT), remaining, reset_after: Some(reset_after) }
+    }
+
+    /// Sends one request as soon as it may go; says when it will be over.
+    fn send(&mut self) -> Instant {
+        loop {
+            self.take_answers();
+            let next = self.under_way.front().map(|(end, _)| *end);
+            let turn = match next {
+                Some(end) if AT_ONCE <= self.under_way.len() => Turn::At(end),
+                _ => self.budget.turn(self.now),
+            };
+            self.now = match turn {
+                Turn::Now => {
+                    self.budget.send(self.now);
+                    let headers = self.arrive();
+                    self.under_way.push_back((self.now + TAKES, headers));
+                    return self.now + TAKES;
+                }
+                Turn::At(until) => next.map_or(until, |end| end.min(until)),
+                Turn::AfterResponse => next.unwrap(),
+            };
+        }
+    }
+
+    fn rest_until(&mut self, at: Instant) {
+        self.now = self.now.max(at);
+        self.take_answers();
+    }
+}
+
+fn most_in_an_hour(arrivals: &[Duration]) -> usize {
+    let mut first = 0;
+    let mut most = 0;
+    for (index, at) in arrivals.iter().enumerate() {
+        while HOUR <= *at - arrivals[first] {
+            first += 1;
+        }
+        most = most.max(index + 1 - first);
+    }
+    most
+}
+
+/// What is due at `now`, and when it should be there.
+pub fn planned(wanted: &Wanted, state: &State, now: Timestamp, budget: &BudgetState) -> (Plan, Forecast) {
+    let doubtful = |_: &str, _: &_, _| false;
+    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now };
+    let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
+    let around = Circumstances {
+        now,
+        starts_at: now,
+        budget: budget.clone(),
+        discovery_requests: 0,
+        concurrency: AT_ONCE,
+        request_takes: Some(TAKES),
+        deadline: None,
+        every: Some(DAY),
+    };
+    let forecast = forecast(&plan, &night, &around);
+    (plan, forecast)
+}
+
+/// Runs a night each day until the whole year before `first_night` is there.
+pub fn year(categories: usize, tier: Tier, first_night: Timestamp) -> Year {
+    let start: Day = "2025-01-01".parse().unwrap();
+    let wanted = wanted(categories, tier, start);
+    let began = Instant::now();
+    let budget = BudgetState::new(RESERVED);
+    let mut wire = Wire { budget, began, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
+    let mut state = State::default();
+    let mut nights: Vec<Night> = Vec::new();
+    while nights.last().is_none_or(|night| 0 < night.left) {
+        let since = DAY * i32::try_from(nights.len()).unwrap();
+        let starts_at = first_night + since;
+        wire.rest_until(began + Duration::try_from(since).unwrap());
+        let (starts, sent) = (wire.now, wire.arrivals.len());
+        let ends = starts + Duration::try_from(DAY).unwrap();
+        let (plan, forecast) = planned(&wanted, &state, starts_at, &wire.budget);
+        let (mut took, mut left) = (Duration::ZERO, 0);
+        for planned in &plan.slices {
+            let mut over = starts;
+            for _ in 0..planned.requests {
+                over = if wire.now < ends { wire.send() } else { ends };
+            }
+            match over < ends {
+                true => {
+                    record(&mut state, &planned.slice, starts_at + SignedDuration::try_from(over - starts).unwrap())
+                }
+                false => left += 1,
+            }
+            if !planned.history {
+                took = took.max(over - starts);
+            }
+        }
+        let requests = (wire.arrivals.len() - sent) as u64;
+        nights.push(Night { planned: forecast.due_takes, took, requests, left });
+    }
+    Year { nights, most_in_an_hour: most_in_an_hour(&wire.arrivals), state, wanted }
+}
