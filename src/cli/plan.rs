@@ -15,6 +15,7 @@ use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
+use crate::model::day::DayZone;
 use crate::model::days::DaysKind;
 use crate::model::figures::{bytes, counted, grouped, took};
 use crate::model::scope::ScopeKey;
@@ -181,7 +182,8 @@ impl<'a> Shown<'a> {
             true => "runs by hand".to_owned(),
             false => self.local(forecast.starts_at).strftime("next run %a %-d %b %H:%M %Q").to_string(),
         };
-        let mut text = format!("{}   {start}   first day wanted: {}\n\n", self.job.name, self.preview.start);
+        let last = DayZone::Eastern.yesterday(forecast.starts_at);
+        let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.start);
         for warning in &self.preview.warnings {
             text.push_str(&format!("warning: {warning}\n"));
         }

@@ -120,12 +120,18 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     result
 }
 
-/// Plans a run of `goal` in an account of which `found` was discovered, with what the ledger knows. Sends nothing, and
+/// Plans a run of `goal` that starts at `at`, in an account of which `found` was discovered, with what the ledger knows. Sends nothing, and
 /// writes nothing.
 ///
 /// # Errors
 /// [`RunError::Refused`] when account, lake and job do not belong together.
-pub fn open(settings: &RunSettings, goal: &Goal, state: &State, found: &Discovered) -> Result<Opening, RunError> {
+pub fn open(
+    settings: &RunSettings,
+    goal: &Goal,
+    state: &State,
+    found: &Discovered,
+    at: Timestamp,
+) -> Result<Opening, RunError> {
     let destinations = &settings.destinations;
     let mut entries = admit(state, found, destinations.layout.partition, destinations.lake.url())?;
     let stand_in = |name: &str| {
@@ -136,9 +142,7 @@ pub fn open(settings: &RunSettings, goal: &Goal, state: &State, found: &Discover
     check_tables(state, &streams)?;
     check_salt(state, &streams, settings.salt.as_ref())?;
     let resolved = resolve(&goal.job, found)?;
-    // The clock is right from the first response on.
-    let now = settings.clock.now();
-    let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), now);
+    let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), at);
     if state.starts.get(&goal.job.name) != Some(&start) && goal.days.is_none() {
         entries.push(Entry::Start { job: goal.job.name.clone(), day: start });
     }
@@ -155,7 +159,7 @@ pub fn open(settings: &RunSettings, goal: &Goal, state: &State, found: &Discover
     };
     let doubtful =
         |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
-    let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now });
+    let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: at });
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
@@ -195,7 +199,8 @@ async fn run_opened(
     let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
-        Ok((open(settings, goal, ledger.state(), &found)?, found))
+        // The clock is right from the first response on.
+        Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
     let (Opening { plan, warnings, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,

@@ -40,7 +40,7 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
-/// What a run of `goal` would do in an account of which `found` was discovered, with what the ledger knows. `starts` is
+/// What the next run of `goal` would do in an account of which `found` was discovered, with what the ledger knows. `starts` is
 /// the schedule of a job that has one. Sends nothing, and writes nothing.
 ///
 /// # Errors
@@ -52,13 +52,16 @@ pub fn preview(
     found: &Discovered,
     starts: Option<Starts>,
 ) -> Result<Preview, RunError> {
-    let Opening { wanted, plan, start, discovery_requests, warnings, .. } = open(settings, goal, state, found)?;
     let now = settings.clock.now();
+    let starts_at = starts.map_or(now, |starts| starts.next);
+    let opening = open(settings, goal, state, found, starts_at)?;
+    let Opening { wanted, plan, start, discovery_requests, warnings, .. } = opening;
     let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every);
-    let night = night_of(&wanted, state, now, every);
+    let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
+    let night = night(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at }, every);
     let around = Circumstances {
         now,
-        starts_at: starts.map_or(now, |starts| starts.next),
+        starts_at,
         budget: settings.client.budget().snapshot(),
         discovery_requests,
         concurrency: settings.concurrency,
@@ -68,10 +71,4 @@ pub fn preview(
     };
     let forecast = forecast(&plan, &night, &around);
     Ok(Preview { wanted, plan, night, forecast, start, discovery_requests, warnings })
-}
-
-/// The plan of a run that follows a complete one `every` later.
-pub fn night_of(wanted: &Wanted, state: &State, now: Timestamp, every: SignedDuration) -> Plan {
-    let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
-    night(wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now }, every)
 }
