@@ -7,6 +7,9 @@ use crate::model::stream::Stream;
 use crate::plan::planned::PlannedSlice;
 use crate::plan::wanted::{Known, Wanted};
 
+/// Days by which the newest day of one zone may lie behind that of another.
+const BETWEEN_ZONES: i64 = 1;
+
 /// Sorts: what is due now, lists first, then by tier, then what was read longest ago; after it history, newest first.
 ///
 /// History goes back in steps of a window's length, all streams together, so that within each step what others wait for
@@ -21,7 +24,9 @@ pub fn sort(slices: &mut [PlannedSlice], wanted: &Wanted, known: &Known<'_>) {
     slices.sort_by_cached_key(|planned| {
         let (slice, stream) = (&planned.slice, &planned.slice.stream);
         let step = match (planned.history, slice.window, newest) {
-            (true, Some(window), Some(newest)) => newest.since(window.start) / wanted.max_window_days.max(1),
+            (true, Some(window), Some(newest)) => {
+                (newest.since(window.start) - 1 - BETWEEN_ZONES).max(0) / wanted.max_window_days.max(1)
+            }
             _ => -1,
         };
         let costly = slice.window.is_some() || stream.is_fan_out();
