@@ -12,6 +12,7 @@ mod forecast;
 mod gates;
 mod history;
 mod job;
+mod lengths;
 mod parents;
 mod preview;
 mod process;

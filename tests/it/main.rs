@@ -21,6 +21,7 @@ mod key;
 mod kinds;
 mod layering;
 mod ledger;
+mod lengths;
 mod own_streams;
 mod privacy;
 mod properties;
