@@ -2,6 +2,7 @@
 
 mod again;
 mod budget;
+mod categories;
 mod content;
 mod days;
 mod destination;
