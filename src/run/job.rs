@@ -98,6 +98,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         streams: BTreeMap::new(),
         failed: Vec::new(),
         left: Vec::new(),
+        history_left: 0,
         not_entitled: Vec::new(),
         requests: 0,
         took: Duration::ZERO,
@@ -277,16 +278,22 @@ async fn run_opened(
                 None => found.lists.remove(&planned.slice.stream.name),
                 Some(_) => None,
             };
-            (planned.slice, fetched)
+            (planned, fetched)
         })
         .collect();
     let slices = async {
         // Owned here, so that the last committer is gone when the last slice is, and the loop ends.
         let cx = RunContext::new(settings, start, Arc::clone(&ledger), committer);
         let mut running = futures::stream::iter(work)
-            .map(|(slice, fetched)| process(&cx, slice, fetched))
+            .map(|(planned, fetched)| {
+                let processing = process(&cx, planned.slice, fetched);
+                async move { (processing.await, planned.history) }
+            })
             .buffer_unordered(settings.concurrency.max(1));
-        while let Some(processed) = running.next().await {
+        while let Some((processed, history)) = running.next().await {
+            if history {
+                result.history_left += processed.left.len() as u64;
+            }
             let Some(error) = take(result, processed) else {
                 continue;
             };
@@ -337,6 +344,7 @@ async fn record_vain(
         outcome: outcome.name().to_owned(),
         slices: 0,
         slices_left: 0,
+        history_left: 0,
         requests: 0,
         rows: 0,
         files: 0,
@@ -363,6 +371,7 @@ async fn finish(
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
+        history_left: result.history_left,
         requests: settings.client.requests() - began.requests,
         rows: totals.done.rows,
         files: totals.done.files,
