@@ -7,6 +7,7 @@ mod demo;
 pub mod exit;
 mod failure;
 mod init;
+mod left;
 mod logging;
 mod names;
 mod plan;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
+use crate::cli::left::{left_json, left_lines};
 use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
@@ -150,6 +151,9 @@ fn text(result: &RunResult) -> String {
     for (slice, problem) in &result.failed {
         text.push_str(&format!("  failed: {slice}: {problem}\n"));
     }
+    for line in left_lines(&result.left) {
+        text.push_str(&format!("  left for the next run: {line}\n"));
+    }
     let mut not_entitled: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for slice in &result.not_entitled {
         not_entitled.entry(slice.scope.to_string()).or_default().push(&slice.stream.name);
@@ -179,6 +183,8 @@ fn to_json(result: &RunResult) -> Value {
         "totals": figures(totals.slices, totals.done),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
+        "left_by_stream": left_json(&result.left),
+        "history_left": result.history_left,
         "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })

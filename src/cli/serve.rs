@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
+use crate::cli::left::left_lines;
 use crate::cli::run::{code, failure, until_done};
 use crate::cli::setup::{configuration, goal, schedule, settings};
 use crate::cli::{Surroundings, exit, logging};
@@ -64,6 +65,9 @@ impl Runner for Jobs {
             }
         };
         let result = run_job(&self.settings, &goal).await;
+        for left in left_lines(&result.left) {
+            tracing::info!(job = name, "left for the next run: {left}");
+        }
         let ended = code(result.outcome, true);
         if let Some(failure) = failure(&self.settings, result, ended) {
             eprintln!("{failure}");

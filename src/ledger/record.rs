@@ -207,6 +207,9 @@ pub struct RunEnd {
     pub slices: u64,
     /// Slices that were left for the next run.
     pub slices_left: u64,
+    /// How many of these only fill in days long over.
+    #[serde(default)]
+    pub history_left: u64,
     /// Requests spent.
     pub requests: u64,
     /// Rows read.

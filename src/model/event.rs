@@ -71,6 +71,11 @@ pub enum Event {
         /// How long.
         wait: Duration,
     },
+    /// Something worth knowing that needs nobody.
+    News {
+        /// In words.
+        message: String,
+    },
     /// Something that is not as it should be, and was worked around.
     Warning {
         /// In words.

@@ -25,6 +25,13 @@ impl Slice {
         Self { window: Some(window), ..self.clone() }
     }
 
+    /// Its older and its newer half; `None` for what only one request can tell: a day, a month, a list.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let dated = self.stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated);
+        let (older, newer) = self.window.filter(|_| dated)?.halves()?;
+        Some((self.over(older), self.over(newer)))
+    }
+
     /// What it is recorded under: each of its days, the first day of its month, or the list as a whole.
     pub fn marks(&self) -> Vec<Option<Day>> {
         match (self.window, &self.stream.days) {

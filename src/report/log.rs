@@ -98,6 +98,7 @@ fn log_line(event: &Event) {
             );
         }
         Event::Waiting { wait } => tracing::info!(seconds = wait.as_secs(), "waiting for the hour to turn"),
+        Event::News { message } => tracing::info!("{message}"),
         Event::Warning { message } => tracing::warn!("{message}"),
         Event::RunEnded { summary, .. } => tracing::info!("{summary}"),
     }

@@ -68,7 +68,11 @@ impl Progress {
                 self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
             }
             Event::RunEnded { .. } => self.bar.finish_and_clear(),
-            Event::Waiting { .. } | Event::SliceRetried { .. } | Event::Drift { .. } | Event::Warning { .. } => {}
+            Event::Waiting { .. }
+            | Event::SliceRetried { .. }
+            | Event::Drift { .. }
+            | Event::News { .. }
+            | Event::Warning { .. } => {}
         }
     }
 

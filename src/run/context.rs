@@ -23,6 +23,7 @@ use crate::model::stream::{Fallback, Stream, WindowEnd};
 use crate::publish::Layout;
 use crate::run::commit::Committer;
 use crate::run::gates::Signals;
+use crate::run::lengths::Lengths;
 use crate::run::parents::ParentRows;
 use crate::write::Spool;
 
@@ -112,6 +113,8 @@ pub struct RunContext<'a> {
     pub parents: ParentRows,
     /// Slices that others wait for.
     pub signals: Signals,
+    /// How long windows may be.
+    pub lengths: Lengths,
     parent_streams: BTreeSet<String>,
     many_organizations: bool,
     learned: Mutex<BTreeMap<String, String>>,
@@ -143,6 +146,7 @@ impl<'a> RunContext<'a> {
             spool: start.spool,
             parents: ParentRows::default(),
             signals: Signals::default(),
+            lengths: Lengths::default(),
             parent_streams: start.parents,
             many_organizations: start.many_organizations,
             learned: Mutex::new(start.learned),

@@ -17,10 +17,12 @@ use crate::destination::{DestinationError, OWN_DIRECTORY};
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::day::{Day, DayZone};
 use crate::model::event::{Event, Events};
+use crate::model::scope::ScopeKind;
 use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
 use crate::publish::coverage_parquet;
 use crate::run::account::{admit, check_salt, check_tables};
+use crate::run::categories::{Changes, changes};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart, fallback_name};
 use crate::run::coverage::coverage_rows;
@@ -73,8 +75,10 @@ pub struct Opening {
     pub start: Day,
     /// Requests for lists that name objects, where they are not themselves in the plan.
     pub discovery_requests: u64,
-    /// Filters that look wrong, in words.
+    /// Filters that look wrong and categories that are gone, in words.
     pub warnings: Vec<String>,
+    /// Categories that appeared, in words.
+    pub news: Vec<String>,
     /// What the first record of the run must say.
     pub entries: Vec<Entry>,
 }
@@ -94,6 +98,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         streams: BTreeMap::new(),
         failed: Vec::new(),
         left: Vec::new(),
+        history_left: 0,
         not_entitled: Vec::new(),
         requests: 0,
         took: Duration::ZERO,
@@ -141,7 +146,14 @@ pub fn open(
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
     check_tables(state, &streams)?;
     check_salt(state, &streams, settings.salt.as_ref())?;
-    let resolved = resolve(&goal.job, found)?;
+    let mut resolved = resolve(&goal.job, found)?;
+    // A backfill asks for what someone had in mind; the next run of the job tells.
+    let changes = match goal.days {
+        None => changes(state, found, resolved.scopes.get(&ScopeKind::Category).map_or(&[], Vec::as_slice)),
+        Some(_) => Changes::default(),
+    };
+    entries.extend(changes.entries);
+    resolved.warnings.extend(changes.warnings);
     let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), at);
     if state.starts.get(&goal.job.name) != Some(&start) && goal.days.is_none() {
         entries.push(Entry::Start { job: goal.job.name.clone(), day: start });
@@ -163,7 +175,8 @@ pub fn open(
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
-    Ok(Opening { wanted, plan, start, discovery_requests, warnings: resolved.warnings, entries })
+    let (warnings, news) = (resolved.warnings, changes.news);
+    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, entries })
 }
 
 /// The streams of `goal`, and those that tell whether there is anything to read for them, unless they are left out by
@@ -202,7 +215,7 @@ async fn run_opened(
         // The clock is right from the first response on.
         Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
-    let (Opening { plan, warnings, mut entries, .. }, mut found) = match opened.await {
+    let (Opening { plan, warnings, news, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             let outcome = outcome_of_error(&error);
@@ -216,6 +229,9 @@ async fn run_opened(
         let message =
             format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
         settings.events.tell(&Event::Warning { message });
+    }
+    for message in news {
+        settings.events.tell(&Event::News { message });
     }
     for message in warnings {
         settings.events.tell(&Event::Warning { message });
@@ -262,16 +278,22 @@ async fn run_opened(
                 None => found.lists.remove(&planned.slice.stream.name),
                 Some(_) => None,
             };
-            (planned.slice, fetched)
+            (planned, fetched)
         })
         .collect();
     let slices = async {
         // Owned here, so that the last committer is gone when the last slice is, and the loop ends.
         let cx = RunContext::new(settings, start, Arc::clone(&ledger), committer);
         let mut running = futures::stream::iter(work)
-            .map(|(slice, fetched)| process(&cx, slice, fetched))
+            .map(|(planned, fetched)| {
+                let processing = process(&cx, planned.slice, fetched);
+                async move { (processing.await, planned.history) }
+            })
             .buffer_unordered(settings.concurrency.max(1));
-        while let Some(processed) = running.next().await {
+        while let Some((processed, history)) = running.next().await {
+            if history {
+                result.history_left += processed.left.len() as u64;
+            }
             let Some(error) = take(result, processed) else {
                 continue;
             };
@@ -322,6 +344,7 @@ async fn record_vain(
         outcome: outcome.name().to_owned(),
         slices: 0,
         slices_left: 0,
+        history_left: 0,
         requests: 0,
         rows: 0,
         files: 0,
@@ -348,6 +371,7 @@ async fn finish(
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
+        history_left: result.history_left,
         requests: settings.client.requests() - began.requests,
         rows: totals.done.rows,
         files: totals.done.files,

@@ -1,6 +1,7 @@
 //! One run of one job: joins extract, decode, write, verify, publish and record.
 
 mod account;
+mod categories;
 mod children;
 mod commit;
 mod context;
@@ -12,6 +13,7 @@ mod forecast;
 mod gates;
 mod history;
 mod job;
+mod lengths;
 mod parents;
 mod preview;
 mod process;

@@ -36,8 +36,10 @@ pub struct Preview {
     pub start: Day,
     /// Requests for lists that name objects, where they are not themselves in the plan.
     pub discovery_requests: u64,
-    /// Filters that look wrong, in words.
+    /// Filters that look wrong and categories that are gone, in words.
     pub warnings: Vec<String>,
+    /// Categories that appeared, in words.
+    pub news: Vec<String>,
 }
 
 /// What the next run of `goal` would do in an account of which `found` was discovered, with what the ledger knows. `starts` is
@@ -55,7 +57,7 @@ pub fn preview(
     let now = settings.clock.now();
     let starts_at = starts.map_or(now, |starts| starts.next);
     let opening = open(settings, goal, state, found, starts_at)?;
-    let Opening { wanted, plan, start, discovery_requests, warnings, .. } = opening;
+    let Opening { wanted, plan, start, discovery_requests, warnings, news, .. } = opening;
     let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every);
     let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
     let night = night(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at }, every);
@@ -70,5 +72,5 @@ pub fn preview(
         every: starts.map(|starts| starts.every),
     };
     let forecast = forecast(&plan, &night, &around);
-    Ok(Preview { wanted, plan, night, forecast, start, discovery_requests, warnings })
+    Ok(Preview { wanted, plan, night, forecast, start, discovery_requests, warnings, news })
 }

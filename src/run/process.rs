@@ -11,6 +11,7 @@ use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::gates::Gate;
+use crate::run::lengths::Tried;
 use crate::run::publish::{publish, publish_nothing};
 use crate::run::read::{Piece, read};
 use crate::run::remedy::{Remedy, is_damage, remedy};
@@ -46,9 +47,14 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         slice,
     };
     let mut pieces = vec![first];
+    let mut tried = Tried::default();
     while let Some(mut piece) = pieces.pop() {
         if !cx.may_begin() || processed.fatal.is_some() {
             processed.left.push(piece.slice);
+            continue;
+        }
+        if let Some(halves) = piece.halves().filter(|_| tried.is_too_long(&piece.slice, &cx.lengths)) {
+            pieces.extend(halves);
             continue;
         }
         match is_settled(cx, &piece.slice, &mut processed).await {
@@ -75,6 +81,9 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Ok(mut done) => {
                 done.done.took = began.elapsed();
                 damaged_in_a_row = 0;
+                if !piece.again && piece.transport == cx.transport(&piece.slice.stream) {
+                    tried.came(&piece.slice);
+                }
                 cx.settings.events.tell(&Event::SliceDone { slice: piece.slice.clone(), done: done.done });
                 processed.done.push((piece.slice.stream.name.clone(), done.done));
                 processed.failed.extend(done.suspect.map(|problem| (piece.slice, problem)));
@@ -84,6 +93,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         };
         if is_damage(&error, piece.transport) {
             damaged_in_a_row += 1;
+            tried.broke(&piece.slice);
         }
         match remedy(cx, piece, &error, damaged_in_a_row) {
             Remedy::Again { pieces: again, words: remedy } => {
@@ -115,6 +125,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
         }
     }
+    tried.tell(&cx.lengths);
     processed
 }
 

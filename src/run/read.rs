@@ -38,6 +38,23 @@ pub struct Piece {
     pub fetched: Option<Fetched>,
 }
 
+impl Piece {
+    /// Its older and its newer half, asked in the same way; `None` where there are none.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let (older, newer) = self.slice.halves()?;
+        let half = |slice| Self {
+            slice,
+            transport: self.transport,
+            facts: self.facts.clone(),
+            stands_in_for: self.stands_in_for.clone(),
+            again: false,
+            events_lack: self.events_lack,
+            fetched: None,
+        };
+        Some([half(older), half(newer)])
+    }
+}
+
 /// A slice that was read, and what was learned on the way.
 pub struct Reading {
     pub whole: WholeSlice,

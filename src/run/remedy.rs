@@ -13,8 +13,9 @@ use crate::write::Doubt;
 /// Damaged answers in a row before the rest of a slice is left for the next run: a month is halved down to a day, which
 /// is asked again and then page by page.
 const MOST_DAMAGED: u32 = 8;
-/// The same where the server said that it cannot answer: each of those was asked several times already.
-const MOST_BUSY: u32 = 1;
+/// The same where the server said that it cannot answer: each of those was asked several times already. Whole and half
+/// and a quarter tell a window that is too long from an endpoint that is dead.
+const MOST_BUSY: u32 = 2;
 
 /// What is done about an error.
 pub enum Remedy {
@@ -97,17 +98,8 @@ fn mend(piece: Piece, damaged_in_a_row: u32) -> Remedy {
     if MOST_DAMAGED < damaged_in_a_row {
         return Remedy::Suspect(piece.slice);
     }
-    if let Some((older, newer)) = piece.slice.window.and_then(|window| window.halves()) {
-        let half = |window| Piece {
-            slice: piece.slice.over(window),
-            transport: piece.transport,
-            facts: piece.facts.clone(),
-            stands_in_for: piece.stands_in_for.clone(),
-            again: false,
-            events_lack: piece.events_lack,
-            fetched: None,
-        };
-        return Remedy::Again { pieces: vec![half(older), half(newer)], words: "asking half the window".into() };
+    if let Some(halves) = piece.halves() {
+        return Remedy::Again { pieces: halves.into(), words: "asking half the window".into() };
     }
     if !piece.again {
         return Remedy::Again {

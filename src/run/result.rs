@@ -58,6 +58,8 @@ pub struct RunResult {
     pub failed: Vec<(Slice, String)>,
     /// Slices left for the next run.
     pub left: Vec<Slice>,
+    /// How many of these only fill in days long over.
+    pub history_left: u64,
     /// What the account may not read.
     pub not_entitled: Vec<Slice>,
     /// Requests spent, retries and discovery included.
@@ -104,7 +106,13 @@ impl RunResult {
             also.push(format!("{} failed", counted(self.failed.len() as u64, "slice")));
         }
         if !self.left.is_empty() {
-            also.push(format!("{} left for the next run", counted(self.left.len() as u64, "slice")));
+            let left = self.left.len() as u64;
+            let history = match self.history_left {
+                0 => String::new(),
+                history if history == left => " (history)".to_owned(),
+                history => format!(" ({} of them history)", grouped(history)),
+            };
+            also.push(format!("{} left for the next run{history}", counted(left, "slice")));
         }
         if !self.not_entitled.is_empty() {
             also.push(format!("{} not entitled", counted(self.not_entitled.len() as u64, "slice")));

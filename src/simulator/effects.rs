@@ -40,6 +40,8 @@ pub(super) struct Target<'a> {
     pub(super) path: &'a str,
     /// Id and name of the category, if it is about one.
     pub(super) category: Option<(&'a str, &'a str)>,
+    /// How many days it is about, if it says any.
+    pub(super) days: Option<i64>,
     pub(super) event: bool,
 }
 
@@ -95,6 +97,7 @@ fn matches(fault: &Fault, target: &Target<'_>) -> bool {
     within(&fault.stream, target.stream)
         && within(&fault.path, target.path)
         && category
+        && fault.longer_than.is_none_or(|longest| target.days.is_some_and(|days| longest < days))
         && (!fault.is_of_events() || target.event)
         && (!fault.is_of_pages() || !target.event)
 }
@@ -141,7 +144,7 @@ mod tests {
     fn fault_befalls_only_the_requests_it_names() {
         let mut faults = Faults::default();
         faults.add("status:code=503,stream=visibility,after=1,times=1".parse().unwrap());
-        let target = |stream| Target { stream, path: "/v2/reports", category: None, event: false };
+        let target = |stream| Target { stream, path: "/v2/reports", category: None, days: None, event: false };
         let mut failed = |stream| faults.befall(&target(stream)).status.is_some();
         assert!(!failed("visibility_v2"));
         assert!(!failed("answers_v2"));

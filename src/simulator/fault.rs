@@ -22,6 +22,9 @@ pub struct Fault {
     /// Only requests about the category with this id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// Only requests of more days than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longer_than: Option<i64>,
     /// How many matching requests are answered well before.
     #[serde(default)]
     pub after: u64,
@@ -134,7 +137,7 @@ pub enum DetailForm {
 impl From<FaultKind> for Fault {
     /// Befalls every request.
     fn from(kind: FaultKind) -> Self {
-        Self { kind, stream: None, path: None, category: None, after: 0, times: None }
+        Self { kind, stream: None, path: None, category: None, longer_than: None, after: 0, times: None }
     }
 }
 
@@ -152,6 +155,11 @@ impl Fault {
     /// Only requests about the category with this id or name.
     pub fn of_category(self, category: &str) -> Self {
         Self { category: Some(category.to_owned()), ..self }
+    }
+
+    /// Only requests of more than `days` days.
+    pub fn longer_than(self, days: i64) -> Self {
+        Self { longer_than: Some(days), ..self }
     }
 
     /// Only after `requests` matching ones were answered well.
@@ -254,6 +262,7 @@ mod tests {
             "lack_field:column=executions",
             "changing_total",
             "status:code=403,category=2026",
+            "html:code=200,longer_than=8",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }

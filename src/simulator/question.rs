@@ -276,6 +276,14 @@ fn place_of(stream: &Stream, variables: &Variables, world: &World) -> Result<Pla
     Ok(place)
 }
 
+/// How many days are asked for, of streams that have days and requests that can be understood.
+pub(super) fn days_asked(endpoint: &Endpoint, parameters: &Parameters, conditions: &Conditions<'_>) -> Option<i64> {
+    let stream = endpoint.nearest(parameters);
+    let variables = bound(stream, &endpoint.variables, parameters).ok()?;
+    let (first, last) = window(stream, &variables, &parameters.body, conditions).ok()??;
+    Some(last.next().since(first))
+}
+
 /// The first and the last day asked for, of streams that have days.
 fn window(
     stream: &Stream,

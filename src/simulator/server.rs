@@ -19,7 +19,7 @@ use super::control;
 use super::effects::{Effects, Faults, Target};
 use super::endpoint::Endpoint;
 use super::fault::DetailForm;
-use super::question::{Parameters, parse_query, understand};
+use super::question::{Parameters, days_asked, parse_query, understand};
 use super::refusal::Refusal;
 use super::state::{Received, Shared};
 use super::world::text;
@@ -100,6 +100,9 @@ impl Answered<'_> {
         key: Option<&str>,
         readable: bool,
     ) -> Response {
+        let snapshot = self.shared.snapshot();
+        let days =
+            endpoint.as_ref().and_then(|endpoint| days_asked(endpoint, &parameters, &snapshot.conditions(self.shared)));
         let (allowance, effects) = {
             let mut state = self.shared.state();
             let refusal = match key {
@@ -122,7 +125,7 @@ impl Answered<'_> {
                 return response;
             }
             let effects = match &endpoint {
-                Some(endpoint) => self.befall(&mut state.faults, endpoint, &parameters),
+                Some(endpoint) => self.befall(&mut state.faults, endpoint, &parameters, days),
                 None => Effects::default(),
             };
             if effects.revoke_key {
@@ -140,7 +143,6 @@ impl Answered<'_> {
             let refusal = Refusal::invalid(&["body"], "JSON decode error", "json_invalid", &json!({}));
             return self.refuse(&refusal, allowance, &effects);
         }
-        let snapshot = self.shared.snapshot();
         let world = self.shared.world.clone();
         match understand(&endpoint, &parameters, &world, &snapshot.conditions(self.shared)) {
             Err(refusal) => self.refuse(&refusal, allowance, &effects),
@@ -152,7 +154,7 @@ impl Answered<'_> {
         }
     }
 
-    fn befall(&self, faults: &mut Faults, endpoint: &Endpoint, parameters: &Parameters) -> Effects {
+    fn befall(&self, faults: &mut Faults, endpoint: &Endpoint, parameters: &Parameters, days: Option<i64>) -> Effects {
         let in_path = endpoint.variables.get("category_id").map(String::as_str);
         let in_body = || parameters.body.get("category_id").and_then(Value::as_str);
         let id = in_path.or_else(in_body).or_else(|| parameters.query_value("category_id"));
@@ -162,7 +164,7 @@ impl Answered<'_> {
         });
         let category = category.as_ref().map(|(id, name)| (*id, name.as_str()));
         let mut effects =
-            faults.befall(&Target { stream: self.stream, path: self.path, category, event: endpoint.event });
+            faults.befall(&Target { stream: self.stream, path: self.path, category, days, event: endpoint.event });
         effects.wrap_lists = self.shared.account.wrap_lists;
         effects
     }

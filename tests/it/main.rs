@@ -2,6 +2,7 @@
 
 mod again;
 mod budget;
+mod categories;
 mod content;
 mod days;
 mod destination;
@@ -21,6 +22,7 @@ mod key;
 mod kinds;
 mod layering;
 mod ledger;
+mod lengths;
 mod own_streams;
 mod privacy;
 mod properties;
