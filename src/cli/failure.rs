@@ -101,7 +101,7 @@ impl From<LedgerError> for Failure {
 fn ledger_code(error: &LedgerError) -> u8 {
     match error {
         LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => exit::CONFIGURATION,
-        LedgerError::Destination(_) | LedgerError::Contended { .. } => exit::UNAVAILABLE,
+        LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => exit::UNAVAILABLE,
     }
 }
 

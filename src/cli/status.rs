@@ -204,8 +204,8 @@ fn suspects(state: &State) -> BTreeMap<(&str, String, &str), Vec<Day>> {
         for scope in scopes.values() {
             let days = scope.days.iter().map(|(day, state)| (Some(*day), state));
             for (day, known) in days.chain(scope.whole.iter().map(|state| (None, state))) {
-                if let Some(problem) = &known.suspect {
-                    found.entry((stream.as_str(), scope.scope.to_string(), problem.as_str())).or_default().extend(day);
+                if let Some(problem) = known.problem() {
+                    found.entry((stream.as_str(), scope.scope.to_string(), problem)).or_default().extend(day);
                 }
             }
         }
@@ -259,12 +259,12 @@ fn to_json(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) ->
                         Some(days) => day_state(Some(state), *day, days),
                         None => "final",
                     };
-                    (day.to_string(), json!({"state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.suspect}))
+                    (day.to_string(), json!({"state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem()}))
                 })
                 .collect();
             coverage.push(json!({
                 "stream": name, "scope": scope.scope, "days": days,
-                "list": scope.whole.as_ref().map(|state| json!({"rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.suspect})),
+                "list": scope.whole.as_ref().map(|state| json!({"rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem()})),
                 "not_entitled": scope.not_entitled,
             }));
         }

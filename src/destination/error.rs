@@ -24,7 +24,7 @@ pub enum DestinationError {
     /// The store refused.
     #[error("cannot {action} `{path}` at the destination")]
     Store {
-        /// `write`, `read`, `list`.
+        /// `write`, `read`, `list`, `delete`.
         action: &'static str,
         /// Which object.
         path: String,

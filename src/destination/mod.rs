@@ -166,6 +166,17 @@ impl Destination {
         }
     }
 
+    /// Removes what stands at `path`; that nothing stands there any more is as good.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn delete(&self, path: &Path) -> Result<(), DestinationError> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(store_error("delete", path, source)),
+        }
+    }
+
     /// The objects below `prefix`, those after `after` only, in any order.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Why the ledger cannot be read or written.
 
+use parquet::errors::ParquetError;
+
 use crate::destination::DestinationError;
 
 /// Why the ledger cannot be read or written.
@@ -33,6 +35,9 @@ pub enum LedgerError {
         /// Which record.
         number: u64,
     },
+    /// The records cannot be added up in a file.
+    #[error("the checkpoint cannot be made")]
+    Checkpoint(#[source] ParquetError),
     /// The place of the next record could not be taken.
     #[error("the next ledger record could not be written in {attempts} attempts")]
     Contended {
@@ -52,6 +57,9 @@ impl LedgerError {
             }
             Self::Gap { .. } => {
                 "records are never deleted by this program; restore that object from a backup or an earlier version in the bucket"
+            }
+            Self::Checkpoint(_) => {
+                "nothing is lost, since the records are safe; this is a fault of the program, please report it"
             }
             Self::Contended { .. } => "other writers are busy on the same destination; run again",
         }

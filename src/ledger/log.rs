@@ -1,16 +1,18 @@
 //! The log itself: numbered objects, created and never changed.
 //!
 //! `_profound_export/ledger/000000/000000001.json` and so on, a folder a thousand. `_profound_export/checkpoints/`
-//! holds folds of the records up to a number, so that a start reads one checkpoint and the few records behind it.
+//! holds folds of the records up to a number, so that a start reads one checkpoint and the records behind it.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY};
+use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::{Entry, FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
@@ -20,8 +22,13 @@ use crate::model::scope::ScopeKey;
 const RECORDS_A_FOLDER: u64 = 1000;
 /// Attempts to take the next number.
 const ATTEMPTS: u32 = 50;
-/// Records behind the last checkpoint that make another worth while.
+/// Records behind the last checkpoint that make another worth while at the end of a run.
 const RECORDS_A_CHECKPOINT: u64 = 16;
+/// Records behind the last checkpoint that make another worth while in the middle of one, so that no start, not even
+/// after a run of days was killed, reads more than these and those of one run.
+const RECORDS_A_CHECKPOINT_MIDWAY: u64 = 256;
+/// Records of the tail that are read at once.
+const READS: usize = 16;
 
 /// The log of one lake, and what it adds up to.
 #[derive(Debug)]
@@ -29,6 +36,7 @@ pub struct Ledger {
     destination: Destination,
     clock: Clock,
     state: State,
+    /// The record up to which the last checkpoint goes, or the last attempt to write one in the middle of a run.
     checkpoint: u64,
     /// What other writers have recorded since this ledger was opened.
     foreign: HashMap<(String, ScopeKey, Option<Day>), Foreign>,
@@ -48,12 +56,18 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
         let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign: HashMap::new() };
-        if let Some(state) = ledger.last_checkpoint().await? {
+        if let Some(state) = checkpoints::newest(&ledger.destination).await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
         }
+        let listed = ledger.read_tail().await?;
+        // What was added since, one by one.
         ledger.refresh().await?;
-        ledger.refuse_gap().await?;
+        // A number that vanished could be taken twice, so records behind the last one that can be reached are refused.
+        let last = record_path(ledger.state.number);
+        if listed.is_some_and(|listed| last < listed) {
+            return Err(LedgerError::Gap { number: ledger.state.number + 1 });
+        }
         ledger.foreign.clear();
         Ok(ledger)
     }
@@ -73,27 +87,23 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn refresh(&mut self) -> Result<(), LedgerError> {
-        while let Some(record) = self.read(self.state.number + 1).await? {
+        while let Some(record) = read(&self.destination, self.state.number + 1).await? {
             self.take_foreign(&record);
         }
         Ok(())
     }
 
-    /// A number that vanished could be taken twice, so records behind the last one that can be reached are refused.
-    async fn refuse_gap(&mut self) -> Result<(), LedgerError> {
-        let number = self.state.number + 1;
+    /// Reads the records behind the checkpoint, several at once, up to the first that is missing. The last object that is
+    /// listed behind the checkpoint; none when there is nothing.
+    async fn read_tail(&mut self) -> Result<Option<Path>, LedgerError> {
         let root = Path::from_iter([OWN_DIRECTORY, "ledger"]);
-        let later = self.destination.list(&root, Some(&record_path(number))).await?;
-        if later.is_empty() {
-            return Ok(());
+        let listed = self.destination.list(&root, Some(&record_path(self.state.number))).await?;
+        let numbers = (self.state.number + 1..).take(listed.len());
+        let mut records = futures::stream::iter(numbers).map(|number| read(&self.destination, number)).buffered(READS);
+        while let Some(Some(record)) = records.try_next().await? {
+            self.state.apply(&record);
         }
-        // Another writer may have added records between the last read and the list.
-        self.refresh().await?;
-        let last = record_path(self.state.number);
-        match later.iter().any(|path| last < *path) {
-            true => Err(LedgerError::Gap { number: self.state.number + 1 }),
-            false => Ok(()),
-        }
+        Ok(listed.into_iter().max())
     }
 
     fn take_foreign(&mut self, record: &Record) {
@@ -125,7 +135,7 @@ impl Ledger {
             let path = record_path(number);
             // An error does not tell whether the object landed, so what stands is looked at in every case.
             let created = self.destination.create(&path, encode(&record)).await;
-            match (created, self.read(number).await?) {
+            match (created, read(&self.destination, number).await?) {
                 (Ok(true), _) => {
                     self.state.apply(&record);
                     return Ok(());
@@ -143,7 +153,7 @@ impl Ledger {
         Err(LedgerError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Writes a checkpoint when enough records have come since the last.
+    /// Writes a checkpoint at the end of a run, when enough records have come since the last.
     ///
     /// # Errors
     /// [`LedgerError`]; the records alone are enough, so that a failure costs only the next start.
@@ -151,13 +161,22 @@ impl Ledger {
         if self.state.number < self.checkpoint + RECORDS_A_CHECKPOINT {
             return Ok(());
         }
-        let path = checkpoint_path(self.state.number);
-        let bytes =
-            Bytes::from(serde_json::to_vec(&Checkpoint { format: FORMAT, state: &self.state }).unwrap_or_default());
-        // Another writer's checkpoint of the same number is the same fold.
-        self.destination.create(&path, bytes).await?;
+        checkpoints::write(&self.destination, &self.state).await?;
         self.checkpoint = self.state.number;
         Ok(())
+    }
+
+    /// Writes a checkpoint in the middle of a run, when very many records have come since the last. One that cannot be
+    /// written is no reason to stop: it is told, and tried again as many records later.
+    pub async fn checkpoint_midway(&mut self) {
+        if self.state.number < self.checkpoint + RECORDS_A_CHECKPOINT_MIDWAY {
+            return;
+        }
+        if let Err(error) = self.checkpoint().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a checkpoint cannot be written; the next start reads the records instead");
+            self.checkpoint = self.state.number;
+        }
     }
 
     /// The days of `entries` whose files others have published after record `based_on`.
@@ -184,45 +203,19 @@ impl Ledger {
             entries: entries.to_vec(),
         }
     }
-
-    async fn read(&self, number: u64) -> Result<Option<Record>, LedgerError> {
-        let path = record_path(number);
-        match self.destination.read(&path).await? {
-            Some(bytes) => decode(&bytes, number, &path).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The newest checkpoint that can be read. One that cannot is passed over: records are the truth.
-    async fn last_checkpoint(&self) -> Result<Option<State>, LedgerError> {
-        let mut paths = self.destination.list(&Path::from_iter([OWN_DIRECTORY, "checkpoints"]), None).await?;
-        paths.sort();
-        for path in paths.iter().rev() {
-            let Some(bytes) = self.destination.read(path).await? else {
-                continue;
-            };
-            match serde_json::from_slice::<Checkpoint<State>>(&bytes) {
-                Ok(found) if found.format == FORMAT => return Ok(Some(found.state)),
-                _ => tracing::warn!(%path, "a checkpoint cannot be read and is passed over"),
-            }
-        }
-        Ok(None)
-    }
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Checkpoint<S> {
-    format: u32,
-    state: S,
+async fn read(destination: &Destination, number: u64) -> Result<Option<Record>, LedgerError> {
+    let path = record_path(number);
+    match destination.read(&path).await? {
+        Some(bytes) => decode(&bytes, number, &path).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn record_path(number: u64) -> Path {
     let folder = format!("{:06}", number / RECORDS_A_FOLDER);
     Path::from_iter([OWN_DIRECTORY, "ledger", &folder, &format!("{number:09}.json")])
-}
-
-fn checkpoint_path(number: u64) -> Path {
-    Path::from_iter([OWN_DIRECTORY, "checkpoints", &format!("{number:09}.json")])
 }
 
 fn encode(record: &Record) -> Bytes {

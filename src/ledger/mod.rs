@@ -1,13 +1,18 @@
 //! What has been exported: an append-only log of numbered records, and what they add up to.
 
+mod checkpoint;
+mod checkpoints;
 mod error;
 mod log;
+mod open_run;
 mod record;
 mod state;
 mod table;
 
+pub use checkpoint::Unreadable;
 pub use error::LedgerError;
 pub use log::Ledger;
+pub use open_run::{OpenRun, PlannedSlices};
 pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
-pub use state::{OpenRun, RunSummary, State};
+pub use state::{RunSummary, State};
 pub use table::TableMeaning;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ledger::table::TableMeaning;
+use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
@@ -165,8 +166,8 @@ pub struct DayEntry {
     pub day: Option<Day>,
     /// Rows.
     pub rows: u64,
-    /// What the rows say, whatever their order, in hexadecimal.
-    pub hash: String,
+    /// What the rows say.
+    pub hash: ContentHash,
     /// What became of the file.
     pub written: Written,
     /// Length of the file; zero where there is none.

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
+use crate::ledger::open_run::OpenRun;
+use crate::ledger::record::{DayEntry, Entry, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
-use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage};
+use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage, Suspect};
 use crate::model::day::Day;
+use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
@@ -31,23 +33,13 @@ pub struct State {
     pub starts: BTreeMap<String, Day>,
     /// What each table means.
     pub tables: BTreeMap<String, TableMeaning>,
-    /// What has been read.
+    /// What has been read. Too much for text: checkpoints keep it apart.
+    #[serde(skip)]
     pub coverage: Coverage,
     /// Runs that have begun and not ended: when, and what they may have overwritten without a record.
     pub open_runs: BTreeMap<Uuid, OpenRun>,
     /// The last runs that ended, oldest first.
     pub runs: VecDeque<RunSummary>,
-}
-
-/// A run that has not ended, as far as the ledger tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenRun {
-    /// When it began.
-    pub at: Timestamp,
-    /// The job.
-    pub job: String,
-    /// What it means to write and no later record covers.
-    pub planned: Vec<Planned>,
 }
 
 /// A run that ended, and when.
@@ -94,7 +86,8 @@ impl State {
                 self.tables.insert(stream.clone(), meaning.clone());
             }
             Entry::RunStarted { run, job, planned } => {
-                self.open_runs.insert(*run, OpenRun { at, job: job.clone(), planned: planned.clone() });
+                let planned = planned.iter().collect();
+                self.open_runs.insert(*run, OpenRun { at, job: job.clone(), planned });
             }
             Entry::Slice(slice) => self.apply_slice(slice),
             Entry::Suspect { stream, scope, window, problem, awaiting, .. } => {
@@ -117,35 +110,28 @@ impl State {
     fn apply_slice(&mut self, slice: &SliceEntry) {
         let key = slice.scope.key();
         for open in self.open_runs.values_mut() {
-            open.planned.retain(|planned| {
-                let covered = match (planned.window, slice.window) {
-                    (Some(planned), Some(read)) => read.start <= planned.start && planned.end <= read.end,
-                    (planned, read) => planned == read,
-                };
-                !(covered && planned.stream == slice.stream && planned.scope == key)
-            });
+            open.planned.remove(&slice.stream, &key, slice.window);
         }
         let coverage = self.scope_mut(&slice.stream, &slice.scope);
         coverage.not_entitled = None;
+        let read_at = Moment::from(slice.extracted_at);
         for day in &slice.days {
             let state = coverage.state_mut(day.day);
             let changed = day.written == Written::File || state.hash != day.hash || state.changed_at.is_none();
             if changed {
-                state.changed_at = Some(slice.extracted_at);
+                state.changed_at = Some(read_at);
             }
             if day.written == Written::File {
                 state.file = true;
                 state.bytes = day.bytes;
-                state.etag.clone_from(&day.etag);
             }
-            state.read_at = Some(slice.extracted_at);
+            state.read_at = Some(read_at);
             state.rows = day.rows;
-            state.hash.clone_from(&day.hash);
+            state.hash = day.hash;
             state.proof = Some(slice.proof);
             state.signal = day.signal;
             state.stale = false;
             state.suspect = None;
-            state.awaiting = None;
         }
     }
 
@@ -164,9 +150,9 @@ impl State {
             (true, None) => vec![None],
         };
         for day in days {
-            let state = coverage.state_mut(day);
-            state.suspect = Some(problem.to_owned());
-            state.awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.rows);
+            let awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.rows);
+            let suspect = Suspect { problem: problem.to_owned(), awaiting };
+            coverage.state_mut(day).suspect = Some(Box::new(suspect));
         }
     }
 
@@ -179,19 +165,10 @@ impl State {
 
     /// Whether a run that never ended may have overwritten `day` of `stream` of `scope` after it was read.
     pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
-        let read_at =
-            self.scope(stream, scope).and_then(|coverage| coverage.state(day)).and_then(|state| state.read_at);
-        self.open_runs.iter().filter(|(run, _)| Some(**run) != own).any(|(_, open)| {
-            let later = read_at.is_none_or(|read_at| read_at < open.at);
-            later
-                && open.planned.iter().any(|planned| {
-                    let within = match (planned.window, day) {
-                        (Some(window), Some(day)) => window.contains(day),
-                        (None, None) => true,
-                        _ => false,
-                    };
-                    within && planned.stream == stream && planned.scope == *scope
-                })
+        let mut others = self.open_runs.iter().filter(|(run, _)| Some(**run) != own).map(|(_, open)| open);
+        others.any(|open| {
+            let read_at = || self.scope(stream, scope)?.state(day)?.read_at;
+            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < open.at.into())
         })
     }
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
+use crate::model::day_states::DayStates;
 use crate::model::days::Days;
+use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 
@@ -14,18 +17,15 @@ use crate::model::scope::{Scope, ScopeKey};
 pub type Coverage = BTreeMap<String, BTreeMap<ScopeKey, ScopeCoverage>>;
 
 /// What is known of one stream of one scope.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScopeCoverage {
     /// The scope, with the names last seen.
     pub scope: Scope,
     /// The list, for streams without days.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<DayState>,
     /// The days.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub days: BTreeMap<Day, DayState>,
+    pub days: DayStates,
     /// That the account may not read it, and when that was last said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_entitled: Option<NotEntitled>,
 }
 
@@ -38,37 +38,38 @@ pub struct NotEntitled {
     pub detail: String,
 }
 
-/// What is known of one day, or of one list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known of one day, or of one list. A large lake has more than a million of them, so each is small and what is
+/// rare lies elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayState {
     /// When it was last read whole; none while only a doubtful reading exists.
-    pub read_at: Option<Timestamp>,
+    pub read_at: Option<Moment>,
     /// When what was read last differed from what stood before.
-    pub changed_at: Option<Timestamp>,
+    pub changed_at: Option<Moment>,
     /// Rows.
     pub rows: u64,
-    /// What the rows say, in hexadecimal.
-    pub hash: String,
+    /// What the rows say.
+    pub hash: ContentHash,
     /// How the end was known.
     pub proof: Option<Proof>,
     /// Whether a file stands.
     pub file: bool,
     /// Length of the file.
     pub bytes: u64,
-    /// The store's version of the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
     /// That another writer may have overwritten the file.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
     /// What was doubtful about the last reading; what stood stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspect: Option<String>,
+    pub suspect: Option<Box<Suspect>>,
     /// Whether the stream's signal says that there is something to read; none for streams without a signal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<bool>,
+}
+
+/// A reading that could not be proven whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// What was doubtful, in words.
+    pub problem: String,
     /// The rows of a reading so much smaller that another run must confirm it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting: Option<u64>,
 }
 
@@ -79,22 +80,25 @@ impl DayState {
             read_at: None,
             changed_at: None,
             rows: 0,
-            hash: String::new(),
+            hash: ContentHash::default(),
             proof: None,
             file: false,
             bytes: 0,
-            etag: None,
             stale: false,
             suspect: None,
             signal: None,
-            awaiting: None,
         }
+    }
+
+    /// What was doubtful about the last reading, in words.
+    pub fn problem(&self) -> Option<&str> {
+        self.suspect.as_ref().map(|suspect| suspect.problem.as_str())
     }
 
     /// Whether the day, or the month that it stands for, was read so late after its end that the service no longer
     /// revises it.
     pub fn is_final(&self, day: Day, days: &Days, lookback_days: u16) -> bool {
-        let settled = days.settled(day, lookback_days);
+        let settled = Moment::from(days.settled(day, lookback_days));
         !self.stale && self.suspect.is_none() && self.read_at.is_some_and(|read_at| settled <= read_at)
     }
 }
@@ -102,7 +106,7 @@ impl DayState {
 impl ScopeCoverage {
     /// A scope of which nothing is known yet.
     pub fn of(scope: Scope) -> Self {
-        Self { scope, whole: None, days: BTreeMap::new(), not_entitled: None }
+        Self { scope, whole: None, days: DayStates::default(), not_entitled: None }
     }
 
     /// What is known of `day`, or of the list.
@@ -116,7 +120,7 @@ impl ScopeCoverage {
     /// The same, to change it.
     pub fn state_mut(&mut self, day: Option<Day>) -> &mut DayState {
         match day {
-            Some(day) => self.days.entry(day).or_insert_with(DayState::unknown),
+            Some(day) => self.days.state_mut(day),
             None => self.whole.get_or_insert_with(DayState::unknown),
         }
     }

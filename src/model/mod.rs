@@ -2,12 +2,15 @@
 
 pub mod block;
 pub mod column;
+pub mod content_hash;
 pub mod coverage;
 pub mod day;
+pub mod day_states;
 pub mod days;
 pub mod event;
 pub mod figures;
 pub mod history;
+pub mod moment;
 pub mod pagination;
 pub mod proof;
 pub mod relation;

@@ -21,6 +21,14 @@ pub enum Proof {
 }
 
 impl Proof {
+    /// Every proof.
+    pub const ALL: [Self; 6] = [Self::Total, Self::AtLeast, Self::Body, Self::CursorEnd, Self::StreamEnd, Self::Gate];
+
+    /// The proof that is called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|proof| proof.name() == name)
+    }
+
     /// The name in the ledger and in the coverage table.
     pub fn name(self) -> &'static str {
         match self {

@@ -4,23 +4,29 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::error::ArrowError;
 use bytes::Bytes;
-use jiff::Timestamp;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::model::day::Day;
-use crate::model::scope::Scope;
+use crate::model::moment::Moment;
+use crate::model::scope::{Scope, ScopePart};
+
+/// Rows that are made columns at once. A large lake has more than a million of them.
+const BATCH: usize = 8 * 1024;
+/// Rows that are compressed together.
+const ROWS_A_GROUP: usize = 128 * 1024;
 
 /// What is known of one day of one stream and scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoverageRow {
+pub struct CoverageRow<'a> {
     /// The stream.
-    pub stream: String,
+    pub stream: &'a str,
     /// The scope.
-    pub scope: Scope,
+    pub scope: &'a Scope,
     /// The day; none for lists.
     pub day: Option<Day>,
     /// `final`, `provisional`, `empty`, `suspect`, `missing` or `not_entitled`.
@@ -30,31 +36,39 @@ pub struct CoverageRow {
     /// How the end was known.
     pub proof: Option<&'static str>,
     /// When it was last read.
-    pub extracted_at: Option<Timestamp>,
+    pub extracted_at: Option<Moment>,
     /// When what was read last differed from what stood.
-    pub changed_at: Option<Timestamp>,
+    pub changed_at: Option<Moment>,
     /// The file, from the root of the lake; none where there is none.
     pub path: Option<String>,
     /// What is wrong, in words.
-    pub problem: Option<String>,
+    pub problem: Option<&'a str>,
 }
 
-/// The table as the bytes of a Parquet file.
+/// The table of `rows` as the bytes of a Parquet file. Holds the file and a few thousand rows, however many there are.
 ///
 /// # Errors
 /// Only what a bug could cause.
-pub fn coverage_parquet(rows: &[CoverageRow]) -> Result<Bytes, ParquetError> {
-    let batch = batch_of(rows)?;
+pub fn coverage_parquet<'a>(rows: impl IntoIterator<Item = CoverageRow<'a>>) -> Result<Bytes, ParquetError> {
     let level = ZstdLevel::try_new(3).unwrap_or_default();
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
-    writer.close()?;
-    Ok(Bytes::from(bytes))
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROWS_A_GROUP))
+        // One path follows the other, and each stands there once.
+        .set_column_dictionary_enabled("path".into(), false)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch_of(&[])?.schema(), Some(properties))?;
+    let mut rows = rows.into_iter();
+    loop {
+        let some: Vec<CoverageRow<'a>> = rows.by_ref().take(BATCH).collect();
+        if some.is_empty() {
+            return writer.into_inner().map(Bytes::from);
+        }
+        writer.write(&batch_of(&some)?)?;
+    }
 }
 
-fn batch_of(rows: &[CoverageRow]) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {
     let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
@@ -62,33 +76,34 @@ fn batch_of(rows: &[CoverageRow]) -> Result<RecordBatch, arrow::error::ArrowErro
         fields.push(Field::new(name, data_type, true));
         arrays.push(array);
     };
-    let text = |value: &dyn Fn(&CoverageRow) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(value).collect::<StringArray>())
-    };
-    let time = |value: &dyn Fn(&CoverageRow) -> Option<Timestamp>| -> ArrayRef {
-        let values = rows.iter().map(|row| value(row).map(Timestamp::as_microsecond));
+    let time = |value: &dyn Fn(&CoverageRow<'_>) -> Option<Moment>| -> ArrayRef {
+        let values = rows.iter().map(|row| value(row).map(Moment::as_microsecond));
         Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
-    add("stream", DataType::Utf8, text(&|row| Some(row.stream.clone())));
-    for part in crate::model::scope::ScopePart::ALL {
+    add("stream", DataType::Utf8, texts(rows, |row| Some(row.stream)));
+    for part in ScopePart::ALL {
         let (id, name) = part.columns();
         if let Some(id) = id {
-            add(id, DataType::Utf8, text(&|row| row.scope.part(part).map(|named| named.id.clone())));
+            add(id, DataType::Utf8, texts(rows, |row| row.scope.part(part).map(|named| named.id.as_str())));
         }
-        add(name, DataType::Utf8, text(&|row| row.scope.part(part).map(|named| named.name.clone())));
+        add(name, DataType::Utf8, texts(rows, |row| row.scope.part(part).map(|named| named.name.as_str())));
     }
     add(
         "day",
         DataType::Date32,
         Arc::new(rows.iter().map(|row| row.day.map(Day::to_epoch_days)).collect::<Date32Array>()),
     );
-    add("state", DataType::Utf8, text(&|row| Some(row.state.to_owned())));
+    add("state", DataType::Utf8, texts(rows, |row| Some(row.state)));
     let counts = rows.iter().map(|row| row.rows.and_then(|rows| i64::try_from(rows).ok()));
     add("rows", DataType::Int64, Arc::new(counts.collect::<Int64Array>()));
-    add("proof", DataType::Utf8, text(&|row| row.proof.map(str::to_owned)));
+    add("proof", DataType::Utf8, texts(rows, |row| row.proof));
     add("extracted_at", instant.clone(), time(&|row| row.extracted_at));
     add("changed_at", instant, time(&|row| row.changed_at));
-    add("path", DataType::Utf8, text(&|row| row.path.clone()));
-    add("problem", DataType::Utf8, text(&|row| row.problem.clone()));
+    add("path", DataType::Utf8, texts(rows, |row| row.path.as_deref()));
+    add("problem", DataType::Utf8, texts(rows, |row| row.problem));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}
+
+fn texts<'a>(rows: &'a [CoverageRow<'_>], value: impl Fn(&'a CoverageRow<'_>) -> Option<&'a str>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<StringArray>())
 }

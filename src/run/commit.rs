@@ -53,11 +53,13 @@ impl CommitLoop {
         while 0 < self.commits.recv_many(&mut group, WAITING).await {
             let entries = group.iter().flat_map(|commit| commit.entries.iter().cloned()).collect();
             let based_on = group.iter().map(|commit| commit.based_on).min().unwrap_or(u64::MAX);
-            let result = self.ledger.lock().await.append(entries, based_on).await.map_err(Arc::new);
+            let mut ledger = self.ledger.lock().await;
+            let result = ledger.append(entries, based_on).await.map_err(Arc::new);
             for commit in group.drain(..) {
                 // Whoever waited may have been cancelled; the record stands all the same.
                 commit.done.send(result.clone()).ok();
             }
+            ledger.checkpoint_midway().await;
         }
     }
 }

@@ -85,34 +85,36 @@ impl RunContext<'_> {
     }
 }
 
-/// Every day of every stream and scope of the ledger, and those missing since the first day any job wants.
-pub fn coverage_rows(state: &State, catalog: &Catalog, layout: Layout, now: Timestamp) -> Vec<CoverageRow> {
+/// Every day of every stream and scope of the ledger, and those missing since the first day any job wants. Made one
+/// scope at a time, as they are asked for.
+pub fn coverage_rows<'a>(
+    state: &'a State,
+    catalog: &'a Catalog,
+    layout: Layout,
+    now: Timestamp,
+) -> impl Iterator<Item = CoverageRow<'a>> {
     let start = state.starts.values().min().copied();
-    let mut rows = Vec::new();
-    for (name, scopes) in &state.coverage {
+    state.coverage.iter().flat_map(move |(name, scopes)| {
         let stream = catalog.get(name);
-        for coverage in scopes.values() {
-            rows.extend(scope_rows(name, stream, coverage, start, layout, now));
-        }
-    }
-    rows
+        scopes.values().flat_map(move |coverage| scope_rows(name, stream, coverage, start, layout, now))
+    })
 }
 
-fn scope_rows(
-    name: &str,
+fn scope_rows<'a>(
+    name: &'a str,
     stream: Option<&Arc<Stream>>,
-    coverage: &ScopeCoverage,
+    coverage: &'a ScopeCoverage,
     start: Option<Day>,
     layout: Layout,
     now: Timestamp,
-) -> Vec<CoverageRow> {
+) -> Vec<CoverageRow<'a>> {
     let path = |day| match stream {
         Some(stream) => layout.path_for(stream, &coverage.scope, day),
         None => layout.data_path(name, &coverage.scope, day),
     };
-    let row = |day: Option<Day>, state_name: &'static str, state: Option<&DayState>| CoverageRow {
-        stream: name.to_owned(),
-        scope: coverage.scope.clone(),
+    let row = |day: Option<Day>, state_name: &'static str, state: Option<&'a DayState>| CoverageRow {
+        stream: name,
+        scope: &coverage.scope,
         day,
         state: state_name,
         rows: state.filter(|state| state.read_at.is_some()).map(|state| state.rows),
@@ -120,11 +122,11 @@ fn scope_rows(
         extracted_at: state.and_then(|state| state.read_at),
         changed_at: state.and_then(|state| state.changed_at),
         path: state.filter(|state| state.file).map(|_| path(day).to_string()),
-        problem: state.and_then(|state| state.suspect.clone()),
+        problem: state.and_then(|state| state.problem()),
     };
     let mut rows = Vec::new();
     if let Some(told) = &coverage.not_entitled {
-        rows.push(CoverageRow { problem: Some(told.detail.clone()), ..row(None, "not_entitled", None) });
+        rows.push(CoverageRow { problem: Some(&told.detail), ..row(None, "not_entitled", None) });
     }
     if let Some(whole) = &coverage.whole {
         rows.push(row(None, if whole.suspect.is_some() { "suspect" } else { "final" }, Some(whole)));

@@ -104,8 +104,9 @@ impl RunContext<'_> {
         };
         let Some(_) = &gate.days else {
             let state = told.whole.as_ref();
-            let fresh =
-                state.and_then(|state| state.read_at).is_some_and(|at| self.now().duration_since(at) < BELIEVED_FOR);
+            let fresh = state
+                .and_then(|state| state.read_at)
+                .is_some_and(|at| self.now().duration_since(at.time()) < BELIEVED_FOR);
             return match state.and_then(|state| state.signal) {
                 Some(false) if fresh => Gate::NotEntitled(format!(
                     "`{}` says that `{}` is false",

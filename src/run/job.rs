@@ -383,7 +383,7 @@ async fn finish(
     ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
-    let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
+    let table = coverage_parquet(rows).map_err(|error| RunError::Refused {
         problem: format!("the coverage table cannot be made: {error}"),
         hint: "this is a fault of the program; please report it".into(),
     })?;
@@ -422,7 +422,9 @@ fn outcome_of_ledger(error: &LedgerError) -> Outcome {
     match error {
         // What this version cannot read is not mended by running again.
         LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => Outcome::Refused,
-        LedgerError::Destination(_) | LedgerError::Contended { .. } => Outcome::Unavailable,
+        LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => {
+            Outcome::Unavailable
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWritten};
-use crate::model::coverage::ScopeCoverage;
+use crate::model::content_hash::ContentHash;
+use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::event::SliceDone;
 use crate::model::proof::Proof;
@@ -140,7 +141,12 @@ fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
-    state.read_at.is_some() && day.rows * 2 < state.rows && state.awaiting != Some(day.rows)
+    state.read_at.is_some() && day.rows * 2 < state.rows && !is_awaited(state, day.rows)
+}
+
+/// Whether the last reading brought as few rows, and waits for this one to confirm it.
+fn is_awaited(state: &DayState, rows: u64) -> bool {
+    state.suspect.as_ref().is_some_and(|suspect| suspect.awaiting == Some(rows))
 }
 
 fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<String> {
@@ -161,9 +167,8 @@ impl RunContext<'_> {
     /// What the ledger must say of a day whose file says the same already; none when it must be published.
     pub async fn unchanged(&self, slice: &Slice, day: &WholeDay, before: Option<&ScopeCoverage>) -> Option<DayEntry> {
         let stands = before.and_then(|before| before.state(day.day));
-        let unchanged = stands.is_some_and(|state| {
-            state.file && !state.stale && state.rows == day.rows && state.hash == hexadecimal(day.hash)
-        });
+        let unchanged = stands
+            .is_some_and(|state| state.file && !state.stale && state.rows == day.rows && state.hash == day.hash.into());
         match unchanged && !self.rewrite && !self.is_doubtful(slice, day.day).await {
             true => Some(day_entry(day, DayWritten::Unchanged, None)),
             false => None,
@@ -187,8 +192,8 @@ pub async fn publish_day(
 }
 
 fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEntry {
-    let (signal, hash) = (day.signal, hexadecimal(day.hash));
-    DayEntry { day: day.day, rows: day.rows, hash, written, bytes: day.bytes, etag, signal }
+    let WholeDay { rows, bytes, signal, .. } = *day;
+    DayEntry { day: day.day, rows, hash: day.hash.into(), written, bytes, etag, signal }
 }
 
 /// Records that there is nothing to read on the days of `slice`, as another stream told.
@@ -219,14 +224,10 @@ pub fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
     DayEntry {
         day,
         rows: 0,
-        hash: hexadecimal(0),
+        hash: ContentHash::default(),
         written: DayWritten::Nothing,
         bytes: 0,
         etag: None,
         signal: slice.stream.signal.as_ref().map(|_| false),
     }
-}
-
-fn hexadecimal(hash: u128) -> String {
-    format!("{hash:032x}")
 }

@@ -205,7 +205,7 @@ on_memory_and_disk! {
         let mut other = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         let scope = Scope { category: Some(Named { id: "c1".into(), name: "Tea".into() }), ..Scope::default() };
         let wrote = |written: Written| {
-            let wrote = |day| DayEntry { day: Some(day), rows: 1, hash: "1".into(), written, bytes: 9, etag: None, signal: None };
+            let wrote = |day| DayEntry { day: Some(day), rows: 1, hash: 1.into(), written, bytes: 9, etag: None, signal: None };
             Entry::Slice(SliceEntry {
                 run: uuid::Uuid::now_v7(),
                 stream: "visibility_v2".into(),

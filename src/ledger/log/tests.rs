@@ -40,7 +40,7 @@ fn slice(rows: u64, written: Written) -> Entry {
         days: vec![DayEntry {
             day: Some(day("2026-03-01")),
             rows,
-            hash: rows.to_string(),
+            hash: u128::from(rows).into(),
             written,
             bytes: 10,
             etag: Some("e".into()),
@@ -70,11 +70,60 @@ async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
     }
     let mut replayed = State::default();
     for number in 1..=40 {
-        replayed.apply(&writer.read(number).await.unwrap().unwrap());
+        replayed.apply(&read(&lake, number).await.unwrap().unwrap());
     }
     assert_eq!(&replayed, writer.state());
     let reader = open(&lake).await;
     assert_eq!((reader.checkpoint, reader.state()), (32, writer.state()));
+}
+
+async fn paths(lake: &Destination, folder: &str) -> Vec<String> {
+    let mut paths = lake.list(&Path::from_iter([OWN_DIRECTORY, folder]), None).await.unwrap();
+    paths.sort();
+    paths.iter().map(|path| path.filename().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn only_the_last_checkpoints_stay_and_every_record_does() {
+    let lake = lake();
+    let old = Path::from_iter([OWN_DIRECTORY, "checkpoints", "000000001.json"]);
+    lake.create(&old, Bytes::from_static(b"{}")).await.unwrap();
+    let mut writer = open(&lake).await;
+    for rows in 0..96 {
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.checkpoint().await.unwrap();
+    }
+    let kept = ["000000001.json", "000000064.parquet", "000000080.parquet", "000000096.parquet"];
+    assert_eq!(paths(&lake, "checkpoints").await, kept);
+    assert_eq!(paths(&lake, "ledger").await.len(), 96);
+    assert_eq!(open(&lake).await.state(), writer.state());
+}
+
+#[tokio::test]
+async fn checkpoint_that_cannot_be_read_is_passed_over() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    for rows in 0..40 {
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.checkpoint().await.unwrap();
+    }
+    let newest = Path::from_iter([OWN_DIRECTORY, "checkpoints", "000000032.parquet"]);
+    lake.overwrite(&newest, Bytes::from_static(b"PAR1")).await.unwrap();
+    let reader = open(&lake).await;
+    assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
+}
+
+#[tokio::test]
+async fn long_run_leaves_a_checkpoint_every_256_records() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    for rows in 0..600 {
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.checkpoint_midway().await;
+    }
+    assert_eq!(paths(&lake, "checkpoints").await, ["000000256.parquet", "000000512.parquet"]);
+    let reader = open(&lake).await;
+    assert_eq!((reader.checkpoint, reader.state()), (512, writer.state()));
 }
 
 #[tokio::test]

@@ -1,0 +1,268 @@
+//! A fold of the records as one Parquet file: a row for each day and list, and everything small beside them.
+//!
+//! Rows stand in the order of streams, scopes and days. The rest is JSON in the file's own metadata: all of [`State`] but
+//! the coverage, and which scopes of which streams the rows belong to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Date32Array, FixedSizeBinaryBuilder, Int64Array,
+    PrimitiveArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{Date32Type, Int64Type, UInt32Type, UInt64Type};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::record::FORMAT;
+use crate::ledger::state::State;
+use crate::model::content_hash::ContentHash;
+use crate::model::coverage::{Coverage, DayState, NotEntitled, ScopeCoverage, Suspect};
+use crate::model::day::Day;
+use crate::model::moment::Moment;
+use crate::model::proof::Proof;
+use crate::model::scope::Scope;
+
+/// Rows that are made columns at once.
+const BATCH: usize = 8 * 1024;
+/// Rows that are compressed together, which is what a writer and a reader hold in memory.
+const ROWS_A_GROUP: usize = 128 * 1024;
+/// Bytes a row takes at most in an ordinary lake, so that the file is not moved while it grows.
+const BYTES_A_ROW: usize = 40;
+/// Where the JSON stands in the file's metadata.
+const HEAD: &str = "profound_export.state";
+
+/// Why a checkpoint cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is no Parquet file, or a damaged one.
+    #[error("it is not a whole Parquet file")]
+    Parquet(#[from] ParquetError),
+    /// Its rows cannot be read.
+    #[error("its rows cannot be read")]
+    Rows(#[from] ArrowError),
+    /// What stands beside the rows cannot be read.
+    #[error("its metadata cannot be read")]
+    Head(#[from] serde_json::Error),
+    /// Another version wrote it.
+    #[error("its format is {0}, which this version does not know")]
+    Format(u32),
+    /// Something is missing, or does not fit.
+    #[error("`{0}` is missing or does not fit")]
+    Part(&'static str),
+}
+
+/// What stands beside the rows.
+#[derive(Serialize, Deserialize)]
+struct Head<S> {
+    format: u32,
+    state: S,
+    /// Each scope once; streams mean them by their place.
+    scopes: Vec<Scope>,
+    /// The scopes of each stream. A row means one of them by its place among all.
+    streams: BTreeMap<String, Vec<Held>>,
+}
+
+/// One scope of one stream.
+#[derive(Serialize, Deserialize)]
+struct Held {
+    scope: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_entitled: Option<NotEntitled>,
+}
+
+/// One day, or one list, and the place of its stream and scope.
+type Row<'a> = (u32, Option<Day>, &'a DayState);
+
+impl State {
+    /// This state as the bytes of a checkpoint. Yields now and then, since a large one takes a second.
+    ///
+    /// # Errors
+    /// Only what a bug could cause.
+    pub async fn to_checkpoint(&self) -> Result<Bytes, ParquetError> {
+        let batch = columns(&[])?;
+        let rows = self.coverage.values().flat_map(BTreeMap::values).map(|scope| scope.days.len() + 1).sum::<usize>();
+        let bytes = Vec::with_capacity(rows * BYTES_A_ROW);
+        let mut writer = ArrowWriter::try_new(bytes, batch.schema(), Some(properties(self)?))?;
+        let mut rows = rows_of(&self.coverage);
+        loop {
+            let some: Vec<Row<'_>> = rows.by_ref().take(BATCH).collect();
+            if some.is_empty() {
+                break;
+            }
+            writer.write(&columns(&some)?)?;
+            tokio::task::yield_now().await;
+        }
+        writer.into_inner().map(Bytes::from)
+    }
+
+    /// The state that a checkpoint holds.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; nothing is lost then, since the records say the same.
+    pub fn from_checkpoint(bytes: Bytes) -> Result<Self, Unreadable> {
+        let file = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let metadata = file.metadata().file_metadata().key_value_metadata();
+        let head = metadata.into_iter().flatten().find(|pair| pair.key == HEAD).and_then(|pair| pair.value.as_ref());
+        let Head { format, mut state, scopes, streams } =
+            serde_json::from_str::<Head<Self>>(head.ok_or(Unreadable::Part(HEAD))?)?;
+        if format != FORMAT {
+            return Err(Unreadable::Format(format));
+        }
+        let (mut names, mut held) = (Vec::new(), Vec::new());
+        for (stream, of_stream) in streams {
+            for Held { scope, not_entitled } in of_stream {
+                let scope = scopes.get(scope).cloned().ok_or(Unreadable::Part("scope"))?;
+                names.push(stream.clone());
+                held.push(ScopeCoverage { not_entitled, ..ScopeCoverage::of(scope) });
+            }
+        }
+        for batch in file.with_batch_size(BATCH).build()? {
+            take(&batch?, &mut held)?;
+        }
+        for (stream, coverage) in names.into_iter().zip(held) {
+            state.coverage.entry(stream).or_default().insert(coverage.scope.key(), coverage);
+        }
+        Ok(state)
+    }
+}
+
+fn rows_of(coverage: &Coverage) -> impl Iterator<Item = Row<'_>> {
+    (0..).zip(coverage.values().flat_map(BTreeMap::values)).flat_map(|(place, scope)| {
+        let whole = scope.whole.iter().map(move |state| (place, None, state));
+        whole.chain(scope.days.iter().map(move |(day, state)| (place, Some(*day), state)))
+    })
+}
+
+fn properties(state: &State) -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROWS_A_GROUP))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_key_value_metadata(Some(vec![KeyValue::new(HEAD.to_owned(), head(state))]));
+    // These differ from row to row by little, and rarely repeat.
+    for column in ["day", "read_at", "changed_at", "rows", "bytes"] {
+        builder = builder
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
+    }
+    Ok(builder.set_column_dictionary_enabled("hash".into(), false).build())
+}
+
+fn head(state: &State) -> String {
+    let mut scopes = Vec::new();
+    let mut places: HashMap<&Scope, usize> = HashMap::new();
+    let mut streams = BTreeMap::new();
+    for (stream, of_stream) in &state.coverage {
+        let held = of_stream.values().map(|coverage| {
+            let scope = *places.entry(&coverage.scope).or_insert_with(|| {
+                scopes.push(coverage.scope.clone());
+                scopes.len() - 1
+            });
+            Held { scope, not_entitled: coverage.not_entitled.clone() }
+        });
+        streams.insert(stream.clone(), held.collect());
+    }
+    // Plain data with text keys: it always serializes.
+    serde_json::to_string(&Head { format: FORMAT, state, scopes, streams }).unwrap_or_default()
+}
+
+fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
+    let mut hashes = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
+    rows.iter().try_for_each(|(_, _, state)| hashes.append_value(state.hash.bytes()))?;
+    let moment = |of: &dyn Fn(&DayState) -> Option<Moment>| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| of(row.2).map(Moment::as_microsecond)).collect::<Int64Array>())
+    };
+    let flag = |of: &dyn Fn(&DayState) -> Option<bool>| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| of(row.2)).collect::<BooleanArray>())
+    };
+    let number = |of: &dyn Fn(&DayState) -> Option<u64>| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| of(row.2)).collect::<UInt64Array>())
+    };
+    let text = |of: &dyn Fn(&DayState) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| of(row.2)).collect::<StringArray>())
+    };
+    RecordBatch::try_from_iter_with_nullable([
+        ("scope", Arc::new(rows.iter().map(|row| row.0).collect::<UInt32Array>()) as ArrayRef, false),
+        ("day", Arc::new(rows.iter().map(|row| row.1.map(Day::to_epoch_days)).collect::<Date32Array>()), true),
+        ("read_at", moment(&|state| state.read_at), true),
+        ("changed_at", moment(&|state| state.changed_at), true),
+        ("rows", number(&|state| Some(state.rows)), false),
+        ("hash", Arc::new(hashes.finish()), false),
+        ("proof", text(&|state| state.proof.map(|proof| proof.name().to_owned())), true),
+        ("file", flag(&|state| Some(state.file)), false),
+        ("bytes", number(&|state| Some(state.bytes)), false),
+        ("stale", flag(&|state| Some(state.stale)), false),
+        ("problem", text(&|state| state.problem().map(str::to_owned)), true),
+        ("awaiting", number(&|state| state.suspect.as_ref()?.awaiting), true),
+        ("signal", flag(&|state| state.signal), true),
+    ])
+}
+
+/// Puts the rows of `batch` where they belong.
+fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadable> {
+    let places = primitive::<UInt32Type>(batch, "scope")?;
+    let days = primitive::<Date32Type>(batch, "day")?;
+    let read_at = primitive::<Int64Type>(batch, "read_at")?;
+    let changed_at = primitive::<Int64Type>(batch, "changed_at")?;
+    let rows = primitive::<UInt64Type>(batch, "rows")?;
+    let hashes = column(batch, "hash", AsArray::as_fixed_size_binary_opt)?;
+    let proofs = column(batch, "proof", AsArray::as_string_opt::<i32>)?;
+    let files = column(batch, "file", AsArray::as_boolean_opt)?;
+    let bytes = primitive::<UInt64Type>(batch, "bytes")?;
+    let stale = column(batch, "stale", AsArray::as_boolean_opt)?;
+    let problems = column(batch, "problem", AsArray::as_string_opt::<i32>)?;
+    let awaiting = primitive::<UInt64Type>(batch, "awaiting")?;
+    let signals = column(batch, "signal", AsArray::as_boolean_opt)?;
+    for row in 0..batch.num_rows() {
+        let coverage = held.get_mut(places.value(row) as usize).ok_or(Unreadable::Part("scope"))?;
+        let proof = match proofs.is_valid(row) {
+            true => Some(Proof::named(proofs.value(row)).ok_or(Unreadable::Part("proof"))?),
+            false => None,
+        };
+        let suspect = problems.is_valid(row).then(|| {
+            let awaiting = awaiting.is_valid(row).then(|| awaiting.value(row));
+            Box::new(Suspect { problem: problems.value(row).to_owned(), awaiting })
+        });
+        let hash: [u8; 16] = hashes.value(row).try_into().map_err(|_| Unreadable::Part("hash"))?;
+        let day = days.is_valid(row).then(|| Day::from_epoch_days(days.value(row)));
+        *coverage.state_mut(day) = DayState {
+            read_at: read_at.is_valid(row).then(|| Moment::from_microsecond(read_at.value(row))),
+            changed_at: changed_at.is_valid(row).then(|| Moment::from_microsecond(changed_at.value(row))),
+            rows: rows.value(row),
+            hash: ContentHash::from(hash),
+            proof,
+            file: files.value(row),
+            bytes: bytes.value(row),
+            stale: stale.value(row),
+            suspect,
+            signal: signals.is_valid(row).then(|| signals.value(row)),
+        };
+    }
+    Ok(())
+}
+
+fn primitive<'a, T: ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<&'a PrimitiveArray<T>, Unreadable> {
+    column(batch, name, AsArray::as_primitive_opt::<T>)
+}
+
+fn column<'a, A>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+    typed: impl FnOnce(&'a ArrayRef) -> Option<&'a A>,
+) -> Result<&'a A, Unreadable> {
+    batch.column_by_name(name).and_then(typed).ok_or(Unreadable::Part(name))
+}
+
+#[cfg(test)]
+mod tests;
