@@ -1,9 +1,9 @@
 //! What a run costs once everything before it is there: what a schedule must have room for.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::coverage::{Coverage, DayState, ScopeCoverage};
-use crate::model::day::DayZone;
+use crate::model::day::{Day, DayZone};
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -35,7 +35,7 @@ pub fn night(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan
 }
 
 /// The scope of `slice` as if all that was over at `at` had been read then.
-fn read_whole(slice: &Slice, known: &Known<'_>, start: crate::model::day::Day, at: jiff::Timestamp) -> ScopeCoverage {
+fn read_whole(slice: &Slice, known: &Known<'_>, start: Day, at: Timestamp) -> ScopeCoverage {
     let (stream, key): (&Stream, _) = (&slice.stream, slice.scope.key());
     let seen = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&key));
     let average = match &stream.days {
@@ -44,7 +44,7 @@ fn read_whole(slice: &Slice, known: &Known<'_>, start: crate::model::day::Day, a
     };
     let (rows, bytes) = average.map_or((0, 0), |average| (average.rows, average.bytes));
     let state =
-        DayState { read_at: Some(at), rows, bytes, proof: Some(Proof::Body), file: true, ..DayState::unknown() };
+        DayState { read_at: Some(at.into()), rows, bytes, proof: Some(Proof::Body), file: true, ..DayState::unknown() };
     let mut coverage = ScopeCoverage::of(slice.scope.clone());
     coverage.not_entitled = seen.and_then(|seen| seen.not_entitled.clone());
     match &stream.days {

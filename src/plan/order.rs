@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::model::coverage::ScopeCoverage;
+use crate::model::moment::Moment;
 use crate::model::stream::Stream;
 use crate::plan::planned::PlannedSlice;
 use crate::plan::wanted::{Known, Wanted};
@@ -51,6 +52,6 @@ fn depth(stream: &Stream, wanted: &Wanted) -> usize {
     own + ancestors.filter(|ancestor| ancestor.is_fan_out()).count()
 }
 
-fn last_read(coverage: &ScopeCoverage) -> Option<jiff::Timestamp> {
+fn last_read(coverage: &ScopeCoverage) -> Option<Moment> {
     coverage.days.values().chain(&coverage.whole).filter_map(|state| state.read_at).max()
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::{Day, DayZone};
 use crate::model::days::{Days, DaysKind};
+use crate::model::moment::Moment;
 use crate::model::scope::ScopeKind;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -42,7 +43,7 @@ pub fn due(
 pub struct Settling {
     days: Days,
     /// Wanted and over, oldest first.
-    wanted: Vec<(Day, Timestamp)>,
+    wanted: Vec<(Day, Moment)>,
 }
 
 impl Settling {
@@ -59,7 +60,7 @@ impl Settling {
             DaysKind::Window | DaysKind::Month => days.lookback,
         };
         let over = days.complete(start, now).filter(|day| last.is_none_or(|last| *day <= last));
-        let wanted = over.map(|day| (day, days.settled(day, lookback))).collect();
+        let wanted = over.map(|day| (day, days.settled(day, lookback).into())).collect();
         Some(Self { days, wanted })
     }
 }
@@ -97,7 +98,7 @@ fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
     let Some(read_at) = state.read_at else {
         return true;
     };
-    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(read_at));
+    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(read_at.time()));
     let spread = slice.scope.key().as_str().bytes().map(i64::from).sum::<i64>();
     let its_day = (i64::from(today.to_epoch_days()) + spread) % WEEK == 0;
     WEEK <= today.since(read_on) || its_day && read_on < today
@@ -176,15 +177,15 @@ impl OfScope<'_> {
         days.find(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day)
     }
 
-    fn reason_of_single(&self, day: Day, settled: Timestamp) -> Option<Reason> {
+    fn reason_of_single(&self, day: Day, settled: Moment) -> Option<Reason> {
         match (self.reason(day, settled)?, self.wanted.days) {
             // Each costs a request: once when it is over, and once more when it is no longer revised.
-            (Reason::Lookback, WantedDays::Since(_)) if self.known.now < settled => None,
+            (Reason::Lookback, WantedDays::Since(_)) if Moment::from(self.known.now) < settled => None,
             (reason, _) => Some(reason),
         }
     }
 
-    fn reason(&self, day: Day, settled: Timestamp) -> Option<Reason> {
+    fn reason(&self, day: Day, settled: Moment) -> Option<Reason> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
         let lies_before_all = || self.first_read().is_some_and(|first| day < first);
         let reason = match state {

@@ -65,6 +65,7 @@ prop_compose! {
                 outcome: "complete".into(),
                 slices: rows,
                 slices_left: 0,
+                history_left: 0,
                 requests: 1,
                 rows,
                 files: 1,

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use profound_export::api::{BudgetState, RateHeaders, Turn};
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Written};
+use profound_export::model::content_hash::ContentHash;
 use profound_export::model::day::Day;
 use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope, ScopeKind};
@@ -90,14 +91,14 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
 /// Folds what a reading of `slice` at `at` records into `state`.
 pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
     let number = state.number + 1;
-    let hash = format!("{number:032x}");
+    let hash = ContentHash::from(u128::from(number));
     let day = |day| DayEntry {
         day,
         rows: ROWS,
-        hash: hash.clone(),
+        hash,
         written: Written::File,
         bytes: BYTES,
-        etag: Some(hash.clone()),
+        etag: Some(number.to_string()),
         signal: None,
     };
     let entry = SliceEntry {
