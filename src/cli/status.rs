@@ -104,10 +104,35 @@ fn headline(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -
     if 0 < suspects {
         parts.push(format!("{suspects} readings are suspect"));
     }
+    let history = history(state, catalog, now).unwrap_or_default();
     match parts.is_empty() {
-        true => "Everything that was due is there.".to_owned(),
-        false => format!("Not everything is there: {}. The next run asks for what is missing.", parts.join(", ")),
+        true => format!("Everything that was due is there.{history}"),
+        false => {
+            format!("Not everything is there: {}. The next run asks for what is missing.{history}", parts.join(", "))
+        }
     }
+}
+
+/// How much of what lies before the first readings is there; none where nothing does.
+fn history(state: &State, catalog: &Catalog, now: Timestamp) -> Option<String> {
+    let start = state.starts.values().min().copied()?;
+    let (mut wanted, mut missing) = (0_u64, 0_u64);
+    for (name, scopes) in &state.coverage {
+        let dated = catalog.get(name).and_then(|stream| stream.days.as_ref()).filter(|days| !days.kind.is_single());
+        let Some(days) = dated else {
+            continue;
+        };
+        let complete: Vec<Day> = days.complete(start, now).collect();
+        for first in scopes.values().filter(|scope| scope.not_entitled.is_none()).filter_map(ScopeCoverage::first_read)
+        {
+            wanted += complete.len() as u64;
+            missing += complete.partition_point(|day| *day < first) as u64;
+        }
+    }
+    let there = 100 * (wanted - missing) / wanted.max(1);
+    (0 < missing).then(|| {
+        format!(" History from {start} on is {there} % there; runs go on with it as far as their requests reach.")
+    })
 }
 
 /// Streams that lack a day which a job wants, for a scope that may be read.
@@ -123,6 +148,8 @@ fn lacking(state: &State, catalog: &Catalog, now: Timestamp) -> usize {
         let due = now - jiff::SignedDuration::from_hours(24);
         let open = |scope: &&ScopeCoverage| scope.not_entitled.is_none();
         scopes.values().filter(open).any(|scope| {
+            // What lies before the first reading is history, which has its own place.
+            let start = scope.first_read().map_or(start, |first| start.max(first));
             scope.wanted(days, start, due).any(|day| day_state(scope.days.get(&day), day, days) == "missing")
         })
     };

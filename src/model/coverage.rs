@@ -136,6 +136,11 @@ impl ScopeCoverage {
         days.complete(start, now)
     }
 
+    /// The first day that was read.
+    pub fn first_read(&self) -> Option<Day> {
+        self.days.iter().find(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day)
+    }
+
     /// Whether anything was ever read here that had rows.
     pub fn had_rows(&self) -> bool {
         self.days.values().chain(&self.whole).any(|state| 0 < state.rows)

@@ -119,7 +119,7 @@ impl OfScope<'_> {
         let average = self.coverage.and_then(Average::of_days);
         let rows = average.map(|average| average.rows);
         let newest = self.settling.wanted.last().map(|(day, _)| *day);
-        let first_read = self.first_read();
+        let first_read = self.coverage.and_then(ScopeCoverage::first_read);
         // Of what was never read the newest comes tonight; what others wait for comes for as long as their first window.
         let now = if self.slice.stream.signal.is_some() { self.wanted.max_window_days } else { 1 };
         let planned = self.settling.wanted.iter().rev().filter_map(|(day, settled)| {
@@ -157,7 +157,7 @@ impl OfScope<'_> {
                 }
             }
         }
-        if self.first_read().is_none() {
+        if self.coverage.and_then(ScopeCoverage::first_read).is_none() {
             // The newest window is what a new scope brings tonight.
             slices.iter_mut().skip(1).for_each(|older| older.due = older.due.of_the_past());
         }
@@ -171,12 +171,6 @@ impl OfScope<'_> {
         slices
     }
 
-    /// The first day that was read.
-    fn first_read(&self) -> Option<Day> {
-        let mut days = self.coverage?.days.iter();
-        days.find(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day)
-    }
-
     fn reason_of_single(&self, day: Day, settled: Moment) -> Option<Reason> {
         match (self.reason(day, settled)?, self.wanted.days) {
             // Each costs a request: once when it is over, and once more when it is no longer revised.
@@ -187,7 +181,7 @@ impl OfScope<'_> {
 
     fn reason(&self, day: Day, settled: Moment) -> Option<Reason> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
-        let lies_before_all = || self.first_read().is_some_and(|first| day < first);
+        let lies_before_all = || self.coverage.and_then(ScopeCoverage::first_read).is_some_and(|first| day < first);
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
             Some(DayState { read_at: Some(read_at), .. }) => (*read_at < settled).then_some(Reason::Lookback),
