@@ -6,7 +6,7 @@ from typing import Any
 
 from kit.account import Account
 from kit.job import Job, today
-from kit.program import BAD_CONFIG, COMPLETE
+from kit.program import BAD_CONFIG, COMPLETE, INCOMPLETE
 
 NIGHTLY = {"cron": "30 6 * * *"}
 
@@ -140,3 +140,19 @@ def test_history_fills_itself_in_over_runs_newest_first(tmp_path: Path, account:
     days = {path.parent.name.removeprefix("day=") for path in job.lake.glob(f"{name}/*/day=*/data.parquet")}
     wanted = (today("eastern") - earlier).days
     assert days == {str(earlier + timedelta(days=number)) for number in range(wanted)}
+
+
+def test_history_that_the_budget_leaves_is_told_and_nothing_else_is_missing(tmp_path: Path) -> None:
+    with Account(tmp_path, "--limit", "12") as account:
+        start = today("eastern") - timedelta(days=200)
+        settings = {"start": str(start), "deadline": "5s"}
+        job = Job(tmp_path, account.url, ["visibility_v2_by_day"], job_settings=settings)
+
+        told = job.run("run").expect(INCOMPLETE)
+
+    assert "left for the next run (history)" in told.stdout
+    shown = job.run("status").expect(COMPLETE).stdout
+    headline = shown.splitlines()[0]
+    assert headline.startswith(f"Everything that was due is there. History from {start} on is ")
+    there = int(headline.split(" % there")[0].rsplit(" ", 1)[1])
+    assert 15 <= there < 60
