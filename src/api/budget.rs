@@ -254,7 +254,7 @@ impl Budget {
                 }
                 Turn::At(until) => {
                     if deadline.is_some_and(|deadline| deadline < until) {
-                        return Err(ApiError::OutOfTime);
+                        return Err(ApiError::OutOfTime { wait: until.saturating_duration_since(Instant::now()) });
                     }
                     self.0.waiting.send_replace(Some(Waiting { until }));
                     tokio::select! {
@@ -434,7 +434,7 @@ mod tests {
         let (budget, cancel) = (Budget::new(0), CancellationToken::new());
         budget.block(Duration::from_secs(60));
         let soon = Instant::now() + Duration::from_secs(59);
-        assert!(matches!(budget.permit(Some(soon), &cancel).await, Err(ApiError::OutOfTime)));
+        assert!(matches!(budget.permit(Some(soon), &cancel).await, Err(ApiError::OutOfTime { .. })));
         let waiting = budget.waiting();
         let later = Instant::now() + Duration::from_secs(61);
         budget.permit(Some(later), &cancel).await.unwrap();

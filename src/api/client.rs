@@ -43,7 +43,7 @@ pub struct ClientSettings<'a> {
 /// What ends the requests of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
-    /// Waits for the budget that would pass it end with [`ApiError::OutOfTime`].
+    /// Waits that would pass it end with [`ApiError::OutOfTime`].
     pub deadline: Option<Instant>,
     /// Stops every wait and every response.
     pub cancel: CancellationToken,
@@ -315,7 +315,10 @@ impl Client {
     }
 
     async fn pause(&self, pause: Duration) -> Result<(), ApiError> {
-        let cancel = self.limits().cancel;
+        let Limits { deadline, cancel } = self.limits();
+        if deadline.is_some_and(|deadline| deadline < Instant::now() + pause) {
+            return Err(ApiError::OutOfTime { wait: pause });
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = cancel.cancelled() => Err(ApiError::Cancelled),

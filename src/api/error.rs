@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::blocks::FramingError;
+use crate::model::figures::took;
 
 /// Why rows could not be fetched. Each variant says of what, so that one log line stands alone.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +74,12 @@ pub enum ApiError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The budget of the hour is spent and the deadline comes before the next one.
-    #[error("no request is left before the deadline")]
-    OutOfTime,
+    /// Nothing may be sent before the deadline.
+    #[error("the next request may go in {}, which is after the deadline", took(*wait))]
+    OutOfTime {
+        /// How long nothing may be sent.
+        wait: Duration,
+    },
     /// The run is being stopped.
     #[error("stopped")]
     Cancelled,

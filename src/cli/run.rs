@@ -10,6 +10,7 @@ use crate::cli::left::{left_json, left_lines};
 use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::model::words::words;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 
 #[derive(Debug, clap::Args)]
@@ -151,6 +152,10 @@ fn text(result: &RunResult) -> String {
     for (slice, problem) in &result.failed {
         text.push_str(&format!("  failed: {slice}: {problem}\n"));
     }
+    if let (Outcome::Incomplete, Some(error)) = (result.outcome, &result.error) {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        text.push_str(&format!("  ended early: {}{hint}\n", words(error)));
+    }
     for line in left_lines(&result.left) {
         text.push_str(&format!("  left for the next run: {line}\n"));
     }
@@ -183,6 +188,7 @@ fn to_json(result: &RunResult) -> Value {
         "totals": figures(totals.slices, totals.done),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
+        "ended_early_by": result.error.as_ref().map(|error| words(error)),
         "left_by_stream": left_json(&result.left),
         "history_left": result.history_left,
         "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -91,6 +92,8 @@ pub struct RunStart {
     pub spool: Arc<Spool>,
     /// Names of streams whose rows others are asked for.
     pub parents: BTreeSet<String>,
+    /// When nothing more is begun.
+    pub deadline: Option<Instant>,
 }
 
 /// What every slice of a run shares.
@@ -126,6 +129,7 @@ pub struct RunContext<'a> {
     refused: Mutex<HashSet<(String, ScopeKey)>>,
     refusals_told: Mutex<HashSet<(ScopeKey, String)>>,
     begins_no_more: AtomicBool,
+    deadline: Option<Instant>,
 }
 
 impl<'a> RunContext<'a> {
@@ -156,17 +160,23 @@ impl<'a> RunContext<'a> {
             refused: Mutex::new(HashSet::new()),
             refusals_told: Mutex::new(HashSet::new()),
             begins_no_more: AtomicBool::new(false),
+            deadline: start.deadline,
         }
     }
 
-    /// Lets no further slice begin; those that have may end.
-    pub fn stop_beginning(&self) {
-        self.begins_no_more.store(true, Ordering::Relaxed);
+    /// Lets no further slice begin; those that have may end. Whether this was not so before.
+    pub fn stop_beginning(&self) -> bool {
+        !self.begins_no_more.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// Whether a slice may still begin.
     pub fn may_begin(&self) -> bool {
-        !self.begins_no_more.load(Ordering::Relaxed) && !self.settings.cancel.is_cancelled()
+        !self.begins_no_more.load(Ordering::Relaxed) && !self.is_late() && !self.settings.cancel.is_cancelled()
     }
 
     /// Whether other streams of this run are asked for the rows of `stream`.

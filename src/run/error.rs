@@ -66,6 +66,9 @@ pub enum RunError {
     /// The organizations or categories cannot be read, so nothing is known of the account.
     #[error("nothing is known of the account: {0}")]
     Account(ApiError),
+    /// The deadline passed while there was more to ask.
+    #[error("the deadline has passed")]
+    Late,
     /// A worker panicked; a bug.
     #[error("a worker stopped unexpectedly while it handled {what}")]
     Worker {
@@ -80,7 +83,10 @@ impl RunError {
         match self {
             Self::Api(error) => matches!(
                 error,
-                ApiError::KeyRejected { .. } | ApiError::OutOfTime | ApiError::Cancelled | ApiError::ClockSkew(_)
+                ApiError::KeyRejected { .. }
+                    | ApiError::OutOfTime { .. }
+                    | ApiError::Cancelled
+                    | ApiError::ClockSkew(_)
             ),
             Self::Ledger(_) | Self::Shared(_) | Self::Refused { .. } | Self::Account(_) => true,
             _ => false,
@@ -104,6 +110,9 @@ impl RunError {
         match self {
             Self::Api(ApiError::KeyRejected { .. }) => {
                 Some("make a new key under Settings → API Keys and put it in the place of the old one; the next start continues where this one stopped".into())
+            }
+            Self::Late | Self::Api(ApiError::OutOfTime { .. }) => {
+                Some("the next run continues; a longer `deadline`, or fewer streams, let one run do it all".into())
             }
             Self::Api(ApiError::ClockSkew(_)) => Some("set the clock of this machine; days would be mistaken".into()),
             Self::Api(ApiError::Unreachable { .. }) | Self::Account(ApiError::Unreachable { .. }) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::destination::{DestinationError, OWN_DIRECTORY};
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::day::{Day, DayZone};
 use crate::model::event::{Event, Events};
+use crate::model::figures::took;
 use crate::model::scope::ScopeKind;
 use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
@@ -58,9 +59,10 @@ pub struct Goal {
     pub time: Option<Duration>,
 }
 
-/// When a run began, and how many requests its client had sent by then.
+/// When a run began, when it must end, and how many requests its client had sent by then.
 struct Began {
     at: Instant,
+    deadline: Option<Instant>,
     requests: u64,
 }
 
@@ -85,10 +87,11 @@ pub struct Opening {
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
 pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
-    let began = Began { at: Instant::now(), requests: settings.client.requests() };
+    let at = Instant::now();
+    let deadline = goal.time.map(|time| at + time);
+    let began = Began { at, deadline, requests: settings.client.requests() };
     // What is fatal for this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
-    let deadline = goal.time.map(|time| began.at + time);
     settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
     let mut result = RunResult {
         run_id: Uuid::now_v7(),
@@ -267,6 +270,7 @@ async fn run_opened(
         learned: ledger.state().learned.clone(),
         spool,
         parents: ancestors_of(&planned_streams, &settings.catalog),
+        deadline: began.deadline,
     };
     let ledger = Arc::new(Mutex::new(ledger));
     let (committer, commits) = committer(Arc::clone(&ledger));
@@ -299,19 +303,39 @@ async fn run_opened(
             };
             match error {
                 // What was sent before is paid for and may arrive; nothing more is begun.
-                RunError::Api(ApiError::OutOfTime) => cx.stop_beginning(),
+                RunError::Api(ApiError::OutOfTime { wait }) => {
+                    if cx.stop_beginning() {
+                        settings.events.tell(&out_of_time(settings, wait));
+                    }
+                }
                 // Everything in flight is dropped whole; nothing more is sent.
                 _ => settings.cancel.cancel(),
             }
             // What stopped the run counts more than what follows from it, or only lets it end.
             match &result.error {
-                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime | ApiError::Cancelled)) => {}
+                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime { .. } | ApiError::Cancelled)) => {}
                 _ => result.error = Some(error),
             }
+        }
+        if result.error.is_none() && !result.left.is_empty() && cx.is_late() {
+            result.error = Some(RunError::Late);
         }
     };
     tokio::join!(slices, commits.run());
     finish(settings, goal, result, &ledger, began, started_at).await
+}
+
+/// What is told when the budget lets nothing be sent for `wait`, and the deadline comes first.
+fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
+    // A wait too long for a calendar is told by its length alone.
+    let until = SignedDuration::try_from(wait).ok().and_then(|wait| settings.clock.now().checked_add(wait).ok());
+    let until = until.map(|until| format!("before {until:.0}, ")).unwrap_or_default();
+    let message = format!(
+        "no request may be sent {until}for {}, and the deadline of this run comes first: nothing more is begun, and the \
+         next run continues",
+        took(wait)
+    );
+    Event::News { message }
 }
 
 /// Adds what came of a slice to the result; returns what stops the run, if anything does.
@@ -406,10 +430,11 @@ fn outcome_of_error(error: &RunError) -> Outcome {
     match error {
         RunError::Api(error) | RunError::Account(error) => match error {
             ApiError::KeyRejected { .. } => Outcome::KeyRejected,
-            ApiError::OutOfTime | ApiError::Cancelled => Outcome::Incomplete,
+            ApiError::OutOfTime { .. } | ApiError::Cancelled => Outcome::Incomplete,
             ApiError::ClockSkew(_) => Outcome::Refused,
             _ => Outcome::Unavailable,
         },
+        RunError::Late => Outcome::Incomplete,
         RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. }) => Outcome::Refused,
         RunError::Ledger(error) => outcome_of_ledger(error),
         RunError::Shared(error) => outcome_of_ledger(error),

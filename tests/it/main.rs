@@ -5,6 +5,7 @@ mod budget;
 mod categories;
 mod content;
 mod days;
+mod deadline;
 mod destination;
 mod document;
 mod document_answers;

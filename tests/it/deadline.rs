@@ -1,0 +1,66 @@
+//! A deadline bounds a run: what is under way arrives, and the rest is left for the next one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use profound_export::config::WholeDays;
+use profound_export::model::event::Event;
+use profound_export::run::{Outcome, RunError};
+use profound_export::simulator::{Fault, FaultKind};
+
+use crate::support::{Export, Place, account};
+
+const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
+
+/// Slices that were begun since the last time.
+fn begun(export: &Export) -> BTreeSet<String> {
+    let begun = export.take_heard().into_iter().filter_map(|event| match event {
+        Event::SliceStarted { slice } => Some(slice.to_string()),
+        _ => None,
+    });
+    begun.collect()
+}
+
+#[tokio::test]
+async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
+    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.job.lookback = Some(WholeDays(0));
+    export.api.concurrency = 1;
+    export.time = Some(Duration::from_secs(3));
+    // Discovery is quick, and each slice takes a second.
+    let slow = FaultKind::Drip { bytes: usize::MAX, milliseconds: 1000 };
+    for stream in STREAMS {
+        export.simulator.inject(Fault::from(slow.clone()).of_stream(stream));
+    }
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
+    assert!(matches!(run.error, Some(RunError::Late)), "{:?}", run.error);
+    assert!(run.took < Duration::from_secs(20), "{}", run.summary());
+    let left: BTreeSet<String> = run.left.iter().map(ToString::to_string).collect();
+    assert!(!left.is_empty() && 0 < run.totals().slices, "{}", run.summary());
+    assert!(begun(&export).is_disjoint(&left));
+    export.assert_ledger_knows_every_file().await;
+    assert_eq!(export.state().await.runs.back().unwrap().end.slices_left, left.len() as u64);
+
+    export.simulator.clear_faults();
+    export.time = None;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    assert_eq!(begun(&export), left);
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn run_ends_at_once_when_a_busy_server_asks_to_wait_past_its_deadline() {
+    let mut export = Export::start(Place::Memory, account(), &["answers_v2"]).await;
+    export.time = Some(Duration::from_secs(20));
+    let busy = FaultKind::Status { code: 503, retry_after: Some("600".into()), reset: None };
+    export.simulator.inject(Fault::from(busy).of_stream("answers_v2"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
+    assert!(run.took < Duration::from_secs(15), "it waited for {:?}", run.took);
+    assert_eq!(run.left.len(), 2, "{:?}", run.left);
+    let told = export.take_heard().into_iter().filter(|event| matches!(event, Event::News { .. })).count();
+    assert_eq!(told, 1, "why it ended is told once");
+}
