@@ -6,9 +6,9 @@ use std::time::Duration;
 use profound_export::config::WholeDays;
 use profound_export::model::event::Event;
 use profound_export::run::{Outcome, RunError};
-use profound_export::simulator::{Fault, FaultKind};
+use profound_export::simulator::{Account, Fault, FaultKind};
 
-use crate::support::{Export, Place, account};
+use crate::support::{Export, Place, account, day};
 
 const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
 
@@ -63,4 +63,21 @@ async fn run_ends_at_once_when_a_busy_server_asks_to_wait_past_its_deadline() {
     assert_eq!(run.left.len(), 2, "{:?}", run.left);
     let told = export.take_heard().into_iter().filter(|event| matches!(event, Event::News { .. })).count();
     assert_eq!(told, 1, "why it ended is told once");
+}
+
+#[tokio::test]
+async fn history_that_is_left_is_told_apart() {
+    let few = Account { requests_per_period: 20, ..account() };
+    let mut export = Export::start(Place::Memory, few, &["visibility_v2_by_day"]).await;
+    export.api.reserve_requests = 0;
+    export.time = Some(Duration::from_secs(60));
+    export.job.start = Some(day("2025-03-10"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
+    // The newest month of both categories came; whatever is left is older.
+    let left = run.left.len() as u64;
+    assert!(0 < left && run.history_left == left, "{} of {left}", run.history_left);
+    assert!(run.summary().ends_with(&format!("{left} slices left for the next run (history)")), "{}", run.summary());
+    let end = export.state().await.runs.back().unwrap().end.clone();
+    assert_eq!((end.slices_left, end.history_left), (left, left));
 }
