@@ -70,7 +70,13 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
     let state = coverage.and_then(|coverage| coverage.whole.as_ref());
     let doubtful = (known.doubtful)(&slice.stream.name, &slice.scope.key(), None);
     let sound = state.filter(|state| !state.stale && state.suspect.is_none() && !doubtful);
-    let rests = || sound.is_some_and(|state| is_weekly(&slice, wanted) && !is_its_day(&slice, state, known.now));
+    let rests = || {
+        let is_weekly = is_weekly(&slice, wanted);
+        sound.is_some_and(|state| {
+            state.read_at.is_some_and(|read_at| was_just_read(read_at, known))
+                || is_weekly && !is_its_day(&slice, state, known.now)
+        })
+    };
     if wanted.days.is_backfill() || rests() {
         return None;
     }
@@ -85,6 +91,11 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
     let requests = each * asked_times(&slice, rows, known);
     let bytes = average.map(|average| average.bytes);
     Some(PlannedSlice { slice, due, requests, rows, bytes, history: false })
+}
+
+/// Whether something was read by the run that this one goes on with.
+fn was_just_read(read_at: Moment, known: &Known<'_>) -> bool {
+    known.read_since.is_some_and(|since| since <= read_at)
 }
 
 fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
@@ -184,7 +195,9 @@ impl OfScope<'_> {
         let lies_before_all = || self.coverage.and_then(ScopeCoverage::first_read).is_some_and(|first| day < first);
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
-            Some(DayState { read_at: Some(read_at), .. }) => (*read_at < settled).then_some(Reason::Lookback),
+            Some(DayState { read_at: Some(read_at), .. }) => {
+                (*read_at < settled && !was_just_read(*read_at, self.known)).then_some(Reason::Lookback)
+            }
             _ if lies_before_all() && !self.wanted.days.is_backfill() => Some(Reason::History),
             _ => Some(Reason::Missing),
         };

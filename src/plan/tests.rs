@@ -48,7 +48,7 @@ fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &
 const NOW: &str = "2026-03-10T12:00:00Z";
 
 fn windows(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
     plan(wanted, &known).slices.iter().map(|planned| planned.slice.to_string()).collect()
 }
 
@@ -188,13 +188,13 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
-    let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap() };
+    let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap(), read_since: None };
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
 }
 
 /// The slices of a plan as text, those that are history after a `~`.
 fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
     let text = |planned: &PlannedSlice| {
         let mark = if planned.history { "~" } else { "" };
         format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
@@ -227,7 +227,7 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
     let slices = plan(&wanted, &known).slices;
     assert_eq!(
         told(&wanted, &coverage),
@@ -265,7 +265,8 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
         }
     }
     let due = |wanted: &Wanted, now: &str| {
-        let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: now.parse().unwrap() };
+        let known =
+            Known { coverage: &coverage, doubtful: &|_, _, _| false, now: now.parse().unwrap(), read_since: None };
         let slices = plan(wanted, &known).slices;
         let of = |name: &str| slices.iter().filter(|planned| planned.slice.stream.name == name).count();
         (of("prompts"), of("category_topics"))
@@ -294,7 +295,8 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
         WantedDays::Since(day("2025-01-01")),
     );
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known = Known { coverage: &Coverage::new(), doubtful: &|_, _, _| false, now: NOW.parse().unwrap() };
+    let known =
+        Known { coverage: &Coverage::new(), doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
     let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
     let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
     assert_eq!(

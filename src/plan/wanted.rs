@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::coverage::Coverage;
 use crate::model::day::Day;
+use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -62,4 +63,6 @@ pub struct Known<'a> {
     pub doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
     /// The time.
     pub now: Timestamp,
+    /// When the run began that this one goes on with: what was read since is not read again.
+    pub read_since: Option<Moment>,
 }

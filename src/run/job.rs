@@ -11,34 +11,25 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::{ApiError, Limits, Waiting};
-use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
-use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
-use crate::model::day::{Day, DayZone};
+use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd};
 use crate::model::event::{Event, Events};
 use crate::model::figures::took;
-use crate::model::scope::ScopeKind;
 use crate::model::stream::Stream;
-use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
+use crate::plan::WantedDays;
 use crate::publish::coverage_parquet;
-use crate::run::account::{admit, check_salt, check_tables};
-use crate::run::categories::{Changes, changes};
 use crate::run::commit::committer;
-use crate::run::context::{RunContext, RunSettings, RunStart, fallback_name};
+use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::coverage_rows;
-use crate::run::discover::{Discovered, discover};
+use crate::run::discover::discover;
 use crate::run::error::RunError;
+use crate::run::opening::{Opening, open};
 use crate::run::parents::ancestors_of;
 use crate::run::process::{Processed, process};
-use crate::run::resolve::{resolve, with_stand_ins};
 use crate::run::result::{Outcome, RunResult};
 use crate::write::Spool;
 
-/// The first day wanted, counted back from the first run, where a job says none.
-const DEFAULT_HISTORY_DAYS: i64 = 30;
-/// The same for streams whose rows carry no date, each day of which is a request.
-const SINGLE_HISTORY_DAYS: i64 = 7;
 /// A clock that is wrong by more is told of.
 const TOLD_SKEW_SECONDS: i64 = 300;
 /// Waits whose ends lie no further apart are told as one.
@@ -64,25 +55,6 @@ struct Began {
     at: Instant,
     deadline: Option<Instant>,
     requests: u64,
-}
-
-/// What every run and preview looks at before it plans, and the plan.
-#[derive(Debug)]
-pub struct Opening {
-    /// What is wanted.
-    pub wanted: Wanted,
-    /// The plan.
-    pub plan: Plan,
-    /// The first day wanted.
-    pub start: Day,
-    /// Requests for lists that name objects, where they are not themselves in the plan.
-    pub discovery_requests: u64,
-    /// Filters that look wrong and categories that are gone, in words.
-    pub warnings: Vec<String>,
-    /// Categories that appeared, in words.
-    pub news: Vec<String>,
-    /// What the first record of the run must say.
-    pub entries: Vec<Entry>,
 }
 
 /// Runs `goal` once. Whatever happens, what was published is recorded, and the result says what is left.
@@ -126,83 +98,6 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     let (job, summary) = (result.job.clone(), result.summary());
     settings.events.tell(&Event::RunEnded { job, summary, complete: result.outcome == Outcome::Complete });
     result
-}
-
-/// Plans a run of `goal` that starts at `at`, in an account of which `found` was discovered, with what the ledger knows. Sends nothing, and
-/// writes nothing.
-///
-/// # Errors
-/// [`RunError::Refused`] when account, lake and job do not belong together.
-pub fn open(
-    settings: &RunSettings,
-    goal: &Goal,
-    state: &State,
-    found: &Discovered,
-    at: Timestamp,
-) -> Result<Opening, RunError> {
-    let destinations = &settings.destinations;
-    let mut entries = admit(state, found, destinations.layout.partition, destinations.lake.url())?;
-    let stand_in = |name: &str| {
-        let stand_in = state.learned.get(&fallback_name(name))?;
-        settings.catalog.get(stand_in).cloned()
-    };
-    let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
-    check_tables(state, &streams)?;
-    check_salt(state, &streams, settings.salt.as_ref())?;
-    let mut resolved = resolve(&goal.job, found)?;
-    // A backfill asks for what someone had in mind; the next run of the job tells.
-    let changes = match goal.days {
-        None => changes(state, found, resolved.scopes.get(&ScopeKind::Category).map_or(&[], Vec::as_slice)),
-        Some(_) => Changes::default(),
-    };
-    entries.extend(changes.entries);
-    resolved.warnings.extend(changes.warnings);
-    let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), at);
-    if state.starts.get(&goal.job.name) != Some(&start) && goal.days.is_none() {
-        entries.push(Entry::Start { job: goal.job.name.clone(), day: start });
-    }
-    let wanted = Wanted {
-        streams,
-        scopes: resolved.scopes,
-        days: goal.days.unwrap_or(WantedDays::Since(start)),
-        // Each of their days costs a request: where nobody says how far back, the last week is enough to begin with.
-        single_start: goal.job.start.is_none().then(|| start.plus(DEFAULT_HISTORY_DAYS - SINGLE_HISTORY_DAYS)),
-        lookback_days: goal.job.lookback.map(|days| days.0),
-        event_streams: settings.event_streams,
-        max_window_days: settings.max_window_days,
-        weekly_lists_above: goal.job.weekly_lists_above,
-    };
-    let doubtful =
-        |stream: &str, scope: &crate::model::scope::ScopeKey, day| state.is_doubtful(stream, scope, day, None);
-    let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: at });
-    let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
-    let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
-    let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
-    let (warnings, news) = (resolved.warnings, changes.news);
-    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, entries })
-}
-
-/// The streams of `goal`, and those that tell whether there is anything to read for them, unless they are left out by
-/// name: their answers save more requests than they cost.
-fn with_gates(goal: &Goal, catalog: &Catalog) -> Vec<Arc<Stream>> {
-    let mut streams = goal.streams.clone();
-    // Parents that are read only for their children wait for the same streams as if they were chosen.
-    let parents = ancestors_of(&goal.streams, catalog).into_iter().filter_map(|name| catalog.get(&name).cloned());
-    for stream in goal.streams.iter().cloned().chain(parents) {
-        for name in [&stream.gate, &stream.expects].into_iter().flatten() {
-            let left_out = goal.job.streams.iter().any(|pattern| pattern.strip_prefix('!') == Some(name));
-            let chosen = streams.iter().any(|other| other.name == *name);
-            if let (false, false, Some(gate)) = (left_out, chosen, catalog.get(name)) {
-                streams.push(Arc::clone(gate));
-            }
-        }
-    }
-    streams
-}
-
-/// A job's own first day, or the one pinned by its first run, or thirty days before now.
-fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
-    job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_HISTORY_DAYS))
 }
 
 async fn run_opened(

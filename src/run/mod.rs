@@ -14,6 +14,7 @@ mod gates;
 mod history;
 mod job;
 mod lengths;
+mod opening;
 mod parents;
 mod preview;
 mod process;

@@ -10,7 +10,8 @@ use crate::run::context::RunSettings;
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
 use crate::run::forecast::{Circumstances, Forecast, forecast};
-use crate::run::job::{Goal, Opening, open};
+use crate::run::job::Goal;
+use crate::run::opening::{Opening, open};
 
 /// When a job starts.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +61,11 @@ pub fn preview(
     let Opening { wanted, plan, start, discovery_requests, warnings, news, .. } = opening;
     let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every);
     let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
-    let night = night(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at }, every);
+    let night = night(
+        &wanted,
+        &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at, read_since: None },
+        every,
+    );
     let around = Circumstances {
         now,
         starts_at,

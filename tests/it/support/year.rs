@@ -195,7 +195,7 @@ fn most_in_an_hour(arrivals: &[Duration]) -> usize {
 /// What is due at `now`, and when it should be there.
 pub fn planned(wanted: &Wanted, state: &State, now: Timestamp, budget: &BudgetState) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
-    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now };
+    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now, read_since: None };
     let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
     let around = Circumstances {
         now,
