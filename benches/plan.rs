@@ -1,3 +1,43 @@
+//! How long planning takes for accounts of 20, 200 and 2,000 categories with tier `core`: `cargo bench --bench plan`.
+
+mod support;
+
+use divan::Bencher;
+use profound_export::ledger::State;
+use profound_export::plan::{Known, plan};
+use support::{Account, CATEGORIES};
+
 fn main() {
     divan::main();
+}
+
+/// The plan of a night, when a year is there and the last night was complete.
+#[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
+fn night_after_a_year(bencher: Bencher<'_, '_>, categories: usize) {
+    let account = Account::of(categories);
+    let state = account.state();
+    bencher.bench_local(|| planned(&account, &state));
+}
+
+/// The same, when a run was killed: what it meant to write is in doubt.
+#[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
+fn night_after_a_killed_run(bencher: Bencher<'_, '_>, categories: usize) {
+    let account = Account::of(categories);
+    let mut state = account.state();
+    state.apply(&account.night(2)[0]);
+    bencher.bench_local(|| planned(&account, &state));
+}
+
+/// The plan of a first run, of a year of which nothing is there.
+#[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
+fn first_run(bencher: Bencher<'_, '_>, categories: usize) {
+    let account = Account::of(categories);
+    let state = State::default();
+    bencher.bench_local(|| planned(&account, &state));
+}
+
+fn planned(account: &Account, state: &State) -> usize {
+    let doubtful = |stream: &str, scope: &_, day| state.is_doubtful(stream, scope, day, None);
+    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now: account.now };
+    plan(&account.wanted, &known).slices.len()
 }

@@ -111,7 +111,7 @@ impl Facts {
     fn end(self) -> Result<(), Failure> {
         if self.output == Output::Json {
             let facts = self.told.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
-            print_json(&facts.collect())?;
+            print_json(&facts.collect::<serde_json::Value>())?;
         }
         Ok(())
     }

@@ -159,13 +159,20 @@ pub async fn execute(cli: Cli) -> ExitCode {
 fn print(text: &str) -> Result<u8, Failure> {
     let mut out = std::io::stdout().lock();
     let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+    printed(write!(out, "{text}{end}").and_then(|()| out.flush()))
+}
+
+/// Whoever reads no further has read enough.
+fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
+    match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(exit::COMPLETE),
     }
 }
 
-/// Prints a value as JSON, indented.
-fn print_json(value: &serde_json::Value) -> Result<u8, Failure> {
-    print(&format!("{value:#}"))
+/// Prints a value as JSON, indented, as it is made.
+fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
+    printed(written.and_then(|()| writeln!(out)).and_then(|()| out.flush()))
 }

@@ -1,6 +1,6 @@
 //! `status`: coverage and the last runs, from the ledger alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location};
-use crate::ledger::{Ledger, State};
-use crate::model::coverage::{NotEntitled, ScopeCoverage};
+use crate::ledger::{Ledger, RunSummary, State};
+use crate::model::coverage::{DayState, NotEntitled, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::figures::{grouped, took};
 use crate::model::history::{list_of, snapshot_day, snapshot_state};
@@ -49,7 +49,7 @@ async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
     {
         return Ok(State::default());
     }
-    Ok(Ledger::open(destinations(config)?.lake, clock.clone()).await?.state().clone())
+    Ok(Ledger::open(destinations(config)?.lake, clock.clone()).await?.into_state())
 }
 
 /// The worst state of a day over the scopes of a stream comes first.
@@ -266,35 +266,63 @@ fn troubles(state: &State) -> Vec<String> {
     lines
 }
 
-fn to_json(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -> Result<Value, Failure> {
+/// All of it as JSON.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    records: u64,
+    jobs: Vec<Value>,
+    runs: &'a VecDeque<RunSummary>,
+    coverage: ToldCoverage<'a>,
+}
+
+fn to_json<'a>(state: &'a State, catalog: &'a Catalog, config: &Config, now: Timestamp) -> Result<Told<'a>, Failure> {
     let mut jobs = Vec::new();
     for job in &config.jobs {
         let next = schedule(job)?.and_then(|schedule| schedule.next_after(now));
         let last = state.runs.iter().rev().find(|run| run.end.job == job.name);
         jobs.push(json!({"job": job.name, "next_run": next, "last_run": last}));
     }
-    let mut coverage = Vec::new();
-    for (name, scopes) in &state.coverage {
-        let days_of = catalog.get(name).and_then(|stream| stream.days.as_ref());
-        for scope in scopes.values() {
-            let days: BTreeMap<String, Value> = scope
-                .days
-                .iter()
-                .map(|(day, state)| {
-                    let name = match days_of {
-                        _ if list_of(name).is_some() => snapshot_state(state, *day, now),
-                        Some(days) => day_state(Some(state), *day, days),
-                        None => "final",
-                    };
-                    (day.to_string(), json!({"state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem()}))
-                })
-                .collect();
-            coverage.push(json!({
-                "stream": name, "scope": scope.scope, "days": days,
-                "list": scope.whole.as_ref().map(|state| json!({"rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem()})),
-                "not_entitled": scope.not_entitled,
-            }));
-        }
+    let coverage = ToldCoverage { state, catalog, now };
+    Ok(Told { records: state.number, jobs, runs: &state.runs, coverage })
+}
+
+/// The coverage as JSON, made scope by scope: all of it at once takes ten times the room of the ledger.
+struct ToldCoverage<'a> {
+    state: &'a State,
+    catalog: &'a Catalog,
+    now: Timestamp,
+}
+
+impl serde::Serialize for ToldCoverage<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let streams = self.state.coverage.iter();
+        serializer.collect_seq(streams.flat_map(|(name, scopes)| {
+            let days = self.catalog.get(name).and_then(|stream| stream.days.as_ref());
+            scopes.values().map(move |scope| scope_to_json(name, days, scope, self.now))
+        }))
     }
-    Ok(json!({"records": state.number, "jobs": jobs, "runs": state.runs, "coverage": coverage}))
+}
+
+fn scope_to_json(name: &str, days: Option<&Days>, scope: &ScopeCoverage, now: Timestamp) -> Value {
+    let of_day = |(day, state): (&Day, &DayState)| {
+        let name = match days {
+            _ if list_of(name).is_some() => snapshot_state(state, *day, now),
+            Some(days) => day_state(Some(state), *day, days),
+            None => "final",
+        };
+        let value = json!({
+            "state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at,
+            "problem": state.problem(),
+        });
+        (day.to_string(), value)
+    };
+    let of_list = |state: &DayState| {
+        json!({
+            "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem(),
+        })
+    };
+    json!({
+        "stream": name, "scope": scope.scope, "days": scope.days.iter().map(of_day).collect::<BTreeMap<_, _>>(),
+        "list": scope.whole.as_ref().map(of_list), "not_entitled": scope.not_entitled,
+    })
 }

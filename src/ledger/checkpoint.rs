@@ -127,7 +127,8 @@ impl State {
         for batch in file.with_batch_size(BATCH).build()? {
             take(&batch?, &mut held)?;
         }
-        for (stream, coverage) in names.into_iter().zip(held) {
+        for (stream, mut coverage) in names.into_iter().zip(held) {
+            coverage.days.shrink_to_fit();
             state.coverage.entry(stream).or_default().insert(coverage.scope.key(), coverage);
         }
         Ok(state)

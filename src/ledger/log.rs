@@ -77,6 +77,11 @@ impl Ledger {
         &self.state
     }
 
+    /// The same, for those who only look.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
     /// Whether another writer has recorded a reading of a day, or of a list, since this ledger was opened.
     pub fn was_read_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> bool {
         self.foreign.contains_key(&(stream.to_owned(), scope.clone(), day))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -97,6 +98,10 @@ impl FromStr for Day {
     }
 }
 
+/// Looked up once, since a large lake asks for a million days. The zone data is compiled in;
+/// `tests::eastern_zone_is_known` holds this.
+static EASTERN: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC));
+
 /// Whose midnight ends a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,8 +116,7 @@ impl DayZone {
     fn time_zone(self) -> TimeZone {
         match self {
             Self::Utc => TimeZone::UTC,
-            // The zone data is compiled in; `tests::eastern_zone_is_known` holds this.
-            Self::Eastern => TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC),
+            Self::Eastern => EASTERN.clone(),
         }
     }
 

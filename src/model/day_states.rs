@@ -52,6 +52,11 @@ impl DayStates {
         *self.state_mut(day) = state;
     }
 
+    /// Gives back the room that is kept for more days.
+    pub fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// The oldest day, and what is known of it.
     pub fn first(&self) -> Option<(&Day, &DayState)> {
         self.iter().next()

@@ -113,7 +113,7 @@ fn written(state: &State) -> Bytes {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn checkpoint_reads_back_as_the_state_it_was_made_of(entries in prop::collection::vec(entry(), 0..40)) {
