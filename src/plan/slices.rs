@@ -6,7 +6,7 @@ use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::{Day, DayZone};
 use crate::model::days::{Days, DaysKind};
 use crate::model::moment::Moment;
-use crate::model::scope::ScopeKind;
+use crate::model::scope::{ScopeKey, ScopeKind};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -28,7 +28,7 @@ pub fn due(
     let Some(settling) = settling else {
         return list(slice, coverage, wanted, known).into_iter().collect();
     };
-    let of_scope = OfScope { slice: &slice, coverage, wanted, known, settling };
+    let of_scope = OfScope { slice: &slice, key: slice.scope.key(), coverage, wanted, known, settling };
     let mut slices = match settling.days.kind.is_single() {
         true => of_scope.singles(),
         false => of_scope.windows(),
@@ -118,6 +118,7 @@ fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
 /// One stream of one scope, and everything that says what is due of it.
 struct OfScope<'a> {
     slice: &'a Slice,
+    key: ScopeKey,
     coverage: Option<&'a ScopeCoverage>,
     wanted: &'a Wanted,
     known: &'a Known<'a>,
@@ -203,9 +204,7 @@ impl OfScope<'_> {
         };
         match (reason, self.wanted.days) {
             (Some(Reason::Missing | Reason::Retry | Reason::History), _) => reason,
-            _ if (self.known.doubtful)(&self.slice.stream.name, &self.slice.scope.key(), Some(day)) => {
-                Some(Reason::Retry)
-            }
+            _ if (self.known.doubtful)(&self.slice.stream.name, &self.key, Some(day)) => Some(Reason::Retry),
             (_, WantedDays::Only { force, .. }) => force.then_some(Reason::Lookback),
             (reason, WantedDays::Since(_)) => reason,
         }
