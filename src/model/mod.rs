@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod column;
+pub mod cost;
 pub mod coverage;
 pub mod day;
 pub mod days;

@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
+use crate::model::cost::{Costs, RequestKind};
 use crate::model::day::{Day, DayZone};
 use crate::model::event::{Event, Events};
 use crate::model::stream::Stream;
@@ -136,6 +137,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
 
 async fn open(settings: &RunSettings, goal: &Goal, state: &State) -> Result<Opening, RunError> {
     let destinations = &settings.destinations;
+    settings.client.budget().expect(Costs::learned(&state.learned));
     let found = discover(&settings.catalog, &settings.client).await?;
     let mut entries = admit(state, &found, destinations.layout.partition, destinations.lake.url())?;
     let stand_in = |name: &str| {
@@ -357,7 +359,9 @@ async fn finish(
     };
     tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
-    ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
+    let mut entries = learned_costs(settings, ledger.state());
+    entries.push(Entry::RunEnded(end));
+    ledger.append(entries, u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
     let table = coverage_parquet(&rows).map_err(|error| RunError::Refused {
@@ -368,6 +372,13 @@ async fn finish(
     destinations.lake.overwrite(&path, table).await?;
     ledger.checkpoint().await?;
     Ok(())
+}
+
+/// What requests turned out to cost, where the ledger says otherwise.
+fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
+    let (costs, known) = (settings.client.budget().snapshot().costs(), Costs::learned(&state.learned));
+    let news = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
+    news.map(|kind| Entry::Learned { name: kind.learned_name().into(), value: costs.of(kind).to_string() }).collect()
 }
 
 fn outcome_of(result: &RunResult) -> Outcome {
