@@ -33,7 +33,10 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        assert!(received.iter().all(|request| request.status == 200), "the limit was hit");
+        if learned == 1 {
+            continue;
+        }
+        assert!(received.iter().all(|request| request.status == 200), "{concurrency} at once: the limit was hit");
         let most = Received::most_in_any(&received, PERIOD);
         assert!(most <= 30, "{concurrency} at once: {most} of 30");
         assert!(30 < received.iter().map(|request| request.cost).sum::<u32>(), "one period is enough");
@@ -53,7 +56,7 @@ async fn nothing_is_kept_of_costs_that_are_one() {
 async fn cost_that_fell_is_noticed() {
     let export = costly(1).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
-    let cheap = Account { event_cost: 1, ..account() };
+    let cheap = Account { event_cost: 1, categories: 6, ..account() };
     let mut cheap = Export::start(Place::Memory, cheap, &EVENTS).await.on(export.lake.clone());
     cheap.api.concurrency = 1;
     // Another simulator of the same seed is the same account.

@@ -186,10 +186,9 @@ impl BudgetState {
         }
     }
 
-    /// Rounded up: resets are told in whole seconds, so that two may seem nearer to each other than they are.
+    /// Resets are told in whole seconds.
     fn whole_seconds_between_resets(&self) -> Duration {
-        let between = self.between_resets.unwrap_or_default();
-        Duration::from_secs(between.as_secs() + u64::from(0 < between.subsec_nanos()))
+        Duration::from_secs(self.between_resets.map_or(0, |between| (between + LATENCY).as_secs()))
     }
 
     /// Whether a request of `kind` may be sent at `now`, and if not, when to ask again.
@@ -297,6 +296,10 @@ impl BudgetState {
             self.resets_at = Some(self.resets_at.map_or(reset, |known| known.min(reset)));
             self.last_reset = self.resets_at;
             self.period = self.period.max(Some(after.max(SHORTEST_PERIOD)));
+        }
+        if told.is_none() && self.resets_at.is_none() && self.periods_seen == 1 {
+            // Resets are told so seldom that nothing better will be known of the period.
+            self.periods_seen += 1;
         }
         self.doubted_at = headers.remaining.filter(|_| told.is_none()).map(|_| now + UNTOLD_RESET);
         if let Some(remaining) = headers.remaining {
