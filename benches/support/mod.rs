@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, Planned, Record, SliceEntry, State, Written};
+use profound_export::model::cost::Costs;
 use profound_export::model::coverage::{DayState, ScopeCoverage};
 use profound_export::model::day::Day;
 use profound_export::model::days::Days;
@@ -61,6 +62,7 @@ impl Account {
             single_start: None,
             lookback_days: None,
             event_streams: true,
+            costs: Costs::default(),
             max_window_days: 31,
             weekly_lists_above: 50,
         };

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::blocks::{BlockBuilder, Envelope};
-use crate::api::budget::{Budget, Permit};
+use crate::api::budget::{Budget, Came, Permit};
 use crate::api::error::{ApiError, Retry};
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
@@ -21,6 +21,7 @@ use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time
 use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
+use crate::model::cost::RequestKind;
 use crate::model::stream::Method;
 use crate::model::words::words;
 
@@ -135,6 +136,15 @@ impl Client {
         self.held_key().key.origin()
     }
 
+    /// Waits until a request of `kind` could be sent; whether there was anything to wait for.
+    ///
+    /// # Errors
+    /// [`ApiError::OutOfTime`], [`ApiError::Cancelled`].
+    pub async fn ready(&self, kind: RequestKind) -> Result<bool, ApiError> {
+        let Limits { deadline, cancel } = self.limits();
+        self.budget.ready(kind, deadline, &cancel).await
+    }
+
     /// Sends `request` until it is answered with rows, or with an error that asking again would not change. Every
     /// attempt is counted in `spent`.
     ///
@@ -164,9 +174,11 @@ impl Client {
                     if MOST_WALLS < walls {
                         return Err(error);
                     }
+                    // At least as long as the usual pause: "now" may be a time that has passed, or a wall that stands.
+                    let usual = pauses.next().unwrap_or_default();
                     let pause = match retry {
-                        Retry::After(told) => told,
-                        _ => pauses.next().unwrap_or_default(),
+                        Retry::After(told) => told.max(usual),
+                        _ => usual,
                     };
                     // Nobody sends while one was told to wait.
                     self.budget.block(pause);
@@ -187,7 +199,7 @@ impl Client {
     /// Sends `request` once. `sent_with` then says after how many changes of the key.
     async fn attempt(&self, request: &Request, spent: &AtomicU64, sent_with: &mut u64) -> Result<Response, ApiError> {
         let Limits { deadline, cancel } = self.limits();
-        let permit = self.budget.permit(deadline, &cancel).await?;
+        let mut permit = self.budget.permit(request.kind(), deadline, &cancel).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         spent.fetch_add(1, Ordering::Relaxed);
         let what = &request.what;
@@ -206,8 +218,13 @@ impl Client {
                 false => broken(words(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;
-        self.budget.learn(rate_headers(response.headers(), now));
         let status = response.status();
+        let came = match status {
+            StatusCode::OK => Came::Rows,
+            StatusCode::TOO_MANY_REQUESTS => Came::Wall,
+            _ => Came::Refusal,
+        };
+        permit.answer(rate_headers(response.headers(), now), came);
         if status == StatusCode::OK {
             return Ok(Response::new(response, request, self, cancel, permit));
         }

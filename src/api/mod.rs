@@ -12,7 +12,7 @@ mod properties;
 mod request;
 mod retry;
 
-pub use budget::{Budget, BudgetState, RateHeaders, Turn, Waiting};
+pub use budget::{Budget, BudgetState, Came, RateHeaders, Sent, Turn, Waiting};
 pub use client::{Client, ClientSettings, Limits, Response};
 pub use error::{ApiError, Retry};
 pub use pace::pace;

@@ -5,32 +5,32 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::budget::{BudgetState, RateHeaders, Turn};
+use crate::api::budget::{BudgetState, Came, RateHeaders, Sent, Turn};
+use crate::model::cost::RequestKind;
 
-/// When each of `requests` requests will be over, from `now` on, in order: sent one after the other as `budget` allows,
-/// at most `at_once` at a time, each taking `each`. Nobody else is thought to use the key.
+/// When each of `requests` requests of the budget will be over, from `now` on, in order: sent one after the other as
+/// `budget` allows, at most `at_once` at a time, each taking `each`. Nobody else is thought to use the key.
 pub fn pace(budget: &BudgetState, now: Instant, requests: u64, at_once: usize, each: Duration) -> Vec<Duration> {
-    let mut budget = budget.clone();
+    // What a kind of request costs is counted in `requests` already.
+    let mut budget = budget.with_costs_of_one();
     let mut over = Vec::new();
-    let mut under_way: VecDeque<Instant> = VecDeque::new();
+    let mut under_way: VecDeque<(Instant, Sent)> = VecDeque::new();
     let began = now;
     let mut now = now;
     while (over.len() as u64) < requests {
-        while under_way.front().is_some_and(|end| *end <= now) {
-            under_way.pop_front();
-            budget.end();
+        while let Some((end, mut sent)) = under_way.pop_front_if(|(end, _)| *end <= now) {
             let remaining = budget.remaining().map(|remaining| remaining.saturating_sub(1));
-            budget.learn(now, RateHeaders { remaining, ..RateHeaders::default() });
+            budget.answer(&mut sent, end, RateHeaders { remaining, ..RateHeaders::default() }, Came::Rows);
+            budget.end(&mut sent, end);
         }
-        let next_end = under_way.front().copied();
+        let next_end = under_way.front().map(|(end, _)| *end);
         let turn = match next_end {
             Some(end) if at_once.max(1) <= under_way.len() => Turn::At(end),
-            _ => budget.turn(now),
+            _ => budget.turn(now, RequestKind::Page),
         };
         now = match turn {
             Turn::Now => {
-                budget.send(now);
-                under_way.push_back(now + each);
+                under_way.push_back((now + each, budget.send(now, RequestKind::Page)));
                 over.push((now + each).saturating_duration_since(began));
                 now
             }
@@ -67,7 +67,10 @@ mod tests {
         let now = Instant::now();
         let mut budget = BudgetState::new(0);
         let reset_after = Some(Duration::from_secs(600));
-        budget.learn(now, RateHeaders { limit: Some(600), remaining: Some(2), reset_after });
+        let headers = RateHeaders { limit: Some(600), remaining: Some(2), reset_after };
+        let mut sent = budget.send(now, RequestKind::Page);
+        budget.answer(&mut sent, now, headers, Came::Rows);
+        budget.end(&mut sent, now);
         let over = pace(&budget, now, 3, 4, Duration::from_secs(1));
         assert_eq!(over.iter().map(Duration::as_secs).collect::<Vec<_>>(), [1, 1, 601]);
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::model::cost::RequestKind;
 use crate::model::scope::ScopePart;
 use crate::model::slice::Slice;
 use crate::model::stream::{Cursor, Days, Method, Pagination, RowsAt, Stream, WindowEnd};
@@ -16,6 +17,16 @@ pub enum Transport {
     Events,
     /// Page by page.
     Pages,
+}
+
+impl Transport {
+    /// What a request of it may cost.
+    pub fn kind(self) -> RequestKind {
+        match self {
+            Self::Events => RequestKind::Events,
+            Self::Pages => RequestKind::Page,
+        }
+    }
 }
 
 /// What a request depends on beside its slice: what was learned of the account.
@@ -63,6 +74,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// What it may cost.
+    pub fn kind(&self) -> RequestKind {
+        match self.events {
+            true => RequestKind::Events,
+            false => RequestKind::Page,
+        }
+    }
+
     /// The body that is sent, if any.
     pub fn body(&self) -> Option<&Value> {
         self.body.as_ref()

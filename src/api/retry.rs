@@ -12,6 +12,8 @@ use crate::api::budget::{LONGEST_PERIOD, RateHeaders};
 pub const ATTEMPTS: usize = 5;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A time since 1970 from this number on is in milliseconds: in seconds it would lie in the year 5138.
+const MILLISECONDS_FROM: f64 = 1e11;
 
 /// Pauses between attempts: exponential, each with full jitter (anything from nothing to the whole pause).
 pub fn pauses() -> impl Iterator<Item = Duration> {
@@ -34,21 +36,30 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 /// What the headers say of the rate limit, as of `now` on the server's clock.
 pub fn rate_headers(headers: &HeaderMap, now: Timestamp) -> RateHeaders {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let count = |name: &str| number(name).and_then(|count| u32::try_from(count).ok());
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let count = |name: &str| text(name)?.parse::<u32>().ok();
     RateHeaders {
         limit: count("x-ratelimit-limit"),
         remaining: count("x-ratelimit-remaining"),
-        reset_after: number("x-ratelimit-reset").and_then(|reset| seconds_until(reset, now)),
+        reset_after: text("x-ratelimit-reset").and_then(|reset| until_reset(reset, now)),
     }
 }
 
-/// A reset is a time in unix seconds; one before now is read as seconds from now (`api` notes: the format is not seen).
-fn seconds_until(reset: i64, now: Timestamp) -> Option<Duration> {
-    let until = reset - now.as_second();
-    let seconds = if 0 <= until { until } else { reset };
-    let seconds = u64::try_from(seconds).ok()?;
-    (seconds <= LONGEST_PERIOD.as_secs()).then(|| Duration::from_secs(seconds))
+/// Nobody has seen the form of a reset, so any is understood: seconds from now, a time in unix seconds or milliseconds,
+/// an HTTP date, or an ISO 8601 one. What is past, or more than an hour ahead, tells nothing.
+fn until_reset(reset: &str, now: Timestamp) -> Option<Duration> {
+    let until = match reset.parse::<f64>() {
+        Ok(number) => {
+            let seconds = if MILLISECONDS_FROM <= number { number / 1000.0 } else { number };
+            let now = now.as_duration().as_secs_f64();
+            Duration::try_from_secs_f64(if now <= seconds { seconds - now } else { seconds }).ok()?
+        }
+        Err(_) => {
+            let then = http_date(reset).or_else(|| reset.parse().ok())?;
+            Duration::try_from(then.duration_since(now)).ok()?
+        }
+    };
+    (!until.is_zero() && until <= LONGEST_PERIOD).then_some(until)
 }
 
 /// How long a 429 or 503 asks to wait: seconds or a date. More than an hour is absurd; then the reset counts, or an hour.
@@ -94,12 +105,23 @@ mod tests {
 
     #[test]
     fn reset_is_a_time_or_seconds_from_now() {
-        let reset =
-            |value: i64| rate_headers(&headers(&[("x-ratelimit-reset", &value.to_string())]), now()).reset_after;
-        assert_eq!(reset(now().as_second() + 90), Some(Duration::from_secs(90)));
-        assert_eq!(reset(90), Some(Duration::from_secs(90)));
-        assert_eq!(reset(now().as_second() + 90_000), None);
-        assert_eq!(reset(-1), None);
+        let reset = |value: &str| rate_headers(&headers(&[("x-ratelimit-reset", value)]), now()).reset_after;
+        let seconds = now().as_second();
+        let then = [
+            "90".to_owned(),
+            "90.0".to_owned(),
+            (seconds + 90).to_string(),
+            (1000 * (seconds + 90)).to_string(),
+            "Sun, 01 Mar 2026 12:01:30 GMT".to_owned(),
+            "2026-03-01T12:01:30Z".to_owned(),
+            "2026-03-01T12:01:30.000+00:00".to_owned(),
+        ];
+        for form in then {
+            assert_eq!(reset(&form), Some(Duration::from_secs(90)), "{form}");
+        }
+        for absurd in [&(seconds + 90_000).to_string(), "0", "-1", "NaN", "soon", "2026-03-01T11:59:59Z"] {
+            assert_eq!(reset(absurd), None, "{absurd}");
+        }
     }
 
     #[test]

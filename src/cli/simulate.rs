@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Length of the periods in which requests are counted
     #[arg(long, default_value = "1h")]
     period: Period,
+    /// How many requests of the budget an event stream takes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    event_cost: u32,
     /// What its clock shows at the start [default: the time]
     #[arg(long)]
     now: Option<Timestamp>,
@@ -104,6 +107,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         first_day: None,
         requests_per_period: arguments.limit,
         period: arguments.period.0,
+        event_cost: arguments.event_cost,
         rows_per_day: rows,
         answer_bytes: arguments.answer_bytes,
         named_events: !arguments.positional_events,

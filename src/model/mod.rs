@@ -3,6 +3,7 @@
 pub mod block;
 pub mod column;
 pub mod content_hash;
+pub mod cost;
 pub mod coverage;
 pub mod day;
 pub mod day_states;

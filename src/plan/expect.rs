@@ -1,5 +1,6 @@
 //! What a slice will cost and bring, as far as earlier readings tell.
 
+use crate::model::cost::RequestKind;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -34,12 +35,14 @@ impl Average {
     }
 }
 
-/// Requests for `rows` rows: an event stream is one, pages as many as they take, one when nothing is known.
+/// Requests of the budget for `rows` rows: one for an event stream, for pages as many as they are, for one page when
+/// nothing is known, each as often as its kind costs.
 pub fn pages(stream: &Stream, rows: Option<u64>, wanted: &Wanted) -> u64 {
     if wanted.event_streams && stream.event_stream.is_some() {
-        return 1;
+        return u64::from(wanted.costs.of(RequestKind::Events));
     }
-    stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1))
+    let pages = stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1));
+    pages * u64::from(wanted.costs.of(RequestKind::Page))
 }
 
 /// How many requests a slice is made of, as far as earlier readings tell: one, or one for each row of its parent. Where

@@ -19,7 +19,7 @@ pub struct PlannedSlice {
     pub slice: Slice,
     /// How many days of it are due, by reason.
     pub due: Due,
-    /// Requests it is expected to cost.
+    /// Requests of the budget that it is expected to cost.
     pub requests: u64,
     /// Rows it is expected to bring, as far as earlier readings tell.
     pub rows: Option<u64>,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::model::cost::Costs;
 use crate::model::coverage::{Coverage, DayState};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
@@ -30,6 +31,7 @@ fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
         single_start: None,
         lookback_days: None,
         event_streams: true,
+        costs: Costs::default(),
         max_window_days: 31,
         weekly_lists_above: 50,
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::cost::Costs;
 use crate::model::coverage::Coverage;
 use crate::model::day::Day;
 use crate::model::moment::Moment;
@@ -27,6 +28,8 @@ pub struct Wanted {
     pub lookback_days: Option<u16>,
     /// Whether results come as event streams where there are any, so that each is one request.
     pub event_streams: bool,
+    /// How many requests of the budget one of each kind takes.
+    pub costs: Costs,
     /// Days of the longest window of one request.
     pub max_window_days: i64,
     /// With more categories, lists of each that change rarely are read once a week.

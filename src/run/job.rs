@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
-use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd};
+use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
+use crate::model::cost::{Costs, RequestKind};
 use crate::model::event::{Event, Events};
 use crate::model::figures::took;
 use crate::model::stream::Stream;
@@ -108,6 +109,7 @@ async fn run_opened(
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
+    settings.client.budget().expect(Costs::learned(&ledger.state().learned));
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
         // The clock is right from the first response on.
@@ -299,7 +301,9 @@ async fn finish(
     };
     tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
-    ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?;
+    let mut entries = learned_costs(settings, ledger.state());
+    entries.push(Entry::RunEnded(end));
+    ledger.append(entries, u64::MAX).await?;
     let destinations = &settings.destinations;
     let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
     let table = coverage_parquet(rows).map_err(|error| RunError::Refused {
@@ -310,6 +314,13 @@ async fn finish(
     destinations.lake.overwrite(&path, table).await?;
     ledger.checkpoint().await?;
     Ok(())
+}
+
+/// What requests turned out to cost, where the ledger says otherwise.
+fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
+    let (costs, known) = (settings.client.budget().snapshot().costs(), Costs::learned(&state.learned));
+    let news = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
+    news.map(|kind| Entry::Learned { name: kind.learned_name().into(), value: costs.of(kind).to_string() }).collect()
 }
 
 fn outcome_of(result: &RunResult) -> Outcome {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::ledger::{Entry, State};
+use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
 use crate::model::scope::{ScopeKey, ScopeKind};
@@ -89,6 +90,7 @@ pub fn open(
         single_start: goal.job.start.is_none().then(|| start.plus(DEFAULT_HISTORY_DAYS - SINGLE_HISTORY_DAYS)),
         lookback_days: goal.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
+        costs: Costs::learned(&state.learned),
         max_window_days: settings.max_window_days,
         weekly_lists_above: goal.job.weekly_lists_above,
     };

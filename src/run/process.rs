@@ -57,7 +57,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             pieces.extend(halves);
             continue;
         }
-        match is_settled(cx, &piece.slice, &mut processed).await {
+        match is_settled_in_turn(cx, &piece, &mut processed).await {
             Ok(false) => {}
             Ok(true) => continue,
             Err(error) => {
@@ -135,6 +135,24 @@ fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, pro
     match failed {
         true => processed.failed.push((slice.clone(), problem)),
         false => processed.left.push(slice.clone()),
+    }
+}
+
+/// The same as [`is_settled`], when its turn to be asked has come: where that took a while, others may have read it.
+async fn is_settled_in_turn(cx: &RunContext<'_>, piece: &Piece, processed: &mut Processed) -> Result<bool, RunError> {
+    if is_settled(cx, &piece.slice, processed).await? {
+        return Ok(true);
+    }
+    let stream = &piece.slice.stream;
+    // What was fetched, or is taken from elsewhere, may need no request of its own.
+    if piece.fetched.is_some() || cx.is_parent(stream) || stream.is_fan_out() {
+        return Ok(false);
+    }
+    match cx.settings.client.ready(piece.transport.kind()).await {
+        Ok(true) => cx.is_done_elsewhere(&piece.slice).await,
+        // The request itself is told the same, if one is needed.
+        Ok(false) | Err(ApiError::OutOfTime { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

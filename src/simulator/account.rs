@@ -37,6 +37,8 @@ pub struct Account {
     pub requests_per_period: u32,
     /// Length of the fixed windows in which requests are counted.
     pub period: Duration,
+    /// How many requests of the budget an event stream takes; a page takes one.
+    pub event_cost: u32,
     /// Rows of each scope and day, by stream: exactly as many, but for today. Other streams have a few dozen. Lists that
     /// are no metadata of the account have as many rows in each scope.
     pub rows_per_day: BTreeMap<String, u64>,
@@ -85,6 +87,7 @@ impl Default for Account {
             first_day: None,
             requests_per_period: 600,
             period: Duration::from_secs(3600),
+            event_cost: 1,
             rows_per_day: BTreeMap::new(),
             answer_bytes: 1500,
             named_events: true,

@@ -31,14 +31,14 @@ impl Budget {
         Self { limit, period_seconds: (period.as_secs() as i64).max(1), window: i64::MIN, used: 0 }
     }
 
-    /// Takes one request at `now`, if one is left.
-    pub(super) fn take(&mut self, now: Timestamp) -> Allowance {
+    /// Takes `cost` requests at `now`, if so many are left.
+    pub(super) fn take(&mut self, now: Timestamp, cost: u32) -> Allowance {
         let window = now.as_second().div_euclid(self.period_seconds);
         if window != self.window {
             (self.window, self.used) = (window, 0);
         }
-        let granted = self.used < self.limit;
-        self.used += u32::from(granted);
+        let granted = cost <= self.limit - self.used;
+        self.used += if granted { cost } else { 0 };
         Allowance {
             granted,
             limit: self.limit,
@@ -56,9 +56,11 @@ mod tests {
     fn budget_is_whole_again_when_the_window_ends() {
         let mut budget = Budget::new(2, Duration::from_secs(60));
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(budget.take(at(61)), Allowance { granted: true, limit: 2, remaining: 1, reset: 120 });
-        assert!(budget.take(at(62)).granted);
-        assert!(!budget.take(at(119)).granted);
-        assert_eq!(budget.take(at(120)), Allowance { granted: true, limit: 2, remaining: 1, reset: 180 });
+        assert_eq!(budget.take(at(61), 1), Allowance { granted: true, limit: 2, remaining: 1, reset: 120 });
+        assert!(budget.take(at(62), 1).granted);
+        assert!(!budget.take(at(119), 1).granted);
+        assert_eq!(budget.take(at(120), 1), Allowance { granted: true, limit: 2, remaining: 1, reset: 180 });
+        assert!(!budget.take(at(120), 2).granted, "a request is taken whole or not at all");
+        assert!(budget.take(at(120), 1).granted);
     }
 }

@@ -54,6 +54,10 @@ pub(super) async fn handle(shared: Arc<Shared>, method: &str, path: &str, query:
                 None => Err(format!("there is no stream `{stream}`")),
             }
         }
+        ("POST", "/simulator/spend") => match members(body).get("requests").and_then(Value::as_u64) {
+            Some(requests) => Ok(json!({ "spent": shared.spend(u32::try_from(requests).unwrap_or(u32::MAX)) })),
+            None => Err("`requests` is missing: how many somebody else spends".to_owned()),
+        },
         _ => return plain(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" })),
     };
     match answer {

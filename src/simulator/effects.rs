@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fault::{DetailForm, Fault, FaultKind};
+use super::fault::{DetailForm, Fault, FaultKind, ResetForm};
 
 /// Faults added up for one request.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,7 @@ pub(super) struct Effects {
     pub(super) null_query: bool,
     pub(super) no_total: bool,
     pub(super) no_rate_headers: bool,
+    pub(super) reset_form: Option<ResetForm>,
     pub(super) limit_header: Option<u64>,
     /// Not a fault: every list is wrapped, as the account says.
     pub(super) wrap_lists: bool,
@@ -131,6 +132,7 @@ impl Effects {
             FaultKind::NullQuery => self.null_query = true,
             FaultKind::NoTotal => self.no_total = true,
             FaultKind::NoRateHeaders => self.no_rate_headers = true,
+            FaultKind::ResetHeader { form } => self.reset_form = Some(*form),
             FaultKind::LimitHeader { limit } => self.limit_header = Some(*limit),
         }
     }

@@ -116,6 +116,11 @@ pub enum FaultKind {
     NoTotal,
     /// No `X-RateLimit` headers come.
     NoRateHeaders,
+    /// `X-RateLimit-Reset` comes in another form than Unix seconds.
+    ResetHeader {
+        /// Which.
+        form: ResetForm,
+    },
     /// `X-RateLimit-Limit` tells another limit.
     LimitHeader {
         /// The limit told.
@@ -132,6 +137,20 @@ pub enum DetailForm {
     Text,
     /// A list of places and messages.
     List,
+}
+
+/// The forms of `X-RateLimit-Reset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetForm {
+    /// Seconds from now.
+    Seconds,
+    /// An HTTP date.
+    HttpDate,
+    /// An ISO 8601 date.
+    IsoDate,
+    /// It does not come.
+    Absent,
 }
 
 impl From<FaultKind> for Fault {
@@ -261,6 +280,7 @@ mod tests {
             "wrong_type:column=visibility_score",
             "lack_field:column=executions",
             "changing_total",
+            "reset_header:form=iso_date",
             "status:code=403,category=2026",
             "html:code=200,longer_than=8",
         ] {

@@ -57,7 +57,7 @@ use crate::model::stream::Stream;
 use crate::model::window::Window;
 
 pub use account::{Account, UndocumentedEnd};
-pub use fault::{DetailForm, Fault, FaultKind};
+pub use fault::{DetailForm, Fault, FaultKind, ResetForm};
 pub use product::Holders;
 pub use state::Received;
 pub use truth::Truth;
@@ -195,6 +195,11 @@ impl Simulator {
     /// says so at all, and what is read for them is another text. Again each time.
     pub fn touch(&self, stream: &str, rows: usize) {
         self.shared.touch(stream, rows);
+    }
+
+    /// Takes up to `requests` of the budget, now, as somebody else with the same key would; how many were left to take.
+    pub fn spend(&self, requests: u32) -> u32 {
+        self.shared.spend(requests)
     }
 
     /// Rejects the key from now on.

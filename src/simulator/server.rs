@@ -18,7 +18,7 @@ use super::clock::http_date;
 use super::control;
 use super::effects::{Effects, Faults, Target};
 use super::endpoint::Endpoint;
-use super::fault::DetailForm;
+use super::fault::{DetailForm, ResetForm};
 use super::question::{Parameters, days_asked, parse_query, understand};
 use super::refusal::Refusal;
 use super::state::{Received, Shared};
@@ -48,6 +48,10 @@ pub(super) async fn handle(Extract(shared): Extract<Arc<Shared>>, request: Reque
     };
     let readable = body.is_empty() || matches!(parsed, Some(Value::Object(_)));
     let stream = endpoint.as_ref().map(|endpoint| endpoint.nearest(&parameters).name.clone());
+    let cost = match &endpoint {
+        Some(endpoint) if endpoint.event => shared.account.event_cost,
+        _ => 1,
+    };
     let (number, now) = {
         let mut state = shared.state();
         let now = state.clock.now();
@@ -59,12 +63,13 @@ pub(super) async fn handle(Extract(shared): Extract<Arc<Shared>>, request: Reque
             query: without_key.join("&"),
             body: parsed.unwrap_or_default(),
             stream: stream.clone(),
+            cost,
             status: 0,
         });
         (state.received.len() - 1, now)
     };
     let key = given_key(&parts.headers, raw_query);
-    let answered = Answered { shared: &shared, now, stream: stream.as_deref().unwrap_or_default(), path: &path };
+    let answered = Answered { shared: &shared, now, cost, stream: stream.as_deref().unwrap_or_default(), path: &path };
     let response = answered.answer(endpoint, parameters, key.as_deref(), readable);
     if let Some(received) = shared.state().received.get_mut(number) {
         received.status = response.status().as_u16();
@@ -88,6 +93,7 @@ fn given_key(headers: &HeaderMap, query: &str) -> Option<String> {
 struct Answered<'a> {
     shared: &'a Arc<Shared>,
     now: Timestamp,
+    cost: u32,
     stream: &'a str,
     path: &'a str,
 }
@@ -110,7 +116,7 @@ impl Answered<'_> {
                 Some(key) if state.key.as_deref() != Some(key) => Some(Refusal::key_invalid()),
                 Some(_) => None,
             };
-            let allowance = state.budget.take(self.now);
+            let allowance = state.budget.take(self.now, self.cost);
             if let Some(refusal) = refusal {
                 return self.refuse(&refusal, allowance, &Effects::default());
             }
@@ -238,7 +244,16 @@ impl Answered<'_> {
             let limit = effects.limit_header.unwrap_or(u64::from(allowance.limit));
             set(&mut response, "x-ratelimit-limit", &limit.to_string());
             set(&mut response, "x-ratelimit-remaining", &allowance.remaining.to_string());
-            set(&mut response, "x-ratelimit-reset", &allowance.reset.to_string());
+            let reset = match effects.reset_form {
+                None => Some(allowance.reset.to_string()),
+                Some(ResetForm::Seconds) => Some((allowance.reset - self.now.as_second()).to_string()),
+                Some(ResetForm::HttpDate) => Timestamp::from_second(allowance.reset).ok().map(http_date),
+                Some(ResetForm::IsoDate) => Timestamp::from_second(allowance.reset).ok().map(|reset| reset.to_string()),
+                Some(ResetForm::Absent) => None,
+            };
+            if let Some(reset) = reset {
+                set(&mut response, "x-ratelimit-reset", &reset);
+            }
         }
         response
     }

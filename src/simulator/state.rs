@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,8 +40,28 @@ pub struct Received {
     pub body: Value,
     /// The stream it was taken for, if any.
     pub stream: Option<String>,
+    /// How many requests of the budget it takes, granted or not.
+    pub cost: u32,
     /// The status that was answered; 0 while there is none.
     pub status: u16,
+}
+
+impl Received {
+    /// The most requests of the budget that `received`, oldest first, took within any `period`, wherever it begins.
+    pub fn most_in_any(received: &[Self], period: Duration) -> u64 {
+        let (mut oldest, mut taken, mut most) = (0, 0, 0);
+        for request in received {
+            taken += u64::from(request.cost);
+            while SignedDuration::try_from(period)
+                .is_ok_and(|period| period <= request.at.duration_since(received[oldest].at))
+            {
+                taken -= u64::from(received[oldest].cost);
+                oldest += 1;
+            }
+            most = most.max(taken);
+        }
+        most
+    }
 }
 
 fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -110,6 +130,15 @@ impl Shared {
         let now = state.clock.now();
         state.touched.insert(stream.to_owned(), (rows, now));
         now
+    }
+
+    /// Takes up to `requests` of the budget, now, as somebody else with the same key would.
+    pub(super) fn spend(&self, requests: u32) -> u32 {
+        let mut state = self.state();
+        let now = state.clock.now();
+        let left = state.budget.take(now, 0).remaining;
+        state.budget.take(now, requests.min(left));
+        requests.min(left)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

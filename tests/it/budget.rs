@@ -1,67 +1,143 @@
-//! No request too many: limits, waits and deadlines.
+//! No request too many: limits, whoever spends them, and deadlines.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use profound_export::model::event::Event;
-use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Fault, FaultKind, Received};
+use profound_export::run::{Outcome, discover, preview};
+use profound_export::simulator::{Account, Fault, FaultKind, Received, ResetForm};
 
-use crate::support::{Export, Place, account, instant, of_stream};
+use crate::support::{Export, Place, account, instant};
 
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "category_topics"];
 
-fn told_to_wait(seconds: &str) -> FaultKind {
-    FaultKind::Status { code: 429, retry_after: Some(seconds.into()), reset: None }
-}
-
-/// Seconds from each rejected request to the next one received after those that were under way with it.
-fn shortest_wait(received: &[Received], concurrency: usize) -> Option<f64> {
-    let waits =
-        received.iter().enumerate().filter(|(_, request)| request.status == 429).filter_map(|(index, request)| {
-            let next = received.get(index + concurrency)?;
-            Some(next.since_start.as_secs_f64() - request.since_start.as_secs_f64())
-        });
-    waits.min_by(f64::total_cmp)
+/// Every request was answered, and no `period` held more than `limit`.
+fn assert_within(received: &[Received], limit: u64, period: Duration) {
+    assert!(received.iter().all(|request| request.status == 200), "the limit was hit");
+    let most = Received::most_in_any(received, period);
+    assert!(most <= limit, "{most} requests within {period:?}, and {limit} are allowed");
 }
 
 #[tokio::test]
-async fn nothing_is_sent_while_one_was_told_to_wait() {
-    for told in ["1", "date:1"] {
-        let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
-        export.api.concurrency = 1;
-        export.simulator.inject(Fault::from(told_to_wait(told)).after(6).times(1));
+async fn negotiated_limit_is_learned_in_whatever_form_its_reset_is_told() {
+    let forms = [None, Some(ResetForm::Seconds), Some(ResetForm::HttpDate), Some(ResetForm::IsoDate)];
+    let case = async |form: Option<ResetForm>| {
+        let period = Duration::from_secs(3);
+        let account = Account { requests_per_period: 37, period, categories: 20, ..account() };
+        let mut export = Export::start(Place::Memory, account, &STREAMS).await;
+        export.api.reserve_requests = 0;
+        if let Some(form) = form {
+            export.simulator.inject(FaultKind::ResetHeader { form }.into());
+        }
         let (run, received) = export.run_and_watch().await;
-        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let wait = shortest_wait(&received, 1).unwrap();
-        // A date has whole seconds, and the moment of the answer may be anywhere within one.
-        let least = if told == "1" { 0.99 } else { 0.0 };
-        assert!(least <= wait && wait < 5.0, "waited {wait} s");
-        assert!(export.take_heard().iter().any(|event| matches!(event, Event::Waiting { .. })), "a silent wait");
+        assert_eq!(run.outcome, Outcome::Complete, "{form:?}: {}", run.summary());
+        assert!(2 * 37 < received.len(), "{form:?}: two periods are enough for {} requests", received.len());
+        assert_within(&received, 37, period);
+        // As fast as it may: what is left over of a whole period is not waited for.
+        assert!(run.took < 6 * period, "{form:?}: {:?}", run.took);
+        export.assert_equals_simulator("answers_v2").await;
+    };
+    futures::future::join_all(forms.map(case)).await;
+}
+
+#[tokio::test]
+async fn larger_limit_is_used_at_once() {
+    let account = Account { requests_per_period: 2000, categories: 650, ..account() };
+    let mut export = Export::start(Place::Memory, account, &["category_topics"]).await;
+    export.time = Some(Duration::from_secs(1200));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    assert!(650 < received.len());
+    assert!(!export.take_heard().iter().any(|event| matches!(event, Event::Waiting { .. })), "it waited");
+}
+
+#[tokio::test]
+async fn run_completes_without_any_header_of_the_limit() {
+    let export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.simulator.inject(FaultKind::NoRateHeaders.into());
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    assert_within(&received, 600, Duration::from_secs(3600));
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
     }
 }
 
 #[tokio::test]
-async fn requests_under_way_stop_too_when_one_was_told_to_wait() {
-    let export = Export::start(Place::Memory, account(), &STREAMS).await;
-    export.simulator.inject(Fault::from(told_to_wait("1")).of_stream("v").after(1).times(1));
+async fn what_others_spend_is_respected_and_the_reserve_is_theirs() {
+    let period = Duration::from_secs(3);
+    let account = Account { requests_per_period: 40, period, categories: 8, ..account() };
+    let mut export = Export::start(Place::Memory, account, &STREAMS).await;
+    export.api.reserve_requests = 12;
+    // Somebody else spends one for each slice of ours, and always finds one left.
+    let simulator = std::sync::Arc::clone(&export.simulator);
+    export.listen(move |event| {
+        if matches!(event, Event::SliceDone { .. }) {
+            assert_eq!(simulator.spend(1), 1, "nothing was left for others");
+        }
+    });
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-    let rejected = received.iter().find(|request| request.status == 429).unwrap().since_start;
-    let sent_meanwhile = received.iter().filter(|request| {
-        rejected < request.since_start && request.since_start < rejected + Duration::from_millis(950)
-    });
-    assert!(sent_meanwhile.count() < export.api.concurrency, "{received:?}");
+    assert_within(&received, 40 - 12, period);
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
+    }
 }
 
 #[tokio::test]
-async fn walls_burn_no_requests_when_the_wait_is_told_once() {
-    let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
-    export.api.concurrency = 1;
-    export.simulator.inject(Fault::from(told_to_wait("0")).of_stream("visibility").times(6));
+async fn retries_take_permits_as_well() {
+    let period = Duration::from_secs(2);
+    let account = Account { requests_per_period: 12, period, ..account() };
+    let mut export = Export::start(Place::Memory, account, &STREAMS).await;
+    export.api.reserve_requests = 0;
+    let busy = FaultKind::Status { code: 503, retry_after: Some("0".into()), reset: None };
+    for stream in STREAMS {
+        export.simulator.inject(Fault::from(busy.clone()).of_stream(stream).times(3));
+    }
     let (run, received) = export.run_and_watch().await;
-    assert_eq!(run.outcome, Outcome::Complete, "429 is no failure of the slice: {}", run.summary());
-    assert_eq!(of_stream(&received, "visibility_v2_by_day").len(), 6 + export.categories().len());
-    export.assert_equals_simulator("visibility_v2_by_day").await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    assert_eq!(received.iter().filter(|request| request.status == 503).count(), 12);
+    assert!(received.iter().all(|request| request.status != 429), "the limit was hit");
+    let most = Received::most_in_any(&received, period);
+    assert!(most <= 12, "{most} requests within a period");
+}
+
+#[tokio::test]
+async fn requests_come_in_the_order_of_the_plan_as_far_as_they_do_not_fly_together() {
+    let account = Account { categories: 10, ..account() };
+    let export = Export::start(Place::Memory, account, &STREAMS).await;
+    let settings = export.settings();
+    let found = discover(&settings.catalog, &settings.client).await.unwrap();
+    let plan = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().plan;
+    let planned: BTreeMap<(String, String), usize> = plan
+        .slices
+        .iter()
+        .enumerate()
+        .filter_map(|(place, planned)| {
+            let category = planned.slice.scope.category.as_ref()?.id.clone();
+            Some(((planned.slice.stream.name.clone(), category), place))
+        })
+        .collect();
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    let categories = export.categories();
+    let mut places: Vec<usize> = Vec::new();
+    for request in received {
+        let text = format!("{} {} {}", request.path, request.query, request.body);
+        let category = categories.iter().find(|id| text.contains(*id));
+        let key = request.stream.zip(category.cloned());
+        if let Some(place) = key.and_then(|key| planned.get(&key)).filter(|place| !places.contains(place)) {
+            places.push(*place);
+        }
+    }
+    assert_eq!(places.len(), planned.len(), "every slice was asked");
+    let mut sorted = places.clone();
+    sorted.sort_unstable();
+    // Of those that were begun before it, all but those that fly with it have been asked.
+    for (asked, place) in places.iter().enumerate() {
+        let before = sorted.iter().position(|other| other == place).unwrap();
+        assert!(before < asked + export.api.concurrency, "{places:?}");
+    }
 }
 
 #[tokio::test]
@@ -72,12 +148,7 @@ async fn limit_of_a_period_is_never_passed_and_the_run_completes() {
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert!(8 < received.len(), "one period is enough for {} requests", received.len());
-    assert!(received.iter().all(|request| request.status == 200), "the limit was hit");
-    // Nor in any stretch of time as long as a period, wherever it begins.
-    let times: Vec<f64> = received.iter().map(|request| request.since_start.as_secs_f64()).collect();
-    for window in times.windows(9) {
-        assert!(1.9 < window[8] - window[0], "9 requests within {} s", window[8] - window[0]);
-    }
+    assert_within(&received, 8, Duration::from_secs(2));
     for stream in STREAMS {
         export.assert_equals_simulator(stream).await;
     }
@@ -122,23 +193,6 @@ async fn run_ends_at_once_when_its_deadline_comes_before_the_next_request() {
     }
     assert!(1 < runs);
     for stream in ["visibility_v2_by_day", "category_topics", "answers_v2"] {
-        export.assert_equals_simulator(stream).await;
-    }
-}
-
-#[tokio::test]
-async fn run_is_incomplete_at_once_when_it_is_told_to_wait_past_its_deadline() {
-    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
-    export.time = Some(Duration::from_secs(20));
-    export.simulator.inject(Fault::from(told_to_wait("600")).of_stream("answers_v2"));
-    let run = export.run().await;
-    assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
-    assert!(run.took < Duration::from_secs(15), "it waited for {:?}", run.took);
-    export.assert_ledger_knows_every_file().await;
-
-    export.simulator.clear_faults();
-    assert_eq!(export.run().await.outcome, Outcome::Complete);
-    for stream in STREAMS {
         export.assert_equals_simulator(stream).await;
     }
 }

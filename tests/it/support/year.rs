@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use profound_export::api::{BudgetState, RateHeaders, Turn};
+use profound_export::api::{BudgetState, Came, RateHeaders, Sent, Turn};
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Written};
 use profound_export::model::content_hash::ContentHash;
+use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::model::day::Day;
 use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope, ScopeKind};
@@ -83,6 +84,7 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
         single_start: None,
         lookback_days: None,
         event_streams: true,
+        costs: Costs::default(),
         max_window_days: 31,
         weekly_lists_above: 50,
     }
@@ -124,7 +126,7 @@ struct Wire {
     budget: BudgetState,
     began: Instant,
     now: Instant,
-    under_way: VecDeque<(Instant, RateHeaders)>,
+    under_way: VecDeque<(Instant, Sent, RateHeaders)>,
     arrivals: Vec<Duration>,
 }
 
@@ -134,10 +136,9 @@ impl Wire {
     }
 
     fn take_answers(&mut self) {
-        while let Some((end, headers)) = self.under_way.front().copied().filter(|(end, _)| *end <= self.now) {
-            self.under_way.pop_front();
-            self.budget.end();
-            self.budget.learn(end, headers);
+        while let Some((end, mut sent, headers)) = self.under_way.pop_front_if(|(end, ..)| *end <= self.now) {
+            self.budget.answer(&mut sent, end, headers, Came::Rows);
+            self.budget.end(&mut sent, end);
         }
     }
 
@@ -156,16 +157,16 @@ impl Wire {
     fn send(&mut self) -> Instant {
         loop {
             self.take_answers();
-            let next = self.under_way.front().map(|(end, _)| *end);
+            let next = self.under_way.front().map(|(end, ..)| *end);
             let turn = match next {
                 Some(end) if AT_ONCE <= self.under_way.len() => Turn::At(end),
-                _ => self.budget.turn(self.now),
+                _ => self.budget.turn(self.now, RequestKind::Page),
             };
             self.now = match turn {
                 Turn::Now => {
-                    self.budget.send(self.now);
+                    let sent = self.budget.send(self.now, RequestKind::Page);
                     let headers = self.arrive();
-                    self.under_way.push_back((self.now + TAKES, headers));
+                    self.under_way.push_back((self.now + TAKES, sent, headers));
                     return self.now + TAKES;
                 }
                 Turn::At(until) => next.map_or(until, |end| end.min(until)),

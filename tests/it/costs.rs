@@ -1,0 +1,65 @@
+//! What a request really costs is learned, kept and counted.
+
+use std::time::Duration;
+
+use profound_export::model::cost::{Costs, RequestKind};
+use profound_export::run::Outcome;
+use profound_export::simulator::{Account, Received};
+
+use crate::support::{Export, Place, account};
+
+const EVENTS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
+const PERIOD: Duration = Duration::from_secs(2);
+
+async fn costly(concurrency: usize) -> Export {
+    let account = Account { requests_per_period: 30, period: PERIOD, event_cost: 3, categories: 6, ..account() };
+    let mut export = Export::start(Place::Memory, account, &EVENTS).await;
+    export.api.reserve_requests = 0;
+    export.api.concurrency = concurrency;
+    export
+}
+
+#[tokio::test]
+async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
+    for concurrency in [1, 4] {
+        let export = costly(concurrency).await;
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        let costs = Costs::learned(&export.state().await.learned);
+        assert_eq!(costs.of(RequestKind::Page), 1);
+        // With others in flight all the time nothing may be learned, and nothing wrong is.
+        let learned = costs.of(RequestKind::Events);
+        assert!(learned == 3 || (1 < concurrency && learned == 1), "{concurrency} at once: {learned}");
+
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        if learned == 1 {
+            continue;
+        }
+        assert!(received.iter().all(|request| request.status == 200), "{concurrency} at once: the limit was hit");
+        let most = Received::most_in_any(&received, PERIOD);
+        assert!(most <= 30, "{concurrency} at once: {most} of 30");
+        assert!(30 < received.iter().map(|request| request.cost).sum::<u32>(), "one period is enough");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_costs_that_are_one() {
+    let mut export = Export::start(Place::Memory, account(), &EVENTS).await;
+    export.api.concurrency = 1;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let learned = export.state().await.learned;
+    assert!(!learned.keys().any(|name| name.starts_with("cost/")), "{learned:?}");
+}
+
+#[tokio::test]
+async fn cost_that_fell_is_noticed() {
+    let export = costly(1).await;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let cheap = Account { event_cost: 1, categories: 6, ..account() };
+    let mut cheap = Export::start(Place::Memory, cheap, &EVENTS).await.on(export.lake.clone());
+    cheap.api.concurrency = 1;
+    // Another simulator of the same seed is the same account.
+    assert_eq!(cheap.run_after_a_minute().await.outcome, Outcome::Complete);
+    assert_eq!(Costs::learned(&cheap.state().await.learned), Costs::default());
+}

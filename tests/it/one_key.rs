@@ -1,0 +1,106 @@
+//! Two processes with one key and one lake converge.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use profound_export::model::event::{Event, Events};
+use profound_export::plan::WantedDays;
+use profound_export::run::{Goal, Outcome, RunResult, RunSettings, run_job};
+use profound_export::simulator::{Account, Received};
+
+use crate::support::{Export, Place, account, days};
+
+const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "category_topics"];
+const LIMIT: u32 = 30;
+const PERIOD: Duration = Duration::from_secs(3);
+
+/// When each slice, a stream of a category, was done by a process.
+type Done = Arc<Mutex<BTreeMap<(String, String), Timestamp>>>;
+
+async fn export() -> Export {
+    let account = Account { requests_per_period: LIMIT, period: PERIOD, categories: 12, ..account() };
+    let mut export = Export::start(Place::Disk, account, &STREAMS).await;
+    export.api.reserve_requests = 0;
+    export
+}
+
+/// A process, and what it has done.
+fn process(export: &Export) -> (RunSettings, Done) {
+    let (done, simulator) = (Done::default(), Arc::clone(&export.simulator));
+    let writes = Arc::clone(&done);
+    let events = Events::to(move |event| {
+        if let Event::SliceDone { slice, .. } = event
+            && let Some(category) = &slice.scope.category
+        {
+            let key = (slice.stream.name.clone(), category.id.clone());
+            writes.lock().unwrap().insert(key, simulator.now());
+        }
+    });
+    (RunSettings { events, ..export.settings() }, done)
+}
+
+/// Both at the same time, and what the simulator received meanwhile.
+async fn both(export: &Export, goals: [Goal; 2]) -> ([RunResult; 2], [Done; 2], Vec<Received>) {
+    let ((one, one_done), (other, other_done)) = (process(export), process(export));
+    let (one, other) = tokio::join!(run_job(&one, &goals[0]), run_job(&other, &goals[1]));
+    ([one, other], [one_done, other_done], export.simulator.requests())
+}
+
+fn assert_converged(export: &Export, runs: &[RunResult], received: &[Received]) {
+    for run in runs {
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    }
+    // As the server counts: in periods that begin at multiples of their length.
+    let period = |one: &Received| one.at.as_second().div_euclid(PERIOD.as_secs() as i64);
+    let most = received.chunk_by(|one, next| period(one) == period(next)).map(<[Received]>::len).max().unwrap() as u64;
+    let in_flight = 2 * export.api.concurrency as u64;
+    assert!(most <= u64::from(LIMIT) + in_flight, "{most} within a period of {LIMIT}");
+    assert!(2 * LIMIT < received.len() as u32, "two periods are enough for {} requests", received.len());
+}
+
+#[tokio::test]
+async fn two_runs_of_a_job_share_the_hour_and_do_not_repeat_each_other() {
+    let export = export().await;
+    let (runs, done, received) = both(&export, [export.goal(), export.goal()]).await;
+    assert_converged(&export, &runs, &received);
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
+    }
+    // What one has recorded the other does not ask for, but for the few that were about to be sent.
+    let categories = export.categories();
+    let is_late = |request: &&Received| {
+        let text = format!("{} {} {}", request.path, request.query, request.body);
+        let category = categories.iter().find(|id| text.contains(*id)).cloned();
+        let key = request.stream.clone().zip(category);
+        let done = key.and_then(|key| done.iter().filter_map(|done| done.lock().unwrap().get(&key).copied()).min());
+        done.is_some_and(|done| done < request.at)
+    };
+    let late = received.iter().filter(is_late).count();
+    assert!(late <= 2 * export.api.concurrency, "{late} were asked again");
+    // What both wrote at the same moment is settled by the next run.
+    assert_eq!(export.run_after_a_minute().await.outcome, Outcome::Complete);
+    export.assert_ledger_knows_every_file().await;
+}
+
+#[tokio::test]
+async fn run_and_backfill_of_other_days_share_the_hour() {
+    let export = export().await;
+    // The lake knows its account and its first day.
+    let before = days("2026-02-20", "2026-02-27");
+    let backfill = Goal { days: Some(WantedDays::Only { window: before, force: false }), ..export.goal() };
+    let (runs, _, received) = both(&export, [export.goal(), backfill]).await;
+    assert_converged(&export, &runs, &received);
+    for stream in ["visibility_v2_by_day", "answers_v2"] {
+        let stream = export.stream(stream);
+        for scope in export.simulator.scopes(stream.scope) {
+            let exported = export.rows(&stream.name, &scope).await.len();
+            let wanted = [Some(before), export.wanted(stream)];
+            let simulated: usize =
+                wanted.map(|window| export.simulator.rows(stream, &scope, window).len()).into_iter().sum();
+            assert_eq!(exported, simulated, "{} of {scope}", stream.name);
+        }
+    }
+    export.assert_ledger_knows_every_file().await;
+}
