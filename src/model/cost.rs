@@ -1,6 +1,7 @@
 //! What requests cost: how many of the hour's requests one of a kind takes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The kinds of requests that may cost differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,14 @@ impl Costs {
             RequestKind::Page => Self { page: requests, ..self },
         }
     }
+}
+
+/// The name under which the ledger keeps how long a request takes, in milliseconds.
+pub const PACE: &str = "pace/milliseconds";
+
+/// How long a request takes on average, as the ledger has `learned`; none where it knows nothing.
+pub fn learned_pace(learned: &BTreeMap<String, String>) -> Option<Duration> {
+    learned.get(PACE)?.parse().ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]

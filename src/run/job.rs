@@ -14,7 +14,7 @@ use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
 use crate::destination::{DestinationError, OWN_DIRECTORY};
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, Events};
 use crate::model::figures::took;
 use crate::model::stream::Stream;
@@ -316,11 +316,17 @@ async fn finish(
     Ok(())
 }
 
-/// What requests turned out to cost, where the ledger says otherwise.
+/// What requests turned out to cost and how long they took, where the ledger says otherwise.
 fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
-    let (costs, known) = (settings.client.budget().snapshot().costs(), Costs::learned(&state.learned));
+    let budget = settings.client.budget().snapshot();
+    let (costs, known) = (budget.costs(), Costs::learned(&state.learned));
     let news = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
-    news.map(|kind| Entry::Learned { name: kind.learned_name().into(), value: costs.of(kind).to_string() }).collect()
+    let costs = news.map(|kind| (kind.learned_name(), costs.of(kind).to_string()));
+    let is_news = |takes: &Duration| {
+        learned_pace(&state.learned).is_none_or(|known| !(known.mul_f64(0.8)..=known.mul_f64(1.25)).contains(takes))
+    };
+    let pace = budget.request_takes().filter(is_news).map(|takes| (PACE, takes.as_millis().to_string()));
+    costs.chain(pace).map(|(name, value)| Entry::Learned { name: name.into(), value }).collect()
 }
 
 fn outcome_of(result: &RunResult) -> Outcome {

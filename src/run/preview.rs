@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::State;
+use crate::model::cost::learned_pace;
 use crate::model::day::Day;
 use crate::model::scope::ScopeKey;
 use crate::plan::{Known, Plan, Wanted, night};
@@ -72,7 +73,7 @@ pub fn preview(
         budget: settings.client.budget().snapshot(),
         discovery_requests,
         concurrency: settings.concurrency,
-        request_takes: None,
+        request_takes: learned_pace(&state.learned),
         deadline: goal.job.deadline.map(|deadline| deadline.0),
         every: starts.map(|starts| starts.every),
     };

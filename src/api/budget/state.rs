@@ -109,6 +109,8 @@ pub struct BudgetState {
     alone: Option<u32>,
     /// Whether every request that was sent and is over has been answered.
     exact: bool,
+    /// How long requests took, and how many that were.
+    took: (Duration, u32),
     blocked_until: Option<Instant>,
     /// When we were last told to wait, until something that was sent after it is answered otherwise.
     walled_at: Option<Instant>,
@@ -137,6 +139,7 @@ impl BudgetState {
             logged: 0,
             alone: None,
             exact: true,
+            took: (Duration::ZERO, 0),
             blocked_until: None,
             walled_at: None,
         }
@@ -177,6 +180,11 @@ impl BudgetState {
     /// What requests cost, as far as known.
     pub fn costs(&self) -> Costs {
         self.costs.costs()
+    }
+
+    /// How long a request took on average, from its sending to the end of its body; none before one was over.
+    pub fn request_takes(&self) -> Option<Duration> {
+        self.took.0.checked_div(self.took.1)
     }
 
     /// Takes over what earlier processes learned of costs.
@@ -333,6 +341,7 @@ impl BudgetState {
             (self.alone, self.exact) = (None, false);
         }
         self.in_flight = self.in_flight.saturating_sub(sent.cost);
+        self.took = (self.took.0 + now.saturating_duration_since(sent.at), self.took.1 + 1);
     }
 
     /// Nothing may be sent from `now` until `until`.
