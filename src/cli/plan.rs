@@ -187,6 +187,9 @@ impl<'a> Shown<'a> {
         for warning in &self.preview.warnings {
             text.push_str(&format!("warning: {warning}\n"));
         }
+        for news in &self.preview.news {
+            text.push_str(&format!("note: {news}\n"));
+        }
         let costs = self.costs(false);
         let or_unknown = |figure: Option<u64>, shown: fn(u64) -> String| figure.map_or_else(|| "?".to_owned(), shown);
         let rows = costs.iter().map(|cost| {
@@ -351,6 +354,7 @@ impl<'a> Shown<'a> {
             "slices": slices.collect::<Vec<_>>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": self.preview.warnings,
+            "news": self.preview.news,
         })
     }
 }

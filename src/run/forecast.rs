@@ -102,39 +102,46 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
     }
     let due = plan.slices.iter().filter(|planned| !planned.history).map(|planned| planned.requests).sum::<u64>();
     let night_requests = night.requests() + around.discovery_requests;
-    let every = around.every.and_then(|every| Duration::try_from(every).ok());
-    let room = match (around.deadline, every) {
-        (Some(deadline), Some(every)) => Some(deadline.min(every)),
-        (deadline, every) => deadline.or(every),
-    };
     let night = NightForecast {
         requests: night_requests,
         takes: last_of(&times(&whole, night_requests), night_requests),
-        room,
+        room: around.room(),
     };
-    let history = history(plan).map(|history| {
-        let left = match room {
-            Some(room) => times_of_plan.iter().filter(|over| room < **over).count() as u64,
-            None => 0,
-        };
-        let done_at = match (left, spare(&night, &whole), around.every) {
-            (0, _, _) => SignedDuration::try_from(after(requests)).ok().map(|takes| around.starts_at + takes),
-            (_, 0, _) | (_, _, None) => None,
-            (left, spare, Some(every)) => {
-                let runs = i32::try_from(left.div_ceil(spare)).unwrap_or(i32::MAX);
-                every.checked_mul(runs).and_then(|later| around.starts_at.checked_add(later).ok())
-            }
-        };
-        HistoryForecast { done_at, ..history }
+    let late = night.room.map_or(0, |room| times_of_plan.iter().filter(|over| room < **over).count() as u64);
+    let history = history(plan).map(|history| HistoryForecast {
+        done_at: match late {
+            0 => around.after(SignedDuration::try_from(after(requests)).ok()),
+            late => around.after(runs_for(late, spare(&night, &whole), around.every)),
+        },
+        ..history
     });
     Forecast {
         starts_at: around.starts_at,
         over,
         due_takes: after(due + around.discovery_requests),
-        room,
+        room: night.room,
         history,
         night,
     }
+}
+
+impl Circumstances {
+    /// How long a run may take: until its deadline, or its next start.
+    fn room(&self) -> Option<Duration> {
+        let every = self.every.and_then(|every| Duration::try_from(every).ok());
+        self.deadline.into_iter().chain(every).min()
+    }
+
+    /// An instant so long after the start.
+    fn after(&self, time: Option<SignedDuration>) -> Option<Timestamp> {
+        self.starts_at.checked_add(time?).ok()
+    }
+}
+
+/// How long it takes until runs that leave over `spare` requests each have made `requests` of them.
+fn runs_for(requests: u64, spare: u64, every: Option<SignedDuration>) -> Option<SignedDuration> {
+    let runs = requests.checked_add(spare.checked_sub(1)?)? / spare;
+    every?.checked_mul(i32::try_from(runs).ok()?)
 }
 
 fn last_of(times: &[Duration], count: u64) -> Duration {
@@ -161,4 +168,18 @@ fn history(plan: &Plan) -> Option<HistoryForecast> {
         requests: past.iter().map(|planned| planned.requests).sum(),
         done_at: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_takes_as_many_runs_as_its_requests_need() {
+        let day = SignedDuration::from_hours(24);
+        assert_eq!(runs_for(100, 50, Some(day)), Some(day * 2));
+        assert_eq!(runs_for(101, 50, Some(day)), Some(day * 3));
+        assert_eq!(runs_for(100, 0, Some(day)), None, "runs that leave nothing over");
+        assert_eq!(runs_for(100, 50, None), None, "nobody knows when it runs again");
+    }
 }
