@@ -1,9 +1,6 @@
-//! The fewest requests that bring an export, and those of a program that asks day by day: computed from the catalog and
-//! from what the simulator holds.
+//! The fewest requests that bring an export, and those of programs that ask otherwise: computed from the catalog and from
+//! what the simulator holds.
 
-use std::collections::BTreeMap;
-
-use profound_export::model::day::Day;
 use profound_export::model::scope::Scope;
 use profound_export::model::stream::{DaysKind, Stream};
 use profound_export::plan::Wanted;
@@ -17,6 +14,8 @@ pub struct Least {
     pub rows: u64,
     /// Requests in which a whole window is asked for at once wherever rows carry their day.
     pub requests: u64,
+    /// The same without event streams, so that every page is one.
+    pub pages: u64,
     /// Requests in which each day is asked for by itself.
     pub day_by_day: u64,
 }
@@ -39,34 +38,34 @@ impl Least {
             return;
         }
         let truth = export.simulator.truth(stream, scope, window);
+        // What a gate rules out, nobody asks who knows it.
+        let is_asked = |rows: u64| stream.gate.is_none() || 0 < rows;
+        let of_day = |day| truth.days.get(&day).copied().unwrap_or_default();
+        let days: Vec<u64> = match (&stream.days, window) {
+            (Some(days), Some(window)) => days.marks(window).map(of_day).filter(|rows| is_asked(*rows)).collect(),
+            _ => Some(truth.rows).filter(|rows| is_asked(*rows)).into_iter().collect(),
+        };
+        let together: &[u64] = match stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated) {
+            true if is_asked(truth.rows) => &[truth.rows],
+            true => &[],
+            false => &days,
+        };
         self.rows += truth.rows;
-        // What a gate rules out, nobody who knows it asks for.
-        let gated = stream.gate.is_some();
-        let (Some(days), Some(window)) = (&stream.days, window) else {
-            let requests = if gated && truth.rows == 0 { 0 } else { answers(stream, truth.rows) };
-            self.requests += requests;
-            self.day_by_day += requests;
-            return;
-        };
-        let marks = days.marks(window).filter(|day| !gated || truth.days.contains_key(day));
-        let day_by_day: u64 = marks.map(|day| answers(stream, rows_of(&truth.days, day))).sum();
-        self.day_by_day += day_by_day;
-        self.requests += match days.kind {
-            DaysKind::Dated if gated && truth.rows == 0 => 0,
-            DaysKind::Dated => answers(stream, truth.rows),
-            DaysKind::Window | DaysKind::Month => day_by_day,
-        };
+        self.requests += together.iter().map(|rows| answers(stream, *rows)).sum::<u64>();
+        self.pages += together.iter().map(|rows| pages(stream, *rows)).sum::<u64>();
+        self.day_by_day += days.iter().map(|rows| answers(stream, *rows)).sum::<u64>();
     }
-}
-
-fn rows_of(days: &BTreeMap<Day, u64>, day: Day) -> u64 {
-    days.get(&day).copied().unwrap_or_default()
 }
 
 /// Answers that hold `rows` rows: one event stream, or as many pages as they fill.
 fn answers(stream: &Stream, rows: u64) -> u64 {
-    match (&stream.event_stream, stream.pagination.limit()) {
-        (None, Some(limit)) => rows.div_ceil(limit).max(1),
-        (Some(_), _) | (None, None) => 1,
+    match stream.event_stream {
+        Some(_) => 1,
+        None => pages(stream, rows),
     }
+}
+
+/// Pages that `rows` rows fill; an empty result is one.
+fn pages(stream: &Stream, rows: u64) -> u64 {
+    stream.pagination.limit().map_or(1, |limit| rows.div_ceil(limit).max(1))
 }
