@@ -19,7 +19,7 @@ fn main() {
     let categories = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200);
     let year = year::year(categories, Tier::Core, "2026-01-02T11:30:00Z".parse().unwrap());
     println!("Categories: {categories}, tier core, 2025-01-01 to 2026-01-01, 540 of 600 requests an hour\n");
-    println!("{}", nights::table(&year, 1));
+    println!("{}", nights::table(&year));
     let now = "2026-02-02T11:30:00Z".parse().unwrap();
     let before = std::time::Instant::now();
     let (plan, _) = year::planned(&year.wanted, &year.state, now, &BudgetState::new(60));

@@ -55,14 +55,14 @@ fn of_year(year: &year::Year, categories: usize) -> String {
 {streams} streams of tier `core` for {categories} categories, each with one asset of its own, and a domain for every ten of them. The
 first night is 2026-01-02; wanted is everything since 2025-01-01. A server counts 600 requests in fixed hours, 60 of them are kept for
 others, four requests fly at once, and each takes a second. The plans, the budget and the ledger are the program's own; nothing is sent
-and nothing waits. `cargo run --release --example year` prints every night.
+and nothing waits. `cargo run --release --example year` prints this for any number of categories.
 
 {table}
 After {nights} everything is there: {days} of streams and scopes. What is due each night comes before history, and is there when the
 plan said. The most requests in any trailing hour were {most}, of 600.
 ",
         streams = year.wanted.streams.len(),
-        table = nights::table(year, 10),
+        table = nights::table(year),
         nights = counted(nights as u64, "night"),
         days = counted(nights::days_known(year), "day"),
         most = grouped(year.most_in_an_hour as u64),

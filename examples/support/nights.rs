@@ -4,21 +4,18 @@ use profound_export::model::figures::{grouped, took};
 
 use crate::support::year::Year;
 
-/// A row for each of the first three nights, every `step`th and the last.
-pub fn table(year: &Year, step: usize) -> String {
+/// A row for each night.
+pub fn table(year: &Year) -> String {
     let mut text = "| night | requests | what was due took | as planned | slices of history left |\n".to_owned();
     text.push_str("|---:|---:|---:|---:|---:|\n");
-    let last = year.nights.len();
     for (number, night) in (1..).zip(&year.nights) {
-        if number <= 3 || number % step == 0 || number == last {
-            text.push_str(&format!(
-                "| {number} | {} | {} | {} | {} |\n",
-                grouped(night.requests),
-                took(night.took),
-                took(night.planned),
-                grouped(night.left as u64),
-            ));
-        }
+        text.push_str(&format!(
+            "| {number} | {} | {} | {} | {} |\n",
+            grouped(night.requests),
+            took(night.took),
+            took(night.planned),
+            grouped(night.left as u64),
+        ));
     }
     text
 }
