@@ -1,7 +1,7 @@
 //! What exports cost in requests, and what happens when the hour is spent, as a document.
 //!
-//! `cargo run --release --example requests > docs/requests.md` takes some minutes, most of them for the year of 200
-//! categories; a number of categories as argument makes that shorter.
+//! `cargo run --release --example requests > docs/requests.md` takes two minutes; an argument is the number of categories
+//! of the year in simulated time.
 
 mod export;
 mod forecasts;
