@@ -227,7 +227,8 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp) -> Year {
         wire.rest_until(began + Duration::try_from(since).unwrap());
         let (starts, sent) = (wire.now, wire.arrivals.len());
         let ends = starts + Duration::try_from(DAY).unwrap();
-        let (plan, forecast) = planned(&wanted, &state, starts_at, &wire.budget);
+        // The forecast counts from the present instant, and the wire's budget has instants of its own.
+        let (plan, forecast) = planned(&wanted, &state, starts_at, &wire.budget.rested());
         let (mut took, mut left) = (Duration::ZERO, 0);
         for planned in &plan.slices {
             let mut over = starts;

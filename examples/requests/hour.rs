@@ -1,0 +1,95 @@
+//! The log of a run that met a spent hour, and what the simulator recorded of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use profound_export::model::event::Event;
+use profound_export::model::figures::{counted, took};
+use profound_export::run::Outcome;
+use profound_export::simulator::{Account, Received};
+
+use crate::support::{self, Export, Place};
+
+const LIMIT: u32 = 60;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What was heard, and how long after the start.
+type Heard = Arc<Mutex<Vec<(Duration, Event)>>>;
+
+/// The log, and the requests of each period.
+pub async fn section() -> String {
+    eprintln!("a run that meets a spent hour");
+    let account = Account { categories: 20, requests_per_period: LIMIT, period: PERIOD, ..support::account() };
+    let export = Export::start(Place::Memory, account, &["minimal"]).await;
+    let (heard, began) = (Heard::default(), Instant::now());
+    let hears = Arc::clone(&heard);
+    export.listen(move |event| hears.lock().unwrap().push((began.elapsed(), event.clone())));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    let log = lines(&heard.lock().unwrap());
+    let refused = received.iter().filter(|request| request.status == 429).count();
+    format!(
+        "\
+## A run that meets a spent hour
+
+The simulator allows {LIMIT} requests in an hour that is ten seconds long, so that the run need not be waited for. The account has 20
+categories, the tier is `minimal`, and a tenth of the limit is kept for others. What happened, in seconds since the start:
+
+```text
+{log}```
+
+What the simulator recorded:
+
+| hour of ten seconds | requests | answered with 429 |
+|---:|---:|---:|
+{periods}
+The most requests in any trailing ten seconds were {most}, of {LIMIT}; {refused} were refused.
+",
+        periods = periods(&received),
+        most = Received::most_in_any(&received, PERIOD),
+    )
+}
+
+/// A line for each event; slices that are done stand together.
+fn lines(heard: &[(Duration, Event)]) -> String {
+    let mut text = String::new();
+    let mut line = |at: Duration, words: &str| text.push_str(&format!("{:5.1}  {words}\n", at.as_secs_f64()));
+    let mut done = (Duration::ZERO, 0);
+    for (at, event) in heard {
+        let words = match event {
+            Event::SliceDone { .. } => {
+                done = (*at, done.1 + 1);
+                continue;
+            }
+            Event::SliceStarted { .. } => continue,
+            Event::RunPlanned { slices, requests, .. } => {
+                format!("planned: {}, {}", counted(*slices as u64, "slice"), counted(*requests, "request"))
+            }
+            Event::Waiting { wait } => format!("nothing is left to spend: waiting {}", took(*wait)),
+            Event::SliceRetried { slice, remedy, .. } => format!("{slice}: {remedy}"),
+            Event::SliceLeft { slice, problem, .. } => format!("{slice}: left, {problem}"),
+            Event::NotEntitled { slice, detail, .. } => format!("{slice}: not entitled, {detail}"),
+            Event::Drift { stream, member, .. } => format!("{stream}: `{member}` is not known"),
+            Event::News { message } | Event::Warning { message } => message.clone(),
+            Event::RunEnded { summary, .. } => summary.clone(),
+        };
+        if let (last, 1..) = done {
+            line(last, &format!("{} exported", counted(done.1, "slice")));
+            done.1 = 0;
+        }
+        line(*at, &words);
+    }
+    text
+}
+
+/// A row for each period, from that of the first request on.
+fn periods(received: &[Received]) -> String {
+    let seconds = PERIOD.as_secs() as i64;
+    let period = |request: &Received| request.at.as_second().div_euclid(seconds);
+    let rows = received.chunk_by(|one, next| period(one) == period(next)).map(|within| {
+        let number = period(&within[0]) - period(&received[0]) + 1;
+        let refused = within.iter().filter(|request| request.status == 429).count();
+        format!("| {number} | {} | {refused} |\n", within.len())
+    });
+    rows.collect()
+}
