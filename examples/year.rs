@@ -12,6 +12,7 @@ mod support;
 use profound_export::api::BudgetState;
 use profound_export::model::figures::{counted, grouped};
 use profound_export::model::stream::Tier;
+use tokio::time::Instant;
 
 use support::year;
 
@@ -22,7 +23,7 @@ fn main() {
     println!("{}", nights::table(&year));
     let now = "2026-02-02T11:30:00Z".parse().unwrap();
     let before = std::time::Instant::now();
-    let (plan, _) = year::planned(&year.wanted, &year.state, now, &BudgetState::new(60));
+    let (plan, _) = year::planned(&year.wanted, &year.state, (now, Instant::now()), &BudgetState::new(60));
     let planning = before.elapsed();
     println!("most requests in any trailing hour: {}", year.most_in_an_hour);
     println!(

@@ -45,7 +45,7 @@ async fn row(categories: usize) -> String {
     let forecast = &preview.forecast;
     let history = forecast.history.as_ref().unwrap();
     let there = match history.done_at {
-        Some(at) => days_or_time(Duration::try_from(at.duration_since(starts.next)).unwrap()),
+        Some(at) => nights_or_time(Duration::try_from(at.duration_since(starts.next)).unwrap()),
         None => "never".to_owned(),
     };
     format!(
@@ -58,10 +58,10 @@ async fn row(categories: usize) -> String {
     )
 }
 
-/// Whole days where it is two of them or more.
-fn days_or_time(time: Duration) -> String {
+/// The number of nights where it is more than one.
+fn nights_or_time(time: Duration) -> String {
     match time.as_secs() / 86_400 {
-        0 | 1 => took(time),
-        days => format!("{} days", grouped(days)),
+        0 => took(time),
+        nights => format!("{} nights", grouped(nights + 1)),
     }
 }

@@ -12,7 +12,7 @@ use crate::model::cost::RequestKind;
 /// `budget` allows, at most `at_once` at a time, each taking `each`. Nobody else is thought to use the key.
 pub fn pace(budget: &BudgetState, now: Instant, requests: u64, at_once: usize, each: Duration) -> Vec<Duration> {
     // What a kind of request costs is counted in `requests` already.
-    let mut budget = budget.with_costs_of_one();
+    let mut budget = budget.imagined(now);
     let mut over = Vec::new();
     let mut under_way: VecDeque<(Instant, Sent)> = VecDeque::new();
     let began = now;
@@ -73,6 +73,15 @@ mod tests {
         budget.end(&mut sent, now);
         let over = pace(&budget, now, 3, 4, Duration::from_secs(1));
         assert_eq!(over.iter().map(Duration::as_secs).collect::<Vec<_>>(), [1, 1, 601]);
+    }
+
+    #[test]
+    fn requests_in_flight_are_thought_to_be_over_and_count() {
+        let now = Instant::now();
+        let mut budget = BudgetState::new(0);
+        let _sent = budget.send(now, RequestKind::Page);
+        let over = pace(&budget, now, 600, 4, Duration::from_secs(1));
+        assert!(over[597] < HOUR && HOUR <= over[599], "{:?} {:?}", over[597], over[599]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const TYPICAL_REQUEST: Duration = Duration::from_secs(1);
 pub struct Circumstances {
     /// The time.
     pub now: Timestamp,
+    /// The same time, as the budget counts it.
+    pub instant: Instant,
     /// When the run starts.
     pub starts_at: Timestamp,
     /// What is known of the budget at `now`.
@@ -85,12 +87,12 @@ impl NightForecast {
 
 /// Plays `plan` forward; `night` is the plan of a run that follows a complete one.
 pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
-    let at = Instant::now();
     let until_start = Duration::try_from(around.starts_at.duration_since(around.now)).unwrap_or_default();
     let whole = around.budget.rested();
     let budget = if around.budget.known_period() <= until_start { &whole } else { &around.budget };
     let request_takes = around.request_takes.unwrap_or(TYPICAL_REQUEST);
-    let times = |budget: &BudgetState, requests: u64| pace(budget, at, requests, around.concurrency, request_takes);
+    let times =
+        |budget: &BudgetState, requests: u64| pace(budget, around.instant, requests, around.concurrency, request_takes);
     let requests = plan.requests() + around.discovery_requests;
     let times_of_plan = times(budget, requests);
     let after = |count: u64| last_of(&times_of_plan, count);

@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use tokio::time::Instant;
+
 use crate::ledger::State;
 use crate::model::cost::learned_pace;
 use crate::model::day::Day;
@@ -69,6 +71,7 @@ pub fn preview(
     );
     let around = Circumstances {
         now,
+        instant: Instant::now(),
         starts_at,
         budget: settings.client.budget().snapshot(),
         discovery_requests,

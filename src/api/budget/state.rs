@@ -162,9 +162,20 @@ impl BudgetState {
         }
     }
 
-    /// The same budget, where every request costs one.
-    pub fn with_costs_of_one(&self) -> Self {
-        Self { costs: LearnedCosts::default(), ..self.clone() }
+    /// The same budget to be played forward from `now`: every request costs one, and what is in flight is over.
+    pub fn imagined(&self, now: Instant) -> Self {
+        let mut log = self.log.clone();
+        log.extend((0 < self.unanswered).then_some(Spent { by: now, cost: self.unanswered }));
+        let logged = self.logged.saturating_add(self.unanswered);
+        Self {
+            costs: LearnedCosts::default(),
+            in_flight: 0,
+            unanswered: 0,
+            walled_at: None,
+            log,
+            logged,
+            ..self.clone()
+        }
     }
 
     /// Least that the API said remains of this period; none before it has said so.

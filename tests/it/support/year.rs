@@ -42,6 +42,8 @@ pub struct Night {
     pub requests: u64,
     /// Slices of history that are left.
     pub left: usize,
+    /// When the plan said that history would be complete, from the first night on.
+    pub history_there: Option<SignedDuration>,
 }
 
 /// What a year of nights came to.
@@ -194,12 +196,18 @@ fn most_in_an_hour(arrivals: &[Duration]) -> usize {
 }
 
 /// What is due at `now`, and when it should be there.
-pub fn planned(wanted: &Wanted, state: &State, now: Timestamp, budget: &BudgetState) -> (Plan, Forecast) {
+pub fn planned(
+    wanted: &Wanted,
+    state: &State,
+    (now, instant): (Timestamp, Instant),
+    budget: &BudgetState,
+) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
     let known = Known { coverage: &state.coverage, doubtful: &doubtful, now, read_since: None };
     let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
     let around = Circumstances {
         now,
+        instant,
         starts_at: now,
         budget: budget.clone(),
         discovery_requests: 0,
@@ -228,7 +236,7 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp) -> Year {
         let (starts, sent) = (wire.now, wire.arrivals.len());
         let ends = starts + Duration::try_from(DAY).unwrap();
         // The forecast counts from the present instant, and the wire's budget has instants of its own.
-        let (plan, forecast) = planned(&wanted, &state, starts_at, &wire.budget.rested());
+        let (plan, forecast) = planned(&wanted, &state, (starts_at, wire.now), &wire.budget);
         let (mut took, mut left) = (Duration::ZERO, 0);
         for planned in &plan.slices {
             let mut over = starts;
@@ -245,8 +253,10 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp) -> Year {
                 took = took.max(over - starts);
             }
         }
+        let there = forecast.history.and_then(|history| history.done_at);
+        let history_there = there.map(|at| at.duration_since(first_night));
         let requests = (wire.arrivals.len() - sent) as u64;
-        nights.push(Night { planned: forecast.due_takes, took, requests, left });
+        nights.push(Night { planned: forecast.due_takes, took, requests, left, history_there });
     }
     Year { nights, most_in_an_hour: most_in_an_hour(&wire.arrivals), state, wanted }
 }
