@@ -1,8 +1,8 @@
 //! The built program, killed with SIGKILL at random instants while a reader polls its lake, then run to its end: what was
 //! lost, doubled or half, as a table.
 //!
-//! `cargo run --release --example torture -- --seeds N [--first SEED] [--s3 s3://BUCKET/PREFIX]`; a bucket is reached by the
-//! usual `AWS_*` variables.
+//! `cargo run --release --example torture -- --seeds N [--first SEED] [--s3 s3://BUCKET/PREFIX] [--program PATH]`; a bucket is
+//! reached by the usual `AWS_*` variables, and without a path the program is built first.
 
 #[allow(dead_code, unused_imports, unused_macros, reason = "what tests share, of which this needs a part")]
 #[path = "../tests/it/support/mod.rs"]
@@ -22,7 +22,8 @@ async fn main() {
     let option = |name: &str| given.iter().position(|word| word == name).and_then(|at| given.get(at + 1)).cloned();
     let number = |name: &str| option(name).map(|text| text.parse::<u64>().expect("a number"));
     let (first, seeds) = (number("--first").unwrap_or(0), number("--seeds").unwrap_or(20));
-    let torture = Torture { program: built(), bucket: option("--s3") };
+    let program = option("--program").map_or_else(built, PathBuf::from);
+    let torture = Torture { program, bucket: option("--s3") };
 
     let began = Instant::now();
     let reach = torture.reach().await;
@@ -44,7 +45,9 @@ fn built() -> PathBuf {
     let directory = own.ancestors().nth(2).expect("the directory of the profile");
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--bin", "profound-export", "--profile", profile]).status();
+    // Both together share their dependencies; the program alone would have them compiled once more.
+    let what = ["build", "--bin", "profound-export", "--example", "torture", "--profile", profile];
+    let built = Command::new(cargo).args(what).status();
     assert!(built.expect("cargo").success(), "the program does not build");
     directory.join("profound-export")
 }
