@@ -1,6 +1,7 @@
 //! The local scratch directory: `<spool>/<run>/<slice>/<day>.parquet`.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,7 +68,7 @@ impl Drop for Spool {
     }
 }
 
-/// Removes the directories of runs that are gone: those whose lock nobody holds.
+/// Removes the directories of runs that are gone. The caller holds the door.
 fn sweep(root: &Path, own: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
@@ -75,13 +76,19 @@ fn sweep(root: &Path, own: &Path) {
     for entry in entries.flatten() {
         let dir = entry.path();
         let is_run = entry.file_name().to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
-        if dir == own || !is_run {
-            continue;
-        }
-        let dead = File::open(dir.join(LOCK_FILE)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if dead {
+        if dir != own && is_run && is_gone(&dir) {
             fs::remove_dir_all(&dir).ok();
         }
+    }
+}
+
+/// Whether the run whose directory is `dir` is over: nobody holds its lock, or it was killed before it made one, since a
+/// living run makes it behind the door. A lock that cannot be tried may be held.
+fn is_gone(dir: &Path) -> bool {
+    // Some network file systems lock only what is open for writing.
+    match File::options().write(true).open(dir.join(LOCK_FILE)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 
@@ -132,12 +139,14 @@ mod tests {
         fs::create_dir(&killed).unwrap();
         fs::write(killed.join(LOCK_FILE), "").unwrap();
         fs::write(killed.join("day.parquet"), "half").unwrap();
+        let killed_at_once = root.path().join(Uuid::now_v7().to_string());
+        fs::create_dir(&killed_at_once).unwrap();
         fs::create_dir(root.path().join("somebody-elses")).unwrap();
 
         let neighbour = Spool::open(root.path(), living, u64::MAX).unwrap();
         let own = Spool::open(root.path(), Uuid::now_v7(), u64::MAX).unwrap();
 
-        assert!(!killed.exists());
+        assert!(!killed.exists() && !killed_at_once.exists());
         assert!(neighbour.dir.exists() && own.dir.exists() && root.path().join("somebody-elses").exists());
     }
 

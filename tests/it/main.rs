@@ -32,6 +32,7 @@ mod program;
 mod properties;
 mod support;
 mod tiers;
+mod torture;
 mod walls;
 mod whole;
 mod year;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use profound_export::catalog::Catalog;
-use profound_export::simulator::{Account, Simulator};
+use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 
 use crate::support::{KEY, account};
 
@@ -49,4 +49,50 @@ async fn wait_for_the_hour_is_said_and_a_signal_ends_it_at_once() {
         assert!(said.contains("incomplete"), "{said}");
         assert!(simulator.requests().len() <= 8);
     }
+}
+
+#[tokio::test]
+async fn spool_of_a_killed_program_is_swept_by_the_next_and_that_of_a_living_one_never() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let kind = FaultKind::Stall { bytes: 0 };
+    let stream = Some("visibility_v2_by_day".to_owned());
+    let stall = Fault { kind, stream, path: None, category: None, longer_than: None, after: 0, times: Some(1) };
+    simulator.inject(stall);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let start = || {
+        Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(["--set", &format!("api.base_url={}", simulator.url()), "--set", "spool.dir=spool", "run"])
+            .current_dir(place.path())
+            .env("PROFOUND_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let spools = || {
+        let entries = std::fs::read_dir(place.path().join("spool")).unwrap().flatten();
+        let directories = entries.filter(|entry| entry.path().is_dir());
+        directories.map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+
+    // It waits for rows that do not come.
+    let mut living = start();
+    let asked = || simulator.requests().iter().any(|request| request.stream.as_deref() == Some("visibility_v2_by_day"));
+    while !asked() {
+        assert!(living.try_wait().unwrap().is_none(), "it ended before it asked");
+        std::thread::yield_now();
+    }
+    let of_the_living = spools();
+    assert_eq!(of_the_living.len(), 1);
+    assert!(start().wait().unwrap().success());
+    assert_eq!(spools(), of_the_living, "the neighbour's own is gone, and that of the living stands");
+
+    living.kill().unwrap();
+    living.wait().unwrap();
+    assert_eq!(spools(), of_the_living);
+    assert!(start().wait().unwrap().success());
+    assert!(spools().is_empty(), "{:?}", spools());
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -104,7 +105,7 @@ impl Export {
     }
 
     /// The path of a file of a table; tables of snapshots are no streams.
-    fn path_of(&self, table: &str, scope: &Scope, day: Option<Day>) -> String {
+    pub fn path_of(&self, table: &str, scope: &Scope, day: Option<Day>) -> String {
         match self.catalog.get(table) {
             Some(stream) => self.layout().path_for(stream, scope, day).to_string(),
             None => self.layout().data_path(table, scope, day).to_string(),
@@ -142,8 +143,7 @@ impl Export {
     pub async fn assert_rows_are_simulated(&self, stream: &Stream, scope: &Scope, window: Option<Window>) {
         let exported = self.rows(&stream.name, scope).await;
         let simulated = self.simulator.rows(stream, scope, window);
-        let exported: Vec<String> = sorted(exported.iter().map(|row| content(stream, row)));
-        let simulated = sorted(simulated.iter().map(|row| content(stream, row)));
+        let (exported, simulated) = (contents(stream, &exported), contents(stream, &simulated));
         if exported != simulated {
             let (have, want): (BTreeSet<_>, BTreeSet<_>) = (exported.iter().collect(), simulated.iter().collect());
             panic!(
@@ -193,12 +193,17 @@ impl Export {
 
 /// The rows of a Parquet file.
 pub fn table_of(bytes: Bytes) -> Table {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    whole_table_of(bytes).unwrap()
+}
+
+/// The rows of a Parquet file, or why it is none or not whole.
+pub fn whole_table_of(bytes: Bytes) -> Result<Table, ArrowError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let footer = pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect();
     let columns = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
-    Table { rows: batches.iter().flat_map(rows_of).collect(), footer, columns }
+    let batches = builder.build()?.collect::<Result<Vec<RecordBatch>, _>>()?;
+    Ok(Table { rows: batches.iter().flat_map(rows_of).collect(), footer, columns })
 }
 
 /// The rows of a batch as objects.
@@ -235,6 +240,13 @@ fn value_of(array: &dyn Array, row: usize) -> Value {
         }
         other => panic!("no table has {other}"),
     }
+}
+
+/// The stream's own columns of each row as text that is the same for equal rows, sorted.
+pub fn contents(stream: &Stream, rows: &[Value]) -> Vec<String> {
+    let mut contents: Vec<String> = rows.iter().map(|row| content(stream, row)).collect();
+    contents.sort();
+    contents
 }
 
 /// The stream's own columns of a row as text that is the same for equal rows.
@@ -279,10 +291,4 @@ fn canonical(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(canonical).collect(),
         other => other.clone(),
     }
-}
-
-fn sorted(rows: impl Iterator<Item = String>) -> Vec<String> {
-    let mut rows: Vec<String> = rows.collect();
-    rows.sort();
-    rows
 }

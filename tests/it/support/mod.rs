@@ -1,7 +1,9 @@
 //! One account, one lake, and runs between them.
 
 pub mod lake;
+pub mod reader;
 pub mod stores;
+pub mod torture;
 pub mod year;
 
 use std::collections::BTreeMap;

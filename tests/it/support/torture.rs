@@ -1,0 +1,292 @@
+//! The built program, killed again and again at instants that a seed chooses, while a reader polls its lake.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::AddAssign;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use profound_export::clock::Clock;
+use profound_export::config::DestinationConfig;
+use profound_export::destination::Destination;
+use profound_export::model::day::DayZone;
+use profound_export::simulator::Account;
+use profound_export::write::Spool;
+use uuid::Uuid;
+
+use super::lake::contents;
+use super::reader::Reader;
+use super::{Export, Place, account};
+
+/// Lists, and days whose rows come as event streams and by pages.
+const STREAMS: [&str; 6] =
+    ["visibility_v2_by_day", "answers_v2", "citations_v2_domain_by_day", "bots_v2", "models", "category_topics"];
+/// Days of history before today.
+const DAYS: i64 = 4;
+/// How often a run of each seed is begun to be killed.
+const KILLS: usize = 4;
+/// How far the clocks of the program and of the API may differ, and a little less.
+const MOST_APART: SignedDuration = SignedDuration::from_hours(11);
+
+/// What came of one seed, or of several.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub seeds: u64,
+    /// Runs that a SIGKILL ended.
+    pub kills: u64,
+    /// All runs, those that were killed included.
+    pub runs: u64,
+    /// Files that the reader opened meanwhile; one that was replaced counts again.
+    pub files: u64,
+    /// Files that were not whole when the reader opened them, or had no business there.
+    pub half: u64,
+    /// Whole files with other rows than the account ever had.
+    pub strange: u64,
+    /// Rows of the account that are in no file at the end.
+    pub lost: u64,
+    /// Rows in files at the end beyond those of the account.
+    pub duplicated: u64,
+    /// Directories of killed runs in the spool at the end.
+    pub spools_left: u64,
+    /// What went wrong, in words.
+    pub problems: Vec<String>,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.kills += other.kills;
+        self.runs += other.runs;
+        self.files += other.files;
+        self.half += other.half;
+        self.strange += other.strange;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.spools_left += other.spools_left;
+        self.problems.extend(other.problems);
+    }
+}
+
+/// How far a run that nobody kills gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    took: Duration,
+    requests: usize,
+    files: u64,
+}
+
+/// When a run is killed, counted from its beginning.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// So long after.
+    Time(Duration),
+    /// When the API has received so many requests.
+    Requests(usize),
+    /// When the reader has seen so many new files.
+    Files(u64),
+}
+
+impl Fate {
+    /// One of those that a run may live to see.
+    fn chosen(chance: &mut fastrand::Rng, reach: Reach) -> Self {
+        match chance.u8(0..3) {
+            0 => Self::Time(reach.took.mul_f64(chance.f64())),
+            1 => Self::Requests(chance.usize(1..=reach.requests)),
+            _ => Self::Files(chance.u64(1..=reach.files)),
+        }
+    }
+}
+
+/// Where the program is, and where its lakes lie.
+#[derive(Debug)]
+pub struct Torture {
+    /// The built program.
+    pub program: PathBuf,
+    /// A bucket and prefix, such as `s3://lake/torture`, reached by the usual variables; none for directories.
+    pub bucket: Option<String>,
+}
+
+impl Torture {
+    /// How far a first run gets when nobody kills it.
+    pub async fn reach(&self) -> Reach {
+        let mut victim = Victim::new(self, "reach").await;
+        let began = Instant::now();
+        assert!(!victim.run(None).await, "nobody kills it");
+        let requests = victim.export.simulator.requests().len();
+        Reach { took: began.elapsed(), requests, files: victim.reader.files }
+    }
+
+    /// Kills runs at the instants that `seed` chooses, then lets two come to their end: the first goes on with those that
+    /// were killed, the second reads again what was restated meanwhile.
+    ///
+    /// # Panics
+    /// When a run that nobody kills does not complete, or the ledger and the files disagree at the end.
+    pub async fn seed(&self, seed: u64, reach: Reach) -> Tally {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut victim = Victim::new(self, &format!("{seed}-{}", Uuid::now_v7())).await;
+        let mut tally = Tally { seeds: 1, ..Tally::default() };
+        for number in 0..KILLS {
+            // From a lake that is whole, runs overwrite what stands.
+            if number == KILLS / 2 && chance.bool() {
+                victim.run(None).await;
+                tally.runs += 1;
+            }
+            let fate = Fate::chosen(&mut chance, reach);
+            tally.kills += u64::from(victim.run(Some(fate)).await);
+            tally.runs += 1;
+            if chance.bool() {
+                victim.restate();
+            }
+        }
+        for _ in 0..2 {
+            victim.run(None).await;
+            tally.runs += 1;
+        }
+        victim.export.assert_ledger_knows_every_file().await;
+        let mut problems: Vec<String> = victim.reader.half.iter().map(|half| format!("half: {half}")).collect();
+        problems.extend(victim.reader.strange.iter().map(|strange| format!("never so: {strange}")));
+        let (lost, duplicated) = victim.lost_and_duplicated(&mut problems).await;
+        problems.iter_mut().for_each(|problem| problem.insert_str(0, &format!("seed {seed}: ")));
+        Tally {
+            files: victim.reader.files,
+            half: victim.reader.half.len() as u64,
+            strange: victim.reader.strange.len() as u64,
+            lost,
+            duplicated,
+            spools_left: victim.spools_left(),
+            problems,
+            ..tally
+        }
+    }
+}
+
+/// An account and its lake, a reader of it, and the program between them.
+struct Victim {
+    program: PathBuf,
+    export: Export,
+    reader: Reader,
+    /// The spool of another run, which lives all the time.
+    neighbour: std::sync::Arc<Spool>,
+}
+
+impl Victim {
+    async fn new(torture: &Torture, name: &str) -> Self {
+        let account = Account { now: Some(a_quiet_hour()), categories: 2, domains: 1, ..account() };
+        let mut export = Export::start(Place::Disk, account, &STREAMS).await;
+        if let Some(bucket) = &torture.bucket {
+            let url = format!("{bucket}/{name}");
+            let lake = Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap();
+            export = export.on(lake);
+        }
+        let start = DayZone::Eastern.today(export.simulator.now()).plus(-DAYS);
+        export.job.start = Some(start);
+        let (scratch, streams) = (export.scratch.path(), format!("{STREAMS:?}"));
+        let settings = format!(
+            "[api]\nbase_url = {:?}\n[destination]\nurl = {:?}\n[spool]\ndir = {:?}\n[[job]]\nname = \"nightly\"\nstreams = {streams}\nstart = \"{start}\"\n",
+            export.simulator.url(),
+            export.lake.url(),
+            scratch.join("spool"),
+        );
+        std::fs::write(scratch.join("jobs.toml"), settings).unwrap();
+        let neighbour = Spool::open(&scratch.join("spool"), Uuid::now_v7(), u64::MAX).unwrap();
+        let mut reader = Reader::default();
+        reader.allow(&export, &STREAMS);
+        Self { program: torture.program.clone(), export, reader, neighbour }
+    }
+
+    /// Changes the figures of yesterday, which every run that begins anew reads again.
+    fn restate(&mut self) {
+        self.export.simulator.restate(DayZone::Eastern.yesterday(self.export.simulator.now()));
+        self.reader.allow(&self.export, &STREAMS);
+    }
+
+    /// Runs the program to its end or its fate, whichever comes first; whether it was killed.
+    async fn run(&mut self, fate: Option<Fate>) -> bool {
+        // The API tells whole seconds, and a run takes less: only so it is certain which came first.
+        self.export.a_minute_later();
+        let log = self.export.scratch.path().join("log");
+        let mut program = self.spawn(File::create(&log).unwrap());
+        let (began, requests, files) = (Instant::now(), self.export.simulator.requests().len(), self.reader.files);
+        loop {
+            // Asked before the look, so that what the program did last is looked at too.
+            let ended = program.try_wait().unwrap();
+            self.reader.look(&self.export).await;
+            if let Some(status) = ended {
+                let said = std::fs::read_to_string(&log).unwrap();
+                assert!(status.success(), "the run ended with {status}:\n{said}");
+                return false;
+            }
+            let is_due = match fate {
+                None => false,
+                Some(Fate::Time(after)) => after <= began.elapsed(),
+                Some(Fate::Requests(number)) => requests + number <= self.export.simulator.requests().len(),
+                Some(Fate::Files(number)) => files + number <= self.reader.files,
+            };
+            if is_due {
+                // SIGKILL: nothing of the program runs any more.
+                program.kill().unwrap();
+                let killed = !program.wait().unwrap().success();
+                self.reader.look(&self.export).await;
+                return killed;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn spawn(&self, log: File) -> Child {
+        Command::new(&self.program)
+            .arg("run")
+            .current_dir(self.export.scratch.path())
+            .env("PROFOUND_API_KEY", self.export.simulator.key())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Rows that the account has and the lake has not, and the other way round.
+    async fn lost_and_duplicated(&self, problems: &mut Vec<String>) -> (u64, u64) {
+        let (mut lost, mut duplicated) = (0, 0);
+        for name in STREAMS {
+            let stream = self.export.stream(name);
+            let window = self.export.wanted(stream);
+            for scope in self.export.simulator.scopes(stream.scope) {
+                let mut missing: BTreeMap<String, i64> = BTreeMap::new();
+                for row in contents(stream, &self.export.simulator.rows(stream, &scope, window)) {
+                    *missing.entry(row).or_default() += 1;
+                }
+                for row in contents(stream, &self.export.rows(name, &scope).await) {
+                    *missing.entry(row).or_default() -= 1;
+                }
+                let above: u64 = missing.values().map(|count| count.max(&0).unsigned_abs()).sum();
+                let below: u64 = missing.values().map(|count| count.min(&0).unsigned_abs()).sum();
+                if 0 < above + below {
+                    problems.push(format!("{name} of {scope}: {above} rows lost, {below} too many"));
+                }
+                (lost, duplicated) = (lost + above, duplicated + below);
+            }
+        }
+        (lost, duplicated)
+    }
+
+    /// The directories of runs in the spool, but for the neighbour's, which must stand.
+    fn spools_left(&self) -> u64 {
+        drop(self.neighbour.begin().expect("the spool of the living neighbour stands"));
+        let entries = std::fs::read_dir(self.export.scratch.path().join("spool")).unwrap().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count() as u64 - 1
+    }
+}
+
+/// About four in the afternoon in London, when no zone that counts days is near its midnight. The nearest to the system's
+/// clock, so that the program, whose clock that is, takes it.
+fn a_quiet_hour() -> Timestamp {
+    let now = Clock::system().now();
+    let day = SignedDuration::from_hours(24).as_secs();
+    let quiet = SignedDuration::from_hours(16).as_secs();
+    let after = (now.as_second() - quiet).rem_euclid(day);
+    let back = if after <= day / 2 { after } else { after - day };
+    now - SignedDuration::from_secs(back).clamp(-MOST_APART, MOST_APART)
+}
