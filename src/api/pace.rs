@@ -55,10 +55,9 @@ mod tests {
     #[test]
     fn hour_that_is_full_is_spent_at_once_and_the_next_one_when_it_comes() {
         let over = pace(&BudgetState::new(60), Instant::now(), 1081, 4, Duration::from_secs(1));
-        // One is held back until a whole period was seen.
         assert_eq!(seconds(&over, 1), 1);
-        assert!((130..140).contains(&seconds(&over, 539)), "{}", seconds(&over, 539));
-        assert!((3600..3610).contains(&seconds(&over, 540)), "{}", seconds(&over, 540));
+        assert!((130..140).contains(&seconds(&over, 540)), "{}", seconds(&over, 540));
+        assert!((3600..3610).contains(&seconds(&over, 541)), "{}", seconds(&over, 541));
         assert!((7200..7210).contains(&seconds(&over, 1081)), "{}", seconds(&over, 1081));
     }
 
@@ -76,12 +75,25 @@ mod tests {
     }
 
     #[test]
+    fn hour_is_an_hour_when_its_middle_was_all_that_was_seen() {
+        let now = Instant::now();
+        let mut budget = BudgetState::new(60);
+        let headers =
+            RateHeaders { limit: Some(600), remaining: Some(500), reset_after: Some(Duration::from_secs(600)) };
+        let mut sent = budget.send(now, RequestKind::Page);
+        budget.answer(&mut sent, now, headers, Came::Rows);
+        budget.end(&mut sent, now);
+        let over = pace(&budget, now, 3000, 4, Duration::from_secs(1));
+        assert!(HOUR * 4 < over[2999], "{:?}", over[2999]);
+    }
+
+    #[test]
     fn requests_in_flight_are_thought_to_be_over_and_count() {
         let now = Instant::now();
         let mut budget = BudgetState::new(0);
         let _sent = budget.send(now, RequestKind::Page);
         let over = pace(&budget, now, 600, 4, Duration::from_secs(1));
-        assert!(over[597] < HOUR && HOUR <= over[599], "{:?} {:?}", over[597], over[599]);
+        assert!(over[598] < HOUR && HOUR <= over[599], "{:?} {:?}", over[598], over[599]);
     }
 
     #[test]

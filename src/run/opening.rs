@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
-use crate::ledger::{Entry, State};
+use crate::ledger::{Entry, RunEnd, State};
 use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
@@ -132,9 +132,10 @@ fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
 fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
     let of_job = state.runs.iter().rev().filter(|run| run.end.job == job);
-    let incomplete = of_job.take_while(|run| run.end.outcome == Outcome::Incomplete.name());
-    let last_whole =
-        state.runs.iter().rev().find(|run| run.end.job == job && run.end.outcome != Outcome::Incomplete.name());
+    // One that left nothing but history has read all that was due: the next reads it again.
+    let is_cut_short = |end: &RunEnd| end.outcome == Outcome::Incomplete.name() && end.history_left < end.slices_left;
+    let incomplete = of_job.take_while(|run| is_cut_short(&run.end));
+    let last_whole = state.runs.iter().rev().find(|run| run.end.job == job && !is_cut_short(&run.end));
     let killed = state.open_runs.values().filter(|run| run.job == job).map(|run| run.at);
     let killed = killed.filter(|began| last_whole.is_none_or(|whole| whole.ended_at < *began));
     incomplete.map(|run| run.end.started_at).chain(killed).filter(is_recent).min().map(Moment::from)

@@ -174,6 +174,9 @@ impl BudgetState {
             walled_at: None,
             log,
             logged,
+            // Nobody tells of resets there, so the length of a period is what is known of it now.
+            period: Some(self.known_period()),
+            periods_seen: 2,
             ..self.clone()
         }
     }
