@@ -117,6 +117,7 @@ fn in_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
             members.entry(unset).or_insert(Value::Null);
         }
         members.entry("given").or_insert_with(|| json!([]));
+        members.entry("changes_rarely").or_insert(json!(false));
         members.insert("requests".into(), json!(requests(stream)));
         let origin = if own.contains(&stream.name) { "configuration" } else { "built in" };
         members.insert("origin".into(), json!(origin));
@@ -169,4 +170,25 @@ fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> S
         wrapped(&[], facts.chain(declared).chain(protected).chain(notes).collect(), width),
         wrapped(&["column", "type", "unit", "range", "meaning"], columns.collect(), width)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_has_the_same_members_in_json() {
+        let members = |stream: &Arc<Stream>| -> BTreeSet<String> {
+            let told = in_json(stream, &BTreeSet::new());
+            told.as_object().expect("a stream is an object").keys().cloned().collect()
+        };
+
+        let catalog = built_in().unwrap();
+
+        let all: BTreeSet<String> = catalog.streams().flat_map(members).collect();
+        for stream in catalog.streams() {
+            let missing: Vec<String> = all.difference(&members(stream)).cloned().collect();
+            assert!(missing.is_empty(), "`{}` lacks {missing:?}", stream.name);
+        }
+    }
 }
