@@ -6,16 +6,17 @@
 //! enough, as cron has always had it.
 
 use croner::Cron;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::config::cron;
+use crate::model::periods::Periods;
 
 /// Why an expression or a zone is no schedule: what is wrong, and what to write instead.
 pub use crate::config::cron::CronError as ScheduleError;
 
-/// How many runs [`Schedule::shortest_period`] looks at.
-const RUNS_LOOKED_AT: usize = 100;
+/// How many runs [`Schedule::periods`] looks at.
+const RUNS_LOOKED_AT: usize = 1000;
 
 /// When a job runs.
 #[derive(Debug, Clone)]
@@ -44,13 +45,16 @@ impl Schedule {
         std::iter::successors(self.next_after(now), |last| self.next_after(*last))
     }
 
-    /// The shortest time between two of the next hundred runs, on a clock that never changes: what a run must fit into.
+    /// The times between the next thousand runs, on a clock that never changes; none where it runs once.
     ///
     /// An estimate: a gap that comes more rarely is not seen, nor is the hour that is missing on one day of the year.
-    pub fn shortest_period(&self, now: Timestamp) -> Option<SignedDuration> {
+    pub fn periods(&self, now: Timestamp) -> Option<Periods> {
         let unchanging = Self { cron: self.cron.clone(), zone: TimeZone::UTC };
         let runs: Vec<Timestamp> = unchanging.upcoming(now).take(RUNS_LOOKED_AT).collect();
-        runs.windows(2).map(|pair| pair[1].duration_since(pair[0])).min()
+        let gaps = || runs.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        let count = i32::try_from(gaps().count()).ok()?;
+        let all = runs.last()?.duration_since(*runs.first()?);
+        Some(Periods { shortest: gaps().min()?, average: all.checked_div(count)?, longest: gaps().max()? })
     }
 
     /// The zone whose clock is meant.
@@ -145,16 +149,18 @@ mod tests {
     }
 
     #[test]
-    fn shortest_period_is_the_smallest_gap() {
-        let minutes = |cron: &str| {
+    fn periods_are_the_gaps_between_runs() {
+        let hours = |cron: &str| {
             let schedule = Schedule::new(cron, "America/New_York").unwrap();
-            schedule.shortest_period(at("2026-06-01T00:00:00Z")).unwrap().as_mins()
+            let Periods { shortest, average, longest } = schedule.periods(at("2026-06-01T00:00:00Z")).unwrap();
+            [shortest, average, longest].map(|period| period.as_secs_f64() / 3600.0)
         };
-        assert_eq!(minutes("0 */4 * * *"), 4 * 60);
-        assert_eq!(minutes("0 6 * * *"), 24 * 60);
-        assert_eq!(minutes("0 6,8,20 * * *"), 2 * 60);
-        assert_eq!(minutes("*/15 9-17 * * 1-5"), 15);
-        assert_eq!(minutes("0 6 * * 1"), 7 * 24 * 60);
+        assert_eq!(hours("0 */4 * * *"), [4.0, 4.0, 4.0]);
+        assert_eq!(hours("0 6 * * *"), [24.0, 24.0, 24.0]);
+        assert_eq!(hours("0 6,8,20 * * *"), [2.0, 8.0, 12.0]);
+        assert_eq!(hours("0 6 * * 1"), [168.0, 168.0, 168.0]);
+        let [shortest, average, longest] = hours("*/15 9-17 * * 1-5");
+        assert!(shortest == 0.25 && shortest < average && average < longest && longest == 63.25);
     }
 
     #[test]

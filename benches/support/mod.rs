@@ -3,7 +3,7 @@
 // Each bench uses its own part.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -62,6 +62,7 @@ impl Account {
             single_start: None,
             lookback_days: None,
             event_streams: true,
+            paged: BTreeSet::new(),
             costs: Costs::default(),
             max_window_days: 31,
             weekly_lists_above: 50,
@@ -122,7 +123,7 @@ impl Account {
             scope: slice.scope.key(),
             window: slice.window,
         });
-        let started = Entry::RunStarted { run, job: "nightly".into(), planned: planned.collect() };
+        let started = Entry::RunStarted { run, job: "nightly".into(), planned: planned.collect(), backfill: false };
         let slices = slices.chunks(SLICES_A_RECORD).map(|some| some.iter().cloned().map(Entry::Slice).collect());
         (first..)
             .zip([vec![started]].into_iter().chain(slices))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use profound_export::model::figures::{grouped, took};
+use profound_export::model::periods::Periods;
 use profound_export::run::{Starts, discover, preview};
 use profound_export::simulator::Account;
 
@@ -39,7 +40,7 @@ async fn row(categories: usize) -> String {
     export.job.start = Some(day("2025-03-10"));
     let settings = export.settings();
     let found = discover(&settings.catalog, &settings.client).await.unwrap();
-    let starts = Starts { next: export.simulator.now(), every: SignedDuration::from_hours(24) };
+    let starts = Starts { next: export.simulator.now(), every: Periods::of(SignedDuration::from_hours(24)) };
     let preview = preview(&settings, &export.goal(), &export.state().await, &found, Some(starts)).unwrap();
     let due = preview.plan.slices.iter().filter(|planned| !planned.history).map(|planned| planned.requests);
     let forecast = &preview.forecast;

@@ -44,7 +44,8 @@ pub struct ClientSettings<'a> {
 /// What ends the requests of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
-    /// Waits that would pass it end with [`ApiError::OutOfTime`].
+    /// Waits that would pass it end with [`ApiError::OutOfTime`] or [`ApiError::Postponed`]. What is under way then may
+    /// arrive, for as long as a silent server is waited for; after that it ends with [`ApiError::Late`].
     pub deadline: Option<Instant>,
     /// Stops every wait and every response.
     pub cancel: CancellationToken,
@@ -171,15 +172,15 @@ impl Client {
                 (_, Retry::Never) => return Err(error),
                 (ApiError::Busy { status: 429, .. }, retry) => {
                     walls += 1;
-                    if MOST_WALLS < walls {
-                        return Err(error);
-                    }
                     // At least as long as the usual pause: "now" may be a time that has passed, or a wall that stands.
                     let usual = pauses.next().unwrap_or_default();
                     let pause = match retry {
                         Retry::After(told) => told.max(usual),
                         _ => usual,
                     };
+                    if MOST_WALLS < walls {
+                        return Err(error.too_late(pause));
+                    }
                     // Nobody sends while one was told to wait.
                     self.budget.block(pause);
                     continue;
@@ -191,21 +192,31 @@ impl Client {
             if ATTEMPTS <= failures {
                 return Err(error);
             }
+            let Limits { deadline, cancel } = self.limits();
+            if deadline.is_some_and(|deadline| deadline < Instant::now() + pause) {
+                return Err(error.too_late(pause));
+            }
             tracing::debug!(%error, pause = ?pause, "asking again");
-            self.pause(pause).await?;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => return Err(ApiError::Cancelled),
+            }
         }
     }
 
     /// Sends `request` once. `sent_with` then says after how many changes of the key.
     async fn attempt(&self, request: &Request, spent: &AtomicU64, sent_with: &mut u64) -> Result<Response, ApiError> {
         let Limits { deadline, cancel } = self.limits();
+        let what = &request.what;
+        let arrival = Arrival { last: deadline.map(|deadline| deadline + self.idle_timeout), after: self.idle_timeout };
+        arrival.check(what)?;
         let mut permit = self.budget.permit(request.kind(), deadline, &cancel).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         spent.fetch_add(1, Ordering::Relaxed);
-        let what = &request.what;
         let sending = tokio::time::timeout(self.idle_timeout, self.build(request, sent_with).send());
         let answered = tokio::select! {
             answered = sending => answered,
+            late = arrival.over(what) => return Err(late),
             () = cancel.cancelled() => return Err(ApiError::Cancelled),
         };
         let broken = |problem: String| ApiError::Broken { what: what.clone(), problem };
@@ -226,7 +237,7 @@ impl Client {
         };
         permit.answer(rate_headers(response.headers(), now), came);
         if status == StatusCode::OK {
-            return Ok(Response::new(response, request, self, cancel, permit));
+            return Ok(Response::new(response, request, Until { arrival, idle: self.idle_timeout, cancel }, permit));
         }
         let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
             429 => rate_headers(response.headers(), now).reset_after,
@@ -330,17 +341,44 @@ impl Client {
             }
         }
     }
+}
 
-    async fn pause(&self, pause: Duration) -> Result<(), ApiError> {
-        let Limits { deadline, cancel } = self.limits();
-        if deadline.is_some_and(|deadline| deadline < Instant::now() + pause) {
-            return Err(ApiError::OutOfTime { wait: pause });
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = cancel.cancelled() => Err(ApiError::Cancelled),
+/// When an answer that is under way at the deadline is waited for no longer.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    last: Option<Instant>,
+    /// How long that is after the deadline.
+    after: Duration,
+}
+
+impl Arrival {
+    fn late(self, what: &str) -> ApiError {
+        ApiError::Late { what: what.to_owned(), after: self.after }
+    }
+
+    fn check(self, what: &str) -> Result<(), ApiError> {
+        match self.last.is_some_and(|last| last <= Instant::now()) {
+            true => Err(self.late(what)),
+            false => Ok(()),
         }
     }
+
+    /// Never ends without a deadline.
+    async fn over(self, what: &str) -> ApiError {
+        match self.last {
+            Some(last) => tokio::time::sleep_until(last).await,
+            None => std::future::pending().await,
+        }
+        self.late(what)
+    }
+}
+
+/// What ends the wait for a body.
+#[derive(Debug)]
+struct Until {
+    arrival: Arrival,
+    idle: Duration,
+    cancel: CancellationToken,
 }
 
 /// One problem of a 422: where and what.
@@ -380,8 +418,7 @@ pub struct Response {
     framer: Option<Framer>,
     blocks: BlockBuilder,
     what: String,
-    idle_timeout: Duration,
-    cancel: CancellationToken,
+    until: Until,
     // In flight until the body is over.
     _permit: Permit,
 }
@@ -393,13 +430,7 @@ enum Framer {
 }
 
 impl Response {
-    fn new(
-        http: reqwest::Response,
-        request: &Request,
-        client: &Client,
-        cancel: CancellationToken,
-        permit: Permit,
-    ) -> Self {
+    fn new(http: reqwest::Response, request: &Request, until: Until, permit: Permit) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
         let framer = match events {
@@ -411,8 +442,7 @@ impl Response {
             http,
             blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
-            idle_timeout: client.idle_timeout,
-            cancel,
+            until,
             _permit: permit,
         }
     }
@@ -425,16 +455,19 @@ impl Response {
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Cancelled`].
+    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Late`],
+    /// [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
-        let reading = tokio::time::timeout(self.idle_timeout, self.http.chunk());
+        let Until { arrival, idle, cancel } = &self.until;
+        let reading = tokio::time::timeout(*idle, self.http.chunk());
         let read = tokio::select! {
             read = reading => read,
-            () = self.cancel.cancelled() => return Err(ApiError::Cancelled),
+            late = arrival.over(&self.what) => return Err(late),
+            () = cancel.cancelled() => return Err(ApiError::Cancelled),
         };
         let broken = |problem: String| ApiError::Broken { what: self.what.clone(), problem };
         let chunk = read
-            .map_err(|_| broken(format!("nothing came for {} s", self.idle_timeout.as_secs())))?
+            .map_err(|_| broken(format!("nothing came for {} s", self.until.idle.as_secs())))?
             .map_err(|error| broken(words(&error.without_url())))?;
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);

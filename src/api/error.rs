@@ -74,6 +74,27 @@ pub enum ApiError {
         /// What is wrong with it.
         problem: String,
     },
+    /// HTTP 408, 429 or 5xx: the next try may go only after the deadline, or many tries met the same wall. Whatever else
+    /// there is to ask goes on.
+    #[error("the API answered {what} with HTTP {status} and is to be asked again in {}, too late for this run: {detail}", took(*wait))]
+    Postponed {
+        /// Stream and scope.
+        what: String,
+        /// The status.
+        status: u16,
+        /// The API's words.
+        detail: String,
+        /// How long it asked to wait.
+        wait: Duration,
+    },
+    /// An answer that was under way at the deadline did not arrive soon after it.
+    #[error("the answer for {what} had not arrived {} after the deadline", took(*after))]
+    Late {
+        /// Stream and scope.
+        what: String,
+        /// For how long it was waited.
+        after: Duration,
+    },
     /// Nothing may be sent before the deadline.
     #[error("the next request may go in {}, which is after the deadline", took(*wait))]
     OutOfTime {
@@ -106,6 +127,14 @@ impl ApiError {
             Self::Busy { retry_after: Some(told), .. } => Retry::After(*told),
             Self::Busy { .. } | Self::Unreachable { .. } | Self::Broken { .. } => Retry::Backoff,
             _ => Retry::Never,
+        }
+    }
+
+    /// The same error, where the next try would come too late: in `wait`, after the deadline.
+    pub fn too_late(self, wait: Duration) -> Self {
+        match self {
+            Self::Busy { what, status, detail, .. } => Self::Postponed { what, status, detail, wait },
+            _ => Self::OutOfTime { wait },
         }
     }
 

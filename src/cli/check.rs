@@ -82,6 +82,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         let of_tier = JobConfig { streams: vec![tier.name().to_owned()], ..job.clone() };
         planned(&of_tier).map(|preview| preview.forecast.night)
     })?;
+    for warning in room::uneven(&scheduled) {
+        facts.tell("warning", warning)?;
+    }
     if let Some(sum) = room::sum(&scheduled, &budget) {
         facts.tell("budget", sum)?;
     }

@@ -111,7 +111,10 @@ impl From<RunError> for Failure {
             RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => {
                 exit::KEY_REJECTED
             }
-            RunError::Late | RunError::Api(ApiError::OutOfTime { .. } | ApiError::Cancelled) => exit::INCOMPLETE,
+            RunError::Late
+            | RunError::Api(
+                ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled,
+            ) => exit::INCOMPLETE,
             RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
             RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
             RunError::Ledger(error) => ledger_code(error),

@@ -33,7 +33,7 @@ pub fn check(
         let Some(room) = night.room.filter(|_| !night.fits()) else {
             continue;
         };
-        let every = took(starts.every.unsigned_abs());
+        let every = took(starts.every.average.unsigned_abs());
         let (what, setting) = match job.deadline {
             Some(deadline) if deadline.0 == room => {
                 (format!("can never finish within its deadline of {}", took(room)), "deadline")
@@ -73,6 +73,24 @@ pub fn check(
     check_together(scheduled, budget, &a_period)
 }
 
+/// Jobs whose starts lie unevenly, so that some runs cannot end before the next one, though others can, in words.
+pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
+    let tight = scheduled.iter().filter(|one| {
+        one.job.deadline.is_none() && one.night.fits() && one.starts.every.shortest.unsigned_abs() < one.night.takes
+    });
+    tight
+        .map(|one| {
+            format!(
+                "{}: a run takes {}, and some starts follow each other after {}: those runs end incomplete (75), and the next \
+                 one continues",
+                one.job.name,
+                took(one.night.takes),
+                took(one.starts.every.shortest.unsigned_abs())
+            )
+        })
+        .collect()
+}
+
 /// What the runs of all jobs need of the budget, in words; none without a schedule.
 pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> {
     let requests = scheduled.iter().map(|one| {
@@ -81,7 +99,7 @@ pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> 
             "{}: {} a run, {takes} of {}",
             one.job.name,
             counted(one.night.requests, "request"),
-            took(one.starts.every.unsigned_abs())
+            took(one.starts.every.average.unsigned_abs())
         )
     });
     let each: Vec<String> = requests.collect();
@@ -92,15 +110,16 @@ pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> 
 /// Whether jobs that have room one by one have it together.
 fn check_together(scheduled: &[Scheduled<'_>], budget: &BudgetState, a_period: &str) -> Result<(), Failure> {
     let hours = |seconds: f64| seconds / 3600.0;
-    let an_hour =
-        |one: &Scheduled<'_>| one.night.requests as f64 / hours(one.starts.every.as_secs_f64()).max(f64::EPSILON);
+    let an_hour = |one: &Scheduled<'_>| {
+        one.night.requests as f64 / hours(one.starts.every.average.as_secs_f64()).max(f64::EPSILON)
+    };
     let needed: f64 = scheduled.iter().map(an_hour).sum();
     let allowed = f64::from(budget.usable()) / hours(budget.known_period().as_secs_f64());
     if needed <= allowed {
         return Ok(());
     }
     let each = scheduled.iter().map(|one| -> String {
-        let (requests, every) = (counted(one.night.requests, "request"), took(one.starts.every.unsigned_abs()));
+        let (requests, every) = (counted(one.night.requests, "request"), took(one.starts.every.average.unsigned_abs()));
         format!("{}: {requests} every {every}, {:.0} an hour", one.job.name, an_hour(one))
     });
     let refused = Failure::new(exit::CONFIGURATION, "the jobs can never all finish before they start again")

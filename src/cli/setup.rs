@@ -112,7 +112,7 @@ pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<Starts>, Failure
     let Some(schedule) = schedule(job)? else {
         return Ok(None);
     };
-    let starts = schedule.next_after(now).zip(schedule.shortest_period(now));
+    let starts = schedule.next_after(now).zip(schedule.periods(now));
     Ok(starts.map(|(next, every)| Starts { next, every }))
 }
 

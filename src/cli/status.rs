@@ -68,12 +68,13 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
         "\ncoverage  last {shown_days} days, newest at the right   {}   * list\n",
         legend.join("  ")
     ));
+    let starts = starts(state, config);
     let rows = state.coverage.iter().filter_map(|(name, scopes)| {
         let stream = catalog.get(list_of(name).unwrap_or(name))?;
         let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
         let picture = match &stream.days {
             _ if list_of(name).is_some() => snapshots(&scopes, now, shown_days),
-            Some(days) => picture(&scopes, days, state.starts.values().min().copied(), now, shown_days),
+            Some(days) => picture(&scopes, days, starts.get(name).copied(), now, shown_days),
             None => "*".to_owned(),
         };
         let rows: u64 =
@@ -92,7 +93,8 @@ fn headline(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -
     let ended = |job: &JobConfig| state.runs.iter().rev().find(|run| run.end.job == job.name);
     let bad =
         config.jobs.iter().filter_map(ended).find(|run| !matches!(run.end.outcome.as_str(), "complete" | "incomplete"));
-    let lacking = lacking(state, catalog, now);
+    let starts = starts(state, config);
+    let lacking = lacking(state, catalog, &starts, now);
     let suspects = suspects(state).len();
     let mut parts = Vec::new();
     if let Some(run) = bad {
@@ -104,7 +106,7 @@ fn headline(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -
     if 0 < suspects {
         parts.push(format!("{suspects} readings are suspect"));
     }
-    let history = history(state, catalog, now).unwrap_or_default();
+    let history = history(state, catalog, &starts, now).unwrap_or_default();
     match parts.is_empty() {
         true => format!("Everything that was due is there.{history}"),
         false => {
@@ -113,35 +115,50 @@ fn headline(state: &State, catalog: &Catalog, config: &Config, now: Timestamp) -
     }
 }
 
+/// The first day that any job wants of each stream; what no job has any more is not missing.
+fn starts(state: &State, config: &Config) -> BTreeMap<String, Day> {
+    let mut starts = BTreeMap::new();
+    for job in &config.jobs {
+        let (Some(start), Ok(streams)) = (state.starts.get(&job.name), config.streams_of(job)) else {
+            continue;
+        };
+        for stream in streams {
+            let earliest = starts.entry(stream.name.clone()).or_insert(*start);
+            *earliest = (*earliest).min(*start);
+        }
+    }
+    starts
+}
+
 /// How much of what lies before the first readings is there; none where nothing does.
-fn history(state: &State, catalog: &Catalog, now: Timestamp) -> Option<String> {
-    let start = state.starts.values().min().copied()?;
+fn history(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now: Timestamp) -> Option<String> {
+    let earliest = starts.values().min()?;
     let (mut wanted, mut missing) = (0_u64, 0_u64);
     for (name, scopes) in &state.coverage {
         let dated = catalog.get(name).and_then(|stream| stream.days.as_ref()).filter(|days| !days.kind.is_single());
-        let Some(days) = dated else {
+        let (Some(days), Some(start)) = (dated, starts.get(name)) else {
             continue;
         };
-        let complete: Vec<Day> = days.complete(start, now).collect();
-        for first in scopes.values().filter(|scope| scope.not_entitled.is_none()).filter_map(ScopeCoverage::first_read)
-        {
+        let complete: Vec<Day> = days.complete(*start, now).collect();
+        let open = scopes.values().filter(|scope| scope.not_entitled.is_none());
+        for (scope, first) in open.filter_map(|scope| Some((scope, scope.history_ends()?))) {
+            let past = Window::new(*start, first).map(|past| scope.days.range(past));
+            let filled_in = past.into_iter().flatten().filter(|(_, state)| state.read_at.is_some()).count();
             wanted += complete.len() as u64;
-            missing += complete.partition_point(|day| *day < first) as u64;
+            missing += complete.partition_point(|day| *day < first).saturating_sub(filled_in) as u64;
         }
     }
     let there = 100 * (wanted - missing) / wanted.max(1);
     (0 < missing).then(|| {
-        format!(" History from {start} on is {there} % there; runs go on with it as far as their requests reach.")
+        format!(" History from {earliest} on is {there} % there; runs go on with it as far as their requests reach.")
     })
 }
 
 /// Streams that lack a day which a job wants, for a scope that may be read.
-fn lacking(state: &State, catalog: &Catalog, now: Timestamp) -> usize {
-    let Some(start) = state.starts.values().min().copied() else {
-        return 0;
-    };
+fn lacking(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now: Timestamp) -> usize {
     let lacks = |(name, scopes): &(&String, &BTreeMap<ScopeKey, ScopeCoverage>)| {
-        let Some(days) = catalog.get(name).and_then(|stream| stream.days.as_ref()) else {
+        let days = catalog.get(name).and_then(|stream| stream.days.as_ref());
+        let (Some(days), Some(start)) = (days, starts.get(*name).copied()) else {
             return false;
         };
         // The day that has just ended is not late before the next run.
@@ -149,7 +166,7 @@ fn lacking(state: &State, catalog: &Catalog, now: Timestamp) -> usize {
         let open = |scope: &&ScopeCoverage| scope.not_entitled.is_none();
         scopes.values().filter(open).any(|scope| {
             // What lies before the first reading is history, which has its own place.
-            let start = scope.first_read().map_or(start, |first| start.max(first));
+            let start = scope.history_ends().map_or(start, |first| start.max(first));
             scope.wanted(days, start, due).any(|day| day_state(scope.days.get(&day), day, days) == "missing")
         })
     };

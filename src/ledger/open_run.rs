@@ -15,6 +15,15 @@ use crate::model::window::Window;
 pub struct OpenRun {
     /// When it began.
     pub at: Timestamp,
+    /// The number of the record that says so; zero where an older version folded it.
+    #[serde(default)]
+    pub number: u64,
+    /// When it last recorded anything.
+    #[serde(default)]
+    pub heard_at: Option<Timestamp>,
+    /// Whether it reads days that someone named.
+    #[serde(default)]
+    pub backfill: bool,
     /// The job.
     pub job: String,
     /// What it means to write and no later record covers.

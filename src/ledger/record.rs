@@ -76,6 +76,9 @@ pub enum Entry {
         job: String,
         /// What it means to write. Where the run never ends, these days are stale.
         planned: Vec<Planned>,
+        /// Whether it reads days that someone named, and not what the job is due.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        backfill: bool,
     },
     /// A slice was published.
     Slice(SliceEntry),
@@ -117,6 +120,23 @@ pub enum Entry {
     },
     /// A run ended.
     RunEnded(RunEnd),
+}
+
+impl Entry {
+    /// The run that recorded it, where it says so.
+    pub fn run(&self) -> Option<Uuid> {
+        match self {
+            Self::RunStarted { run, .. } | Self::Suspect { run, .. } | Self::NotEntitled { run, .. } => Some(*run),
+            Self::Slice(slice) => Some(slice.run),
+            Self::RunEnded(end) => Some(end.run),
+            Self::Root { .. }
+            | Self::Organizations { .. }
+            | Self::Learned { .. }
+            | Self::Start { .. }
+            | Self::Table { .. }
+            | Self::Stale { .. } => None,
+        }
+    }
 }
 
 /// A slice that a run means to write.
@@ -200,6 +220,9 @@ pub struct RunEnd {
     pub run: Uuid,
     /// The job.
     pub job: String,
+    /// Whether it read days that someone named, and not what the job was due.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backfill: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// `complete`, `failed`, `incomplete`, `key_rejected`, `cancelled`.

@@ -47,6 +47,9 @@ pub struct State {
 pub struct RunSummary {
     /// When it ended.
     pub ended_at: Timestamp,
+    /// The number of the record that says so; zero where an older version folded it.
+    #[serde(default)]
+    pub number: u64,
     /// How.
     #[serde(flatten)]
     pub end: RunEnd,
@@ -67,6 +70,9 @@ impl State {
     }
 
     fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
+        if let Some(open) = entry.run().and_then(|run| self.open_runs.get_mut(&run)) {
+            open.heard_at = Some(at);
+        }
         match entry {
             Entry::Root { organizations, partition } => {
                 // A second first record, of a writer that lost the race to another, changes nothing.
@@ -85,9 +91,10 @@ impl State {
             Entry::Table { stream, meaning } => {
                 self.tables.insert(stream.clone(), meaning.clone());
             }
-            Entry::RunStarted { run, job, planned } => {
-                let planned = planned.iter().collect();
-                self.open_runs.insert(*run, OpenRun { at, job: job.clone(), planned });
+            Entry::RunStarted { run, job, planned, backfill } => {
+                let (job, planned) = (job.clone(), planned.iter().collect());
+                let open = OpenRun { at, number: self.number, heard_at: Some(at), job, planned, backfill: *backfill };
+                self.open_runs.insert(*run, open);
             }
             Entry::Slice(slice) => self.apply_slice(slice),
             Entry::Suspect { stream, scope, window, problem, awaiting, .. } => {
@@ -99,7 +106,7 @@ impl State {
             Entry::Stale { stream, scope, day } => self.scope_mut(stream, scope).state_mut(*day).stale = true,
             Entry::RunEnded(end) => {
                 self.open_runs.remove(&end.run);
-                self.runs.push_back(RunSummary { ended_at: at, end: end.clone() });
+                self.runs.push_back(RunSummary { ended_at: at, number: self.number, end: end.clone() });
                 while REMEMBERED_RUNS < self.runs.len() {
                     self.runs.pop_front();
                 }

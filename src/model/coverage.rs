@@ -13,6 +13,10 @@ use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 
+/// Days between two that were read from which on what lies between them is history: a backfill of old days leaves such a
+/// gap, an outage does not.
+const LONG_GAP_DAYS: i64 = 62;
+
 /// Everything that has been read, by stream and scope.
 pub type Coverage = BTreeMap<String, BTreeMap<ScopeKey, ScopeCoverage>>;
 
@@ -126,19 +130,30 @@ impl ScopeCoverage {
     }
 
     /// The days, or first days of months, that are over at `now` and that a job wants which begins with `start`. Where
-    /// each costs a request, those before the first that was read are left to backfills.
+    /// each costs a request, those that are history are left to backfills.
     pub fn wanted(&self, days: &Days, start: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
-        let first = self.days.keys().next().copied();
         let start = match days.kind.is_single() {
-            true => first.map_or(start, |first| start.max(first)),
+            true => self.history_ends().map_or(start, |first| start.max(first)),
             false => start,
         };
         days.complete(start, now)
     }
 
-    /// The first day that was read.
-    pub fn first_read(&self) -> Option<Day> {
-        self.days.iter().find(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day)
+    /// The first day of those read day after day, from the newest back to the first long gap: what was never read before
+    /// it is history.
+    pub fn history_ends(&self) -> Option<Day> {
+        let mut read = self.days.iter().rev().filter(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day);
+        let newest = read.next()?;
+        let joined = read.try_fold(newest, |later, day| match later.since(day) <= LONG_GAP_DAYS {
+            true => Ok(day),
+            false => Err(later),
+        });
+        Some(joined.unwrap_or_else(|before_the_gap| before_the_gap))
+    }
+
+    /// Whether the last reading of any day, or of the list, was doubtful.
+    pub fn is_suspect(&self) -> bool {
+        self.days.values().chain(&self.whole).any(|state| state.suspect.is_some())
     }
 
     /// Whether anything was ever read here that had rows.
@@ -163,6 +178,19 @@ mod tests {
         assert!(read("2026-03-05T05:00:00Z").is_final(day, &days, 3));
         assert!(!DayState { stale: true, ..read("2026-03-09T00:00:00Z") }.is_final(day, &days, 3));
         assert!(!DayState::unknown().is_final(day, &days, 0));
+    }
+
+    #[test]
+    fn history_ends_where_days_were_read_one_after_the_other_whatever_was_filled_in_long_before() {
+        let read = |days: &[&str]| {
+            let state = DayState { read_at: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..DayState::unknown() };
+            let days = days.iter().map(|day| (day.parse().unwrap(), state.clone())).collect();
+            ScopeCoverage { days, ..ScopeCoverage::of(Scope::default()) }.history_ends().map(|day| day.to_string())
+        };
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["2026-11-01", "2026-11-02"]).as_deref(), Some("2026-11-01"));
+        assert_eq!(read(&["2026-09-15", "2026-11-02"]).as_deref(), Some("2026-09-15"), "an outage");
+        assert_eq!(read(&["2025-01-01", "2025-01-02", "2026-11-01", "2026-11-02"]).as_deref(), Some("2026-11-01"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod figures;
 pub mod history;
 pub mod moment;
 pub mod pagination;
+pub mod periods;
 pub mod proof;
 pub mod relation;
 pub mod request_line;

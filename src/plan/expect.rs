@@ -38,7 +38,7 @@ impl Average {
 /// Requests of the budget for `rows` rows: one for an event stream, for pages as many as they are, for one page when
 /// nothing is known, each as often as its kind costs.
 pub fn pages(stream: &Stream, rows: Option<u64>, wanted: &Wanted) -> u64 {
-    if wanted.event_streams && stream.event_stream.is_some() {
+    if wanted.event_streams && stream.event_stream.is_some() && !wanted.paged.contains(&stream.name) {
         return u64::from(wanted.costs.of(RequestKind::Events));
     }
     let pages = stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1));

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::coverage::ScopeCoverage;
 use crate::model::slice::Slice;
+use crate::plan::order::End;
 
 /// How long *not entitled* is believed before it is asked again.
 const NOT_ENTITLED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -38,7 +39,13 @@ pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
             }
         }
     }
-    order::sort(&mut plan.slices, wanted, known);
+    order::sort(&mut plan.slices, wanted, known, End::First);
+    plan
+}
+
+/// The same plan for a run beside another one: it begins at the other end, as far as what others wait for allows.
+pub fn beside_another(mut plan: Plan, wanted: &Wanted, known: &Known<'_>) -> Plan {
+    order::sort(&mut plan.slices, wanted, known, End::Last);
     plan
 }
 

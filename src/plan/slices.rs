@@ -28,7 +28,8 @@ pub fn due(
     let Some(settling) = settling else {
         return list(slice, coverage, wanted, known).into_iter().collect();
     };
-    let of_scope = OfScope { slice: &slice, key: slice.scope.key(), coverage, wanted, known, settling };
+    let history_ends = coverage.and_then(ScopeCoverage::history_ends);
+    let of_scope = OfScope { slice: &slice, key: slice.scope.key(), coverage, history_ends, wanted, known, settling };
     let mut slices = match settling.days.kind.is_single() {
         true => of_scope.singles(),
         false => of_scope.windows(),
@@ -120,6 +121,8 @@ struct OfScope<'a> {
     slice: &'a Slice,
     key: ScopeKey,
     coverage: Option<&'a ScopeCoverage>,
+    /// The first day that is not history; none where nothing was read.
+    history_ends: Option<Day>,
     wanted: &'a Wanted,
     known: &'a Known<'a>,
     settling: &'a Settling,
@@ -131,12 +134,11 @@ impl OfScope<'_> {
         let average = self.coverage.and_then(Average::of_days);
         let rows = average.map(|average| average.rows);
         let newest = self.settling.wanted.last().map(|(day, _)| *day);
-        let first_read = self.coverage.and_then(ScopeCoverage::first_read);
         // Of what was never read the newest comes tonight; what others wait for comes for as long as their first window.
         let now = if self.slice.stream.signal.is_some() { self.wanted.max_window_days } else { 1 };
         let planned = self.settling.wanted.iter().rev().filter_map(|(day, settled)| {
             let due = Due::one(self.reason_of_single(*day, *settled)?);
-            let is_past = first_read.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
+            let is_past = self.history_ends.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
             let due = if is_past { due.of_the_past() } else { due };
             let slice = self.slice.over(self.settling.days.span(*day));
             let requests = pages(&slice.stream, rows, self.wanted) * asked_times(&slice, None, self.known);
@@ -169,7 +171,7 @@ impl OfScope<'_> {
                 }
             }
         }
-        if self.coverage.and_then(ScopeCoverage::first_read).is_none() {
+        if self.history_ends.is_none() {
             // The newest window is what a new scope brings tonight.
             slices.iter_mut().skip(1).for_each(|older| older.due = older.due.of_the_past());
         }
@@ -193,13 +195,14 @@ impl OfScope<'_> {
 
     fn reason(&self, day: Day, settled: Moment) -> Option<Reason> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
-        let lies_before_all = || self.coverage.and_then(ScopeCoverage::first_read).is_some_and(|first| day < first);
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
             Some(DayState { read_at: Some(read_at), .. }) => {
                 (*read_at < settled && !was_just_read(*read_at, self.known)).then_some(Reason::Lookback)
             }
-            _ if lies_before_all() && !self.wanted.days.is_backfill() => Some(Reason::History),
+            _ if self.history_ends.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
+                Some(Reason::History)
+            }
             _ => Some(Reason::Missing),
         };
         match (reason, self.wanted.days) {

@@ -1,5 +1,7 @@
 //! What a plan holds, for streams of the catalog and coverage made for the purpose.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::catalog::Catalog;
 use crate::model::cost::Costs;
@@ -31,6 +33,7 @@ fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
         single_start: None,
         lookback_days: None,
         event_streams: true,
+        paged: BTreeSet::new(),
         costs: Costs::default(),
         max_window_days: 31,
         weekly_lists_above: 50,
@@ -50,7 +53,7 @@ fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &
 const NOW: &str = "2026-03-10T12:00:00Z";
 
 fn windows(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known::at(NOW.parse().unwrap(), coverage, &|_, _, _| false);
     plan(wanted, &known).slices.iter().map(|planned| planned.slice.to_string()).collect()
 }
 
@@ -190,13 +193,13 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
-    let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known::at(NOW.parse().unwrap(), &coverage, &doubtful);
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
 }
 
 /// The slices of a plan as text, those that are history after a `~`.
 fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known::at(NOW.parse().unwrap(), coverage, &|_, _, _| false);
     let text = |planned: &PlannedSlice| {
         let mark = if planned.history { "~" } else { "" };
         format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
@@ -229,7 +232,7 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
     let slices = plan(&wanted, &known).slices;
     assert_eq!(
         told(&wanted, &coverage),
@@ -237,6 +240,97 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     );
     assert_eq!(slices[0].due, Due { missing: 1, lookback: 2, history: 28, retry: 0 });
     assert_eq!(slices[1].due, Due { history: 18, ..Due::default() });
+}
+
+#[test]
+fn backfill_of_long_ago_leaves_what_lies_between_as_history() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2025-01-01", "2025-01-02"], "2026-03-09T12:00:00Z");
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2025-01-01")));
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let told = told(&wanted, &coverage);
+    assert_eq!(told[0], "visibility_v2 of c1 2026-02-07..2026-03-09");
+    assert!(2 < told.len() && told[1..].iter().all(|slice| slice.starts_with('~')), "{told:#?}");
+    assert!(!told.iter().any(|slice| slice.contains("2025-01-01")), "what was read is final: {told:#?}");
+}
+
+#[test]
+fn what_could_not_be_read_comes_after_everything_else_of_its_tier() {
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-07"], "2026-03-08T12:00:00Z");
+    read(&mut coverage, "visibility_v2", "c2", &["2026-03-07"], "2026-03-08T13:00:00Z");
+    let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-07")));
+    let first = |coverage: &Coverage| told(&wanted, coverage)[0].clone();
+    assert!(first(&coverage).starts_with("visibility_v2 of c1"), "what was read longest ago comes first");
+    let broken = coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap();
+    let suspect = crate::model::coverage::Suspect { problem: "HTTP 500".into(), awaiting: None };
+    broken.state_mut(Some(day("2026-03-08"))).suspect = Some(Box::new(suspect));
+    assert!(first(&coverage).starts_with("visibility_v2 of c2"), "{:#?}", told(&wanted, &coverage));
+}
+
+#[test]
+fn streams_behind_a_gate_come_in_turn_with_the_others_and_their_gate_before_them() {
+    let streams = ["youtube_channels_v2_by_channel", "youtube_summary_v2", "visibility_v2_by_topic"];
+    let mut wanted = wanted(&streams, WantedDays::Since(day("2026-03-08")));
+    // All of one tier, so that only age counts.
+    let of_one_tier = |stream: &Arc<Stream>| Arc::new(Stream { tier: None, ..Stream::clone(stream) });
+    wanted.streams = wanted.streams.iter().map(of_one_tier).collect();
+    wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+    let mut coverage = Coverage::new();
+    read(&mut coverage, "youtube_channels_v2_by_channel", "c1", &["2026-03-07"], "2026-03-05T12:00:00Z");
+    read(&mut coverage, "visibility_v2_by_topic", "c1", &["2026-03-07"], "2026-03-06T12:00:00Z");
+    read(&mut coverage, "youtube_summary_v2", "c1", &["2026-03-07"], "2026-03-08T12:00:00Z");
+    assert_eq!(
+        told(&wanted, &coverage),
+        [
+            "youtube_summary_v2 of c1 2026-03-09",
+            "youtube_summary_v2 of c1 2026-03-08",
+            "youtube_channels_v2_by_channel of c1 2026-03-08..2026-03-09",
+            "visibility_v2_by_topic of c1 2026-03-08..2026-03-09",
+        ]
+    );
+}
+
+#[test]
+fn run_beside_another_begins_at_the_other_end_and_still_with_gates_first() {
+    let wanted = wanted(&["visibility_v2", "answers_v2", "models"], WantedDays::Since(day("2026-03-08")));
+    let coverage = Coverage::new();
+    let alone = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
+    let order = |plan: &Plan| -> Vec<String> { plan.slices.iter().map(|planned| planned.slice.to_string()).collect() };
+    let (forth, back) = (order(&plan(&wanted, &alone)), order(&beside_another(plan(&wanted, &alone), &wanted, &alone)));
+    assert_eq!(back[0], forth[0], "lists come first all the same");
+    assert!(back[1..].iter().eq(forth[1..].iter().rev()), "{forth:#?} {back:#?}");
+
+    let gated =
+        self::wanted(&["youtube_channels_v2_by_channel", "youtube_summary_v2"], WantedDays::Since(day("2026-03-08")));
+    let slices = beside_another(plan(&gated, &alone), &gated, &alone).slices;
+    for scope in ["c1", "c2"] {
+        let place = |stream: &str| {
+            let is_it = |planned: &PlannedSlice| {
+                planned.slice.stream.name == stream && planned.slice.scope.key() == category(scope).key()
+            };
+            slices.iter().position(is_it).unwrap()
+        };
+        assert!(place("youtube_summary_v2") < place("youtube_channels_v2_by_channel"));
+    }
+}
+
+#[test]
+fn streams_whose_events_lack_columns_cost_their_pages() {
+    let mut coverage = Coverage::new();
+    let rows = DayState { read_at: Some("2026-03-08T12:00:00Z".parse().unwrap()), rows: 120, ..DayState::unknown() };
+    let scope = category("c1");
+    let days = [(day("2026-03-07"), rows)].into_iter().collect();
+    let known = crate::model::coverage::ScopeCoverage { days, ..ScopeCoverage::of(scope.clone()) };
+    coverage.entry("visibility_v2".into()).or_default().insert(scope.key(), known);
+    let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
+    wanted.scopes.insert(ScopeKind::Category, vec![scope]);
+    let requests =
+        |wanted: &Wanted| plan(wanted, &Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false)).requests();
+    assert_eq!(requests(&wanted), 1);
+    wanted.paged.insert("visibility_v2".into());
+    assert_eq!(requests(&wanted), 3, "120 rows, 50 a page");
 }
 
 #[test]
@@ -267,8 +361,7 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
         }
     }
     let due = |wanted: &Wanted, now: &str| {
-        let known =
-            Known { coverage: &coverage, doubtful: &|_, _, _| false, now: now.parse().unwrap(), read_since: None };
+        let known = Known::at(now.parse().unwrap(), &coverage, &|_, _, _| false);
         let slices = plan(wanted, &known).slices;
         let of = |name: &str| slices.iter().filter(|planned| planned.slice.stream.name == name).count();
         (of("prompts"), of("category_topics"))
@@ -297,8 +390,8 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
         WantedDays::Since(day("2025-01-01")),
     );
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known =
-        Known { coverage: &Coverage::new(), doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let coverage = Coverage::new();
+    let known = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
     let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
     let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What a plan is made from: wishes, and what is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,6 +28,8 @@ pub struct Wanted {
     pub lookback_days: Option<u16>,
     /// Whether results come as event streams where there are any, so that each is one request.
     pub event_streams: bool,
+    /// Streams whose results come page by page all the same, because their events lack columns.
+    pub paged: BTreeSet<String>,
     /// How many requests of the budget one of each kind takes.
     pub costs: Costs,
     /// Days of the longest window of one request.
@@ -68,4 +70,15 @@ pub struct Known<'a> {
     pub now: Timestamp,
     /// When the run began that this one goes on with: what was read since is not read again.
     pub read_since: Option<Moment>,
+}
+
+impl<'a> Known<'a> {
+    /// What `coverage` says at `now`, for a run that goes on with none.
+    pub fn at(
+        now: Timestamp,
+        coverage: &'a Coverage,
+        doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
+    ) -> Self {
+        Self { coverage, doubtful, now, read_since: None }
+    }
 }

@@ -26,10 +26,8 @@ use crate::run::commit::Committer;
 use crate::run::gates::Signals;
 use crate::run::lengths::Lengths;
 use crate::run::parents::ParentRows;
+use crate::run::patience::Patience;
 use crate::write::Spool;
-
-/// Slices of a stream that the server could not answer before the others are not asked any more in a run.
-const MOST_GIVEN_UP: u32 = 2;
 
 /// Where things go, and how they lie there.
 #[derive(Debug, Clone)]
@@ -118,13 +116,13 @@ pub struct RunContext<'a> {
     pub signals: Signals,
     /// How long windows may be.
     pub lengths: Lengths,
+    /// Streams that the server cannot answer for now.
+    pub patience: Patience,
     parent_streams: BTreeSet<String>,
     many_organizations: bool,
     learned: Mutex<BTreeMap<String, String>>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
-    /// Slices of each stream that the server could not answer, and its last status.
-    given_up: Mutex<HashMap<String, (u32, u16)>>,
     /// Streams and scopes that the account may not read, as this run was told.
     refused: Mutex<HashSet<(String, ScopeKey)>>,
     refusals_told: Mutex<HashSet<(ScopeKey, String)>>,
@@ -151,12 +149,12 @@ impl<'a> RunContext<'a> {
             parents: ParentRows::default(),
             signals: Signals::default(),
             lengths: Lengths::default(),
+            patience: Patience::default(),
             parent_streams: start.parents,
             many_organizations: start.many_organizations,
             learned: Mutex::new(start.learned),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
-            given_up: Mutex::new(HashMap::new()),
             refused: Mutex::new(HashSet::new()),
             refusals_told: Mutex::new(HashSet::new()),
             begins_no_more: AtomicBool::new(false),
@@ -249,21 +247,6 @@ impl<'a> RunContext<'a> {
     pub fn is_refused(&self, slice: &Slice) -> bool {
         let key = (slice.stream.name.clone(), slice.scope.key());
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
-    }
-
-    /// Remembers that the server could not answer a slice of `stream`.
-    pub fn give_up(&self, stream: &str, status: u16) {
-        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let (slices, last) = given_up.entry(stream.to_owned()).or_default();
-        *slices += 1;
-        *last = status;
-    }
-
-    /// Why `stream` is not asked any more in this run: a dead endpoint must not eat the requests of the others.
-    pub fn gave_up(&self, stream: &str) -> Option<String> {
-        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let (slices, status) = given_up.get(stream).filter(|(slices, _)| MOST_GIVEN_UP <= *slices)?;
-        Some(format!("not asked: the API could not answer {slices} other slices of this stream (HTTP {status})"))
     }
 
     /// Tells of members the catalog does not know, each once a run and stream.

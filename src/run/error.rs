@@ -85,6 +85,7 @@ impl RunError {
                 error,
                 ApiError::KeyRejected { .. }
                     | ApiError::OutOfTime { .. }
+                    | ApiError::Late { .. }
                     | ApiError::Cancelled
                     | ApiError::ClockSkew(_)
             ),
@@ -111,7 +112,7 @@ impl RunError {
             Self::Api(ApiError::KeyRejected { .. }) => {
                 Some("make a new key under Settings → API Keys and put it in the place of the old one; the next start continues where this one stopped".into())
             }
-            Self::Late | Self::Api(ApiError::OutOfTime { .. }) => {
+            Self::Late | Self::Api(ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. }) => {
                 Some("the next run continues; a longer `deadline`, or fewer streams, let one run do it all".into())
             }
             Self::Api(ApiError::ClockSkew(_)) => Some("set the clock of this machine; days would be mistaken".into()),

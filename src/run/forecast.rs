@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::api::{BudgetState, pace};
 use crate::model::day::Day;
+use crate::model::periods::Periods;
 use crate::plan::{Plan, PlannedSlice};
 
 /// What a request is thought to take before one has been seen.
@@ -31,8 +32,8 @@ pub struct Circumstances {
     pub request_takes: Option<Duration>,
     /// How long a run may take at most.
     pub deadline: Option<Duration>,
-    /// The shortest time from one start to the next; none for jobs that run by hand.
-    pub every: Option<SignedDuration>,
+    /// The time from one start to the next; none for jobs that run by hand.
+    pub every: Option<Periods>,
 }
 
 /// When a plan will be done, and whether its schedule has room for it.
@@ -113,7 +114,7 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
     let history = history(plan).map(|history| HistoryForecast {
         done_at: match late {
             0 => around.after(SignedDuration::try_from(after(requests)).ok()),
-            late => around.after(runs_for(late, spare(&night, &whole), around.every)),
+            late => around.after(runs_for(late, spare(&night, &whole), around.every.map(|every| every.average))),
         },
         ..history
     });
@@ -128,9 +129,9 @@ pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
 }
 
 impl Circumstances {
-    /// How long a run may take: until its deadline, or its next start.
+    /// How long a run may take at most: until its deadline, or its next start.
     fn room(&self) -> Option<Duration> {
-        let every = self.every.and_then(|every| Duration::try_from(every).ok());
+        let every = self.every.and_then(|every| Duration::try_from(every.longest).ok());
         self.deadline.into_iter().chain(every).min()
     }
 

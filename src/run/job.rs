@@ -18,14 +18,14 @@ use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, Events};
 use crate::model::figures::took;
 use crate::model::stream::Stream;
-use crate::plan::WantedDays;
+use crate::plan::{Known, WantedDays, beside_another};
 use crate::publish::coverage_parquet;
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::coverage_rows;
 use crate::run::discover::discover;
 use crate::run::error::RunError;
-use crate::run::opening::{Opening, open};
+use crate::run::opening::{Opening, is_beside_another, open};
 use crate::run::parents::ancestors_of;
 use crate::run::process::{Processed, process};
 use crate::run::result::{Outcome, RunResult};
@@ -49,6 +49,13 @@ pub struct Goal {
     pub days: Option<WantedDays>,
     /// How long it may take.
     pub time: Option<Duration>,
+}
+
+impl Goal {
+    /// Whether somebody asked for these very days.
+    pub fn is_backfill(&self) -> bool {
+        self.days.is_some_and(WantedDays::is_backfill)
+    }
 }
 
 /// When a run began, when it must end, and how many requests its client had sent by then.
@@ -115,7 +122,7 @@ async fn run_opened(
         // The clock is right from the first response on.
         Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
-    let (Opening { plan, warnings, news, mut entries, .. }, mut found) = match opened.await {
+    let (Opening { wanted, mut plan, warnings, news, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             let outcome = outcome_of_error(&error);
@@ -148,8 +155,18 @@ async fn run_opened(
         scope: planned.slice.scope.key(),
         window: planned.slice.window,
     });
-    entries.push(Entry::RunStarted { run: result.run_id, job: goal.job.name.clone(), planned: planned.collect() });
+    entries.push(Entry::RunStarted {
+        run: result.run_id,
+        job: goal.job.name.clone(),
+        planned: planned.collect(),
+        backfill: goal.is_backfill(),
+    });
     ledger.append(entries, u64::MAX).await?;
+    // Known only now: both may have begun at the same moment, and the number of the record says who was first.
+    if is_beside_another(ledger.state(), result.run_id, started_at) {
+        let known = Known::at(started_at, &ledger.state().coverage, &|_, _, _| false);
+        plan = beside_another(plan, &wanted, &known);
+    }
 
     settings.events.tell(&Event::RunPlanned {
         job: goal.job.name.clone(),
@@ -210,8 +227,11 @@ async fn run_opened(
             }
             // What stopped the run counts more than what follows from it, or only lets it end.
             match &result.error {
-                Some(first) if !matches!(first, RunError::Api(ApiError::OutOfTime { .. } | ApiError::Cancelled)) => {}
-                _ => result.error = Some(error),
+                Some(RunError::Api(ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Cancelled))
+                | None => {
+                    result.error = Some(error);
+                }
+                Some(_) => {}
             }
         }
         if result.error.is_none() && !result.left.is_empty() && cx.is_late() {
@@ -261,6 +281,7 @@ async fn record_vain(
     let end = RunEnd {
         run: result.run_id,
         job: goal.job.name.clone(),
+        backfill: goal.is_backfill(),
         started_at: settings.clock.now(),
         outcome: outcome.name().to_owned(),
         slices: 0,
@@ -288,6 +309,7 @@ async fn finish(
     let end = RunEnd {
         run: result.run_id,
         job: goal.job.name.clone(),
+        backfill: goal.is_backfill(),
         started_at,
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
@@ -342,7 +364,9 @@ fn outcome_of_error(error: &RunError) -> Outcome {
     match error {
         RunError::Api(error) | RunError::Account(error) => match error {
             ApiError::KeyRejected { .. } => Outcome::KeyRejected,
-            ApiError::OutOfTime { .. } | ApiError::Cancelled => Outcome::Incomplete,
+            ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled => {
+                Outcome::Incomplete
+            }
             ApiError::ClockSkew(_) => Outcome::Refused,
             _ => Outcome::Unavailable,
         },

@@ -16,6 +16,7 @@ mod job;
 mod lengths;
 mod opening;
 mod parents;
+mod patience;
 mod preview;
 mod process;
 mod publish;

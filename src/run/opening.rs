@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
-use crate::ledger::{Entry, RunEnd, State};
+use crate::ledger::{Entry, OpenRun, RunEnd, State};
 use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
@@ -15,7 +16,7 @@ use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
 use crate::run::account::{admit, check_salt, check_tables};
 use crate::run::categories::{Changes, changes};
-use crate::run::context::{RunSettings, fallback_name};
+use crate::run::context::{RunSettings, fallback_name, pages_name};
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
 use crate::run::job::Goal;
@@ -23,6 +24,8 @@ use crate::run::parents::ancestors_of;
 use crate::run::resolve::{resolve, with_stand_ins};
 use crate::run::result::Outcome;
 
+/// A run that recorded something so recently is thought to be alive.
+const HEARD_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// A run that goes on where another stopped so recently does not read again what that one has read.
 const GOES_ON_WITHIN: SignedDuration = SignedDuration::from_hours(12);
 /// The first day wanted, counted back from the first run, where a job says none.
@@ -90,6 +93,12 @@ pub fn open(
         single_start: goal.job.start.is_none().then(|| start.plus(DEFAULT_HISTORY_DAYS - SINGLE_HISTORY_DAYS)),
         lookback_days: goal.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
+        paged: settings
+            .catalog
+            .streams()
+            .filter(|stream| state.learned.contains_key(&pages_name(stream)))
+            .map(|stream| stream.name.clone())
+            .collect(),
         costs: Costs::learned(&state.learned),
         max_window_days: settings.max_window_days,
         weekly_lists_above: goal.job.weekly_lists_above,
@@ -127,16 +136,126 @@ fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
     job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_HISTORY_DAYS))
 }
 
+/// Whether a run that began before `own` is reading the same lake, as far as its records tell.
+pub fn is_beside_another(state: &State, own: Uuid, at: Timestamp) -> bool {
+    let began = state.open_runs.get(&own).map_or(u64::MAX, |run| run.number);
+    let is_alive = |open: &OpenRun| open.heard_at.is_some_and(|heard| at.duration_since(heard) < HEARD_WITHIN);
+    state.open_runs.values().any(|open| open.number < began && is_alive(open) && !open.planned.is_empty())
+}
+
 /// When the run began that a run of `job` at `at` goes on with: the first of those that ended one after the other with
-/// something left, or never ended, in the last twelve hours.
+/// something left, or never ended, in the last twelve hours. What was read before the present Eastern day is read again:
+/// it may have been revised since, and a day more is over.
 fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
-    let of_job = state.runs.iter().rev().filter(|run| run.end.job == job);
+    let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
     // One that left nothing but history has read all that was due: the next reads it again.
     let is_cut_short = |end: &RunEnd| end.outcome == Outcome::Incomplete.name() && end.history_left < end.slices_left;
-    let incomplete = of_job.take_while(|run| is_cut_short(&run.end));
-    let last_whole = state.runs.iter().rev().find(|run| run.end.job == job && !is_cut_short(&run.end));
-    let killed = state.open_runs.values().filter(|run| run.job == job).map(|run| run.at);
-    let killed = killed.filter(|began| last_whole.is_none_or(|whole| whole.ended_at < *began));
-    incomplete.map(|run| run.end.started_at).chain(killed).filter(is_recent).min().map(Moment::from)
+    let incomplete = of_job().take_while(|run| is_cut_short(&run.end)).map(|run| run.end.started_at);
+    // Records are numbered, so that it does not matter whose clock told the time.
+    let last_whole = of_job().find(|run| !is_cut_short(&run.end)).map_or(0, |run| run.number);
+    let killed = state.open_runs.values().filter(|run| run.job == job && !run.backfill && last_whole < run.number);
+    let began = incomplete.chain(killed.map(|run| run.at)).filter(is_recent).min()?;
+    let today = DayZone::Eastern.start_of(DayZone::Eastern.today(at));
+    Some(began.max(today).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::RunSummary;
+
+    const RUN: Uuid = Uuid::nil();
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// The record `number` of a run of `nightly` that began at `started_at`, and how it ended.
+    fn ended(number: u64, started_at: &str, outcome: &str, backfill: bool) -> RunSummary {
+        let end = RunEnd {
+            run: RUN,
+            job: "nightly".into(),
+            backfill,
+            started_at: at(started_at),
+            outcome: outcome.into(),
+            slices: 3,
+            slices_left: u64::from(outcome == "incomplete"),
+            history_left: 0,
+            requests: 9,
+            rows: 1,
+            files: 1,
+            unchanged: 0,
+            bytes: 1,
+        };
+        RunSummary { ended_at: at(started_at) + SignedDuration::from_mins(30), number, end }
+    }
+
+    fn open_run(number: u64, began: &str, heard: &str) -> OpenRun {
+        let planned = [crate::ledger::Planned { stream: "models".into(), scope: ScopeKey::default(), window: None }];
+        let planned = planned.iter().collect();
+        let (at, heard_at) = (at(began), Some(at(heard)));
+        OpenRun { at, number, heard_at, backfill: false, job: "nightly".into(), planned }
+    }
+
+    fn since(state: &State, now: &str) -> Option<String> {
+        goes_on_since(state, "nightly", at(now)).map(|moment| moment.time().to_string())
+    }
+
+    #[test]
+    fn run_goes_on_with_those_before_it_that_were_cut_short() {
+        let mut state = State::default();
+        state.runs.push_back(ended(1, "2026-03-10T08:00:00Z", "complete", false));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
+        state.runs.push_back(ended(2, "2026-03-10T10:00:00Z", "incomplete", false));
+        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", "incomplete", false));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
+        assert_eq!(
+            since(&state, "2026-03-10T23:00:00Z").as_deref(),
+            Some("2026-03-10T12:00:00Z"),
+            "twelve hours at most"
+        );
+    }
+
+    #[test]
+    fn what_was_read_on_another_day_is_read_again() {
+        let mut state = State::default();
+        state.runs.push_back(ended(1, "2026-03-11T02:00:00Z", "incomplete", false));
+        // Midnight in New York is 04:00 UTC in summer time.
+        assert_eq!(since(&state, "2026-03-11T03:30:00Z").as_deref(), Some("2026-03-11T02:00:00Z"));
+        assert_eq!(since(&state, "2026-03-11T06:00:00Z").as_deref(), Some("2026-03-11T04:00:00Z"));
+    }
+
+    #[test]
+    fn backfill_neither_is_gone_on_with_nor_ends_what_is() {
+        let mut state = State::default();
+        state.runs.push_back(ended(1, "2026-03-10T10:00:00Z", "incomplete", false));
+        state.runs.push_back(ended(2, "2026-03-10T11:00:00Z", "complete", true));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
+        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", "complete", false));
+        state.runs.push_back(ended(4, "2026-03-10T13:00:00Z", "incomplete", true));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
+    }
+
+    #[test]
+    fn killed_run_is_gone_on_with_unless_a_whole_one_came_after_it_whatever_the_clocks_say() {
+        let mut state = State::default();
+        state.open_runs.insert(RUN, open_run(5, "2026-03-10T10:00:00Z", "2026-03-10T10:05:00Z"));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
+        // Its clock was an hour behind.
+        state.runs.push_back(ended(6, "2026-03-10T09:10:00Z", "complete", false));
+        assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
+    }
+
+    #[test]
+    fn run_is_beside_another_that_began_before_and_was_heard_of_lately() {
+        let mut state = State::default();
+        state.open_runs.insert(RUN, open_run(5, "2026-03-10T10:00:00Z", "2026-03-10T10:05:00Z"));
+        let (own, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        state.open_runs.insert(own, open_run(7, "2026-03-10T10:06:00Z", "2026-03-10T10:06:00Z"));
+        assert!(is_beside_another(&state, own, at("2026-03-10T10:06:00Z")));
+        assert!(!is_beside_another(&state, own, at("2026-03-10T10:20:00Z")), "it was killed");
+        assert!(!is_beside_another(&state, RUN, at("2026-03-10T10:06:00Z")), "the first of two begins in front");
+        assert!(is_beside_another(&state, other, at("2026-03-10T10:06:00Z")));
+    }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::ledger::State;
 use crate::model::cost::learned_pace;
 use crate::model::day::Day;
-use crate::model::scope::ScopeKey;
+use crate::model::periods::Periods;
 use crate::plan::{Known, Plan, Wanted, night};
 use crate::run::context::RunSettings;
 use crate::run::discover::Discovered;
@@ -21,8 +21,8 @@ use crate::run::opening::{Opening, open};
 pub struct Starts {
     /// The next start.
     pub next: Timestamp,
-    /// The shortest time from one start to the next.
-    pub every: SignedDuration,
+    /// The time from one start to the next.
+    pub every: Periods,
 }
 
 /// What a run would do.
@@ -62,13 +62,8 @@ pub fn preview(
     let starts_at = starts.map_or(now, |starts| starts.next);
     let opening = open(settings, goal, state, found, starts_at)?;
     let Opening { wanted, plan, start, discovery_requests, warnings, news, .. } = opening;
-    let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every);
-    let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
-    let night = night(
-        &wanted,
-        &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at, read_since: None },
-        every,
-    );
+    let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every.average);
+    let night = night(&wanted, &Known::at(starts_at, &state.coverage, &|_, _, _| false), every);
     let around = Circumstances {
         now,
         instant: Instant::now(),

@@ -66,7 +66,11 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 continue;
             }
         }
-        if let Some(problem) = cx.gave_up(&piece.slice.stream.name) {
+        if cx.patience.is_postponed(&piece.slice.stream.name) {
+            processed.left.push(piece.slice);
+            continue;
+        }
+        if let Some(problem) = cx.patience.gave_up(&piece.slice.stream.name) {
             processed.failed.push((piece.slice, problem));
             continue;
         }
@@ -81,6 +85,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Ok(mut done) => {
                 done.done.took = began.elapsed();
                 damaged_in_a_row = 0;
+                cx.patience.came(&piece.slice.stream.name);
                 if !piece.again && piece.transport == cx.transport(&piece.slice.stream) {
                     tried.came(&piece.slice);
                 }
@@ -111,12 +116,17 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Remedy::Suspect(slice) => {
                 leave(cx, &slice, &error, true, &mut processed);
                 if let RunError::Api(ApiError::Busy { status, .. }) = &error {
-                    cx.give_up(&slice.stream.name, *status);
+                    cx.patience.could_not(&slice.stream.name, *status);
                     // The rest would only be refused in the same way, at the cost of requests.
                     processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
                 }
                 let entry = cx.suspect(&slice, &words(&error), Vec::new());
                 processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(RunError::from);
+            }
+            Remedy::Later(slice) => {
+                leave(cx, &slice, &error, false, &mut processed);
+                cx.patience.postpone(&slice.stream.name);
+                processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
             }
             Remedy::Fail(slice) => leave(cx, &slice, &error, true, &mut processed),
             Remedy::Stop(slice) => {

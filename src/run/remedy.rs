@@ -25,6 +25,8 @@ pub enum Remedy {
     NotEntitled(Slice),
     /// What stood stands; the next run tries again.
     Suspect(Slice),
+    /// The API asked to come back later than this run may.
+    Later(Slice),
     /// Asking again would not help.
     Fail(Slice),
     /// Nothing more can be asked in this run.
@@ -36,6 +38,7 @@ pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_
         error if error.is_fatal() => Remedy::Stop(piece.slice),
         RunError::Api(ApiError::Unreachable { .. }) | RunError::Destination(_) => Remedy::Stop(piece.slice),
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
+        RunError::Api(ApiError::Postponed { .. }) => Remedy::Later(piece.slice),
         RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),
         RunError::Api(ApiError::Busy { .. }) if MOST_BUSY < damaged_in_a_row => Remedy::Suspect(piece.slice),
         error if is_damage(error, piece.transport) => mend(piece, damaged_in_a_row),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use profound_export::api::ApiError;
 use profound_export::model::event::Event;
 use profound_export::run::{Outcome, RunError};
 use profound_export::simulator::{Account, Fault, FaultKind};
 
-use crate::support::{Export, Place, account, day};
+use crate::support::{Export, Place, account, day, of_stream};
 
 const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
 
@@ -53,17 +54,46 @@ async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
 }
 
 #[tokio::test]
-async fn run_ends_at_once_when_a_busy_server_asks_to_wait_past_its_deadline() {
-    let mut export = Export::start(Place::Memory, account(), &["answers_v2"]).await;
+async fn busy_stream_is_left_and_others_are_read_when_it_is_to_be_asked_again_past_the_deadline() {
+    let mut export = Export::start(Place::Memory, Account { categories: 6, ..account() }, &STREAMS).await;
     export.time = Some(Duration::from_secs(20));
     let busy = FaultKind::Status { code: 503, retry_after: Some("600".into()), reset: None };
     export.simulator.inject(Fault::from(busy).of_stream("answers_v2"));
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
+    assert!(run.error.is_none() && run.failed.is_empty(), "{}", run.summary());
+    assert!(run.took < Duration::from_secs(15), "it waited for {:?}", run.took);
+    assert_eq!(run.left.len(), 6, "{:?}", run.left);
+    assert!(run.left.iter().all(|slice| slice.stream.name == "answers_v2"), "{:?}", run.left);
+    let asked = of_stream(&received, "answers_v2").len();
+    assert!(asked <= export.api.concurrency, "what was told to wait is not asked again: {asked} requests");
+    for stream in ["visibility_v2_by_day", "visibility_v1"] {
+        export.assert_equals_simulator(stream).await;
+    }
+
+    export.simulator.clear_faults();
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_equals_simulator("answers_v2").await;
+}
+
+#[tokio::test]
+async fn answer_under_way_is_waited_for_no_longer_than_a_silent_one_when_the_deadline_has_passed() {
+    let mut export = Export::start(Place::Disk, account(), &["answers_v2"]).await;
+    export.time = Some(Duration::from_secs(1));
+    export.api.idle_timeout.0 = Duration::from_secs(1);
+    // Never silent, and never over.
+    export.simulator.inject(Fault::from(FaultKind::Drip { bytes: 1, milliseconds: 50 }).of_stream("answers_v2"));
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
-    assert!(run.took < Duration::from_secs(15), "it waited for {:?}", run.took);
+    assert!(matches!(run.error, Some(RunError::Api(ApiError::Late { .. }))), "{:?}", run.error);
+    assert!(run.took < Duration::from_secs(10), "it went on for {:?}", run.took);
     assert_eq!(run.left.len(), 2, "{:?}", run.left);
-    let told = export.take_heard().into_iter().filter(|event| matches!(event, Event::News { .. })).count();
-    assert_eq!(told, 1, "why it ended is told once");
+    assert_eq!(export.all_rows("answers_v2").await.len(), 0);
+
+    export.simulator.clear_faults();
+    export.time = None;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_equals_simulator("answers_v2").await;
 }
 
 #[tokio::test]

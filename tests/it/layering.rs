@@ -10,7 +10,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("catalog", &["model"]),
     ("config", &["model", "catalog"]),
     ("destination", &["config"]),
-    ("schedule", &["config"]),
+    ("schedule", &["model", "config"]),
     ("plan", &["model", "catalog"]),
     // The middle five never use each other; only `run` knows them all.
     ("api", &["model", "clock", "catalog", "config"]),

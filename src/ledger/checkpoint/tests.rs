@@ -51,6 +51,7 @@ prop_compose! {
                 run,
                 job: "nightly".into(),
                 planned: vec![Planned { stream, scope: scope.key(), window }],
+                backfill: number % 2 == 0,
             },
             1 => Entry::Suspect { run, stream, scope, window, problem: format!("problem {number}"), awaiting: Vec::new() },
             2 => Entry::Suspect {
@@ -61,6 +62,7 @@ prop_compose! {
             5 => Entry::RunEnded(RunEnd {
                 run,
                 job: "nightly".into(),
+                backfill: number % 2 == 1,
                 started_at: instant(seconds),
                 outcome: "complete".into(),
                 slices: rows,

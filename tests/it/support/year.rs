@@ -1,7 +1,7 @@
 //! A year of nights in simulated time: plans, the budget's own rules against a server that counts in fixed hours, and the
 //! ledger's fold. Nothing is sent and nothing waits.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,7 @@ use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Writte
 use profound_export::model::content_hash::ContentHash;
 use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::model::day::Day;
+use profound_export::model::periods::Periods;
 use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope, ScopeKind};
 use profound_export::model::slice::Slice;
@@ -86,6 +87,7 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
         single_start: None,
         lookback_days: None,
         event_streams: true,
+        paged: BTreeSet::new(),
         costs: Costs::default(),
         max_window_days: 31,
         weekly_lists_above: 50,
@@ -203,7 +205,7 @@ pub fn planned(
     budget: &BudgetState,
 ) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
-    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now, read_since: None };
+    let known = Known::at(now, &state.coverage, &doubtful);
     let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
     let around = Circumstances {
         now,
@@ -214,7 +216,7 @@ pub fn planned(
         concurrency: AT_ONCE,
         request_takes: Some(TAKES),
         deadline: None,
-        every: Some(DAY),
+        every: Some(Periods::of(DAY)),
     };
     let forecast = forecast(&plan, &night, &around);
     (plan, forecast)
