@@ -129,6 +129,8 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
 struct Wire {
     budget: BudgetState,
     began: Instant,
+    /// How much of the server's hour was over by then.
+    into_the_hour: Duration,
     now: Instant,
     under_way: VecDeque<(Instant, Sent, RateHeaders)>,
     arrivals: Vec<Duration>,
@@ -148,7 +150,7 @@ impl Wire {
 
     /// What the server says to a request that reaches it now.
     fn arrive(&mut self) -> RateHeaders {
-        let at = self.elapsed();
+        let at = self.elapsed() + self.into_the_hour;
         self.arrivals.push(at);
         let hour = at.as_secs() / HOUR.as_secs();
         let used = self.arrivals.iter().rev().take_while(|at| at.as_secs() / HOUR.as_secs() == hour).count() as u32;
@@ -222,13 +224,13 @@ pub fn planned(
     (plan, forecast)
 }
 
-/// Runs a night each day until the whole year before `first_night` is there.
-pub fn year(categories: usize, tier: Tier, first_night: Timestamp) -> Year {
+/// Runs a night each day, the first of them when so much of the server's hour is over, until the whole year before `first_night` is there.
+pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour: Duration) -> Year {
     let start: Day = "2025-01-01".parse().unwrap();
     let wanted = wanted(categories, tier, start);
     let began = Instant::now();
     let budget = BudgetState::new(RESERVED);
-    let mut wire = Wire { budget, began, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
+    let mut wire = Wire { budget, began, into_the_hour, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
     let mut state = State::default();
     let mut nights: Vec<Night> = Vec::new();
     while nights.last().is_none_or(|night| 0 < night.left) {
