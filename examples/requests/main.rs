@@ -36,7 +36,9 @@ An hour that is spent at its beginning is whole again up to sixty minutes later.
 #[tokio::main]
 async fn main() {
     let categories = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200);
-    let year = std::thread::spawn(move || year::year(categories, Tier::Core, support::instant("2026-01-02T11:30:00Z"), Duration::ZERO));
+    let year = std::thread::spawn(move || {
+        year::year(categories, Tier::Core, support::instant("2026-01-02T11:30:00Z"), Duration::ZERO)
+    });
     println!("# Requests\n");
     println!("Written by `cargo run --release --example requests > docs/requests.md`, against the simulator.\n");
     println!("{}", export::section().await);
