@@ -1,5 +1,7 @@
 //! Whether the schedules of all jobs have room for what their runs need.
 
+use std::time::Duration;
+
 use crate::api::BudgetState;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -43,14 +45,17 @@ pub fn check(
         let mut fitting = None;
         for tier in Tier::ALL.into_iter().rev() {
             let of_tier = tiers(job, tier)?;
-            if of_tier.requests < night.requests && of_tier.fits() {
+            if of_tier.requests < night.requests
+                && of_tier.fits()
+                && an_hour(&of_tier, starts) <= allowed_an_hour(budget)
+            {
                 fitting = Some((tier, of_tier));
                 break;
             }
         }
         let longer = match setting {
             "deadline" => format!("give it a deadline of more than {}", took(night.takes)),
-            _ => format!("start it less often than every {}", took(night.takes)),
+            _ => format!("start it less often than every {}", took(longest_need(night, budget))),
         };
         let fewer = match fitting {
             Some((tier, of_tier)) => format!(
@@ -107,20 +112,35 @@ pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> 
     (!each.is_empty()).then(|| format!("{usable} requests in {}; {}", took(budget.known_period()), each.join("; ")))
 }
 
+/// Requests an hour that runs as `night` need when they start as `starts` says.
+fn an_hour(night: &NightForecast, starts: &Starts) -> f64 {
+    night.requests as f64 / hours(starts.every.average.as_secs_f64()).max(f64::EPSILON)
+}
+
+/// How far apart runs like `night` must start, each to end before the next, and all of them to find requests left.
+fn longest_need(night: &NightForecast, budget: &BudgetState) -> Duration {
+    let sustained = night.requests as f64 / allowed_an_hour(budget).max(f64::EPSILON) * 3600.0;
+    Duration::try_from_secs_f64(sustained).map_or(night.takes, |sustained| night.takes.max(sustained))
+}
+
+/// Requests an hour that the budget allows for as long as one likes.
+fn allowed_an_hour(budget: &BudgetState) -> f64 {
+    f64::from(budget.usable()) / hours(budget.known_period().as_secs_f64())
+}
+
+fn hours(seconds: f64) -> f64 {
+    seconds / 3600.0
+}
+
 /// Whether jobs that have room one by one have it together.
 fn check_together(scheduled: &[Scheduled<'_>], budget: &BudgetState, a_period: &str) -> Result<(), Failure> {
-    let hours = |seconds: f64| seconds / 3600.0;
-    let an_hour = |one: &Scheduled<'_>| {
-        one.night.requests as f64 / hours(one.starts.every.average.as_secs_f64()).max(f64::EPSILON)
-    };
-    let needed: f64 = scheduled.iter().map(an_hour).sum();
-    let allowed = f64::from(budget.usable()) / hours(budget.known_period().as_secs_f64());
-    if needed <= allowed {
+    let needed: f64 = scheduled.iter().map(|one| an_hour(&one.night, &one.starts)).sum();
+    if needed <= allowed_an_hour(budget) {
         return Ok(());
     }
     let each = scheduled.iter().map(|one| -> String {
         let (requests, every) = (counted(one.night.requests, "request"), took(one.starts.every.average.unsigned_abs()));
-        format!("{}: {requests} every {every}, {:.0} an hour", one.job.name, an_hour(one))
+        format!("{}: {requests} every {every}, {:.0} an hour", one.job.name, an_hour(&one.night, &one.starts))
     });
     let refused = Failure::new(exit::CONFIGURATION, "the jobs can never all finish before they start again")
         .detail(format!("together they need {needed:.0} requests an hour: {a_period} are allowed"));
