@@ -21,6 +21,7 @@ mod status;
 mod streams;
 mod streams_diff;
 mod table;
+mod verify;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -94,6 +95,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Show coverage and the last runs
     Status(status::Arguments),
+    /// Compare every file of the lake with the ledger; what is broken is written again by the next run
+    Verify(verify::Arguments),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::Arguments),
     /// Run the simulator of the API alone
@@ -137,6 +140,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Backfill(arguments) => backfill::execute(&around, arguments).await,
         Command::Serve(arguments) => serve::execute(&around, arguments).await,
         Command::Status(arguments) => status::execute(&around, arguments).await,
+        Command::Verify(arguments) => verify::execute(&around, arguments).await,
         Command::Streams(arguments) => streams::execute(&around, arguments),
         Command::Simulate(arguments) => simulate::execute(&around, arguments).await,
         Command::Config(arguments) => config::execute(&around, arguments),

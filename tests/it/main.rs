@@ -33,6 +33,7 @@ mod properties;
 mod support;
 mod tiers;
 mod torture;
+mod verify;
 mod walls;
 mod whole;
 mod year;

@@ -1,0 +1,11 @@
+//! What keeps a lake sound beside runs. Asks nothing of the API.
+
+mod error;
+mod file;
+mod finding;
+mod known;
+mod verify;
+
+pub use error::UpkeepError;
+pub use finding::{Finding, FindingKind, Remedy};
+pub use verify::{Depth, Verified, Verify, verify};
