@@ -38,6 +38,12 @@ fn first_run(bencher: Bencher<'_, '_>, categories: usize) {
 
 fn planned(account: &Account, state: &State) -> usize {
     let doubtful = |stream: &str, scope: &_, day| state.is_doubtful(stream, scope, day, None);
-    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now: account.now, read_since: None };
+    let known = Known {
+        coverage: &state.coverage,
+        forgotten: &state.forgotten,
+        doubtful: &doubtful,
+        now: account.now,
+        read_since: None,
+    };
     plan(&account.wanted, &known).slices.len()
 }

@@ -6,6 +6,7 @@ use crate::model::cost::Costs;
 use crate::model::coverage::{Coverage, DayState};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
+use crate::model::forgotten::{Erasure, Forgotten};
 use crate::model::scope::{Named, Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -50,7 +51,13 @@ fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &
 const NOW: &str = "2026-03-10T12:00:00Z";
 
 fn windows(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known {
+        coverage,
+        forgotten: &Forgotten::default(),
+        doubtful: &|_, _, _| false,
+        now: NOW.parse().unwrap(),
+        read_since: None,
+    };
     plan(wanted, &known).slices.iter().map(|planned| planned.slice.to_string()).collect()
 }
 
@@ -190,13 +197,25 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
-    let known = Known { coverage: &coverage, doubtful: &doubtful, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known {
+        coverage: &coverage,
+        forgotten: &Forgotten::default(),
+        doubtful: &doubtful,
+        now: NOW.parse().unwrap(),
+        read_since: None,
+    };
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
 }
 
 /// The slices of a plan as text, those that are history after a `~`.
 fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known { coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known {
+        coverage,
+        forgotten: &Forgotten::default(),
+        doubtful: &|_, _, _| false,
+        now: NOW.parse().unwrap(),
+        read_since: None,
+    };
     let text = |planned: &PlannedSlice| {
         let mark = if planned.history { "~" } else { "" };
         format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
@@ -229,7 +248,13 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known = Known { coverage: &coverage, doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known {
+        coverage: &coverage,
+        forgotten: &Forgotten::default(),
+        doubtful: &|_, _, _| false,
+        now: NOW.parse().unwrap(),
+        read_since: None,
+    };
     let slices = plan(&wanted, &known).slices;
     assert_eq!(
         told(&wanted, &coverage),
@@ -267,8 +292,13 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
         }
     }
     let due = |wanted: &Wanted, now: &str| {
-        let known =
-            Known { coverage: &coverage, doubtful: &|_, _, _| false, now: now.parse().unwrap(), read_since: None };
+        let known = Known {
+            coverage: &coverage,
+            forgotten: &Forgotten::default(),
+            doubtful: &|_, _, _| false,
+            now: now.parse().unwrap(),
+            read_since: None,
+        };
         let slices = plan(wanted, &known).slices;
         let of = |name: &str| slices.iter().filter(|planned| planned.slice.stream.name == name).count();
         (of("prompts"), of("category_topics"))
@@ -297,8 +327,13 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
         WantedDays::Since(day("2025-01-01")),
     );
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known =
-        Known { coverage: &Coverage::new(), doubtful: &|_, _, _| false, now: NOW.parse().unwrap(), read_since: None };
+    let known = Known {
+        coverage: &Coverage::new(),
+        forgotten: &Forgotten::default(),
+        doubtful: &|_, _, _| false,
+        now: NOW.parse().unwrap(),
+        read_since: None,
+    };
     let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
     let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
     assert_eq!(
@@ -313,4 +348,39 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
     assert!(slices.iter().all(|planned| !planned.history && planned.requests == 1));
     let weekly = night(&wanted, &known, SignedDuration::from_hours(24 * 7)).slices;
     assert_eq!(weekly.len(), 1 + 1 + 7 + 7 + 1, "a month was settled in that week");
+}
+
+#[test]
+fn forgotten_days_are_never_asked_for_and_no_window_spans_them() {
+    let mut forgotten = Forgotten::default();
+    let window = Window::inclusive(day("2026-03-03"), day("2026-03-04"));
+    forgotten.add("visibility_v2", &Erasure { window, ..Erasure::default() });
+    let mut coverage = Coverage::new();
+    // One of them was read by a run that did not know, and is stale.
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-03"], "2026-03-03T12:00:00Z");
+    for force in [None, Some(false), Some(true)] {
+        let days = match force {
+            None => WantedDays::Since(day("2026-03-01")),
+            Some(force) => {
+                WantedDays::Only { window: Window::inclusive(day("2026-03-01"), day("2026-03-06")).unwrap(), force }
+            }
+        };
+        let mut wanted = wanted(&["visibility_v2"], days);
+        wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+        let known = Known {
+            coverage: &coverage,
+            forgotten: &forgotten,
+            doubtful: &|_, _, _| true,
+            now: NOW.parse().unwrap(),
+            read_since: None,
+        };
+        let windows: Vec<Window> =
+            plan(&wanted, &known).slices.iter().filter_map(|planned| planned.slice.window).collect();
+        assert!(
+            windows.iter().all(|asked| !asked.contains(day("2026-03-03")) && !asked.contains(day("2026-03-04"))),
+            "{windows:?}"
+        );
+        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-02"))), "{windows:?}");
+        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-05"))), "{windows:?}");
+    }
 }

@@ -43,6 +43,13 @@ pub struct DataPath {
     pub month: bool,
 }
 
+impl DataPath {
+    /// Whether the path says that `part` of the scope is `id`.
+    pub fn says(&self, part: ScopePart, id: &str) -> bool {
+        self.scope.iter().any(|(said, value)| *said == part && *value == path_value(id))
+    }
+}
+
 impl Layout {
     /// Every layout there is.
     pub const ALL: [Self; 3] =

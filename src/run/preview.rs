@@ -66,7 +66,13 @@ pub fn preview(
     let doubtful = |_: &str, _: &ScopeKey, _: Option<Day>| false;
     let night = night(
         &wanted,
-        &Known { coverage: &state.coverage, doubtful: &doubtful, now: starts_at, read_since: None },
+        &Known {
+            coverage: &state.coverage,
+            forgotten: &state.forgotten,
+            doubtful: &doubtful,
+            now: starts_at,
+            read_since: None,
+        },
         every,
     );
     let around = Circumstances {

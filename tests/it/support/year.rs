@@ -203,7 +203,8 @@ pub fn planned(
     budget: &BudgetState,
 ) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
-    let known = Known { coverage: &state.coverage, doubtful: &doubtful, now, read_since: None };
+    let known =
+        Known { coverage: &state.coverage, forgotten: &state.forgotten, doubtful: &doubtful, now, read_since: None };
     let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
     let around = Circumstances {
         now,
