@@ -1,4 +1,4 @@
-"""`verify` as a person uses it after something happened to the files."""
+"""`verify` after something happened to the files, and `forget`, as a person uses them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from kit import program
 from kit.account import Account
 from kit.job import Job
 from kit.lake import Lake, assert_equal
-from kit.program import COMPLETE, SOME_FAILED
+from kit.program import BAD_CONFIG, COMPLETE, SOME_FAILED, USAGE
 from kit.stores import BUCKET, Store
 
 STREAMS = ["visibility_v2_by_day", "category_topics", "models"]
@@ -53,7 +53,12 @@ def test_broken_files_are_mended_by_the_next_run_and_foreign_ones_stay(tmp_path:
     assert {one["kind"] for one in quick["problems"]} == {"missing", "wrong_size", "foreign"}
     told = verify(job, "--output", "json").expect(SOME_FAILED).json()
     kinds = {one["path"]: one["kind"] for one in told["problems"]}
-    assert kinds == {reports[0]: "missing", reports[1]: "wrong_size", reports[2]: "damaged", "models/notes.txt": "foreign"}
+    assert kinds == {
+        reports[0]: "missing",
+        reports[1]: "wrong_size",
+        reports[2]: "damaged",
+        "models/notes.txt": "foreign",
+    }
     assert told["verified"]["marked"] == 3
     # Only what was asked for is looked at.
     assert verify(job, "category_*", "--output", "json").expect(COMPLETE).json()["problems"] == []
@@ -83,3 +88,32 @@ def test_bucket_is_verified_like_a_disk(
     assert [one["path"] for one in told["problems"]] == [lost]
     job.run("run").expect(COMPLETE)
     verify(job).expect(COMPLETE)
+
+
+def test_forgotten_category_is_gone_and_stays_gone(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, STREAMS)
+    job.run("run").expect(COMPLETE)
+    lake = Lake(str(job.lake))
+    reports = [path for path in lake.files() if path.startswith("visibility_v2_by_day/")]
+    category = reports[0].split("/")[1].removeprefix("category=")
+    erase = ("forget", "visibility_v2_by_day", "category_topics", "--category", category)
+
+    # Nobody is there to be asked.
+    refused = job.run(*erase).expect(USAGE)
+    assert "--yes" in refused.stderr
+    assert [path for path in lake.files() if path.startswith("visibility_v2_by_day/")] == reports
+    job.run("forget", "visibility_v2_by_day", "--category", "a-slip", "--yes").expect(USAGE)
+
+    told = job.run(*erase, "--yes", "--output", "json").expect(COMPLETE).json()
+    mine = [path for path in reports if f"category={category}/" in path]
+    assert told["deleted"]["visibility_v2_by_day"]["files"] == len(mine)
+
+    job.run("run").expect(COMPLETE)
+    assert not [path for path in lake.files() if f"category={category}/" in path]
+    assert [path for path in lake.files() if path.startswith("visibility_v2_by_day/")]
+    verify(job).expect(COMPLETE)
+    days = ("--from", str(job.start), "--to", str(job.start), "--streams", "visibility_v2_by_day", "--force")
+    left_out = job.run("backfill", "nightly", *days).expect(COMPLETE)
+    assert "forgotten" in left_out.stderr
+    job.run("forget", "visibility_v2_by_day", "--yes").expect(COMPLETE)
+    assert "forgotten" in job.run("backfill", "nightly", *days).expect(BAD_CONFIG).stderr

@@ -132,6 +132,9 @@ fn text(arguments: &Arguments, verified: &Verified, shown: &[Finding]) -> String
     if 0 < count(&FindingKind::Foreign) + count(&FindingKind::Duplicate) {
         text.push_str("Readers of directories read files that no record names too. They are never deleted: look at them, and move them away.\n");
     }
+    if 0 < count(&FindingKind::Forgotten) {
+        text.push_str("What was forgotten and still lies there is deleted by the same `forget` once more.\n");
+    }
     if 0 < count(&FindingKind::Unsettled) {
         text.push_str("A run may be writing what is unsettled; where it was killed, the next run reads it again.\n");
     }

@@ -186,6 +186,21 @@ impl Destination {
         }
     }
 
+    /// The same, and on this machine the directories above it that are empty then: their names may tell what was there.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn erase(&self, path: &Path) -> Result<(), DestinationError> {
+        self.delete(path).await?;
+        if let Some(root) = &self.directory {
+            let file = root.join(path.as_ref());
+            let above = file.ancestors().skip(1).take_while(|directory| directory != root);
+            // One that holds something, or in which somebody just writes, is not removed.
+            above.map(std::fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+        }
+        Ok(())
+    }
+
     /// The names of the directories at the root.
     ///
     /// # Errors

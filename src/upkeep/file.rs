@@ -17,7 +17,7 @@ use crate::upkeep::finding::FindingKind;
 use crate::write::{Reread, RereadError, Spool, reread};
 
 /// Longer files are copied to this machine before they are read, so that none is held in memory.
-const HELD_BYTES: u64 = 8 * 1024 * 1024;
+const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What a file should be.
 #[derive(Debug, Clone)]

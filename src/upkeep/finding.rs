@@ -39,6 +39,8 @@ pub enum FindingKind {
     Misplaced,
     /// The same day lies at another path, where another layout would have it.
     Duplicate,
+    /// It was forgotten and still lies there.
+    Forgotten,
     /// No record names the file.
     Foreign,
     /// A run that has not ended may be writing it at this moment, or was killed while it did.
@@ -54,6 +56,7 @@ impl FindingKind {
             Self::Damaged => "damaged",
             Self::Misplaced => "misplaced",
             Self::Duplicate => "duplicate",
+            Self::Forgotten => "forgotten",
             Self::Foreign => "foreign",
             Self::Unsettled => "unsettled",
         }
@@ -78,6 +81,8 @@ pub enum Remedy {
     Rewrite,
     /// A snapshot of a day that is over cannot be taken again, nor a stream read that this version does not know.
     Restore,
+    /// `forget` once more: it was killed, or a run wrote the file at the same time.
+    Forget,
     /// A person must look: the exporter never deletes what it does not know.
     Look,
     /// Nothing: the run that writes it records it, or the next one reads it again.

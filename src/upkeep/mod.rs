@@ -3,9 +3,11 @@
 mod error;
 mod file;
 mod finding;
+mod forget;
 mod known;
 mod verify;
 
 pub use error::UpkeepError;
 pub use finding::{Finding, FindingKind, Remedy};
+pub use forget::{Erased, doomed, forget};
 pub use verify::{Depth, Verified, Verify, verify};

@@ -22,11 +22,12 @@ use crate::publish::Layout;
 use crate::upkeep::error::UpkeepError;
 use crate::upkeep::file::{Expected, examine};
 use crate::upkeep::finding::{Finding, FindingKind, Remedy};
+use crate::upkeep::forget::is_of_any;
 use crate::upkeep::known::{KnownFile, KnownTable, is_being_written};
 use crate::write::Spool;
 
 /// Files that are read at once.
-const READS: usize = 8;
+const READS: usize = 4;
 /// Days that one record marks stale.
 const MARKED_AT_ONCE: usize = 1000;
 
@@ -151,7 +152,12 @@ impl Verify {
 /// The tables of the ledger, and directories of streams that it does not know.
 async fn tables(settings: &Verify, state: &State) -> Result<BTreeSet<String>, UpkeepError> {
     let is_stream = |name: &str| settings.catalog.get(list_of(name).unwrap_or(name)).is_some();
-    let there = settings.lake.directories().await?.into_iter().filter(|name| is_stream(name));
+    let there = settings
+        .lake
+        .directories()
+        .await?
+        .into_iter()
+        .filter(|name| is_stream(name) || !state.forgotten.of(name).is_empty());
     let mut tables: BTreeSet<String> = there.chain(state.coverage.keys().cloned()).collect();
     if let Some(wanted) = &settings.tables {
         tables.retain(|name| wanted.contains(name));
@@ -174,6 +180,7 @@ async fn look_at(
         let remedy = match file {
             Some(file) if kind.is_of_a_known_file() && settings.can_rewrite(name, file.day, today) => Remedy::Rewrite,
             Some(_) if kind.is_of_a_known_file() => Remedy::Restore,
+            _ if kind == FindingKind::Forgotten => Remedy::Forget,
             _ => Remedy::Look,
         };
         let scope: Option<Scope> = file.map(|file| file.scope.clone());
@@ -188,6 +195,11 @@ async fn look_at(
         for object in some {
             let Object { path, bytes } = object?;
             let Some(file) = table.find(&path) else {
+                if is_of_any(state.forgotten.of(name), &path) {
+                    let problem = "it was forgotten and still lies there".to_owned();
+                    suspicions.push(suspect(&path, None, FindingKind::Forgotten, problem));
+                    continue;
+                }
                 suspicions.push(match table.find_elsewhere(&path) {
                     Some(file) => {
                         let problem = format!("the same day lies at {}", table.path_of(file.scope, file.day));
@@ -231,6 +243,10 @@ fn settle(state: &State, settings: &Verify, suspicion: Suspicion) -> Option<(Fin
     let Some(before) = before else {
         // A file that no record named may be named by now, or soon.
         let path = Path::from(finding.path.as_str());
+        if is_of_any(state.forgotten.of(&finding.stream), &path) {
+            finding.kind = FindingKind::Forgotten;
+            finding.remedy = Remedy::Forget;
+        }
         let is_news = finding.kind == FindingKind::Foreign;
         if is_news
             && KnownTable::of(state, &finding.stream, settings.stream_of(&finding.stream), settings.layout)

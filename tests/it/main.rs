@@ -17,6 +17,7 @@ mod entitlement;
 mod everything;
 mod fallback;
 mod fan_out;
+mod forget;
 mod gates;
 mod golden;
 mod history;
