@@ -13,7 +13,7 @@ use crate::write::columns::OWN_COLUMNS;
 use crate::write::hash::row_hashes;
 
 /// Rows that are read at once; a row may be an answer of many pages.
-const BATCH: usize = 1024;
+const BATCH: usize = 512;
 /// What the exporter's own pairs of a footer begin with.
 const OWN_PAIR: &str = "profound_export.";
 
