@@ -9,6 +9,7 @@ use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
 use crate::model::words::words;
 use crate::run::RunError;
+use crate::upkeep::UpkeepError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
 #[derive(Debug)]
@@ -124,6 +125,16 @@ impl From<RunError> for Failure {
         };
         let hint = error.hint();
         Self { hint, ..Self::new(code, words(&error)) }
+    }
+}
+
+impl From<UpkeepError> for Failure {
+    fn from(error: UpkeepError) -> Self {
+        match error {
+            UpkeepError::Destination(error) => error.into(),
+            UpkeepError::Ledger(error) => error.into(),
+            UpkeepError::Spool(error) => RunError::Write(error).into(),
+        }
     }
 }
 

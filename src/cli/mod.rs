@@ -6,6 +6,7 @@ mod config;
 mod demo;
 pub mod exit;
 mod failure;
+mod forget;
 mod init;
 mod left;
 mod logging;
@@ -21,6 +22,7 @@ mod status;
 mod streams;
 mod streams_diff;
 mod table;
+mod verify;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -94,6 +96,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Show coverage and the last runs
     Status(status::Arguments),
+    /// Compare every file of the lake with the ledger; what is broken is written again by the next run
+    Verify(verify::Arguments),
+    /// Remove streams, scopes or days for good: their files are deleted, and no run asks for them again
+    Forget(forget::Arguments),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::Arguments),
     /// Run the simulator of the API alone
@@ -137,6 +143,8 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Backfill(arguments) => backfill::execute(&around, arguments).await,
         Command::Serve(arguments) => serve::execute(&around, arguments).await,
         Command::Status(arguments) => status::execute(&around, arguments).await,
+        Command::Verify(arguments) => verify::execute(&around, arguments).await,
+        Command::Forget(arguments) => forget::execute(&around, arguments).await,
         Command::Streams(arguments) => streams::execute(&around, arguments),
         Command::Simulate(arguments) => simulate::execute(&around, arguments).await,
         Command::Config(arguments) => config::execute(&around, arguments),

@@ -11,8 +11,9 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{Surroundings, exit};
 use crate::clock::Clock;
-use crate::config::{Config, JobConfig, Problem, Sources, key, load};
+use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
 use crate::destination::Destination;
+use crate::ledger::Ledger;
 use crate::model::event::Events;
 use crate::model::words::words;
 use crate::publish::Layout;
@@ -60,6 +61,29 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
         spool_dir: config.spool.directory(),
         spool_bytes: config.spool.max_bytes.0,
     })
+}
+
+/// The ledger of the configured lake, and the lake as the ledger says that it is laid out. None where there is no lake
+/// yet, which looking must not make.
+pub async fn standing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
+    if let Ok(Location::Local(path)) = config.destination.location()
+        && !path.exists()
+    {
+        return Ok(None);
+    }
+    let destinations = destinations(config)?;
+    let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
+    let Some(partition) = &ledger.state().partition else {
+        return Ok(None);
+    };
+    let layout = Layout::named(partition).ok_or_else(|| {
+        Failure::new(
+            exit::CONFIGURATION,
+            format!("the lake is laid out with partition `{partition}`, which this version does not know"),
+        )
+        .hint("install the version of profound-export that wrote it, or a later one")
+    })?;
+    Ok(Some((ledger, Destinations { layout, ..destinations })))
 }
 
 /// Everything a run needs.

@@ -17,6 +17,7 @@ use crate::ledger::{Ledger, RunSummary, State};
 use crate::model::coverage::{DayState, NotEntitled, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::figures::{grouped, took};
+use crate::model::forgotten::Forgotten;
 use crate::model::history::{list_of, snapshot_day, snapshot_state};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::{Days, Stream};
@@ -74,7 +75,7 @@ fn text(state: &State, catalog: &Catalog, config: &Config, now: Timestamp, shown
         let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
         let picture = match &stream.days {
             _ if list_of(name).is_some() => snapshots(&scopes, now, shown_days),
-            Some(days) => picture(&scopes, days, starts.get(name).copied(), now, shown_days),
+            Some(days) => picture(state, name, &scopes, days, starts.get(name).copied(), now, shown_days),
             None => "*".to_owned(),
         };
         let rows: u64 =
@@ -140,12 +141,16 @@ fn history(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now
             continue;
         };
         let complete: Vec<Day> = days.complete(*start, now).collect();
-        let open = scopes.values().filter(|scope| scope.not_entitled.is_none());
-        for (scope, first) in open.filter_map(|scope| Some((scope, scope.history_ends()?))) {
-            let past = Window::new(*start, first).map(|past| scope.days.range(past));
-            let filled_in = past.into_iter().flatten().filter(|(_, state)| state.read_at.is_some()).count();
-            wanted += complete.len() as u64;
-            missing += complete.partition_point(|day| *day < first).saturating_sub(filled_in) as u64;
+        for scope in scopes.values().filter(|scope| scope.not_entitled.is_none()) {
+            let Some(first) = scope.history_ends() else {
+                continue;
+            };
+            let before = &complete[..complete.partition_point(|day| *day < first)];
+            let is_forgotten = |day: &&Day| state.forgotten.covers(name, &scope.scope, Some(**day));
+            let is_read = |day: &&Day| scope.days.get(day).is_some_and(|state| state.read_at.is_some());
+            let forgotten = before.iter().filter(is_forgotten).count();
+            wanted += (complete.len() - forgotten) as u64;
+            missing += before.iter().filter(|day| !is_forgotten(day) && !is_read(day)).count() as u64;
         }
     }
     let there = 100 * (wanted - missing) / wanted.max(1);
@@ -167,7 +172,11 @@ fn lacking(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now
         scopes.values().filter(open).any(|scope| {
             // What lies before the first reading is history, which has its own place.
             let start = scope.history_ends().map_or(start, |first| start.max(first));
-            scope.wanted(days, start, due).any(|day| day_state(scope.days.get(&day), day, days) == "missing")
+            let mut wanted = scope.wanted(days, start, due);
+            wanted.any(|day| {
+                !state.forgotten.covers(name, &scope.scope, Some(day))
+                    && day_state(scope.days.get(&day), day, days) == "missing"
+            })
         })
     };
     state.coverage.iter().filter(lacks).count()
@@ -194,10 +203,19 @@ fn jobs(state: &State, config: &Config, now: Timestamp) -> Result<String, Failur
     Ok(table(&["job", "last run", "result", "next run"], rows))
 }
 
-fn picture(scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>, now: Timestamp, shown_days: i64) -> String {
+fn picture(
+    state: &State,
+    name: &str,
+    scopes: &[&ScopeCoverage],
+    days: &Days,
+    start: Option<Day>,
+    now: Timestamp,
+    shown_days: i64,
+) -> String {
     // A day that nobody wants is not missing.
     let wanted = |scope: &&ScopeCoverage| -> BTreeSet<Day> {
-        start.map(|start| scope.wanted(days, start, now).collect()).unwrap_or_default()
+        let is_missed = |day: &Day| !state.forgotten.covers(name, &scope.scope, Some(*day));
+        start.map(|start| scope.wanted(days, start, now).filter(is_missed).collect()).unwrap_or_default()
     };
     let wanted: Vec<BTreeSet<Day>> = scopes.iter().map(wanted).collect();
     let last = days.zone.yesterday(now);
@@ -289,6 +307,7 @@ struct Told<'a> {
     records: u64,
     jobs: Vec<Value>,
     runs: &'a VecDeque<RunSummary>,
+    forgotten: &'a Forgotten,
     coverage: ToldCoverage<'a>,
 }
 
@@ -300,7 +319,7 @@ fn to_json<'a>(state: &'a State, catalog: &'a Catalog, config: &Config, now: Tim
         jobs.push(json!({"job": job.name, "next_run": next, "last_run": last}));
     }
     let coverage = ToldCoverage { state, catalog, now };
-    Ok(Told { records: state.number, jobs, runs: &state.runs, coverage })
+    Ok(Told { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, coverage })
 }
 
 /// The coverage as JSON, made scope by scope: all of it at once takes ten times the room of the ledger.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -48,6 +48,15 @@ pub struct Published {
     pub bytes: u64,
     /// The store's own version of it, if it tells one.
     pub etag: Option<String>,
+}
+
+/// What stands at the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Where.
+    pub path: Path,
+    /// Its length.
+    pub bytes: u64,
 }
 
 impl Destination {
@@ -175,6 +184,59 @@ impl Destination {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(store_error("delete", path, source)),
         }
+    }
+
+    /// The same, and on this machine the directories above it that are empty then: their names may tell what was there.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn erase(&self, path: &Path) -> Result<(), DestinationError> {
+        self.delete(path).await?;
+        if let Some(root) = &self.directory {
+            let file = root.join(path.as_ref());
+            let above = file.ancestors().skip(1).take_while(|directory| directory != root);
+            // One that holds something, or in which somebody just writes, is not removed.
+            above.map(std::fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+        }
+        Ok(())
+    }
+
+    /// The names of the directories at the root.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn directories(&self) -> Result<Vec<String>, DestinationError> {
+        let root = Path::default();
+        let listed = self.store.list_with_delimiter(None).await.map_err(|source| store_error("list", &root, source))?;
+        Ok(listed.common_prefixes.into_iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
+    /// The objects below `prefix` with their lengths, one after the other and in any order, however many there are.
+    pub fn objects(&self, prefix: &Path) -> impl Stream<Item = Result<Object, DestinationError>> + use<> {
+        let below = prefix.clone();
+        let listed = self.store.list(Some(prefix));
+        listed
+            .map_ok(|meta| Object { path: meta.location, bytes: meta.size })
+            .map_err(move |source| store_error("list", &below, source))
+    }
+
+    /// Copies what stands at `path` into a new file of this machine, piece by piece: `Ok(false)` when nothing stands there.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`] or [`DestinationError::Spool`].
+    pub async fn fetch(&self, path: &Path, to: &std::path::Path) -> Result<bool, DestinationError> {
+        let failed = |source| store_error("read", path, source);
+        let disk = |source| DestinationError::Spool { path: to.display().to_string(), source };
+        let mut pieces = match self.store.get(path).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(source) => return Err(failed(source)),
+        };
+        let mut file = std::fs::File::create(to).map_err(disk)?;
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            std::io::Write::write_all(&mut file, &piece).map_err(disk)?;
+        }
+        Ok(true)
     }
 
     /// The objects below `prefix`, those after `after` only, in any order.

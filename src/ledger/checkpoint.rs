@@ -21,7 +21,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::record::FORMAT;
+use crate::ledger::record::{FORGETTING_FORMAT, FORMAT, NEWEST_FORMAT};
 use crate::ledger::state::State;
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{Coverage, DayState, NotEntitled, ScopeCoverage, Suspect};
@@ -113,7 +113,7 @@ impl State {
         let head = metadata.into_iter().flatten().find(|pair| pair.key == HEAD).and_then(|pair| pair.value.as_ref());
         let Head { format, mut state, scopes, streams } =
             serde_json::from_str::<Head<Self>>(head.ok_or(Unreadable::Part(HEAD))?)?;
-        if format != FORMAT {
+        if NEWEST_FORMAT < format {
             return Err(Unreadable::Format(format));
         }
         let (mut names, mut held) = (Vec::new(), Vec::new());
@@ -171,8 +171,9 @@ fn head(state: &State) -> String {
         });
         streams.insert(stream.clone(), held.collect());
     }
+    let format = if state.forgotten.is_empty() { FORMAT } else { FORGETTING_FORMAT };
     // Plain data with text keys: it always serializes.
-    serde_json::to_string(&Head { format: FORMAT, state, scopes, streams }).unwrap_or_default()
+    serde_json::to_string(&Head { format, state, scopes, streams }).unwrap_or_default()
 }
 
 fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {

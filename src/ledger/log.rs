@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
-use crate::ledger::record::{Entry, FORMAT, Record, SliceEntry, Written};
+use crate::ledger::record::{Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
 use crate::model::day::Day;
 use crate::model::scope::ScopeKey;
@@ -200,7 +200,7 @@ impl Ledger {
 
     fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
         Record {
-            format: FORMAT,
+            format: entries.iter().map(Entry::format).max().unwrap_or(FORMAT),
             number,
             id,
             at: self.clock.now(),
@@ -235,7 +235,7 @@ fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError>
     }
     let foreign = |source| LedgerError::Foreign { number, path: path.to_string(), source };
     let Format { format } = serde_json::from_slice(bytes).map_err(foreign)?;
-    if FORMAT < format {
+    if NEWEST_FORMAT < format {
         return Err(LedgerError::Newer { number, format });
     }
     serde_json::from_slice(bytes).map_err(foreign)

@@ -7,12 +7,18 @@ use uuid::Uuid;
 use crate::ledger::table::TableMeaning;
 use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
+use crate::model::forgotten::Erasure;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
-/// The format of records that this version writes.
+/// The format of records, but for those below.
 pub const FORMAT: u32 = 1;
+/// The format of records that say that something is forgotten, and of checkpoints that hold it: versions that do not know
+/// of it must not read on, since they would ask for it again.
+pub const FORGETTING_FORMAT: u32 = 2;
+/// The newest format that this version knows.
+pub const NEWEST_FORMAT: u32 = FORGETTING_FORMAT;
 
 /// One record: what happened within a moment in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,7 +115,7 @@ pub enum Entry {
         /// The API's words.
         detail: String,
     },
-    /// Days whose files another writer may have overwritten.
+    /// A day whose file another writer may have overwritten, or that was found broken.
     Stale {
         /// The stream.
         stream: String,
@@ -117,6 +123,14 @@ pub enum Entry {
         scope: Scope,
         /// The day; none for lists.
         day: Option<Day>,
+    },
+    /// Something is removed for good: its files are deleted after this is recorded, and it is never asked for again.
+    Forgotten {
+        /// The table.
+        stream: String,
+        /// What of it.
+        #[serde(flatten)]
+        erasure: Erasure,
     },
     /// A run ended.
     RunEnded(RunEnd),
@@ -134,7 +148,16 @@ impl Entry {
             | Self::Learned { .. }
             | Self::Start { .. }
             | Self::Table { .. }
-            | Self::Stale { .. } => None,
+            | Self::Stale { .. }
+            | Self::Forgotten { .. } => None,
+        }
+    }
+
+    /// The format of a record that holds this.
+    pub fn format(&self) -> u32 {
+        match self {
+            Self::Forgotten { .. } => FORGETTING_FORMAT,
+            _ => FORMAT,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::ledger::record::{DayEntry, Entry, Record, RunEnd, SliceEntry, Written
 use crate::ledger::table::TableMeaning;
 use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage, Suspect};
 use crate::model::day::Day;
+use crate::model::forgotten::{Erasure, Forgotten};
 use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
@@ -36,6 +37,9 @@ pub struct State {
     /// What has been read. Too much for text: checkpoints keep it apart.
     #[serde(skip)]
     pub coverage: Coverage,
+    /// What was removed for good.
+    #[serde(default, skip_serializing_if = "Forgotten::is_empty")]
+    pub forgotten: Forgotten,
     /// Runs that have begun and not ended: when, and what they may have overwritten without a record.
     pub open_runs: BTreeMap<Uuid, OpenRun>,
     /// The last runs that ended, oldest first.
@@ -100,10 +104,14 @@ impl State {
             Entry::Suspect { stream, scope, window, problem, awaiting, .. } => {
                 self.apply_suspect(stream, scope, *window, problem, awaiting);
             }
+            Entry::NotEntitled { stream, scope, .. } if self.forgotten.covers(stream, scope, None) => {}
             Entry::NotEntitled { stream, scope, detail, .. } => {
                 self.scope_mut(stream, scope).not_entitled = Some(NotEntitled { at, detail: detail.clone() });
             }
+            // A file that a run wrote after its day was forgotten is no more known than before; `verify` finds it.
+            Entry::Stale { stream, scope, day } if self.forgotten.covers(stream, scope, *day) => {}
             Entry::Stale { stream, scope, day } => self.scope_mut(stream, scope).state_mut(*day).stale = true,
+            Entry::Forgotten { stream, erasure } => self.apply_forgotten(stream, erasure),
             Entry::RunEnded(end) => {
                 self.open_runs.remove(&end.run);
                 self.runs.push_back(RunSummary { ended_at: at, number: self.number, end: end.clone() });
@@ -119,10 +127,15 @@ impl State {
         for open in self.open_runs.values_mut() {
             open.planned.remove(&slice.stream, &key, slice.window);
         }
+        let is_kept = |day: &&DayEntry| !self.forgotten.covers(&slice.stream, &slice.scope, day.day);
+        let days: Vec<&DayEntry> = slice.days.iter().filter(is_kept).collect();
+        if days.is_empty() && !slice.days.is_empty() {
+            return;
+        }
         let coverage = self.scope_mut(&slice.stream, &slice.scope);
         coverage.not_entitled = None;
         let read_at = Moment::from(slice.extracted_at);
-        for day in &slice.days {
+        for day in days {
             let state = coverage.state_mut(day.day);
             let changed = day.written == Written::File || state.hash != day.hash || state.changed_at.is_none();
             if changed {
@@ -150,16 +163,38 @@ impl State {
         problem: &str,
         awaiting: &[DayEntry],
     ) {
-        let coverage = self.scope_mut(stream, scope);
-        let days: Vec<Option<Day>> = match (awaiting.is_empty(), window) {
+        let mut days: Vec<Option<Day>> = match (awaiting.is_empty(), window) {
             (false, _) => awaiting.iter().map(|day| day.day).collect(),
             (true, Some(window)) => window.days().map(Some).collect(),
             (true, None) => vec![None],
         };
+        days.retain(|day| !self.forgotten.covers(stream, scope, *day));
+        if days.is_empty() {
+            return;
+        }
+        let coverage = self.scope_mut(stream, scope);
         for day in days {
             let awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.rows);
             let suspect = Suspect { problem: problem.to_owned(), awaiting };
             coverage.state_mut(day).suspect = Some(Box::new(suspect));
+        }
+    }
+
+    fn apply_forgotten(&mut self, stream: &str, erasure: &Erasure) {
+        self.forgotten.add(stream, erasure);
+        let Some(scopes) = self.coverage.get_mut(stream) else {
+            return;
+        };
+        scopes.retain(|_, coverage| match erasure.window {
+            _ if !erasure.is_of(&coverage.scope) => true,
+            None => false,
+            Some(window) => {
+                coverage.days.remove(window);
+                !coverage.days.is_empty() || coverage.whole.is_some() || coverage.not_entitled.is_some()
+            }
+        });
+        if scopes.is_empty() {
+            self.coverage.remove(stream);
         }
     }
 

@@ -60,7 +60,7 @@ pub struct DayState {
     pub file: bool,
     /// Length of the file.
     pub bytes: u64,
-    /// That another writer may have overwritten the file.
+    /// That another writer may have overwritten the file, or that it was found broken.
     pub stale: bool,
     /// What was doubtful about the last reading; what stood stands.
     pub suspect: Option<Box<Suspect>>,

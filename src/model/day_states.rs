@@ -52,6 +52,13 @@ impl DayStates {
         *self.state_mut(day) = state;
     }
 
+    /// Takes out the days of `window`.
+    pub fn remove(&mut self, window: Window) {
+        let place = |day: Day| self.find(day).unwrap_or_else(|at| at);
+        let days = place(window.start)..place(window.end);
+        self.0.drain(days);
+    }
+
     /// Gives back the room that is kept for more days.
     pub fn shrink_to_fit(&mut self) {
         self.0.shrink_to_fit();
@@ -137,6 +144,9 @@ mod tests {
             for day in window.days() {
                 prop_assert_eq!(states.get(&day), map.get(&day));
             }
+            states.remove(window);
+            map.retain(|day, _| !window.contains(*day));
+            prop_assert!(states.iter().eq(map.iter()));
         }
     }
 

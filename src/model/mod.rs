@@ -10,6 +10,7 @@ pub mod day_states;
 pub mod days;
 pub mod event;
 pub mod figures;
+pub mod forgotten;
 pub mod history;
 pub mod moment;
 pub mod pagination;

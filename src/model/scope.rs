@@ -54,7 +54,8 @@ impl ScopeKind {
 }
 
 /// One object that helps to identify a scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScopePart {
     /// An organization, by itself or as the owner of a domain.
     Organization,

@@ -31,6 +31,9 @@ pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
     for stream in &wanted.streams {
         let settling = slices::Settling::of(stream, wanted, known.now);
         for scope in wanted.scopes.get(&stream.scope).into_iter().flatten() {
+            if known.forgotten.covers(&stream.name, scope, None) {
+                continue;
+            }
             let coverage = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&scope.key()));
             let slice = Slice { stream: Arc::clone(stream), scope: scope.clone(), window: None };
             match is_not_entitled(coverage, known.now) {

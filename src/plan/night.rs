@@ -31,7 +31,7 @@ pub fn night(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan
             of_stream.insert(scope.key(), read_whole(&slice, known, start, before));
         }
     }
-    plan(&wanted, &Known::at(known.now, &coverage, &|_, _, _| false))
+    plan(&wanted, &Known::at(known.now, &coverage, known.forgotten, &|_, _, _| false))
 }
 
 /// The scope of `slice` as if all that was over at `at` had been read then.

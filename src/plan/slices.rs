@@ -136,7 +136,8 @@ impl OfScope<'_> {
         let newest = self.settling.wanted.last().map(|(day, _)| *day);
         // Of what was never read the newest comes tonight; what others wait for comes for as long as their first window.
         let now = if self.slice.stream.signal.is_some() { self.wanted.max_window_days } else { 1 };
-        let planned = self.settling.wanted.iter().rev().filter_map(|(day, settled)| {
+        let wanted = self.settling.wanted.iter().rev().filter(|(day, _)| !self.is_forgotten(*day));
+        let planned = wanted.filter_map(|(day, settled)| {
             let due = Due::one(self.reason_of_single(*day, *settled)?);
             let is_past = self.history_ends.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
             let due = if is_past { due.of_the_past() } else { due };
@@ -152,7 +153,13 @@ impl OfScope<'_> {
     /// first when the hour is short.
     fn windows(&self) -> Vec<PlannedSlice> {
         let mut slices: Vec<PlannedSlice> = Vec::new();
+        let mut joins = true;
         for (day, settled) in self.settling.wanted.iter().rev() {
+            if self.is_forgotten(*day) {
+                // It must not come along either.
+                joins = false;
+                continue;
+            }
             let Some(reason) = self.reason(*day, *settled) else {
                 continue;
             };
@@ -160,13 +167,14 @@ impl OfScope<'_> {
             // Days between two that are due come along: a longer window costs no request.
             match slices.last_mut() {
                 Some(PlannedSlice { slice: Slice { window: Some(open), .. }, due: already, .. })
-                    if open.end.since(*day) <= self.wanted.max_window_days =>
+                    if joins && open.end.since(*day) <= self.wanted.max_window_days =>
                 {
                     open.start = *day;
                     *already += due;
                 }
                 _ => {
                     let slice = self.slice.over(Window::day(*day));
+                    joins = true;
                     slices.push(PlannedSlice { slice, due, requests: 1, rows: None, bytes: None, history: false });
                 }
             }
@@ -183,6 +191,10 @@ impl OfScope<'_> {
             planned.requests = pages(&planned.slice.stream, planned.rows, self.wanted);
         }
         slices
+    }
+
+    fn is_forgotten(&self, day: Day) -> bool {
+        self.known.forgotten.covers(&self.slice.stream.name, &self.slice.scope, Some(day))
     }
 
     fn reason_of_single(&self, day: Day, settled: Moment) -> Option<Reason> {

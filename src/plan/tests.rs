@@ -8,6 +8,7 @@ use crate::model::cost::Costs;
 use crate::model::coverage::{Coverage, DayState};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
+use crate::model::forgotten::{Erasure, Forgotten};
 use crate::model::scope::{Named, Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -53,7 +54,7 @@ fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &
 const NOW: &str = "2026-03-10T12:00:00Z";
 
 fn windows(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known::at(NOW.parse().unwrap(), coverage, &|_, _, _| false);
+    let known = Known::at(NOW.parse().unwrap(), coverage, Forgotten::NOTHING, &|_, _, _| false);
     plan(wanted, &known).slices.iter().map(|planned| planned.slice.to_string()).collect()
 }
 
@@ -193,13 +194,13 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let doubtful = |_: &str, _: &ScopeKey, due: Option<Day>| due == Some(day("2026-03-01"));
-    let known = Known::at(NOW.parse().unwrap(), &coverage, &doubtful);
+    let known = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &doubtful);
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
 }
 
 /// The slices of a plan as text, those that are history after a `~`.
 fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
-    let known = Known::at(NOW.parse().unwrap(), coverage, &|_, _, _| false);
+    let known = Known::at(NOW.parse().unwrap(), coverage, Forgotten::NOTHING, &|_, _, _| false);
     let text = |planned: &PlannedSlice| {
         let mark = if planned.history { "~" } else { "" };
         format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
@@ -232,7 +233,7 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let known = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
+    let known = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
     let slices = plan(&wanted, &known).slices;
     assert_eq!(
         told(&wanted, &coverage),
@@ -296,7 +297,7 @@ fn streams_behind_a_gate_come_in_turn_with_the_others_and_their_gate_before_them
 fn run_beside_another_begins_at_the_other_end_and_still_with_gates_first() {
     let wanted = wanted(&["visibility_v2", "answers_v2", "models"], WantedDays::Since(day("2026-03-08")));
     let coverage = Coverage::new();
-    let alone = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
+    let alone = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
     let order = |plan: &Plan| -> Vec<String> { plan.slices.iter().map(|planned| planned.slice.to_string()).collect() };
     let (forth, back) = (order(&plan(&wanted, &alone)), order(&beside_another(plan(&wanted, &alone), &wanted, &alone)));
     assert_eq!(back[0], forth[0], "lists come first all the same");
@@ -326,8 +327,9 @@ fn streams_whose_events_lack_columns_cost_their_pages() {
     coverage.entry("visibility_v2".into()).or_default().insert(scope.key(), known);
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
     wanted.scopes.insert(ScopeKind::Category, vec![scope]);
-    let requests =
-        |wanted: &Wanted| plan(wanted, &Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false)).requests();
+    let requests = |wanted: &Wanted| {
+        plan(wanted, &Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false)).requests()
+    };
     assert_eq!(requests(&wanted), 1);
     wanted.paged.insert("visibility_v2".into());
     assert_eq!(requests(&wanted), 3, "120 rows, 50 a page");
@@ -361,7 +363,7 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
         }
     }
     let due = |wanted: &Wanted, now: &str| {
-        let known = Known::at(now.parse().unwrap(), &coverage, &|_, _, _| false);
+        let known = Known::at(now.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
         let slices = plan(wanted, &known).slices;
         let of = |name: &str| slices.iter().filter(|planned| planned.slice.stream.name == name).count();
         (of("prompts"), of("category_topics"))
@@ -391,7 +393,7 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
     );
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let coverage = Coverage::new();
-    let known = Known::at(NOW.parse().unwrap(), &coverage, &|_, _, _| false);
+    let known = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
     let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
     let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
     assert_eq!(
@@ -406,4 +408,33 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
     assert!(slices.iter().all(|planned| !planned.history && planned.requests == 1));
     let weekly = night(&wanted, &known, SignedDuration::from_hours(24 * 7)).slices;
     assert_eq!(weekly.len(), 1 + 1 + 7 + 7 + 1, "a month was settled in that week");
+}
+
+#[test]
+fn forgotten_days_are_never_asked_for_and_no_window_spans_them() {
+    let mut forgotten = Forgotten::default();
+    let window = Window::inclusive(day("2026-03-03"), day("2026-03-04"));
+    forgotten.add("visibility_v2", &Erasure { window, ..Erasure::default() });
+    let mut coverage = Coverage::new();
+    // One of them was read by a run that did not know, and is stale.
+    read(&mut coverage, "visibility_v2", "c1", &["2026-03-03"], "2026-03-03T12:00:00Z");
+    for force in [None, Some(false), Some(true)] {
+        let days = match force {
+            None => WantedDays::Since(day("2026-03-01")),
+            Some(force) => {
+                WantedDays::Only { window: Window::inclusive(day("2026-03-01"), day("2026-03-06")).unwrap(), force }
+            }
+        };
+        let mut wanted = wanted(&["visibility_v2"], days);
+        wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
+        let known = Known::at(NOW.parse().unwrap(), &coverage, &forgotten, &|_, _, _| true);
+        let windows: Vec<Window> =
+            plan(&wanted, &known).slices.iter().filter_map(|planned| planned.slice.window).collect();
+        assert!(
+            windows.iter().all(|asked| !asked.contains(day("2026-03-03")) && !asked.contains(day("2026-03-04"))),
+            "{windows:?}"
+        );
+        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-02"))), "{windows:?}");
+        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-05"))), "{windows:?}");
+    }
 }

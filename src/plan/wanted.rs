@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::model::cost::Costs;
 use crate::model::coverage::Coverage;
 use crate::model::day::Day;
+use crate::model::forgotten::Forgotten;
 use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
@@ -64,6 +65,8 @@ impl WantedDays {
 pub struct Known<'a> {
     /// What has been read.
     pub coverage: &'a Coverage,
+    /// What was removed for good.
+    pub forgotten: &'a Forgotten,
     /// Whether a run that was killed may have overwritten a day after it was recorded.
     pub doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
     /// The time.
@@ -77,8 +80,9 @@ impl<'a> Known<'a> {
     pub fn at(
         now: Timestamp,
         coverage: &'a Coverage,
+        forgotten: &'a Forgotten,
         doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
     ) -> Self {
-        Self { coverage, doubtful, now, read_since: None }
+        Self { coverage, forgotten, doubtful, now, read_since: None }
     }
 }

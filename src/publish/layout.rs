@@ -43,7 +43,29 @@ pub struct DataPath {
     pub month: bool,
 }
 
+impl DataPath {
+    /// Whether the path says that `part` of the scope is `id`.
+    pub fn says(&self, part: ScopePart, id: &str) -> bool {
+        self.scope.iter().any(|(said, value)| *said == part && *value == path_value(id))
+    }
+}
+
 impl Layout {
+    /// Every layout there is.
+    pub const ALL: [Self; 3] =
+        [Self { partition: Partition::Day }, Self { partition: Partition::Month }, Self { partition: Partition::None }];
+
+    /// The layout that the ledger calls `partition`.
+    pub fn named(partition: &str) -> Option<Self> {
+        let partition = match partition {
+            "day" => Partition::Day,
+            "month" => Partition::Month,
+            "none" => Partition::None,
+            _ => return None,
+        };
+        Some(Self { partition })
+    }
+
     /// The path of the file of `stream` and `scope` for `day`, or for the month that begins with it.
     pub fn path_for(self, stream: &Stream, scope: &Scope, day: Option<Day>) -> Path {
         let month = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Month);
@@ -77,6 +99,11 @@ impl Layout {
             (Some(day), Partition::None) => parts.push(format!("{day}{FILE_ENDING}")),
         }
         parts.into_iter().collect()
+    }
+
+    /// The directory of the table of `stream`.
+    pub fn directory(stream: &str) -> Path {
+        Path::from_iter([stream])
     }
 
     /// What `path` says, or `None` when this layout writes no such path.

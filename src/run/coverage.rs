@@ -6,13 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
+use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::forgotten::Forgotten;
 use crate::model::history::{list_of, snapshot_state};
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
-use crate::publish::{CoverageRow, Layout};
+use crate::publish::{CoverageRow, Layout, coverage_parquet};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
 
@@ -29,7 +31,19 @@ impl RunContext<'_> {
         (state.scope(&slice.stream.name, &slice.scope.key()).cloned(), state.number)
     }
 
-    /// Whether another process has read the slice since this run began. Reads the tail of the ledger.
+    /// Those days of the slice, or the list, that were forgotten, perhaps since it was planned. Reads the tail of the ledger.
+    ///
+    /// # Errors
+    /// [`RunError::Ledger`].
+    pub async fn forgotten(&self, slice: &Slice) -> Result<BTreeSet<Option<Day>>, RunError> {
+        let mut ledger = self.ledger.lock().await;
+        ledger.refresh().await?;
+        let forgotten = &ledger.state().forgotten;
+        let is_forgotten = |day: &Option<Day>| forgotten.covers(&slice.stream.name, &slice.scope, *day);
+        Ok(slice.marks().into_iter().filter(is_forgotten).collect())
+    }
+
+    /// Whether another process has read the slice since this run began, or has forgotten it. Reads the tail of the ledger.
     ///
     /// # Errors
     /// [`RunError::Ledger`].
@@ -37,6 +51,10 @@ impl RunContext<'_> {
         let mut ledger = self.ledger.lock().await;
         ledger.refresh().await?;
         let (stream, scope) = (&slice.stream.name, slice.scope.key());
+        let forgotten = &ledger.state().forgotten;
+        if slice.marks().into_iter().all(|day| forgotten.covers(stream, &slice.scope, day)) {
+            return Ok(true);
+        }
         let Some(coverage) = ledger.state().scope(stream, &scope) else {
             return Ok(false);
         };
@@ -85,6 +103,25 @@ impl RunContext<'_> {
     }
 }
 
+/// Writes the coverage table anew.
+///
+/// # Errors
+/// [`RunError::Destination`].
+pub async fn write_coverage(
+    lake: &Destination,
+    layout: Layout,
+    state: &State,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<(), RunError> {
+    let table = coverage_parquet(coverage_rows(state, catalog, layout, now)).map_err(|error| RunError::Refused {
+        problem: format!("the coverage table cannot be made: {error}"),
+        hint: "this is a fault of the program; please report it".into(),
+    })?;
+    let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
+    Ok(lake.overwrite(&path, table).await?)
+}
+
 /// Every day of every stream and scope of the ledger, and those missing since the first day any job wants. Made one
 /// scope at a time, as they are asked for.
 pub fn coverage_rows<'a>(
@@ -96,7 +133,8 @@ pub fn coverage_rows<'a>(
     let start = state.starts.values().min().copied();
     state.coverage.iter().flat_map(move |(name, scopes)| {
         let stream = catalog.get(name);
-        scopes.values().flat_map(move |coverage| scope_rows(name, stream, coverage, start, layout, now))
+        let rows = move |coverage| scope_rows(name, stream, coverage, &state.forgotten, start, layout, now);
+        scopes.values().flat_map(rows)
     })
 }
 
@@ -104,6 +142,7 @@ fn scope_rows<'a>(
     name: &'a str,
     stream: Option<&Arc<Stream>>,
     coverage: &'a ScopeCoverage,
+    forgotten: &Forgotten,
     start: Option<Day>,
     layout: Layout,
     now: Timestamp,
@@ -143,7 +182,9 @@ fn scope_rows<'a>(
     // What is there, wherever it came from, and what is wanted and not there; a scope that may not be read lacks nothing.
     let mut shown: BTreeSet<Day> = coverage.days.keys().copied().collect();
     if let (Some(start), None) = (start, &coverage.not_entitled) {
-        shown.extend(coverage.wanted(days, start, now));
+        // Nobody misses what was forgotten: it has no row at all.
+        let is_missed = |day: &Day| !forgotten.covers(name, &coverage.scope, Some(*day));
+        shown.extend(coverage.wanted(days, start, now).filter(is_missed));
     }
     for day in shown {
         let state = coverage.days.get(&day);

@@ -12,17 +12,16 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
-use crate::destination::{DestinationError, OWN_DIRECTORY};
+use crate::destination::DestinationError;
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, Events};
 use crate::model::figures::took;
 use crate::model::stream::Stream;
 use crate::plan::{Known, WantedDays, beside_another};
-use crate::publish::coverage_parquet;
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
-use crate::run::coverage::coverage_rows;
+use crate::run::coverage::write_coverage;
 use crate::run::discover::discover;
 use crate::run::error::RunError;
 use crate::run::opening::{Opening, is_beside_another, open};
@@ -164,7 +163,7 @@ async fn run_opened(
     ledger.append(entries, u64::MAX).await?;
     // Known only now: both may have begun at the same moment, and the number of the record says who was first.
     if is_beside_another(ledger.state(), result.run_id, started_at) {
-        let known = Known::at(started_at, &ledger.state().coverage, &|_, _, _| false);
+        let known = Known::at(started_at, &ledger.state().coverage, &ledger.state().forgotten, &|_, _, _| false);
         plan = beside_another(plan, &wanted, &known);
     }
 
@@ -327,13 +326,8 @@ async fn finish(
     entries.push(Entry::RunEnded(end));
     ledger.append(entries, u64::MAX).await?;
     let destinations = &settings.destinations;
-    let rows = coverage_rows(ledger.state(), &settings.catalog, destinations.layout, settings.clock.now());
-    let table = coverage_parquet(rows).map_err(|error| RunError::Refused {
-        problem: format!("the coverage table cannot be made: {error}"),
-        hint: "this is a fault of the program; please report it".into(),
-    })?;
-    let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
-    destinations.lake.overwrite(&path, table).await?;
+    let (layout, now) = (destinations.layout, settings.clock.now());
+    write_coverage(&destinations.lake, layout, ledger.state(), &settings.catalog, now).await?;
     ledger.checkpoint().await?;
     Ok(())
 }

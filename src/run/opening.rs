@@ -1,5 +1,6 @@
 //! What every run and preview looks at before it plans, and the plan.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +12,9 @@ use crate::ledger::{Entry, OpenRun, RunEnd, State};
 use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
-use crate::model::scope::{ScopeKey, ScopeKind};
+use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
+use crate::model::window::Window;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
 use crate::run::account::{admit, check_salt, check_tables};
 use crate::run::categories::{Changes, changes};
@@ -81,6 +83,9 @@ pub fn open(
     };
     entries.extend(changes.entries);
     resolved.warnings.extend(changes.warnings);
+    if let Some(WantedDays::Only { window, .. }) = goal.days {
+        resolved.warnings.extend(leave_out_forgotten(state, &streams, &resolved.scopes, window)?);
+    }
     let start = first_day(&goal.job, state.starts.get(&goal.job.name).copied(), at);
     if state.starts.get(&goal.job.name) != Some(&start) && goal.days.is_none() {
         entries.push(Entry::Start { job: goal.job.name.clone(), day: start });
@@ -105,12 +110,48 @@ pub fn open(
     };
     let doubtful = |stream: &str, scope: &ScopeKey, day| state.is_doubtful(stream, scope, day, None);
     let read_since = goal.days.is_none().then(|| goes_on_since(state, &goal.job.name, at)).flatten();
-    let plan = plan(&wanted, &Known { coverage: &state.coverage, doubtful: &doubtful, now: at, read_since });
+    let plan = plan(
+        &wanted,
+        &Known { coverage: &state.coverage, forgotten: &state.forgotten, doubtful: &doubtful, now: at, read_since },
+    );
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
     let (warnings, news) = (resolved.warnings, changes.news);
     Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, entries })
+}
+
+/// What a backfill of `window` leaves out because it was forgotten, in words; refuses one that would ask for nothing else.
+fn leave_out_forgotten(
+    state: &State,
+    streams: &[Arc<Stream>],
+    scopes: &BTreeMap<ScopeKind, Vec<Scope>>,
+    window: Window,
+) -> Result<Option<String>, RunError> {
+    let (mut touched, mut left) = (BTreeSet::new(), false);
+    for stream in streams.iter().filter(|stream| stream.days.is_some()) {
+        for scope in scopes.get(&stream.scope).into_iter().flatten() {
+            let is_forgotten = |day| state.forgotten.covers(&stream.name, scope, Some(day));
+            let erasures = state.forgotten.of(&stream.name).iter().filter(|erasure| erasure.is_of(scope));
+            match erasures.count() {
+                0 => left = true,
+                _ => {
+                    let forgotten = window.days().filter(|day| is_forgotten(*day)).count() as i64;
+                    left |= forgotten < window.len_days();
+                    touched.extend((0 < forgotten).then_some(stream.name.as_str()));
+                }
+            }
+        }
+    }
+    let names = touched.iter().copied().collect::<Vec<_>>().join(", ");
+    match (touched.is_empty(), left) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(format!("days that were forgotten are left out, for good: of {names}"))),
+        (false, false) => Err(RunError::Refused {
+            problem: format!("everything that this backfill asks for was forgotten: {names}"),
+            hint: "what `forget` removed is never asked for again in this lake; another lake, or a stream of another name, is free to".into(),
+        }),
+    }
 }
 
 /// The streams of `goal`, and those that tell whether there is anything to read for them, unless they are left out by

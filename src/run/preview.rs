@@ -63,7 +63,7 @@ pub fn preview(
     let opening = open(settings, goal, state, found, starts_at)?;
     let Opening { wanted, plan, start, discovery_requests, warnings, news, .. } = opening;
     let every = starts.map_or(SignedDuration::from_hours(24), |starts| starts.every.average);
-    let night = night(&wanted, &Known::at(starts_at, &state.coverage, &|_, _, _| false), every);
+    let night = night(&wanted, &Known::at(starts_at, &state.coverage, &state.forgotten, &|_, _, _| false), every);
     let around = Circumstances {
         now,
         instant: Instant::now(),

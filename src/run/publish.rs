@@ -36,9 +36,10 @@ pub async fn publish(
 ) -> Result<PublishedSlice, RunError> {
     let slice = &piece.slice;
     let Reading { whole, mut learned, extracted_at, incomplete } = reading;
+    let forgotten = cx.forgotten(slice).await?;
     let (before, based_on) = cx.coverage_and_number(slice).await;
     let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
-        whole.days.iter().partition(|day| is_shrunk(day, before.as_ref()));
+        whole.days.iter().filter(|day| !forgotten.contains(&day.day)).partition(|day| is_shrunk(day, before.as_ref()));
     let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
     let published = futures::stream::iter(days)
         .map(|day| publish_day(cx, slice, day, before.as_ref()))
@@ -50,7 +51,13 @@ pub async fn publish(
         Err(error) => return Err(leave_stale(cx, slice, touched, error).await),
     };
     // A list that is doubtful is no snapshot either.
-    let snapshot = snapshot_slice(cx, slice, extracted_at).filter(|_| shrunk.is_empty() && incomplete.is_none());
+    let sound = forgotten.is_empty() && shrunk.is_empty() && incomplete.is_none();
+    let mut snapshot = snapshot_slice(cx, slice, extracted_at).filter(|_| sound);
+    if let Some(to) = &snapshot
+        && !cx.forgotten(to).await?.is_empty()
+    {
+        snapshot = None;
+    }
     let of_snapshot = match &snapshot {
         Some(to) => match publish_snapshot(cx, slice, to, &whole, extracted_at).await {
             Ok(entries) => entries,
@@ -63,7 +70,8 @@ pub async fn publish(
         None => Vec::new(),
     };
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
-    entries.extend(slice.marks().into_iter().filter(|day| !written.contains(day)).map(|day| empty_day(slice, day)));
+    let is_empty = |day: &Option<Day>| !written.contains(day) && !forgotten.contains(day);
+    entries.extend(slice.marks().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
     let mut done = SliceDone {
         rows: whole.told.rows,
         files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("clock", &[]),
     ("catalog", &["model"]),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
         "run",
         &["model", "clock", "catalog", "config", "destination", "plan", "api", "decode", "write", "publish", "ledger"],
     ),
+    ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
     // They hear events, or answer from the catalog; neither knows how a run works.
     ("report", &["model"]),
     ("simulator", &["model", "clock", "catalog"]),
@@ -42,6 +43,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "publish",
             "ledger",
             "run",
+            "upkeep",
             "report",
             "simulator",
             "document",

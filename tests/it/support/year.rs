@@ -207,7 +207,7 @@ pub fn planned(
     budget: &BudgetState,
 ) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
-    let known = Known::at(now, &state.coverage, &doubtful);
+    let known = Known::at(now, &state.coverage, &state.forgotten, &doubtful);
     let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
     let around = Circumstances {
         now,

@@ -1,0 +1,105 @@
+//! What was removed for good, and is never asked for again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::day::Day;
+use crate::model::scope::{Scope, ScopePart};
+use crate::model::window::Window;
+
+/// Everything that was removed for good, by table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Forgotten(BTreeMap<String, Vec<Erasure>>);
+
+/// What was removed of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Ids that a scope must have to be one of those removed; without any, all are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scope: BTreeMap<ScopePart, String>,
+    /// The days; without any, everything, and whatever would come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+impl Erasure {
+    /// Whether `scope` is one of those removed, on some days at least.
+    pub fn is_of(&self, scope: &Scope) -> bool {
+        self.scope.iter().all(|(part, id)| scope.part(*part).is_some_and(|named| named.id == *id))
+    }
+
+    /// Whether `day`, or the list, is one of those removed.
+    pub fn has_day(&self, day: Option<Day>) -> bool {
+        self.window.is_none_or(|window| day.is_some_and(|day| window.contains(day)))
+    }
+}
+
+impl Forgotten {
+    /// Nothing.
+    pub const NOTHING: &'static Self = &Self(BTreeMap::new());
+
+    /// Whether nothing was ever removed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What was removed of `stream`.
+    pub fn of(&self, stream: &str) -> &[Erasure] {
+        self.0.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds what was removed of `stream`; the same twice is the same.
+    pub fn add(&mut self, stream: &str, erasure: &Erasure) {
+        let erasures = self.0.entry(stream.to_owned()).or_default();
+        if !erasures.contains(erasure) {
+            erasures.push(erasure.clone());
+        }
+    }
+
+    /// Whether `day` of `stream` of `scope` was removed. Without a day, whether the list, or the scope with all its days, was.
+    pub fn covers(&self, stream: &str, scope: &Scope, day: Option<Day>) -> bool {
+        self.of(stream).iter().any(|erasure| erasure.has_day(day) && erasure.is_of(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scope::Named;
+
+    fn category(id: &str) -> Scope {
+        Scope { category: Some(Named { id: id.into(), name: "Tea".into() }), ..Scope::default() }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_the_scope_and_the_days_and_nothing_else() {
+        let day = |text: &str| Some(text.parse::<Day>().unwrap());
+        let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-02".parse().unwrap());
+        let scope = BTreeMap::from([(ScopePart::Category, "c".to_owned())]);
+        let mut forgotten = Forgotten::default();
+        forgotten.add("reports", &Erasure { scope: scope.clone(), window });
+        forgotten.add("reports", &Erasure { scope: scope.clone(), window });
+        assert_eq!(forgotten.of("reports").len(), 1);
+        assert!(forgotten.covers("reports", &category("c"), day("2026-03-02")));
+        assert!(!forgotten.covers("reports", &category("c"), day("2026-03-03")));
+        assert!(!forgotten.covers("reports", &category("c"), None));
+        assert!(!forgotten.covers("reports", &category("d"), day("2026-03-02")));
+        assert!(!forgotten.covers("reports", &Scope::default(), day("2026-03-02")));
+        assert!(!forgotten.covers("answers", &category("c"), day("2026-03-02")));
+
+        forgotten.add("answers", &Erasure { scope, window: None });
+        assert!(forgotten.covers("answers", &category("c"), None));
+        assert!(forgotten.covers("answers", &category("c"), day("2030-01-01")));
+    }
+
+    #[test]
+    fn erasure_is_the_same_text_in_records_as_ever() {
+        let scope = BTreeMap::from([(ScopePart::Category, "c".to_owned())]);
+        let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-02".parse().unwrap());
+        let text = serde_json::to_string(&Erasure { scope, window }).unwrap();
+        assert_eq!(text, r#"{"scope":{"category":"c"},"window":{"start":"2026-03-01","end":"2026-03-03"}}"#);
+        assert_eq!(serde_json::to_string(&Erasure::default()).unwrap(), "{}");
+    }
+}

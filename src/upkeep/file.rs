@@ -1,0 +1,169 @@
+//! One file, compared with what the ledger says of it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use object_store::path::Path;
+
+use crate::destination::Destination;
+use crate::model::coverage::DayState;
+use crate::model::day::Day;
+use crate::model::history::list_of;
+use crate::model::scope::Scope;
+use crate::model::words::words;
+use crate::upkeep::error::UpkeepError;
+use crate::upkeep::finding::FindingKind;
+use crate::write::{Reread, RereadError, Spool, reread};
+
+/// Longer files are copied to this machine before they are read, so that none is held in memory.
+const HELD_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What a file should be.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    pub stream: String,
+    pub scope: Scope,
+    pub day: Option<Day>,
+    pub state: DayState,
+}
+
+/// Reads the file at `path`, which is `bytes` long; says what is wrong with it, if anything is.
+pub async fn examine(
+    lake: &Destination,
+    spool: &Arc<Spool>,
+    path: &Path,
+    bytes: u64,
+    expected: &Expected,
+) -> Result<Option<(FindingKind, String)>, UpkeepError> {
+    let added = added_columns(&expected.stream, &expected.scope);
+    let read = match lake.directory() {
+        Some(directory) => match File::open(directory.join(path.as_ref())) {
+            Ok(file) => aside(move || reread(file, added)).await,
+            // Gone since it was listed, or not to be read: the store says which.
+            Err(_) => match lake.read(path).await? {
+                Some(held) => aside(move || reread(held, added)).await,
+                None => return Ok(Some(gone())),
+            },
+        },
+        None if bytes <= HELD_BYTES => match lake.read(path).await? {
+            Some(held) => aside(move || reread(held, added)).await,
+            None => return Ok(Some(gone())),
+        },
+        None => {
+            let mut dir = spool.begin()?;
+            dir.occupy(bytes)?;
+            let copy = dir.file("data.parquet");
+            if !lake.fetch(path, &copy).await? {
+                return Ok(Some(gone()));
+            }
+            aside(move || {
+                let file = File::open(copy).map_err(parquet::errors::ParquetError::from)?;
+                let read = reread(file, added);
+                drop(dir);
+                read
+            })
+            .await
+        }
+    };
+    Ok(match read {
+        Some(Ok(read)) => compare(&read, expected),
+        Some(Err(error)) => Some((FindingKind::Damaged, words(&error))),
+        None => Some((FindingKind::Damaged, "its reader broke down on it".to_owned())),
+    })
+}
+
+fn gone() -> (FindingKind, String) {
+    (FindingKind::Missing, "it is not there".to_owned())
+}
+
+/// Reads on a blocking thread; none when the reader panics, as some do on bytes that are no longer what they were.
+async fn aside(
+    read: impl FnOnce() -> Result<Reread, RereadError> + Send + 'static,
+) -> Option<Result<Reread, RereadError>> {
+    tokio::task::spawn_blocking(read).await.ok()
+}
+
+/// How many columns stand before those of the API: the names of the scope, and the day of a snapshot.
+fn added_columns(stream: &str, scope: &Scope) -> usize {
+    let of_scope: usize = scope.parts().map(|(part, _)| 1 + usize::from(part.columns().0.is_some())).sum();
+    of_scope + usize::from(list_of(stream).is_some())
+}
+
+/// What differs between a file and what the ledger says of it.
+fn compare(read: &Reread, expected: &Expected) -> Option<(FindingKind, String)> {
+    if let Some(other) = misplaced(&read.footer, expected) {
+        return Some((FindingKind::Misplaced, other));
+    }
+    let damaged = |problem: String| Some((FindingKind::Damaged, problem));
+    let state = &expected.state;
+    if read.rows != state.rows {
+        return damaged(format!("it holds {} rows, and {} were written", read.rows, state.rows));
+    }
+    match read.hash == state.hash {
+        true => None,
+        false => damaged("its rows say something else than those that were written".to_owned()),
+    }
+}
+
+/// What a footer says that belongs to another file.
+fn misplaced(footer: &BTreeMap<String, String>, expected: &Expected) -> Option<String> {
+    let told = |name: &str| footer.get(name).map(String::as_str);
+    if let Some(stream) = told("stream").filter(|stream| *stream != expected.stream) {
+        return Some(format!("it says that it is of stream `{stream}`"));
+    }
+    let scope = told("scope").and_then(|scope| serde_json::from_str::<Scope>(scope).ok());
+    if let Some(scope) = scope.filter(|scope| scope.key() != expected.scope.key()) {
+        return Some(format!("it says that it is of {scope}"));
+    }
+    let day = |name: &str| told(name).and_then(|day| day.parse::<Day>().ok());
+    match (expected.day, day("window_start"), day("window_end")) {
+        (Some(wanted), Some(start), Some(end)) if wanted < start || end <= wanted => {
+            Some(format!("it says that it is of {start} to {}", end.plus(-1)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scope::Named;
+
+    fn category(id: &str, name: &str) -> Scope {
+        Scope { category: Some(Named { id: id.into(), name: name.into() }), ..Scope::default() }
+    }
+
+    fn expected() -> Expected {
+        let state = DayState { rows: 2, hash: 7_u128.into(), ..DayState::unknown() };
+        let day = Some("2026-03-08".parse().unwrap());
+        Expected { stream: "visibility_v2".into(), scope: category("c", "Tea"), day, state }
+    }
+
+    fn read(rows: u64, hash: u128, footer: &[(&str, &str)]) -> Reread {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Reread { rows, hash: hash.into(), footer: footer.iter().map(pair).collect() }
+    }
+
+    #[test]
+    fn file_is_sound_when_its_category_was_renamed_and_its_window_was_longer() {
+        let scope = serde_json::json!(category("c", "Coffee")).to_string();
+        let footer = [("scope", scope.as_str()), ("window_start", "2026-03-01"), ("window_end", "2026-03-09")];
+        assert_eq!(compare(&read(2, 7, &footer), &expected()), None);
+    }
+
+    #[test]
+    fn what_differs_is_said_in_words() {
+        let said = |read: Reread| compare(&read, &expected()).unwrap();
+        assert_eq!(said(read(1, 7, &[])).1, "it holds 1 rows, and 2 were written");
+        assert_eq!(said(read(2, 8, &[])).0, FindingKind::Damaged);
+        let other = serde_json::json!(category("d", "Tea")).to_string();
+        for footer in [
+            vec![("stream", "other")],
+            vec![("scope", other.as_str())],
+            vec![("window_start", "2026-03-01"), ("window_end", "2026-03-08")],
+        ] {
+            assert_eq!(said(read(2, 7, &footer)).0, FindingKind::Misplaced, "{footer:?}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What keeps a lake sound beside runs. Asks nothing of the API.
+
+mod error;
+mod file;
+mod finding;
+mod forget;
+mod known;
+mod verify;
+
+pub use error::UpkeepError;
+pub use finding::{Finding, FindingKind, Remedy};
+pub use forget::{Erased, doomed, forget};
+pub use verify::{Depth, Verified, Verify, verify};

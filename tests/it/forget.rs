@@ -1,0 +1,240 @@
+//! What was forgotten is gone, stays gone, and is never asked for again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use profound_export::clock::Clock;
+use profound_export::destination::Destination;
+use profound_export::ledger::{Ledger, State};
+use profound_export::model::forgotten::Erasure;
+use profound_export::model::scope::ScopePart;
+use profound_export::plan::WantedDays;
+use profound_export::run::{Outcome, RunError, run_job};
+use profound_export::upkeep::{Depth, FindingKind, Verify, doomed, forget, verify};
+
+use crate::support::{Export, Place, account, day, days, instant, of_stream, on_memory_and_disk};
+
+const REPORT: &str = "visibility_v2_by_day";
+const STREAMS: [&str; 3] = [REPORT, "models", "category_topics"];
+
+async fn ledger(export: &Export) -> Ledger {
+    Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap()
+}
+
+async fn forgotten(export: &Export, stream: &str, erasure: &Erasure) -> u64 {
+    export.a_minute_later();
+    let erasures = [(stream.to_owned(), erasure.clone())];
+    let expected = doomed(&export.lake, &erasures).await.unwrap();
+    let deleted = forget(&export.lake, &mut ledger(export).await, &erasures).await.unwrap();
+    assert_eq!(deleted, expected, "what is told is what is deleted");
+    deleted.values().map(|erased| erased.files).sum()
+}
+
+/// What `verify` finds, by path.
+async fn found(export: &Export) -> BTreeMap<String, FindingKind> {
+    let destinations = export.settings().destinations;
+    let settings = Verify {
+        lake: export.lake.clone(),
+        layout: export.layout(),
+        catalog: Arc::new(export.catalog.clone()),
+        tables: None,
+        depth: Depth::Rows,
+        marks: true,
+        now: export.simulator.now(),
+        spool_dir: destinations.spool_dir,
+        spool_bytes: u64::MAX,
+    };
+    let mut found = BTreeMap::new();
+    let keep = |finding: profound_export::upkeep::Finding| {
+        found.insert(finding.path, finding.kind);
+    };
+    verify(&settings, &mut ledger(export).await, keep).await.unwrap();
+    found
+}
+
+fn of_category(id: &str) -> Erasure {
+    Erasure { scope: BTreeMap::from([(ScopePart::Category, id.to_owned())]), window: None }
+}
+
+fn middle() -> Erasure {
+    Erasure { window: Some(days("2026-03-07", "2026-03-08")), ..Erasure::default() }
+}
+
+/// The days that a stream was asked for.
+fn asked_days(received: &[profound_export::simulator::Received]) -> BTreeSet<String> {
+    let mut asked = BTreeSet::new();
+    for request in of_stream(received, REPORT) {
+        let (first, last) = (request.body["start_date"].as_str().unwrap(), request.body["end_date"].as_str().unwrap());
+        asked.extend(days(&first[..10], &last[..10]).days().map(|day| day.to_string()));
+    }
+    asked
+}
+
+on_memory_and_disk! {
+    async fn days_are_gone_and_no_run_asks_for_them_again(place) {
+        let mut export = Export::start(place, account(), &STREAMS).await;
+        export.run().await;
+        let before = export.files().await;
+        assert!(0 < forgotten(&export, REPORT, &middle()).await);
+        let gone: BTreeSet<String> = before.keys().filter(|path| !path.contains("models")).filter(|path| path.contains("2026-03-07") || path.contains("2026-03-08")).cloned().collect();
+        let after = export.files().await;
+        assert!(!gone.is_empty() && gone.iter().all(|path| !after.contains_key(path)));
+        assert_eq!(after.len() + gone.len(), before.len());
+
+        // An earlier start, and days that are due on both sides.
+        export.job.start = Some(day("2026-03-04"));
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        let asked = asked_days(&received);
+        assert!(asked.contains("2026-03-05") && asked.contains("2026-03-09"), "{asked:?}");
+        assert!(!asked.contains("2026-03-07") && !asked.contains("2026-03-08"), "{asked:?}");
+        export.assert_ledger_knows_every_file().await;
+        assert!(found(&export).await.is_empty());
+        let category = &export.categories()[0];
+        let states = export.states(REPORT, category).await;
+        assert!(states.contains_key("2026-03-06") && !states.contains_key("2026-03-07"), "{states:?}");
+    }
+}
+
+on_memory_and_disk! {
+    async fn category_is_gone_with_its_list_and_the_other_stays(place) {
+        let export = Export::start(place, account(), &STREAMS).await;
+        export.run().await;
+        let [one, other] = <[String; 2]>::try_from(export.categories()).unwrap();
+        for stream in [REPORT, "category_topics"] {
+            assert!(0 < forgotten(&export, stream, &of_category(&one)).await, "{stream}");
+        }
+        export.simulator.set_now(instant("2026-03-14T16:00:00Z"));
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        let asked: Vec<_> = of_stream(&received, REPORT).into_iter().chain(of_stream(&received, "category_topics")).collect();
+        assert!(!asked.is_empty());
+        for request in asked {
+            let text = format!("{} {} {}", request.path, request.query, request.body);
+            assert!(text.contains(&other) && !text.contains(&one), "{text}");
+        }
+        let files = export.files().await;
+        assert!(files.keys().all(|path| !path.contains(&one)));
+        if let Some(root) = export.lake.directory() {
+            assert!(!root.join(REPORT).join(format!("category={one}")).exists(), "an empty directory tells its id");
+        }
+        assert!(files.keys().any(|path| path.contains(&other)));
+        assert!(export.coverage().await.iter().all(|row| row["category_id"] != one.as_str() || row["stream"] == "models"));
+        assert!(found(&export).await.is_empty());
+    }
+}
+
+on_memory_and_disk! {
+    async fn backfill_is_refused_when_all_its_days_are_forgotten_and_leaves_them_out_else(place) {
+        let export = Export::start(place, account(), &[REPORT]).await;
+        export.run().await;
+        forgotten(&export, REPORT, &middle()).await;
+        let mut goal = export.goal();
+        goal.days = Some(WantedDays::Only { window: days("2026-03-07", "2026-03-08"), force: true });
+        let result = run_job(&export.settings(), &goal).await;
+        assert_eq!(result.outcome, Outcome::Refused);
+        assert!(matches!(result.error, Some(RunError::Refused { .. })));
+
+        export.a_minute_later();
+        goal.days = Some(WantedDays::Only { window: days("2026-03-06", "2026-03-09"), force: true });
+        let before = export.simulator.requests().len();
+        let result = run_job(&export.settings(), &goal).await;
+        assert_eq!(result.outcome, Outcome::Complete, "{}", result.summary());
+        let asked = asked_days(&export.simulator.requests()[before..]);
+        assert_eq!(asked, BTreeSet::from(["2026-03-06".to_owned(), "2026-03-09".to_owned()]));
+        export.assert_ledger_knows_every_file().await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn forgetting_again_completes_what_a_kill_left(place) {
+        let export = Export::start(place, account(), &STREAMS).await;
+        export.run().await;
+        let path = export.layout().data_path(REPORT, &export.first_scope(REPORT), Some(day("2026-03-07"))).to_string();
+        let bytes = export.bytes(&path).await;
+        forgotten(&export, REPORT, &middle()).await;
+        // As if it had been killed before its last file, or a run had written it meanwhile.
+        export.lake.store().put(&Path::from(path.as_str()), PutPayload::from_bytes(bytes)).await.unwrap();
+        assert_eq!(found(&export).await, BTreeMap::from([(path.clone(), FindingKind::Forgotten)]));
+
+        let number = export.state().await.number;
+        assert_eq!(forgotten(&export, REPORT, &middle()).await, 1);
+        assert_eq!(export.state().await.number, number, "it is recorded once");
+        assert!(found(&export).await.is_empty());
+    }
+}
+
+on_memory_and_disk! {
+    async fn day_that_is_forgotten_while_it_is_read_is_not_published(place) {
+        let export = Export::start(place, account(), &[REPORT]).await;
+        export.run().await;
+        export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
+        // Another process forgets the table between the plan and the first slice.
+        let (lake, now) = (export.lake.clone(), export.simulator.now());
+        let done = std::sync::Mutex::new(false);
+        export.listen(move |event| {
+            let mut done = done.lock().unwrap();
+            if matches!(event, profound_export::model::event::Event::SliceStarted { .. }) && !*done {
+                *done = true;
+                let lake = lake.clone();
+                let erase = move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(async {
+                        let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(now)).await.unwrap();
+                        forget(&lake, &mut ledger, &[(REPORT.to_owned(), Erasure::default())]).await.unwrap();
+                    });
+                };
+                std::thread::spawn(erase).join().unwrap();
+            }
+        });
+        export.run().await;
+        export.listen(|_| {});
+        assert!(export.files().await.keys().all(|path| !path.starts_with(REPORT)), "{:?}", export.files().await.keys());
+        assert!(!export.state().await.coverage.contains_key(REPORT));
+    }
+}
+
+#[tokio::test]
+async fn checkpoint_carries_what_is_forgotten_and_older_versions_refuse_the_record() {
+    let export = Export::start(Place::Memory, account(), &[REPORT]).await;
+    export.run().await;
+    forgotten(&export, REPORT, &middle()).await;
+    let state = export.state().await;
+    assert_eq!(State::from_checkpoint(state.to_checkpoint().await.unwrap()).unwrap(), state);
+    let record = format!("_profound_export/ledger/000000/{:09}.json", state.number);
+    let record: serde_json::Value = serde_json::from_slice(&export.bytes(&record).await).unwrap();
+    assert_eq!(record["format"], 2);
+    assert_eq!(record["entries"][0]["kind"], "forgotten");
+    // What comes after is of the usual format again.
+    export.run().await;
+    let record = format!("_profound_export/ledger/000000/{:09}.json", state.number + 1);
+    let record: serde_json::Value = serde_json::from_slice(&export.bytes(&record).await).unwrap();
+    assert_eq!(record["format"], 1);
+}
+
+/// A store whose deletes never end, as if the process was killed at the first.
+#[tokio::test]
+async fn kill_before_the_first_delete_leaves_it_recorded() {
+    use crate::support::stores::{Bad, Vice};
+    let export = Export::start(Place::Memory, account(), &[REPORT]).await;
+    export.run().await;
+    let inner: Arc<dyn ObjectStore> = Arc::clone(export.lake.store());
+    let files = export.files().await.len();
+    // The only write of it is the record, which is done when the process dies.
+    let bad = Bad::new(inner, Vice::Kills { at: 0, done: true });
+    let lake = Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
+    let mut dying = Ledger::open(lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();
+    let erasures = [(REPORT.to_owned(), Erasure::default())];
+    tokio::select! {
+        _ = forget(&lake, &mut dying, &erasures) => panic!("it was over before it died"),
+        () = bad.reached() => {}
+    }
+    assert_eq!(export.files().await.len(), files, "nothing is deleted yet");
+    assert!(found(&export).await.values().all(|kind| *kind == FindingKind::Forgotten));
+    let run = export.run().await;
+    assert_eq!((run.outcome, run.totals().slices), (Outcome::Complete, 0), "{}", run.summary());
+    assert_eq!(forgotten(&export, REPORT, &Erasure::default()).await, files as u64);
+    assert!(export.files().await.is_empty() && found(&export).await.is_empty());
+}

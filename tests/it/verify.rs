@@ -1,0 +1,200 @@
+//! `verify` finds whatever is wrong with a lake, and the next run mends it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use profound_export::clock::Clock;
+use profound_export::config::Partition;
+use profound_export::ledger::Ledger;
+use profound_export::publish::Layout;
+use profound_export::run::Outcome;
+use profound_export::upkeep::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
+
+use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
+
+const STREAMS: [&str; 4] = ["visibility_v2_by_day", "bots_v2", "models", "category_topics"];
+const REPORT: &str = "visibility_v2_by_day";
+
+/// Verifies the whole lake, in a process of its own.
+async fn verified(export: &Export, depth: Depth, marks: bool) -> (Verified, Vec<Finding>) {
+    let destinations = export.settings().destinations;
+    let now = export.simulator.now();
+    let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(now)).await.unwrap();
+    let settings = Verify {
+        lake: export.lake.clone(),
+        layout: export.layout(),
+        catalog: Arc::new(export.catalog.clone()),
+        tables: None,
+        depth,
+        marks,
+        now,
+        spool_dir: destinations.spool_dir,
+        spool_bytes: u64::MAX,
+    };
+    let mut findings = Vec::new();
+    let verified = verify(&settings, &mut ledger, |finding| findings.push(finding)).await.unwrap();
+    (verified, findings)
+}
+
+async fn put(export: &Export, path: &str, bytes: Bytes) {
+    export.lake.store().put(&Path::from(path), PutPayload::from_bytes(bytes)).await.unwrap();
+}
+
+async fn remove(export: &Export, path: &str) {
+    export.lake.store().delete(&Path::from(path)).await.unwrap();
+}
+
+/// The path of a day of the first scope of a stream.
+fn path(export: &Export, stream: &str, date: Option<&str>) -> String {
+    export.layout().path_for(export.stream(stream), &export.first_scope(stream), date.map(day)).to_string()
+}
+
+/// A lake of final days, which no run reads again by itself.
+async fn settled(place: Place) -> Export {
+    let export = Export::start(place, account(), &STREAMS).await;
+    export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    export
+}
+
+fn kinds(findings: &[Finding]) -> BTreeMap<&str, FindingKind> {
+    findings.iter().map(|finding| (finding.path.as_str(), finding.kind)).collect()
+}
+
+on_memory_and_disk! {
+    async fn sound_lake_is_fine_and_no_record_is_written(place) {
+        let export = settled(place).await;
+        let before = export.state().await.number;
+        for depth in [Depth::Sizes, Depth::Rows] {
+            let (verified, findings) = verified(&export, depth, true).await;
+            assert!(verified.is_fine() && findings.is_empty(), "{findings:?}");
+            assert_eq!(verified.files, export.files().await.len() as u64);
+        }
+        assert_eq!(export.state().await.number, before);
+    }
+}
+
+on_memory_and_disk! {
+    async fn broken_files_are_found_marked_and_written_again_by_the_next_run(place) {
+        let export = settled(place).await;
+        let clean = export.files().await;
+        let [missing, cut, flipped, other] =
+            ["2026-03-06", "2026-03-07", "2026-03-08", "2026-03-09"].map(|date| path(&export, REPORT, Some(date)));
+        let list = path(&export, "category_topics", None);
+        remove(&export, &missing).await;
+        let whole = export.bytes(&cut).await;
+        put(&export, &cut, whole.slice(..whole.len() / 2)).await;
+        // One of the bytes of the rows, so that the length stays.
+        let mut bytes = export.bytes(&flipped).await.to_vec();
+        bytes[40] ^= 0xff;
+        put(&export, &flipped, bytes.into()).await;
+        // The file of another day, cut or filled up to the same length, is what a mistaken copy leaves.
+        let neighbour = export.bytes(&path(&export, REPORT, Some("2026-03-10"))).await;
+        put(&export, &other, neighbour).await;
+        remove(&export, &list).await;
+
+        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        assert!(!told.is_fine());
+        let found = kinds(&findings);
+        assert_eq!(found[missing.as_str()], FindingKind::Missing);
+        assert_eq!(found[cut.as_str()], FindingKind::WrongSize);
+        assert_eq!(found[flipped.as_str()], FindingKind::Damaged);
+        assert!(found[other.as_str()].is_of_a_known_file());
+        assert_eq!(found[list.as_str()], FindingKind::Missing);
+        assert_eq!((found.len(), told.marked), (5, 5), "{findings:?}");
+        assert!(findings.iter().all(|finding| finding.remedy == Remedy::Rewrite));
+
+        // What is stale is told again, and not marked again.
+        let number = export.state().await.number;
+        assert_eq!(verified(&export, Depth::Rows, true).await.0.marked, 0);
+        assert_eq!(export.state().await.number, number);
+
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        assert_eq!(clean.keys().collect::<Vec<_>>(), export.files().await.keys().collect::<Vec<_>>());
+        for stream in STREAMS {
+            export.assert_equals_simulator(stream).await;
+        }
+        export.assert_ledger_knows_every_file().await;
+        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        assert!(told.is_fine(), "{findings:?}");
+    }
+}
+
+on_memory_and_disk! {
+    async fn nothing_is_marked_when_it_is_only_looked_at(place) {
+        let export = settled(place).await;
+        remove(&export, &path(&export, REPORT, Some("2026-03-06"))).await;
+        let before = export.state().await;
+        let (told, _) = verified(&export, Depth::Sizes, false).await;
+        assert_eq!((told.is_fine(), told.marked), (false, 0));
+        assert_eq!(export.state().await, before);
+    }
+}
+
+on_memory_and_disk! {
+    async fn foreign_and_duplicate_files_are_told_and_stay(place) {
+        let export = settled(place).await;
+        let scope = export.first_scope(REPORT);
+        let elsewhere = Layout { partition: Partition::None }.data_path(REPORT, &scope, Some(day("2026-03-07")));
+        let copy = export.bytes(&path(&export, REPORT, Some("2026-03-07"))).await;
+        put(&export, elsewhere.as_ref(), copy).await;
+        let foreign = format!("{REPORT}/part-0.parquet");
+        put(&export, &foreign, Bytes::from_static(b"mine")).await;
+        // A directory that is no stream's is nobody's business.
+        put(&export, "notes/today.txt", Bytes::from_static(b"mine")).await;
+
+        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        let found = kinds(&findings);
+        assert_eq!(found[elsewhere.as_ref()], FindingKind::Duplicate);
+        assert_eq!(found[foreign.as_str()], FindingKind::Foreign);
+        assert_eq!((found.len(), told.marked), (2, 0), "{findings:?}");
+        assert!(!told.is_fine());
+        assert!(export.files().await.contains_key(&foreign));
+    }
+}
+
+on_memory_and_disk! {
+    async fn snapshot_that_is_over_is_told_and_only_a_backup_brings_it_back(place) {
+        let mut export = Export::start(place, account(), &["category_topics"]).await;
+        export.job.history = true;
+        export.run().await;
+        let scope = export.first_scope("category_topics");
+        let snapshot = export.layout().data_path("category_topics_history", &scope, Some(day("2026-03-10"))).to_string();
+        let bytes = export.bytes(&snapshot).await;
+        assert!(verified(&export, Depth::Rows, true).await.0.is_fine());
+
+        export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
+        remove(&export, &snapshot).await;
+        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        assert_eq!((findings[0].kind, findings[0].remedy, told.marked), (FindingKind::Missing, Remedy::Restore, 0));
+        put(&export, &snapshot, bytes).await;
+        assert!(verified(&export, Depth::Rows, true).await.0.is_fine());
+    }
+}
+
+on_memory_and_disk! {
+    async fn what_a_killed_run_left_half_done_is_unsettled_and_not_wrong(place) {
+        let export = settled(place).await;
+        let state = export.state().await;
+        let (scope, window) = (export.first_scope(REPORT), crate::support::days("2026-03-07", "2026-03-21"));
+        let planned = profound_export::ledger::Planned { stream: REPORT.into(), scope: scope.key(), window: Some(window) };
+        let began = profound_export::ledger::Entry::RunStarted { run: uuid::Uuid::now_v7(), job: "nightly".into(), planned: vec![planned], backfill: false };
+        export.a_minute_later();
+        let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();
+        ledger.append(vec![began], state.number).await.unwrap();
+        let (written, fresh) = (path(&export, REPORT, Some("2026-03-07")), path(&export, REPORT, Some("2026-03-20")));
+        put(&export, &written, Bytes::from_static(b"another size")).await;
+        put(&export, &fresh, Bytes::from_static(b"not recorded yet")).await;
+
+        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        let found = kinds(&findings);
+        assert_eq!(found[written.as_str()], FindingKind::Unsettled);
+        assert_eq!(found[fresh.as_str()], FindingKind::Unsettled);
+        assert!(told.is_fine() && told.marked == 0, "{findings:?}");
+    }
+}
