@@ -175,11 +175,12 @@ fn summary(erased: &BTreeMap<String, Erased>) -> String {
 
 /// Asks the person at the terminal.
 fn consent(summary: &str, url: &str) -> Result<(), Failure> {
-    let told = format!("would be deleted from {url}, and never be asked for again:\n\n{summary}");
+    let told = format!("from {url}, and never asked for again:\n\n{summary}");
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(exit::USAGE, told.trim_end()).hint("nothing is deleted yet: --yes does it"));
+        let told = format!("nobody is there to be asked, so nothing is deleted; this would be, {told}");
+        return Err(Failure::new(exit::USAGE, told.trim_end()).hint("--yes deletes it without asking"));
     }
-    eprintln!("{told}\nThere is no way back in this lake. Type `{CONSENT}` to go on:");
+    eprintln!("This will be deleted {told}\nThere is no way back in this lake. Type `{CONSENT}` to go on:");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     match line.trim() == CONSENT {

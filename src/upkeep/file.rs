@@ -127,8 +127,15 @@ fn misplaced(footer: &BTreeMap<String, String>, expected: &Expected) -> Option<S
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use bytes::Bytes;
+    use object_store::memory::InMemory;
+    use parquet::arrow::ArrowWriter;
+    use uuid::Uuid;
+
     use super::*;
     use crate::model::scope::Named;
+    use crate::write::OWN_COLUMNS;
 
     fn category(id: &str, name: &str) -> Scope {
         Scope { category: Some(Named { id: id.into(), name: name.into() }), ..Scope::default() }
@@ -165,5 +172,46 @@ mod tests {
         ] {
             assert_eq!(said(read(2, 7, &footer)).0, FindingKind::Misplaced, "{footer:?}");
         }
+    }
+
+    /// A file of a bucket with one text column of `bytes` bytes, and what it should be.
+    async fn large(bytes: usize) -> (Destination, Path, u64, Expected) {
+        let text = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let own = OWN_COLUMNS.iter().map(|(name, _)| (*name, text("x".into())));
+        let columns = [
+            ("category_id", text("c".into())),
+            ("category_name", text("Tea".into())),
+            ("text", text("a".repeat(bytes))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns.into_iter().chain(own)).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let file = Bytes::from(writer.into_inner().unwrap());
+        let read = reread(file.clone(), 2).unwrap();
+        let state = DayState { rows: read.rows, hash: read.hash, ..DayState::unknown() };
+        let (path, length) = (Path::from("visibility_v2/data.parquet"), file.len() as u64);
+        let lake = Destination::of(Arc::new(InMemory::new()), "memory:///");
+        lake.overwrite(&path, file).await.unwrap();
+        (lake, path, length, Expected { state, ..expected() })
+    }
+
+    #[tokio::test]
+    async fn large_file_of_a_bucket_goes_through_the_spool_and_leaves_nothing_there() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap();
+        for bytes in [100, 5 * 1024 * 1024] {
+            let (lake, path, length, expected) = large(bytes).await;
+            let found = examine(&lake, &spool, &path, length, &expected).await.unwrap();
+            assert_eq!(found, None, "{bytes}");
+            lake.delete(&path).await.unwrap();
+            let found = examine(&lake, &spool, &path, length, &expected).await.unwrap();
+            assert_eq!(found, Some(gone()), "{bytes}");
+        }
+        let left = std::fs::read_dir(root.path()).unwrap().flatten().filter(|entry| entry.path().is_dir());
+        let left: Vec<_> = left.flat_map(|run| std::fs::read_dir(run.path()).unwrap().flatten()).collect();
+        assert_eq!(left.len(), 1, "the lock alone: {left:?}");
+        let (lake, path, length, expected) = large(7 * 1024 * 1024).await;
+        let full = examine(&lake, &spool, &path, length, &expected).await;
+        assert!(matches!(full, Err(UpkeepError::Spool(_))), "{full:?}");
     }
 }
