@@ -186,7 +186,10 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
     ledger.append(vec![slice(7, Written::File)], ledger.state().number).await.unwrap();
     ledger
-        .append(vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned] }], 1)
+        .append(
+            vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned], backfill: false }],
+            1,
+        )
         .await
         .unwrap();
     let doubtful =
