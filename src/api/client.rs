@@ -16,6 +16,7 @@ use crate::api::budget::{Budget, Came, Permit};
 use crate::api::error::{ApiError, Retry};
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
+use crate::api::patience::Patience;
 use crate::api::request::Request;
 use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
 use crate::clock::Clock;
@@ -381,6 +382,7 @@ pub struct Response {
     blocks: BlockBuilder,
     what: String,
     idle_timeout: Duration,
+    patience: Patience,
     cancel: CancellationToken,
     // In flight until the body is over.
     _permit: Permit,
@@ -412,6 +414,7 @@ impl Response {
             blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
             idle_timeout: client.idle_timeout,
+            patience: Patience::new(client.idle_timeout, request.most_bytes),
             cancel,
             _permit: permit,
         }
@@ -420,6 +423,16 @@ impl Response {
     /// Whether one response of many rows came, which ends without a cursor.
     pub fn is_event_stream(&self) -> bool {
         matches!(self.framer, Some(Framer::Events(_)))
+    }
+
+    /// Whole rows so far, and the total that was announced before them, if one was.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        let announced = match &self.framer {
+            Some(Framer::Json(rows)) => rows.announced(),
+            Some(Framer::Events(events)) => events.announced(),
+            None => None,
+        };
+        (self.blocks.total_rows(), announced)
     }
 
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
@@ -443,7 +456,8 @@ impl Response {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
             Framer::Events(events) => events.push(&chunk, &mut self.blocks),
         };
-        pushed.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        let heard = pushed.and_then(|()| self.patience.hear(chunk.len(), self.blocks.total_rows()));
+        heard.map_err(|framing| ApiError::broken(&self.what, &framing))?;
         Ok(Some(self.blocks.take_ready()))
     }
 

@@ -20,6 +20,7 @@ mod fan_out;
 mod gates;
 mod golden;
 mod history;
+mod hostile;
 mod key;
 mod kinds;
 mod layering;
