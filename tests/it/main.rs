@@ -19,6 +19,7 @@ mod fallback;
 mod fan_out;
 mod gates;
 mod golden;
+mod hiccups;
 mod history;
 mod hostile;
 mod key;
