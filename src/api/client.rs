@@ -440,6 +440,7 @@ impl Response {
     /// # Errors
     /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
+        let began = Instant::now();
         let reading = tokio::time::timeout(self.idle_timeout, self.http.chunk());
         let read = tokio::select! {
             read = reading => read,
@@ -449,6 +450,7 @@ impl Response {
         let chunk = read
             .map_err(|_| broken(format!("nothing came for {} s", self.idle_timeout.as_secs())))?
             .map_err(|error| broken(words(&error.without_url())))?;
+        let waited = began.elapsed();
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);
         };
@@ -456,7 +458,7 @@ impl Response {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
             Framer::Events(events) => events.push(&chunk, &mut self.blocks),
         };
-        let heard = pushed.and_then(|()| self.patience.hear(chunk.len(), self.blocks.total_rows()));
+        let heard = pushed.and_then(|()| self.patience.hear(chunk.len(), self.blocks.total_rows(), waited));
         heard.map_err(|framing| ApiError::broken(&self.what, &framing))?;
         Ok(Some(self.blocks.take_ready()))
     }
