@@ -1,7 +1,9 @@
 //! Collects whole rows into blocks, and remembers what came around them.
 
-use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::model::block::{Block, Positions};
 
@@ -13,6 +15,8 @@ pub const MAX_ROW_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_ENVELOPE_BYTES: usize = 4 * 1024 * 1024;
 /// Values may nest this deep; the deepest row of the API has six levels.
 pub const MAX_DEPTH: usize = 64;
+/// Space, commas and comments that may come in a row without a row between them.
+pub const MAX_BLANK_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why the bytes of a response do not frame rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +36,15 @@ pub enum FramingError {
         /// What is too long.
         what: &'static str,
         /// The limit.
-        limit: usize,
+        limit: u64,
+    },
+    /// A limit on time.
+    #[error("{} s passed without {what}", waited.as_secs())]
+    TooSlow {
+        /// What did not come.
+        what: &'static str,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// A limit on nesting.
     #[error("values nest deeper than {MAX_DEPTH} levels")]
@@ -168,7 +180,7 @@ impl BlockBuilder {
         self.json.extend_from_slice(bytes);
         match self.json.len() - self.row_start <= MAX_ROW_BYTES {
             true => Ok(()),
-            false => Err(FramingError::TooLong { what: "a row", limit: MAX_ROW_BYTES }),
+            false => Err(FramingError::TooLong { what: "a row", limit: MAX_ROW_BYTES as u64 }),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::api::budget::{Budget, Came, Permit};
 use crate::api::error::{ApiError, Retry};
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
+use crate::api::patience::Patience;
 use crate::api::request::Request;
 use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
 use crate::clock::Clock;
@@ -419,6 +420,7 @@ pub struct Response {
     blocks: BlockBuilder,
     what: String,
     until: Until,
+    patience: Patience,
     // In flight until the body is over.
     _permit: Permit,
 }
@@ -442,6 +444,7 @@ impl Response {
             http,
             blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
+            patience: Patience::new(until.idle, request.most_bytes),
             until,
             _permit: permit,
         }
@@ -452,6 +455,16 @@ impl Response {
         matches!(self.framer, Some(Framer::Events(_)))
     }
 
+    /// Whole rows so far, and the total that was announced before them, if one was.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        let announced = match &self.framer {
+            Some(Framer::Json(rows)) => rows.announced(),
+            Some(Framer::Events(events)) => events.announced(),
+            None => None,
+        };
+        (self.blocks.total_rows(), announced)
+    }
+
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
@@ -459,6 +472,7 @@ impl Response {
     /// [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
         let Until { arrival, idle, cancel } = &self.until;
+        let began = Instant::now();
         let reading = tokio::time::timeout(*idle, self.http.chunk());
         let read = tokio::select! {
             read = reading => read,
@@ -469,6 +483,7 @@ impl Response {
         let chunk = read
             .map_err(|_| broken(format!("nothing came for {} s", self.until.idle.as_secs())))?
             .map_err(|error| broken(words(&error.without_url())))?;
+        let waited = began.elapsed();
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);
         };
@@ -476,7 +491,8 @@ impl Response {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
             Framer::Events(events) => events.push(&chunk, &mut self.blocks),
         };
-        pushed.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        let heard = pushed.and_then(|()| self.patience.hear(chunk.len(), self.blocks.total_rows(), waited));
+        heard.map_err(|framing| ApiError::broken(&self.what, &framing))?;
         Ok(Some(self.blocks.take_ready()))
     }
 

@@ -5,7 +5,9 @@
 
 use serde_json::Value;
 
-use crate::api::blocks::{BlockBuilder, Envelope, FramingError, MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, beginning};
+use crate::api::blocks::{
+    BlockBuilder, Envelope, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, beginning,
+};
 
 /// Cuts rows from a stream of server-sent events.
 #[derive(Debug, Default)]
@@ -19,6 +21,10 @@ pub struct EventRows {
     data: Vec<u8>,
     has_data: bool,
     summary: Option<Value>,
+    /// The total that the summary announced.
+    announced: Option<u64>,
+    /// Bytes of lines since the last row: comments, and events that nobody knows.
+    blank: u64,
 }
 
 impl EventRows {
@@ -51,8 +57,13 @@ impl EventRows {
         }
         match self.line.len() <= MAX_ROW_BYTES {
             true => Ok(()),
-            false => Err(FramingError::TooLong { what: "a line", limit: MAX_ROW_BYTES }),
+            false => Err(FramingError::TooLong { what: "a line", limit: MAX_ROW_BYTES as u64 }),
         }
+    }
+
+    /// The total, once it was announced.
+    pub fn announced(&self) -> Option<u64> {
+        self.announced
     }
 
     /// The body is over.
@@ -91,8 +102,14 @@ impl EventRows {
                 line
             }
         };
+        self.blank += line.len() as u64 + 1;
         if line.is_empty() {
-            return self.dispatch(blocks);
+            self.dispatch(blocks)?;
+            // A row, or the part of one that has come, may be longer.
+            return match !self.has_data && MAX_BLANK_BYTES < self.blank {
+                true => Err(FramingError::TooLong { what: "what stands between rows", limit: MAX_BLANK_BYTES }),
+                false => Ok(()),
+            };
         }
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => (&line[..colon], line[colon + 1..].strip_prefix(b" ").unwrap_or(&line[colon + 1..])),
@@ -107,7 +124,7 @@ impl EventRows {
                 self.has_data = true;
                 self.data.extend_from_slice(value);
                 if MAX_ROW_BYTES < self.data.len() {
-                    return Err(FramingError::TooLong { what: "an event", limit: MAX_ROW_BYTES });
+                    return Err(FramingError::TooLong { what: "an event", limit: MAX_ROW_BYTES as u64 });
                 }
             }
             // Comments, `id`, `retry` and whatever else may come.
@@ -133,17 +150,23 @@ impl EventRows {
         }
         match self.event.as_str() {
             "result" | "row" => {
+                // Whoever decodes it recurses.
+                if is_too_deep(&self.data) {
+                    return Err(FramingError::TooDeep);
+                }
                 blocks.begin_row();
                 blocks.push(&self.data)?;
                 blocks.end_row();
+                self.blank = 0;
             }
             "summary" => {
                 if MAX_ENVELOPE_BYTES < self.data.len() {
-                    return Err(FramingError::TooLong { what: "the summary", limit: MAX_ENVELOPE_BYTES });
+                    return Err(FramingError::TooLong { what: "the summary", limit: MAX_ENVELOPE_BYTES as u64 });
                 }
                 let info: Value =
                     serde_json::from_slice(&self.data).map_err(|error| FramingError::Envelope(error.to_string()))?;
                 let envelope = Envelope { info, body: Value::Null };
+                self.announced = envelope.total();
                 if let Some(positions) = envelope.positions() {
                     blocks.bind(positions);
                 }
@@ -154,6 +177,28 @@ impl EventRows {
         }
         Ok(())
     }
+}
+
+/// Whether values nest deeper than [`MAX_DEPTH`]. Few rows have as many brackets at all, so few are looked through.
+fn is_too_deep(data: &[u8]) -> bool {
+    if memchr::memchr2_iter(b'[', b'{', data).nth(MAX_DEPTH).is_none() {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in data {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if MAX_DEPTH < depth {
+            return true;
+        }
+    }
+    false
 }
 
 /// Where the next line ends, and with which byte.
@@ -176,6 +221,15 @@ fn only_detail(data: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_nests_too_deep_is_too_deep() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(!is_too_deep(nested(MAX_DEPTH).as_bytes()));
+        assert!(is_too_deep(nested(MAX_DEPTH + 1).as_bytes()));
+        assert!(!is_too_deep(format!("[{}0]", "[],".repeat(1000)).as_bytes()));
+        assert!(!is_too_deep(format!(r#"{{"text": "\"{}"}}"#, "[".repeat(1000)).as_bytes()));
+    }
     use crate::model::block::Block;
 
     fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope), FramingError> {

@@ -7,7 +7,9 @@
 
 use serde_json::Value;
 
-use crate::api::blocks::{BlockBuilder, Envelope, FramingError, MAX_DEPTH, MAX_ENVELOPE_BYTES, beginning};
+use crate::api::blocks::{
+    BlockBuilder, Envelope, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, beginning,
+};
 use crate::model::stream::RowsAt;
 
 /// The member that holds the rows where a stream does not name others.
@@ -38,6 +40,10 @@ pub struct JsonRows {
     bound: bool,
     /// Whether rows stood where they should, if only none.
     found: bool,
+    /// Bytes between two rows, or behind the end.
+    blank: u64,
+    /// The total that came before the rows.
+    announced: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,8 @@ impl JsonRows {
             text: Vec::new(),
             bound: false,
             found: false,
+            blank: 0,
+            announced: None,
         }
     }
 
@@ -105,7 +113,7 @@ impl JsonRows {
                     self.state = State::Around;
                 }
                 (State::Start, _) => return Err(FramingError::NotJson(beginning(&bytes[at..]))),
-                (State::End, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (State::End, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
                 (State::End, _) => return Err(FramingError::Trailing),
                 (State::Around, b'[') if self.rows_next && self.depth == 1 => {
                     self.depth += 1;
@@ -130,7 +138,7 @@ impl JsonRows {
                         self.state = State::End;
                     }
                 }
-                (State::Between, b'\n' | b'\r' | b'\t' | b' ' | b',') => {}
+                (State::Between, b'\n' | b'\r' | b'\t' | b' ' | b',') => self.blank += 1,
                 (State::Between, b']') => {
                     start = at;
                     self.depth -= 1;
@@ -157,6 +165,9 @@ impl JsonRows {
                 }
             }
             at += 1;
+        }
+        if MAX_BLANK_BYTES < self.blank {
+            return Err(FramingError::TooLong { what: "the space between rows", limit: MAX_BLANK_BYTES });
         }
         match self.state {
             State::Row => self.add_to_row(&bytes[start..], blocks),
@@ -190,6 +201,11 @@ impl JsonRows {
         Ok(envelope)
     }
 
+    /// The total, where it came before the rows.
+    pub fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
     fn begin_rows(&mut self, before: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
         self.keep(before)?;
         if let (RowsAt::Members { column, .. }, true) = (&self.at, 1 < self.depth) {
@@ -204,7 +220,9 @@ impl JsonRows {
             1 => return Ok(()),
             _ => [&self.envelope[..], b"]}"].concat(),
         };
-        if let Some(positions) = info_of(&so_far)?.positions() {
+        let envelope = info_of(&so_far)?;
+        self.announced = envelope.total();
+        if let Some(positions) = envelope.positions() {
             blocks.bind(positions);
             self.bound = true;
         }
@@ -236,6 +254,7 @@ impl JsonRows {
 
     fn begin_row(&mut self, blocks: &mut BlockBuilder) {
         self.state = State::Row;
+        self.blank = 0;
         if !matches!(self.at, RowsAt::Texts { .. }) {
             blocks.begin_row();
         }
@@ -247,7 +266,7 @@ impl JsonRows {
                 self.text.extend_from_slice(bytes);
                 match self.text.len() <= MAX_ENVELOPE_BYTES {
                     true => Ok(()),
-                    false => Err(FramingError::TooLong { what: "a text", limit: MAX_ENVELOPE_BYTES }),
+                    false => Err(FramingError::TooLong { what: "a text", limit: MAX_ENVELOPE_BYTES as u64 }),
                 }
             }
             RowsAt::Data | RowsAt::Body | RowsAt::Members { .. } => blocks.push(bytes),
@@ -317,7 +336,9 @@ impl JsonRows {
         self.envelope.extend_from_slice(bytes);
         match self.envelope.len() <= MAX_ENVELOPE_BYTES {
             true => Ok(()),
-            false => Err(FramingError::TooLong { what: "what stands around the rows", limit: MAX_ENVELOPE_BYTES }),
+            false => {
+                Err(FramingError::TooLong { what: "what stands around the rows", limit: MAX_ENVELOPE_BYTES as u64 })
+            }
         }
     }
 }

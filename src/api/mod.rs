@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod json_rows;
 mod pace;
+mod patience;
 #[cfg(test)]
 mod properties;
 mod request;

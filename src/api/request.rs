@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::api::patience::{MOST_EVENT_BYTES, MOST_LIST_BYTES, MOST_PAGE_BYTES};
 use crate::model::cost::RequestKind;
 use crate::model::scope::ScopePart;
 use crate::model::slice::Slice;
@@ -71,6 +72,8 @@ pub struct Request {
     pub(super) members: Vec<(String, Value)>,
     /// Stream and scope, for messages.
     pub(super) what: String,
+    /// The most bytes that its answer may have, inflated.
+    pub(super) most_bytes: u64,
 }
 
 impl Request {
@@ -118,6 +121,11 @@ impl Asked<'_> {
             rows: stream.rows.clone(),
             members: self.members(),
             what: self.what(),
+            most_bytes: match (events, &stream.pagination, &stream.days) {
+                (true, ..) => MOST_EVENT_BYTES,
+                (false, Pagination::Single, None) => MOST_LIST_BYTES,
+                (false, ..) => MOST_PAGE_BYTES,
+            },
         }
     }
 

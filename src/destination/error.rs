@@ -49,6 +49,25 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
+    /// Whether the same may succeed in a moment. A disk that is full or read-only stays so, as does what is forbidden.
+    pub fn may_pass(&self) -> bool {
+        use object_store::Error as Store;
+        let Self::Store { source, .. } = self else {
+            return false;
+        };
+        let lasting = matches!(
+            source,
+            Store::NotFound { .. }
+                | Store::PermissionDenied { .. }
+                | Store::Unauthenticated { .. }
+                | Store::InvalidPath { .. }
+                | Store::NotSupported { .. }
+                | Store::NotImplemented { .. }
+                | Store::UnknownConfigurationKey { .. }
+        );
+        !lasting && !is_of_this_disk(source)
+    }
+
     /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -65,4 +84,14 @@ impl DestinationError {
             }
         }
     }
+}
+
+/// Whether an operation of the local file system failed, rather than a request.
+fn is_of_this_disk(error: &object_store::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
+    let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+    kinds.any(|kind| {
+        use std::io::ErrorKind as Kind;
+        matches!(kind, Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem | Kind::PermissionDenied)
+    })
 }

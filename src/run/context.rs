@@ -25,8 +25,8 @@ use crate::publish::Layout;
 use crate::run::commit::Committer;
 use crate::run::gates::Signals;
 use crate::run::lengths::Lengths;
+use crate::run::outages::Outages;
 use crate::run::parents::ParentRows;
-use crate::run::patience::Patience;
 use crate::write::Spool;
 
 /// Where things go, and how they lie there.
@@ -117,7 +117,7 @@ pub struct RunContext<'a> {
     /// How long windows may be.
     pub lengths: Lengths,
     /// Streams that the server cannot answer for now.
-    pub patience: Patience,
+    pub outages: Outages,
     parent_streams: BTreeSet<String>,
     many_organizations: bool,
     learned: Mutex<BTreeMap<String, String>>,
@@ -149,7 +149,7 @@ impl<'a> RunContext<'a> {
             parents: ParentRows::default(),
             signals: Signals::default(),
             lengths: Lengths::default(),
-            patience: Patience::default(),
+            outages: Outages::default(),
             parent_streams: start.parents,
             many_organizations: start.many_organizations,
             learned: Mutex::new(start.learned),

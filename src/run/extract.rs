@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 use crate::api::{Asked, Client, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
-use crate::model::stream::{Cursor, PageInfo, Pagination};
+use crate::model::stream::{Cursor, PageInfo, Pagination, Total};
 use crate::model::told::Told;
 use crate::run::error::RunError;
 
@@ -37,6 +37,12 @@ pub async fn extract(
                 if blocks.send(block).await.is_err() {
                     return Ok(told);
                 }
+            }
+            let (rows, announced) = response.progress();
+            if asked.slice.stream.total == Total::Rows && announced.is_some_and(|total| total < told.rows + rows) {
+                // Whatever follows, it is not what was announced, and may have no end.
+                told.add_page(rows, announced);
+                return Ok(told);
             }
         }
         let (ready, envelope, rows) = response.finish()?;

@@ -66,11 +66,11 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 continue;
             }
         }
-        if cx.patience.is_postponed(&piece.slice.stream.name) {
+        if cx.outages.is_postponed(&piece.slice.stream.name) {
             processed.left.push(piece.slice);
             continue;
         }
-        if let Some(problem) = cx.patience.gave_up(&piece.slice.stream.name) {
+        if let Some(problem) = cx.outages.gave_up(&piece.slice.stream.name) {
             processed.failed.push((piece.slice, problem));
             continue;
         }
@@ -85,7 +85,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Ok(mut done) => {
                 done.done.took = began.elapsed();
                 damaged_in_a_row = 0;
-                cx.patience.came(&piece.slice.stream.name);
+                cx.outages.came(&piece.slice.stream.name);
                 if !piece.again && piece.transport == cx.transport(&piece.slice.stream) {
                     tried.came(&piece.slice);
                 }
@@ -116,7 +116,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Remedy::Suspect(slice) => {
                 leave(cx, &slice, &error, true, &mut processed);
                 if let RunError::Api(ApiError::Busy { status, .. }) = &error {
-                    cx.patience.could_not(&slice.stream.name, *status);
+                    cx.outages.could_not(&slice.stream.name, *status);
                     // The rest would only be refused in the same way, at the cost of requests.
                     processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
                 }
@@ -125,7 +125,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
             Remedy::Later(slice) => {
                 leave(cx, &slice, &error, false, &mut processed);
-                cx.patience.postpone(&slice.stream.name);
+                cx.outages.postpone(&slice.stream.name);
                 processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
             }
             Remedy::Fail(slice) => leave(cx, &slice, &error, true, &mut processed),

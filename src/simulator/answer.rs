@@ -10,9 +10,11 @@ use crate::model::stream::{Pagination, RowsAt};
 use super::days::Position;
 use super::effects::Effects;
 use super::endpoint::Endpoint;
+use super::fault::FloodForm;
 use super::frame::{frame, info};
 use super::kin;
 use super::question::{Parameters, Question, Rows, Shape};
+use super::stuffing::Stuffing;
 use super::table::{Row, Table};
 use super::world::World;
 
@@ -39,6 +41,12 @@ pub(super) struct Answer {
     row: Row,
     /// What is done to rows that are ready.
     edits: Option<Box<Effects>>,
+    /// What stands before the first row where it should not.
+    stuffing: Option<Stuffing>,
+    /// How many rows come before they begin again, and where; they do not without a flood.
+    round: Option<(u64, Position)>,
+    /// Whether a text is to be no UTF-8.
+    invalid_utf8: bool,
     ended: bool,
 }
 
@@ -90,6 +98,12 @@ impl Answer {
             _ => Position::at(start),
         };
         let template = template(endpoint, &question, effects);
+        let round = match effects.flood {
+            Some((FloodForm::Rows, _)) if 0 < sent_rows => Some((sent_rows, position)),
+            _ => None,
+        };
+        // A row of less than a hundred bytes is rare.
+        let flood = round.and(effects.flood).map(|(_, bytes)| bytes / 100);
         Self {
             question,
             world,
@@ -99,9 +113,12 @@ impl Answer {
             after,
             position,
             sent: 0,
-            rows: sent_rows,
+            rows: flood.unwrap_or(sent_rows),
             row: Row::default(),
             edits: effects.changes_rows().then(|| Box::new(effects.clone())),
+            stuffing: Stuffing::of(effects, endpoint.event),
+            round,
+            invalid_utf8: effects.invalid_utf8,
             ended: false,
         }
     }
@@ -112,8 +129,12 @@ impl Answer {
             return None;
         }
         let mut out = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8);
-        if self.sent == 0 {
-            out.extend_from_slice(&self.before);
+        out.append(&mut self.before);
+        if let Some(stuffing) = &mut self.stuffing {
+            match stuffing.next(&mut out) {
+                true => return Some(out),
+                false => self.stuffing = None,
+            }
         }
         let question = self.question.clone();
         while self.sent < self.rows && out.len() < CHUNK_BYTES {
@@ -138,10 +159,20 @@ impl Answer {
                 }
             }
             self.sent += 1;
+            if let Some((rows, start)) = self.round
+                && self.sent.is_multiple_of(rows)
+            {
+                self.position = start;
+            }
         }
         if self.sent == self.rows {
             out.extend_from_slice(&self.after);
             self.ended = true;
+        }
+        if std::mem::take(&mut self.invalid_utf8)
+            && let Some(quote) = out.iter().rposition(|byte| *byte == b'"')
+        {
+            out.insert(quote, 0xff);
         }
         Some(out)
     }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::fault::{DetailForm, Fault, FaultKind, ResetForm};
+use super::fault::{DetailForm, Fault, FaultKind, FloodForm, ResetForm};
+
+const MEGABYTE: u64 = 1024 * 1024;
 
 /// Faults added up for one request.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,13 @@ pub(super) struct Effects {
     pub(super) no_rate_headers: bool,
     pub(super) reset_form: Option<ResetForm>,
     pub(super) limit_header: Option<u64>,
+    pub(super) redirect: Option<String>,
+    /// Where the compressed body ends, and which byte of it is damaged.
+    pub(super) gzip: Option<(Option<u64>, Option<u64>)>,
+    pub(super) invalid_utf8: bool,
+    pub(super) deep: Option<usize>,
+    /// With what, and with how many bytes.
+    pub(super) flood: Option<(FloodForm, u64)>,
     /// Not a fault: every list is wrapped, as the account says.
     pub(super) wrap_lists: bool,
 }
@@ -133,6 +142,13 @@ impl Effects {
             FaultKind::NoTotal => self.no_total = true,
             FaultKind::NoRateHeaders => self.no_rate_headers = true,
             FaultKind::ResetHeader { form } => self.reset_form = Some(*form),
+            FaultKind::Redirect { to } => self.redirect = Some(to.clone()),
+            FaultKind::Gzip { ends_at, damaged_at } => self.gzip = Some((*ends_at, *damaged_at)),
+            FaultKind::InvalidUtf8 => self.invalid_utf8 = true,
+            FaultKind::Deep { levels } => self.deep = Some(*levels),
+            FaultKind::Flood { of, megabytes } => {
+                self.flood = Some((*of, megabytes.map_or(u64::MAX, |megabytes| megabytes.saturating_mul(MEGABYTE))));
+            }
             FaultKind::LimitHeader { limit } => self.limit_header = Some(*limit),
         }
     }

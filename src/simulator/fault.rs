@@ -121,6 +121,35 @@ pub enum FaultKind {
         /// Which.
         form: ResetForm,
     },
+    /// HTTP 307 to another address.
+    Redirect {
+        /// Which.
+        to: String,
+    },
+    /// The body is compressed, also where nobody asked for it. What breaks or stalls then counts compressed bytes.
+    Gzip {
+        /// The compressed body ends cleanly after so many bytes; it comes whole when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<u64>,
+        /// The byte of the compressed body that is damaged; none when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        damaged_at: Option<u64>,
+    },
+    /// A text holds a byte that is no UTF-8.
+    InvalidUtf8,
+    /// A value before the first row nests so deep.
+    Deep {
+        /// How many arrays stand in another.
+        levels: usize,
+    },
+    /// Far more comes than there is.
+    Flood {
+        /// Of what.
+        of: FloodForm,
+        /// How much; without an end when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        megabytes: Option<u64>,
+    },
     /// `X-RateLimit-Limit` tells another limit.
     LimitHeader {
         /// The limit told.
@@ -137,6 +166,18 @@ pub enum DetailForm {
     Text,
     /// A list of places and messages.
     List,
+}
+
+/// What an answer is flooded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloodForm {
+    /// Its rows again and again.
+    Rows,
+    /// One text in one row.
+    Text,
+    /// Spaces before the first row, or comments of an event stream.
+    Blanks,
 }
 
 /// The forms of `X-RateLimit-Reset`.
@@ -226,7 +267,7 @@ impl FromStr for Fault {
             let value = value.trim();
             let name = name.trim();
             // A category may well be called `2026`.
-            let is_text = matches!(name, "stream" | "path" | "category" | "column");
+            let is_text = matches!(name, "stream" | "path" | "category" | "column" | "to");
             let number = value.parse::<i64>().ok().filter(|_| !is_text);
             members.insert(name.to_owned(), number.map_or_else(|| Value::from(value), Value::from));
         }
@@ -283,6 +324,13 @@ mod tests {
             "reset_header:form=iso_date",
             "status:code=403,category=2026",
             "html:code=200,longer_than=8",
+            "redirect:to=http://127.0.0.1:1/x?y=z",
+            "gzip",
+            "gzip:damaged_at=100,ends_at=2000",
+            "invalid_utf8",
+            "deep:levels=100000",
+            "flood:megabytes=1024,of=rows",
+            "flood:of=blanks,stream=models",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }

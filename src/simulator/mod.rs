@@ -21,6 +21,7 @@ mod endpoint;
 mod fault;
 mod figure;
 mod frame;
+mod gzip;
 mod hash;
 mod invent;
 mod kin;
@@ -33,6 +34,7 @@ mod refusal;
 mod rules;
 mod server;
 mod state;
+mod stuffing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -57,7 +59,7 @@ use crate::model::stream::Stream;
 use crate::model::window::Window;
 
 pub use account::{Account, UndocumentedEnd};
-pub use fault::{DetailForm, Fault, FaultKind, ResetForm};
+pub use fault::{DetailForm, Fault, FaultKind, FloodForm, ResetForm};
 pub use product::Holders;
 pub use state::Received;
 pub use truth::Truth;

@@ -19,6 +19,7 @@ use super::control;
 use super::effects::{Effects, Faults, Target};
 use super::endpoint::Endpoint;
 use super::fault::{DetailForm, ResetForm};
+use super::gzip::Gzip;
 use super::question::{Parameters, days_asked, parse_query, understand};
 use super::refusal::Refusal;
 use super::state::{Received, Shared};
@@ -155,7 +156,11 @@ impl Answered<'_> {
             Ok(question) => {
                 let answer = Answer::new(&endpoint, &parameters, Arc::new(question), world, &effects);
                 let kind = if endpoint.event { "text/event-stream; charset=utf-8" } else { "application/json" };
-                self.respond(StatusCode::OK, kind, sending(answer, &effects), allowance, &effects)
+                let mut response = self.respond(StatusCode::OK, kind, sending(answer, &effects), allowance, &effects);
+                if effects.gzip.is_some() {
+                    set(&mut response, "content-encoding", "gzip");
+                }
+                response
             }
         }
     }
@@ -191,6 +196,12 @@ impl Answered<'_> {
             let page = "<html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>";
             let status = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
             return Some(self.respond(status, "text/html; charset=utf-8", Body::from(page), allowance, effects));
+        }
+        if let Some(to) = &effects.redirect {
+            let refusal = Refusal::new(StatusCode::TEMPORARY_REDIRECT, "Temporary Redirect");
+            let mut response = self.refuse(&refusal, allowance, effects);
+            set(&mut response, "location", to);
+            return Some(response);
         }
         let (code, retry_after, reset) = effects.status.as_ref()?;
         let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -271,6 +282,7 @@ struct Sending {
     /// Made and not yet sent.
     pending: Bytes,
     sent: u64,
+    gzip: Option<Gzip>,
     truncate: Option<u64>,
     stall: Option<u64>,
     drip: Option<(usize, u64)>,
@@ -282,6 +294,7 @@ fn sending(answer: Answer, effects: &Effects) -> Body {
         answer,
         pending: Bytes::new(),
         sent: 0,
+        gzip: effects.gzip.map(Gzip::new),
         truncate: effects.truncate,
         stall: effects.stall,
         drip: effects.drip,
@@ -299,7 +312,14 @@ impl Sending {
             return None;
         }
         while self.pending.is_empty() {
-            self.pending = Bytes::from(self.answer.chunk()?);
+            let chunk = self.answer.chunk();
+            self.pending = match &mut self.gzip {
+                None => Bytes::from(chunk?),
+                Some(gzip) => match gzip.take(chunk.as_deref()) {
+                    Ok(bytes) => Bytes::from(bytes?),
+                    Err(error) => return Some(Err(error)),
+                },
+            };
         }
         let mut length = self.pending.len();
         if let Some((bytes, milliseconds)) = self.drip {

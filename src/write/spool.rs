@@ -1,10 +1,11 @@
 //! The local scratch directory: `<spool>/<run>/<slice>/<day>.parquet`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -12,14 +13,26 @@ use crate::write::error::WriteError;
 
 /// Name of the file whose lock says that a run is alive.
 const LOCK_FILE: &str = "lock";
+/// Nobody freed anything for so long: what holds the room waits for this slice, as a first reading does for a second.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Who is in the spool, and how much of it is taken.
+#[derive(Debug, Default)]
+struct Room {
+    used_bytes: u64,
+    next_slice: u64,
+    /// The numbers of the slices that have a directory.
+    slices: BTreeSet<u64>,
+}
 
 /// The scratch directory of one run. Dropping it removes what is left there.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
     limit_bytes: u64,
-    used_bytes: AtomicU64,
-    next_slice: AtomicU64,
+    room: Mutex<Room>,
+    /// Told whenever there is more room, or another slice is the eldest.
+    freed: Condvar,
     // Held for as long as the run lives: the operating system releases it when the process dies.
     _lock: File,
 }
@@ -45,8 +58,11 @@ impl Spool {
         let lock = File::create(&lock_path).map_err(disk(&lock_path))?;
         lock.lock().map_err(disk(&lock_path))?;
         sweep(root, &dir);
-        let (used_bytes, next_slice) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Arc::new(Self { dir, limit_bytes, used_bytes, next_slice, _lock: lock }))
+        Ok(Arc::new(Self { dir, limit_bytes, room: Mutex::default(), freed: Condvar::new(), _lock: lock }))
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A directory for one slice.
@@ -54,10 +70,13 @@ impl Spool {
     /// # Errors
     /// [`WriteError::Disk`] when it cannot be made.
     pub fn begin(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
-        let number = self.next_slice.fetch_add(1, Ordering::Relaxed);
+        let mut room = self.room();
+        let number = room.next_slice;
+        room.next_slice += 1;
         let dir = self.dir.join(number.to_string());
         fs::create_dir(&dir).map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
-        Ok(SliceDir { dir, bytes: 0, spool: Arc::clone(self) })
+        room.slices.insert(number);
+        Ok(SliceDir { number, dir, bytes: 0, spool: Arc::clone(self) })
     }
 }
 
@@ -95,6 +114,7 @@ fn is_gone(dir: &Path) -> bool {
 /// The scratch directory of one slice. Dropping it removes its files, so that every early return leaves nothing behind.
 #[derive(Debug)]
 pub struct SliceDir {
+    number: u64,
     dir: PathBuf,
     bytes: u64,
     spool: Arc<Spool>,
@@ -106,25 +126,70 @@ impl SliceDir {
         self.dir.join(name)
     }
 
-    /// Counts the slice's files as `bytes` long in all.
+    /// Counts the slice's files as `bytes` long in all, once there is room: this blocks the thread until others are
+    /// published. Half of the spool is for the slice that began first, which never waits, so that one always goes on.
+    ///
+    /// # Errors
+    /// [`WriteError::SpoolFull`] when even the first has no room.
+    pub fn occupy(&mut self, bytes: u64) -> Result<(), WriteError> {
+        let spool = Arc::clone(&self.spool);
+        let mut room = spool.room();
+        while !self.take(&mut room, bytes) {
+            if room.slices.first() == Some(&self.number) {
+                return Err(spool.full());
+            }
+            let (room_again, waited) =
+                spool.freed.wait_timeout(room, LONGEST_WAIT).unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return Err(spool.full());
+            }
+            room = room_again;
+        }
+        Ok(())
+    }
+
+    /// The same without a wait, for what belongs to a slice that holds room already and would wait for itself.
     ///
     /// # Errors
     /// [`WriteError::SpoolFull`] when the spool's limit would be passed.
-    pub fn occupy(&mut self, bytes: u64) -> Result<(), WriteError> {
-        let more = bytes.saturating_sub(self.bytes);
-        let used = self.spool.used_bytes.fetch_add(more, Ordering::Relaxed) + more;
-        self.bytes += more;
-        match used <= self.spool.limit_bytes {
+    pub fn occupy_now(&mut self, bytes: u64) -> Result<(), WriteError> {
+        let spool = Arc::clone(&self.spool);
+        match self.take_within(&mut spool.room(), bytes, spool.limit_bytes) {
             true => Ok(()),
-            false => Err(WriteError::SpoolFull { path: self.spool.dir.clone(), limit_bytes: self.spool.limit_bytes }),
+            false => Err(spool.full()),
         }
+    }
+
+    fn take(&mut self, room: &mut Room, bytes: u64) -> bool {
+        let is_first = room.slices.first() == Some(&self.number);
+        let limit_bytes = if is_first { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
+        self.take_within(room, bytes, limit_bytes)
+    }
+
+    fn take_within(&mut self, room: &mut Room, bytes: u64, limit_bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let has_room = more == 0 || room.used_bytes.saturating_add(more) <= limit_bytes;
+        if has_room {
+            room.used_bytes += more;
+            self.bytes += more;
+        }
+        has_room
+    }
+}
+
+impl Spool {
+    fn full(&self) -> WriteError {
+        WriteError::SpoolFull { path: self.dir.clone(), limit_bytes: self.limit_bytes }
     }
 }
 
 impl Drop for SliceDir {
     fn drop(&mut self) {
-        self.spool.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         fs::remove_dir_all(&self.dir).ok();
+        let mut room = self.spool.room();
+        room.used_bytes -= self.bytes;
+        room.slices.remove(&self.number);
+        self.spool.freed.notify_all();
     }
 }
 
@@ -162,5 +227,41 @@ mod tests {
         drop(slice);
         assert!(!file.exists());
         assert!(spool.begin().unwrap().occupy(100).is_ok());
+    }
+
+    #[test]
+    fn slices_wait_for_the_first_when_the_spool_is_full() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        let (mut first, mut second) = (spool.begin().unwrap(), spool.begin().unwrap());
+        assert!(second.occupy(40).is_ok());
+        assert!(first.occupy(60).is_ok());
+        let (done, is_done) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let more = second.occupy(90).is_ok();
+            done.send(()).unwrap();
+            (more, second.occupy(101))
+        });
+        // The first has no room either, and nobody to wait for.
+        assert!(matches!(first.occupy(61), Err(WriteError::SpoolFull { limit_bytes: 100, .. })));
+        assert!(is_done.try_recv().is_err(), "it did not wait");
+        drop(first);
+        let (more, too_much) = waiting.join().unwrap();
+        assert!(more && too_much.is_err());
+    }
+
+    #[test]
+    fn many_slices_all_come_through_when_only_one_fits_beside_another() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut slice = spool.begin().unwrap();
+                    (1..=50).for_each(|bytes| slice.occupy(bytes).unwrap());
+                });
+            }
+        });
+        assert_eq!(spool.room().used_bytes, 0);
     }
 }

@@ -24,6 +24,8 @@ pub enum Vice {
     Holds { at: u64 },
     /// The write of this number arrives, but its answer is lost.
     LosesAnswer { at: u64 },
+    /// Writes of files fail, or arrive and lose their answers, as often as a seed says, and never five times in a row.
+    Hiccups { seed: u64 },
 }
 
 /// A store with a vice.
@@ -88,6 +90,17 @@ impl ObjectStore for Bad {
             Vice::LosesAnswer { at } if number == at => {
                 self.inner.put_opts(path, payload, options).await?;
                 Err(object_store::Error::Generic { store: "bad", source: "the connection was reset".into() })
+            }
+            Vice::Hiccups { seed } => {
+                let hiccup = || object_store::Error::Generic { store: "bad", source: "503 Slow Down".into() };
+                let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number));
+                let is_file = path.extension() == Some("parquet") && !path.as_ref().starts_with('_');
+                match random.u8(..) {
+                    0..64 if is_file => Err(hiccup()),
+                    // A record whose answer is lost is read back.
+                    64..128 => self.inner.put_opts(path, payload, options).await.and(Err(hiccup())),
+                    _ => self.inner.put_opts(path, payload, options).await,
+                }
             }
             _ => self.inner.put_opts(path, payload, options).await,
         }

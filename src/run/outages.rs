@@ -12,7 +12,7 @@ const CREDIT: i32 = 4;
 
 /// What the server could not answer in this run, by stream.
 #[derive(Debug, Default)]
-pub struct Patience(Mutex<Known>);
+pub struct Outages(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -28,7 +28,7 @@ struct Answered {
     status: u16,
 }
 
-impl Patience {
+impl Outages {
     /// Remembers that a slice of `stream` came whole.
     pub fn came(&self, stream: &str) {
         let mut known = self.known();
@@ -74,24 +74,24 @@ mod tests {
 
     #[test]
     fn dead_endpoint_is_given_up_after_two_slices_and_a_healthy_one_is_not_for_two_broken_scopes() {
-        let patience = Patience::default();
-        patience.could_not("dead", 503);
-        assert_eq!(patience.gave_up("dead"), None);
-        patience.could_not("dead", 503);
-        assert!(patience.gave_up("dead").unwrap().contains("2 other slices of this stream (HTTP 503)"));
+        let outages = Outages::default();
+        outages.could_not("dead", 503);
+        assert_eq!(outages.gave_up("dead"), None);
+        outages.could_not("dead", 503);
+        assert!(outages.gave_up("dead").unwrap().contains("2 other slices of this stream (HTTP 503)"));
 
-        patience.came("healthy");
-        patience.could_not("healthy", 500);
-        patience.could_not("healthy", 500);
-        assert_eq!(patience.gave_up("healthy"), None);
+        outages.came("healthy");
+        outages.could_not("healthy", 500);
+        outages.could_not("healthy", 500);
+        assert_eq!(outages.gave_up("healthy"), None);
     }
 
     #[test]
     fn endpoint_that_dies_later_is_given_up_soon() {
-        let patience = Patience::default();
-        (0..100).for_each(|_| patience.came("dying"));
-        let tries = std::iter::repeat_with(|| patience.could_not("dying", 502)).take(10);
-        let tries = tries.take_while(|()| patience.gave_up("dying").is_none()).count();
+        let outages = Outages::default();
+        (0..100).for_each(|_| outages.came("dying"));
+        let tries = std::iter::repeat_with(|| outages.could_not("dying", 502)).take(10);
+        let tries = tries.take_while(|()| outages.gave_up("dying").is_none()).count();
         assert_eq!(tries, 5, "the sixth ends it");
     }
 }
