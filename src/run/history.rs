@@ -75,7 +75,7 @@ async fn publish_file(
     if let Some(entry) = cx.unchanged(to, &same, before).await {
         return Ok(entry);
     }
-    let (slice, file, dir) = (list.clone(), file.clone(), cx.spool.begin()?);
+    let (slice, file, dir) = (list.clone(), file.clone(), cx.spool.begin_beside()?);
     let compression = cx.settings.destinations.compression;
     let copying = tokio::task::spawn_blocking(move || snapshot(&slice, &file, day, compression, dir)).await;
     let copy = copying.map_err(|_| RunError::Worker { what: to.to_string() })??;

@@ -17,7 +17,7 @@ use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 use crate::run::work::decode_and_write;
-use crate::write::{Doubt, Protection, Provenance, SliceWriter, WholeSlice, Written};
+use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, WholeSlice, Written};
 
 /// Blocks on their way from extraction to decoding: enough to keep both busy, few enough to bound memory.
 const IN_FLIGHT: usize = 2;
@@ -78,7 +78,7 @@ struct Transfer {
 pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> Result<Reading, RunError> {
     let extracted_at = cx.now();
     let facts = piece.facts.clone();
-    let mut got = transfer(cx, piece, &facts, spent, extracted_at).await?;
+    let mut got = transfer(cx, piece, &facts, spent, extracted_at, cx.spool.begin()?).await?;
     let mut learned = Vec::new();
     let stream = Arc::clone(&piece.slice.stream);
     let expected = cx.expects_rows(&piece.slice).await;
@@ -97,7 +97,7 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
             learned.push((window_end_name(&stream), "inclusive".to_owned()));
         } else if doubtful {
             let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
-            let again = transfer(cx, piece, &facts, spent, extracted_at).await?;
+            let again = transfer(cx, piece, &facts, spent, extracted_at, cx.spool.begin_beside()?).await?;
             if proves(&again) {
                 learned.push((window_end_name(&stream), "exclusive".to_owned()));
                 got = again;
@@ -137,6 +137,7 @@ async fn transfer(
     facts: &RequestFacts,
     spent: &AtomicU64,
     extracted_at: jiff::Timestamp,
+    dir: SliceDir,
 ) -> Result<Transfer, RunError> {
     let fetched = match piece.fetched.take() {
         Some(fetched) => Some(fetched),
@@ -164,7 +165,7 @@ async fn transfer(
     let provenance = Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window };
     let paged = piece.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
-    let mut writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, cx.spool.begin()?);
+    let mut writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, dir);
     let mut due = match children {
         Some(children) => Some(cx.due(slice, children, writer.schema()).await?),
         None => None,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use object_store::path::Path;
+use tokio::sync::Mutex;
 
 use crate::destination::Destination;
 use crate::model::coverage::DayState;
@@ -19,6 +20,20 @@ use crate::write::{Reread, RereadError, Spool, reread};
 /// Longer files are copied to this machine before they are read, so that none is held in memory.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Where copies of large files lie while they are read, one at a time: so the spool needs room for the largest alone.
+#[derive(Debug)]
+pub struct Copies {
+    spool: Arc<Spool>,
+    turn: Mutex<()>,
+}
+
+impl Copies {
+    /// Copies in `spool`, which nobody else uses.
+    pub fn in_spool(spool: Arc<Spool>) -> Self {
+        Self { spool, turn: Mutex::new(()) }
+    }
+}
+
 /// What a file should be.
 #[derive(Debug, Clone)]
 pub struct Expected {
@@ -31,7 +46,7 @@ pub struct Expected {
 /// Reads the file at `path`, which is `bytes` long; says what is wrong with it, if anything is.
 pub async fn examine(
     lake: &Destination,
-    spool: &Arc<Spool>,
+    copies: &Copies,
     path: &Path,
     bytes: u64,
     expected: &Expected,
@@ -51,7 +66,8 @@ pub async fn examine(
             None => return Ok(Some(gone())),
         },
         None => {
-            let mut dir = spool.begin()?;
+            let _turn = copies.turn.lock().await;
+            let mut dir = copies.spool.begin_beside()?;
             dir.occupy(bytes)?;
             let copy = dir.file("data.parquet");
             if !lake.fetch(path, &copy).await? {
@@ -196,22 +212,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn several_large_files_at_once_need_no_more_room_than_one() {
+        let root = tempfile::tempdir().unwrap();
+        let copies = Copies::in_spool(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
+        let (lake, path, length, expected) = large(5 * 1024 * 1024).await;
+        let all = (0..4).map(|_| examine(&lake, &copies, &path, length, &expected));
+        let found = futures::future::try_join_all(all).await.unwrap();
+        assert!(found.iter().all(Option::is_none), "{found:?}");
+    }
+
+    #[tokio::test]
     async fn large_file_of_a_bucket_goes_through_the_spool_and_leaves_nothing_there() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap();
+        let copies = Copies::in_spool(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
         for bytes in [100, 5 * 1024 * 1024] {
             let (lake, path, length, expected) = large(bytes).await;
-            let found = examine(&lake, &spool, &path, length, &expected).await.unwrap();
+            let found = examine(&lake, &copies, &path, length, &expected).await.unwrap();
             assert_eq!(found, None, "{bytes}");
             lake.delete(&path).await.unwrap();
-            let found = examine(&lake, &spool, &path, length, &expected).await.unwrap();
+            let found = examine(&lake, &copies, &path, length, &expected).await.unwrap();
             assert_eq!(found, Some(gone()), "{bytes}");
         }
         let left = std::fs::read_dir(root.path()).unwrap().flatten().filter(|entry| entry.path().is_dir());
         let left: Vec<_> = left.flat_map(|run| std::fs::read_dir(run.path()).unwrap().flatten()).collect();
         assert_eq!(left.len(), 1, "the lock alone: {left:?}");
         let (lake, path, length, expected) = large(7 * 1024 * 1024).await;
-        let full = examine(&lake, &spool, &path, length, &expected).await;
+        let full = examine(&lake, &copies, &path, length, &expected).await;
         assert!(matches!(full, Err(UpkeepError::Spool(_))), "{full:?}");
     }
 }

@@ -20,7 +20,7 @@ use crate::model::scope::Scope;
 use crate::model::stream::Stream;
 use crate::publish::Layout;
 use crate::upkeep::error::UpkeepError;
-use crate::upkeep::file::{Expected, examine};
+use crate::upkeep::file::{Copies, Expected, examine};
 use crate::upkeep::finding::{Finding, FindingKind, Remedy};
 use crate::upkeep::forget::is_of_any;
 use crate::upkeep::known::{KnownFile, KnownTable, is_being_written};
@@ -103,9 +103,10 @@ pub async fn verify(
 ) -> Result<Verified, UpkeepError> {
     let mut verified = Verified::default();
     let spool = Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?;
+    let copies = Copies::in_spool(spool);
     for name in tables(settings, ledger.state()).await? {
         let stream = settings.stream_of(&name).cloned();
-        let suspicions = look_at(settings, ledger.state(), &name, stream.as_ref(), &spool, &mut verified).await?;
+        let suspicions = look_at(settings, ledger.state(), &name, stream.as_ref(), &copies, &mut verified).await?;
         verified.streams += 1;
         if suspicions.is_empty() {
             continue;
@@ -171,7 +172,7 @@ async fn look_at(
     state: &State,
     name: &str,
     stream: Option<&Arc<Stream>>,
-    spool: &Arc<Spool>,
+    copies: &Copies,
     verified: &mut Verified,
 ) -> Result<Vec<Suspicion>, UpkeepError> {
     let mut table = KnownTable::of(state, name, stream, settings.layout);
@@ -221,7 +222,7 @@ async fn look_at(
         let examined = reads.iter().map(async |(path, bytes, file)| {
             let KnownFile { scope, day, state } = *file;
             let expected = Expected { stream: name.to_owned(), scope: scope.clone(), day, state: state.clone() };
-            examine(&settings.lake, spool, path, *bytes, &expected).await
+            examine(&settings.lake, copies, path, *bytes, &expected).await
         });
         let examined = futures::future::try_join_all(examined).await?;
         for ((path, _, file), found) in reads.iter().zip(examined) {

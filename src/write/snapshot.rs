@@ -53,10 +53,10 @@ pub fn snapshot(
         let mut columns = batch.columns().to_vec();
         columns.insert(at, days);
         copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?, 0)?;
-        dir.occupy_now(copy.written_bytes())?;
+        dir.occupy(copy.written_bytes())?;
     }
     let whole = copy.close(Some(day), &renamed(&slice.stream.name, footer))?;
-    dir.occupy_now(whole.bytes)?;
+    dir.occupy(whole.bytes)?;
     // What the list says is what its snapshot says.
     Ok(Snapshot { whole: WholeDay { hash: list.hash, ..whole }, _dir: dir })
 }

@@ -13,7 +13,7 @@ use crate::write::error::WriteError;
 
 /// Name of the file whose lock says that a run is alive.
 const LOCK_FILE: &str = "lock";
-/// Nobody freed anything for so long: what holds the room waits for this slice, as a first reading does for a second.
+/// Nobody freed anything for so long: whoever holds the room does not come to its end.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Who is in the spool, and how much of it is taken.
@@ -65,18 +65,30 @@ impl Spool {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A directory for one slice.
+    /// A directory for one slice, which waits for room while others hold it.
     ///
     /// # Errors
     /// [`WriteError::Disk`] when it cannot be made.
     pub fn begin(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
+        self.make(true)
+    }
+
+    /// A directory for more of a slice that holds one already, and would wait for itself: it never waits.
+    ///
+    /// # Errors
+    /// [`WriteError::Disk`] when it cannot be made.
+    pub fn begin_beside(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
+        self.make(false)
+    }
+
+    fn make(self: &Arc<Self>, waits: bool) -> Result<SliceDir, WriteError> {
         let mut room = self.room();
         let number = room.next_slice;
         room.next_slice += 1;
         let dir = self.dir.join(number.to_string());
         fs::create_dir(&dir).map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
         room.slices.insert(number);
-        Ok(SliceDir { number, dir, bytes: 0, spool: Arc::clone(self) })
+        Ok(SliceDir { number, dir, waits, bytes: 0, spool: Arc::clone(self) })
     }
 }
 
@@ -116,6 +128,7 @@ fn is_gone(dir: &Path) -> bool {
 pub struct SliceDir {
     number: u64,
     dir: PathBuf,
+    waits: bool,
     bytes: u64,
     spool: Arc<Spool>,
 }
@@ -130,12 +143,12 @@ impl SliceDir {
     /// published. Half of the spool is for the slice that began first, which never waits, so that one always goes on.
     ///
     /// # Errors
-    /// [`WriteError::SpoolFull`] when even the first has no room.
+    /// [`WriteError::SpoolFull`] when even the first, or one that does not wait, has no room.
     pub fn occupy(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
         let mut room = spool.room();
         while !self.take(&mut room, bytes) {
-            if room.slices.first() == Some(&self.number) {
+            if !self.waits || room.slices.first() == Some(&self.number) {
                 return Err(spool.full());
             }
             let (room_again, waited) =
@@ -148,25 +161,9 @@ impl SliceDir {
         Ok(())
     }
 
-    /// The same without a wait, for what belongs to a slice that holds room already and would wait for itself.
-    ///
-    /// # Errors
-    /// [`WriteError::SpoolFull`] when the spool's limit would be passed.
-    pub fn occupy_now(&mut self, bytes: u64) -> Result<(), WriteError> {
-        let spool = Arc::clone(&self.spool);
-        match self.take_within(&mut spool.room(), bytes, spool.limit_bytes) {
-            true => Ok(()),
-            false => Err(spool.full()),
-        }
-    }
-
     fn take(&mut self, room: &mut Room, bytes: u64) -> bool {
-        let is_first = room.slices.first() == Some(&self.number);
-        let limit_bytes = if is_first { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
-        self.take_within(room, bytes, limit_bytes)
-    }
-
-    fn take_within(&mut self, room: &mut Room, bytes: u64, limit_bytes: u64) -> bool {
+        let may_fill = !self.waits || room.slices.first() == Some(&self.number);
+        let limit_bytes = if may_fill { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
         let more = bytes.saturating_sub(self.bytes);
         let has_room = more == 0 || room.used_bytes.saturating_add(more) <= limit_bytes;
         if has_room {
@@ -248,6 +245,17 @@ mod tests {
         drop(first);
         let (more, too_much) = waiting.join().unwrap();
         assert!(more && too_much.is_err());
+    }
+
+    #[test]
+    fn more_of_a_slice_does_not_wait_for_the_slice_itself() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        let mut slice = spool.begin().unwrap();
+        slice.occupy(80).unwrap();
+        let mut more = spool.begin_beside().unwrap();
+        assert!(more.occupy(20).is_ok());
+        assert!(matches!(more.occupy(21), Err(WriteError::SpoolFull { .. })));
     }
 
     #[test]
