@@ -1,5 +1,6 @@
 //! Where a lake lies: one store, one root, and the few steps that are atomic on every kind of store.
 
+mod again;
 mod error;
 mod probe;
 mod upload;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
 
+pub use again::again;
 pub use error::DestinationError;
 
 /// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.

@@ -1,14 +1,10 @@
 //! A verified slice to the destination, and what the ledger must say of it.
 
 use std::collections::BTreeSet;
-use std::path::Path as FilePath;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 
-use crate::destination::{DestinationError, Published};
+use crate::destination::again;
 use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{DayState, ScopeCoverage};
@@ -17,7 +13,6 @@ use crate::model::event::SliceDone;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::window::Window;
-use crate::model::words::words;
 use crate::run::account::SALT_NAME;
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
@@ -27,10 +22,6 @@ use crate::write::WholeDay;
 
 /// Files of a slice that are published at once.
 const UPLOADS: usize = 8;
-/// How often a file is put again where the store has a hiccup, beside what the client of the store tries itself.
-const MOST_AGAIN: usize = 4;
-/// Before the first of these; each waits twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What was published, and days that wait for another run to confirm them.
 pub struct PublishedSlice {
@@ -194,24 +185,6 @@ impl RunContext<'_> {
     }
 }
 
-impl RunContext<'_> {
-    /// Publishes a file of the spool, again where the store has a hiccup: what was extracted is not asked for once more.
-    ///
-    /// # Errors
-    /// The last [`DestinationError`].
-    async fn publish_file(&self, from: &FilePath, path: &Path) -> Result<Published, DestinationError> {
-        let lake = &self.settings.destinations.lake;
-        let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(MOST_AGAIN).with_jitter();
-        let publish = || lake.publish(from, path);
-        let publishing = publish
-            .retry(pauses)
-            .sleep(tokio::time::sleep)
-            .when(|error| error.may_pass() && !self.settings.cancel.is_cancelled())
-            .notify(|error, pause| tracing::warn!(error = words(error), ?pause, "publishing again"));
-        publishing.await
-    }
-}
-
 pub async fn publish_day(
     cx: &RunContext<'_>,
     slice: &Slice,
@@ -223,7 +196,9 @@ pub async fn publish_day(
     }
     let destinations = &cx.settings.destinations;
     let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
-    let published = cx.publish_file(&day.path, &path).await?;
+    // What was extracted is not asked for once more because the store had a hiccup.
+    let is_wanted = || !cx.settings.cancel.is_cancelled();
+    let published = again(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
     Ok(day_entry(day, DayWritten::File, published.etag))
 }
 

@@ -326,10 +326,10 @@ mod tests {
             "html:code=200,longer_than=8",
             "redirect:to=http://127.0.0.1:1/x?y=z",
             "gzip",
-            "gzip:damaged_at=100,ends_at=2000",
+            "gzip:ends_at=2000,damaged_at=100",
             "invalid_utf8",
             "deep:levels=100000",
-            "flood:megabytes=1024,of=rows",
+            "flood:of=rows,megabytes=1024",
             "flood:of=blanks,stream=models",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);

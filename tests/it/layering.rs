@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("catalog", &["model"]),
     ("config", &["model", "catalog"]),
-    ("destination", &["config"]),
+    ("destination", &["model", "config"]),
     ("schedule", &["model", "config"]),
     ("plan", &["model", "catalog"]),
     // The middle five never use each other; only `run` knows them all.

@@ -1,8 +1,9 @@
 //! Object stores that misbehave.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -24,7 +25,8 @@ pub enum Vice {
     Holds { at: u64 },
     /// The write of this number arrives, but its answer is lost.
     LosesAnswer { at: u64 },
-    /// Writes of files fail, or arrive and lose their answers, as often as a seed says, and never five times in a row.
+    /// Writes of files fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
+    /// three times in a row at one path.
     Hiccups { seed: u64 },
 }
 
@@ -34,13 +36,15 @@ pub struct Bad {
     inner: Arc<dyn ObjectStore>,
     vice: Vice,
     writes: AtomicU64,
+    in_a_row: Mutex<HashMap<Path, u8>>,
     reached: Notify,
     released: Notify,
 }
 
 impl Bad {
     pub fn new(inner: Arc<dyn ObjectStore>, vice: Vice) -> Arc<Self> {
-        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), reached: Notify::new(), released: Notify::new() })
+        let (reached, released) = (Notify::new(), Notify::new());
+        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), in_a_row: Mutex::default(), reached, released })
     }
 
     /// Ends when the write of its vice is begun.
@@ -94,11 +98,17 @@ impl ObjectStore for Bad {
             Vice::Hiccups { seed } => {
                 let hiccup = || object_store::Error::Generic { store: "bad", source: "503 Slow Down".into() };
                 let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number));
-                let is_file = path.extension() == Some("parquet") && !path.as_ref().starts_with('_');
-                match random.u8(..) {
-                    0..64 if is_file => Err(hiccup()),
-                    // A record whose answer is lost is read back.
-                    64..128 => self.inner.put_opts(path, payload, options).await.and(Err(hiccup())),
+                let is_file = path.extension() == Some("parquet") && !path.as_ref().contains("checkpoints");
+                let in_a_row = self.in_a_row.lock().unwrap().get(path).copied().unwrap_or_default();
+                let (fails, loses) = match random.u8(..) {
+                    _ if !is_file || in_a_row == 3 => (false, false),
+                    throw => (throw < 64, (64..128).contains(&throw)),
+                };
+                let in_a_row = if fails || loses { in_a_row + 1 } else { 0 };
+                self.in_a_row.lock().unwrap().insert(path.clone(), in_a_row);
+                match (fails, loses) {
+                    (true, _) => Err(hiccup()),
+                    (_, true) => self.inner.put_opts(path, payload, options).await.and(Err(hiccup())),
                     _ => self.inner.put_opts(path, payload, options).await,
                 }
             }
