@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
 use crate::destination::error::DestinationError;
 use crate::model::words::words;
@@ -11,6 +11,15 @@ use crate::model::words::words;
 const MOST_AGAIN: usize = 4;
 /// Before the first of these; each waits twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long to wait before each further try of a write; ends when it is not worth another one.
+pub fn pauses() -> impl Iterator<Item = Duration> {
+    backoff().build()
+}
+
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(MOST_AGAIN).with_jitter()
+}
 
 /// Does `write` until it succeeds, fails in a way that lasts, or has failed too often. It must be one that may be done
 /// twice, since the answer to one that arrived may be what was lost. `is_wanted` says whether anybody still waits.
@@ -24,9 +33,8 @@ pub async fn again<T, Writing>(
 where
     Writing: Future<Output = Result<T, DestinationError>>,
 {
-    let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(MOST_AGAIN).with_jitter();
     write
-        .retry(pauses)
+        .retry(backoff())
         .sleep(tokio::time::sleep)
         .when(|error| error.may_pass() && is_wanted())
         .notify(|error, pause| tracing::warn!(error = words(error), ?pause, "writing again"))

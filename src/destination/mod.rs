@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
 
-pub use again::again;
+pub use again::{again, pauses};
 pub use error::DestinationError;
 
 /// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::destination::{Destination, OWN_DIRECTORY};
+use crate::destination::{Destination, OWN_DIRECTORY, pauses};
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::{Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
@@ -134,6 +134,7 @@ impl Ledger {
             return Ok(());
         }
         let id = Uuid::now_v7();
+        let mut pauses = pauses();
         for _ in 0..ATTEMPTS {
             let number = self.state.number + 1;
             let record = self.record(number, id, &[&entries[..], &self.overwritten(&entries, based_on)].concat());
@@ -150,7 +151,10 @@ impl Ledger {
                     return Ok(());
                 }
                 (_, Some(other)) => self.take_foreign(&other),
-                (Err(error), None) => return Err(error.into()),
+                (Err(error), None) => match pauses.next().filter(|_| error.may_pass()) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error.into()),
+                },
                 // "Try again": the store refused without another object being there.
                 (Ok(false), None) => {}
             }

@@ -25,7 +25,7 @@ pub enum Vice {
     Holds { at: u64 },
     /// The write of this number arrives, but its answer is lost.
     LosesAnswer { at: u64 },
-    /// Writes of files fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
+    /// Writes of files and records fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
     /// three times in a row at one path.
     Hiccups { seed: u64 },
 }
@@ -98,7 +98,8 @@ impl ObjectStore for Bad {
             Vice::Hiccups { seed } => {
                 let hiccup = || object_store::Error::Generic { store: "bad", source: "503 Slow Down".into() };
                 let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number));
-                let is_file = path.extension() == Some("parquet") && !path.as_ref().contains("checkpoints");
+                // A checkpoint may be lost.
+                let is_file = !path.as_ref().contains("checkpoints");
                 let in_a_row = self.in_a_row.lock().unwrap().get(path).copied().unwrap_or_default();
                 let (fails, loses) = match random.u8(..) {
                     _ if !is_file || in_a_row == 3 => (false, false),
