@@ -29,6 +29,7 @@ mod kinds;
 mod layering;
 mod ledger;
 mod lengths;
+mod matrix;
 mod one_key;
 mod own_streams;
 mod privacy;

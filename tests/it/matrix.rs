@@ -1,0 +1,127 @@
+//! Every fault, however rows are asked for: the lake then equals the account, or stands as it stood, and the run after it
+//! mends everything. What came of each is a table.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::SignedDuration;
+use profound_export::config::Period;
+use profound_export::run::Outcome;
+use profound_export::simulator::{Fault, FaultKind};
+
+use crate::support::{Export, Place, account, day};
+
+/// How rows are asked for, and a stream that is.
+const WAYS: [(&str, &str); 4] = [
+    ("event stream", "visibility_v2_by_day"),
+    ("offset pages", "visibility_v1"),
+    ("cursor pages", "answers_v2"),
+    ("list", "category_topics"),
+];
+
+/// Cells that are tried at once: most of their time is pauses between attempts.
+const AT_ONCE: usize = 64;
+
+/// All but a key that is revoked, a request that is refused (422) and floods, which have tests of their own.
+fn faults() -> Vec<FaultKind> {
+    let status = |code| FaultKind::Status { code, retry_after: Some("0".into()), reset: None };
+    vec![
+        status(400),
+        status(403),
+        status(404),
+        status(408),
+        status(500),
+        status(503),
+        FaultKind::Redirect { to: "http://127.0.0.1:9/".into() },
+        FaultKind::Html { code: 200 },
+        FaultKind::Html { code: 502 },
+        FaultKind::Truncate { bytes: 200 },
+        FaultKind::Stall { bytes: 200 },
+        FaultKind::Drip { bytes: 4096, milliseconds: 1 },
+        FaultKind::SilentEnd { rows: 1 },
+        FaultKind::ErrorEvent { rows: 1 },
+        FaultKind::ChangingTotal,
+        FaultKind::RepeatedCursor,
+        FaultKind::RepeatedPage,
+        FaultKind::DataFirst,
+        FaultKind::NullQuery,
+        FaultKind::NoTotal,
+        FaultKind::NoRateHeaders,
+        FaultKind::ExtraField,
+        FaultKind::InvalidUtf8,
+        FaultKind::Deep { levels: 100_000 },
+        FaultKind::Gzip { ends_at: None, damaged_at: None },
+        FaultKind::Gzip { ends_at: Some(60), damaged_at: None },
+        FaultKind::Gzip { ends_at: None, damaged_at: Some(60) },
+    ]
+}
+
+/// A day of one category in the lake, which the service has revised since.
+async fn revised(place: Place, stream: &str) -> Export {
+    let mut export = Export::start(place, account(), &[stream]).await;
+    export.job.start = Some(day("2026-03-09"));
+    export.job.categories = vec![export.categories()[0].clone()];
+    export.api.idle_timeout = Period(Duration::from_millis(700));
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.simulator.restate(day("2026-03-09"));
+    export
+}
+
+async fn assert_whole(export: &Export, stream: &str, what: &str) {
+    let (declared, scope) = (export.stream(stream), export.first_scope(stream));
+    eprintln!("{what}");
+    export.assert_rows_are_simulated(declared, &scope, export.wanted(declared)).await;
+    export.assert_ledger_knows_every_file().await;
+}
+
+/// What a run comes to when `fault` befalls the stream; whatever that is, nothing is half, and the next run mends it.
+async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
+    let what = format!("{fault} of {stream}");
+    let export = revised(place, stream).await;
+    let before = export.files().await;
+    export.simulator.inject(fault.of_stream(stream));
+    let run = export.run().await;
+    match run.outcome {
+        Outcome::Complete => assert_whole(&export, stream, &what).await,
+        _ => assert_eq!(export.files().await, before, "{what} changed what is shown: {}", run.summary()),
+    }
+    export.simulator.clear_faults();
+    // What the account may not read is asked again after a day.
+    export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(25));
+    let mended = export.run().await;
+    assert_eq!(mended.outcome, Outcome::Complete, "{what}: {} {:?}", mended.summary(), mended.failed);
+    assert_whole(&export, stream, &what).await;
+    run.outcome
+}
+
+/// The table of `place`: a line for each fault, and for each way what a run comes to when it comes once, and always.
+async fn table(place: Place) -> String {
+    let mut cells = Vec::new();
+    for fault in faults() {
+        for (_, stream) in WAYS {
+            for times in [Some(1), None] {
+                cells.push((stream, Fault { times, ..Fault::from(fault.clone()) }));
+            }
+        }
+    }
+    let outcomes = cells.into_iter().map(|(stream, fault)| outcome(place, stream, fault));
+    let outcomes: Vec<Outcome> = futures::stream::iter(outcomes).buffered(AT_ONCE).collect().await;
+    let mut text = format!("{:<32}", "fault");
+    for (way, _) in WAYS {
+        text.push_str(&format!("{way:<24}"));
+    }
+    for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * WAYS.len())) {
+        text.push_str(&format!("\n{:<32}", Fault::from(fault).to_string()));
+        for pair in outcomes.chunks(2) {
+            let [once, always] = [pair[0].name(), pair[1].name()];
+            let cell = if once == always { once.to_owned() } else { format!("{once}, {always}") };
+            text.push_str(&format!("{cell:<24}"));
+        }
+    }
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_fault_ends_as_the_table_says_and_is_mended_by_the_next_run() {
+    insta::assert_snapshot!(table(Place::Memory).await);
+}
