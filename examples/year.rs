@@ -20,7 +20,7 @@ use support::year;
 
 fn main() {
     let categories = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200);
-    let year = year::year(categories, Tier::Core, "2026-01-02T11:30:00Z".parse().unwrap(), Duration::ZERO);
+    let year = year::year(categories, Tier::Core, support::instant("2026-01-02T11:30:00Z"), Duration::ZERO);
     println!("Categories: {categories}, tier core, 2025-01-01 to 2026-01-01, 540 of 600 requests an hour\n");
     println!("{}", nights::table(&year));
     let now = "2026-02-02T11:30:00Z".parse().unwrap();

@@ -116,7 +116,7 @@ pub struct RunContext<'a> {
     pub signals: Signals,
     /// How long windows may be.
     pub lengths: Lengths,
-    /// Streams that the server cannot answer for now.
+    /// Streams that the server cannot answer in this run.
     pub outages: Outages,
     parent_streams: BTreeSet<String>,
     many_organizations: bool,

@@ -1,4 +1,4 @@
-//! Which streams the server cannot answer for now: a dead endpoint must not eat the requests of the others.
+//! Which streams the server cannot answer in this run: a dead endpoint must not eat the requests of the others.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -67,9 +67,8 @@ async fn revised(place: Place, stream: &str) -> Export {
     export
 }
 
-async fn assert_whole(export: &Export, stream: &str, what: &str) {
+async fn assert_whole(export: &Export, stream: &str) {
     let (declared, scope) = (export.stream(stream), export.first_scope(stream));
-    eprintln!("{what}");
     export.assert_rows_are_simulated(declared, &scope, export.wanted(declared)).await;
     export.assert_ledger_knows_every_file().await;
 }
@@ -77,12 +76,14 @@ async fn assert_whole(export: &Export, stream: &str, what: &str) {
 /// What a run comes to when `fault` befalls the stream; whatever that is, nothing is half, and the next run mends it.
 async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
     let what = format!("{fault} of {stream}");
+    // Shown only where the test fails: the last line says which cell it was.
+    eprintln!("{what}");
     let export = revised(place, stream).await;
     let before = export.files().await;
     export.simulator.inject(fault.of_stream(stream));
     let run = export.run().await;
     match run.outcome {
-        Outcome::Complete => assert_whole(&export, stream, &what).await,
+        Outcome::Complete => assert_whole(&export, stream).await,
         _ => assert_eq!(export.files().await, before, "{what} changed what is shown: {}", run.summary()),
     }
     export.simulator.clear_faults();
@@ -90,7 +91,7 @@ async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
     export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(25));
     let mended = export.run().await;
     assert_eq!(mended.outcome, Outcome::Complete, "{what}: {} {:?}", mended.summary(), mended.failed);
-    assert_whole(&export, stream, &what).await;
+    assert_whole(&export, stream).await;
     run.outcome
 }
 
