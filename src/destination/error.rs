@@ -65,7 +65,7 @@ impl DestinationError {
                 | Store::NotImplemented { .. }
                 | Store::UnknownConfigurationKey { .. }
         );
-        !lasting && !is_of_this_disk(source)
+        !lasting && disk_trouble(source).is_none()
     }
 
     /// What an operator can do.
@@ -75,6 +75,12 @@ impl DestinationError {
                 "check `destination.url`, `[destination.options]` and the store's own variables such as AWS_REGION"
             }
             Self::Directory { .. } => "let the user that runs the program write there, or name another directory",
+            Self::Store { source, .. } if disk_trouble(source) == Some(DiskTrouble::Full) => {
+                "make room where the lake lies; what was published is safe, and the next run goes on from there"
+            }
+            Self::Store { source, .. } if disk_trouble(source) == Some(DiskTrouble::NotWritable) => {
+                "let the user that runs the program write where the lake lies; what was published is safe, and the next run goes on from there"
+            }
             Self::Store { .. } => {
                 "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
             }
@@ -86,12 +92,51 @@ impl DestinationError {
     }
 }
 
-/// Whether an operation of the local file system failed, rather than a request.
-fn is_of_this_disk(error: &object_store::Error) -> bool {
+/// What is wrong with the disk on which a lake lies, for as long as nobody mends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DiskTrouble {
+    Full,
+    NotWritable,
+}
+
+/// What of that made an operation fail; none where it was a request, or something that passes.
+fn disk_trouble(error: &object_store::Error) -> Option<DiskTrouble> {
+    use std::io::ErrorKind as Kind;
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
     let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
-    kinds.any(|kind| {
-        use std::io::ErrorKind as Kind;
-        matches!(kind, Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem | Kind::PermissionDenied)
+    kinds.find_map(|kind| match kind {
+        Kind::StorageFull | Kind::QuotaExceeded => Some(DiskTrouble::Full),
+        Kind::ReadOnlyFilesystem | Kind::PermissionDenied => Some(DiskTrouble::NotWritable),
+        _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> DestinationError {
+        let source = object_store::Error::Generic { store: "any", source };
+        DestinationError::Store { action: "write", path: "models/data.parquet".into(), source }
+    }
+
+    #[test]
+    fn trouble_with_the_disk_lasts_and_says_what_mends_it() {
+        for (kind, mends) in [
+            (ErrorKind::StorageFull, "make room"),
+            (ErrorKind::ReadOnlyFilesystem, "let the user"),
+            (ErrorKind::PermissionDenied, "let the user"),
+        ] {
+            let error = failed(Box::new(Error::from(kind)));
+            assert!(!error.may_pass() && error.hint().starts_with(mends), "{kind}: {}", error.hint());
+        }
+    }
+
+    #[test]
+    fn hiccup_of_a_store_may_pass() {
+        let error = failed("503 Slow Down".into());
+        assert!(error.may_pass() && error.hint().starts_with("check that the bucket exists"));
+    }
 }
