@@ -225,12 +225,15 @@ async fn run_opened(
                 _ => settings.cancel.cancel(),
             }
             // What stopped the run counts more than what follows from it, or only lets it end.
-            match &result.error {
-                Some(RunError::Api(ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Cancelled))
-                | None => {
-                    result.error = Some(error);
-                }
-                Some(_) => {}
+            let counts_more = match (&result.error, &error) {
+                (None | Some(RunError::Api(ApiError::OutOfTime { .. } | ApiError::Cancelled)), _) => true,
+                // What is late stops the others, which then say that they were stopped.
+                (Some(RunError::Api(ApiError::Late { .. })), RunError::Api(ApiError::Cancelled)) => false,
+                (Some(RunError::Api(ApiError::Late { .. })), _) => true,
+                (Some(_), _) => false,
+            };
+            if counts_more {
+                result.error = Some(error);
             }
         }
         if result.error.is_none() && !result.left.is_empty() && cx.is_late() {
