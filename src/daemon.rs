@@ -24,7 +24,7 @@ pub trait Runner {
     /// Runs the job once. `false` when no job may run any more.
     fn run(&mut self, job: &str) -> impl Future<Output = bool>;
     /// Reads the schedules again, after SIGHUP; `None` keeps the old ones.
-    fn reload(&mut self) -> Option<BTreeMap<String, Schedule>>;
+    fn reload(&mut self) -> impl Future<Output = Option<BTreeMap<String, Schedule>>>;
 }
 
 /// Serves `schedules` until `cancel`, or until the runner says that no job may run any more.
@@ -61,7 +61,7 @@ pub async fn serve(
                 arm(&timer, &name, schedule, clock.now(), &wake, &mut due).await?;
             }
             Some(()) = reloads.recv() => {
-                if let Some(read) = runner.reload() {
+                if let Some(read) = runner.reload().await {
                     schedules = read;
                     due.clear();
                     for (name, schedule) in &schedules {

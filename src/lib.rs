@@ -21,5 +21,6 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod simulator;
+pub mod status;
 pub mod upkeep;
 pub mod write;

@@ -61,7 +61,11 @@ fn lines(heard: &[(Duration, Event)]) -> String {
                 done = (*at, done.1 + 1);
                 continue;
             }
-            Event::SliceStarted { .. } => continue,
+            Event::SliceStarted { .. }
+            | Event::RunStarted { .. }
+            | Event::RequestEnded { .. }
+            | Event::RequestRepeated { .. }
+            | Event::BudgetTold(_) => continue,
             Event::RunPlanned { slices, requests, .. } => {
                 format!("planned: {}, {}", counted(*slices as u64, "slice"), counted(*requests, "request"))
             }
@@ -71,7 +75,7 @@ fn lines(heard: &[(Duration, Event)]) -> String {
             Event::NotEntitled { slice, detail, .. } => format!("{slice}: not entitled, {detail}"),
             Event::Drift { stream, member, .. } => format!("{stream}: `{member}` is not known"),
             Event::News { message } | Event::Warning { message } => message.clone(),
-            Event::RunEnded { summary, .. } => summary.clone(),
+            Event::RunEnded(ended) => ended.summary.clone(),
         };
         if let (last, 1..) = done {
             line(last, &format!("{} exported", counted(done.1, "slice")));

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
 use crate::model::cost::RequestKind;
+use crate::model::event::{Event, Events, Repeated};
 use crate::model::stream::Method;
 use crate::model::words::words;
 
@@ -40,6 +41,8 @@ pub struct ClientSettings<'a> {
     pub config: &'a ApiConfig,
     /// The clock that the server's `Date` corrects.
     pub clock: Clock,
+    /// Hears of requests and of the budget.
+    pub events: Events,
 }
 
 /// What ends the requests of one run.
@@ -70,6 +73,7 @@ pub struct Client {
     corrected: OnceLock<jiff::SignedDuration>,
     requests: AtomicU64,
     limits: Mutex<Limits>,
+    events: Events,
 }
 
 impl std::fmt::Debug for Client {
@@ -84,7 +88,7 @@ impl Client {
     /// # Errors
     /// When the TLS stack or a proxy setting of the environment cannot be used.
     pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
-        let ClientSettings { config, clock } = settings;
+        let ClientSettings { config, clock, events } = settings;
         #[expect(clippy::disallowed_methods, reason = "this is the one client")]
         let http = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout.0)
@@ -106,6 +110,7 @@ impl Client {
             corrected: OnceLock::new(),
             requests: AtomicU64::new(0),
             limits: Mutex::new(Limits::default()),
+            events,
         })
     }
 
@@ -184,6 +189,7 @@ impl Client {
                     }
                     // Nobody sends while one was told to wait.
                     self.budget.block(pause);
+                    self.tell_repeated(request, Repeated::RateLimited);
                     continue;
                 }
                 (_, Retry::After(told)) => told,
@@ -198,6 +204,13 @@ impl Client {
                 return Err(error.too_late(pause));
             }
             tracing::debug!(%error, pause = ?pause, "asking again");
+            self.tell_repeated(
+                request,
+                match error {
+                    ApiError::Busy { .. } => Repeated::Server,
+                    _ => Repeated::Connection,
+                },
+            );
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = cancel.cancelled() => return Err(ApiError::Cancelled),
@@ -212,6 +225,7 @@ impl Client {
         let arrival = Arrival { last: deadline.map(|deadline| deadline + self.idle_timeout), after: self.idle_timeout };
         arrival.check(what)?;
         let mut permit = self.budget.permit(request.kind(), deadline, &cancel).await?;
+        let mut account = RequestAccount::begin(&request.endpoint, &self.events);
         self.requests.fetch_add(1, Ordering::Relaxed);
         spent.fetch_add(1, Ordering::Relaxed);
         let sending = tokio::time::timeout(self.idle_timeout, self.build(request, sent_with).send());
@@ -231,14 +245,17 @@ impl Client {
             })?;
         let now = self.take_time(&response)?;
         let status = response.status();
+        account.status = Some(status.as_u16());
         let came = match status {
             StatusCode::OK => Came::Rows,
             StatusCode::TOO_MANY_REQUESTS => Came::Wall,
             _ => Came::Refusal,
         };
         permit.answer(rate_headers(response.headers(), now), came);
+        self.events.tell(&Event::BudgetTold(self.budget.told()));
         if status == StatusCode::OK {
-            return Ok(Response::new(response, request, Until { arrival, idle: self.idle_timeout, cancel }, permit));
+            let until = Until { arrival, idle: self.idle_timeout, cancel };
+            return Ok(Response::new(response, request, until, permit, account));
         }
         let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
             429 => rate_headers(response.headers(), now).reset_after,
@@ -255,6 +272,10 @@ impl Client {
             // Another 2xx is not an answer to a read either.
             _ => ApiError::Refused { what, status, detail },
         })
+    }
+
+    fn tell_repeated(&self, request: &Request, reason: Repeated) {
+        self.events.tell(&Event::RequestRepeated { endpoint: request.endpoint.clone(), reason });
     }
 
     fn build(&self, request: &Request, sent_with: &mut u64) -> reqwest::RequestBuilder {
@@ -412,6 +433,28 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
+/// One attempt, told of when it is over.
+#[derive(Debug)]
+struct RequestAccount {
+    endpoint: String,
+    status: Option<u16>,
+    began: Instant,
+    events: Events,
+}
+
+impl RequestAccount {
+    fn begin(endpoint: &str, events: &Events) -> Self {
+        Self { endpoint: endpoint.to_owned(), status: None, began: Instant::now(), events: events.clone() }
+    }
+}
+
+impl Drop for RequestAccount {
+    fn drop(&mut self) {
+        let endpoint = std::mem::take(&mut self.endpoint);
+        self.events.tell(&Event::RequestEnded { endpoint, status: self.status, took: self.began.elapsed() });
+    }
+}
+
 /// The rows of one response, as they arrive.
 #[derive(Debug)]
 pub struct Response {
@@ -423,6 +466,7 @@ pub struct Response {
     patience: Patience,
     // In flight until the body is over.
     _permit: Permit,
+    _account: RequestAccount,
 }
 
 #[derive(Debug)]
@@ -432,7 +476,7 @@ enum Framer {
 }
 
 impl Response {
-    fn new(http: reqwest::Response, request: &Request, until: Until, permit: Permit) -> Self {
+    fn new(http: reqwest::Response, request: &Request, until: Until, permit: Permit, account: RequestAccount) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
         let framer = match events {
@@ -447,6 +491,7 @@ impl Response {
             patience: Patience::new(until.idle, request.most_bytes),
             until,
             _permit: permit,
+            _account: account,
         }
     }
 

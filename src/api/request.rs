@@ -72,6 +72,8 @@ pub struct Request {
     pub(super) members: Vec<(String, Value)>,
     /// Stream and scope, for messages.
     pub(super) what: String,
+    /// The path as the catalog writes it.
+    pub(super) endpoint: String,
     /// The most bytes that its answer may have, inflated.
     pub(super) most_bytes: u64,
 }
@@ -121,6 +123,7 @@ impl Asked<'_> {
             rows: stream.rows.clone(),
             members: self.members(),
             what: self.what(),
+            endpoint: path.clone(),
             most_bytes: match (events, &stream.pagination, &stream.days) {
                 (true, ..) => MOST_EVENT_BYTES,
                 (false, Pagination::Single, None) => MOST_LIST_BYTES,

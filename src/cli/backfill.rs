@@ -6,6 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::run::run_one;
 use crate::cli::setup::{configuration, goal, settings};
 use crate::cli::{Surroundings, exit, logging};
+use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::model::day::Day;
 use crate::model::window::Window;
@@ -39,7 +40,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let Some(window) = Window::inclusive(arguments.from, arguments.to) else {
         return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", arguments.from, arguments.to)));
     };
-    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let mut goal = goal(&config, job, settings.clock.now())?;
     if !arguments.streams.is_empty() {
         // Excludes alone narrow what the job has.

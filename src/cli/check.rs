@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::room::{self, Scheduled};
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json, sample};
+use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::figures::counted;
@@ -32,7 +33,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (sources, config) = configuration(around)?;
     let chosen = jobs(&config, &[])?;
     facts.tell("configuration", "fine".to_owned())?;
-    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     facts.tell("key", settings.client.key_origin())?;
     let found = discover(&settings.catalog, &settings.client).await?;
     let at = config.api.base_url.as_str().trim_end_matches('/');

@@ -15,6 +15,7 @@ use crate::cli::run::{failure, until_done};
 use crate::cli::setup::{built_in, goal, settings};
 use crate::cli::table::{size, table};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::model::day::{Day, DayZone};
 use crate::model::figures::{grouped, took};
@@ -51,7 +52,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         ))?;
     }
     let (sources, config) = configuration(&simulator, &key, &arguments)?;
-    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
     let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
     let goal = goal(&config, &job, settings.clock.now())?;

@@ -9,6 +9,7 @@ use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
 use crate::model::words::words;
 use crate::run::RunError;
+use crate::schedule::ScheduleError;
 use crate::upkeep::UpkeepError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
@@ -60,6 +61,12 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        Self::new(exit::CONFIGURATION, error.to_string())
+    }
+}
+
+impl From<ScheduleError> for Failure {
+    fn from(error: ScheduleError) -> Self {
         Self::new(exit::CONFIGURATION, error.to_string())
     }
 }

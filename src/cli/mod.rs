@@ -23,6 +23,7 @@ mod streams;
 mod streams_diff;
 mod table;
 mod verify;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::day::DayZone;
@@ -34,7 +35,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (sources, config) = configuration(around)?;
     let names: Vec<String> = arguments.job.into_iter().collect();
     let chosen = jobs(&config, &names)?;
-    let settings = settings(&sources, &config, events, CancellationToken::new())?;
+    let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let ledger = Ledger::open(settings.destinations.lake.clone(), settings.clock.clone()).await?;
     let found = discover(&settings.catalog, &settings.client).await?;
     let mut all = Vec::new();

@@ -10,6 +10,7 @@ use crate::cli::left::{left_json, left_lines};
 use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::clock::Clock;
 use crate::model::words::words;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 
@@ -27,7 +28,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (sources, config) = configuration(around)?;
     let chosen = jobs(&config, &arguments.jobs)?;
     let cancel = CancellationToken::new();
-    let settings = settings(&sources, &config, events, cancel.clone())?;
+    let settings = settings(&sources, &config, Clock::system(), events, cancel.clone())?;
     let running = async {
         let mut ended = Vec::new();
         for job in chosen {

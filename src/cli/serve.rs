@@ -1,6 +1,7 @@
 //! `serve`: the daemon.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,9 @@ use crate::cli::failure::Failure;
 use crate::cli::left::left_lines;
 use crate::cli::run::{code, failure, until_done};
 use crate::cli::setup::{configuration, goal, schedule, settings};
+use crate::cli::watch::Watch;
 use crate::cli::{Surroundings, exit, logging};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{Runner, serve};
 use crate::model::words::words;
@@ -24,6 +27,7 @@ struct Jobs {
     around: Surroundings,
     config: Config,
     settings: RunSettings,
+    watch: Watch,
     /// The exit code of what ended the daemon.
     code: u8,
 }
@@ -37,14 +41,17 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
             .hint("give a job its `cron` in jobs.toml, or run it once with `profound-export run`"));
     }
     let cancel = CancellationToken::new();
-    let settings = settings(&sources, &config, events, cancel.clone())?;
-    let clock = settings.clock.clone();
-    let mut jobs = Jobs { around: around.clone(), config, settings, code: exit::COMPLETE };
+    let clock = Clock::system();
+    let watch = Watch::new(&config, &clock);
+    let events = events.and(watch.events());
+    let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
+    let mut jobs = Jobs { around: around.clone(), config, settings, watch: watch.clone(), code: exit::COMPLETE };
     let (reload, reloads) = mpsc::channel(1);
     let serving = async {
         tokio::select! {
             served = serve(schedules, &clock, &mut jobs, reloads, &cancel) => served,
             () = hear_reloads(reload) => Ok(()),
+            () = watch.keep_looking() => Ok(()),
         }
     };
     let served = until_done(serving, cancel.clone()).await;
@@ -80,22 +87,22 @@ impl Runner for Jobs {
         true
     }
 
-    fn reload(&mut self) -> Option<BTreeMap<String, Schedule>> {
+    async fn reload(&mut self) -> Option<BTreeMap<String, Schedule>> {
         let read = configuration(&self.around).and_then(|(sources, config)| {
             let schedules = schedules(&config)?;
             let same_api = config.api == self.config.api;
-            let (events, cancel) = (self.settings.events.clone(), self.settings.cancel.clone());
-            let mut settings = settings(&sources, &config, events, cancel)?;
+            let RunSettings { events, cancel, clock, .. } = self.settings.clone();
+            let mut settings = settings(&sources, &config, clock, events, cancel)?;
             if same_api {
                 // The budget of the hour goes on.
                 settings.client = self.settings.client.clone();
-                settings.clock = self.settings.clock.clone();
             }
             Ok((config, settings, schedules))
         });
         match read {
             Ok((config, settings, schedules)) => {
                 tracing::info!("the configuration was read again");
+                self.watch.board.configure(Arc::new(config.clone())).await;
                 (self.config, self.settings) = (config, settings);
                 Some(schedules)
             }

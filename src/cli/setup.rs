@@ -40,13 +40,13 @@ pub fn built_in() -> Result<Arc<Catalog>, Failure> {
 }
 
 /// The client of the configured key.
-pub fn client(sources: &Sources, config: &Config, clock: &Clock) -> Result<Arc<Client>, Failure> {
+pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: Events) -> Result<Arc<Client>, Failure> {
     let key = key::read(sources, &config.api)?;
     if let Some(warning) = key.warning() {
         tracing::warn!("{}", one_line(warning));
     }
     warn_of_expiry(config, clock.now());
-    let settings = ClientSettings { config: &config.api, clock: clock.clone() };
+    let settings = ClientSettings { config: &config.api, clock: clock.clone(), events };
     let client = Client::new(settings, key).map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
     Ok(Arc::new(client))
 }
@@ -90,15 +90,15 @@ pub async fn standing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
 pub fn settings(
     sources: &Sources,
     config: &Config,
+    clock: Clock,
     events: Events,
     cancel: CancellationToken,
 ) -> Result<RunSettings, Failure> {
-    let clock = Clock::system();
     Ok(RunSettings {
         catalog: Arc::clone(config.catalog()),
         given: config.given.clone(),
         salt: config.privacy.salt()?,
-        client: client(sources, config, &clock)?,
+        client: client(sources, config, &clock, events.clone())?,
         clock,
         destinations: destinations(config)?,
         concurrency: config.api.concurrency,
@@ -127,8 +127,7 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
     let Some(cron) = &job.cron else {
         return Ok(None);
     };
-    let wrong = |error: crate::schedule::ScheduleError| Failure::new(exit::CONFIGURATION, error.to_string());
-    Schedule::new(cron, &job.timezone).map(Some).map_err(wrong)
+    Ok(Some(Schedule::new(cron, &job.timezone)?))
 }
 
 /// When a job that has a schedule starts next, and how often it does.

@@ -162,6 +162,18 @@ impl ScopeCoverage {
     }
 }
 
+/// The state of a day in one word.
+pub fn day_state(state: Option<&DayState>, day: Day, days: &Days) -> &'static str {
+    match state {
+        Some(state) if state.suspect.is_some() => "suspect",
+        None => "missing",
+        Some(state) if state.read_at.is_none() => "missing",
+        Some(state) if !state.is_final(day, days, days.lookback) => "provisional",
+        Some(state) if state.rows == 0 => "empty",
+        Some(_) => "final",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,25 @@
-//! What happens in a run. The same value becomes a log line, a bar on the screen and, later, a metric or an alert.
+//! What happens in a run. The same value becomes a log line, a bar on the screen, a metric, a line of the status page or
+//! an alert.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::model::slice::Slice;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A run has begun; its plan is not made yet.
+    RunStarted {
+        /// The run.
+        run: Uuid,
+        /// The job.
+        job: String,
+    },
     /// A run has its plan.
     RunPlanned {
         /// The job.
@@ -66,6 +77,24 @@ pub enum Event {
         /// The first value seen, shortened.
         example: String,
     },
+    /// A request was answered to the end, or failed.
+    RequestEnded {
+        /// The path of the endpoint, as the catalog writes it.
+        endpoint: String,
+        /// The status; none where no answer came.
+        status: Option<u16>,
+        /// From sending to the end of the body.
+        took: Duration,
+    },
+    /// A request is sent again.
+    RequestRepeated {
+        /// The path of the endpoint, as the catalog writes it.
+        endpoint: String,
+        /// Why.
+        reason: Repeated,
+    },
+    /// A response told how much of the budget is left.
+    BudgetTold(BudgetTold),
     /// Nothing can be sent until the budget allows it.
     Waiting {
         /// How long.
@@ -82,14 +111,72 @@ pub enum Event {
         message: String,
     },
     /// A run ended.
-    RunEnded {
-        /// The job.
-        job: String,
-        /// One line that says it all.
-        summary: String,
-        /// Whether everything was done.
-        complete: bool,
-    },
+    RunEnded(Box<RunEnded>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct RunEnded {
+    /// The run.
+    pub run: Uuid,
+    /// The job.
+    pub job: String,
+    /// The name of its outcome: `complete`, `failed`, `incomplete`, `key_rejected`, `unavailable` or `refused`.
+    pub outcome: &'static str,
+    /// One line that says it all.
+    pub summary: String,
+    /// What stopped it, in words.
+    pub problem: Option<String>,
+    /// What mends that.
+    pub hint: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl RunEnded {
+    /// Whether everything was done.
+    pub fn is_complete(&self) -> bool {
+        self.outcome == "complete"
+    }
+}
+
+/// Why a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repeated {
+    /// The API asked to wait (429).
+    RateLimited,
+    /// The API could not answer (408, 5xx).
+    Server,
+    /// No connection, or no answer in time.
+    Connection,
+}
+
+impl Repeated {
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Server => "server",
+            Self::Connection => "connection",
+        }
+    }
+}
+
+/// The budget of the key, as the last response told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetTold {
+    /// Requests of a period.
+    pub limit: u32,
+    /// How many of these the API says are left.
+    pub remaining: Option<u32>,
+    /// How many are kept for others.
+    pub reserved: u32,
+    /// Own requests of the trailing period.
+    pub spent: u32,
+    /// The time until the period ends.
+    pub resets_in: Option<Duration>,
 }
 
 /// What came of a slice.

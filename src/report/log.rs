@@ -26,7 +26,7 @@ pub fn log_lines(summaries: bool) -> Events {
     Events::to(move |event| {
         let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
         far.count(event);
-        if summaries || !matches!(event, Event::RunEnded { .. }) {
+        if summaries || !matches!(event, Event::RunEnded(_)) {
             log_line(event);
         }
     })
@@ -100,7 +100,10 @@ fn log_line(event: &Event) {
         Event::Waiting { wait } => tracing::info!(seconds = wait.as_secs(), "waiting for the hour to turn"),
         Event::News { message } => tracing::info!("{message}"),
         Event::Warning { message } => tracing::warn!("{message}"),
-        Event::RunEnded { summary, .. } => tracing::info!("{summary}"),
+        Event::RunEnded(ended) => tracing::info!(job = ended.job, outcome = ended.outcome, "{}", ended.summary),
+        Event::RunStarted { run, job } => tracing::debug!(job, %run, "begun"),
+        // A request is no event that matters: metrics count them.
+        Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::BudgetTold(_) => {}
     }
 }
 

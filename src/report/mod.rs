@@ -1,7 +1,9 @@
 //! Events of a run to people: log lines, and a bar on a terminal, from the same value.
 
+mod live;
 mod log;
 mod progress;
 
+pub use live::{BudgetSeen, Doing, Live, RunUnderWay, Trouble};
 pub use log::log_lines;
 pub use progress::Progress;

@@ -67,8 +67,12 @@ impl Progress {
                 // A slice that was split counts once a piece, so the end moves with it.
                 self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
             }
-            Event::RunEnded { .. } => self.bar.finish_and_clear(),
-            Event::Waiting { .. }
+            Event::RunEnded(_) => self.bar.finish_and_clear(),
+            Event::RunStarted { .. }
+            | Event::RequestEnded { .. }
+            | Event::RequestRepeated { .. }
+            | Event::BudgetTold(_)
+            | Event::Waiting { .. }
             | Event::SliceRetried { .. }
             | Event::Drift { .. }
             | Event::News { .. }
@@ -191,7 +195,7 @@ mod tests {
         events.tell(&Event::RunPlanned { job: "nightly".into(), slices: 2, requests: 2 });
         events.tell(&Event::Waiting { wait: Duration::from_secs(90) });
         progress.bar.force_draw();
-        events.tell(&Event::RunEnded { job: "nightly".into(), summary: String::new(), complete: true });
+        progress.finish();
         let drawn = paper.0.lock().unwrap().clone();
         assert!(drawn.contains("0/2 slices") && drawn.contains("waiting for the hour to turn: 01:"), "{drawn}");
     }

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, again};
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
-use crate::model::coverage::{DayState, ScopeCoverage};
+use crate::model::coverage::{DayState, ScopeCoverage, day_state};
 use crate::model::day::Day;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{list_of, snapshot_state};
 use crate::model::slice::Slice;
-use crate::model::stream::{Days, Stream};
+use crate::model::stream::Stream;
 use crate::publish::{CoverageRow, Layout, coverage_parquet};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
@@ -191,16 +191,4 @@ fn scope_rows<'a>(
         rows.push(row(Some(day), day_state(state, day, days), state));
     }
     rows
-}
-
-/// The state of a day in one word.
-pub fn day_state(state: Option<&DayState>, day: Day, days: &Days) -> &'static str {
-    match state {
-        Some(state) if state.suspect.is_some() => "suspect",
-        None => "missing",
-        Some(state) if state.read_at.is_none() => "missing",
-        Some(state) if !state.is_final(day, days, days.lookback) => "provisional",
-        Some(state) if state.rows == 0 => "empty",
-        Some(_) => "final",
-    }
 }

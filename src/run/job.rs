@@ -15,9 +15,10 @@ use crate::config::JobConfig;
 use crate::destination::DestinationError;
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
-use crate::model::event::{Event, Events};
+use crate::model::event::{Event, Events, RunEnded};
 use crate::model::figures::took;
 use crate::model::stream::Stream;
+use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
@@ -72,8 +73,10 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     // What is fatal for this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
     settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
+    let (run, job, started_at) = (Uuid::now_v7(), goal.job.name.clone(), settings.clock.now());
+    settings.events.tell(&Event::RunStarted { run, job });
     let mut result = RunResult {
-        run_id: Uuid::now_v7(),
+        run_id: run,
         job: goal.job.name.clone(),
         outcome: Outcome::Complete,
         error: None,
@@ -102,8 +105,16 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     result.requests = settings.client.requests() - began.requests;
     result.took = began.at.elapsed();
     result.outcome = outcome_of(&result);
-    let (job, summary) = (result.job.clone(), result.summary());
-    settings.events.tell(&Event::RunEnded { job, summary, complete: result.outcome == Outcome::Complete });
+    settings.events.tell(&Event::RunEnded(Box::new(RunEnded {
+        run,
+        job: result.job.clone(),
+        outcome: result.outcome.name(),
+        summary: result.summary(),
+        problem: result.error.as_ref().map(|error| words(error)),
+        hint: result.error.as_ref().and_then(RunError::hint),
+        started_at,
+        took: result.took,
+    })));
     result
 }
 

@@ -28,7 +28,7 @@ mod sample;
 mod work;
 
 pub use context::{Destinations, RunSettings};
-pub use coverage::{coverage_rows, day_state, write_coverage};
+pub use coverage::{coverage_rows, write_coverage};
 pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use forecast::{Circumstances, Forecast, HistoryForecast, NightForecast, forecast};

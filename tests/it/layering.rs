@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("clock", &[]),
     ("catalog", &["model"]),
@@ -23,8 +23,9 @@ const LAYERS: [(&str, &[&str]); 20] = [
         &["model", "clock", "catalog", "config", "destination", "plan", "api", "decode", "write", "publish", "ledger"],
     ),
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
+    ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger"]),
     // They hear events, or answer from the catalog; neither knows how a run works.
-    ("report", &["model"]),
+    ("report", &["model", "clock"]),
     ("simulator", &["model", "clock", "catalog"]),
     ("document", &["model", "catalog"]),
     ("reference", &["model", "catalog", "config", "api", "decode", "write", "publish"]),
@@ -44,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
             "ledger",
             "run",
             "upkeep",
+            "status",
             "report",
             "simulator",
             "document",

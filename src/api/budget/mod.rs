@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::error::ApiError;
 use crate::model::cost::{Costs, RequestKind};
+use crate::model::event::BudgetTold;
 
 pub use state::{BudgetState, Came, LONGEST_PERIOD, RateHeaders, Sent, Turn};
 
@@ -161,6 +162,11 @@ impl Budget {
     /// Tells when a wait begins, and `None` when it ends.
     pub fn waiting(&self) -> watch::Receiver<Option<Waiting>> {
         self.0.waiting.subscribe()
+    }
+
+    /// What is left of it, for people to see.
+    pub fn told(&self) -> BudgetTold {
+        self.state().told(Instant::now())
     }
 
     /// The state as it is now.

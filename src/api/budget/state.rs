@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::api::budget::costs::LearnedCosts;
 use crate::model::cost::{Costs, RequestKind};
+use crate::model::event::BudgetTold;
 
 /// Requests per hour of a key, when no header says otherwise (vendor's documentation, Introduction).
 pub const DEFAULT_REQUESTS_PER_HOUR: u32 = 600;
@@ -189,6 +190,18 @@ impl BudgetState {
     /// Requests of a period that may be used.
     pub fn usable(&self) -> u32 {
         (self.limit - self.reserved()).max(1)
+    }
+
+    /// What is left at `now`, for people to see.
+    pub fn told(&mut self, now: Instant) -> BudgetTold {
+        self.forget(now);
+        BudgetTold {
+            limit: self.limit,
+            remaining: self.remaining,
+            reserved: self.reserved(),
+            spent: self.logged.saturating_add(self.unanswered),
+            resets_in: self.resets_at.map(|reset| reset.saturating_duration_since(now)),
+        }
     }
 
     /// What requests cost, as far as known.

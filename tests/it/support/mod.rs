@@ -192,7 +192,6 @@ impl Export {
             None => [variable].into(),
         };
         let key = key::read(&Sources { environment, ..Sources::default() }, &self.api).unwrap();
-        let client = Client::new(ClientSettings { config: &self.api, clock: clock.clone() }, key).unwrap();
         let (heard, listener) = (Arc::clone(&self.heard), Arc::clone(&self.listener));
         let events = Events::to(move |event| {
             heard.lock().unwrap().push(event.clone());
@@ -200,6 +199,8 @@ impl Export {
                 listener(event);
             }
         });
+        let settings = ClientSettings { config: &self.api, clock: clock.clone(), events: events.clone() };
+        let client = Client::new(settings, key).unwrap();
         RunSettings {
             catalog: Arc::new(self.catalog.clone()),
             given: self.given.clone(),

@@ -1,0 +1,277 @@
+//! What the process is doing now, folded from the events of its runs, for whoever looks while it runs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::model::event::{BudgetTold, Event, Events, RunEnded, SliceDone};
+use crate::model::slice::Slice;
+
+/// Lines of trouble that are remembered.
+const REMEMBERED: usize = 50;
+
+/// What the process is doing now.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Doing {
+    /// The run that is under way.
+    pub run: Option<RunUnderWay>,
+    /// The budget, as the last response told of it.
+    pub budget: Option<BudgetSeen>,
+    /// Until when nothing can be sent.
+    pub waits_until: Option<Timestamp>,
+    /// What went wrong lately, newest first.
+    pub troubles: VecDeque<Trouble>,
+    /// When the API rejected the key.
+    pub key_rejected_at: Option<Timestamp>,
+}
+
+/// A run that is under way.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunUnderWay {
+    /// The run.
+    pub run: Uuid,
+    /// Its job.
+    pub job: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// Slices to do; none before the plan is made.
+    pub planned: Option<usize>,
+    /// Slices that are over, whatever came of them.
+    pub over: usize,
+    /// Rows so far.
+    pub rows: u64,
+    /// Requests spent on slices that are over.
+    pub requests: u64,
+    /// Files written so far.
+    pub files: u64,
+    /// Slices that someone must look at.
+    pub failed: usize,
+    /// What is being asked for.
+    pub asking: Vec<String>,
+}
+
+/// The budget when a response told of it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct BudgetSeen {
+    /// Requests of a period.
+    pub limit: u32,
+    /// How many of these the API says are left.
+    pub remaining: Option<u32>,
+    /// How many are kept for others.
+    pub reserved: u32,
+    /// Own requests of the trailing period.
+    pub spent: u32,
+    /// When the period ends.
+    pub resets_at: Option<Timestamp>,
+    /// When the response came.
+    pub at: Timestamp,
+}
+
+/// Something that went wrong, in the words of the log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trouble {
+    /// When.
+    pub at: Timestamp,
+    /// The job.
+    pub job: Option<String>,
+    /// Whether someone must act; else it was recovered from.
+    pub is_error: bool,
+    /// What.
+    pub words: String,
+}
+
+/// What the process is doing now; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Live(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    doing: Mutex<Doing>,
+    clock: Clock,
+    changed: watch::Sender<u64>,
+}
+
+impl Live {
+    /// Nothing yet.
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::new(Shared { doing: Mutex::default(), clock, changed: watch::Sender::new(0) }))
+    }
+
+    /// Hears events.
+    pub fn events(&self) -> Events {
+        let live = self.clone();
+        Events::to(move |event| live.hear(event))
+    }
+
+    /// What is being done at this moment.
+    pub fn doing(&self) -> Doing {
+        let mut doing = self.lock().clone();
+        doing.waits_until = doing.waits_until.filter(|until| self.0.clock.now() < *until);
+        doing
+    }
+
+    /// Changes whenever anything does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    fn hear(&self, event: &Event) {
+        self.lock().hear(event, self.0.clock.now());
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Doing> {
+        // Plain facts: a panic elsewhere leaves them usable.
+        self.0.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Doing {
+    fn hear(&mut self, event: &Event, now: Timestamp) {
+        match event {
+            Event::RunStarted { run, job } => self.run = Some(RunUnderWay::begin(*run, job, now)),
+            Event::RunPlanned { slices, .. } => {
+                if let Some(run) = &mut self.run {
+                    run.planned = Some(*slices);
+                }
+            }
+            Event::SliceStarted { slice } => {
+                self.waits_until = None;
+                if let Some(run) = &mut self.run {
+                    run.asking.push(words_of(slice));
+                }
+            }
+            Event::SliceDone { slice, done } => self.end_slice(slice, Some(*done)),
+            Event::SliceRetried { slice, problem, remedy } => {
+                self.trouble(now, false, format!("{slice}: {problem}; {remedy}"));
+            }
+            Event::SliceLeft { slice, problem, failed } => {
+                self.end_slice(slice, None);
+                if *failed {
+                    if let Some(run) = &mut self.run {
+                        run.failed += 1;
+                    }
+                    self.trouble(now, true, format!("{slice} is not exported: {problem}"));
+                }
+            }
+            Event::NotEntitled { slice, detail, could_before } => {
+                self.end_slice(slice, None);
+                if *could_before {
+                    self.trouble(now, true, format!("{slice} may not be read any more: {detail}"));
+                }
+            }
+            Event::Drift { stream, member, .. } => {
+                self.trouble(now, false, format!("rows of {stream} hold `{member}`, which this version does not know"));
+            }
+            Event::BudgetTold(told) => self.budget = Some(BudgetSeen::at(*told, now)),
+            Event::Waiting { wait } => self.waits_until = Some(later(now, *wait)),
+            Event::Warning { message } => self.trouble(now, false, message.clone()),
+            Event::RunEnded(ended) => self.end_run(ended, now),
+            Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::News { .. } => {}
+        }
+    }
+
+    fn end_slice(&mut self, slice: &Slice, done: Option<SliceDone>) {
+        let Some(run) = &mut self.run else {
+            return;
+        };
+        let words = words_of(slice);
+        if let Some(index) = run.asking.iter().position(|asking| *asking == words) {
+            run.asking.swap_remove(index);
+        }
+        run.over += 1;
+        // A slice that was split counts once a piece, so the end moves with it.
+        run.planned = run.planned.map(|planned| planned.max(run.over));
+        let done = done.unwrap_or_default();
+        run.rows += done.rows;
+        run.requests += done.requests;
+        run.files += done.files;
+    }
+
+    fn end_run(&mut self, ended: &RunEnded, now: Timestamp) {
+        if let Some(problem) = ended.problem.as_ref().filter(|_| ended.outcome != "incomplete") {
+            self.trouble(now, true, problem.clone());
+        }
+        self.key_rejected_at = (ended.outcome == "key_rejected").then_some(now);
+        self.run = None;
+        self.waits_until = None;
+    }
+
+    fn trouble(&mut self, at: Timestamp, is_error: bool, words: String) {
+        let job = self.run.as_ref().map(|run| run.job.clone());
+        self.troubles.push_front(Trouble { at, job, is_error, words });
+        self.troubles.truncate(REMEMBERED);
+    }
+}
+
+impl RunUnderWay {
+    fn begin(run: Uuid, job: &str, since: Timestamp) -> Self {
+        Self {
+            run,
+            job: job.to_owned(),
+            since,
+            planned: None,
+            over: 0,
+            rows: 0,
+            requests: 0,
+            files: 0,
+            failed: 0,
+            asking: Vec::new(),
+        }
+    }
+}
+
+impl BudgetSeen {
+    fn at(told: BudgetTold, at: Timestamp) -> Self {
+        let BudgetTold { limit, remaining, reserved, spent, resets_in } = told;
+        Self { limit, remaining, reserved, spent, resets_at: resets_in.map(|wait| later(at, wait)), at }
+    }
+}
+
+fn words_of(slice: &Slice) -> String {
+    format!("{} of {}", slice.stream.name, slice.scope.names())
+}
+
+/// A wait too long for the calendar has no end.
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_does_is_known_while_it_does_it_and_its_end_leaves_why_it_failed() {
+        let live = Live::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
+        let (events, changes) = (live.events(), live.changes());
+        let run = Uuid::now_v7();
+        events.tell(&Event::RunStarted { run, job: "nightly".into() });
+        events.tell(&Event::RunPlanned { job: "nightly".into(), slices: 3, requests: 3 });
+        events.tell(&Event::Waiting { wait: Duration::from_secs(60) });
+        let doing = live.doing();
+        assert!(doing.waits_until.is_some() && changes.has_changed().unwrap());
+        assert_eq!(doing.run.map(|run| (run.job, run.planned)), Some(("nightly".to_owned(), Some(3))));
+
+        events.tell(&Event::RunEnded(Box::new(RunEnded {
+            run,
+            job: "nightly".into(),
+            outcome: "key_rejected",
+            summary: String::new(),
+            problem: Some("the API rejected the key (HTTP 401)".into()),
+            hint: None,
+            started_at: "2026-03-10T16:00:00Z".parse().unwrap(),
+            took: Duration::ZERO,
+        })));
+        let doing = live.doing();
+        assert!(doing.run.is_none() && doing.waits_until.is_none() && doing.key_rejected_at.is_some());
+        assert_eq!(doing.troubles[0].words, "the API rejected the key (HTTP 401)");
+        assert_eq!(doing.troubles[0].job.as_deref(), Some("nightly"));
+    }
+}

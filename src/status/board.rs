@@ -1,0 +1,104 @@
+//! The status that a process shows while it lives: made anew from the tail of the ledger whenever that is asked for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::{Config, Location};
+use crate::destination::{Destination, DestinationError};
+use crate::ledger::{Ledger, LedgerError, State};
+use crate::schedule::ScheduleError;
+use crate::status::Status;
+
+/// Why the status cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// The destination cannot be opened.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A job has a schedule that is none.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}
+
+/// The status that a process shows while it lives.
+#[derive(Debug)]
+pub struct Board {
+    clock: Clock,
+    shown_days: u16,
+    config: Mutex<Arc<Config>>,
+    ledger: tokio::sync::Mutex<Option<Ledger>>,
+    status: watch::Sender<Option<Arc<Status>>>,
+}
+
+impl Board {
+    /// A board of the lake that `config` names, with the last `shown_days` days. It shows nothing before it is refreshed.
+    pub fn new(config: Arc<Config>, clock: Clock, shown_days: u16) -> Self {
+        Self {
+            clock,
+            shown_days,
+            config: Mutex::new(config),
+            ledger: tokio::sync::Mutex::new(None),
+            status: watch::Sender::new(None),
+        }
+    }
+
+    /// What is configured.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes another configuration. Its lake is read at the next refresh.
+    pub async fn configure(&self, config: Arc<Config>) {
+        let mut ledger = self.ledger.lock().await;
+        if config.destination != self.config().destination {
+            *ledger = None;
+        }
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// The status as it was last made, and every one that follows; none before the first.
+    pub fn statuses(&self) -> watch::Receiver<Option<Arc<Status>>> {
+        self.status.subscribe()
+    }
+
+    /// Reads what was recorded since the last time, and makes the status anew.
+    ///
+    /// # Errors
+    /// [`BoardError`]; the last status then stands.
+    pub async fn refresh(&self) -> Result<Arc<Status>, BoardError> {
+        self.read().await?;
+        let made = self.with_state(|state, config, now| Status::of(state, config, now, self.shown_days)).await?;
+        let status = Arc::new(made);
+        self.status.send_replace(Some(Arc::clone(&status)));
+        Ok(status)
+    }
+
+    /// Looks at the ledger as it was last read, at the configuration and at the time.
+    pub async fn with_state<T>(&self, look: impl FnOnce(&State, &Config, Timestamp) -> T) -> T {
+        let ledger = self.ledger.lock().await;
+        let nothing = State::default();
+        look(ledger.as_ref().map_or(&nothing, Ledger::state), &self.config(), self.clock.now())
+    }
+
+    /// Reads the tail of the ledger. A lake that is not there yet is not made by looking.
+    async fn read(&self) -> Result<(), BoardError> {
+        let mut ledger = self.ledger.lock().await;
+        if let Some(ledger) = &mut *ledger {
+            return Ok(ledger.refresh().await?);
+        }
+        let config = self.config();
+        if let Ok(Location::Local(path)) = config.destination.location()
+            && !path.exists()
+        {
+            return Ok(());
+        }
+        *ledger = Some(Ledger::open(Destination::open(&config.destination)?, self.clock.clone()).await?);
+        Ok(())
+    }
+}

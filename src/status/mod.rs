@@ -1,0 +1,100 @@
+//! What stands at a moment, as the ledger tells it: whether everything that was due is there, how far behind jobs and
+//! streams are, and each day of each stream. `status`, the status page, metrics and alerts all show these values.
+//!
+//! A pure function of ledger, configuration and time.
+
+mod board;
+mod headline;
+mod jobs;
+mod streams;
+mod troubles;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::ledger::{RunSummary, State};
+use crate::model::day::Day;
+use crate::schedule::ScheduleError;
+
+pub use board::{Board, BoardError};
+pub use headline::{Headline, HistoryStatus};
+pub use jobs::JobStatus;
+pub use streams::{DayCell, DayStatus, StreamStatus};
+pub use troubles::{NotEntitledStreams, SuspectDays};
+
+/// What stands at a moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The moment.
+    pub at: Timestamp,
+    /// The last record of the ledger; zero where nothing is exported yet.
+    pub records: u64,
+    /// Whether everything that was due is there.
+    pub headline: Headline,
+    /// The configured jobs, in the order of the file.
+    pub jobs: Vec<JobStatus>,
+    /// The last runs that ended, newest first.
+    pub runs: Vec<RunSummary>,
+    /// Every table of the ledger, by name.
+    pub streams: Vec<StreamStatus>,
+    /// Doubtful readings.
+    pub suspects: Vec<SuspectDays>,
+    /// What the account may not read.
+    pub not_entitled: Vec<NotEntitledStreams>,
+}
+
+impl Status {
+    /// What `state` says at `now` of what `config` wants, with the last `shown_days` days of each stream.
+    ///
+    /// # Errors
+    /// A schedule that is none, which a checked configuration does not have.
+    pub fn of(state: &State, config: &Config, now: Timestamp, shown_days: u16) -> Result<Self, ScheduleError> {
+        let starts = starts(state, config);
+        let streams = streams::of(state, config.catalog(), &starts, now, shown_days);
+        let suspects = troubles::suspects(state);
+        let jobs = jobs::of(state, config, &streams, now)?;
+        let headline = Headline::of(state, config.catalog(), &starts, &jobs, &streams, &suspects, now);
+        Ok(Self {
+            at: now,
+            records: state.number,
+            headline,
+            jobs,
+            runs: state.runs.iter().rev().cloned().collect(),
+            streams,
+            suspects,
+            not_entitled: troubles::not_entitled(state),
+        })
+    }
+
+    /// How many days of all streams and scopes are in each state, and how many scopes may not be read; of the days that
+    /// are shown.
+    pub fn days_by_state(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts: BTreeMap<&'static str, u64> = DayStatus::ALL.map(|status| (status.name(), 0)).into();
+        for stream in &self.streams {
+            for cell in stream.days.iter().flatten() {
+                for (status, count) in &cell.scopes {
+                    *counts.entry(status.name()).or_default() += count;
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// The first day that any job wants of each stream; what no job has any more is not missing.
+fn starts(state: &State, config: &Config) -> BTreeMap<String, Day> {
+    let mut starts = BTreeMap::new();
+    for job in &config.jobs {
+        let (Some(start), Ok(streams)) = (state.starts.get(&job.name), config.streams_of(job)) else {
+            continue;
+        };
+        for stream in streams {
+            let earliest = starts.entry(stream.name.clone()).or_insert(*start);
+            *earliest = (*earliest).min(*start);
+        }
+    }
+    starts
+}
