@@ -340,6 +340,13 @@ impl Client {
         words.replace(self.held_key().key.expose(), "***")
     }
 
+    /// Looks whether another key stands where this one came from, and sends with it from now on; whether there was one. A
+    /// key that cannot be read again stays: it may still work.
+    pub fn take_changed_key(&self) -> bool {
+        let sent_with = self.held_key().changes;
+        self.has_another_key(sent_with)
+    }
+
     fn held_key(&self) -> MutexGuard<'_, HeldKey> {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -358,7 +365,7 @@ impl Client {
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::warn!(%error, "the key was rejected, and its file cannot be read again");
+                tracing::warn!(%error, "the key cannot be read again");
                 false
             }
         }

@@ -56,7 +56,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
     let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
     let goal = goal(&config, &job, settings.clock.now())?;
-    let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await;
+    let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await?;
     if let Some(progress) = progress {
         progress.finish();
     }

@@ -1,6 +1,7 @@
 //! `run`: jobs once, one after the other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,9 @@ use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::model::words::words;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
+
+/// How long a run may take to end after a signal: service managers kill after thirty seconds.
+const LONGEST_STOP: Duration = Duration::from_secs(25);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -43,7 +47,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         }
         Ok::<_, Failure>(ended)
     };
-    let ended = until_done(running, cancel).await?;
+    let ended = until_done(running, cancel).await??;
     if let Some(progress) = progress {
         progress.finish();
     }
@@ -51,15 +55,22 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 }
 
 /// Waits for `running`, which a signal makes end early.
-pub async fn until_done<T>(running: impl Future<Output = T>, cancel: CancellationToken) -> T {
+///
+/// # Errors
+/// When it does not end within the time that a signal leaves it.
+pub async fn until_done<T>(running: impl Future<Output = T>, cancel: CancellationToken) -> Result<T, Failure> {
     tokio::pin!(running);
     tokio::select! {
-        done = &mut running => return done,
+        done = &mut running => return Ok(done),
         () = until_stopped(cancel) => {
             tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
         }
     }
-    running.await
+    tokio::time::timeout(LONGEST_STOP, running).await.map_err(|_| {
+        let seconds = LONGEST_STOP.as_secs();
+        Failure::new(exit::UNAVAILABLE, format!("the end of the run could not be recorded within {seconds} s of the signal"))
+            .hint("what is recorded stands, and the next run reads again what may be half written; look at why the destination is slow")
+    })
 }
 
 /// Runs `goal` once under signals, and shows the result.
@@ -69,7 +80,7 @@ pub async fn run_one(
     goal: &Goal,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
-    let result = until_done(run_job(settings, goal), settings.cancel.clone()).await;
+    let result = until_done(run_job(settings, goal), settings.cancel.clone()).await?;
     show(around, settings, vec![result], incomplete_ok)
 }
 

@@ -1,36 +1,30 @@
 //! `serve`: the daemon.
 
+mod jobs;
+mod systemd;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::left::left_lines;
-use crate::cli::run::{code, failure, until_done};
-use crate::cli::setup::{configuration, goal, schedule, settings};
+use crate::cli::run::until_done;
+use crate::cli::serve::jobs::Jobs;
+use crate::cli::serve::systemd::keep_told;
+use crate::cli::setup::{configuration, schedule, settings};
 use crate::cli::watch::Watch;
 use crate::cli::{Surroundings, exit, logging};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::{Runner, serve};
+use crate::daemon::{LastRun, Notify, Starts, serve};
+use crate::ledger::State;
 use crate::model::words::words;
-use crate::run::{RunSettings, run_job};
+use crate::run::alive_runs;
 use crate::schedule::Schedule;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
-
-/// Runs jobs of the configuration that was read last.
-struct Jobs {
-    around: Surroundings,
-    config: Config,
-    settings: RunSettings,
-    watch: Watch,
-    /// The exit code of what ended the daemon.
-    code: u8,
-}
 
 pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(around, "serve");
@@ -45,80 +39,58 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     let watch = Watch::new(&config, &clock);
     let events = events.and(watch.events());
     let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
-    let mut jobs = Jobs { around: around.clone(), config, settings, watch: watch.clone(), code: exit::COMPLETE };
+    let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
     let (reload, reloads) = mpsc::channel(1);
+    let notify = Notify::from_environment();
     let serving = async {
+        watch.look().await;
+        let last_runs = watch.board.with_state(|state, _, now| {
+            for (job, since) in alive_runs(state, now) {
+                tracing::warn!(
+                    job,
+                    "another process has been running on this lake since {since:.0}: what either has read, the other does not ask"
+                );
+            }
+            last_runs(state)
+        });
+        let starts = Starts::new(schedules, &last_runs.await, clock.now());
         tokio::select! {
-            served = serve(schedules, &clock, &mut jobs, reloads, &cancel) => served,
+            served = serve(starts, &clock, &jobs, reloads, &notify, &cancel) => served,
             () = hear_reloads(reload) => Ok(()),
             () = watch.keep_looking() => Ok(()),
+            () = keep_told(&watch, &notify) => Ok(()),
         }
     };
-    let served = until_done(serving, cancel.clone()).await;
+    let served = until_done(serving, cancel.clone()).await?;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;
-    Ok(jobs.code)
+    Ok(jobs.code())
 }
 
-impl Runner for Jobs {
-    async fn run(&mut self, name: &str) -> bool {
-        let Ok(job) = self.config.job(name) else {
-            return true;
-        };
-        let goal = match goal(&self.config, job, self.settings.clock.now()) {
-            Ok(goal) => goal,
-            Err(failure) => {
-                tracing::error!("{failure}");
-                return true;
-            }
-        };
-        let result = run_job(&self.settings, &goal).await;
-        for left in left_lines(&result.left) {
-            tracing::info!(job = name, "left for the next run: {left}");
-        }
-        let ended = code(result.outcome, true);
-        if let Some(failure) = failure(&self.settings, result, ended) {
-            eprintln!("{failure}");
-        }
-        // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
-        if matches!(ended, exit::KEY_REJECTED | exit::CONFIGURATION) {
-            self.code = ended;
-            return false;
-        }
-        true
-    }
-
-    async fn reload(&mut self) -> Option<BTreeMap<String, Schedule>> {
-        let read = configuration(&self.around).and_then(|(sources, config)| {
-            let schedules = schedules(&config)?;
-            let same_api = config.api == self.config.api;
-            let RunSettings { events, cancel, clock, .. } = self.settings.clone();
-            let mut settings = settings(&sources, &config, clock, events, cancel)?;
-            if same_api {
-                // The budget of the hour goes on.
-                settings.client = self.settings.client.clone();
-            }
-            Ok((config, settings, schedules))
-        });
-        match read {
-            Ok((config, settings, schedules)) => {
-                tracing::info!("the configuration was read again");
-                self.watch.board.configure(Arc::new(config.clone())).await;
-                (self.config, self.settings) = (config, settings);
-                Some(schedules)
-            }
-            Err(failure) => {
-                tracing::error!("the new configuration is refused and the old one kept: {failure}");
-                None
-            }
+/// When each job last ran, so that what was missed or cut short is made up for.
+fn last_runs(state: &State) -> BTreeMap<String, LastRun> {
+    let mut last: BTreeMap<String, LastRun> = BTreeMap::new();
+    let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
+        // What only fills in history waits for the next night.
+        let cut_short = run.end.outcome == "incomplete" && run.end.history_left < run.end.slices_left;
+        (&run.end.job, LastRun { began: run.end.started_at, cut_short })
+    });
+    let open = state.open_runs.values().filter(|run| !run.backfill);
+    let killed = open.map(|run| (&run.job, LastRun { began: run.at, cut_short: true }));
+    for (job, run) in ended.chain(killed) {
+        let known = last.entry(job.clone()).or_insert(run);
+        if known.began <= run.began {
+            *known = run;
         }
     }
+    last
 }
 
-fn schedules(config: &Config) -> Result<BTreeMap<String, Schedule>, Failure> {
-    let mut schedules = BTreeMap::new();
+/// The schedules of all jobs that have one, in the order of the file.
+fn schedules(config: &Config) -> Result<Vec<(String, Schedule)>, Failure> {
+    let mut schedules = Vec::new();
     for job in &config.jobs {
         if let Some(schedule) = schedule(job)? {
-            schedules.insert(job.name.clone(), schedule);
+            schedules.push((job.name.clone(), schedule));
         }
     }
     Ok(schedules)

@@ -174,7 +174,8 @@ pub async fn until_stopped(cancel: CancellationToken) {
     cancel.cancel();
 }
 
-fn warn_of_expiry(config: &Config, now: Timestamp) {
+/// Warns where the key expires soon.
+pub fn warn_of_expiry(config: &Config, now: Timestamp) {
     let Some(expires) = config.api.key_expires else {
         return;
     };

@@ -98,6 +98,8 @@ fn jobs(jobs: &[JobStatus]) -> String {
         let zone = jiff::tz::TimeZone::get(&job.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M %Z").to_string();
         let next = job.next_run.map_or_else(|| "by hand".to_owned(), time);
+        let later = job.later_runs.iter().map(|at| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M").to_string());
+        let later = later.collect::<Vec<_>>().join(", ");
         let (when, result) = match &job.last_run {
             Some(run) => {
                 let length =
@@ -106,9 +108,9 @@ fn jobs(jobs: &[JobStatus]) -> String {
             }
             None => ("never".to_owned(), "-".to_owned()),
         };
-        vec![job.name.clone(), when, result, next]
+        vec![job.name.clone(), when, result, next, later]
     });
-    table(&["job", "last run", "result", "next run"], rows)
+    table(&["job", "last run", "result", "next run", "then"], rows)
 }
 
 /// A sign for each day.

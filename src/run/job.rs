@@ -174,6 +174,9 @@ async fn run_opened(
     ledger.append(entries, u64::MAX).await?;
     // Known only now: both may have begun at the same moment, and the number of the record says who was first.
     if is_beside_another(ledger.state(), result.run_id, started_at) {
+        let message = "another run is under way on this lake: this one begins at the other end of what has no order of its \
+                       own, and asks nothing that the other has read";
+        settings.events.tell(&Event::News { message: message.to_owned() });
         let known = Known::at(started_at, &ledger.state().coverage, &ledger.state().forgotten, &|_, _, _| false);
         plan = beside_another(plan, &wanted, &known);
     }

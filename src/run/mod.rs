@@ -33,6 +33,7 @@ pub use discover::{Discovered, discover};
 pub use error::RunError;
 pub use forecast::{Circumstances, Forecast, HistoryForecast, NightForecast, forecast};
 pub use job::{Goal, run_job};
+pub use opening::alive_runs;
 pub use preview::{Preview, Starts, preview};
 pub use resolve::{Resolved, resolve};
 pub use result::{Outcome, RunResult, StreamTotals};

@@ -177,11 +177,19 @@ fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
     job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_HISTORY_DAYS))
 }
 
+/// Runs of other processes that are under way on the same lake, as far as its records tell: the job, and since when.
+pub fn alive_runs(state: &State, at: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
+    state.open_runs.values().filter(move |open| is_alive(open, at)).map(|open| (open.job.as_str(), open.at))
+}
+
+fn is_alive(open: &OpenRun, at: Timestamp) -> bool {
+    open.heard_at.is_some_and(|heard| at.duration_since(heard) < HEARD_WITHIN)
+}
+
 /// Whether a run that began before `own` is reading the same lake, as far as its records tell.
 pub fn is_beside_another(state: &State, own: Uuid, at: Timestamp) -> bool {
     let began = state.open_runs.get(&own).map_or(u64::MAX, |run| run.number);
-    let is_alive = |open: &OpenRun| open.heard_at.is_some_and(|heard| at.duration_since(heard) < HEARD_WITHIN);
-    state.open_runs.values().any(|open| open.number < began && is_alive(open) && !open.planned.is_empty())
+    state.open_runs.values().any(|open| open.number < began && is_alive(open, at) && !open.planned.is_empty())
 }
 
 /// When the run began that a run of `job` at `at` goes on with: the first of those that ended one after the other with

@@ -21,6 +21,8 @@ pub struct JobStatus {
     pub last_success: Option<Timestamp>,
     /// Its next start; none where it runs only by hand.
     pub next_run: Option<Timestamp>,
+    /// The two starts after that.
+    pub later_runs: Vec<Timestamp>,
     /// Age of the oldest day that it owes, in seconds since that day ended; zero where nothing is owed.
     pub lag_seconds: u64,
     /// The stream of that day.
@@ -36,6 +38,7 @@ pub(super) fn of(
 ) -> Result<Vec<JobStatus>, ScheduleError> {
     let job = |job: &crate::config::JobConfig| {
         let schedule = job.cron.as_ref().map(|cron| Schedule::new(cron, &job.timezone)).transpose()?;
+        let mut upcoming = schedule.iter().flat_map(|schedule| schedule.upcoming(now)).take(3);
         let mut runs = state.runs.iter().rev().filter(|run| run.end.job == job.name);
         let success = runs.clone().find(|run| run.end.outcome == "complete" && !run.end.backfill);
         let own = config.streams_of(job).unwrap_or_default();
@@ -47,7 +50,8 @@ pub(super) fn of(
             timezone: job.timezone.clone(),
             last_run: runs.next().cloned(),
             last_success: success.map(|run| run.ended_at),
-            next_run: schedule.and_then(|schedule| schedule.next_after(now)),
+            next_run: upcoming.next(),
+            later_runs: upcoming.collect(),
             lag_seconds: worst.map_or(0, |stream| stream.lag_seconds),
             worst_stream: worst.map(|stream| stream.name.clone()),
         })

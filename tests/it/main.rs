@@ -6,6 +6,7 @@ mod budget;
 mod categories;
 mod content;
 mod costs;
+mod daemon;
 mod days;
 mod deadline;
 mod destination;

@@ -1,0 +1,116 @@
+//! Runs jobs with the configuration that was read last.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::cli::failure::Failure;
+use crate::cli::left::left_lines;
+use crate::cli::run::{code, failure};
+use crate::cli::serve::schedules;
+use crate::cli::setup::{configuration, goal, settings, warn_of_expiry};
+use crate::cli::watch::Watch;
+use crate::cli::{Surroundings, exit};
+use crate::config::Config;
+use crate::daemon::{Ended, Runner, Start};
+use crate::run::{Outcome, RunSettings, run_job};
+use crate::schedule::Schedule;
+
+/// Runs jobs with the configuration that was read last.
+pub(super) struct Jobs {
+    around: Surroundings,
+    read: Mutex<Read>,
+    watch: Watch,
+    /// The exit code of what ended the daemon.
+    code: AtomicU8,
+}
+
+/// What was read last. A run that is under way keeps what it began with.
+#[derive(Clone)]
+struct Read {
+    config: Arc<Config>,
+    settings: RunSettings,
+}
+
+impl Jobs {
+    pub(super) fn new(around: Surroundings, config: Config, settings: RunSettings, watch: Watch) -> Self {
+        let read = Mutex::new(Read { config: Arc::new(config), settings });
+        Self { around, read, watch, code: AtomicU8::new(exit::COMPLETE) }
+    }
+
+    /// The exit code of what ended the daemon.
+    pub(super) fn code(&self) -> u8 {
+        self.code.load(Ordering::Relaxed)
+    }
+
+    fn read(&self) -> MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_again(&self) -> Result<(Read, Vec<(String, Schedule)>), Failure> {
+        let (sources, config) = configuration(&self.around)?;
+        let schedules = schedules(&config)?;
+        let old = self.read().clone();
+        let RunSettings { events, cancel, clock, .. } = old.settings;
+        let mut settings = settings(&sources, &config, clock, events, cancel)?;
+        if config.api == old.config.api {
+            // The budget of the hour goes on.
+            settings.client = old.settings.client;
+        }
+        Ok((Read { config: Arc::new(config), settings }, schedules))
+    }
+}
+
+impl Runner for Jobs {
+    async fn run(&self, start: Start) -> Ended {
+        let Read { config, settings } = self.read().clone();
+        let name = start.job;
+        let Ok(job) = config.job(&name) else {
+            return Ended::Complete;
+        };
+        let goal = match goal(&config, job, settings.clock.now()) {
+            Ok(goal) => goal,
+            Err(failure) => {
+                tracing::error!("{failure}");
+                return Ended::Complete;
+            }
+        };
+        if settings.client.take_changed_key() {
+            tracing::info!("another key stands in the place of the old one, and is used from now on");
+        }
+        warn_of_expiry(&config, settings.clock.now());
+        let result = run_job(&settings, &goal).await;
+        for left in left_lines(&result.left) {
+            tracing::info!(job = name, "left for the next run: {left}");
+        }
+        let outcome = result.outcome;
+        let ended = code(outcome, true);
+        if let Some(failure) = failure(&settings, result, ended) {
+            eprintln!("{failure}");
+        }
+        // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
+        match outcome {
+            Outcome::KeyRejected | Outcome::Refused => {
+                self.code.store(ended, Ordering::Relaxed);
+                Ended::Fatal
+            }
+            Outcome::Complete => Ended::Complete,
+            Outcome::Failed | Outcome::Incomplete => Ended::Left,
+            Outcome::Unavailable => Ended::Unavailable,
+        }
+    }
+
+    async fn reload(&self) -> Option<Vec<(String, Schedule)>> {
+        match self.read_again() {
+            Ok((read, schedules)) => {
+                tracing::info!("the configuration was read again; a run that is under way keeps the old one");
+                self.watch.board.configure(Arc::clone(&read.config)).await;
+                *self.read() = read;
+                Some(schedules)
+            }
+            Err(failure) => {
+                tracing::error!("the new configuration is refused and the old one kept: {failure}");
+                None
+            }
+        }
+    }
+}

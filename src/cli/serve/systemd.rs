@@ -1,0 +1,61 @@
+//! Keeps systemd told of what is being done: `systemctl status` shows it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::cli::watch::Watch;
+use crate::daemon::Notify;
+use crate::report::RunUnderWay;
+use crate::status::JobStatus;
+
+/// How often it is told at most.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Tells what is being done whenever that changes, for as long as it is polled.
+pub(super) async fn keep_told(watch: &Watch, notify: &Notify) {
+    let (mut changes, mut statuses) = (watch.live.changes(), watch.board.statuses());
+    let mut told = String::new();
+    loop {
+        let words = words(watch, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));
+        if words != told {
+            notify.status(&words);
+            told = words;
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            changed = statuses.changed() => if changed.is_err() { return },
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn words(watch: &Watch, jobs: &Option<Vec<JobStatus>>) -> String {
+    let doing = watch.live.doing();
+    match (&doing.run, jobs) {
+        (Some(run), _) => under_way(run, doing.waits_until),
+        (None, Some(jobs)) => waiting(jobs),
+        (None, None) => "waiting".to_owned(),
+    }
+}
+
+fn under_way(run: &RunUnderWay, waits_until: Option<Timestamp>) -> String {
+    let far = match run.planned {
+        Some(planned) => format!("{} of {planned} slices", run.over),
+        None => "planning".to_owned(),
+    };
+    let waits = waits_until.map(|until| format!(", waiting for the hour to turn at {until:.0}")).unwrap_or_default();
+    format!("running {}: {far}{waits}", run.job)
+}
+
+fn waiting(jobs: &[JobStatus]) -> String {
+    let next = jobs.iter().filter_map(|job| Some((job.next_run?, job))).min_by_key(|(at, _)| *at);
+    next.map_or_else(
+        || "no job has a next run".to_owned(),
+        |(at, job)| {
+            let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
+            format!("next run: {}, {}", job.name, at.to_zoned(zone).strftime("%a %-d %b %H:%M %Z"))
+        },
+    )
+}
