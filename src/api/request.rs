@@ -28,6 +28,14 @@ impl Transport {
             Self::Pages => RequestKind::Page,
         }
     }
+
+    /// The path that is asked of `stream`, as the catalog writes it.
+    pub fn endpoint(self, stream: &Stream) -> &str {
+        match (&stream.event_stream, self) {
+            (Some(path), Self::Events) => path,
+            _ => &stream.request.path,
+        }
+    }
 }
 
 /// What a request depends on beside its slice: what was learned of the account.
@@ -108,10 +116,7 @@ impl Asked<'_> {
     pub fn page(&self, cursor: Option<&Cursor>) -> Request {
         let stream = &self.slice.stream;
         let events = self.transport == Transport::Events;
-        let path = match (&stream.event_stream, events) {
-            (Some(path), true) => path,
-            _ => &stream.request.path,
-        };
+        let path = self.transport.endpoint(stream);
         let texts = self.texts();
         let body = (stream.request.method == Method::Post).then(|| Value::Object(self.body(cursor, &texts)));
         Request {
@@ -123,7 +128,7 @@ impl Asked<'_> {
             rows: stream.rows.clone(),
             members: self.members(),
             what: self.what(),
-            endpoint: path.clone(),
+            endpoint: path.to_owned(),
             most_bytes: match (events, &stream.pagination, &stream.days) {
                 (true, ..) => MOST_EVENT_BYTES,
                 (false, Pagination::Single, None) => MOST_LIST_BYTES,

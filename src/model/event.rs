@@ -133,6 +133,31 @@ pub struct RunEnded {
     pub started_at: Timestamp,
     /// How long it took.
     pub took: Duration,
+    /// What came of it.
+    pub figures: RunFigures,
+}
+
+/// What came of a run, in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunFigures {
+    /// Requests spent, retries and discovery included.
+    pub requests: u64,
+    /// Rows that came over the wire.
+    pub rows: u64,
+    /// Files written.
+    pub files: u64,
+    /// Files left alone because nothing changed.
+    pub unchanged: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Slices that were published and recorded.
+    pub slices: u64,
+    /// Slices that someone must look at.
+    pub failed: u64,
+    /// Slices left for the next run.
+    pub left: u64,
+    /// Slices that the account may not read.
+    pub not_entitled: u64,
 }
 
 impl RunEnded {
@@ -151,6 +176,8 @@ pub enum Repeated {
     Server,
     /// No connection, or no answer in time.
     Connection,
+    /// An answer came and was not whole.
+    Damaged,
 }
 
 impl Repeated {
@@ -160,6 +187,7 @@ impl Repeated {
             Self::RateLimited => "rate_limited",
             Self::Server => "server",
             Self::Connection => "connection",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -175,6 +203,10 @@ pub struct BudgetTold {
     pub reserved: u32,
     /// Own requests of the trailing period.
     pub spent: u32,
+    /// Requests by others with the same key that were seen so far: fewer than there were, never more.
+    pub foreign: u64,
+    /// How long a period is, as far as known.
+    pub period: Duration,
     /// The time until the period ends.
     pub resets_in: Option<Duration>,
 }

@@ -67,6 +67,8 @@ pub struct BudgetSeen {
     pub reserved: u32,
     /// Own requests of the trailing period.
     pub spent: u32,
+    /// Requests by others with the same key that were seen so far.
+    pub foreign: u64,
     /// When the period ends.
     pub resets_at: Option<Timestamp>,
     /// When the response came.
@@ -229,8 +231,8 @@ impl RunUnderWay {
 
 impl BudgetSeen {
     fn at(told: BudgetTold, at: Timestamp) -> Self {
-        let BudgetTold { limit, remaining, reserved, spent, resets_in } = told;
-        Self { limit, remaining, reserved, spent, resets_at: resets_in.map(|wait| later(at, wait)), at }
+        let BudgetTold { limit, remaining, reserved, spent, foreign, resets_in, .. } = told;
+        Self { limit, remaining, reserved, spent, foreign, resets_at: resets_in.map(|wait| later(at, wait)), at }
     }
 }
 
@@ -246,6 +248,7 @@ fn later(now: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::RunFigures;
 
     #[test]
     fn what_a_run_does_is_known_while_it_does_it_and_its_end_leaves_why_it_failed() {
@@ -268,6 +271,7 @@ mod tests {
             hint: None,
             started_at: "2026-03-10T16:00:00Z".parse().unwrap(),
             took: Duration::ZERO,
+            figures: RunFigures::default(),
         })));
         let doing = live.doing();
         assert!(doing.run.is_none() && doing.waits_until.is_none() && doing.key_rejected_at.is_some());

@@ -114,6 +114,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         hint: result.error.as_ref().and_then(RunError::hint),
         started_at,
         took: result.took,
+        figures: result.figures(),
     })));
     result
 }

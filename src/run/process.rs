@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::ApiError;
 use crate::ledger::Entry;
-use crate::model::event::{Event, SliceDone};
+use crate::model::event::{Event, Repeated, SliceDone};
 use crate::model::slice::Slice;
 use crate::model::words::words;
 use crate::run::context::RunContext;
@@ -96,13 +96,18 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
             Err(error) => error,
         };
-        if is_damage(&error, piece.transport) {
+        let is_damage = is_damage(&error, piece.transport);
+        if is_damage {
             damaged_in_a_row += 1;
             tried.broke(&piece.slice);
         }
+        let endpoint = piece.transport.endpoint(&piece.slice.stream).to_owned();
         match remedy(cx, piece, &error, damaged_in_a_row) {
             Remedy::Again { pieces: again, words: remedy } => {
                 let slice = again.last().map(|piece: &Piece| piece.slice.clone());
+                if is_damage {
+                    cx.settings.events.tell(&Event::RequestRepeated { endpoint, reason: Repeated::Damaged });
+                }
                 if let Some(slice) = slice {
                     cx.settings.events.tell(&Event::SliceRetried { slice, problem: words(&error), remedy });
                 }

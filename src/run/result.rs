@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::event::SliceDone;
+use crate::model::event::{RunFigures, SliceDone};
 use crate::model::figures::{counted, grouped, took};
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
@@ -86,6 +86,22 @@ impl RunResult {
             add(&mut totals.done, stream.done);
         }
         totals
+    }
+
+    /// All of it in figures.
+    pub fn figures(&self) -> RunFigures {
+        let StreamTotals { slices, done } = self.totals();
+        RunFigures {
+            requests: self.requests,
+            rows: done.rows,
+            files: done.files,
+            unchanged: done.unchanged,
+            bytes: done.bytes,
+            slices,
+            failed: self.failed.len() as u64,
+            left: self.left.len() as u64,
+            not_entitled: self.not_entitled.len() as u64,
+        }
     }
 
     /// One line that says it all.

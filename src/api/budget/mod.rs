@@ -7,6 +7,7 @@
 //! together they never pass the limit in any trailing period.
 
 mod costs;
+mod foreign;
 mod state;
 #[cfg(test)]
 mod tests;

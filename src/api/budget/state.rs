@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::budget::costs::LearnedCosts;
+use crate::api::budget::foreign::{Foreign, Mark};
 use crate::model::cost::{Costs, RequestKind};
 use crate::model::event::BudgetTold;
 
@@ -62,6 +63,7 @@ pub struct Sent {
     cost: u32,
     at: Instant,
     answered: bool,
+    mark: Mark,
 }
 
 /// A part of the budget that was spent.
@@ -80,6 +82,7 @@ pub struct BudgetState {
     limit: u32,
     reserve: u32,
     costs: LearnedCosts,
+    foreign: Foreign,
     /// Least remaining seen in this period.
     remaining: Option<u32>,
     /// When it was seen.
@@ -124,6 +127,7 @@ impl BudgetState {
             limit: DEFAULT_REQUESTS_PER_HOUR,
             reserve,
             costs: LearnedCosts::default(),
+            foreign: Foreign::default(),
             remaining: None,
             least_since: None,
             resets_at: None,
@@ -200,6 +204,8 @@ impl BudgetState {
             remaining: self.remaining,
             reserved: self.reserved(),
             spent: self.logged.saturating_add(self.unanswered),
+            foreign: self.foreign.seen(),
+            period: self.known_period(),
             resets_in: self.resets_at.map(|reset| reset.saturating_duration_since(now)),
         }
     }
@@ -308,7 +314,7 @@ impl BudgetState {
         self.alone = self.remaining.filter(|_| calm);
         self.in_flight += cost;
         self.unanswered += cost;
-        Sent { kind, cost, at: now, answered: false }
+        Sent { kind, cost, at: now, answered: false, mark: self.foreign.send(kind) }
     }
 
     /// A response came to what was `sent`.
@@ -319,6 +325,10 @@ impl BudgetState {
             self.walled_at = None;
         }
         if let Some(limit) = headers.limit.filter(|limit| 0 < *limit) {
+            if limit != self.limit {
+                // What remains of another limit is no less and no more than before.
+                self.foreign.turn();
+            }
             self.limit = limit;
         }
         let told = headers.reset_after.map(|after| after.min(LONGEST_PERIOD));
@@ -357,6 +367,7 @@ impl BudgetState {
                 self.least_since = Some(now);
             }
             self.remaining = Some(least);
+            self.foreign.told(sent.mark, remaining, came, self.costs.costs());
         }
         self.learned = true;
     }
@@ -380,6 +391,7 @@ impl BudgetState {
     /// What was sent reached the API by now, whenever that was.
     fn answered(&mut self, sent: &mut Sent, now: Instant) {
         sent.answered = true;
+        self.foreign.over(sent.mark);
         self.unanswered = self.unanswered.saturating_sub(sent.cost);
         self.logged = self.logged.saturating_add(sent.cost);
         self.log.push_back(Spent { by: now, cost: sent.cost });
@@ -420,5 +432,6 @@ impl BudgetState {
         self.remaining = None;
         self.learned = false;
         self.alone = None;
+        self.foreign.turn();
     }
 }

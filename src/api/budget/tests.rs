@@ -1,5 +1,7 @@
 //! The budget against a server that counts, for any sequence of requests and responses.
 
+mod foreign;
+
 use super::*;
 
 /// A server that counts in fixed periods, and the times at which requests reached it.
