@@ -65,7 +65,9 @@ fn lines(heard: &[(Duration, Event)]) -> String {
             | Event::RunStarted { .. }
             | Event::RequestEnded { .. }
             | Event::RequestRepeated { .. }
-            | Event::BudgetTold(_) => continue,
+            | Event::BudgetTold(_)
+            | Event::AlertsStand(_)
+            | Event::AlertSent { .. } => continue,
             Event::RunPlanned { slices, requests, .. } => {
                 format!("planned: {}, {}", counted(*slices as u64, "slice"), counted(*requests, "request"))
             }

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod alert;
 mod backfill;
 mod check;
 mod config;
@@ -101,6 +102,9 @@ enum Command {
     Verify(verify::Arguments),
     /// Remove streams, scopes or days for good: their files are deleted, and no run asks for them again
     Forget(forget::Arguments),
+    /// Send a test to the targets of alerts
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::Arguments),
     /// Run the simulator of the API alone
@@ -146,6 +150,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Status(arguments) => status::execute(&around, arguments).await,
         Command::Verify(arguments) => verify::execute(&around, arguments).await,
         Command::Forget(arguments) => forget::execute(&around, arguments).await,
+        Command::Alert(command) => alert::execute(&around, command).await,
         Command::Streams(arguments) => streams::execute(&around, arguments),
         Command::Simulate(arguments) => simulate::execute(&around, arguments).await,
         Command::Config(arguments) => config::execute(&around, arguments),

@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::left::{left_json, left_lines};
 use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
+use crate::cli::watch::Watch;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::model::words::words;
@@ -32,7 +33,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let (sources, config) = configuration(around)?;
     let chosen = jobs(&config, &arguments.jobs)?;
     let cancel = CancellationToken::new();
-    let settings = settings(&sources, &config, Clock::system(), events, cancel.clone())?;
+    let clock = Clock::system();
+    let watch = Watch::new(&config, &clock)?;
+    let settings = settings(&sources, &config, clock, events.and(watch.events()), cancel.clone())?;
     let running = async {
         let mut ended = Vec::new();
         for job in chosen {
@@ -51,7 +54,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     if let Some(progress) = progress {
         progress.finish();
     }
-    show(around, &settings, ended, arguments.incomplete_ok)
+    let code = show(around, &settings, ended, arguments.incomplete_ok)?;
+    watch.tell_at_the_end().await;
+    Ok(code)
 }
 
 /// Waits for `running`, which a signal makes end early.

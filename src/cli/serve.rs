@@ -36,7 +36,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     }
     let cancel = CancellationToken::new();
     let clock = Clock::system();
-    let watch = Watch::new(&config, &clock);
+    let watch = Watch::new(&config, &clock)?;
     let events = events.and(watch.events());
     let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
     let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
@@ -58,10 +58,12 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
             served = serve(starts, &clock, &jobs, reloads, &notify, &cancel) => served,
             () = hear_reloads(reload) => Ok(()),
             () = watch.keep_looking() => Ok(()),
+            () = watch.keep_telling() => Ok(()),
             () = keep_told(&watch, &notify) => Ok(()),
         }
     };
     let served = until_done(serving, cancel.clone()).await?;
+    watch.tell_at_the_end().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;
     Ok(jobs.code())
 }

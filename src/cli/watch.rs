@@ -4,10 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::alert::Teller;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::destination::Destination;
 use crate::model::event::Events;
 use crate::model::words::words;
 use crate::report::Live;
@@ -17,6 +22,8 @@ use crate::status::Board;
 const DURING_A_RUN: Duration = Duration::from_secs(30);
 /// How often it is looked at otherwise: days become due, and other processes write.
 const BETWEEN_RUNS: Duration = Duration::from_secs(300);
+/// How long the telling of alerts may hold up the end of the program.
+const LONGEST_TELLING: Duration = Duration::from_secs(30);
 /// Days of coverage that are shown.
 const SHOWN_DAYS: u16 = 90;
 
@@ -27,25 +34,69 @@ pub struct Watch {
     pub live: Live,
     /// What stands.
     pub board: Arc<Board>,
+    /// Tells someone what is the matter.
+    teller: Arc<Teller>,
+    /// Why the lake cannot be looked at.
+    problem: watch::Sender<Option<String>>,
 }
 
 impl Watch {
     /// Knows nothing yet.
-    pub fn new(config: &Config, clock: &Clock) -> Self {
+    ///
+    /// # Errors
+    /// When the destination cannot be opened, or no HTTP can be spoken.
+    pub fn new(config: &Config, clock: &Clock) -> Result<Self, Failure> {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
-        Self { live: Live::new(clock.clone()), board: Arc::new(board) }
+        let live = Live::new(clock.clone());
+        let lake = Destination::open(&config.destination)?;
+        let teller = Teller::new(lake, clock.clone(), live.events())
+            .map_err(|problem| Failure::new(exit::CONFIGURATION, format!("alerts cannot be sent: {problem}")))?;
+        let problem = watch::Sender::new(None);
+        Ok(Self { live, board: Arc::new(board), teller: Arc::new(teller), problem })
     }
 
     /// Hears the events of runs.
     pub fn events(&self) -> Events {
-        self.live.events()
+        self.live.events().and(self.teller.events())
     }
 
     /// Looks at the lake. That it cannot be read is told, and what was known stands.
     pub async fn look(&self) {
-        if let Err(error) = self.board.refresh().await {
-            tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {}", words(&error));
+        let problem = self.board.refresh().await.err().map(|error| words(&error));
+        if let Some(problem) = &problem {
+            tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
         }
+        self.problem.send_replace(problem);
+    }
+
+    /// Tells what is the matter each time the lake was looked at, for as long as it is polled.
+    pub async fn keep_telling(&self) {
+        let mut looked = self.problem.subscribe();
+        while looked.changed().await.is_ok() {
+            self.tell().await;
+        }
+    }
+
+    /// Tells what is the matter when no more will be looked at, and waits no longer for that than a service manager does.
+    pub async fn tell_at_the_end(&self) {
+        if self.board.config().alert_targets.is_empty() {
+            return;
+        }
+        let telling = async {
+            self.look().await;
+            self.tell().await;
+        };
+        if tokio::time::timeout(LONGEST_TELLING, telling).await.is_err() {
+            let seconds = LONGEST_TELLING.as_secs();
+            tracing::warn!("alerts could not all be told within {seconds} s; the next run or daemon tells the rest");
+        }
+    }
+
+    async fn tell(&self) {
+        let (config, problem) = (self.board.config(), self.problem.borrow().clone());
+        // What was known before the lake was out of reach may have changed since.
+        let status = self.board.statuses().borrow().clone().filter(|_| problem.is_none());
+        self.teller.turn(&config, status.as_deref(), problem.as_deref()).await;
     }
 
     /// Looks at the lake again and again, for as long as it is polled: when a run begins or ends, and from time to time.

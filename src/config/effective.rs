@@ -42,7 +42,7 @@ impl Config {
     fn add(&self, path: &str, value: &Value, settings: &mut Vec<Setting>) {
         let is_options = path == "destination.options";
         match value {
-            Value::Array(items) if path == "job" || path == "stream" => {
+            Value::Array(items) if matches!(path, "job" | "stream" | "alert") => {
                 for (index, item) in items.iter().enumerate() {
                     self.add(&format!("{path}.{index}"), item, settings);
                 }

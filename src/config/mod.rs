@@ -3,6 +3,7 @@
 //! Later layers win: defaults, the file, variables `PROFOUND_EXPORT_<SECTION>__<KEY>`, flags. Everything that is wrong
 //! is told at once, by key and place. The API key is not part of it: see [`key`].
 
+mod alerts;
 mod api;
 pub mod cron;
 mod destination;
@@ -31,6 +32,7 @@ use crate::catalog::Catalog;
 use crate::model::stream::Stream;
 use problem::{Places, Problems, listed, nearest};
 
+pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertSecretError, AlertsConfig, HiddenUrl};
 pub use api::{ApiConfig, Auth};
 pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
 pub use effective::Setting;
@@ -66,6 +68,11 @@ pub struct Config {
     pub streams: Vec<OwnStream>,
     /// What only you can say, as `[[given.<stream>]]`, for streams that are asked for it: once for each entry.
     pub given: Given,
+    /// When someone is told.
+    pub alerts: AlertsConfig,
+    /// Where someone is told.
+    #[serde(rename = "alert")]
+    pub alert_targets: Vec<AlertConfig>,
     /// What is allowed, but probably not what was meant. Not a setting.
     #[serde(skip)]
     pub warnings: Vec<Problem>,
@@ -155,6 +162,14 @@ impl Config {
                 );
             }
         }
+        let names: Vec<&str> = self.jobs.iter().map(|job| job.name.as_str()).collect();
+        for (index, target) in self.alert_targets.iter().enumerate() {
+            target.check(&format!("alert.{index}"), &names, problems);
+            if self.alert_targets[..index].iter().any(|other| !target.name.is_empty() && other.name == target.name) {
+                let what = format!("another alert is called `{}` too", target.name);
+                problems.error(&format!("alert.{index}.name"), what, "give each a name of its own");
+            }
+        }
         protect::apply(catalog, &self.jobs, &self.privacy, &left_out, problems)
     }
 }
@@ -206,7 +221,7 @@ fn extract(mut tree: Dict, problems: &mut Problems) -> Option<Config> {
 /// The path of the setting that contains `path`: an element of a list belongs to its list.
 fn setting_of(path: &[String]) -> Vec<String> {
     let depth = match path.first().map(String::as_str) {
-        Some("job") => 3,
+        Some("job" | "alert") => 3,
         Some("given") => 4,
         _ => 2 + usize::from(path.get(1).is_some_and(|key| key == "options")),
     };
@@ -228,7 +243,7 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
 }
 
 /// The sections, each a table of settings.
-const SECTIONS: [&str; 4] = ["api", "destination", "spool", "privacy"];
+const SECTIONS: [&str; 5] = ["api", "destination", "spool", "privacy", "alerts"];
 
 /// Names under which people put the API key into a file.
 const KEY_NAMES: [&str; 8] =
@@ -277,6 +292,11 @@ fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
                 is_tables(value),
                 "this is not a list of streams",
                 "every stream begins with a line of its own that says `[[stream]]`, in double brackets".to_owned(),
+            ),
+            "alert" => (
+                is_tables(value),
+                "this is not a list of alerts",
+                "every alert begins with a line of its own that says `[[alert]]`, in double brackets".to_owned(),
             ),
             "given" => (
                 value.as_dict().is_some_and(|streams| streams.values().all(is_tables)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::slice::Slice;
@@ -112,6 +113,15 @@ pub enum Event {
     },
     /// A run ended.
     RunEnded(Box<RunEnded>),
+    /// What is the matter now, as alerts see it.
+    AlertsStand(Vec<StandingAlert>),
+    /// A target of alerts was told something, or could not be.
+    AlertSent {
+        /// The target.
+        target: String,
+        /// Whether it took it.
+        ok: bool,
+    },
 }
 
 /// How a run ended.
@@ -129,12 +139,29 @@ pub struct RunEnded {
     pub problem: Option<String>,
     /// What mends that.
     pub hint: Option<String>,
+    /// Whether it was the destination that stopped it.
+    pub at_destination: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took.
     pub took: Duration,
     /// What came of it.
     pub figures: RunFigures,
+}
+
+/// Something that is the matter, as alerts tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StandingAlert {
+    /// The name of the event.
+    pub event: &'static str,
+    /// What happened, in one sentence.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it affects.
+    pub affected: String,
+    /// What someone can do.
+    pub to_do: String,
 }
 
 /// What came of a run, in figures.
@@ -193,7 +220,7 @@ impl Repeated {
 }
 
 /// The budget of the key, as the last response told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BudgetTold {
     /// Requests of a period.
     pub limit: u32,

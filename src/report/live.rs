@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::event::{BudgetTold, Event, Events, RunEnded, SliceDone};
+use crate::model::event::{BudgetTold, Event, Events, RunEnded, SliceDone, StandingAlert};
 use crate::model::slice::Slice;
 
 /// Lines of trouble that are remembered.
@@ -29,6 +29,8 @@ pub struct Doing {
     pub troubles: VecDeque<Trouble>,
     /// When the API rejected the key.
     pub key_rejected_at: Option<Timestamp>,
+    /// What is the matter, as alerts see it.
+    pub alerts: Vec<StandingAlert>,
 }
 
 /// A run that is under way.
@@ -175,7 +177,11 @@ impl Doing {
             Event::Waiting { wait } => self.waits_until = Some(later(now, *wait)),
             Event::Warning { message } => self.trouble(now, false, message.clone()),
             Event::RunEnded(ended) => self.end_run(ended, now),
-            Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::News { .. } => {}
+            Event::AlertsStand(alerts) => self.alerts.clone_from(alerts),
+            Event::RequestEnded { .. }
+            | Event::RequestRepeated { .. }
+            | Event::AlertSent { .. }
+            | Event::News { .. } => {}
         }
     }
 
@@ -269,6 +275,7 @@ mod tests {
             summary: String::new(),
             problem: Some("the API rejected the key (HTTP 401)".into()),
             hint: None,
+            at_destination: false,
             started_at: "2026-03-10T16:00:00Z".parse().unwrap(),
             took: Duration::ZERO,
             figures: RunFigures::default(),

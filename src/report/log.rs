@@ -104,6 +104,8 @@ fn log_line(event: &Event) {
         Event::RunStarted { run, job } => tracing::debug!(job, %run, "begun"),
         // A request is no event that matters: metrics count them.
         Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::BudgetTold(_) => {}
+        // Whoever tells them says so.
+        Event::AlertsStand(_) | Event::AlertSent { .. } => {}
     }
 }
 

@@ -72,6 +72,8 @@ impl Progress {
             | Event::RequestEnded { .. }
             | Event::RequestRepeated { .. }
             | Event::BudgetTold(_)
+            | Event::AlertsStand(_)
+            | Event::AlertSent { .. }
             | Event::Waiting { .. }
             | Event::SliceRetried { .. }
             | Event::Drift { .. }

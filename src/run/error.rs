@@ -78,6 +78,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether the destination is to blame.
+    pub fn is_of_destination(&self) -> bool {
+        match self {
+            Self::Destination(_) | Self::Ledger(LedgerError::Destination(_)) => true,
+            Self::Shared(error) => matches!(**error, LedgerError::Destination(_)),
+            _ => false,
+        }
+    }
+
     /// Whether the whole run must stop, because going on would be useless or wrong.
     pub fn is_fatal(&self) -> bool {
         match self {

@@ -112,6 +112,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         summary: result.summary(),
         problem: result.error.as_ref().map(|error| words(error)),
         hint: result.error.as_ref().and_then(RunError::hint),
+        at_destination: result.error.as_ref().is_some_and(RunError::is_of_destination),
         started_at,
         took: result.took,
         figures: result.figures(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("clock", &[]),
     ("catalog", &["model"]),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ),
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
     ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger"]),
+    ("alert", &["model", "clock", "config", "destination", "schedule", "status"]),
     // They hear events, or answer from the catalog; neither knows how a run works.
     ("report", &["model", "clock"]),
     ("simulator", &["model", "clock", "catalog"]),
@@ -46,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "run",
             "upkeep",
             "status",
+            "alert",
             "report",
             "simulator",
             "document",

@@ -1,0 +1,111 @@
+//! What runs of this process told that the ledger does not: how they ended, what drifted, who else used the key.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::model::event::{Event, Events, RunEnded};
+
+/// How long back requests of others are counted.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// What was heard so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// The last run of each job that ended in this process.
+    pub ended: BTreeMap<String, RunEnded>,
+    /// Jobs that ended complete since somebody asked.
+    pub completed: BTreeSet<String>,
+    /// Streams and members that this version does not know, with an example each.
+    pub drift: BTreeMap<(String, String), Timestamp>,
+    /// Streams and scopes that may not be read any more, with the API's words.
+    pub lost: BTreeMap<(String, String), (Timestamp, String)>,
+    /// Requests of others with the key: when, and how many by then since the process began.
+    foreign: VecDeque<(Timestamp, u64)>,
+}
+
+impl Heard {
+    /// Requests of others within the last hour.
+    pub fn foreign_within_an_hour(&self, now: Timestamp) -> u64 {
+        let before = self.foreign.iter().rev().find(|(at, _)| HOUR <= now.duration_since(*at)).map_or(0, |(_, by)| *by);
+        self.foreign.back().map_or(0, |(_, by)| by.saturating_sub(before))
+    }
+
+    fn hear(&mut self, event: &Event, now: Timestamp) {
+        match event {
+            Event::RunEnded(ended) => {
+                if ended.is_complete() {
+                    self.completed.insert(ended.job.clone());
+                }
+                self.ended.insert(ended.job.clone(), (**ended).clone());
+            }
+            Event::Drift { stream, member, .. } => {
+                self.drift.entry((stream.clone(), member.clone())).or_insert(now);
+            }
+            Event::NotEntitled { slice, detail, could_before: true } => {
+                let key = (slice.stream.name.clone(), slice.scope.to_string());
+                self.lost.entry(key).or_insert_with(|| (now, detail.clone()));
+            }
+            Event::BudgetTold(told) if self.foreign.back().map_or(0, |(_, by)| *by) < told.foreign => {
+                self.foreign.push_back((now, told.foreign));
+                // One older than an hour is kept: it says from where the last hour counts.
+                while self.foreign.get(1).is_some_and(|(at, _)| HOUR <= now.duration_since(*at)) {
+                    self.foreign.pop_front();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Hears events for whoever asks later. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Ears {
+    heard: Arc<Mutex<Heard>>,
+    clock: Clock,
+}
+
+impl Ears {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { heard: Arc::default(), clock }
+    }
+
+    pub(super) fn events(&self) -> Events {
+        let ears = self.clone();
+        Events::to(move |event| {
+            let now = ears.clock.now();
+            ears.heard.lock().unwrap_or_else(PoisonError::into_inner).hear(event, now);
+        })
+    }
+
+    /// What was heard so far; jobs that completed are told once.
+    pub(super) fn take(&self) -> Heard {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = heard.clone();
+        heard.completed.clear();
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::BudgetTold;
+
+    #[test]
+    fn requests_of_others_are_counted_over_an_hour() {
+        let mut heard = Heard::default();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut tell = |foreign, now| {
+            let told = BudgetTold { foreign, ..BudgetTold::default() };
+            heard.hear(&Event::BudgetTold(told), at(now));
+        };
+        tell(10, "2026-03-10T10:00:00Z");
+        tell(30, "2026-03-10T10:50:00Z");
+        tell(35, "2026-03-10T11:10:00Z");
+        assert_eq!(heard.foreign_within_an_hour(at("2026-03-10T11:15:00Z")), 25, "the first ten are over");
+        assert_eq!(heard.foreign_within_an_hour(at("2026-03-10T13:00:00Z")), 0);
+    }
+}

@@ -1,0 +1,83 @@
+//! `alert`: the targets of alerts.
+
+use futures::future::join_all;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::alert::{Message, Sender};
+use crate::cli::failure::Failure;
+use crate::cli::setup::configuration;
+use crate::cli::table::table;
+use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::clock::Clock;
+use crate::config::{AlertConfig, Config};
+use crate::destination::Destination;
+use crate::model::figures::{counted, took};
+use crate::model::words::words;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Send one message to each target that says that nothing is the matter, or ping it where it is a heartbeat
+    Test {
+        /// The targets [default: all]
+        names: Vec<String>,
+    },
+}
+
+pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Failure> {
+    let Command::Test { names } = command;
+    logging::start(around, "alert");
+    let (_, config) = configuration(around)?;
+    let targets = chosen(&config, &names)?;
+    let lake = Destination::open(&config.destination)?;
+    let sender = Sender::new(lake.url()).map_err(|problem| Failure::new(exit::CONFIGURATION, problem))?;
+    let message = Message::test(Clock::system().now());
+    let sending = targets.iter().map(|target| {
+        let (sender, message) = (&sender, &message);
+        async move {
+            let began = Instant::now();
+            (*target, sender.send(target, message).await, began.elapsed())
+        }
+    });
+    let sent = join_all(sending.collect::<Vec<_>>()).await;
+    let kind = |target: &AlertConfig| target.kind.map_or("", |kind| kind.name());
+    match around.output {
+        Output::Json => {
+            let sent = sent.iter().map(|(target, sent, took)| {
+                let problem = sent.as_ref().err().map(|error| words(error));
+                json!({"name": target.name, "type": kind(target), "sent": sent.is_ok(), "problem": problem, "seconds": took.as_secs_f64()})
+            });
+            print_json(&sent.collect::<serde_json::Value>())?
+        }
+        Output::Table => {
+            let rows = sent.iter().map(|(target, sent, time)| {
+                let result = sent.as_ref().map_or_else(|error| words(error), |()| "sent".to_owned());
+                vec![target.name.clone(), kind(target).to_owned(), result, took(*time)]
+            });
+            print(&table(&["alert", "type", "result", ">took"], rows))?
+        }
+    };
+    match sent.iter().filter(|(_, sent, _)| sent.is_err()).count() {
+        0 => Ok(exit::COMPLETE),
+        failed => Err(Failure::new(exit::FAILED, format!("{} could not be told", counted(failed as u64, "alert")))),
+    }
+}
+
+fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a AlertConfig>, Failure> {
+    if config.alert_targets.is_empty() {
+        return Err(Failure::new(exit::CONFIGURATION, "no alert is configured")
+            .hint("write `[[alert]]` into jobs.toml: docs/alerts.md shows each type"));
+    }
+    let target = |name: &String| {
+        let found = config.alert_targets.iter().find(|target| target.name == *name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = config.alert_targets.iter().map(|target| format!("`{}`", target.name)).collect();
+            Failure::new(exit::CONFIGURATION, format!("there is no alert `{name}`"))
+                .hint(format!("there are {}", known.join(", ")))
+        })
+    };
+    match names.is_empty() {
+        true => Ok(config.alert_targets.iter().collect()),
+        false => names.iter().map(target).collect(),
+    }
+}
