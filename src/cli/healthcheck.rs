@@ -68,3 +68,64 @@ fn path(text: &str) -> Result<String, String> {
         false => Err(format!("`{text}` is not a path such as `/livez`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a check comes to before a server that gives one answer, and what was asked.
+    async fn checked(answer: &'static str) -> (Result<u8, Failure>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let arguments = Arguments { listen: listener.local_addr().unwrap(), path: "/readyz".to_owned(), timeout: 5 };
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 1024];
+            let length = stream.read(&mut asked).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..length]).into_owned()
+        };
+        tokio::join!(execute(arguments), serving)
+    }
+
+    #[tokio::test]
+    async fn server_that_says_so_is_well() {
+        let (result, asked) = checked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(result.unwrap(), exit::COMPLETE);
+        assert!(asked.starts_with("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn server_that_says_otherwise_or_nothing_is_not() {
+        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH\r\n", ""] {
+            let (result, _) = checked(answer).await;
+            let failure = result.unwrap_err();
+            assert_eq!(failure.code, exit::FAILED);
+            assert!(failure.message.contains(answer.trim()), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_not_well() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap();
+        drop(listener);
+        let failure = execute(Arguments { listen, path: "/livez".to_owned(), timeout: 5 }).await.unwrap_err();
+        assert!(failure.message.contains("refused"), "{failure}");
+    }
+
+    #[test]
+    fn server_on_all_addresses_is_reached_on_this_machine() {
+        for (listens, reached) in
+            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:9464", "[::1]:9464"), ("127.0.0.1:1", "127.0.0.1:1")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()), reached.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn path_that_would_end_a_line_is_refused() {
+        assert!(path("/livez").is_ok() && path("livez").is_err() && path("/livez\r\nX: y").is_err());
+    }
+}
