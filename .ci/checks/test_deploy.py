@@ -21,7 +21,7 @@ DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm/profound-export"
 TOOLS = Path(os.environ.get("PROFOUND_EXPORT_TOOLS", ROOT / "target/ci/tools"))
 UNITS = sorted(path.name for path in (DEPLOY / "systemd").glob("*.service"))
-BASES = ("cronjob", "daemon")
+BASES = ("cronjob", "daemon", "acme")
 VALUES = ("one", "many", "daemon")
 # Kinds of the Prometheus operator, whose schemas are not Kubernetes' own.
 OPERATOR = {"ServiceMonitor", "PrometheusRule"}
@@ -137,7 +137,7 @@ def test_command_lines_of_the_image_are_taken(tmp_path: Path) -> None:
 
 def test_exit_codes_that_trying_again_cannot_mend_end_it() -> None:
     cronjobs = [cronjob for _, objects in _everything() for cronjob in _of_kind(objects, "CronJob")]
-    assert len(cronjobs) == 4
+    assert len(cronjobs) == 5
     for cronjob in cronjobs:
         rules = cronjob["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
         assert set(rules[0]["onExitCodes"]["values"]) == HOPELESS
@@ -215,6 +215,14 @@ def test_every_pod_fits_the_restricted_standard() -> None:
             assert pod["terminationGracePeriodSeconds"] > 30
 
 
+def test_network_policies_are_about_the_program_alone() -> None:
+    policies = [(origin, one) for origin, objects in _everything() for one in _of_kind(objects, "NetworkPolicy")]
+    assert len(policies) == 5
+    for origin, one in policies:
+        # An empty selector is every pod of the namespace.
+        assert one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "profound-export", origin
+
+
 def test_one_process_serves_one_key() -> None:
     for _, objects in _everything():
         for deployment in _of_kind(objects, "Deployment"):
@@ -224,6 +232,22 @@ def test_one_process_serves_one_key() -> None:
             assert cronjob["spec"]["concurrencyPolicy"] == "Forbid"
             assert cronjob["spec"]["startingDeadlineSeconds"] > 0
             assert 0 < cronjob["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
+
+
+def test_overlay_of_another_key_shares_nothing_with_the_plain_one() -> None:
+    plain, other = (
+        {(one["kind"], one["metadata"]["name"]) for one in _kustomized(base)} for base in ("cronjob", "acme")
+    )
+    assert not plain & other
+    for kind in ("secret", "configMap"):
+        names = [
+            {volume[kind].get("secretName") or volume[kind].get("name") for volume in pod["volumes"] if kind in volume}
+            for base in ("cronjob", "acme")
+            for pod in _pods(_kustomized(base))
+        ]
+        assert not names[0] & names[1]
+    [policy] = _of_kind(_kustomized("acme"), "NetworkPolicy")
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "acme"
 
 
 def test_chart_gives_every_account_its_own(tmp_path: Path) -> None:
