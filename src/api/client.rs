@@ -19,6 +19,7 @@ use crate::api::json_rows::JsonRows;
 use crate::api::patience::Patience;
 use crate::api::request::Request;
 use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
+use crate::api::roots::{self, RootsError};
 use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
@@ -86,18 +87,20 @@ impl Client {
     /// A client that sends with `key`.
     ///
     /// # Errors
-    /// When the TLS stack or a proxy setting of the environment cannot be used.
+    /// [`ApiError::Roots`] when `api.ca_file` cannot be used, or there are no certificate roots at all.
     pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
         let ClientSettings { config, clock, events } = settings;
+        let roots = config.ca_file.as_deref().map(roots::read).transpose()?.unwrap_or_default();
         #[expect(clippy::disallowed_methods, reason = "this is the one client")]
         let http = reqwest::Client::builder()
+            .tls_certs_merge(roots)
             .connect_timeout(config.connect_timeout.0)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ApiError::Unreachable {
-                at: config.base_url.origin().ascii_serialization(),
-                problem: root_cause(&error),
+            .map_err(|error| match &config.ca_file {
+                Some(path) => RootsError::Refused { path: path.clone(), problem: root_cause(&error) },
+                None => RootsError::None { problem: root_cause(&error) },
             })?;
         Ok(Self {
             http,
@@ -238,9 +241,7 @@ impl Client {
         let response = answered
             .map_err(|_| broken(format!("no answer within {} s", self.idle_timeout.as_secs())))?
             .map_err(|error| match error.is_connect() {
-                true => {
-                    ApiError::Unreachable { at: self.base.origin().ascii_serialization(), problem: root_cause(&error) }
-                }
+                true => ApiError::no_connection(self.base.origin().ascii_serialization(), root_cause(&error)),
                 false => broken(words(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::blocks::FramingError;
+use crate::api::roots::RootsError;
 use crate::model::figures::took;
 
 /// Why rows could not be fetched. Each variant says of what, so that one log line stands alone.
@@ -66,6 +67,17 @@ pub enum ApiError {
         /// What the network says.
         problem: String,
     },
+    /// Somebody answered, whose certificate comes from none of the roots at hand.
+    #[error("the certificate of {at} is not trusted: {problem}")]
+    Untrusted {
+        /// Scheme, host and port.
+        at: String,
+        /// What the TLS stack says.
+        problem: String,
+    },
+    /// No client could be made, for want of certificate roots.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// The answer began and broke off, or was not what it should be.
     #[error("the answer for {what} broke: {problem}")]
     Broken {
@@ -135,6 +147,14 @@ impl ApiError {
         match self {
             Self::Busy { what, status, detail, .. } => Self::Postponed { what, status, detail, wait },
             _ => Self::OutOfTime { wait },
+        }
+    }
+
+    /// No connection to the API at `at`, and what was said of it: a certificate that is not trusted stays so.
+    pub fn no_connection(at: String, problem: String) -> Self {
+        match problem.starts_with("invalid peer certificate") {
+            true => Self::Untrusted { at, problem },
+            false => Self::Unreachable { at, problem },
         }
     }
 

@@ -12,6 +12,7 @@ mod patience;
 mod properties;
 mod request;
 mod retry;
+mod roots;
 
 pub use budget::{Budget, BudgetState, Came, RateHeaders, Sent, Turn, Waiting};
 pub use client::{Client, ClientSettings, Limits, Response};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::failure::Failure;
 use crate::cli::room::{self, Scheduled};
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json, sample};
+use crate::cli::{Output, Surroundings, exit, iam, logging, print, print_json, sample};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
@@ -25,10 +25,19 @@ pub struct Arguments {
     /// Also read one small page of each chosen stream, and print every value that would not fit its column
     #[arg(long)]
     sample: bool,
+    /// Only print the least that the credentials of the destination must allow: for S3 a policy of IAM, as JSON
+    #[arg(long, conflicts_with = "sample")]
+    iam: bool,
+    /// With what `forget` needs too, which deletes data
+    #[arg(long, requires = "iam")]
+    forget: bool,
 }
 
 pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(around, "check");
+    if arguments.iam {
+        return iam::show(around, arguments.forget);
+    }
     let mut facts = Facts { output: around.output, told: Vec::new() };
     let (sources, config) = configuration(around)?;
     let chosen = jobs(&config, &[])?;

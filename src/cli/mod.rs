@@ -8,6 +8,8 @@ mod demo;
 pub mod exit;
 mod failure;
 mod forget;
+mod healthcheck;
+mod iam;
 mod init;
 mod left;
 mod logging;
@@ -96,6 +98,8 @@ enum Command {
     Backfill(backfill::Arguments),
     /// Run every job at its time, until stopped
     Serve(serve::Arguments),
+    /// Ask a running `serve` whether it lives: for a container's health check
+    Healthcheck(healthcheck::Arguments),
     /// Show coverage and the last runs
     Status(status::Arguments),
     /// Compare every file of the lake with the ledger; what is broken is written again by the next run
@@ -147,6 +151,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Run(arguments) => run::execute(&around, arguments).await,
         Command::Backfill(arguments) => backfill::execute(&around, arguments).await,
         Command::Serve(arguments) => serve::execute(&around, arguments).await,
+        Command::Healthcheck(arguments) => healthcheck::execute(arguments).await,
         Command::Status(arguments) => status::execute(&around, arguments).await,
         Command::Verify(arguments) => verify::execute(&around, arguments).await,
         Command::Forget(arguments) => forget::execute(&around, arguments).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Client, ClientSettings};
+use crate::api::{ApiError, Client, ClientSettings};
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{Surroundings, exit};
@@ -47,7 +47,10 @@ pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: Events)
     }
     warn_of_expiry(config, clock.now());
     let settings = ClientSettings { config: &config.api, clock: clock.clone(), events };
-    let client = Client::new(settings, key).map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+    let client = Client::new(settings, key).map_err(|error| match error {
+        ApiError::Roots(error) => Failure::new(exit::CONFIGURATION, words(&error)).hint(error.hint()),
+        error => Failure::new(exit::UNAVAILABLE, words(&error)),
+    })?;
     Ok(Arc::new(client))
 }
 

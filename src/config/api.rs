@@ -27,6 +27,10 @@ pub struct ApiConfig {
     /// The key itself is never a setting, so all settings may be printed. Default: none.
     #[schemars(extend("examples" = ["/run/secrets/profound-api-key"]))]
     pub key_file: Option<PathBuf>,
+    /// PEM file of certificate roots that the API's certificate may come from, beside those of the system: for a proxy or
+    /// a gateway with a private CA. Default: none.
+    #[schemars(extend("examples" = ["/etc/profound-export/ca.pem"]))]
+    pub ca_file: Option<PathBuf>,
     /// How the key is sent. Default: `header`.
     #[serde(deserialize_with = "word")]
     #[schemars(extend("examples" = ["header"]))]
@@ -64,6 +68,7 @@ impl Default for ApiConfig {
             // Cannot fail: the address is a constant, and every test that makes a default reads it.
             base_url: Url::parse("https://api.tryprofound.com").expect("the vendor's address is an address"),
             key_file: None,
+            ca_file: None,
             auth: Auth::Header,
             reserve_requests: DOCUMENTED_REQUESTS_PER_HOUR / 10,
             key_expires: None,
@@ -123,6 +128,9 @@ impl ApiConfig {
                 "put the key into a file and write that file's path; if it is the name of a file, write `./` before it",
             ),
             _ => {}
+        }
+        if self.ca_file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            problems.error("api.ca_file", "the path is empty", "write the path of the file, or leave the setting out");
         }
         if self.auth == Auth::Query {
             problems.warn(

@@ -65,7 +65,7 @@ impl DestinationError {
                 | Store::NotImplemented { .. }
                 | Store::UnknownConfigurationKey { .. }
         );
-        !lasting && disk_trouble(source).is_none()
+        !lasting && disk_trouble(source).is_none() && !is_untrusted(source)
     }
 
     /// What an operator can do.
@@ -81,6 +81,9 @@ impl DestinationError {
             Self::Store { source, .. } if disk_trouble(source) == Some(DiskTrouble::NotWritable) => {
                 "let the user that runs the program write where the lake lies; what was published is safe, and the next run goes on from there"
             }
+            Self::Store { source, .. } if is_untrusted(source) => {
+                "where the store, or a proxy before it, has a certificate of a private CA, name its PEM file in SSL_CERT_FILE, or its directory in SSL_CERT_DIR to keep the roots of the system"
+            }
             Self::Store { .. } => {
                 "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
             }
@@ -90,6 +93,11 @@ impl DestinationError {
             }
         }
     }
+}
+
+/// Whether the store's certificate comes from none of the roots at hand. The TLS stack's own error is not reachable by type.
+fn is_untrusted(error: &object_store::Error) -> bool {
+    crate::model::words::words(error).contains("invalid peer certificate")
 }
 
 /// What is wrong with the disk on which a lake lies, for as long as nobody mends it.
@@ -132,6 +140,12 @@ mod tests {
             let error = failed(Box::new(Error::from(kind)));
             assert!(!error.may_pass() && error.hint().starts_with(mends), "{kind}: {}", error.hint());
         }
+    }
+
+    #[test]
+    fn certificate_that_is_not_trusted_stays_so_and_names_where_roots_go() {
+        let error = failed("error sending request: invalid peer certificate: UnknownIssuer".into());
+        assert!(!error.may_pass() && error.hint().contains("SSL_CERT_FILE"));
     }
 
     #[test]

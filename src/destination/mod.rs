@@ -2,6 +2,7 @@
 
 mod again;
 mod error;
+mod policy;
 mod probe;
 mod upload;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -21,6 +23,7 @@ use crate::config::{DestinationConfig, Location};
 
 pub use again::{again, pauses};
 pub use error::DestinationError;
+pub use policy::{Permissions, RoleGrant, least_permissions};
 
 /// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.
 pub const OWN_DIRECTORY: &str = "_profound_export";
@@ -173,8 +176,25 @@ impl Destination {
         match self.store.get(path).await {
             Ok(found) => found.bytes().await.map(Some).map_err(failed),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            // S3 says that what is not there is forbidden to whoever may list below a prefix alone.
+            Err(source @ object_store::Error::PermissionDenied { .. }) => match self.is_listed(path).await? {
+                false => Ok(None),
+                true => Err(failed(source)),
+            },
             Err(source) => Err(failed(source)),
         }
+    }
+
+    /// Whether the listing of the directory around `path` names it.
+    async fn is_listed(&self, path: &Path) -> Result<bool, DestinationError> {
+        let around = Path::from_iter(path.parts().take(path.parts_count().saturating_sub(1)));
+        let mut listed = self.store.list(Some(&around)).map_err(|source| store_error("list", &around, source));
+        while let Some(found) = listed.try_next().await? {
+            if found.location == *path {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Removes what stands at `path`; that nothing stands there any more is as good.
@@ -262,15 +282,14 @@ fn store_error(action: &'static str, path: &Path, source: object_store::Error) -
 /// Opens a bucket with the usual variables of its kind, then the configured options.
 fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
     let prefix = Path::from_url_path(url.path())?;
-    // Set beside what the environment says, such as AWS_ALLOW_HTTP: whole client options would take its place.
-    let timeout = ClientConfigKey::Timeout;
+    // The time is set beside what the environment says, such as AWS_ALLOW_HTTP: whole client options would take its place.
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {
             use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
             let builder = GoogleCloudStorageBuilder::from_env()
                 .with_url(url.as_str())
-                .with_config(GoogleConfigKey::Client(timeout), STORE_TIMEOUT);
+                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
             let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| {
                 Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
             };
@@ -281,22 +300,22 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
             use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
             let builder = MicrosoftAzureBuilder::from_env()
                 .with_url(url.as_str())
-                .with_config(AzureConfigKey::Client(timeout), STORE_TIMEOUT);
+                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
             let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| {
                 Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
             };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
         _ => {
-            use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-            let builder = AmazonS3Builder::from_env()
-                .with_url(url.as_str())
-                .with_config(AmazonS3ConfigKey::Client(timeout), STORE_TIMEOUT);
-            let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| {
-                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
-            };
-            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+            let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+            Box::new(s3_builder(url, config)?.with_config(timeout, STORE_TIMEOUT).build()?)
         }
     };
     Ok((store, prefix))
+}
+
+/// A bucket of S3 by the variables and the configured options.
+fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
+    let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| Ok(builder.with_config(name.parse()?, value));
+    config.options.iter().try_fold(AmazonS3Builder::from_env().with_url(url.as_str()), with)
 }

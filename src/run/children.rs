@@ -177,8 +177,11 @@ impl RunContext<'_> {
 
 /// Whether the requests that follow would fail alike.
 fn ends_all(error: &RunError) -> bool {
-    let out_of_reach =
-        matches!(error, RunError::Api(ApiError::Unreachable { .. } | ApiError::Postponed { .. }) | RunError::Write(_));
+    let out_of_reach = matches!(
+        error,
+        RunError::Api(ApiError::Unreachable { .. } | ApiError::Untrusted { .. } | ApiError::Postponed { .. })
+            | RunError::Write(_)
+    );
     error.is_fatal() || out_of_reach
 }
 

@@ -73,6 +73,7 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
                 | ApiError::Refused { .. }
                 | ApiError::Redirected { .. }
                 | ApiError::Unreachable { .. }
+                | ApiError::Untrusted { .. }
                 | ApiError::Busy { .. }
                 | ApiError::Broken { .. }),
             )) => return Err(RunError::Account(error)),

@@ -128,6 +128,9 @@ impl RunError {
             Self::Api(ApiError::Unreachable { .. }) | Self::Account(ApiError::Unreachable { .. }) => {
                 Some("check the network, HTTPS_PROXY and `api.base_url`; the next start continues where this one stopped".into())
             }
+            Self::Api(ApiError::Untrusted { .. }) | Self::Account(ApiError::Untrusted { .. }) => {
+                Some("where a proxy or a gateway with a private CA stands in between, name its PEM file under `api.ca_file`; otherwise somebody else answers in the API's place, and the key was not sent".into())
+            }
             Self::Account(ApiError::NotEntitled { .. }) => {
                 Some("check `api.base_url`, proxies, and the rights of the key; nothing was changed".into())
             }

@@ -36,7 +36,9 @@ pub enum Remedy {
 pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row: u32) -> Remedy {
     match error {
         error if error.is_fatal() => Remedy::Stop(piece.slice),
-        RunError::Api(ApiError::Unreachable { .. }) | RunError::Destination(_) => Remedy::Stop(piece.slice),
+        RunError::Api(ApiError::Unreachable { .. } | ApiError::Untrusted { .. }) | RunError::Destination(_) => {
+            Remedy::Stop(piece.slice)
+        }
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
         RunError::Api(ApiError::Postponed { .. }) => Remedy::Later(piece.slice),
         RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),

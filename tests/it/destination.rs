@@ -16,6 +16,7 @@ use profound_export::ledger::{Entry, Ledger};
 use profound_export::run::Outcome;
 use serde_json::Value;
 
+use crate::support::stores::{Bad, Vice};
 use crate::support::{Export, Place, account, instant};
 
 /// More than two parts of a multipart upload.
@@ -258,4 +259,28 @@ async fn credentials_in_options_are_never_shown() {
     .unwrap();
     let lake = Arc::new(Destination::open(&config).unwrap());
     assert!(!format!("{config:?} {lake:?} {}", lake.url()).contains("shh-secret"));
+}
+
+#[tokio::test]
+async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store_calls_both_forbidden() {
+    let store = Bad::new(Arc::new(object_store::memory::InMemory::new()), Vice::Forbids { forbidden: "secret" });
+    let lake = Destination::of(store, "memory:///");
+    lake.create(&path("open/there"), Bytes::from_static(b"1")).await.unwrap();
+    lake.create(&path("secret/there"), Bytes::from_static(b"1")).await.unwrap();
+    assert_eq!(text(&lake, "open/there").await.as_deref(), Some("1"));
+    assert_eq!(text(&lake, "open/absent").await, None);
+    assert_eq!(text(&lake, "absent").await, None);
+    let error = lake.read(&path("secret/there")).await.unwrap_err();
+    assert!(error.to_string().contains("cannot read `secret/there`"), "{error}");
+}
+
+#[tokio::test]
+async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbidden() {
+    let store = Bad::new(Arc::new(object_store::memory::InMemory::new()), Vice::Forbids { forbidden: "nothing" });
+    let lake = Destination::of(store, "memory:///");
+    for number in 1..=3 {
+        let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(instant("2026-11-23T12:00:00Z"))).await.unwrap();
+        ledger.append(vec![Entry::Learned { name: "a".into(), value: number.to_string() }], 0).await.unwrap();
+        assert_eq!(ledger.state().number, number);
+    }
 }

@@ -28,6 +28,9 @@ pub enum Vice {
     /// Writes of files and records fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
     /// three times in a row at one path.
     Hiccups { seed: u64 },
+    /// It says of objects that are not there, and of those below `forbidden`, that they may not be read: so does S3 to whoever
+    /// may list below a prefix alone.
+    Forbids { forbidden: &'static str },
 }
 
 /// A store with a vice.
@@ -122,7 +125,16 @@ impl ObjectStore for Bad {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(path, options).await
+        let got = self.inner.get_opts(path, options).await;
+        match (&self.vice, got) {
+            (Vice::Forbids { forbidden }, got)
+                if path.as_ref().starts_with(forbidden) || matches!(got, Err(object_store::Error::NotFound { .. })) =>
+            {
+                let source = "403 Access Denied".into();
+                Err(object_store::Error::PermissionDenied { path: path.to_string(), source })
+            }
+            (_, got) => got,
+        }
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -1,0 +1,131 @@
+//! `healthcheck`: whether a running `serve` lives, for containers that hold nothing but this program.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::cli::failure::Failure;
+use crate::cli::{exit, print};
+
+/// Enough for a status line.
+const MOST_BYTES: u64 = 1024;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where `serve` listens
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PROFOUND_EXPORT_SERVER__LISTEN", default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// What is asked: `/livez`, whether it lives; `/readyz`, whether it is ready
+    #[arg(long, value_name = "PATH", default_value = "/livez", value_parser = path)]
+    path: String,
+    /// Longest wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    timeout: u64,
+}
+
+pub async fn execute(arguments: Arguments) -> Result<u8, Failure> {
+    let at = reachable(arguments.listen);
+    let failed = |problem: String| {
+        Failure::new(exit::FAILED, format!("`serve` at {at} does not answer `{}` well: {problem}", arguments.path))
+            .hint("look at the log of `serve`; `--listen` or PROFOUND_EXPORT_SERVER__LISTEN says where it listens")
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(arguments.timeout), ask(at, &arguments.path)).await;
+    let answer = asked
+        .map_err(|_| failed(format!("nothing within {} s", arguments.timeout)))?
+        .map_err(|error| failed(error.to_string()))?;
+    let status = answer.lines().next().unwrap_or_default();
+    match status.split(' ').nth(1) {
+        Some("200") => print("fine"),
+        _ => Err(failed(format!("`{status}`"))),
+    }
+}
+
+/// The beginning of the answer to one GET.
+async fn ask(at: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(at).await?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(MOST_BYTES).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Where what listens on all addresses is reached from here.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// A path alone, which ends no line.
+fn path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && text.chars().all(|sign| sign.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is not a path such as `/livez`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a check comes to before a server that gives one answer, and what was asked.
+    async fn checked(answer: &'static str) -> (Result<u8, Failure>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let arguments = Arguments { listen: listener.local_addr().unwrap(), path: "/readyz".to_owned(), timeout: 5 };
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 1024];
+            let length = stream.read(&mut asked).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..length]).into_owned()
+        };
+        tokio::join!(execute(arguments), serving)
+    }
+
+    #[tokio::test]
+    async fn server_that_says_so_is_well() {
+        let (result, asked) = checked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(result.unwrap(), exit::COMPLETE);
+        assert!(asked.starts_with("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn server_that_says_otherwise_or_nothing_is_not() {
+        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH\r\n", ""] {
+            let (result, _) = checked(answer).await;
+            let failure = result.unwrap_err();
+            assert_eq!(failure.code, exit::FAILED);
+            assert!(failure.message.contains(answer.trim()), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_not_well() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap();
+        drop(listener);
+        let failure = execute(Arguments { listen, path: "/livez".to_owned(), timeout: 5 }).await.unwrap_err();
+        assert!(failure.message.contains("refused"), "{failure}");
+    }
+
+    #[test]
+    fn server_on_all_addresses_is_reached_on_this_machine() {
+        for (listens, reached) in
+            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:9464", "[::1]:9464"), ("127.0.0.1:1", "127.0.0.1:1")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()), reached.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn path_that_would_end_a_line_is_refused() {
+        assert!(path("/livez").is_ok() && path("livez").is_err() && path("/livez\r\nX: y").is_err());
+    }
+}

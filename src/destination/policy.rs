@@ -1,0 +1,194 @@
+//! The least that the credentials of a destination must allow.
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::path::Path;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::config::{DestinationConfig, Location};
+use crate::destination::{DestinationError, OWN_DIRECTORY, s3_builder};
+
+/// What the credentials of a destination must allow.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Permissions {
+    /// The directory must be writable; there is no policy to write.
+    Directory(std::path::PathBuf),
+    /// A policy document of AWS IAM.
+    Policy(Value),
+    /// What to grant, where rights are given by roles and not by documents.
+    Roles(Vec<RoleGrant>),
+}
+
+/// One role, on what, and under which condition.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RoleGrant {
+    /// The provider's own name of the role.
+    pub role: String,
+    /// On what it is granted.
+    pub on: String,
+    /// What narrows it, in the provider's own language; none where it cannot be narrowed.
+    pub condition: Option<String>,
+}
+
+/// The least that runs, `check`, `status` and `verify` need at the destination; with `forgetting`, what `forget` needs too.
+///
+/// # Errors
+/// [`DestinationError::Open`] when the address or an option cannot be used.
+pub fn least_permissions(config: &DestinationConfig, forgetting: bool) -> Result<Permissions, DestinationError> {
+    let wrong = |what: String| DestinationError::Open {
+        url: config.url.clone(),
+        source: object_store::Error::Generic { store: "destination", source: what.into() },
+    };
+    let url = match config.location().map_err(|(what, _)| wrong(what))? {
+        Location::Local(path) => return Ok(Permissions::Directory(path)),
+        Location::Store(url) => url,
+    };
+    let opened = |source| DestinationError::Open { url: url.to_string(), source };
+    let prefix = Path::from_url_path(url.path()).map_err(|error| opened(error.into()))?;
+    let bucket = url.host_str().unwrap_or_default();
+    Ok(match url.scheme() {
+        "gs" => Permissions::Roles(of_gcs(bucket, prefix.as_ref())),
+        "az" => Permissions::Roles(of_azure(bucket, prefix.as_ref())),
+        _ => Permissions::Policy(of_s3(&s3_builder(&url, config).map_err(opened)?, &url, prefix.as_ref(), forgetting)),
+    })
+}
+
+fn of_s3(builder: &AmazonS3Builder, url: &Url, prefix: &str, forgetting: bool) -> Value {
+    let option = |name: &str| name.parse::<AmazonS3ConfigKey>().ok().and_then(|key| builder.get_config_value(&key));
+    let region = option("aws_region").unwrap_or_default();
+    let partition = match region.as_str() {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    let bucket = format!("arn:{partition}:s3:::{}", url.host_str().unwrap_or_default());
+    // Wildcards of the policy's language, where the prefix means itself.
+    let prefix = prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}");
+    let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    let mut list = json!({"Sid": "List", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket});
+    if !below.is_empty() {
+        list["Condition"] = json!({"StringLike": {"s3:prefix": format!("{below}*")}});
+    }
+    // Old checkpoints and the probe are all that a run deletes.
+    let deleted = match forgetting {
+        true => json!([format!("{bucket}/{below}*")]),
+        false => ["checkpoints", "probe"].map(|own| format!("{bucket}/{below}{OWN_DIRECTORY}/{own}/*")).into(),
+    };
+    let mut statements = vec![
+        list,
+        json!({
+            "Sid": "ReadAndWrite", "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            "Resource": format!("{bucket}/{below}*"),
+        }),
+        json!({
+            "Sid": if forgetting { "Forget" } else { "RemoveOwnFiles" }, "Effect": "Allow",
+            "Action": "s3:DeleteObject", "Resource": deleted,
+        }),
+    ];
+    if let Some(key) = option("aws_sse_kms_key_id") {
+        statements.push(encrypted_with(&key, partition, &region));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A key of the account's own encrypts what is written, part by part, and decrypts what is read. The account's number is
+/// not part of an id, and an alias is not a resource.
+fn encrypted_with(key: &str, partition: &str, region: &str) -> Value {
+    let mut statement =
+        json!({"Sid": "Encrypt", "Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key});
+    let region = if region.is_empty() { "*" } else { region };
+    if key.starts_with("alias/") || key.contains(":alias/") {
+        let alias = key.rfind("alias/").map_or(key, |begin| &key[begin..]);
+        statement["Resource"] = format!("arn:{partition}:kms:{region}:*:key/*").into();
+        statement["Condition"] = json!({"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}});
+    } else if !key.starts_with("arn:") {
+        statement["Resource"] = format!("arn:{partition}:kms:{region}:*:key/{key}").into();
+    }
+    statement
+}
+
+fn of_gcs(bucket: &str, prefix: &str) -> Vec<RoleGrant> {
+    // Listing is a right on the bucket, so a condition on names alone would forbid it.
+    let condition = (!prefix.is_empty()).then(|| {
+        format!(
+            "resource.type == \"storage.googleapis.com/Bucket\" || resource.name.startsWith(\"projects/_/buckets/{bucket}/objects/{prefix}/\")"
+        )
+    });
+    vec![RoleGrant { role: "roles/storage.objectUser".into(), on: format!("the bucket {bucket}"), condition }]
+}
+
+fn of_azure(container: &str, prefix: &str) -> Vec<RoleGrant> {
+    let path = "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path]";
+    let condition = (!prefix.is_empty()).then(|| format!("{path} StringStartsWith '{prefix}/'"));
+    let on = format!("the container {container}");
+    vec![RoleGrant { role: "Storage Blob Data Contributor".into(), on, condition }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str, options: &str) -> DestinationConfig {
+        serde_json::from_str(&format!(r#"{{"url": "{url}", "options": {options}}}"#)).unwrap()
+    }
+
+    fn policy(url: &str, options: &str, forgetting: bool) -> Value {
+        match least_permissions(&config(url, options), forgetting).unwrap() {
+            Permissions::Policy(policy) => policy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn policy_names_the_prefix_and_nothing_beside_it() {
+        let policy = policy("s3://lake/profound/acme", r#"{"region": "eu-central-1"}"#, false);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&policy).unwrap());
+    }
+
+    #[test]
+    fn listing_has_no_condition_when_the_whole_bucket_is_the_lake() {
+        let policy = policy("s3://lake", r#"{"region": "eu-central-1"}"#, false);
+        assert_eq!(policy["Statement"][0].get("Condition"), None);
+        assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::lake/*");
+    }
+
+    #[test]
+    fn everything_below_the_prefix_may_be_deleted_when_forget_is_to_work() {
+        let policy = policy("s3://lake/p", r#"{"region": "us-gov-west-1"}"#, true);
+        assert_eq!(policy["Statement"][2]["Resource"], json!(["arn:aws-us-gov:s3:::lake/p/*"]));
+    }
+
+    #[test]
+    fn key_of_the_account_is_named_however_it_is_written() {
+        let arn = "arn:aws:kms:eu-central-1:123456789012:key/0f1c";
+        for (written, resource, alias) in [
+            (arn, arn, None),
+            ("0f1c", "arn:aws:kms:eu-central-1:*:key/0f1c", None),
+            ("alias/lake", "arn:aws:kms:eu-central-1:*:key/*", Some("alias/lake")),
+        ] {
+            let options = format!(
+                r#"{{"region": "eu-central-1", "server_side_encryption": "aws:kms", "sse_kms_key_id": "{written}"}}"#
+            );
+            let policy = policy("s3://lake/p", &options, false);
+            let statement = &policy["Statement"][3];
+            assert_eq!(statement["Resource"], resource);
+            let told = statement.pointer("/Condition/ForAnyValue:StringEquals/kms:ResourceAliases");
+            assert_eq!(told.and_then(Value::as_str), alias);
+        }
+    }
+
+    #[test]
+    fn signs_that_are_wildcards_mean_themselves() {
+        let policy = policy("s3://lake/a*b", r#"{"region": "eu-central-1"}"#, false);
+        assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::lake/a${*}b/*");
+    }
+
+    #[test]
+    fn roles_are_narrowed_to_the_prefix() {
+        let (gcs, azure) = (of_gcs("lake", "p"), of_azure("lake", "p"));
+        assert!(gcs[0].condition.as_ref().unwrap().contains("projects/_/buckets/lake/objects/p/"));
+        assert!(azure[0].condition.as_ref().unwrap().ends_with("StringStartsWith 'p/'"));
+        assert_eq!(of_gcs("lake", "")[0].condition, None);
+    }
+}
