@@ -124,8 +124,11 @@ impl State {
 
     fn apply_slice(&mut self, slice: &SliceEntry) {
         let key = slice.scope.key();
-        for open in self.open_runs.values_mut() {
-            open.planned.remove(&slice.stream, &key, slice.window);
+        for (run, open) in &mut self.open_runs {
+            // Another run may still be about to put a file of these days, which it had begun before this was recorded.
+            if *run == slice.run || open.counts_as_killed_at() <= slice.extracted_at {
+                open.planned.remove(&slice.stream, &key, slice.window);
+            }
         }
         let is_kept = |day: &&DayEntry| !self.forgotten.covers(&slice.stream, &slice.scope, day.day);
         let days: Vec<&DayEntry> = slice.days.iter().filter(is_kept).collect();
@@ -205,12 +208,13 @@ impl State {
         coverage
     }
 
-    /// Whether a run that never ended may have overwritten `day` of `stream` of `scope` after it was read.
+    /// Whether a run that has not ended may have overwritten `day` of `stream` of `scope` after it was read.
     pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
         let mut others = self.open_runs.iter().filter(|(run, _)| Some(**run) != own).map(|(_, open)| open);
         others.any(|open| {
             let read_at = || self.scope(stream, scope)?.state(day)?.read_at;
-            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < open.at.into())
+            let killed_at = open.counts_as_killed_at().into();
+            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < killed_at)
         })
     }
 }

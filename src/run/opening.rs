@@ -26,8 +26,6 @@ use crate::run::parents::ancestors_of;
 use crate::run::resolve::{resolve, with_stand_ins};
 use crate::run::result::Outcome;
 
-/// A run that recorded something so recently is thought to be alive.
-const HEARD_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// A run that goes on where another stopped so recently does not read again what that one has read.
 const GOES_ON_WITHIN: SignedDuration = SignedDuration::from_hours(12);
 /// The first day wanted, counted back from the first run, where a job says none.
@@ -183,7 +181,7 @@ pub fn alive_runs(state: &State, at: Timestamp) -> impl Iterator<Item = (&str, T
 }
 
 fn is_alive(open: &OpenRun, at: Timestamp) -> bool {
-    open.heard_at.is_some_and(|heard| at.duration_since(heard) < HEARD_WITHIN)
+    at < open.counts_as_killed_at()
 }
 
 /// Whether a run that began before `own` is reading the same lake, as far as its records tell.

@@ -25,6 +25,7 @@ mod golden;
 mod hiccups;
 mod history;
 mod hostile;
+mod interleavings;
 mod key;
 mod kinds;
 mod layering;
