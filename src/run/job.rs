@@ -17,7 +17,9 @@ use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, Events, RunEnded};
 use crate::model::figures::took;
-use crate::model::stream::Stream;
+use crate::model::scope::Scope;
+use crate::model::slice::Slice;
+use crate::model::stream::{DiscoveredObject, Stream};
 use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
 use crate::run::account::{admit, check_tables};
@@ -135,7 +137,7 @@ async fn run_opened(
         // The clock is right from the first response on.
         Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
-    let (Opening { wanted, mut plan, warnings, news, mut entries, .. }, mut found) = match opened.await {
+    let (Opening { wanted, mut plan, warnings, news, doubt, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             let (outcome, belongs) = (outcome_of_error(&error), !matches!(error, RunError::Refused { .. }));
@@ -158,6 +160,11 @@ async fn run_opened(
     }
     for message in warnings {
         settings.events.tell(&Event::Warning { message });
+    }
+    if let (Some(problem), Some(stream)) = (doubt, settings.catalog.discovering(DiscoveredObject::Category)) {
+        let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
+        settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed: true });
+        result.failed.push((slice, problem));
     }
     if !destinations.single_writer && !ledger.state().learned.contains_key(PROBED) {
         destinations.lake.probe().await?;
@@ -208,6 +215,7 @@ async fn run_opened(
         run_id: result.run_id,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         history: goal.job.history,
+        on_shrink: goal.job.on_shrink,
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),
         spool,

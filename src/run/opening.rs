@@ -48,6 +48,8 @@ pub struct Opening {
     pub warnings: Vec<String>,
     /// Categories that appeared, in words.
     pub news: Vec<String>,
+    /// That hardly any of the categories are there, in words.
+    pub doubt: Option<String>,
     /// What the first record of the run must say.
     pub entries: Vec<Entry>,
 }
@@ -76,7 +78,10 @@ pub fn open(
     let mut resolved = resolve(&goal.job, found)?;
     // A backfill asks for what someone had in mind; the next run of the job tells.
     let changes = match goal.days {
-        None => changes(state, found, resolved.scopes.get(&ScopeKind::Category).map_or(&[], Vec::as_slice)),
+        None => {
+            let scopes = resolved.scopes.get(&ScopeKind::Category).map_or(&[][..], Vec::as_slice);
+            changes(state, found, scopes, goal.job.on_shrink)
+        }
         Some(_) => Changes::default(),
     };
     entries.extend(changes.entries);
@@ -115,8 +120,8 @@ pub fn open(
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
-    let (warnings, news) = (resolved.warnings, changes.news);
-    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, entries })
+    let (warnings, news, doubt) = (resolved.warnings, changes.news, changes.doubt);
+    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, doubt, entries })
 }
 
 /// What a backfill of `window` leaves out because it was forgotten, in words; refuses one that would ask for nothing else.

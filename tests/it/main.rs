@@ -37,6 +37,7 @@ mod own_streams;
 mod privacy;
 mod program;
 mod properties;
+mod shrink;
 mod support;
 mod tiers;
 mod torture;
