@@ -3,7 +3,7 @@
 //! `_profound_export/ledger/000000/000000001.json` and so on, a folder a thousand. `_profound_export/checkpoints/`
 //! holds folds of the records up to a number, so that a start reads one checkpoint and the records behind it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::{DayEntry, Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
+use crate::ledger::table::TableMeaning;
 use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopeKey};
 
@@ -223,14 +224,25 @@ impl Ledger {
 
     /// Refuses rows that would not fit their table, as another writer may have declared it meanwhile.
     fn check_tables(&self, entries: &[Entry]) -> Result<(), LedgerError> {
-        let written: HashSet<&str> = entries.iter().filter_map(slice_of).map(|slice| slice.stream.as_str()).collect();
-        let declared = entries.iter().filter_map(|entry| match entry {
-            Entry::Table { stream, meaning } if written.contains(stream.as_str()) => Some((stream, meaning)),
-            _ => None,
-        });
-        for (stream, meaning) in declared {
-            if let Some(conflict) = self.state.tables.get(stream).and_then(|before| before.conflict(meaning)) {
-                return Err(LedgerError::OtherMeaning { stream: stream.clone(), conflict });
+        let declared: HashMap<&str, &TableMeaning> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Table { stream, meaning } => Some((stream.as_str(), meaning)),
+                _ => None,
+            })
+            .collect();
+        for slice in entries.iter().filter_map(slice_of) {
+            let Some(stands) = self.state.tables.get(&slice.stream) else {
+                continue;
+            };
+            let conflict = match declared.get(slice.stream.as_str()) {
+                Some(meaning) => stands.conflict(meaning),
+                // They fitted when they were read.
+                None if stands.fingerprint() == slice.fingerprint => None,
+                None => Some("the rows were read for the table as it was".to_owned()),
+            };
+            if let Some(conflict) = conflict {
+                return Err(LedgerError::OtherMeaning { stream: slice.stream.clone(), conflict });
             }
         }
         Ok(())

@@ -93,7 +93,10 @@ impl State {
                 self.starts.insert(job.clone(), *day);
             }
             Entry::Table { stream, meaning } => {
-                self.tables.insert(stream.clone(), meaning.clone());
+                let before = self.tables.insert(stream.clone(), meaning.clone());
+                if before.is_some_and(|before| before.conflict(meaning).is_some()) {
+                    self.expect_anew(stream);
+                }
             }
             Entry::RunStarted { run, job, planned, backfill } => {
                 let (job, planned) = (job.clone(), planned.iter().collect());
@@ -118,6 +121,18 @@ impl State {
                 while REMEMBERED_RUNS < self.runs.len() {
                     self.runs.pop_front();
                 }
+            }
+        }
+    }
+
+    /// What was read of `stream` says something else than its table means now: every day is to be read again, and how many
+    /// rows it had tells nothing of how many it will have.
+    fn expect_anew(&mut self, stream: &str) {
+        for coverage in self.coverage.get_mut(stream).into_iter().flat_map(BTreeMap::values_mut) {
+            for state in coverage.days.values_mut().chain(&mut coverage.whole) {
+                state.stale = true;
+                state.proof = None;
+                state.suspect = None;
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
-use crate::run::account::{admit, check_salt, check_tables};
+use crate::run::account::{admit, check_salt, check_tables, remake_tables};
 use crate::run::categories::{Changes, changes};
 use crate::run::context::{RunSettings, fallback_name, pages_name};
 use crate::run::discover::Discovered;
@@ -73,7 +73,10 @@ pub fn open(
         settings.catalog.get(stand_in).cloned()
     };
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
-    check_tables(state, &streams)?;
+    match goal.days {
+        Some(WantedDays::Only { force: true, .. }) => entries.extend(remake_tables(state, &streams)?),
+        _ => check_tables(state, &streams)?,
+    }
     check_salt(state, &streams, settings.salt.as_ref())?;
     let mut resolved = resolve(&goal.job, found)?;
     // A backfill asks for what someone had in mind; the next run of the job tells.

@@ -159,7 +159,8 @@ fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>, on_shrink: OnShrink
         OnShrink::Accept => false,
         OnShrink::Keep => true,
     };
-    state.read_at.is_some() && day.rows * 2 < state.rows && stays
+    // Without a proof nothing is known of the rows, since the table has got another meaning.
+    state.read_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && stays
 }
 
 /// Whether the last reading brought as few rows, and waits for this one to confirm it.

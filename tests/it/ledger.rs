@@ -316,7 +316,7 @@ on_memory_and_disk! {
 }
 
 /// The catalog with one stream altered.
-fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalog {
+pub fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalog {
     let mut streams: Vec<Stream> = catalog.streams().map(|stream| Stream::clone(stream)).collect();
     streams.iter_mut().filter(|stream| stream.name == name).for_each(alter);
     Catalog::of(streams).unwrap()

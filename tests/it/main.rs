@@ -32,6 +32,7 @@ mod layering;
 mod ledger;
 mod lengths;
 mod matrix;
+mod meaning;
 mod one_key;
 mod own_streams;
 mod privacy;

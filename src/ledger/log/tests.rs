@@ -4,7 +4,6 @@ use object_store::memory::InMemory;
 
 use super::*;
 use crate::ledger::record::{DayEntry, Planned};
-use crate::ledger::table::TableMeaning;
 use crate::model::proof::Proof;
 use crate::model::scope::{Named, Scope};
 use crate::model::window::Window;
@@ -259,9 +258,36 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
         Entry::Table { stream: "visibility_v2".into(), meaning }
     };
     one.append(vec![table("one"), slice(7, Written::File)], 0).await.unwrap();
+    // Whether it says what its rows mean or took that from the table as it was.
+    let refused = two.append(vec![slice(8, Written::File)], 0).await.unwrap_err();
+    assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
     let refused = two.append(vec![table("another"), slice(8, Written::File)], 0).await.unwrap_err();
     assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
     two.append(vec![Entry::Learned { name: "cost/pages".into(), value: "2".into() }], u64::MAX).await.unwrap();
     assert!(stale(&two));
     assert_eq!(two.state().tables["visibility_v2"].request, "one");
+}
+
+#[tokio::test]
+async fn table_that_got_another_meaning_on_purpose_expects_each_of_its_days_anew() {
+    let lake = lake();
+    let mut ledger = open(&lake).await;
+    let table = |request: &str| {
+        let meaning =
+            TableMeaning { request: request.into(), columns: Default::default(), protected: Default::default() };
+        let fingerprint = meaning.fingerprint();
+        (Entry::Table { stream: "visibility_v2".into(), meaning }, fingerprint)
+    };
+    let rows_of = |fingerprint: String| match slice(7, Written::File) {
+        Entry::Slice(slice) => Entry::Slice(SliceEntry { fingerprint, ..slice }),
+        other => other,
+    };
+    let ((one, of_one), (another, of_another)) = (table("one"), table("another"));
+    ledger.append(vec![one.clone(), rows_of(of_one)], 0).await.unwrap();
+    ledger.append(vec![one], u64::MAX).await.unwrap();
+    assert!(!stale(&ledger), "the same meaning");
+    ledger.append(vec![another], u64::MAX).await.unwrap();
+    assert!(stale(&ledger));
+    ledger.append(vec![rows_of(of_another)], ledger.state().number).await.unwrap();
+    assert!(!stale(&ledger));
 }
