@@ -545,8 +545,7 @@ impl Response {
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Refused`] when it repeats the
-    /// key, [`ApiError::Late`], [`ApiError::Cancelled`].
+    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Repeats`], [`ApiError::Late`], [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
         let Until { arrival, idle, cancel } = &self.until;
         let began = Instant::now();
@@ -565,8 +564,7 @@ impl Response {
             return Ok(None);
         };
         if self.watch.hears(&chunk) {
-            let detail = "the answer repeats the API key, so that nothing of it is kept".to_owned();
-            return Err(ApiError::Refused { what: self.what.clone(), status: StatusCode::OK.as_u16(), detail });
+            return Err(ApiError::Repeats { what: self.what.clone() });
         }
         let pushed = match framer {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
