@@ -17,6 +17,7 @@ use crate::api::error::{ApiError, Retry};
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
 use crate::api::patience::Patience;
+use crate::api::repeats::{KeyForms, Watch};
 use crate::api::request::Request;
 use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
 use crate::api::roots::{self, RootsError};
@@ -60,6 +61,8 @@ pub struct Limits {
 struct HeldKey {
     key: ApiKey,
     changes: u64,
+    /// Of this key and those before it.
+    forms: KeyForms,
 }
 
 /// Sends the requests of one key, within its budget.
@@ -102,11 +105,12 @@ impl Client {
                 Some(path) => RootsError::Refused { path: path.clone(), problem: root_cause(&error) },
                 None => RootsError::None { problem: root_cause(&error) },
             })?;
+        let forms = KeyForms::of(key.expose(), &KeyForms::default());
         Ok(Self {
             http,
             base: config.base_url.clone(),
             auth: config.auth,
-            key: Mutex::new(HeldKey { key, changes: 0 }),
+            key: Mutex::new(HeldKey { key, changes: 0, forms }),
             idle_timeout: config.idle_timeout.0,
             budget: Budget::new(config.reserve_requests),
             clock,
@@ -256,13 +260,15 @@ impl Client {
         self.events.tell(&Event::BudgetTold(self.budget.told()));
         if status == StatusCode::OK {
             let until = Until { arrival, idle: self.idle_timeout, cancel };
-            return Ok(Response::new(response, request, until, permit, account));
+            let watch = Watch::new(self.key_forms());
+            return Ok(Response::new(response, request, until, watch, permit, account));
         }
         let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
             429 => rate_headers(response.headers(), now).reset_after,
             _ => None,
         });
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(origin_of);
+        let location = location.map(|location| self.key_forms().mask(&location));
         let detail = self.detail(response).await;
         let (what, status) = (what.clone(), status.as_u16());
         Err(match status {
@@ -323,14 +329,17 @@ impl Client {
 
     /// The API's words in an error's body: `detail` as text or list, or the beginning of whatever came.
     async fn detail(&self, mut response: reqwest::Response) -> String {
+        let forms = self.key_forms();
+        // So much more that no key is cut in two.
+        let most = DETAIL_BYTES + forms.longest();
         let mut body = Vec::new();
-        while body.len() < DETAIL_BYTES {
+        while body.len() < most {
             match tokio::time::timeout(self.idle_timeout.min(Duration::from_secs(10)), response.chunk()).await {
                 Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 _ => break,
             }
         }
-        body.truncate(DETAIL_BYTES);
+        body.truncate(most);
         let words = match serde_json::from_slice::<Value>(&body).ok().and_then(|body| body.get("detail").cloned()) {
             Some(Value::String(words)) => words,
             Some(Value::Array(problems)) => problems.iter().map(problem_words).collect::<Vec<_>>().join("; "),
@@ -338,7 +347,13 @@ impl Client {
             None => String::from_utf8_lossy(&body).split_whitespace().collect::<Vec<_>>().join(" "),
         };
         // A server may repeat what it was sent.
-        words.replace(self.held_key().key.expose(), "***")
+        let mut words = forms.mask(&words);
+        words.truncate(words.floor_char_boundary(DETAIL_BYTES));
+        words
+    }
+
+    fn key_forms(&self) -> KeyForms {
+        self.held_key().forms.clone()
     }
 
     /// Looks whether another key stands where this one came from, and sends with it from now on; whether there was one. A
@@ -361,7 +376,8 @@ impl Client {
         }
         match held.key.reread() {
             Ok(Some(other)) => {
-                *held = HeldKey { key: other, changes: sent_with + 1 };
+                let forms = KeyForms::of(other.expose(), &held.forms);
+                *held = HeldKey { key: other, changes: sent_with + 1, forms };
                 true
             }
             Ok(None) => false,
@@ -472,6 +488,7 @@ pub struct Response {
     what: String,
     until: Until,
     patience: Patience,
+    watch: Watch,
     // In flight until the body is over.
     _permit: Permit,
     _account: RequestAccount,
@@ -484,7 +501,14 @@ enum Framer {
 }
 
 impl Response {
-    fn new(http: reqwest::Response, request: &Request, until: Until, permit: Permit, account: RequestAccount) -> Self {
+    fn new(
+        http: reqwest::Response,
+        request: &Request,
+        until: Until,
+        watch: Watch,
+        permit: Permit,
+        account: RequestAccount,
+    ) -> Self {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let events = content_type.starts_with("text/event-stream");
         let framer = match events {
@@ -498,6 +522,7 @@ impl Response {
             what: request.what.clone(),
             patience: Patience::new(until.idle, request.most_bytes),
             until,
+            watch,
             _permit: permit,
             _account: account,
         }
@@ -521,8 +546,7 @@ impl Response {
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Late`],
-    /// [`ApiError::Cancelled`].
+    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Repeats`], [`ApiError::Late`], [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
         let Until { arrival, idle, cancel } = &self.until;
         let began = Instant::now();
@@ -540,6 +564,9 @@ impl Response {
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);
         };
+        if self.watch.hears(&chunk) {
+            return Err(ApiError::Repeats { what: self.what.clone() });
+        }
         let pushed = match framer {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
             Framer::Events(events) => events.push(&chunk, &mut self.blocks),

@@ -47,6 +47,12 @@ pub enum ApiError {
         /// Where to.
         location: String,
     },
+    /// The answer holds the key.
+    #[error("the answer for {what} repeats the API key, so that nothing of it is kept")]
+    Repeats {
+        /// Stream and scope.
+        what: String,
+    },
     /// HTTP 408, 429 or 5xx, after several tries.
     #[error("the API could not answer {what} (HTTP {status}: {detail})")]
     Busy {

@@ -10,6 +10,7 @@ mod pace;
 mod patience;
 #[cfg(test)]
 mod properties;
+mod repeats;
 mod request;
 mod retry;
 mod roots;

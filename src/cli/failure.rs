@@ -108,7 +108,10 @@ impl From<LedgerError> for Failure {
 /// A record this version cannot read is not mended by running again.
 fn ledger_code(error: &LedgerError) -> u8 {
     match error {
-        LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => exit::CONFIGURATION,
+        LedgerError::Newer { .. }
+        | LedgerError::Foreign { .. }
+        | LedgerError::Gap { .. }
+        | LedgerError::OtherMeaning { .. } => exit::CONFIGURATION,
         LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => exit::UNAVAILABLE,
     }
 }

@@ -63,6 +63,10 @@ pub struct JobConfig {
     /// Whether lists also keep a daily snapshot in a table of their own, `<stream>_history`. Default: false.
     #[schemars(extend("examples" = [true]))]
     pub history: bool,
+    /// What becomes of a day or list that would lose all or more than half of its rows: `"confirm"` replaces it when the next
+    /// run reads as many, `"accept"` at once, `"keep"` never. What waits is suspect. Default: `"confirm"`.
+    #[schemars(extend("examples" = ["confirm"]))]
+    pub on_shrink: OnShrink,
     /// Columns that are null in every row, as `stream.column`; `logs_raw*.ip` stands for all streams whose names begin so.
     /// Applied before anything touches the disk. Default: none.
     #[schemars(extend("examples" = [["integrations.account"]]))]
@@ -89,10 +93,24 @@ impl Default for JobConfig {
             lookback: None,
             deadline: None,
             history: false,
+            on_shrink: OnShrink::Confirm,
             drop: Vec::new(),
             hash: Vec::new(),
         }
     }
+}
+
+/// What becomes of a day or list that would lose all or more than half of its rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnShrink {
+    /// It is replaced when the next run reads as many.
+    #[default]
+    Confirm,
+    /// It is replaced at once.
+    Accept,
+    /// It is never replaced.
+    Keep,
 }
 
 /// The assets that streams are asked for one by one.

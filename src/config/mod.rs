@@ -37,7 +37,7 @@ pub use api::{ApiConfig, Auth};
 pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
 pub use effective::Setting;
 pub use given::Given;
-pub use job::{AssetChoice, JobConfig};
+pub use job::{AssetChoice, JobConfig, OnShrink};
 pub use key::{ApiKey, KeyError};
 pub use privacy::{PrivacyConfig, Salt, SaltError};
 pub use problem::{ConfigError, Place, Problem};

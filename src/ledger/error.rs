@@ -38,6 +38,14 @@ pub enum LedgerError {
     /// The records cannot be added up in a file.
     #[error("the checkpoint cannot be made")]
     Checkpoint(#[source] ParquetError),
+    /// Rows were read for a table that another writer declared otherwise meanwhile.
+    #[error("another process gave the table of `{stream}` another meaning meanwhile: {conflict}")]
+    OtherMeaning {
+        /// The stream.
+        stream: String,
+        /// What does not fit.
+        conflict: String,
+    },
     /// The place of the next record could not be taken.
     #[error("the next ledger record could not be written in {attempts} attempts")]
     Contended {
@@ -60,6 +68,9 @@ impl LedgerError {
             }
             Self::Checkpoint(_) => {
                 "nothing is lost, since the records are safe; this is a fault of the program, please report it"
+            }
+            Self::OtherMeaning { .. } => {
+                "let one version and one configuration of profound-export write this lake; what it wrote is read again"
             }
             Self::Contended { .. } => "other writers are busy on the same destination; run again",
         }

@@ -4,6 +4,7 @@
 //! holds folds of the records up to a number, so that a start reads one checkpoint and the records behind it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -14,14 +15,17 @@ use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY, pauses};
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
-use crate::ledger::record::{Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
+use crate::ledger::record::{DayEntry, Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
+use crate::ledger::table::TableMeaning;
 use crate::model::day::Day;
-use crate::model::scope::ScopeKey;
+use crate::model::scope::{Scope, ScopeKey};
 
 const RECORDS_A_FOLDER: u64 = 1000;
 /// Attempts to take the next number.
 const ATTEMPTS: u32 = 50;
+/// Between attempts, after the first few.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// Records behind the last checkpoint that make another worth while at the end of a run.
 const RECORDS_A_CHECKPOINT: u64 = 16;
 /// Records behind the last checkpoint that make another worth while in the middle of one, so that no start, not even
@@ -40,12 +44,16 @@ pub struct Ledger {
     checkpoint: u64,
     /// What other writers have recorded since this ledger was opened.
     foreign: HashMap<(String, ScopeKey, Option<Day>), Foreign>,
+    /// That days are stale whose record could not be written: their files may stand. The next record says so.
+    unrecorded: Vec<Entry>,
 }
 
 /// What another writer has recorded of a day.
 #[derive(Debug, Clone, Copy, Default)]
 struct Foreign {
-    /// The number of the last record that published its file; zero for none.
+    /// Whether it was read.
+    read: bool,
+    /// The number of the last record that published its file, or said that nobody knows what stands; zero for none.
     file: u64,
 }
 
@@ -55,7 +63,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn open(destination: Destination, clock: Clock) -> Result<Self, LedgerError> {
-        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign: HashMap::new() };
+        let (foreign, unrecorded) = (HashMap::new(), Vec::new());
+        let mut ledger = Self { destination, clock, state: State::default(), checkpoint: 0, foreign, unrecorded };
         if let Some(state) = checkpoints::newest(&ledger.destination).await? {
             ledger.checkpoint = state.number;
             ledger.state = state;
@@ -84,7 +93,7 @@ impl Ledger {
 
     /// Whether another writer has recorded a reading of a day, or of a list, since this ledger was opened.
     pub fn was_read_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> bool {
-        self.foreign.contains_key(&(stream.to_owned(), scope.clone(), day))
+        self.foreign.get(&(stream.to_owned(), scope.clone(), day)).is_some_and(|foreign| foreign.read)
     }
 
     /// Reads records that other writers have added.
@@ -112,12 +121,23 @@ impl Ledger {
     }
 
     fn take_foreign(&mut self, record: &Record) {
-        for slice in record.entries.iter().filter_map(slice_of) {
-            for day in &slice.days {
-                let foreign = self.foreign.entry((slice.stream.clone(), slice.scope.key(), day.day)).or_default();
-                if day.written == Written::File {
+        for entry in &record.entries {
+            let mut note = |stream: &String, scope: &Scope, day, read: bool, file: bool| {
+                let foreign = self.foreign.entry((stream.clone(), scope.key(), day)).or_default();
+                foreign.read |= read;
+                if file {
                     foreign.file = record.number;
                 }
+            };
+            match entry {
+                Entry::Slice(slice) => {
+                    let days = slice.days.iter();
+                    days.for_each(|day| {
+                        note(&slice.stream, &slice.scope, day.day, true, day.written == Written::File);
+                    });
+                }
+                Entry::Stale { stream, scope, day } => note(stream, scope, *day, false, true),
+                _ => {}
             }
         }
         self.state.apply(record);
@@ -128,16 +148,27 @@ impl Ledger {
     /// a day is marked stale, so that the next run settles it.
     ///
     /// # Errors
-    /// [`LedgerError`]; whether the record was added is then unknown, and the next start finds out.
+    /// [`LedgerError`]; whether the record was added is then unknown. The files that it names may stand, so the next record
+    /// that is added marks their days stale.
     pub async fn append(&mut self, entries: Vec<Entry>, based_on: u64) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
         }
+        let entries = [std::mem::take(&mut self.unrecorded), entries].concat();
+        let added = self.add(&entries, based_on).await;
+        if added.is_err() {
+            self.unrecorded = entries.iter().flat_map(in_doubt).collect();
+        }
+        added
+    }
+
+    async fn add(&mut self, entries: &[Entry], based_on: u64) -> Result<(), LedgerError> {
         let id = Uuid::now_v7();
         let mut pauses = pauses();
         for _ in 0..ATTEMPTS {
+            self.check_tables(entries)?;
             let number = self.state.number + 1;
-            let record = self.record(number, id, &[&entries[..], &self.overwritten(&entries, based_on)].concat());
+            let record = self.record(number, id, &[entries, &self.overwritten(entries, based_on)].concat());
             let path = record_path(number);
             // An error does not tell whether the object landed, so what stands is looked at in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -155,8 +186,11 @@ impl Ledger {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(error.into()),
                 },
-                // "Try again": the store refused without another object being there.
-                (Ok(false), None) => {}
+                // "Try again": the store refused without another object being there. One that is about to land takes its time.
+                (Ok(false), None) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => tokio::time::sleep(LONG_PAUSE).await,
+                },
             }
         }
         Err(LedgerError::Contended { attempts: ATTEMPTS })
@@ -186,6 +220,32 @@ impl Ledger {
             tracing::warn!(error, "a checkpoint cannot be written; the next start reads the records instead");
             self.checkpoint = self.state.number;
         }
+    }
+
+    /// Refuses rows that would not fit their table, as another writer may have declared it meanwhile.
+    fn check_tables(&self, entries: &[Entry]) -> Result<(), LedgerError> {
+        let declared: HashMap<&str, &TableMeaning> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Table { stream, meaning } => Some((stream.as_str(), meaning)),
+                _ => None,
+            })
+            .collect();
+        for slice in entries.iter().filter_map(slice_of) {
+            let Some(stands) = self.state.tables.get(&slice.stream) else {
+                continue;
+            };
+            let conflict = match declared.get(slice.stream.as_str()) {
+                Some(meaning) => stands.conflict(meaning),
+                // They fitted when they were read.
+                None if stands.fingerprint() == slice.fingerprint => None,
+                None => Some("the rows were read for the table as it was".to_owned()),
+            };
+            if let Some(conflict) = conflict {
+                return Err(LedgerError::OtherMeaning { stream: slice.stream.clone(), conflict });
+            }
+        }
+        Ok(())
     }
 
     /// The days of `entries` whose files others have published after record `based_on`.
@@ -243,6 +303,22 @@ fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError>
         return Err(LedgerError::Newer { number, format });
     }
     serde_json::from_slice(bytes).map_err(foreign)
+}
+
+/// That the days are stale whose files may stand though `entry` is not recorded.
+fn in_doubt(entry: &Entry) -> Vec<Entry> {
+    match entry {
+        Entry::Stale { .. } => vec![entry.clone()],
+        Entry::Slice(slice) => {
+            let written = slice.days.iter().filter(|day| day.written == Written::File);
+            let stale = |day: &DayEntry| {
+                let (stream, scope) = (slice.stream.clone(), slice.scope.clone());
+                Entry::Stale { stream, scope, day: day.day }
+            };
+            written.map(stale).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn slice_of(entry: &Entry) -> Option<&SliceEntry> {

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::record::Planned;
 use crate::model::day::Day;
 use crate::model::scope::ScopeKey;
 use crate::model::window::Window;
+
+/// A run that recorded nothing for so long counts as killed. Until then it may still put a file that it had begun.
+const SILENT_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
 
 /// A run that has not ended, as far as the ledger tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +29,17 @@ pub struct OpenRun {
     pub backfill: bool,
     /// The job.
     pub job: String,
-    /// What it means to write and no later record covers.
+    /// What it means to write, has not recorded itself, and nobody has read since it counts as killed.
     pub planned: PlannedSlices,
+}
+
+impl OpenRun {
+    /// When it counts as killed, unless it records something before. A day that was read before may be overwritten by it
+    /// after that reading was recorded.
+    pub fn counts_as_killed_at(&self) -> Timestamp {
+        let heard_at = self.heard_at.unwrap_or(self.at);
+        heard_at.checked_add(SILENT_AT_MOST).unwrap_or(heard_at)
+    }
 }
 
 /// The windows that a run means to write, by stream and scope; none for lists. Every slice and every day asks, so
@@ -52,7 +64,7 @@ impl PlannedSlices {
         })
     }
 
-    /// Takes out what a slice over `read` covers.
+    /// Takes out the days of `read`, or the list.
     pub fn remove(&mut self, stream: &str, scope: &ScopeKey, read: Option<Window>) {
         let Some(scopes) = self.0.get_mut(stream) else {
             return;
@@ -60,16 +72,26 @@ impl PlannedSlices {
         let Some(windows) = scopes.get_mut(scope) else {
             return;
         };
-        windows.retain(|planned| match (planned, read) {
-            (Some(planned), Some(read)) => planned.start < read.start || read.end < planned.end,
-            (planned, read) => *planned != read,
-        });
+        *windows = windows.iter().flat_map(|planned| without(*planned, read)).collect();
         if windows.is_empty() {
             scopes.remove(scope);
         }
         if scopes.is_empty() {
             self.0.remove(stream);
         }
+    }
+}
+
+/// What is left of `planned` without `read`: nothing, one window or, around days in the middle, two.
+fn without(planned: Option<Window>, read: Option<Window>) -> Vec<Option<Window>> {
+    match (planned, read) {
+        (Some(planned), Some(read)) => {
+            let before = Window::new(planned.start, planned.end.min(read.start));
+            let after = Window::new(planned.start.max(read.end), planned.end);
+            before.into_iter().chain(after).map(Some).collect()
+        }
+        (None, None) => Vec::new(),
+        (planned, _) => vec![planned],
     }
 }
 
@@ -93,20 +115,26 @@ mod tests {
     }
 
     #[test]
-    fn planned_slice_stays_until_one_that_holds_it_whole_is_recorded() {
+    fn planned_day_stays_until_it_is_recorded() {
         let scope = ScopeKey::default();
         let of = |window| Planned { stream: "visibility_v2".into(), scope: scope.clone(), window };
-        let planned = [of(window("2026-03-01", "2026-03-05")), of(None)];
+        let planned = [of(window("2026-03-01", "2026-03-06")), of(None)];
         let mut slices: PlannedSlices = planned.iter().collect();
-        let day = |text: &str| Some(text.parse().unwrap());
-        assert!(slices.contains("visibility_v2", &scope, day("2026-03-04")));
-        assert!(!slices.contains("visibility_v2", &scope, day("2026-03-05")));
+        let days = |slices: &PlannedSlices| -> Vec<i8> {
+            let days = window("2026-02-27", "2026-03-10").unwrap().days();
+            let left = days.filter(|day| slices.contains("visibility_v2", &scope, Some(*day)));
+            left.map(|day| day.to_string()[8..].parse().unwrap()).collect()
+        };
+        assert_eq!(days(&slices), [1, 2, 3, 4, 5]);
         assert!(!slices.contains("other", &scope, None));
 
-        slices.remove("visibility_v2", &scope, window("2026-03-01", "2026-03-03"));
-        assert!(slices.contains("visibility_v2", &scope, day("2026-03-01")), "half of it is not all of it");
+        slices.remove("visibility_v2", &scope, window("2026-03-03", "2026-03-04"));
+        assert_eq!(days(&slices), [1, 2, 4, 5]);
+        slices.remove("visibility_v2", &scope, window("2026-03-05", "2026-03-09"));
+        assert_eq!(days(&slices), [1, 2, 4]);
         slices.remove("visibility_v2", &scope, None);
         assert!(!slices.contains("visibility_v2", &scope, None));
+        assert_eq!(days(&slices), [1, 2, 4]);
         slices.remove("visibility_v2", &scope, window("2026-02-01", "2026-03-05"));
         assert!(slices.is_empty());
     }

@@ -93,7 +93,10 @@ impl State {
                 self.starts.insert(job.clone(), *day);
             }
             Entry::Table { stream, meaning } => {
-                self.tables.insert(stream.clone(), meaning.clone());
+                let before = self.tables.insert(stream.clone(), meaning.clone());
+                if before.is_some_and(|before| before.conflict(meaning).is_some()) {
+                    self.expect_anew(stream);
+                }
             }
             Entry::RunStarted { run, job, planned, backfill } => {
                 let (job, planned) = (job.clone(), planned.iter().collect());
@@ -122,10 +125,25 @@ impl State {
         }
     }
 
+    /// What was read of `stream` says something else than its table means now: every day is to be read again, and how many
+    /// rows it had tells nothing of how many it will have.
+    fn expect_anew(&mut self, stream: &str) {
+        for coverage in self.coverage.get_mut(stream).into_iter().flat_map(BTreeMap::values_mut) {
+            for state in coverage.days.values_mut().chain(&mut coverage.whole) {
+                state.stale = true;
+                state.proof = None;
+                state.suspect = None;
+            }
+        }
+    }
+
     fn apply_slice(&mut self, slice: &SliceEntry) {
         let key = slice.scope.key();
-        for open in self.open_runs.values_mut() {
-            open.planned.remove(&slice.stream, &key, slice.window);
+        for (run, open) in &mut self.open_runs {
+            // Another run may still be about to put a file of these days, which it had begun before this was recorded.
+            if *run == slice.run || open.counts_as_killed_at() <= slice.extracted_at {
+                open.planned.remove(&slice.stream, &key, slice.window);
+            }
         }
         let is_kept = |day: &&DayEntry| !self.forgotten.covers(&slice.stream, &slice.scope, day.day);
         let days: Vec<&DayEntry> = slice.days.iter().filter(is_kept).collect();
@@ -205,12 +223,13 @@ impl State {
         coverage
     }
 
-    /// Whether a run that never ended may have overwritten `day` of `stream` of `scope` after it was read.
+    /// Whether a run that has not ended may have overwritten `day` of `stream` of `scope` after it was read.
     pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
         let mut others = self.open_runs.iter().filter(|(run, _)| Some(**run) != own).map(|(_, open)| open);
         others.any(|open| {
             let read_at = || self.scope(stream, scope)?.state(day)?.read_at;
-            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < open.at.into())
+            let killed_at = open.counts_as_killed_at().into();
+            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < killed_at)
         })
     }
 }

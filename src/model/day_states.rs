@@ -84,6 +84,11 @@ impl DayStates {
         self.0.iter().map(|(_, state)| state)
     }
 
+    /// The same, to change it.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut DayState> {
+        self.0.iter_mut().map(|(_, state)| state)
+    }
+
     /// Those of the days of `window` that are known, oldest first.
     pub fn range(&self, window: Window) -> impl DoubleEndedIterator<Item = (&Day, &DayState)> + ExactSizeIterator {
         let place = |day: Day| self.find(day).unwrap_or_else(|at| at);

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::config::{Partition, Salt};
 use crate::ledger::{Entry, State, TableMeaning};
+use crate::model::coverage::ScopeCoverage;
+use crate::model::history::history_name;
+use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
@@ -47,20 +50,87 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
 /// # Errors
 /// [`RunError::Refused`] that names every such stream.
 pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunError> {
-    let conflicts: Vec<String> = streams
-        .iter()
-        .filter_map(|stream| {
-            let conflict = state.tables.get(&stream.name)?.conflict(&TableMeaning::of(stream))?;
-            Some(format!("`{}`: {conflict}", stream.name))
-        })
+    let conflicts: Vec<String> = conflicts(state, streams)
+        .into_iter()
+        .map(|(stream, _, conflict)| format!("`{}`: {conflict}", stream.name))
         .collect();
     match conflicts.is_empty() {
         true => Ok(()),
         false => Err(RunError::Refused {
             problem: format!("tables would change their meaning: {}", conflicts.join("; ")),
-            hint: "export under a new destination, or leave these streams out (`!name`) until the old tables are no longer needed".into(),
+            hint: "`backfill JOB --from DAY --to DAY --force` gives these tables their new meaning, and every day is then read \
+                   again; or export under a new destination, or leave these streams out (`!name`)"
+                .into(),
         }),
     }
+}
+
+/// What must be recorded so that the tables of `streams` mean from now on what these say. All that stands of them is then
+/// to be read again.
+///
+/// # Errors
+/// [`RunError::Refused`] where that is not possible.
+pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry>, RunError> {
+    let conflicts = conflicts(state, streams);
+    let moved: Vec<String> = conflicts
+        .iter()
+        .filter(|(stream, ..)| !lies_alike(state, stream))
+        .map(|(stream, ..)| format!("`{}`", stream.name))
+        .collect();
+    if !moved.is_empty() {
+        return Err(RunError::Refused {
+            problem: format!(
+                "files of these tables would lie elsewhere, beside those that stand: {}",
+                moved.join(", ")
+            ),
+            hint: "give the stream another name, export under a new destination, or leave it out (`!name`)".into(),
+        });
+    }
+    let kept: Vec<String> = conflicts
+        .iter()
+        .map(|(stream, ..)| history_name(&stream.name))
+        .filter(|history| state.coverage.contains_key(history))
+        .map(|history| format!("`{history}`"))
+        .collect();
+    match kept.is_empty() {
+        true => {
+            let entry =
+                |(stream, meaning, _): (&Arc<Stream>, _, _)| Entry::Table { stream: stream.name.clone(), meaning };
+            Ok(conflicts.into_iter().map(entry).collect())
+        }
+        false => Err(RunError::Refused {
+            problem: format!("snapshots cannot be taken again in another form: {}", kept.join(", ")),
+            hint:
+                "export under a new destination, leave these streams out (`!name`), or `forget` their snapshots first"
+                    .into(),
+        }),
+    }
+}
+
+/// Whether the files of a stream lie where those that stand do, so that each replaces one of them.
+fn lies_alike(state: &State, stream: &Stream) -> bool {
+    let is_alike = |coverage: &ScopeCoverage| {
+        let Scope { organization, category, asset, domain } = &coverage.scope;
+        let there = [
+            (ScopePart::Organization, organization.is_some()),
+            (ScopePart::Category, category.is_some()),
+            (ScopePart::Asset, asset.is_some()),
+            (ScopePart::Domain, domain.is_some()),
+        ];
+        let of_scope = there.iter().all(|(part, there)| stream.scope.parts().contains(part) == *there);
+        of_scope && if stream.days.is_some() { coverage.whole.is_none() } else { coverage.days.is_empty() }
+    };
+    state.coverage.get(&stream.name).is_none_or(|scopes| scopes.values().all(is_alike))
+}
+
+/// Streams whose rows would not fit their tables: what they mean now, and why that does not fit.
+fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stream>, TableMeaning, String)> {
+    let conflict = |stream: &'a Arc<Stream>| {
+        let now = TableMeaning::of(stream);
+        let conflict = state.tables.get(&stream.name)?.conflict(&now)?;
+        Some((stream, now, conflict))
+    };
+    streams.iter().filter_map(conflict).collect()
 }
 
 /// The name under which the ledger keeps which salt texts were hashed with.

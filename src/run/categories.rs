@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::OnShrink;
 use crate::ledger::{Entry, State};
 use crate::model::figures::counted;
 use crate::model::scope::Scope;
@@ -14,6 +15,11 @@ const HERE: &str = "here";
 /// What the ledger keeps of a category that the account had.
 const GONE: &str = "gone";
 
+/// The name under which the ledger keeps how few categories of many were there the last time.
+const AWAITED: &str = "categories/awaited";
+/// What it keeps where there is no doubt.
+const NONE_AWAITED: &str = "none";
+
 /// What changed since the last run that looked.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -23,11 +29,14 @@ pub struct Changes {
     pub news: Vec<String>,
     /// Categories that went, in words.
     pub warnings: Vec<String>,
+    /// That so many are not there that somebody must look at it, in words.
+    pub doubt: Option<String>,
 }
 
 /// Compares the categories that were `found` with those the lake knows. Of those that appeared, only the ones the job
-/// wants are told, which are among `scopes`; the others are news to the first job that wants them.
-pub fn changes(state: &State, found: &Discovered, scopes: &[Scope]) -> Changes {
+/// wants are told, which are among `scopes`; the others are news to the first job that wants them. Where all or more than
+/// half of those that were there are not, none of them counts as gone before `on_shrink` says so.
+pub fn changes(state: &State, found: &Discovered, scopes: &[Scope], on_shrink: OnShrink) -> Changes {
     let wanted: BTreeSet<&str> =
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
     let exported = exported(state);
@@ -49,13 +58,31 @@ pub fn changes(state: &State, found: &Discovered, scopes: &[Scope]) -> Changes {
         changes.entries.push(learned(id, HERE));
     }
     let is_found = |id: &str| found.categories.iter().any(|(category, _)| category.id == id);
-    let mut gone = Vec::new();
-    for (id, name) in &exported {
-        if !is_found(id) && kept(id) != Some(GONE) {
-            gone.push(*name);
-            changes.entries.push(learned(id, GONE));
-        }
+    let were: Vec<(&str, &str)> =
+        exported.iter().filter(|(id, _)| kept(id) != Some(GONE)).map(|(id, name)| (*id, *name)).collect();
+    let mut gone: Vec<(&str, &str)> = were.iter().filter(|(id, _)| !is_found(id)).copied().collect();
+    let are = were.len() - gone.len();
+    let doubtful = are * 2 < were.len();
+    let awaited = state.learned.get(AWAITED).map(String::as_str);
+    let seen = if doubtful { are.to_string() } else { NONE_AWAITED.to_owned() };
+    let stays = match on_shrink {
+        OnShrink::Confirm => awaited != Some(&seen),
+        OnShrink::Accept => false,
+        OnShrink::Keep => true,
+    };
+    if doubtful && stays {
+        gone.clear();
+        let then = match on_shrink {
+            OnShrink::Keep => "`on_shrink = \"keep\"` counts none of them as gone",
+            OnShrink::Confirm | OnShrink::Accept => "they count as gone when the next run sees the same",
+        };
+        changes.doubt = Some(format!("{are} of {} categories are there; {then}", were.len()));
     }
+    if awaited.unwrap_or(NONE_AWAITED) != seen {
+        changes.entries.push(Entry::Learned { name: AWAITED.into(), value: seen });
+    }
+    changes.entries.extend(gone.iter().map(|(id, _)| learned(id, GONE)));
+    let gone: Vec<&str> = gone.into_iter().map(|(_, name)| name).collect();
     changes
         .news
         .extend(told(&new, ["is new: its history follows as backfill", "are new: their history follows as backfill"]));

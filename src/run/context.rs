@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::api::{Client, RequestFacts, Transport};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::{Compression, Given, Salt};
+use crate::config::{Compression, Given, OnShrink, Salt};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
@@ -82,6 +82,8 @@ pub struct RunStart {
     pub rewrite: bool,
     /// Whether lists leave a daily snapshot.
     pub history: bool,
+    /// What becomes of days that would lose most of their rows.
+    pub on_shrink: OnShrink,
     /// Whether the key reads several organizations.
     pub many_organizations: bool,
     /// What earlier runs have learned.
@@ -104,6 +106,8 @@ pub struct RunContext<'a> {
     pub rewrite: bool,
     /// Whether lists leave a daily snapshot.
     pub history: bool,
+    /// What becomes of days that would lose most of their rows.
+    pub on_shrink: OnShrink,
     /// The record of what is done.
     pub ledger: Arc<tokio::sync::Mutex<Ledger>>,
     /// Adds to it.
@@ -143,6 +147,7 @@ impl<'a> RunContext<'a> {
             run_id: start.run_id,
             rewrite: start.rewrite,
             history: start.history,
+            on_shrink: start.on_shrink,
             ledger,
             committer,
             spool: start.spool,

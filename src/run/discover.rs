@@ -72,6 +72,7 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
                 error @ (ApiError::NotEntitled { .. }
                 | ApiError::Refused { .. }
                 | ApiError::Redirected { .. }
+                | ApiError::Repeats { .. }
                 | ApiError::Unreachable { .. }
                 | ApiError::Untrusted { .. }
                 | ApiError::Busy { .. }

@@ -17,9 +17,12 @@ use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, Events, RunEnded};
 use crate::model::figures::took;
-use crate::model::stream::Stream;
+use crate::model::scope::Scope;
+use crate::model::slice::Slice;
+use crate::model::stream::{DiscoveredObject, Stream};
 use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
+use crate::run::account::{admit, check_tables};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::write_coverage;
@@ -35,6 +38,8 @@ use crate::write::Spool;
 const TOLD_SKEW_SECONDS: i64 = 300;
 /// Waits whose ends lie no further apart are told as one.
 const SAME_WAIT: Duration = Duration::from_secs(1);
+/// How often the coverage table is written at the end of a run while others end, too.
+const COVERAGE_AGAIN: u32 = 5;
 /// The ledger keeps that the destination was probed.
 const PROBED: &str = "destination/create_if_absent";
 
@@ -134,12 +139,15 @@ async fn run_opened(
         // The clock is right from the first response on.
         Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
-    let (Opening { wanted, mut plan, warnings, news, mut entries, .. }, mut found) = match opened.await {
+    let (Opening { wanted, mut plan, warnings, news, doubt, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
-            let outcome = outcome_of_error(&error);
+            let (outcome, belongs) = (outcome_of_error(&error), !matches!(error, RunError::Refused { .. }));
             result.error = Some(error);
-            return record_vain(settings, goal, result, &mut ledger, outcome).await;
+            return match belongs && 0 < ledger.state().number {
+                true => record_vain(settings, goal, result, &mut ledger, outcome).await,
+                false => Ok(()),
+            };
         }
     };
     if let Some(wrong_by) =
@@ -154,6 +162,11 @@ async fn run_opened(
     }
     for message in warnings {
         settings.events.tell(&Event::Warning { message });
+    }
+    if let (Some(problem), Some(stream)) = (doubt, settings.catalog.discovering(DiscoveredObject::Category)) {
+        let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
+        settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed: true });
+        result.failed.push((slice, problem));
     }
     if !destinations.single_writer && !ledger.state().learned.contains_key(PROBED) {
         destinations.lake.probe().await?;
@@ -174,6 +187,15 @@ async fn run_opened(
         backfill: goal.is_backfill(),
     });
     ledger.append(entries, u64::MAX).await?;
+    // An empty lake is nobody's until the first record stands, which may be another's.
+    let admitted = admit(ledger.state(), &found, destinations.layout.partition, destinations.lake.url());
+    match admitted.and_then(|added| check_tables(ledger.state(), &wanted.streams).map(|()| added)) {
+        Ok(added) => ledger.append(added, u64::MAX).await?,
+        Err(error) => {
+            result.error = Some(error);
+            return record_vain(settings, goal, result, &mut ledger, Outcome::Refused).await;
+        }
+    }
     // Known only now: both may have begun at the same moment, and the number of the record says who was first.
     if is_beside_another(ledger.state(), result.run_id, started_at) {
         let message = "another run is under way on this lake: this one begins at the other end of what has no order of its \
@@ -195,6 +217,7 @@ async fn run_opened(
         run_id: result.run_id,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         history: goal.job.history,
+        on_shrink: goal.job.on_shrink,
         many_organizations: 1 < found.organizations.len(),
         learned: ledger.state().learned.clone(),
         spool,
@@ -284,7 +307,7 @@ fn take(result: &mut RunResult, processed: Processed) -> Option<RunError> {
     processed.fatal
 }
 
-/// Records that a run came to nothing, in a lake that is there: whoever looks must not take the run before for the last.
+/// Records that a run came to nothing: whoever looks must not take the run before for the last.
 async fn record_vain(
     settings: &RunSettings,
     goal: &Goal,
@@ -292,10 +315,6 @@ async fn record_vain(
     ledger: &mut Ledger,
     outcome: Outcome,
 ) -> Result<(), RunError> {
-    let belongs = !matches!(result.error, Some(RunError::Refused { .. }));
-    if ledger.state().number == 0 || !belongs {
-        return Ok(());
-    }
     let end = RunEnd {
         run: result.run_id,
         job: goal.job.name.clone(),
@@ -346,7 +365,16 @@ async fn finish(
     ledger.append(entries, u64::MAX).await?;
     let destinations = &settings.destinations;
     let (layout, now) = (destinations.layout, settings.clock.now());
-    write_coverage(&destinations.lake, layout, ledger.state(), &settings.catalog, now).await?;
+    let last_end = |ledger: &Ledger| ledger.state().runs.back().map(|run| run.number);
+    for _ in 0..COVERAGE_AGAIN {
+        let before = last_end(&ledger);
+        write_coverage(&destinations.lake, layout, ledger.state(), &settings.catalog, now).await?;
+        // Whoever ended meanwhile may have written a table that says more, before ours took its place.
+        ledger.refresh().await?;
+        if last_end(&ledger) == before {
+            break;
+        }
+    }
     ledger.checkpoint().await?;
     Ok(())
 }
@@ -395,7 +423,10 @@ fn outcome_of_error(error: &RunError) -> Outcome {
 fn outcome_of_ledger(error: &LedgerError) -> Outcome {
     match error {
         // What this version cannot read is not mended by running again.
-        LedgerError::Newer { .. } | LedgerError::Foreign { .. } | LedgerError::Gap { .. } => Outcome::Refused,
+        LedgerError::Newer { .. }
+        | LedgerError::Foreign { .. }
+        | LedgerError::Gap { .. }
+        | LedgerError::OtherMeaning { .. } => Outcome::Refused,
         LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => {
             Outcome::Unavailable
         }

@@ -16,7 +16,7 @@ use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
-use crate::run::account::{admit, check_salt, check_tables};
+use crate::run::account::{admit, check_salt, check_tables, remake_tables};
 use crate::run::categories::{Changes, changes};
 use crate::run::context::{RunSettings, fallback_name, pages_name};
 use crate::run::discover::Discovered;
@@ -26,8 +26,6 @@ use crate::run::parents::ancestors_of;
 use crate::run::resolve::{resolve, with_stand_ins};
 use crate::run::result::Outcome;
 
-/// A run that recorded something so recently is thought to be alive.
-const HEARD_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// A run that goes on where another stopped so recently does not read again what that one has read.
 const GOES_ON_WITHIN: SignedDuration = SignedDuration::from_hours(12);
 /// The first day wanted, counted back from the first run, where a job says none.
@@ -50,6 +48,8 @@ pub struct Opening {
     pub warnings: Vec<String>,
     /// Categories that appeared, in words.
     pub news: Vec<String>,
+    /// That hardly any of the categories are there, in words.
+    pub doubt: Option<String>,
     /// What the first record of the run must say.
     pub entries: Vec<Entry>,
 }
@@ -73,12 +73,18 @@ pub fn open(
         settings.catalog.get(stand_in).cloned()
     };
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
-    check_tables(state, &streams)?;
+    match goal.days {
+        Some(WantedDays::Only { force: true, .. }) => entries.extend(remake_tables(state, &streams)?),
+        _ => check_tables(state, &streams)?,
+    }
     check_salt(state, &streams, settings.salt.as_ref())?;
     let mut resolved = resolve(&goal.job, found)?;
     // A backfill asks for what someone had in mind; the next run of the job tells.
     let changes = match goal.days {
-        None => changes(state, found, resolved.scopes.get(&ScopeKind::Category).map_or(&[], Vec::as_slice)),
+        None => {
+            let scopes = resolved.scopes.get(&ScopeKind::Category).map_or(&[][..], Vec::as_slice);
+            changes(state, found, scopes, goal.job.on_shrink)
+        }
         Some(_) => Changes::default(),
     };
     entries.extend(changes.entries);
@@ -117,8 +123,8 @@ pub fn open(
     let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
     let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
     let discovery_requests = unplanned.map(|(_, fetched)| fetched.requests).sum();
-    let (warnings, news) = (resolved.warnings, changes.news);
-    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, entries })
+    let (warnings, news, doubt) = (resolved.warnings, changes.news, changes.doubt);
+    Ok(Opening { wanted, plan, start, discovery_requests, warnings, news, doubt, entries })
 }
 
 /// What a backfill of `window` leaves out because it was forgotten, in words; refuses one that would ask for nothing else.
@@ -183,7 +189,7 @@ pub fn alive_runs(state: &State, at: Timestamp) -> impl Iterator<Item = (&str, T
 }
 
 fn is_alive(open: &OpenRun, at: Timestamp) -> bool {
-    open.heard_at.is_some_and(|heard| at.duration_since(heard) < HEARD_WITHIN)
+    at < open.counts_as_killed_at()
 }
 
 /// Whether a run that began before `own` is reading the same lake, as far as its records tell.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::config::OnShrink;
 use crate::destination::again;
 use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
@@ -39,8 +40,11 @@ pub async fn publish(
     let Reading { whole, mut learned, extracted_at, incomplete } = reading;
     let forgotten = cx.forgotten(slice).await?;
     let (before, based_on) = cx.coverage_and_number(slice).await;
-    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) =
-        whole.days.iter().filter(|day| !forgotten.contains(&day.day)).partition(|day| is_shrunk(day, before.as_ref()));
+    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) = whole
+        .days
+        .iter()
+        .filter(|day| !forgotten.contains(&day.day))
+        .partition(|day| is_shrunk(day, before.as_ref(), cx.on_shrink));
     let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
     let published = futures::stream::iter(days)
         .map(|day| publish_day(cx, slice, day, before.as_ref()))
@@ -102,7 +106,7 @@ pub async fn publish(
     }
     add_files(&mut done, &of_snapshot);
     record.extend(of_snapshot);
-    let suspect = shrunk_words(&shrunk, before.as_ref());
+    let suspect = shrunk_words(&shrunk, before.as_ref(), cx.on_shrink);
     if let Some(problem) = &suspect {
         let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
         record.push(cx.suspect(slice, problem, awaiting));
@@ -145,12 +149,18 @@ fn add_files(done: &mut SliceDone, entries: &[Entry]) {
     }
 }
 
-/// Whether a day would lose all or more than half of its rows, and no earlier run has read it so.
-fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>) -> bool {
+/// Whether a day would lose all or more than half of its rows, and must not.
+fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
-    state.read_at.is_some() && day.rows * 2 < state.rows && !is_awaited(state, day.rows)
+    let stays = match on_shrink {
+        OnShrink::Confirm => !is_awaited(state, day.rows),
+        OnShrink::Accept => false,
+        OnShrink::Keep => true,
+    };
+    // Without a proof nothing is known of the rows, since the table has got another meaning.
+    state.read_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && stays
 }
 
 /// Whether the last reading brought as few rows, and waits for this one to confirm it.
@@ -158,7 +168,7 @@ fn is_awaited(state: &DayState, rows: u64) -> bool {
     state.suspect.as_ref().is_some_and(|suspect| suspect.awaiting == Some(rows))
 }
 
-fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<String> {
+fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
     let first = shrunk.first()?;
     let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
     let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
@@ -166,10 +176,11 @@ fn shrunk_words(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>) -> Option<
         1 => String::new(),
         many => format!(", and {} more days likewise", many - 1),
     };
-    Some(format!(
-        "{day} has {} rows where {had} were{others}; it is replaced when the next run reads the same",
-        first.rows
-    ))
+    let then = match on_shrink {
+        OnShrink::Keep => "`on_shrink = \"keep\"` keeps what stood",
+        OnShrink::Confirm | OnShrink::Accept => "it is replaced when the next run reads the same",
+    };
+    Some(format!("{day} has {} rows where {had} were{others}; {then}", first.rows))
 }
 
 impl RunContext<'_> {

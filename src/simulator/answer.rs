@@ -241,7 +241,8 @@ fn template(endpoint: &Endpoint, question: &Question, effects: &Effects) -> Vec<
         }
     }
     if effects.extra_field {
-        text(",\"unannounced_field\":{\"level\":1,\"text\":\"new\"}", &mut pieces);
+        let said = json!({ "level": 1, "text": effects.extra_text.as_deref().unwrap_or("new") });
+        text(&format!(",\"unannounced_field\":{said}"), &mut pieces);
     }
     text(if endpoint.event { "}\n\n" } else { "}" }, &mut pieces);
     pieces
@@ -283,7 +284,8 @@ fn edit(row: &mut Map<String, Value>, question: &Question, effects: &Effects) {
         }
     }
     if effects.extra_field {
-        row.insert("unannounced_field".into(), json!({ "level": 1, "text": "new" }));
+        let text = effects.extra_text.as_deref().unwrap_or("new");
+        row.insert("unannounced_field".into(), json!({ "level": 1, "text": text }));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fault::{DetailForm, Fault, FaultKind, FloodForm, ResetForm};
+use super::fault::{DetailForm, Fault, FaultKind, FloodForm, KeyPlace, ResetForm};
 
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -39,6 +39,9 @@ pub(super) struct Effects {
     pub(super) deep: Option<usize>,
     /// With what, and with how many bytes.
     pub(super) flood: Option<(FloodForm, u64)>,
+    pub(super) repeat_key: Option<KeyPlace>,
+    /// What members say that nobody announced, in place of what they usually do.
+    pub(super) extra_text: Option<String>,
     /// Not a fault: every list is wrapped, as the account says.
     pub(super) wrap_lists: bool,
 }
@@ -148,6 +151,10 @@ impl Effects {
             FaultKind::Deep { levels } => self.deep = Some(*levels),
             FaultKind::Flood { of, megabytes } => {
                 self.flood = Some((*of, megabytes.map_or(u64::MAX, |megabytes| megabytes.saturating_mul(MEGABYTE))));
+            }
+            FaultKind::RepeatKey { at } => {
+                self.repeat_key = Some(*at);
+                self.extra_field |= *at == KeyPlace::Rows;
             }
             FaultKind::LimitHeader { limit } => self.limit_header = Some(*limit),
         }

@@ -150,6 +150,11 @@ pub enum FaultKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         megabytes: Option<u64>,
     },
+    /// The key that was sent is repeated, as it is and as part of an address.
+    RepeatKey {
+        /// Where.
+        at: KeyPlace,
+    },
     /// `X-RateLimit-Limit` tells another limit.
     LimitHeader {
         /// The limit told.
@@ -166,6 +171,22 @@ pub enum DetailForm {
     Text,
     /// A list of places and messages.
     List,
+}
+
+/// Where an answer repeats the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPlace {
+    /// In the `detail` of an error.
+    Error,
+    /// In headers, of which some should be numbers.
+    Headers,
+    /// In the address of a redirect.
+    Redirect,
+    /// In a page of HTML with status 200.
+    Page,
+    /// In every row.
+    Rows,
 }
 
 /// What an answer is flooded with.
@@ -331,6 +352,7 @@ mod tests {
             "deep:levels=100000",
             "flood:of=rows,megabytes=1024",
             "flood:of=blanks,stream=models",
+            "repeat_key:at=rows",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }

@@ -59,7 +59,7 @@ use crate::model::stream::Stream;
 use crate::model::window::Window;
 
 pub use account::{Account, UndocumentedEnd};
-pub use fault::{DetailForm, Fault, FaultKind, FloodForm, ResetForm};
+pub use fault::{DetailForm, Fault, FaultKind, FloodForm, KeyPlace, ResetForm};
 pub use product::Holders;
 pub use state::Received;
 pub use truth::Truth;

@@ -18,7 +18,7 @@ use super::clock::http_date;
 use super::control;
 use super::effects::{Effects, Faults, Target};
 use super::endpoint::Endpoint;
-use super::fault::{DetailForm, ResetForm};
+use super::fault::{DetailForm, KeyPlace, ResetForm};
 use super::gzip::Gzip;
 use super::question::{Parameters, days_asked, parse_query, understand};
 use super::refusal::Refusal;
@@ -138,7 +138,8 @@ impl Answered<'_> {
             if effects.revoke_key {
                 state.key = None;
             }
-            (allowance, effects)
+            let repeated = effects.repeat_key.and(key).map(repeated);
+            (allowance, Effects { extra_text: repeated, ..effects })
         };
         if let Some(response) = self.fail(allowance, &effects) {
             return response;
@@ -197,6 +198,25 @@ impl Answered<'_> {
             let status = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
             return Some(self.respond(status, "text/html; charset=utf-8", Body::from(page), allowance, effects));
         }
+        let repeated = effects.extra_text.as_deref().unwrap_or_default();
+        match effects.repeat_key {
+            Some(KeyPlace::Error) => {
+                let refusal = Refusal::new(StatusCode::BAD_REQUEST, &format!("not with the key {repeated}"));
+                return Some(self.refuse(&refusal, allowance, effects));
+            }
+            Some(KeyPlace::Page) => {
+                let page = Body::from(format!("<html>{repeated}</html>"));
+                return Some(self.respond(StatusCode::OK, "text/html", page, allowance, effects));
+            }
+            Some(KeyPlace::Redirect) => {
+                let refusal = Refusal::new(StatusCode::TEMPORARY_REDIRECT, "Temporary Redirect");
+                let mut response = self.refuse(&refusal, allowance, effects);
+                let host = repeated.split(' ').next().unwrap_or_default();
+                set(&mut response, "location", &format!("http://{host}.example/?api_key={host}"));
+                return Some(response);
+            }
+            Some(KeyPlace::Headers | KeyPlace::Rows) | None => {}
+        }
         if let Some(to) = &effects.redirect {
             let refusal = Refusal::new(StatusCode::TEMPORARY_REDIRECT, "Temporary Redirect");
             let mut response = self.refuse(&refusal, allowance, effects);
@@ -251,6 +271,11 @@ impl Answered<'_> {
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         set(&mut response, "date", &http_date(self.now));
+        if let (Some(KeyPlace::Headers), Some(repeated)) = (effects.repeat_key, &effects.extra_text) {
+            for name in ["x-request-id", "retry-after", "etag", "server", "set-cookie"] {
+                set(&mut response, name, repeated);
+            }
+        }
         if !effects.no_rate_headers {
             let limit = effects.limit_header.unwrap_or(u64::from(allowance.limit));
             set(&mut response, "x-ratelimit-limit", &limit.to_string());
@@ -268,6 +293,12 @@ impl Answered<'_> {
         }
         response
     }
+}
+
+/// A key as it was sent, and as it stands in an address.
+fn repeated(key: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+    format!("{key} {encoded}")
 }
 
 fn set(response: &mut Response, name: &'static str, value: &str) {

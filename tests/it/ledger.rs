@@ -86,6 +86,8 @@ on_memory_and_disk! {
         export.listen(|_| {});
         export.api.concurrency = 1;
 
+        // Nobody has heard of it for a while, so that it counts as killed.
+        export.simulator.set_now(export.simulator.now() + SignedDuration::from_mins(11));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let first_days = of_stream(&received, "visibility_v2_by_day").iter().filter(|request| request.body["start_date"] == "2026-03-06").count();
@@ -314,7 +316,7 @@ on_memory_and_disk! {
 }
 
 /// The catalog with one stream altered.
-fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalog {
+pub fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalog {
     let mut streams: Vec<Stream> = catalog.streams().map(|stream| Stream::clone(stream)).collect();
     streams.iter_mut().filter(|stream| stream.name == name).for_each(alter);
     Catalog::of(streams).unwrap()

@@ -19,7 +19,7 @@ const STREAMS: [&str; 4] = ["visibility_v2_by_day", "bots_v2", "models", "catego
 const REPORT: &str = "visibility_v2_by_day";
 
 /// Verifies the whole lake, in a process of its own.
-async fn verified(export: &Export, depth: Depth, marks: bool) -> (Verified, Vec<Finding>) {
+pub async fn verified(export: &Export, depth: Depth, marks: bool) -> (Verified, Vec<Finding>) {
     let destinations = export.settings().destinations;
     let now = export.simulator.now();
     let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(now)).await.unwrap();

@@ -196,6 +196,98 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
     assert!(doubtful(&ledger, None));
     assert!(!doubtful(&ledger, Some(killed)));
-    ledger.append(vec![slice(8, Written::File)], ledger.state().number).await.unwrap();
+    let read = |at: &str| match slice(8, Written::File) {
+        Entry::Slice(slice) => Entry::Slice(SliceEntry { extracted_at: at.parse().unwrap(), ..slice }),
+        other => other,
+    };
+    // It may live still, and put the file that it had begun before this was recorded.
+    ledger.append(vec![read("2026-03-10T12:09:00Z")], ledger.state().number).await.unwrap();
+    assert!(doubtful(&ledger, None));
+    // Nobody has heard of it for long enough.
+    ledger.append(vec![read("2026-03-10T12:11:00Z")], ledger.state().number).await.unwrap();
     assert!(!doubtful(&ledger, None));
+    assert!(ledger.state().open_runs[&killed].planned.is_empty());
+}
+
+fn stale(ledger: &Ledger) -> bool {
+    ledger.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale
+}
+
+#[tokio::test]
+async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
+    let lake = lake();
+    let (mut one, mut two) = (open(&lake).await, open(&lake).await);
+    // One put a file, could not put the next, and says that it does not know what stands.
+    let doubt = Entry::Stale { stream: "visibility_v2".into(), scope: category(), day: Some(day("2026-03-01")) };
+    one.append(vec![doubt], u64::MAX).await.unwrap();
+    two.append(vec![slice(8, Written::File)], 0).await.unwrap();
+    assert!(stale(&two));
+    assert!(!two.was_read_elsewhere("visibility_v2", &category().key(), Some(day("2026-03-01"))));
+    two.append(vec![slice(8, Written::File)], two.state().number).await.unwrap();
+    assert!(!stale(&two));
+}
+
+#[tokio::test(start_paused = true)]
+async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
+    let store = Arc::new(InMemory::new());
+    let lake = Destination::of(store, "memory");
+    let mut ledger = open(&lake).await;
+    ledger.append(vec![slice(7, Written::File)], 0).await.unwrap();
+    // Something that is no record lies at the next number until somebody removes it.
+    lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
+    ledger.append(vec![slice(8, Written::File)], ledger.state().number).await.unwrap_err();
+    lake.delete(&record_path(2)).await.unwrap();
+    let learned = || Entry::Learned { name: "cost/pages".into(), value: "2".into() };
+    ledger.append(vec![learned()], u64::MAX).await.unwrap();
+    assert!(stale(&ledger), "its file may stand, and nobody knows");
+
+    // It is said once.
+    ledger.append(vec![slice(9, Written::File)], ledger.state().number).await.unwrap();
+    ledger.append(vec![learned()], u64::MAX).await.unwrap();
+    assert!(!stale(&ledger));
+    assert_eq!(open(&lake).await.state(), ledger.state());
+}
+
+#[tokio::test]
+async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settled_later() {
+    let lake = lake();
+    let (mut one, mut two) = (open(&lake).await, open(&lake).await);
+    let table = |request: &str| {
+        let meaning =
+            TableMeaning { request: request.into(), columns: Default::default(), protected: Default::default() };
+        Entry::Table { stream: "visibility_v2".into(), meaning }
+    };
+    one.append(vec![table("one"), slice(7, Written::File)], 0).await.unwrap();
+    // Whether it says what its rows mean or took that from the table as it was.
+    let refused = two.append(vec![slice(8, Written::File)], 0).await.unwrap_err();
+    assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
+    let refused = two.append(vec![table("another"), slice(8, Written::File)], 0).await.unwrap_err();
+    assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
+    two.append(vec![Entry::Learned { name: "cost/pages".into(), value: "2".into() }], u64::MAX).await.unwrap();
+    assert!(stale(&two));
+    assert_eq!(two.state().tables["visibility_v2"].request, "one");
+}
+
+#[tokio::test]
+async fn table_that_got_another_meaning_on_purpose_expects_each_of_its_days_anew() {
+    let lake = lake();
+    let mut ledger = open(&lake).await;
+    let table = |request: &str| {
+        let meaning =
+            TableMeaning { request: request.into(), columns: Default::default(), protected: Default::default() };
+        let fingerprint = meaning.fingerprint();
+        (Entry::Table { stream: "visibility_v2".into(), meaning }, fingerprint)
+    };
+    let rows_of = |fingerprint: String| match slice(7, Written::File) {
+        Entry::Slice(slice) => Entry::Slice(SliceEntry { fingerprint, ..slice }),
+        other => other,
+    };
+    let ((one, of_one), (another, of_another)) = (table("one"), table("another"));
+    ledger.append(vec![one.clone(), rows_of(of_one)], 0).await.unwrap();
+    ledger.append(vec![one], u64::MAX).await.unwrap();
+    assert!(!stale(&ledger), "the same meaning");
+    ledger.append(vec![another], u64::MAX).await.unwrap();
+    assert!(stale(&ledger));
+    ledger.append(vec![rows_of(of_another)], ledger.state().number).await.unwrap();
+    assert!(!stale(&ledger));
 }

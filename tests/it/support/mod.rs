@@ -4,6 +4,7 @@ pub mod lake;
 pub mod reader;
 pub mod stores;
 pub mod torture;
+pub mod turns;
 pub mod year;
 
 use std::collections::BTreeMap;
@@ -185,7 +186,11 @@ impl Export {
 
     /// What a process started now would have. Its clock is the simulator's.
     pub fn settings(&self) -> RunSettings {
-        let clock = Clock::starting_at(self.simulator.now());
+        self.settings_at(Clock::starting_at(self.simulator.now()))
+    }
+
+    /// The same on a machine with this clock.
+    pub fn settings_at(&self, clock: Clock) -> RunSettings {
         let variable = ("PROFOUND_API_KEY".to_owned(), self.simulator.key().to_owned());
         let environment = match self.api.key_file {
             Some(_) => BTreeMap::new(),

@@ -1,0 +1,152 @@
+//! After anything that leaves days out, the next run asks for exactly these, and the one after it for nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use profound_export::config::WholeDays;
+use profound_export::model::window::Window;
+use profound_export::plan::WantedDays;
+use profound_export::run::{Goal, Outcome, run_job};
+use profound_export::simulator::{Account, Fault, FaultKind, Received, Simulator};
+
+use crate::support::{Export, Place, account, day, days, instant, on_memory_and_disk};
+
+const STREAMS: [&str; 2] = ["visibility_v2_by_day", "visibility_v2"];
+
+/// A stream, a category and a day that was asked for.
+type Asked = BTreeSet<(String, String, String)>;
+
+/// A lake of which every day is final as soon as it is read.
+async fn settled(place: Place) -> Export {
+    let mut export = Export::start(place, account(), &STREAMS).await;
+    export.job.lookback = Some(WholeDays(0));
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export
+}
+
+/// The days that dated streams were asked for.
+fn asked(received: &[Received]) -> Asked {
+    let mut asked = Asked::new();
+    for request in received {
+        let text = |name: &str| request.body[name].as_str();
+        let (Some(stream), Some(category)) = (request.stream.clone(), text("category_id")) else { continue };
+        let (Some(first), Some(last)) = (text("start_date"), text("end_date")) else { continue };
+        for day in days(first, last).days() {
+            asked.insert((stream.clone(), category.to_owned(), day.to_string()));
+        }
+    }
+    asked
+}
+
+fn product(streams: &[&str], categories: &[String], window: Window) -> Asked {
+    let all = streams.iter().flat_map(|stream| categories.iter().map(move |category| (stream, category)));
+    let days = |(stream, category): (&&str, &String)| {
+        window.days().map(|day| ((*stream).to_owned(), category.clone(), day.to_string())).collect::<Vec<_>>()
+    };
+    all.flat_map(days).collect()
+}
+
+/// The next run asks for exactly `wanted`, and the one after it for nothing.
+async fn assert_asks_exactly(export: &Export, wanted: &Asked) {
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+    let asked = asked(&received);
+    let (more, less): (Vec<_>, Vec<_>) = (asked.difference(wanted).collect(), wanted.difference(&asked).collect());
+    assert!(more.is_empty() && less.is_empty(), "asked for nothing: {more:?}\nnot asked: {less:?}");
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!((run.outcome, self::asked(&received)), (Outcome::Complete, Asked::new()));
+    for stream in &export.job.streams {
+        let stream = export.stream(stream);
+        for scope in export.simulator.scopes(stream.scope) {
+            // What was not asked again is of an account that may have another world behind it by now.
+            let is_asked = |(name, category, _): &(String, String, String)| {
+                *name == stream.name && scope.category.as_ref().is_some_and(|named| named.id == *category)
+            };
+            if wanted.iter().any(is_asked) {
+                export.assert_rows_are_simulated(stream, &scope, export.wanted(stream)).await;
+            }
+        }
+    }
+}
+
+on_memory_and_disk! {
+    async fn runs_that_were_missed_leave_exactly_their_days_to_the_next(place) {
+        let export = settled(place).await;
+        export.simulator.set_now(instant("2026-03-15T16:00:00Z"));
+        assert_asks_exactly(&export, &product(&STREAMS, &export.categories(), days("2026-03-10", "2026-03-14"))).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn earlier_start_asks_for_exactly_the_days_before(place) {
+        let mut export = settled(place).await;
+        export.job.start = Some(day("2026-02-27"));
+        assert_asks_exactly(&export, &product(&STREAMS, &export.categories(), days("2026-02-27", "2026-03-05"))).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn new_stream_asks_for_exactly_its_own_days(place) {
+        let mut export = settled(place).await;
+        export.job.streams.push("answers_v2".into());
+        let wanted = product(&["answers_v2"], &export.categories(), days("2026-03-06", "2026-03-09"));
+        assert_asks_exactly(&export, &wanted).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn new_category_asks_for_exactly_its_own_days(place) {
+        let mut export = settled(place).await;
+        let before = export.categories();
+        let account = Account { categories: 3, now: Some(export.simulator.now()), ..account() };
+        let simulator = Simulator::start(Arc::new(export.catalog.clone()), account).await.unwrap();
+        export.api.base_url = simulator.url().parse().unwrap();
+        export.simulator = Arc::new(simulator);
+        let new: Vec<String> = export.categories().into_iter().filter(|id| !before.contains(id)).collect();
+        assert_eq!(new.len(), 1);
+        assert_asks_exactly(&export, &product(&STREAMS, &new, days("2026-03-06", "2026-03-09"))).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn outage_of_a_stream_in_one_category_leaves_exactly_its_days(place) {
+        let export = settled(place).await;
+        let category = export.categories()[1].clone();
+        export.simulator.set_now(instant("2026-03-13T16:00:00Z"));
+        let html = Fault::from(FaultKind::Html { code: 200 }).of_stream("visibility_v2_by_day").of_category(&category);
+        export.simulator.inject(html);
+        assert_eq!(export.run().await.outcome, Outcome::Failed);
+        let state = export.states("visibility_v2_by_day", &category).await;
+        assert_eq!((state["2026-03-09"].as_str(), state["2026-03-10"].as_str()), ("provisional", "suspect"));
+        // It stays so for as long as it lasts, and is reported each time.
+        let again = export.run().await;
+        assert_eq!((again.outcome, again.failed.len()), (Outcome::Failed, 3), "each day by itself: {}", again.summary());
+        export.simulator.clear_faults();
+        let wanted = product(&["visibility_v2_by_day"], &[category], days("2026-03-10", "2026-03-12"));
+        assert_asks_exactly(&export, &wanted).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn backfill_asks_for_what_is_missing_of_its_days_and_for_all_of_them_when_it_is_forced(place) {
+        let export = settled(place).await;
+        let backfill = async |force| {
+            let window = days("2026-03-04", "2026-03-07");
+            let goal = Goal { days: Some(WantedDays::Only { window, force }), ..export.goal() };
+            export.a_minute_later();
+            let before = export.simulator.requests().len();
+            let run = run_job(&export.settings(), &goal).await;
+            assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+            asked(&export.simulator.requests()[before..])
+        };
+        let product = |first, last| product(&STREAMS, &export.categories(), days(first, last));
+        assert_eq!(backfill(false).await, product("2026-03-04", "2026-03-05"));
+        assert_eq!(backfill(false).await, Asked::new());
+        let versions = export.versions("visibility_v2").await;
+        assert_eq!(backfill(true).await, product("2026-03-04", "2026-03-07"));
+        let after = export.versions("visibility_v2").await;
+        let anew = after.iter().filter(|(path, version)| versions[*path] != **version).count();
+        let of_window = after.keys().filter(|path| path.rsplit("day=").next().unwrap() < "2026-03-08").count();
+        assert_eq!(anew, of_window, "files of the days are written anew, and no others");
+    }
+}

@@ -1,0 +1,307 @@
+//! Two processes write one lake at once, in every order in which their steps at the store can meet: nothing is lost,
+//! nothing that stands is believed to be something else, and the run after them settles what is in doubt.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use profound_export::clock::Clock;
+use profound_export::config::{Partition, WholeDays};
+use profound_export::destination::Destination;
+use profound_export::run::{Outcome, RunResult, RunSettings, run_job};
+use profound_export::simulator::Account;
+use profound_export::upkeep::Depth;
+
+use crate::support::reader::Reader;
+use crate::support::turns::{How, Turns, turns};
+use crate::support::{Export, Place, account, day, of_stream};
+use crate::verify::verified;
+
+const STREAMS: [&str; 3] = ["visibility_v2_by_day", "bots_v2", "models"];
+const DATED: [&str; 2] = ["visibility_v2_by_day", "bots_v2"];
+
+/// One step of an order.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A process goes on by one step at the store.
+    Of(usize, How),
+    /// A process goes on until its next step is a write.
+    ToWrite(usize),
+    /// A process goes on to its end.
+    ToEnd(usize),
+    /// The API changes its figures.
+    Restate,
+}
+
+/// How the clocks of the two machines are set, beside the right one.
+type Skews = [i64; 2];
+
+/// A lake that two processes write, and a reader of it.
+struct Race {
+    export: Export,
+    store: Arc<dyn ObjectStore>,
+    reader: Reader,
+}
+
+impl Race {
+    async fn new() -> Self {
+        let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
+        let mut export = Export::start(Place::Memory, small, &STREAMS).await;
+        // All days are final when they are read, so that nothing heals by being read again anyway.
+        export.job.start = Some(day("2026-03-08"));
+        export.job.lookback = Some(WholeDays(0));
+        export.api.concurrency = 1;
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let mut reader = Reader::default();
+        reader.allow(&export, &STREAMS);
+        let export = export.on(Destination::of(Arc::clone(&store), "memory:///"));
+        Self { export, store, reader }
+    }
+
+    /// A process whose clock is wrong by `skew` seconds, and its turns.
+    fn process(&self, skew: i64) -> (RunSettings, Turns) {
+        let (store, turns) = turns(Arc::clone(&self.store));
+        let mut settings =
+            self.export.settings_at(Clock::starting_at(self.export.simulator.now() + SignedDuration::from_secs(skew)));
+        settings.destinations.lake = Destination::of(store, "memory:///");
+        (settings, turns)
+    }
+
+    fn restate(&mut self) {
+        self.export.simulator.restate(day("2026-03-08"));
+        self.reader.allow(&self.export, &STREAMS);
+    }
+
+    /// Takes the steps of `order`, then lets the first process end, and then the second. How each ended, and how many
+    /// of the steps of `order` there were.
+    async fn run(&mut self, skews: Skews, order: &[Step]) -> ([Option<RunResult>; 2], usize) {
+        let goal = self.export.goal();
+        let ((one, one_turns), (other, other_turns)) = (self.process(skews[0]), self.process(skews[1]));
+        let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
+        let mut turns = [one_turns, other_turns];
+        let mut taken = 0;
+        let taking = async {
+            for step in order {
+                match *step {
+                    Step::Restate => self.restate(),
+                    Step::ToWrite(process) => {
+                        turns[process].take_to_write().await;
+                    }
+                    Step::ToEnd(process) => while turns[process].take(How::Done).await {},
+                    Step::Of(process, how) => taken += usize::from(turns[process].take(how).await),
+                }
+                self.reader.look(&self.export).await;
+            }
+            for turns in &mut turns {
+                while turns.take(How::Done).await {}
+            }
+            self.reader.look(&self.export).await;
+        };
+        let (ended, ()) = tokio::join!(futures::future::join_all(processes), taking);
+        (ended.try_into().unwrap(), taken)
+    }
+
+    /// Whatever happened: no reader saw anything half, and the next run leaves a lake in which each file is what the
+    /// ledger says, and nothing is left to do.
+    async fn assert_settles(&mut self, what: &str) {
+        let export = &self.export;
+        assert!(self.reader.half.is_empty(), "{what}: {:?}", self.reader.half);
+        assert!(self.reader.strange.is_empty(), "{what}: {:?}", self.reader.strange);
+        // A day later: it goes on with none of the two, and whoever was killed is known to be dead.
+        export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(13));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
+        let (told, findings) = verified(export, Depth::Rows, false).await;
+        assert!(told.is_fine() && findings.is_empty(), "{what}: {findings:?}");
+        export.assert_ledger_knows_every_file().await;
+        self.reader.look(export).await;
+        assert!(self.reader.strange.is_empty(), "{what}: {:?}", self.reader.strange);
+        let state = export.state().await;
+        let states = state.coverage.values().flat_map(|scopes| scopes.values());
+        let mut states = states.flat_map(|scope| scope.days.values().chain(&scope.whole));
+        assert!(states.all(|state| !state.stale && state.suspect.is_none()), "{what}: something is in doubt still");
+
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{what}");
+        for stream in DATED {
+            assert!(of_stream(&received, stream).is_empty(), "{what}: {stream} is asked again and again");
+        }
+        assert_eq!(export.coverage().await.iter().filter(|row| row["state"] == "missing").count(), 0, "{what}");
+    }
+
+    /// And when the days are read once more, for whatever reason, the lake is the account.
+    async fn assert_is_the_account(&mut self, what: &str) {
+        self.export.job.lookback = Some(WholeDays(30));
+        let run = self.export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
+        for stream in STREAMS {
+            self.export.assert_equals_simulator(stream).await;
+        }
+    }
+}
+
+/// The steps that a process takes on its own: more than anybody counts, of which some are there.
+async fn steps_alone() -> usize {
+    Race::new().await.run([0, 0], &[Step::Of(0, How::Done); 500]).await.1
+}
+
+/// Steps of the first process, as they are.
+fn first(steps: usize) -> impl Iterator<Item = Step> {
+    std::iter::repeat_n(Step::Of(0, How::Done), steps)
+}
+
+/// Takes `order` in a new lake and says what came of it.
+async fn raced(skews: Skews, order: &[Step]) -> (Race, [Option<RunResult>; 2]) {
+    let mut race = Race::new().await;
+    let (ended, _) = race.run(skews, order).await;
+    (race, ended)
+}
+
+#[tokio::test]
+async fn lake_settles_wherever_another_process_does_everything_in_between() {
+    for at in 0..=steps_alone().await {
+        // One of the clocks is right, an hour slow or an hour fast.
+        let skew = [0, -3600, 3600][at % 3];
+        let what = format!("after step {at}, {skew} s");
+        let order: Vec<Step> = first(at).chain([Step::Restate, Step::ToEnd(1)]).collect();
+        let (mut race, ended) = raced([skew, 0], &order).await;
+        for run in ended.map(Option::unwrap) {
+            assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
+        }
+        race.assert_settles(&what).await;
+        race.assert_is_the_account(&what).await;
+    }
+}
+
+#[tokio::test]
+async fn lake_settles_when_the_one_in_between_is_done_and_the_other_dies_at_its_next_write() {
+    for at in 0..=steps_alone().await {
+        let more = at % 3;
+        let what = format!("after step {at}, {more} writes later");
+        let next = (0..more).flat_map(|_| [Step::ToWrite(0), Step::Of(0, How::Done)]);
+        let dies = [Step::ToWrite(0), Step::Of(0, How::KilledAfter)];
+        let order: Vec<Step> = first(at).chain([Step::Restate, Step::ToEnd(1)]).chain(next).chain(dies).collect();
+        let (mut race, ended) = raced([0, 0], &order).await;
+        assert_eq!(ended[1].as_ref().unwrap().outcome, Outcome::Complete, "{what}");
+        race.assert_settles(&what).await;
+        race.assert_is_the_account(&what).await;
+    }
+}
+
+#[tokio::test]
+async fn lake_settles_whatever_the_store_answers_to_a_write_that_another_process_passed() {
+    for how in [How::TryAgain, How::Lost, How::Twice] {
+        for before in 0.. {
+            let what = format!("write {before} {how:?}");
+            let writes = (0..before).flat_map(|_| [Step::ToWrite(0), Step::Of(0, How::Done)]);
+            let hurt = [Step::ToWrite(0), Step::Restate, Step::ToEnd(1), Step::Of(0, how)];
+            let order: Vec<Step> = writes.chain(hurt).collect();
+            let mut race = Race::new().await;
+            let (ended, taken) = race.run([0, 0], &order).await;
+            for run in ended.map(Option::unwrap) {
+                // The probe of a store that answers twice takes it for one that overwrites, and says so.
+                assert!(matches!(run.outcome, Outcome::Complete | Outcome::Unavailable), "{what}: {}", run.summary());
+            }
+            race.assert_settles(&what).await;
+            race.assert_is_the_account(&what).await;
+            if taken < before + 1 {
+                assert!(5 < before, "only {before} writes were tried");
+                break;
+            }
+        }
+    }
+}
+
+/// Orders that seeds choose: `PROFOUND_EXPORT_ORDERS` of them, or a few.
+#[tokio::test]
+async fn lake_settles_in_any_order_of_steps_of_two_processes_with_any_fate() {
+    let orders = std::env::var("PROFOUND_EXPORT_ORDERS").ok().map_or(24, |orders| orders.parse().unwrap());
+    for seed in 0..orders {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut order = Vec::new();
+        for _ in 0..chance.usize(20..90) {
+            let process = chance.usize(..2);
+            let how = match chance.u8(..) {
+                ..6 => How::KilledBefore,
+                6..12 => How::KilledAfter,
+                12..24 => How::TryAgain,
+                24..36 => How::Lost,
+                36..48 => How::Twice,
+                _ => How::Done,
+            };
+            // Bursts, as machines have them.
+            order.extend((0..chance.usize(..6)).map(|_| Step::Of(process, How::Done)));
+            order.push(Step::Of(process, how));
+            if chance.u8(..) < 16 {
+                order.push(Step::Restate);
+            }
+        }
+        let skews = [chance.i64(-3600..3600), chance.i64(-3600..3600)];
+        let (mut race, _) = raced(skews, &order).await;
+        let what = format!("seed {seed}");
+        race.assert_settles(&what).await;
+        race.assert_is_the_account(&what).await;
+    }
+}
+
+/// Two processes that do not belong in one lake begin an empty one at once: after each write of the first, the second does
+/// everything it can.
+async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str) {
+    for before in 0.. {
+        let mut race = Race::new().await;
+        let (one, mut one_turns) = race.process(0);
+        let (store, mut other_turns) = turns(Arc::clone(&race.store));
+        let mut other = other(&race);
+        other.destinations.lake = Destination::of(store, "memory:///");
+        let goal = race.export.goal();
+        let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
+        let mut taken = 0;
+        let taking = async {
+            for _ in 0..before {
+                one_turns.take_to_write().await;
+                taken += usize::from(one_turns.take(How::Done).await);
+            }
+            one_turns.take_to_write().await;
+            while other_turns.take(How::Done).await {}
+            while one_turns.take(How::Done).await {}
+        };
+        let (ended, ()) = tokio::join!(futures::future::join_all(processes), taking);
+        let ended: Vec<RunResult> = ended.into_iter().map(Option::unwrap).collect();
+        let refused: Vec<&RunResult> = ended.iter().filter(|run| run.outcome == Outcome::Refused).collect();
+        assert_eq!(
+            refused.len(),
+            1,
+            "after write {before}: {:?}",
+            ended.iter().map(|run| &run.error).collect::<Vec<_>>()
+        );
+        let told = crate::support::words(refused[0].error.as_ref().unwrap());
+        assert!(told.contains(words), "after write {before}: {told}");
+        assert!(ended.iter().any(|run| run.outcome == Outcome::Complete), "after write {before}");
+        assert!(race.export.state().await.open_runs.is_empty(), "after write {before}: a refused run never ends");
+        if ended[0].outcome == Outcome::Complete {
+            race.assert_settles(&format!("after write {before}")).await;
+        }
+        if taken < before {
+            assert!(5 < before, "only {before} writes were tried");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_accounts_that_begin_one_lake_at_once_never_share_it() {
+    let other = Export::start(Place::Memory, Account { seed: 99, ..account() }, &STREAMS).await;
+    let stranger = |_: &Race| other.settings();
+    assert_one_is_refused(stranger, "belongs to another account").await;
+}
+
+#[tokio::test]
+async fn two_layouts_that_begin_one_lake_at_once_never_mix() {
+    let by_month = |race: &Race| {
+        let mut settings = race.export.settings();
+        settings.destinations.layout.partition = Partition::Month;
+        settings
+    };
+    assert_one_is_refused(by_month, "is laid out with partition").await;
+}

@@ -1,0 +1,166 @@
+//! No secret stands in anything that the built program says or writes, whatever verb it is given and whatever goes wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use profound_export::catalog::Catalog;
+use profound_export::simulator::{Account, Fault, FaultKind, KeyPlace, Simulator};
+
+use crate::support::account;
+use crate::support::lake::whole_table_of;
+
+/// With signs that change when they become part of an address or of JSON.
+const KEY: &str = "prf+THIS/is=the%KEY&of?the#account";
+const SALT: &str = "THIS-is-the-salt-of-the-lake-0123456789";
+const STORE_SECRET: &str = "THIS-is-the-secret-of-the-bucket";
+
+/// The key as it is, as it stands in an address and as Base64, and a good part of it.
+const OF_THE_KEY: [&str; 5] = [
+    KEY,
+    "prf%2BTHIS%2Fis%3Dthe%25KEY%26of%3Fthe%23account",
+    "prf%2bTHIS%2fis%3dthe%25KEY%26of%3fthe%23account",
+    "cHJmK1RISVMvaXM9dGhlJUtFWSZvZj90aGUjYWNjb3VudA",
+    "is=the%KEY&of",
+];
+
+/// Every verb that reads or writes, as far as it ends by itself.
+const VERBS: [&[&str]; 14] = [
+    &["check", "--sample"],
+    &["plan"],
+    &["plan", "--output", "json"],
+    &["run", "--log", "trace"],
+    &["run", "--log", "debug", "--log-format", "json", "--output", "json"],
+    &["backfill", "nightly", "--from", "2026-01-01", "--to", "2026-01-02", "--log", "trace"],
+    &["status"],
+    &["status", "--output", "json"],
+    &["verify", "--log", "trace"],
+    &["verify", "--output", "json"],
+    &["forget", "visibility_v1", "--yes"],
+    &["config"],
+    &["config", "--output", "json"],
+    &["streams", "visibility_v1"],
+];
+
+/// A directory with the configuration of a job, and the secrets in another.
+struct Workplace {
+    searched: tempfile::TempDir,
+    hidden: tempfile::TempDir,
+}
+
+impl Workplace {
+    fn new(settings: &str) -> Self {
+        let (searched, hidden) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(hidden.path().join("key"), format!("{KEY}\n")).unwrap();
+        std::fs::write(hidden.path().join("salt"), SALT).unwrap();
+        let salt = hidden.path().join("salt");
+        let settings = format!(
+            "{settings}\n[spool]\ndir = \"spool\"\n[privacy]\nsalt_file = {salt:?}\n[[job]]\nname = \"nightly\"\n\
+             streams = [\"visibility_v1\", \"answers_v2\", \"category_tags\", \"models\", \"bots_v2\"]\n\
+             hash = [\"category_tags.name\"]\n"
+        );
+        std::fs::write(searched.path().join("jobs.toml"), settings).unwrap();
+        Self { searched, hidden }
+    }
+
+    /// What the program says to a verb.
+    fn say(&self, verb: &[&str]) -> String {
+        let ended = Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(verb)
+            .current_dir(self.searched.path())
+            .env_clear()
+            .env("PROFOUND_API_KEY_FILE", self.hidden.path().join("key"))
+            .env("RUST_BACKTRACE", "full")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_ne!(ended.status.code(), Some(2), "{verb:?} is no verb: {}", String::from_utf8_lossy(&ended.stderr));
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr))
+    }
+
+    /// Every file of the directory and all that is below, and what it says: compressed columns of tables too.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        let (mut found, mut directories) = (Vec::new(), vec![self.searched.path().to_owned()]);
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap().flatten() {
+                let path = entry.path();
+                match path.is_dir() {
+                    true => directories.push(path),
+                    false if path.ends_with("jobs.toml") => {}
+                    false => found.push((path.clone(), said(&path))),
+                }
+            }
+        }
+        found
+    }
+}
+
+fn said(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    let raw = String::from_utf8_lossy(&bytes).into_owned();
+    // Checkpoints say what records say, which are text.
+    match path.extension().is_some_and(|ending| ending == "parquet")
+        && !path.display().to_string().contains("checkpoints")
+    {
+        true => format!("{raw}{:?}", whole_table_of(bytes.into()).unwrap()),
+        false => raw,
+    }
+}
+
+fn assert_without(secrets: &[&str], place: &str, text: &str) {
+    for secret in secrets {
+        if let Some(at) = text.find(secret) {
+            let from = text.floor_char_boundary(at.saturating_sub(100));
+            panic!("{place} tells a secret: …{}", &text[from..at + secret.len()]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_anything_that_any_verb_says_or_writes() {
+    let secrets = [&OF_THE_KEY[..], &[SALT]].concat();
+    for auth in ["header", "query"] {
+        let account = Account { now: None, key: KEY.into(), categories: 1, domains: 1, ..account() };
+        let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+        let place = Workplace::new(&format!("[api]\nauth = \"{auth}\"\nbase_url = \"{}\"", simulator.url()));
+        for at in [KeyPlace::Headers, KeyPlace::Rows, KeyPlace::Page, KeyPlace::Error, KeyPlace::Redirect] {
+            simulator.clear_faults();
+            simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("answers"));
+            simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("bots"));
+            let told = place.say(&["run", "--log", "trace"]);
+            assert!(told.contains("visibility_v1"), "{told}");
+            assert_without(&secrets, &format!("{auth} {at:?}"), &told);
+        }
+        simulator.inject(Fault::from(FaultKind::RevokeKey).of_stream("models").after(3));
+        for verb in VERBS {
+            assert_without(&secrets, &format!("{auth} {verb:?}"), &place.say(verb));
+        }
+        let files = place.files();
+        assert!(files.iter().any(|(path, _)| path.ends_with("000000001.json")), "{files:?}");
+        assert!(files.iter().any(|(path, _)| path.ends_with("coverage.parquet")), "{files:?}");
+        for (path, said) in files {
+            assert_without(&secrets, &path.display().to_string(), &said);
+        }
+        assert!(simulator.requests().iter().any(|request| request.status == 200));
+    }
+}
+
+#[test]
+fn secret_of_the_store_is_in_nothing_that_a_verb_says() {
+    // Nobody listens there, and no verb waits long to find out.
+    let options = format!(
+        "{{ aws_access_key_id = \"AKIA\", aws_secret_access_key = \"{STORE_SECRET}\", aws_session_token = \"{STORE_SECRET}\", \
+         endpoint = \"http://127.0.0.1:1\", region = \"eu-central-1\" }}"
+    );
+    let place = Workplace::new(&format!(
+        "[api]\nbase_url = \"http://127.0.0.1:1\"\n[destination]\nurl = \"s3://bucket/lake\"\noptions = {options}"
+    ));
+    for verb in [&["config"][..], &["config", "--output", "json"], &["streams", "--log", "trace"]] {
+        let told = place.say(verb);
+        assert!(!told.is_empty());
+        assert_without(&[STORE_SECRET, SALT, KEY], &format!("{verb:?}"), &told);
+    }
+    // A setting that is wrong is told without its value.
+    let told = place.say(&["config", "--set", &format!("destination.options.aws_secret_acces_key={STORE_SECRET}")]);
+    assert_without(&[STORE_SECRET], "a mistyped option", &told);
+}

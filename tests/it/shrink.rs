@@ -1,0 +1,150 @@
+//! What would lose rows waits for a second look, is taken at once, or never, as the job says.
+
+use std::sync::Arc;
+
+use profound_export::config::OnShrink;
+use profound_export::run::{Outcome, RunResult};
+use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
+
+use crate::support::{Export, Place, account, day, of_stream, on_memory_and_disk};
+
+const STREAM: &str = "visibility_v2_by_day";
+
+/// A lake with rows, of a service that says from now on that there are none.
+async fn emptied(place: Place, on_shrink: OnShrink) -> Export {
+    let mut export = Export::start(place, account(), &[STREAM]).await;
+    // What is not final yet: all of it is read again.
+    export.job.start = Some(day("2026-03-08"));
+    export.job.on_shrink = on_shrink;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    answers_with(&export, 0);
+    export
+}
+
+/// Takes rows and the total away together, as a service does that recomputes.
+fn answers_with(export: &Export, rows: u64) {
+    export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows }).of_stream(STREAM));
+    export.simulator.inject(Fault::from(FaultKind::NoTotal).of_stream(STREAM));
+}
+
+async fn rows(export: &Export) -> usize {
+    export.all_rows(STREAM).await.len()
+}
+
+async fn assert_nothing_is_replaced(export: &Export, run: &RunResult, words: &str) {
+    assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
+    assert!(run.failed[0].1.contains(words), "{:?}", run.failed);
+    assert_eq!(export.states(STREAM, &export.categories()[0]).await["2026-03-09"], "suspect");
+    assert!(0 < rows(export).await);
+}
+
+on_memory_and_disk! {
+    async fn shrunken_day_is_replaced_at_once_when_the_job_says_so(place) {
+        let export = emptied(place, OnShrink::Accept).await;
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        assert_eq!(rows(&export).await, 0);
+        export.assert_ledger_knows_every_file().await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn shrunken_day_is_never_replaced_when_the_job_keeps_what_stood_and_is_reported_for_as_long(place) {
+        let export = emptied(place, OnShrink::Keep).await;
+        let before = export.versions(STREAM).await;
+        for _ in 0..3 {
+            let (run, received) = export.run_and_watch().await;
+            assert!(!of_stream(&received, STREAM).is_empty(), "it is asked again");
+            assert_nothing_is_replaced(&export, &run, "`on_shrink = \"keep\"`").await;
+            assert_eq!(export.versions(STREAM).await, before);
+        }
+        // What has its rows again is as any other.
+        export.simulator.clear_faults();
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        export.assert_equals_simulator(STREAM).await;
+    }
+}
+
+#[tokio::test]
+async fn shrunken_day_waits_on_when_the_second_look_brings_another_number_of_rows() {
+    let mut export = Export::start(Place::Memory, Account { categories: 1, ..account() }, &[STREAM]).await;
+    export.job.start = Some(day("2026-03-09"));
+    assert_eq!(export.job.on_shrink, OnShrink::Confirm);
+    export.run().await;
+    let stands = rows(&export).await;
+    assert!(2 < stands);
+    for left in [1, 0] {
+        export.simulator.clear_faults();
+        answers_with(&export, left);
+        assert_eq!(export.run().await.outcome, Outcome::Failed, "{left} rows");
+        assert_eq!(rows(&export).await, stands);
+    }
+    assert_eq!(export.run().await.outcome, Outcome::Complete, "the same was seen twice");
+    assert_eq!(rows(&export).await, 0);
+}
+
+/// The same account, which from now on has so many categories.
+async fn now_with(export: &mut Export, categories: usize) {
+    let account = Account { categories, now: Some(export.simulator.now()), ..account() };
+    let simulator = Simulator::start(Arc::new(export.catalog.clone()), account).await.unwrap();
+    export.api.base_url = simulator.url().parse().unwrap();
+    export.simulator = Arc::new(simulator);
+}
+
+on_memory_and_disk! {
+    async fn list_of_categories_that_shrinks_replaces_nothing_until_it_is_seen_again(place) {
+        for left in [0, 1] {
+            let many = Account { categories: 4, ..account() };
+            let mut export = Export::start(place, many, &["categories", STREAM]).await;
+            export.job.start = Some(day("2026-03-08"));
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+            let before = export.files().await;
+            now_with(&mut export, left).await;
+            let run = export.run().await;
+            assert_eq!(run.outcome, Outcome::Failed, "{left} categories: {} {:?}", run.summary(), run.error);
+            let after = export.files().await;
+            for (path, file) in before {
+                assert_eq!(after[&path].size, file.size, "{left} categories: {path}");
+            }
+            // Nothing of the others was asked, and nothing of them is missed.
+            now_with(&mut export, 4).await;
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+            export.assert_equals_simulator(STREAM).await;
+            export.assert_equals_simulator("categories").await;
+        }
+    }
+}
+
+on_memory_and_disk! {
+    async fn run_that_finds_hardly_any_category_is_not_complete_and_none_counts_as_gone_before_the_next_agrees(place) {
+        for left in [0, 1] {
+            let many = Account { categories: 4, ..account() };
+            let mut export = Export::start(place, many, &[STREAM]).await;
+            export.job.start = Some(day("2026-03-08"));
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+            let gone = |export: &Export| {
+                let told = export.take_heard();
+                told.iter().filter(|event| format!("{event:?}").contains("no longer in the account")).count()
+            };
+            now_with(&mut export, left).await;
+            let run = export.run().await;
+            assert_eq!(run.outcome, Outcome::Failed, "{left}: {} {:?}", run.summary(), run.error);
+            assert_eq!(run.failed[0].1, format!("{left} of 4 categories are there; they count as gone when the next run sees the same"));
+            assert_eq!(gone(&export), 0);
+
+            // The service recovers, and stumbles again: that is not the same seen twice in a row.
+            now_with(&mut export, 4).await;
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+            export.assert_equals_simulator(STREAM).await;
+            now_with(&mut export, left).await;
+            assert_eq!(export.run().await.outcome, Outcome::Failed);
+            assert_eq!(gone(&export), 0);
+
+            // They are gone indeed.
+            let run = export.run().await;
+            assert_eq!(run.outcome, Outcome::Complete, "{left}: {:?}", run.failed);
+            assert_eq!(gone(&export), 1);
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What `status --output json` tells machines keeps its members.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use profound_export::catalog::Catalog;
+use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
+use serde_json::{Map, Value, json};
+
+use crate::support::{KEY, account};
+
+const STREAMS: &str = "[[job]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nstreams = [\"visibility_v2\", \"visibility_v1\", \"models\", \"category_tags\", \"bots_v2\"]\n";
+
+/// What kind of value stands where: of a list the kinds of its items, of members named by days those of all days.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("null"),
+        Value::Bool(_) => json!("bool"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("text"),
+        Value::Array(items) => json!([items.iter().map(shape).reduce(joined).unwrap_or_default()]),
+        Value::Object(members) => {
+            let mut shapes = Map::new();
+            for (name, value) in members {
+                let is_day = name.len() == 10 && name.as_bytes()[4] == b'-';
+                let name = if is_day { "DAY" } else { name.as_str() };
+                let shape = shape(value);
+                let shape = match shapes.remove(name) {
+                    Some(before) => joined(before, shape),
+                    None => shape,
+                };
+                shapes.insert(name.to_owned(), shape);
+            }
+            shapes.sort_keys();
+            Value::Object(shapes)
+        }
+    }
+}
+
+/// The kinds of two values that may stand in the same place.
+fn joined(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (one, other) if one == other => one,
+        (Value::Object(mut one), Value::Object(other)) => {
+            for (name, shape) in other {
+                let shape = match one.remove(&name) {
+                    Some(before) => joined(before, shape),
+                    None => shape,
+                };
+                one.insert(name, shape);
+            }
+            one.sort_keys();
+            Value::Object(one)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            json!([one.into_iter().chain(other).filter(|shape| !shape.is_null()).reduce(joined).unwrap_or_default()])
+        }
+        (Value::String(one), Value::String(other)) => {
+            let mut kinds: Vec<&str> = one.split(" or ").chain(other.split(" or ")).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            json!(kinds.join(" or "))
+        }
+        (Value::String(null), shape) | (shape, Value::String(null)) if null == "null" => shape,
+        (one, other) => json!([one, other]),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_the_status_for_machines_are_as_documented() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), STREAMS).unwrap();
+    let say = |verb: &[&str]| {
+        let ended = Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(["--set", &format!("api.base_url={}", simulator.url())])
+            .args(verb)
+            .current_dir(place.path())
+            .env("PROFOUND_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let empty: Value = serde_json::from_str(&say(&["status", "--output", "json"])).unwrap();
+    assert_eq!((&empty["records"], &empty["coverage"]), (&json!(0), &json!([])));
+
+    let status = FaultKind::Status { code: 403, retry_after: None, reset: None };
+    simulator.inject(Fault::from(status).of_stream("visibility_v1"));
+    simulator.inject(Fault::from(FaultKind::Html { code: 200 }).of_stream("bots_v2"));
+    say(&["run"]);
+    say(&["forget", "models", "--yes"]);
+    let told: Value = serde_json::from_str(&say(&["status", "--output", "json"])).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shape(&told)).unwrap());
+
+    // Every state that the documentation names is one of the coverage table.
+    let states = ["final", "provisional", "empty", "suspect", "missing"];
+    let scopes = told["coverage"].as_array().unwrap();
+    let days = scopes.iter().flat_map(|scope| scope["days"].as_object().unwrap().values());
+    let found: Vec<&str> = days.map(|day| day["state"].as_str().unwrap()).collect();
+    assert!(found.iter().all(|state| states.contains(state)) && found.contains(&"suspect"), "{found:?}");
+
+    // People see the same as a picture: days by streams.
+    let shown = say(&["status", "--days", "7"]);
+    assert!(shown.contains("coverage  last 7 days") && shown.contains("suspect: bots_v2"), "{shown}");
+    assert!(shown.contains("not entitled: visibility_v1"), "{shown}");
+}
