@@ -1,6 +1,7 @@
 //! What the product promises, against the simulator, on memory and on disk. A module per promise.
 
 mod again;
+mod alerts;
 mod broken_scopes;
 mod budget;
 mod categories;

@@ -1,0 +1,338 @@
+//! Alerts, from the built program to receivers that hold what comes to the form their vendors document.
+#![cfg(unix)]
+
+use std::fs;
+use std::future::IntoFuture;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use hmac::{Hmac, KeyInit, Mac};
+use profound_export::catalog::Catalog;
+use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
+use serde_json::Value;
+use sha2::Sha256;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::support::{KEY, account};
+
+/// What a receiver got.
+#[derive(Debug, Clone)]
+struct Got {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Got {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// Takes every request, after it answered the first few with an error.
+#[derive(Clone)]
+struct Receiver {
+    got: Arc<Mutex<Vec<Got>>>,
+    errors: Arc<AtomicUsize>,
+    status: StatusCode,
+    address: String,
+}
+
+impl Receiver {
+    async fn start(status: StatusCode, errors: usize) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let receiver = Self { got: Arc::default(), errors: Arc::new(AtomicUsize::new(errors)), status, address };
+        let router = Router::new().fallback(take).with_state(receiver.clone());
+        #[expect(clippy::disallowed_methods, reason = "a receiver of its own, which ends with the test")]
+        tokio::spawn(axum::serve(listener, router).into_future());
+        receiver
+    }
+
+    fn at(&self, path: &str) -> Vec<Got> {
+        self.got.lock().unwrap().iter().filter(|got| got.path == path).cloned().collect()
+    }
+}
+
+async fn take(
+    State(receiver): State<Receiver>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let got = Got { method, path: uri.path().to_owned(), headers, body: body.to_vec() };
+    receiver.got.lock().unwrap().push(got);
+    let left = receiver.errors.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    if left.is_ok() { receiver.status } else { StatusCode::OK }
+}
+
+/// An account, and a directory with a job and alerts.
+struct Place {
+    simulator: Simulator,
+    directory: TempDir,
+}
+
+impl Place {
+    async fn new(alerts: &str) -> Self {
+        let account = Account { now: None, ..account() };
+        let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let job = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\"]\n";
+        fs::write(directory.path().join("jobs.toml"), format!("{job}{alerts}")).unwrap();
+        fs::write(directory.path().join("key"), KEY).unwrap();
+        Self { simulator, directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs a verb; its exit code, and all that it said.
+    async fn run(&self, verb: &[&str]) -> (i32, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(["--set", &format!("api.base_url={}", self.simulator.url())])
+            .args(verb)
+            .current_dir(self.path())
+            .env("PROFOUND_API_KEY_FILE", "key")
+            .output()
+            .await
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    }
+
+    /// Answers of the API are 400, which no other try would change.
+    fn fail_once(&self) {
+        let kind = FaultKind::Status { code: 400, retry_after: None, reset: None };
+        let stream = Some("visibility_v2_by_day".to_owned());
+        self.simulator.inject(Fault {
+            kind,
+            stream,
+            path: None,
+            category: None,
+            longer_than: None,
+            after: 0,
+            times: Some(2),
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_that_fails_is_told_once_over_many_runs_and_its_end_once_to_every_kind_of_target() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let at = &receiver.address;
+    let place = Place::new(&format!(
+        r#"
+[[alert]]
+name = "hook"
+type = "webhook"
+url = "{at}/hook"
+secret_file = "secret"
+[[alert]]
+name = "team"
+type = "slack"
+url_file = "slack-url"
+[[alert]]
+name = "on-call"
+type = "pagerduty"
+url = "{at}/v2/enqueue"
+secret_file = "routing-key"
+[[alert]]
+name = "mail"
+type = "command"
+command = ["./mail", "an argument"]
+[[alert]]
+name = "dead-man"
+type = "heartbeat"
+url = "{at}/beat"
+"#
+    ))
+    .await;
+    fs::write(place.path().join("secret"), "signed with this\n").unwrap();
+    fs::write(place.path().join("slack-url"), format!("{at}/services/T0/B0/token\n")).unwrap();
+    fs::write(place.path().join("routing-key"), "0123456789abcdef0123456789abcdef").unwrap();
+    let mail = place.path().join("mail");
+    fs::write(
+        &mail,
+        "#!/bin/sh\nread -r body\necho \"$1|$PROFOUND_EXPORT_ALERT_STATE|$PROFOUND_API_KEY|$body\" >> mails\n",
+    )
+    .unwrap();
+    fs::set_permissions(&mail, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut said = String::new();
+    for wanted in [1, 1, 0, 0] {
+        if wanted == 1 {
+            place.fail_once();
+        }
+        let (code, log) = place.run(&["run"]).await;
+        assert_eq!(code, wanted, "{log}");
+        said.push_str(&log);
+    }
+
+    let states =
+        |got: &[Got]| got.iter().map(|got| got.json()["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let hooks = receiver.at("/hook");
+    let events: Vec<_> = hooks.iter().map(|got| got.json()["event"].clone()).collect();
+    assert_eq!(states(&hooks).iter().filter(|state| *state == "firing").count(), hooks.len() / 2, "{events:?}");
+    let of_job: Vec<Got> = hooks.iter().filter(|got| got.json()["key"] == "job_failed/nightly").cloned().collect();
+    assert_eq!(states(&of_job), ["firing", "resolved"]);
+    assert_eq!(of_job[0].json()["version"], 1);
+    assert!(of_job[1].json()["resolved_at"].is_string());
+    for got in &hooks {
+        let header = |name: &str| got.headers[name].to_str().unwrap();
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"signed with this").unwrap();
+        mac.update(format!("{}.", header("x-profound-export-timestamp")).as_bytes());
+        mac.update(&got.body);
+        let wanted: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(header("x-profound-export-signature"), format!("sha256={wanted}"));
+    }
+
+    let slacks = receiver.at("/services/T0/B0/token");
+    assert_eq!(slacks.len(), hooks.len());
+    slacks.iter().for_each(is_of_slack);
+
+    let pages = receiver.at("/v2/enqueue");
+    assert_eq!(pages.len(), hooks.len());
+    pages.iter().for_each(is_of_pagerduty);
+    let key = |action: &str| {
+        let of_job =
+            |got: &&Got| got.json()["payload"]["class"] == "job_failed" && got.json()["event_action"] == action;
+        pages.iter().find(of_job).map(|got| got.json()["dedup_key"].clone())
+    };
+    assert!(key("trigger").is_some() && key("trigger") == key("resolve"));
+
+    let mails = fs::read_to_string(place.path().join("mails")).unwrap();
+    assert_eq!(mails.lines().count(), hooks.len(), "{mails}");
+    assert!(
+        mails
+            .lines()
+            .all(|mail| mail.starts_with("an argument|firing||{") || mail.starts_with("an argument|resolved||{"))
+    );
+
+    let beats = receiver.at("/beat");
+    assert_eq!(beats.len(), 2, "one for each complete run");
+    assert!(beats.iter().all(|beat| beat.method == Method::GET && beat.body.is_empty()));
+
+    let config = place.run(&["config"]).await.1;
+    for secret in [KEY, "signed with this", "T0/B0/token", "0123456789abcdef0123456789abcdef", "/hook"] {
+        assert!(!said.contains(secret) && !config.contains(secret), "`{secret}` is shown");
+        let book = fs::read_to_string(place.path().join("lake/_profound_export/alerts.json")).unwrap();
+        assert!(!book.contains(secret), "`{secret}` is kept");
+    }
+    assert!(receiver.got.lock().unwrap().iter().all(|got| !format!("{got:?}").contains(KEY)));
+}
+
+/// Slack's "Sending messages using incoming webhooks": JSON with `text`, and blocks whose texts have at most 3000 characters.
+fn is_of_slack(got: &Got) {
+    assert_eq!((&got.method, got.headers["content-type"].to_str().unwrap()), (&Method::POST, "application/json"));
+    let body = got.json();
+    assert!(body["text"].as_str().is_some_and(|text| !text.is_empty() && !text.contains('<')));
+    for block in body["blocks"].as_array().unwrap() {
+        let texts: Vec<&Value> = match block["type"].as_str().unwrap() {
+            "section" => vec![&block["text"]],
+            "context" => block["elements"].as_array().unwrap().iter().collect(),
+            other => panic!("a block of type {other}"),
+        };
+        for text in texts {
+            assert_eq!(text["type"], "mrkdwn");
+            assert!((1..=3000).contains(&text["text"].as_str().unwrap().chars().count()));
+        }
+    }
+}
+
+/// PagerDuty's "Send an alert event": what is required, from what may be said.
+fn is_of_pagerduty(got: &Got) {
+    let body = got.json();
+    assert_eq!(body["routing_key"].as_str().unwrap().len(), 32);
+    assert!(["trigger", "resolve"].contains(&body["event_action"].as_str().unwrap()));
+    assert!((1..=255).contains(&body["dedup_key"].as_str().unwrap().len()));
+    let payload = &body["payload"];
+    assert!((1..=1024).contains(&payload["summary"].as_str().unwrap().chars().count()));
+    assert!(!payload["source"].as_str().unwrap().is_empty());
+    assert!(["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap()));
+    assert!(payload["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    assert!(payload["custom_details"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_key_is_one_alert_and_another_key_resolves_it() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let alert = format!("[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\n", receiver.address);
+    let place = Place::new(&alert).await;
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    fs::write(place.path().join("key"), "pk-a-key-that-is-no-more").unwrap();
+    for _ in 0..2 {
+        assert_eq!(place.run(&["run"]).await.0, 77);
+    }
+    fs::write(place.path().join("key"), KEY).unwrap();
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    let told: Vec<_> =
+        receiver.at("/hook").iter().map(|got| format!("{} {}", got.json()["event"], got.json()["state"])).collect();
+    assert_eq!(told, [r#""key_rejected" "firing""#, r#""key_rejected" "resolved""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alert_is_tried_again_when_a_receiver_has_trouble_and_by_the_next_run_when_that_lasts() {
+    // Three attempts of the first run are in vain, and the first of the second.
+    let receiver = Receiver::start(StatusCode::SERVICE_UNAVAILABLE, 4).await;
+    let alert = format!(
+        "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\nevents = [\"job_failed\"]\n",
+        receiver.address
+    );
+    let place = Place::new(&alert).await;
+    for _ in 0..2 {
+        place.fail_once();
+        let (code, log) = place.run(&["run"]).await;
+        assert_eq!(code, 1, "{log}");
+    }
+    let got = receiver.at("/hook");
+    assert_eq!(got.len(), 5);
+    assert!(got.iter().all(|got| got.json()["state"] == "firing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alert_that_is_refused_is_an_error_once_and_costs_the_run_nothing() {
+    let receiver = Receiver::start(StatusCode::FORBIDDEN, 100).await;
+    let alert = format!(
+        "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\nevents = [\"job_failed\"]\n",
+        receiver.address
+    );
+    let place = Place::new(&alert).await;
+    place.fail_once();
+    let (code, log) = place.run(&["run"]).await;
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("refused: HTTP 403"), "{log}");
+    place.fail_once();
+    assert_eq!(place.run(&["run"]).await.0, 1);
+    assert_eq!(receiver.at("/hook").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alert_test_tells_every_target_that_nothing_is_the_matter_and_which_could_not_be_told() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let at = &receiver.address;
+    let place = Place::new(&format!(
+        "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{at}/hook\"\n\
+         [[alert]]\nname = \"beat\"\ntype = \"heartbeat\"\nurl = \"{at}/beat\"\n\
+         [[alert]]\nname = \"lost\"\ntype = \"slack\"\nurl_file = \"missing\"\n"
+    ))
+    .await;
+    let (code, said) = place.run(&["alert", "test", "hook", "beat"]).await;
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(receiver.at("/hook")[0].json()["state"], "test");
+    assert_eq!(receiver.at("/beat").len(), 1);
+    let (code, said) = place.run(&["alert", "test"]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("`missing`, which alert `lost` needs, cannot be read"), "{said}");
+    let (code, said) = place.run(&["alert", "test", "hok"]).await;
+    assert_eq!(code, 78, "{said}");
+}
