@@ -21,6 +21,7 @@ pub mod reference;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod server;
 pub mod simulator;
 pub mod status;
 pub mod upkeep;

@@ -14,6 +14,7 @@ mod init;
 mod left;
 mod logging;
 mod names;
+mod page;
 mod plan;
 mod room;
 mod run;

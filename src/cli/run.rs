@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::failure::Failure;
 use crate::cli::left::{left_json, left_lines};
 use crate::cli::names::in_short;
+use crate::cli::page::look_and_show;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::watch::Watch;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
@@ -35,7 +36,8 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let cancel = CancellationToken::new();
     let clock = Clock::system();
     let watch = Watch::new(&config, &clock)?;
-    let settings = settings(&sources, &config, clock, events.and(watch.events()), cancel.clone())?;
+    let address = config.server.of_run();
+    let settings = settings(&sources, &config, clock.clone(), events.and(watch.events()), cancel.clone())?;
     let running = async {
         let mut ended = Vec::new();
         for job in chosen {
@@ -50,7 +52,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         }
         Ok::<_, Failure>(ended)
     };
-    let ended = until_done(running, cancel).await??;
+    let ended = tokio::select! {
+        ended = until_done(running, cancel) => ended??,
+        () = look_and_show(&watch, &clock, address), if address.is_some() => Vec::new(),
+    };
     if let Some(progress) = progress {
         progress.finish();
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
+use crate::cli::page::show;
 use crate::cli::run::until_done;
 use crate::cli::serve::jobs::Jobs;
 use crate::cli::serve::systemd::keep_told;
@@ -39,6 +40,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     let watch = Watch::new(&config, &clock)?;
     let events = events.and(watch.events());
     let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
+    let address = config.server.of_serve();
     let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
     let (reload, reloads) = mpsc::channel(1);
     let notify = Notify::from_environment();
@@ -62,7 +64,14 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
             () = keep_told(&watch, &notify) => Ok(()),
         }
     };
-    let served = until_done(serving, cancel.clone()).await?;
+    let shown = async {
+        tokio::select! {
+            served = serving => served,
+            // Also while the lake is looked at for the first time, which may take its time.
+            () = show(&watch, &clock, address) => Ok(()),
+        }
+    };
+    let served = until_done(shown, cancel.clone()).await?;
     watch.tell_at_the_end().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;
     Ok(jobs.code())

@@ -16,6 +16,7 @@ mod problem;
 mod protect;
 mod schema;
 mod select;
+mod server;
 mod sources;
 mod spool;
 mod streams;
@@ -43,6 +44,7 @@ pub use privacy::{PrivacyConfig, Salt, SaltError};
 pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
 pub use select::select;
+pub use server::ServerConfig;
 pub use sources::{Flag, Sources};
 pub use spool::SpoolConfig;
 pub use streams::OwnStream;
@@ -61,6 +63,8 @@ pub struct Config {
     /// The jobs: what is exported, when, and how far back.
     #[serde(rename = "job")]
     pub jobs: Vec<JobConfig>,
+    /// The status page.
+    pub server: ServerConfig,
     /// What is needed to keep personal data from the disk.
     pub privacy: PrivacyConfig,
     /// Streams of your own: another grain of a known endpoint, or an endpoint the program does not know.
@@ -138,6 +142,7 @@ impl Config {
         self.api.check(problems);
         self.destination.check(problems);
         self.spool.check(problems);
+        self.server.check(problems);
         self.privacy.check(problems);
         let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,
@@ -243,7 +248,7 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
 }
 
 /// The sections, each a table of settings.
-const SECTIONS: [&str; 5] = ["api", "destination", "spool", "privacy", "alerts"];
+const SECTIONS: [&str; 6] = ["api", "destination", "spool", "server", "privacy", "alerts"];
 
 /// Names under which people put the API key into a file.
 const KEY_NAMES: [&str; 8] =

@@ -267,4 +267,10 @@ pub struct RunEnd {
     pub unchanged: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// What went wrong, in words: what stopped it first, then what could not be exported; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// What mends the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }

@@ -31,6 +31,23 @@ pub struct Doing {
     pub key_rejected_at: Option<Timestamp>,
     /// What is the matter, as alerts see it.
     pub alerts: Vec<StandingAlert>,
+    /// How the last run of this process ended.
+    pub ended: Option<Ended>,
+}
+
+/// How the last run of this process ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// The job.
+    pub job: String,
+    /// The name of its outcome.
+    pub outcome: &'static str,
+    /// What stopped it, in words.
+    pub problem: Option<String>,
+    /// What mends that.
+    pub hint: Option<String>,
 }
 
 /// A run that is under way.
@@ -84,6 +101,8 @@ pub struct Trouble {
     pub at: Timestamp,
     /// The job.
     pub job: Option<String>,
+    /// The run.
+    pub run: Option<Uuid>,
     /// Whether someone must act; else it was recovered from.
     pub is_error: bool,
     /// What.
@@ -207,13 +226,20 @@ impl Doing {
             self.trouble(now, true, problem.clone());
         }
         self.key_rejected_at = (ended.outcome == "key_rejected").then_some(now);
+        self.ended = Some(Ended {
+            at: now,
+            job: ended.job.clone(),
+            outcome: ended.outcome,
+            problem: ended.problem.clone(),
+            hint: ended.hint.clone(),
+        });
         self.run = None;
         self.waits_until = None;
     }
 
     fn trouble(&mut self, at: Timestamp, is_error: bool, words: String) {
-        let job = self.run.as_ref().map(|run| run.job.clone());
-        self.troubles.push_front(Trouble { at, job, is_error, words });
+        let (job, run) = self.run.as_ref().map(|run| (run.job.clone(), run.run)).unzip();
+        self.troubles.push_front(Trouble { at, job, run, is_error, words });
         self.troubles.truncate(REMEMBERED);
     }
 }

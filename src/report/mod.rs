@@ -4,6 +4,6 @@ mod live;
 mod log;
 mod progress;
 
-pub use live::{BudgetSeen, Doing, Live, RunUnderWay, Trouble};
+pub use live::{BudgetSeen, Doing, Ended, Live, RunUnderWay, Trouble};
 pub use log::log_lines;
 pub use progress::Progress;

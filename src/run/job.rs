@@ -40,6 +40,9 @@ const TOLD_SKEW_SECONDS: i64 = 300;
 const SAME_WAIT: Duration = Duration::from_secs(1);
 /// How often the coverage table is written at the end of a run while others end, too.
 const COVERAGE_AGAIN: u32 = 5;
+/// Problems of a run that its record keeps, and how much of each.
+const RECORDED_PROBLEMS: usize = 10;
+const RECORDED_LETTERS: usize = 500;
 /// The ledger keeps that the destination was probed.
 const PROBED: &str = "destination/create_if_absent";
 
@@ -329,6 +332,8 @@ async fn record_vain(
         files: 0,
         unchanged: 0,
         bytes: 0,
+        problems: problems_of(result),
+        hint: result.error.as_ref().and_then(RunError::hint),
     };
     Ok(ledger.append(vec![Entry::RunEnded(end)], u64::MAX).await?)
 }
@@ -357,6 +362,8 @@ async fn finish(
         files: totals.done.files,
         unchanged: totals.done.unchanged,
         bytes: totals.done.bytes,
+        problems: problems_of(result),
+        hint: result.error.as_ref().and_then(RunError::hint),
     };
     tracing::debug!(took = ?began.at.elapsed(), "recording the end of the run");
     let mut ledger = ledger.lock().await;
@@ -377,6 +384,14 @@ async fn finish(
     }
     ledger.checkpoint().await?;
     Ok(())
+}
+
+/// What went wrong, for whoever looks later: the first few, each in a few lines at most.
+fn problems_of(result: &RunResult) -> Vec<String> {
+    let stopped = result.error.iter().map(|error| words(error));
+    let failed = result.failed.iter().map(|(slice, problem)| format!("{slice}: {problem}"));
+    let shortened = |text: String| text.chars().take(RECORDED_LETTERS).collect();
+    stopped.chain(failed).take(RECORDED_PROBLEMS).map(shortened).collect()
 }
 
 /// What requests turned out to cost and how long they took, where the ledger says otherwise.

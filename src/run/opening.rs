@@ -242,6 +242,8 @@ mod tests {
             files: 1,
             unchanged: 0,
             bytes: 1,
+            problems: Vec::new(),
+            hint: None,
         };
         RunSummary { ended_at: at(started_at) + SignedDuration::from_mins(30), number, end }
     }

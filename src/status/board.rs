@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Location};
 use crate::destination::{Destination, DestinationError};
 use crate::ledger::{Ledger, LedgerError, State};
+use crate::model::words::words;
 use crate::schedule::ScheduleError;
 use crate::status::Status;
 
@@ -32,7 +33,8 @@ pub struct Board {
     clock: Clock,
     shown_days: u16,
     config: Mutex<Arc<Config>>,
-    ledger: tokio::sync::Mutex<Option<Ledger>>,
+    ledger: Arc<tokio::sync::Mutex<Option<Ledger>>>,
+    trouble: Mutex<Option<String>>,
     status: watch::Sender<Option<Arc<Status>>>,
 }
 
@@ -43,7 +45,8 @@ impl Board {
             clock,
             shown_days,
             config: Mutex::new(config),
-            ledger: tokio::sync::Mutex::new(None),
+            ledger: Arc::default(),
+            trouble: Mutex::default(),
             status: watch::Sender::new(None),
         }
     }
@@ -72,18 +75,55 @@ impl Board {
     /// # Errors
     /// [`BoardError`]; the last status then stands.
     pub async fn refresh(&self) -> Result<Arc<Status>, BoardError> {
-        self.read().await?;
-        let made = self.with_state(|state, config, now| Status::of(state, config, now, self.shown_days)).await?;
-        let status = Arc::new(made);
-        self.status.send_replace(Some(Arc::clone(&status)));
-        Ok(status)
+        let made = self.read_and_make().await;
+        let trouble = made.as_ref().err().map(|error| words(error));
+        let was = std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), trouble.clone());
+        match made {
+            Ok(status) => {
+                self.status.send_replace(Some(Arc::clone(&status)));
+                Ok(status)
+            }
+            Err(error) => {
+                // Whoever shows the status shows this beside it.
+                if was != trouble {
+                    self.status.send_modify(|_| {});
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// Looks at the ledger as it was last read, at the configuration and at the time.
-    pub async fn with_state<T>(&self, look: impl FnOnce(&State, &Config, Timestamp) -> T) -> T {
-        let ledger = self.ledger.lock().await;
-        let nothing = State::default();
-        look(ledger.as_ref().map_or(&nothing, Ledger::state), &self.config(), self.clock.now())
+    /// Why the lake could not be read when it was looked at last; none where it could.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many days are shown.
+    pub fn shown_days(&self) -> u16 {
+        self.shown_days
+    }
+
+    async fn read_and_make(&self) -> Result<Arc<Status>, BoardError> {
+        self.read().await?;
+        let shown_days = self.shown_days;
+        let made = self.with_state(move |state, config, now| Status::of(state, config, now, shown_days)).await?;
+        Ok(Arc::new(made))
+    }
+
+    /// Looks at the ledger as it was last read, at the configuration and at the time; on a thread of its own, since a
+    /// large lake has a million days.
+    pub async fn with_state<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State, &Config, Timestamp) -> T + Send + 'static,
+    ) -> T {
+        let ledger = Arc::clone(&self.ledger).lock_owned().await;
+        let (config, now) = (self.config(), self.clock.now());
+        let looking = tokio::task::spawn_blocking(move || {
+            let nothing = State::default();
+            look(ledger.as_ref().map_or(&nothing, Ledger::state), &config, now)
+        });
+        // Nobody cancels it, so this is a panic, which goes on where it was caused.
+        looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// Reads the tail of the ledger. A lake that is not there yet is not made by looking.

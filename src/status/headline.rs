@@ -7,11 +7,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
-use crate::ledger::State;
+use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
 use crate::status::troubles::SuspectDays;
+
+/// What is to be done where a record does not say it.
+const NEW_KEY: &str =
+    "Make a new key under Settings → API Keys and put it where the old one stands; the next start goes on.";
 
 /// Is everything there, and if not, why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -20,12 +24,31 @@ pub struct Headline {
     pub is_new: bool,
     /// Jobs whose last run did not end well, with how it ended.
     pub bad_runs: Vec<(String, String)>,
+    /// What went wrong in the first of these.
+    pub problem: Option<BadRun>,
     /// Streams that lack a day which a job wants, for a scope that may be read.
     pub streams_lacking_days: u64,
+    /// The first day that any of them lacks.
+    pub lacking_since: Option<Day>,
     /// Doubtful readings.
     pub suspects: u64,
     /// How much of what lies before the first readings is there; none where nothing does.
     pub history: Option<HistoryStatus>,
+}
+
+/// A run that did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadRun {
+    /// Its job.
+    pub job: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether the API rejected the key.
+    pub key_rejected: bool,
+    /// What went wrong first, where the ledger says so.
+    pub what: Option<String>,
+    /// What mends that.
+    pub hint: Option<String>,
 }
 
 /// How much of history is there.
@@ -47,15 +70,16 @@ impl Headline {
         suspects: &[SuspectDays],
         now: Timestamp,
     ) -> Self {
-        let bad = |job: &JobStatus| {
-            let outcome = &job.last_run.as_ref()?.end.outcome;
-            let is_bad = !matches!(outcome.as_str(), "complete" | "incomplete");
-            is_bad.then(|| (job.name.clone(), outcome.replace('_', " ")))
-        };
+        let last = |job: &JobStatus| Some((job.name.clone(), job.last_run.clone()?));
+        let is_bad = |(_, run): &(String, RunSummary)| !matches!(run.end.outcome.as_str(), "complete" | "incomplete");
+        let bad: Vec<(String, RunSummary)> = jobs.iter().filter_map(last).filter(is_bad).collect();
+        let lacking = || streams.iter().filter(|stream| stream.lacks_days);
         Self {
             is_new: state.number == 0,
-            bad_runs: jobs.iter().filter_map(bad).collect(),
-            streams_lacking_days: streams.iter().filter(|stream| stream.lacks_days).count() as u64,
+            problem: bad.first().map(|(job, run)| BadRun::of(job, run)),
+            bad_runs: bad.into_iter().map(|(job, run)| (job, run.end.outcome.replace('_', " "))).collect(),
+            streams_lacking_days: lacking().count() as u64,
+            lacking_since: lacking().filter_map(|stream| stream.missing_since).min(),
             suspects: suspects.len() as u64,
             history: history(state, catalog, starts, now),
         }
@@ -72,10 +96,11 @@ impl Headline {
         if let Some((job, outcome)) = self.bad_runs.first() {
             parts.push(format!("the last run of `{job}` ended {outcome}"));
         }
+        let since = self.lacking_since.map(|day| format!(" since {}", day.short())).unwrap_or_default();
         match self.streams_lacking_days {
             0 => {}
-            1 => parts.push("1 stream lacks days".to_owned()),
-            lacking => parts.push(format!("{lacking} streams lack days")),
+            1 => parts.push(format!("1 stream lacks days{since}")),
+            lacking => parts.push(format!("{lacking} streams lack days{since}")),
         }
         match self.suspects {
             0 => {}
@@ -86,25 +111,54 @@ impl Headline {
     }
 }
 
+impl Headline {
+    /// What stands, in one sentence.
+    pub fn sentence(&self) -> String {
+        match &self.problem {
+            _ if self.is_new => "Nothing is exported yet.".to_owned(),
+            Some(run) if run.key_rejected => {
+                format!("The API rejected the key in the last run of `{}`, and nothing more is exported.", run.job)
+            }
+            _ if self.is_fresh() => "Everything that was due is there.".to_owned(),
+            _ => format!("Not everything is there: {}.", self.troubles().join(", ")),
+        }
+    }
+
+    /// What is done about it, or is to be done.
+    pub fn next_step(&self) -> Option<String> {
+        match &self.problem {
+            _ if self.is_new => Some("`profound-export run` begins.".to_owned()),
+            _ if self.is_fresh() => None,
+            Some(BadRun { what: Some(what), hint: Some(hint), .. }) => Some(format!("{what}: {hint}.")),
+            Some(BadRun { key_rejected: true, .. }) => Some(NEW_KEY.to_owned()),
+            Some(BadRun { what: Some(what), .. }) => Some(format!("{what}. The next run tries again.")),
+            _ => Some("The next run asks for what is missing.".to_owned()),
+        }
+    }
+
+    /// How much of history is there, in one sentence.
+    pub fn history_words(&self) -> Option<String> {
+        let HistoryStatus { from, percent } = self.history.as_ref()?;
+        Some(format!("History from {from} on is {percent} % there; runs go on with it as far as their requests reach."))
+    }
+}
+
 impl fmt::Display for Headline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_new {
-            return out.write_str("Nothing is exported yet: `profound-export run` begins.");
-        }
-        match self.is_fresh() {
-            true => out.write_str("Everything that was due is there.")?,
-            false => write!(
-                out,
-                "Not everything is there: {}. The next run asks for what is missing.",
-                self.troubles().join(", ")
-            )?,
-        }
-        match &self.history {
-            None => Ok(()),
-            Some(HistoryStatus { from, percent }) => write!(
-                out,
-                " History from {from} on is {percent} % there; runs go on with it as far as their requests reach."
-            ),
+        let history = self.history_words().filter(|_| !self.is_new);
+        let sentences = [Some(self.sentence()), self.next_step(), history];
+        out.write_str(&sentences.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl BadRun {
+    fn of(job: &str, run: &RunSummary) -> Self {
+        Self {
+            job: job.to_owned(),
+            at: run.ended_at,
+            key_rejected: run.end.outcome == "key_rejected",
+            what: run.end.problems.first().cloned(),
+            hint: run.end.hint.clone(),
         }
     }
 }

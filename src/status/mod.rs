@@ -4,6 +4,7 @@
 //! A pure function of ledger, configuration and time.
 
 mod board;
+mod details;
 mod headline;
 mod jobs;
 mod streams;
@@ -17,10 +18,12 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
+use crate::model::scope::{Named, Scope};
 use crate::schedule::ScheduleError;
 
 pub use board::{Board, BoardError};
-pub use headline::{Headline, HistoryStatus};
+pub use details::{ScopeDetails, StreamDetails};
+pub use headline::{BadRun, Headline, HistoryStatus};
 pub use jobs::JobStatus;
 pub use streams::{DayCell, DayStatus, StreamStatus};
 pub use troubles::{NotEntitledStreams, SuspectDays};
@@ -40,6 +43,8 @@ pub struct Status {
     pub runs: Vec<RunSummary>,
     /// Every table of the ledger, by name.
     pub streams: Vec<StreamStatus>,
+    /// The categories of the ledger, by name.
+    pub categories: Vec<Named>,
     /// Doubtful readings.
     pub suspects: Vec<SuspectDays>,
     /// What the account may not read.
@@ -53,7 +58,7 @@ impl Status {
     /// A schedule that is none, which a checked configuration does not have.
     pub fn of(state: &State, config: &Config, now: Timestamp, shown_days: u16) -> Result<Self, ScheduleError> {
         let starts = starts(state, config);
-        let streams = streams::of(state, config.catalog(), &starts, now, shown_days);
+        let streams = streams::of(state, config.catalog(), &starts, now, shown_days, |_| true);
         let suspects = troubles::suspects(state);
         let jobs = jobs::of(state, config, &streams, now)?;
         let headline = Headline::of(state, config.catalog(), &starts, &jobs, &streams, &suspects, now);
@@ -64,9 +69,22 @@ impl Status {
             jobs,
             runs: state.runs.iter().rev().cloned().collect(),
             streams,
+            categories: categories(state),
             suspects,
             not_entitled: troubles::not_entitled(state),
         })
+    }
+
+    /// The tables as they stand for one category alone.
+    pub fn streams_of_category(
+        state: &State,
+        config: &Config,
+        now: Timestamp,
+        shown_days: u16,
+        category: &str,
+    ) -> Vec<StreamStatus> {
+        let is_meant = |scope: &Scope| scope.category.as_ref().is_some_and(|named| named.id == category);
+        streams::of(state, config.catalog(), &starts(state, config), now, shown_days, is_meant)
     }
 
     /// How many days of all streams and scopes are in each state, and how many scopes may not be read; of the days that
@@ -82,6 +100,16 @@ impl Status {
         }
         counts
     }
+}
+
+/// Categories that anything was read of, by name.
+fn categories(state: &State) -> Vec<Named> {
+    let scopes = state.coverage.values().flat_map(BTreeMap::values);
+    let named: BTreeMap<&str, &Named> =
+        scopes.filter_map(|scope| scope.scope.category.as_ref()).map(|named| (named.id.as_str(), named)).collect();
+    let mut found: Vec<Named> = named.into_values().cloned().collect();
+    found.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    found
 }
 
 /// The first day that any job wants of each stream; what no job has any more is not missing.

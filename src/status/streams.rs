@@ -1,17 +1,18 @@
 //! Each stream of the ledger: how far behind it is, and its days.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
 use crate::ledger::State;
-use crate::model::coverage::{DayState, ScopeCoverage, day_state};
+use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
-use crate::model::history::{list_of, snapshot_day, snapshot_state};
+use crate::model::history::{list_of, snapshot_day};
 use crate::model::moment::Moment;
-use crate::model::scope::ScopeKey;
+use crate::model::proof::Proof;
+use crate::model::scope::Scope;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
 
@@ -49,11 +50,19 @@ impl DayStatus {
         }
     }
 
-    fn of(state: Option<&DayState>, name: &str) -> Self {
-        if state.is_some_and(|state| state.stale && state.read_at.is_some() && state.suspect.is_none()) {
-            return Self::Stale;
+    /// The status of a day that is revised until `settled`.
+    fn of(state: Option<&DayState>, settled: Moment) -> Self {
+        let Some(state) = state else {
+            return Self::Missing;
+        };
+        match state.read_at {
+            _ if state.suspect.is_some() => Self::Suspect,
+            None => Self::Missing,
+            Some(_) if state.stale => Self::Stale,
+            Some(read_at) if read_at < settled => Self::Provisional,
+            Some(_) if state.rows == 0 => Self::Empty,
+            Some(_) => Self::Final,
         }
-        Self::ALL.into_iter().find(|status| status.name() == name).unwrap_or(Self::Missing)
     }
 
     /// Whether a run still owes something here.
@@ -75,6 +84,8 @@ pub struct DayCell {
     pub rows: u64,
     /// When the first of them was read last.
     pub read_at: Option<Moment>,
+    /// How it is known that they are whole.
+    pub proofs: Vec<Proof>,
     /// What was doubtful, of the first scope where something was.
     pub problem: Option<String>,
 }
@@ -107,41 +118,50 @@ pub struct StreamStatus {
     pub lag_seconds: u64,
     /// Whether a day is missing that was over a day ago.
     pub lacks_days: bool,
+    /// The first day that is missing; none where nothing is. What only fills in history is not.
+    pub missing_since: Option<Day>,
 }
 
 /// Everything that every stream of one status shares.
-struct View<'a> {
+pub(super) struct View<'a> {
     state: &'a State,
     now: Timestamp,
     shown_days: i64,
 }
 
-/// All tables of the ledger that the catalog knows.
+/// All tables of the ledger that the catalog knows, of the scopes that `is_meant` says.
 pub(super) fn of(
     state: &State,
     catalog: &Catalog,
     starts: &BTreeMap<String, Day>,
     now: Timestamp,
     shown_days: u16,
+    is_meant: impl Fn(&Scope) -> bool,
 ) -> Vec<StreamStatus> {
-    let view = View { state, now, shown_days: i64::from(shown_days) };
+    let view = View::new(state, now, shown_days);
     let tables = state.coverage.iter().filter_map(|(name, scopes)| {
         let stream = catalog.get(list_of(name).unwrap_or(name))?;
-        Some(view.stream(name, stream, scopes, starts.get(name).copied()))
+        let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| is_meant(&scope.scope)).collect();
+        (!scopes.is_empty()).then(|| view.stream(name, stream, &scopes, starts.get(name).copied()))
     });
     tables.collect()
 }
 
-impl View<'_> {
-    fn stream(
+impl<'a> View<'a> {
+    pub(super) fn new(state: &'a State, now: Timestamp, shown_days: u16) -> Self {
+        Self { state, now, shown_days: i64::from(shown_days) }
+    }
+
+    /// One table, of `scopes` of it.
+    pub(super) fn stream(
         &self,
         name: &str,
         stream: &Stream,
-        scopes: &BTreeMap<ScopeKey, ScopeCoverage>,
+        scopes: &[&ScopeCoverage],
         start: Option<Day>,
     ) -> StreamStatus {
         let all = scopes.len();
-        let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| scope.not_entitled.is_none()).collect();
+        let scopes: Vec<&ScopeCoverage> = scopes.iter().copied().filter(|scope| scope.not_entitled.is_none()).collect();
         let days = stream.days.as_ref().filter(|_| list_of(name).is_none());
         let owed = days.zip(start).and_then(|(days, start)| self.oldest_owed(name, &scopes, days, start));
         let age = |day: Day, days: &Days| {
@@ -169,6 +189,7 @@ impl View<'_> {
                 // The day that has just ended is not late before the next run.
                 missing.is_some_and(|day| 24 * 3600 <= age(day, days))
             }),
+            missing_since: owed.and_then(|(_, missing)| missing),
         }
     }
 
@@ -184,16 +205,18 @@ impl View<'_> {
         for scope in scopes {
             // What lies before the first reading is history, which has its own place.
             let start = scope.history_ends().map_or(start, |first| start.max(first));
+            let mut known = scope.days.iter().peekable();
             for day in scope.wanted(days, start, self.now) {
-                if self.state.forgotten.covers(name, &scope.scope, Some(day)) {
+                // Both are in order, so that a year of days is walked through once.
+                while known.next_if(|(known, _)| **known < day).is_some() {}
+                let state = known.next_if(|(known, _)| **known == day).map(|(_, state)| state);
+                let is_missing = state.is_none_or(|state| state.read_at.is_none() && state.suspect.is_none());
+                let is_owed = is_missing || state.is_some_and(|state| state.stale || state.suspect.is_some());
+                if !is_owed || self.state.forgotten.covers(name, &scope.scope, Some(day)) {
                     continue;
                 }
-                let known = scope.days.get(&day);
-                let status = DayStatus::of(known, day_state(known, day, days));
-                if status.is_behind() {
-                    owed = Some(owed.map_or(day, |oldest| oldest.min(day)));
-                }
-                if status == DayStatus::Missing {
+                owed = Some(owed.map_or(day, |oldest| oldest.min(day)));
+                if is_missing {
                     missing = Some(missing.map_or(day, |oldest| oldest.min(day)));
                     break;
                 }
@@ -204,28 +227,39 @@ impl View<'_> {
 
     fn days(&self, name: &str, scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>) -> Vec<Option<DayCell>> {
         // A day that nobody wants is not missing.
-        let wanted = |scope: &&ScopeCoverage| -> BTreeSet<Day> {
-            let is_missed = |day: &Day| !self.state.forgotten.covers(name, &scope.scope, Some(*day));
-            start.map(|start| scope.wanted(days, start, self.now).filter(is_missed).collect()).unwrap_or_default()
+        let wanted = |scope: &&ScopeCoverage| {
+            let mut wanted = scope.wanted(days, start?, self.now);
+            let first = wanted.next()?;
+            Some((first, wanted.next_back().unwrap_or(first)))
         };
-        let wanted: Vec<BTreeSet<Day>> = scopes.iter().map(wanted).collect();
+        let wanted: Vec<Option<(Day, Day)>> = scopes.iter().map(wanted).collect();
         let cell = |day: Day| {
             // Of streams by month only the first day stands for anything.
             days.marks(Window::day(day)).next()?;
-            let known = scopes.iter().zip(&wanted).map(|(scope, wanted)| (scope.days.get(&day), wanted));
-            let known = known.filter(|(known, wanted)| known.is_some() || wanted.contains(&day));
-            cell_of(day, known.map(|(known, _)| (known, day_state(known, day, days))))
+            let settled = days.settled(day, days.lookback).into();
+            let known = scopes.iter().zip(&wanted).filter_map(|(scope, wanted)| {
+                let state = scope.days.get(&day);
+                let is_wanted = || {
+                    wanted.is_some_and(|(first, last)| (first..=last).contains(&day))
+                        && !self.state.forgotten.covers(name, &scope.scope, Some(day))
+                };
+                (state.is_some() || is_wanted()).then_some(state)
+            });
+            cell_of(day, known, settled)
         };
         self.shown(days.zone.yesterday(self.now)).map(cell).collect()
     }
 
     /// The days of which there are snapshots, up to today: they are taken of the day itself.
     fn snapshots(&self, scopes: &[&ScopeCoverage]) -> Vec<Option<DayCell>> {
+        let today = snapshot_day(self.now);
         let cell = |day: Day| {
-            let taken = scopes.iter().filter_map(|scope| scope.days.get(&day));
-            cell_of(day, taken.map(|state| (Some(state), snapshot_state(state, day, self.now))))
+            let taken = scopes.iter().filter_map(|scope| scope.days.get(&day)).map(Some);
+            // What was read on the day itself is not the last word before the day is over.
+            let settled = if day < today { Timestamp::MIN } else { Timestamp::MAX };
+            cell_of(day, taken, settled.into())
         };
-        self.shown(snapshot_day(self.now)).map(cell).collect()
+        self.shown(today).map(cell).collect()
     }
 
     fn shown(&self, last: Day) -> impl Iterator<Item = Day> {
@@ -233,16 +267,17 @@ impl View<'_> {
     }
 }
 
-fn cell_of<'a>(day: Day, scopes: impl Iterator<Item = (Option<&'a DayState>, &'static str)>) -> Option<DayCell> {
+fn cell_of<'a>(day: Day, scopes: impl Iterator<Item = Option<&'a DayState>>, settled: Moment) -> Option<DayCell> {
     let mut cell: Option<DayCell> = None;
-    for (state, name) in scopes {
-        let status = DayStatus::of(state, name);
+    for state in scopes {
+        let status = DayStatus::of(state, settled);
         let cell = cell.get_or_insert_with(|| DayCell {
             day,
             worst: status,
             scopes: BTreeMap::new(),
             rows: 0,
             read_at: None,
+            proofs: Vec::new(),
             problem: None,
         });
         cell.worst = cell.worst.min(status);
@@ -252,6 +287,9 @@ fn cell_of<'a>(day: Day, scopes: impl Iterator<Item = (Option<&'a DayState>, &'s
         };
         cell.rows += state.rows;
         cell.read_at = cell.read_at.into_iter().chain(state.read_at).min();
+        if let Some(proof) = state.proof.filter(|proof| !cell.proofs.contains(proof)) {
+            cell.proofs.push(proof);
+        }
         if cell.problem.is_none() {
             cell.problem = state.problem().map(str::to_owned);
         }
@@ -268,4 +306,30 @@ fn asked_for(stream: &Stream, count: usize) -> String {
         _ => ("asset", "assets"),
     };
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::coverage::day_state;
+    use crate::model::day::DayZone;
+    use crate::model::days::DaysKind;
+
+    #[test]
+    fn days_are_called_what_the_ledger_calls_them_but_for_those_that_are_stale() {
+        let day: Day = "2026-03-01".parse().unwrap();
+        let days = Days { lookback: 3, ..Days::of(DaysKind::Dated, DayZone::Eastern) };
+        let settled = days.settled(day, days.lookback).into();
+        for read_at in [None, Some("2026-03-02T12:00:00Z"), Some("2026-03-20T12:00:00Z")] {
+            for rows in [0, 7] {
+                let read_at = read_at.map(|at| at.parse().unwrap());
+                let state = DayState { read_at, rows, ..DayState::unknown() };
+                assert_eq!(DayStatus::of(Some(&state), settled).name(), day_state(Some(&state), day, &days));
+                let stale = DayState { stale: true, ..state };
+                let name = if read_at.is_none() { "missing" } else { "stale" };
+                assert_eq!(DayStatus::of(Some(&stale), settled).name(), name);
+            }
+        }
+        assert_eq!(DayStatus::of(None, settled).name(), day_state(None, day, &days));
+    }
 }

@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("alert", &["model", "clock", "config", "destination", "schedule", "status"]),
     // They hear events, or answer from the catalog; neither knows how a run works.
     ("report", &["model", "clock"]),
+    ("server", &["model", "clock", "config", "ledger", "status", "report"]),
     ("simulator", &["model", "clock", "catalog"]),
     ("document", &["model", "catalog"]),
     ("reference", &["model", "catalog", "config", "api", "decode", "write", "publish"]),
@@ -49,6 +50,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "status",
             "alert",
             "report",
+            "server",
             "simulator",
             "document",
             "reference",
@@ -143,7 +145,11 @@ fn only_the_client_and_the_simulator_speak_http() {
                 "{}:{number}",
                 path.display()
             );
-            assert!(!speaks("axum") || layer == "simulator", "{}:{number}", path.display());
+            assert!(
+                !speaks("axum") || ["server", "simulator"].contains(&layer.as_str()),
+                "{}:{number}",
+                path.display()
+            );
         }
     }
 }

@@ -37,6 +37,7 @@ mod matrix;
 mod meaning;
 mod one_key;
 mod own_streams;
+mod page;
 mod privacy;
 mod program;
 mod properties;

@@ -96,3 +96,29 @@ async fn spool_of_a_killed_program_is_swept_by_the_next_and_that_of_a_living_one
     assert!(start().wait().unwrap().success());
     assert!(spools().is_empty(), "{:?}", spools());
 }
+
+#[tokio::test]
+async fn daemon_runs_without_its_page_when_the_address_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), format!("{JOB}cron = \"0 0 29 2 *\"\n")).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"))
+        .args(["--set", &format!("server.listen={}", taken.local_addr().unwrap()), "serve"])
+        .current_dir(place.path())
+        .env("PROFOUND_API_KEY", KEY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(program.stderr.take().unwrap());
+    let (mut said, mut line) = (String::new(), String::new());
+    while !(said.contains("the status page is off") && said.contains("next run")) {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {said}");
+        said.push_str(&line);
+    }
+    assert!(said.contains("server.listen"), "{said}");
+    let told = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
+    assert!(told.success() && program.wait().unwrap().success());
+}

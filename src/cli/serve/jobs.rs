@@ -103,6 +103,9 @@ impl Runner for Jobs {
         match self.read_again() {
             Ok((read, schedules)) => {
                 tracing::info!("the configuration was read again; a run that is under way keeps the old one");
+                if read.config.server.of_serve() != self.watch.board.config().server.of_serve() {
+                    tracing::warn!("the status page stays where it is: another `server.listen` needs a restart");
+                }
                 self.watch.board.configure(Arc::clone(&read.config)).await;
                 *self.read() = read;
                 Some(schedules)

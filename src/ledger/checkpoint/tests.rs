@@ -73,6 +73,8 @@ prop_compose! {
                 files: 1,
                 unchanged: 0,
                 bytes: 2,
+                problems: Vec::new(),
+                hint: None,
             }),
             _ => Entry::Slice(SliceEntry {
                 run,

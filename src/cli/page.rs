@@ -1,0 +1,35 @@
+//! The status page of a process that runs jobs.
+
+use std::net::SocketAddr;
+
+use crate::cli::watch::Watch;
+use crate::clock::Clock;
+use crate::server::Server;
+
+/// Looks at the lake, and shows it, for as long as it is polled.
+pub async fn look_and_show(watch: &Watch, clock: &Clock, address: Option<SocketAddr>) {
+    tokio::join!(watch.keep_looking(), show(watch, clock, address));
+}
+
+/// Shows what is known on a page where there is an address, for as long as it is polled. That the address cannot be had
+/// is told; exports matter more and go on.
+pub async fn show(watch: &Watch, clock: &Clock, address: Option<SocketAddr>) {
+    if let Some(address) = address {
+        serve(watch, clock, address).await;
+    }
+    std::future::pending().await
+}
+
+async fn serve(watch: &Watch, clock: &Clock, address: SocketAddr) {
+    let server = Server::new(watch.board.clone(), watch.live.clone(), clock.clone());
+    match server.bind(address).await {
+        Ok(listening) => {
+            tracing::info!("the status page is at http://{}/", listening.address());
+            listening.serve().await;
+        }
+        Err(error) => tracing::warn!(
+            "the status page is off, and jobs run without it: {address} cannot be listened on ({error}); give it \
+             another address in `server.listen`, or switch it off with `server.listen = \"off\"`"
+        ),
+    }
+}

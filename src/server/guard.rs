@@ -1,0 +1,126 @@
+//! What every request must pass, and what every answer carries.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::Shared;
+
+/// How long an answer may take to begin.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Scripts and styles of our own and nothing else, no frame around it, no word of where somebody came from.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Lets a request through that only reads and asks for a host that is ours.
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&shared, &request) {
+        Some(refusal) => refusal,
+        None => match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the ledger is being read; ask again in a moment\n").into_response()
+            }
+        },
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn refusal(shared: &Shared, request: &Request) -> Option<Response> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let allow = [(header::ALLOW, "GET, HEAD")];
+        return Some((StatusCode::METHOD_NOT_ALLOWED, allow, "this server only shows\n").into_response());
+    }
+    let hosts = &shared.board.config().server.hosts;
+    if !host_of(request.headers()).is_some_and(|host| is_ours(&host, hosts)) {
+        let words =
+            "this server does not answer to that name: ask for its address, or list the name in `server.hosts`\n";
+        return Some((StatusCode::MISDIRECTED_REQUEST, words).into_response());
+    }
+    None
+}
+
+/// The host that is asked for, without its port; none where it is said twice or not at all.
+fn host_of(headers: &HeaderMap) -> Option<String> {
+    let mut all = headers.get_all(header::HOST).iter();
+    let host = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
+    // What stands after the last colon is a port, unless that colon is part of an address in brackets.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    Some(name.to_ascii_lowercase())
+}
+
+/// Whether a request for `host` is meant for this server. A foreign site can lead a browser here only by a name of its
+/// own that it lets point here; an address stands for itself, so it is safe, and probes and Prometheus ask by address.
+fn is_ours(host: &str, allowed: &[String]) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_address = match bare {
+        Some(inside) => inside.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4()),
+    };
+    let name = host.trim_end_matches('.');
+    is_address || name == "localhost" || allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(host: &str) -> bool {
+        let headers: HeaderMap = [(header::HOST, host.parse().unwrap())].into_iter().collect();
+        host_of(&headers).is_some_and(|host| is_ours(&host, &["exporter.example.com".to_owned()]))
+    }
+
+    #[test]
+    fn addresses_localhost_and_listed_names_are_answered_and_no_other_name() {
+        for host in
+            ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "10.1.2.3", "[::1]:9464", "Exporter.example.com:80"]
+        {
+            assert!(answers(host), "{host}");
+        }
+        for host in [
+            "",
+            ":9464",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "example.com",
+            "[::1",
+            "::1x",
+        ] {
+            assert!(!answers(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn request_with_two_hosts_or_none_is_refused() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(host_of(&headers), None);
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        headers.append(header::HOST, HeaderValue::from_static("evil.example"));
+        assert_eq!(host_of(&headers), None);
+    }
+}

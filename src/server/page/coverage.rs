@@ -1,0 +1,186 @@
+//! Coverage: streams as rows, grouped by family, days as columns.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::Facts;
+use super::strip::{sign, states, strip};
+use super::time::stamp;
+use crate::model::day::DayZone;
+use crate::model::figures::{counted, grouped};
+use crate::status::{DayStatus, StreamStatus};
+
+/// Up to so many streams, all families are open.
+const ALL_OPEN: usize = 30;
+/// Categories that can be chosen from a list.
+const CATEGORIES: usize = 500;
+/// Entries of a list of exceptions.
+const EXCEPTIONS: usize = 20;
+
+pub(super) fn coverage(facts: &Facts) -> Markup {
+    let streams = facts.streams();
+    html! {
+        @if !streams.is_empty() || facts.category.is_some() {
+            section #coverage {
+                h2 { "Coverage" }
+                (filter(facts))
+                (legend())
+                (axis(facts))
+                @for (family, streams) in families(streams) {
+                    (family_of(family, &streams, facts))
+                }
+                @if streams.is_empty() { p { "Nothing is asked for this category alone." } }
+            }
+            (exceptions(facts))
+        }
+    }
+}
+
+/// Families by name, each with its streams.
+fn families(streams: &[StreamStatus]) -> BTreeMap<&str, Vec<&StreamStatus>> {
+    let mut families: BTreeMap<&str, Vec<&StreamStatus>> = BTreeMap::new();
+    for stream in streams {
+        families.entry(&stream.family).or_default().push(stream);
+    }
+    families
+}
+
+fn filter(facts: &Facts) -> Markup {
+    let categories = facts.status.as_ref().map(|status| status.categories.as_slice()).unwrap_or_default();
+    let chosen = facts.category.as_ref().map(|(id, _)| id.as_str());
+    html! {
+        @if 1 < categories.len() {
+            form.filter method="get" action="./" {
+                label for="category" { "Category " }
+                select #category name="category" {
+                    option value="" { "all " (categories.len()) }
+                    @for category in categories.iter().take(CATEGORIES) {
+                        option value=(category.id) selected[chosen == Some(category.id.as_str())] { (category.name) }
+                    }
+                }
+                " "
+                button { "Show" }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    let meanings = [
+        (DayStatus::Final, "final"),
+        (DayStatus::Provisional, "provisional, read again"),
+        (DayStatus::Empty, "empty"),
+        (DayStatus::Stale, "stale"),
+        (DayStatus::Missing, "missing"),
+        (DayStatus::Suspect, "suspect"),
+    ];
+    html! {
+        p.legend { @for (status, words) in meanings { span { (sign(status)) " " (words) } " " } }
+    }
+}
+
+fn axis(facts: &Facts) -> Markup {
+    let last = DayZone::Eastern.yesterday(facts.now);
+    let first = last.plus(1 - i64::from(facts.shown_days));
+    html! {
+        div.row.axis aria-hidden="true" {
+            span {} span.ends { span { (first.short()) } span { (last.short()) } } small {} b { "rows" }
+        }
+    }
+}
+
+fn family_of(family: &str, streams: &[&StreamStatus], facts: &Facts) -> Markup {
+    let is_behind = streams.iter().any(|stream| stream.lacks_days || stream.is_suspect || stream.lag_seconds != 0);
+    let is_open = is_behind || facts.streams().len() <= ALL_OPEN;
+    html! {
+        details.family id={ "family-" (family) } open[is_open] {
+            summary.row {
+                span { (family.replace('_', " ")) }
+                (strip(&worst(streams)))
+                small { (counted(streams.len() as u64, "stream")) }
+                b { (grouped(streams.iter().map(|stream| stream.rows).sum())) }
+            }
+            ul.rows { @for stream in streams { (row(stream)) } }
+        }
+    }
+}
+
+/// The worst state of each day over several streams.
+fn worst(streams: &[&StreamStatus]) -> Vec<Option<DayStatus>> {
+    let days = streams.iter().map(|stream| stream.days.len()).max().unwrap_or_default();
+    // The newest day of each stands at the right.
+    let of_day = |day: usize| {
+        let state = |stream: &&StreamStatus| {
+            let at = (day + stream.days.len()).checked_sub(days)?;
+            Some(stream.days.get(at)?.as_ref()?.worst)
+        };
+        streams.iter().filter_map(state).min()
+    };
+    (0..days).map(of_day).collect()
+}
+
+fn row(stream: &StreamStatus) -> Markup {
+    let is_closed = stream.scopes == 0 && 0 < stream.not_entitled;
+    html! {
+        li {
+            a href={ "stream/" (stream.name) } { (stream.name) }
+            @if is_closed {
+                span.list { "not entitled" }
+            } @else if stream.is_list {
+                span.list {
+                    (sign(if stream.is_suspect { DayStatus::Suspect } else { DayStatus::Final }))
+                    @match stream.read_at { Some(at) => { " list, read " (stamp(at.time())) } None => " list, not read yet" }
+                }
+            } @else {
+                (strip(&states(&stream.days)))
+            }
+            small {
+                @if !is_closed { (stream.asked_for) }
+                @if let Some(day) = stream.missing_since.filter(|_| stream.lacks_days) { em { " missing since " (day.short()) } }
+            }
+            b { (grouped(stream.rows)) }
+        }
+    }
+}
+
+/// Doubtful readings, and what the account may not read.
+fn exceptions(facts: &Facts) -> Markup {
+    let Some(status) = &facts.status else {
+        return html! {};
+    };
+    let more = |all: usize| (EXCEPTIONS < all).then(|| grouped((all - EXCEPTIONS) as u64));
+    html! {
+        @if !status.suspects.is_empty() {
+            section #suspects {
+                h2 { "Suspect" }
+                p { "What stood before stands; each is read again by the next run." }
+                ul {
+                    @for suspect in status.suspects.iter().take(EXCEPTIONS) {
+                        li {
+                            a href={ "stream/" (suspect.stream) } { (suspect.stream) } ", "
+                            (suspect.days_words()) (suspect.scope) ": " (suspect.problem)
+                        }
+                    }
+                    @if let Some(more) = more(status.suspects.len()) { li { "and " (more) " more" } }
+                }
+            }
+        }
+        @if !status.not_entitled.is_empty() {
+            section #not-entitled {
+                details id="details-not-entitled" {
+                    summary { h2 { "Not entitled" } " " span.of { (counted(status.not_entitled.len() as u64, "entry").replace("entrys", "entries")) } }
+                    ul {
+                        @for told in status.not_entitled.iter().take(EXCEPTIONS) {
+                            li {
+                                (told.scope) ": " (told.streams.join(", ")) " — " (told.detail)
+                                " (" (stamp(told.at)) ")"
+                            }
+                        }
+                        @if let Some(more) = more(status.not_entitled.len()) { li { "and " (more) " more" } }
+                    }
+                }
+            }
+        }
+    }
+}

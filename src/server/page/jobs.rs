@@ -1,0 +1,75 @@
+//! Jobs: how the last run ended, how long it took, and when the next one starts.
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+
+use super::Facts;
+use super::time::{between, stamp_in};
+use crate::model::figures::took;
+use crate::status::JobStatus;
+
+pub(super) fn jobs(facts: &Facts) -> Markup {
+    let jobs = facts.status.as_ref().map(|status| status.jobs.as_slice()).unwrap_or_default();
+    html! {
+        @if !jobs.is_empty() {
+            section #jobs {
+                h2 { "Jobs" }
+                div.wide tabindex="0" role="region" aria-label="Jobs" {
+                    table {
+                        thead { tr { th scope="col" { "job" } th scope="col" { "last run" } th scope="col" { "result" }
+                            th.n scope="col" { "took" } th scope="col" { "next start" } th scope="col" { "behind" } } }
+                        tbody { @for job in jobs { (row(job, facts)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(job: &JobStatus, facts: &Facts) -> Markup {
+    let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
+    let is_running = facts.doing.run.as_ref().is_some_and(|run| run.job == job.name);
+    html! {
+        tr {
+            th scope="row" { (job.name) }
+            @match &job.last_run {
+                Some(run) => {
+                    td { (stamp_in(run.end.started_at, &zone)) }
+                    td { (outcome(&run.end.outcome)) @if is_running { ", running now" } }
+                    td.n { (took(between(run.end.started_at, run.ended_at))) }
+                }
+                None => {
+                    td { "never" }
+                    td { @if is_running { "running now" } @else { "–" } }
+                    td.n { "–" }
+                }
+            }
+            td { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "by hand" } }
+            td {
+                @match (&job.worst_stream, job.lag_seconds) {
+                    (Some(stream), lag) if 0 < lag => { (age(lag)) " in " a href={ "stream/" (stream) } { (stream) } }
+                    _ => "–",
+                }
+            }
+        }
+    }
+}
+
+/// A long time, in its largest unit.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// How a run ended: a word, and a class that colours it.
+pub(super) fn outcome(name: &str) -> Markup {
+    let class = match name {
+        "complete" => "good",
+        "incomplete" => "",
+        _ => "bad",
+    };
+    html! { span.outcome.(class) { (name.replace('_', " ")) } }
+}

@@ -1,0 +1,119 @@
+//! Runs: the one that is under way, the last ones, and what went wrong.
+
+use maud::{Markup, html};
+
+use super::Facts;
+use super::jobs::outcome;
+use super::time::{between, clock, stamp};
+use crate::ledger::RunSummary;
+use crate::model::figures::{bytes, counted, grouped, took};
+use crate::server::report::RUNS;
+
+/// Slices that are named while they are asked for.
+const ASKING: usize = 4;
+/// Lines of trouble.
+const TROUBLES: usize = 10;
+
+/// The run that is under way.
+pub(super) fn under_way(facts: &Facts) -> Markup {
+    let Some(run) = &facts.doing.run else {
+        return html! {};
+    };
+    html! {
+        section #running {
+            h2 { "Running: " (run.job) }
+            @match run.planned {
+                Some(planned) => {
+                    progress max=(planned.max(1)) value=(run.over) aria-label="slices" {}
+                    p { b { (grouped(run.over as u64)) } " of " (grouped(planned as u64)) " slices" (figures(facts)) }
+                }
+                None => { progress aria-label="planning" {} p { "Finding out what is due" (figures(facts)) } }
+            }
+            @if !run.asking.is_empty() {
+                p.of {
+                    "asking for " (run.asking.iter().take(ASKING).cloned().collect::<Vec<_>>().join(", "))
+                    @if ASKING < run.asking.len() { " and " (run.asking.len() - ASKING) " more" }
+                }
+            }
+        }
+    }
+}
+
+fn figures(facts: &Facts) -> Markup {
+    let Some(run) = &facts.doing.run else {
+        return html! {};
+    };
+    html! {
+        " · " (counted(run.requests, "request")) " · " (counted(run.rows, "row")) " · " (counted(run.files, "file"))
+        @if 0 < run.failed { " · " strong { (grouped(run.failed as u64)) " failed" } }
+        " · since " (clock(run.since)) " (" (took(between(run.since, facts.now))) ")"
+    }
+}
+
+/// The last runs, each to be opened.
+pub(super) fn runs(facts: &Facts) -> Markup {
+    let runs = facts.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
+    html! {
+        @if !runs.is_empty() {
+            section #runs {
+                h2 { "Last runs" }
+                ul.plain { @for run in runs.iter().take(RUNS) { li { (one(run, facts)) } } }
+            }
+        }
+    }
+}
+
+fn one(run: &RunSummary, facts: &Facts) -> Markup {
+    let end = &run.end;
+    // What was recovered from is known only while the process lives that did it.
+    let lived = facts.doing.troubles.iter().filter(|trouble| trouble.run == Some(end.run) && !trouble.is_error);
+    html! {
+        details.run id={ "run-" (end.run) "-" (run.number) } {
+            summary {
+                (outcome(&end.outcome)) " "
+                span.when { (stamp(end.started_at)) } " "
+                span.job { (end.job) @if end.backfill { ", backfill" } } " "
+                span.figures {
+                    (counted(end.requests, "request")) " · " (counted(end.rows, "row")) " · "
+                    (counted(end.files, "file")) @if 0 < end.files { " (" (bytes(end.bytes)) ")" }
+                    " · " (took(between(end.started_at, run.ended_at)))
+                }
+            }
+            div.inside {
+                p {
+                    (counted(end.slices, "slice")) " published, " (grouped(end.slices_left)) " left for the next run"
+                    @if 0 < end.history_left { " (" (grouped(end.history_left)) " of them history)" }
+                    ", " (counted(end.unchanged, "file")) " unchanged."
+                }
+                @if !end.problems.is_empty() {
+                    ul { @for problem in &end.problems { li { (problem) } } }
+                }
+                @if let Some(hint) = &end.hint { p { "help: " (hint) } }
+                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (trouble.words) } }
+                p.of { "run " code { (end.run) } }
+            }
+        }
+    }
+}
+
+/// What went wrong lately in this process, in the words of the log.
+pub(super) fn troubles(facts: &Facts) -> Markup {
+    let troubles = &facts.doing.troubles;
+    html! {
+        @if !troubles.is_empty() {
+            section #troubles {
+                h2 { "Went wrong lately" }
+                ul.plain {
+                    @for trouble in troubles.iter().take(TROUBLES) {
+                        li {
+                            (outcome(if trouble.is_error { "failed" } else { "recovered" })) " "
+                            (clock(trouble.at)) " "
+                            @if let Some(job) = &trouble.job { (job) ": " }
+                            (trouble.words.chars().take(500).collect::<String>())
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

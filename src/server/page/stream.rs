@@ -1,0 +1,103 @@
+//! One stream: by scope, and day by day.
+
+use maud::{Markup, html};
+
+use super::strip::{class, sign, states, strip};
+use super::time::stamp;
+use super::{Facts, document, footer};
+use crate::model::figures::{counted, grouped};
+use crate::status::{DayCell, ScopeDetails, StreamDetails};
+
+/// Scopes that are shown.
+const SCOPES: usize = 200;
+
+/// The page of one stream.
+pub(in crate::server) fn stream(facts: &Facts, details: &StreamDetails) -> Markup {
+    let StreamDetails { about, all, scopes } = details;
+    let body = html! {
+        main {
+            p { a href="../" { "← all streams" } }
+            header { div {
+                h1 { (all.name) }
+                p.next { (about) }
+                p {
+                    (all.asked_for) ", " (counted(all.rows, "row"))
+                    @if let Some(at) = all.read_at { ", read " (stamp(at.time())) }
+                    @if 0 < all.not_entitled { ", " (counted(all.not_entitled, "scope")) " not entitled" }
+                    @match all.missing_since {
+                        Some(day) => { ". " strong { "Missing since " (day.short()) "." } }
+                        None => ".",
+                    }
+                }
+            } }
+            section #scopes {
+                h2 { "By scope" }
+                ul.rows {
+                    @for scope in scopes.iter().take(SCOPES) { (row(scope)) }
+                    @if SCOPES < scopes.len() {
+                        li { "and " (grouped((scopes.len() - SCOPES) as u64)) " more: `profound-export status --output json` has them all" }
+                    }
+                }
+            }
+            @if !all.days.is_empty() { (days(&all.days)) }
+        }
+        (footer(facts))
+    };
+    document(&format!("{} · profound-export", all.name), "../", &body)
+}
+
+fn row(scope: &ScopeDetails) -> Markup {
+    let status = &scope.status;
+    html! {
+        li {
+            span { (scope.scope) }
+            @if let Some(told) = &scope.not_entitled {
+                span.list { "not entitled: " (told.detail) " (" (stamp(told.at)) ")" }
+            } @else if status.is_list {
+                span.list { @match status.read_at { Some(at) => { "read " (stamp(at.time())) } None => "not read yet" } }
+            } @else {
+                (strip(&states(&status.days)))
+            }
+            small { @if let Some(day) = status.missing_since { em { "missing since " (day.short()) } } }
+            b { (grouped(status.rows)) }
+        }
+    }
+}
+
+fn days(days: &[Option<DayCell>]) -> Markup {
+    html! {
+        section #days {
+            h2 { "Day by day" }
+            div.wide tabindex="0" role="region" aria-label="Days" {
+                table {
+                    thead { tr { th scope="col" { "day" } th scope="col" { "state" } th.n scope="col" { "rows" }
+                        th scope="col" { "read" } th scope="col" { "whole because" } th scope="col" { "scopes" } } }
+                    tbody {
+                        @for cell in days.iter().rev().flatten() {
+                            tr {
+                                th scope="row" { (cell.day) }
+                                td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst.name()) @if let Some(problem) = &cell.problem { ": " (problem) } }
+                                td.n { (grouped(cell.rows)) }
+                                td { @if let Some(at) = cell.read_at { (stamp(at.time())) } }
+                                td { (cell.proofs.iter().map(|proof| proof.name().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
+                                td { (cell.scopes.iter().map(|(status, count)| format!("{count} {}", status.name())).collect::<Vec<_>>().join(", ")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The page where a stream is asked for that the ledger does not know.
+pub(in crate::server) fn no_such_stream(name: &str) -> Markup {
+    let body = html! {
+        main {
+            p { a href="../" { "← all streams" } }
+            h1 { "Nothing is known of " code { (name) } "." }
+            p { "It was never read into this lake, or there is no such stream." }
+        }
+    };
+    document("no such stream · profound-export", "../", &body)
+}

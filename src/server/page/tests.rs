@@ -1,0 +1,257 @@
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::ledger::{RunEnd, RunSummary};
+use crate::model::day::Day;
+use crate::model::proof::Proof;
+use crate::model::scope::Named;
+use crate::report::{BudgetSeen, RunUnderWay, Trouble};
+use crate::status::{DayCell, DayStatus, Headline, JobStatus, SuspectDays};
+
+const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;";
+
+fn now() -> Timestamp {
+    "2026-11-28T06:12:00Z".parse().unwrap()
+}
+
+fn facts(status: Option<Status>) -> Facts {
+    Facts {
+        status: status.map(Arc::new),
+        doing: Doing::default(),
+        config: Arc::new(Config::default()),
+        trouble: None,
+        alerts: Vec::new(),
+        now: now(),
+        shown_days: 90,
+        has_metrics: false,
+        category: None,
+    }
+}
+
+fn cell(day: Day, worst: DayStatus, problem: Option<&str>) -> DayCell {
+    DayCell {
+        day,
+        worst,
+        scopes: [(worst, 200)].into(),
+        rows: 123_456,
+        read_at: Some(now().into()),
+        proofs: vec![Proof::Total],
+        problem: problem.map(str::to_owned),
+    }
+}
+
+fn stream_called(name: &str, family: &str, state: impl Fn(i64) -> DayStatus) -> StreamStatus {
+    let last: Day = "2026-11-27".parse().unwrap();
+    StreamStatus {
+        name: name.into(),
+        family: family.into(),
+        asked_for: "200 categories".into(),
+        scopes: 200,
+        not_entitled: 0,
+        rows: 1_234_567_890,
+        is_list: false,
+        read_at: None,
+        is_suspect: false,
+        days: (0..90).map(|at| Some(cell(last.plus(at - 89), state(at), None))).collect(),
+        lag_seconds: 0,
+        lacks_days: false,
+        missing_since: None,
+    }
+}
+
+fn status(streams: Vec<StreamStatus>) -> Status {
+    let end = RunEnd {
+        run: Uuid::nil(),
+        job: "nightly".into(),
+        backfill: false,
+        started_at: now(),
+        outcome: "failed".into(),
+        slices: 3,
+        slices_left: 1,
+        history_left: 0,
+        requests: 477,
+        rows: 1_198_402,
+        files: 1_640,
+        unchanged: 412,
+        bytes: 31_000_000,
+        problems: vec![HOSTILE.into()],
+        hint: Some(HOSTILE.into()),
+    };
+    let run = RunSummary { ended_at: now(), number: 9, end };
+    Status {
+        at: now(),
+        records: 9,
+        headline: Headline::default(),
+        jobs: vec![JobStatus {
+            name: "nightly".into(),
+            timezone: "America/New_York".into(),
+            last_run: Some(run.clone()),
+            last_success: None,
+            next_run: Some("2026-11-28T11:30:00Z".parse().unwrap()),
+            lag_seconds: 90_000,
+            worst_stream: Some("answers_v2".into()),
+        }],
+        runs: vec![run; 50],
+        streams,
+        categories: (0..200)
+            .map(|at| Named {
+                id: format!("790c4118-3ba7-5cfd-97f5-9e68e7964{at:03}"),
+                name: format!("Category number {at}"),
+            })
+            .collect(),
+        suspects: Vec::new(),
+        not_entitled: Vec::new(),
+    }
+}
+
+/// The streams that the program knows.
+fn all_streams(state: impl Fn(i64) -> DayStatus + Copy) -> Vec<StreamStatus> {
+    let config = crate::config::load(&crate::config::Sources::default()).unwrap();
+    let streams = config.catalog().streams();
+    streams.map(|stream| stream_called(&stream.name, &stream.family, state)).collect()
+}
+
+#[test]
+fn page_without_anything_says_that_the_lake_is_being_read() {
+    let page = index(&facts(None)).into_string();
+    assert!(page.contains("The lake is being read.") && page.contains("</html>"));
+    assert!(!page.contains("<h2>"), "nothing is shown of what is not known: {page}");
+}
+
+#[test]
+fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
+    let mut status = status(vec![stream_called("answers_v2", HOSTILE, |_| DayStatus::Suspect)]);
+    status.categories =
+        vec![Named { id: HOSTILE.into(), name: HOSTILE.into() }, Named { id: "b".into(), name: HOSTILE.into() }];
+    status.suspects.push(SuspectDays {
+        stream: "answers_v2".into(),
+        scope: HOSTILE.into(),
+        problem: HOSTILE.into(),
+        days: Vec::new(),
+    });
+    let mut facts = facts(Some(status));
+    facts.doing.troubles.push_front(Trouble {
+        at: now(),
+        job: Some(HOSTILE.into()),
+        run: None,
+        is_error: true,
+        words: HOSTILE.into(),
+    });
+    facts.doing.run = Some(RunUnderWay {
+        run: Uuid::nil(),
+        job: HOSTILE.into(),
+        since: now(),
+        planned: Some(3),
+        over: 1,
+        rows: 1,
+        requests: 1,
+        files: 1,
+        failed: 1,
+        asking: vec![HOSTILE.into()],
+    });
+    facts.alerts.push(StandingAlert { what: HOSTILE.into(), since: now(), next: Some(HOSTILE.into()) });
+    facts.trouble = Some(HOSTILE.into());
+    let shown = index(&facts).into_string();
+    assert!(shown.contains("&lt;script&gt;alert(1)"));
+    assert_eq!(shown.matches("<script").count(), 1, "only its own: {shown}");
+    assert!(!shown.contains("<img") && !shown.contains("\"'>"), "{shown}");
+    let shown = no_such_stream(HOSTILE).into_string();
+    assert!(!shown.contains("<img") && shown.matches("<script").count() == 1);
+}
+
+#[test]
+fn page_of_every_stream_and_ninety_days_stays_below_a_hundred_kilobytes() {
+    let usual = |at: i64| if at < 87 { DayStatus::Final } else { DayStatus::Provisional };
+    let page = index(&facts(Some(status(all_streams(usual))))).into_string();
+    assert!(page.len() < 100_000, "{} bytes", page.len());
+    // No two neighbours equal, which no lake is: it stays a page that a browser shows.
+    let page = index(&facts(Some(status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]))))).into_string();
+    assert!(page.len() < 400_000, "{} bytes", page.len());
+}
+
+#[test]
+fn json_has_a_bound_whatever_the_lake_holds() {
+    let mut status = status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]));
+    let suspect =
+        SuspectDays { stream: "answers_v2".into(), scope: "x".repeat(100), problem: "y".repeat(300), days: Vec::new() };
+    status.suspects = vec![suspect; 10_000];
+    let json = serde_json::to_string(&crate::server::report::Report::of(&facts(Some(status)))).unwrap();
+    assert!(json.len() < 3_000_000, "{} bytes", json.len());
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((value["suspects"].as_array().unwrap().len(), &value["left_out"]), (100, &9_900.into()));
+}
+
+#[test]
+fn hour_gauge_says_what_is_spent_and_what_is_free() {
+    let mut facts = facts(Some(status(Vec::new())));
+    let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
+    facts.doing.budget =
+        Some(BudgetSeen { limit: 600, remaining: Some(188), reserved: 60, spent: 412, resets_at, at: now() });
+    let text = hour::hour(&facts).into_string();
+    assert!(
+        text.contains("<b>412</b> spent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
+        "{text}"
+    );
+}
+
+#[test]
+fn footer_shows_the_destination_without_what_could_be_secret() {
+    let mut config = Config::default();
+    config.destination.url = "s3://AKIA:s3cr3t@bucket/prefix?token=t0ken".into();
+    let facts = Facts { config: Arc::new(config), ..facts(None) };
+    assert_eq!(facts.destination(), "s3://bucket/prefix");
+}
+
+#[test]
+fn verdict_names_the_worst_thing_first_and_what_to_do() {
+    let mut fresh = status(Vec::new());
+    fresh.headline = Headline::default();
+    let mut facts = facts(Some(fresh));
+    let said = |facts: &Facts| {
+        let verdict = facts.verdict();
+        format!("{:?}: {} | {}", verdict.tone, verdict.sentence, verdict.next.unwrap_or_default())
+    };
+    let mut all = vec![said(&facts)];
+    facts.trouble = Some("the bucket `lake` does not answer".into());
+    all.push(said(&facts));
+    facts.trouble = None;
+    let ended = |outcome, problem: &str, hint: Option<&str>| crate::report::Ended {
+        at: now(),
+        job: "nightly".into(),
+        outcome,
+        problem: Some(problem.into()),
+        hint: hint.map(str::to_owned),
+    };
+    facts.doing.ended =
+        Some(ended("unavailable", "no space is left on `/data`", Some("make room, or name another directory")));
+    all.push(said(&facts));
+    facts.doing.ended = Some(ended("key_rejected", "the API rejected the key (HTTP 401)", Some("make a new key")));
+    facts.doing.key_rejected_at = Some(now());
+    all.push(said(&facts));
+    facts.doing = Doing::default();
+    let mut lacking = status(Vec::new());
+    lacking.headline =
+        Headline { streams_lacking_days: 3, lacking_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };
+    facts.status = Some(Arc::new(lacking));
+    all.push(said(&facts));
+    facts.status =
+        Some(Arc::new(Status { headline: Headline { is_new: true, ..Headline::default() }, ..status(Vec::new()) }));
+    all.push(said(&facts));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn states_are_told_apart_without_colour() {
+    let shapes: BTreeMap<&str, &str> = DayStatus::ALL
+        .into_iter()
+        .map(|state| {
+            let rule = format!("svg .{} {{", strip::class(state));
+            let line =
+                STYLE.lines().find(|line| line.starts_with(&rule)).unwrap_or_else(|| panic!("no shape of {rule}"));
+            (&line[line.find("stroke-width").unwrap()..], state.name())
+        })
+        .collect();
+    assert_eq!(shapes.len(), DayStatus::ALL.len(), "{shapes:?}");
+}

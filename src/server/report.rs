@@ -1,0 +1,136 @@
+//! The same facts as JSON. Equal days in a row are one entry, and lists end, so that its size has a bound.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::StandingAlert;
+use super::page::Facts;
+use super::verdict::Verdict;
+use crate::ledger::RunSummary;
+use crate::model::day::Day;
+use crate::model::moment::Moment;
+use crate::report::Doing;
+use crate::status::{DayCell, DayStatus, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
+
+/// Entries of a list that may be long.
+const ENTRIES: usize = 100;
+/// Runs that are told.
+pub(super) const RUNS: usize = 20;
+
+/// Everything the page shows.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    version: &'static str,
+    at: Timestamp,
+    /// When the ledger was read last.
+    read_at: Option<Timestamp>,
+    verdict: Verdict,
+    /// Why the lake could not be read the last time.
+    trouble: Option<&'a str>,
+    headline: Option<&'a Headline>,
+    destination: String,
+    key_expires: Option<Day>,
+    alerts: &'a [StandingAlert],
+    doing: &'a Doing,
+    jobs: &'a [JobStatus],
+    runs: &'a [RunSummary],
+    days_by_state: BTreeMap<&'static str, u64>,
+    streams: Vec<StreamReport<'a>>,
+    suspects: &'a [SuspectDays],
+    not_entitled: Vec<&'a NotEntitledStreams>,
+    /// Entries of the two lists above that are left out.
+    left_out: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamReport<'a> {
+    name: &'a str,
+    family: &'a str,
+    asked_for: &'a str,
+    scopes: u64,
+    not_entitled: u64,
+    rows: u64,
+    is_list: bool,
+    read_at: Option<Moment>,
+    is_suspect: bool,
+    lag_seconds: u64,
+    lacks_days: bool,
+    missing_since: Option<Day>,
+    days: Vec<DaysReport>,
+}
+
+/// Days in a row that are in the same state.
+#[derive(Debug, Serialize)]
+struct DaysReport {
+    from: Day,
+    to: Day,
+    state: DayStatus,
+    rows: u64,
+}
+
+impl<'a> Report<'a> {
+    pub fn of(facts: &'a Facts) -> Self {
+        let status = facts.status.as_deref();
+        let first = |length: usize| length.min(ENTRIES);
+        let suspects = status.map(|status| status.suspects.as_slice()).unwrap_or_default();
+        let not_entitled = status.map(|status| status.not_entitled.as_slice()).unwrap_or_default();
+        let runs = status.map(|status| status.runs.as_slice()).unwrap_or_default();
+        let left_out = suspects.len() + not_entitled.len() - first(suspects.len()) - first(not_entitled.len());
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            at: facts.now,
+            read_at: status.map(|status| status.at),
+            verdict: facts.verdict(),
+            trouble: facts.trouble.as_deref(),
+            headline: status.map(|status| &status.headline),
+            destination: facts.destination(),
+            key_expires: facts.config.api.key_expires,
+            alerts: &facts.alerts,
+            doing: &facts.doing,
+            jobs: status.map(|status| status.jobs.as_slice()).unwrap_or_default(),
+            runs: &runs[..runs.len().min(RUNS)],
+            days_by_state: status.map(|status| status.days_by_state()).unwrap_or_default(),
+            streams: facts.streams().iter().map(StreamReport::of).collect(),
+            suspects: &suspects[..first(suspects.len())],
+            not_entitled: not_entitled.iter().take(ENTRIES).collect(),
+            left_out,
+        }
+    }
+}
+
+impl<'a> StreamReport<'a> {
+    fn of(stream: &'a StreamStatus) -> Self {
+        let mut days: Vec<DaysReport> = Vec::new();
+        for cell in stream.days.iter().flatten() {
+            match days.last_mut() {
+                Some(last) if last.state == cell.worst && last.to.next() == cell.day => {
+                    last.to = cell.day;
+                    last.rows += cell.rows;
+                }
+                _ => days.push(DaysReport { from: cell.day, to: cell.day, state: cell.worst, rows: cell.rows }),
+            }
+        }
+        Self {
+            name: &stream.name,
+            family: &stream.family,
+            asked_for: &stream.asked_for,
+            scopes: stream.scopes,
+            not_entitled: stream.not_entitled,
+            rows: stream.rows,
+            is_list: stream.is_list,
+            read_at: stream.read_at,
+            is_suspect: stream.is_suspect,
+            lag_seconds: stream.lag_seconds,
+            lacks_days: stream.lacks_days,
+            missing_since: stream.missing_since,
+            days,
+        }
+    }
+}
+
+/// Each day of a stream, oldest first, null where nothing is known: what a hover tells.
+pub(super) fn days_json(stream: &StreamStatus) -> &[Option<DayCell>] {
+    &stream.days
+}

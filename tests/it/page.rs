@@ -1,0 +1,208 @@
+//! The status page, asked as browsers, probes and foreign sites ask it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use profound_export::clock::Clock;
+use profound_export::config::{Flag, Sources, load};
+use profound_export::report::Live;
+use profound_export::server::Server;
+use profound_export::simulator::{Fault, FaultKind};
+use profound_export::status::Board;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use crate::support::{Export, KEY, Place, account};
+
+const STREAM: &str = "visibility_v2_by_day";
+
+/// An exporter whose runs are shown.
+struct Shown {
+    export: Export,
+    board: Arc<Board>,
+    live: Live,
+    clock: Clock,
+}
+
+impl Shown {
+    async fn start() -> Self {
+        let export = Export::start(Place::Disk, account(), &["categories", STREAM]).await;
+        let file = export.lake.directory().unwrap().with_file_name("jobs.toml");
+        let streams = format!("[[job]]\nname = \"nightly\"\nstreams = [\"categories\", \"{STREAM}\"]\n");
+        std::fs::write(&file, format!("[server]\nhosts = [\"exporter.example.com\"]\n{streams}")).unwrap();
+        let lake = Flag::new("--set", "destination.url", export.lake.url());
+        let sources = Sources { file: Some(file), ..Sources::default() }.with_flag(lake);
+        let clock = Clock::starting_at(export.simulator.now());
+        let live = Live::new(clock.clone());
+        let events = live.events();
+        export.listen(move |event| events.tell(event));
+        let board = Arc::new(Board::new(Arc::new(load(&sources).unwrap()), clock.clone(), 90));
+        Self { export, board, live, clock }
+    }
+
+    fn server(&self) -> Server {
+        Server::new(Arc::clone(&self.board), self.live.clone(), self.clock.clone())
+    }
+
+    /// Serves while `promise` is kept.
+    async fn serve(&self, server: Server, promise: impl AsyncFnOnce(SocketAddr)) {
+        let listening = server.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listening.address();
+        tokio::select! {
+            () = listening.serve() => unreachable!("it serves for as long as it is polled"),
+            () = promise(address) => {}
+        }
+    }
+}
+
+/// The whole answer to a request, head and body.
+async fn answer(address: SocketAddr, head: &str) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    answer(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}")).await
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap()
+}
+
+#[tokio::test]
+async fn page_and_json_tell_of_a_run_and_show_no_key() {
+    let shown = Shown::start().await;
+    shown
+        .serve(shown.server(), async |address| {
+            assert_eq!(status(&get(address, "/readyz").await), "503", "nothing was read yet");
+            shown.board.refresh().await.unwrap();
+            assert_eq!(status(&get(address, "/readyz").await), "200");
+            assert!(get(address, "/").await.contains("Nothing is exported yet."));
+
+            assert!(shown.export.run().await.error.is_none());
+            shown.board.refresh().await.unwrap();
+            let page = get(address, "/").await;
+            assert!(page.contains("Everything that was due is there.") && page.contains(STREAM), "{page}");
+            let json = get(address, "/status.json").await;
+            let json: serde_json::Value = serde_json::from_str(json.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+            assert_eq!((&json["verdict"]["tone"], &json["runs"][0]["outcome"]), (&"fresh".into(), &"complete".into()));
+
+            let category = shown.export.categories().remove(0);
+            let of_stream = get(address, &format!("/stream/{STREAM}")).await;
+            let of_category = get(address, &format!("/?category={category}")).await;
+            let days = get(address, &format!("/days/{STREAM}?category={category}")).await;
+            assert!(days.contains("\"scopes\":{\"provisional\":1}"), "one category alone: {days}");
+            assert!(of_category.contains(STREAM) && !of_category.contains("2 categories"), "{of_category}");
+            for shown in [page, json.to_string(), of_stream, of_category, days] {
+                assert!(!shown.contains(KEY));
+            }
+            assert_eq!(status(&get(address, "/livez").await), "200");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn page_says_that_the_key_was_rejected_and_what_to_do() {
+    let shown = Shown::start().await;
+    shown.export.run().await;
+    let kind = FaultKind::RevokeKey;
+    let fault = Fault { kind, stream: None, path: None, category: None, longer_than: None, after: 0, times: Some(1) };
+    shown.export.simulator.inject(fault);
+    shown.export.run().await;
+    shown.board.refresh().await.unwrap();
+    shown
+        .serve(shown.server(), async |address| {
+            let page = get(address, "/").await;
+            assert!(page.contains("The API rejected the key") && page.contains("Settings → API Keys"), "{page}");
+        })
+        .await;
+    // Another process, which has only the ledger, says the same.
+    let other = Shown { live: Live::new(shown.clock.clone()), ..shown };
+    other
+        .serve(other.server(), async |address| {
+            let page = get(address, "/").await;
+            assert!(page.contains("The API rejected the key") && page.contains("ake a new key"), "{page}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn open_page_hears_of_a_change_when_a_run_ends() {
+    let shown = Shown::start().await;
+    shown
+        .serve(shown.server(), async |address| {
+            let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
+            let head = format!("GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+            connection.write_all(head.as_bytes()).await.unwrap();
+            let mut until = async |wanted: &str| {
+                let mut line = String::new();
+                while !line.contains(wanted) {
+                    line.clear();
+                    assert_ne!(connection.read_line(&mut line).await.unwrap(), 0, "it ended before `{wanted}`");
+                }
+            };
+            until("event: hello").await;
+            shown.export.run().await;
+            shown.board.refresh().await.unwrap();
+            until("event: changed").await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn nothing_but_reading_is_answered_and_only_to_names_that_are_ours() {
+    let shown = Shown::start().await;
+    shown.board.refresh().await.unwrap();
+    shown
+        .serve(shown.server(), async |address| {
+            for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+                let refused = answer(address, &format!("{method} / HTTP/1.1\r\nHost: {address}")).await;
+                assert_eq!(status(&refused), "405", "{method}");
+                assert!(refused.to_lowercase().contains("allow: get, head"), "{refused}");
+            }
+            for path in ["/", "/status.json", "/events", "/livez", "/stream/x"] {
+                for host in ["evil.example", "127.0.0.1.evil.example", &format!("evil.example:{}", address.port())] {
+                    let refused = answer(address, &format!("GET {path} HTTP/1.1\r\nHost: {host}")).await;
+                    assert_eq!(status(&refused), "421", "{path} of {host}");
+                    assert!(!refused.contains("evil"), "{refused}");
+                }
+            }
+            assert_eq!(status(&answer(address, "GET / HTTP/1.0\r\nX: y").await), "421", "no host at all");
+            for host in ["exporter.example.com", "localhost:1", "10.0.0.7:9464", "[::1]:9464"] {
+                assert_eq!(status(&answer(address, &format!("GET / HTTP/1.1\r\nHost: {host}")).await), "200", "{host}");
+            }
+            let head = answer(address, &format!("HEAD / HTTP/1.1\r\nHost: {address}")).await;
+            assert!(status(&head) == "200" && head.ends_with("\r\n\r\n"), "no body: {head}");
+            let long = format!("GET /{} HTTP/1.1\r\nHost: {address}", "x".repeat(100_000));
+            assert_ne!(status(&answer(address, &long).await), "200");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn every_answer_forbids_foreign_scripts_frames_and_guesses() {
+    let shown = Shown::start().await;
+    shown
+        .serve(shown.server().with_metrics(|| "up 1\n".to_owned()), async |address| {
+            for path in ["/", "/status.json", "/nothing", "/stream/%3Cb%3Ex", "/page.js", "/page.css", "/metrics"] {
+                let answer = get(address, path).await.to_lowercase();
+                for header in [
+                    "content-security-policy: default-src 'none'",
+                    "frame-ancestors 'none'",
+                    "x-content-type-options: nosniff",
+                    "referrer-policy: no-referrer",
+                    "cache-control: no-store",
+                ] {
+                    assert!(answer.contains(header), "{path}: {header}");
+                }
+                assert!(!answer.contains("access-control-allow-origin") && !answer.contains("<b>x"), "{path}");
+            }
+            assert!(get(address, "/metrics").await.ends_with("up 1\n"));
+            assert!(get(address, "/").await.contains("href=\"metrics\""));
+        })
+        .await;
+    shown.serve(shown.server(), async |address| assert_eq!(status(&get(address, "/metrics").await), "404")).await;
+}
