@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::ledger::State;
 use crate::model::coverage::{NotEntitled, ScopeCoverage};
 use crate::model::history::list_of;
+use crate::model::scope::ScopeKey;
 use crate::status::starts;
 use crate::status::streams::{StreamStatus, View};
 
@@ -26,6 +27,8 @@ pub struct StreamDetails {
 pub struct ScopeDetails {
     /// The scope, by names.
     pub scope: String,
+    /// The scope, by ids: names come twice.
+    pub key: ScopeKey,
     /// That the account may not read it.
     pub not_entitled: Option<NotEntitled>,
     /// Everything else.
@@ -42,6 +45,7 @@ impl StreamDetails {
         let all: Vec<&ScopeCoverage> = scopes.values().collect();
         let scope = |scope: &&ScopeCoverage| ScopeDetails {
             scope: scope.scope.names(),
+            key: scope.scope.key(),
             not_entitled: scope.not_entitled.clone(),
             status: view.stream(name, stream, &[*scope], start),
         };

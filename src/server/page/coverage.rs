@@ -9,10 +9,11 @@ use super::strip::{sign, states, strip};
 use super::time::stamp;
 use crate::model::day::DayZone;
 use crate::model::figures::{counted, grouped};
+use crate::model::scope::Named;
 use crate::status::{DayStatus, StreamStatus};
 
 /// Up to so many streams, all families are open.
-const ALL_OPEN: usize = 30;
+const ALL_OPEN: usize = 40;
 /// Categories that can be chosen from a list.
 const CATEGORIES: usize = 500;
 /// Entries of a list of exceptions.
@@ -56,7 +57,10 @@ fn filter(facts: &Facts) -> Markup {
                 select #category name="category" {
                     option value="" { "all " (categories.len()) }
                     @for category in categories.iter().take(CATEGORIES) {
-                        option value=(category.id) selected[chosen == Some(category.id.as_str())] { (category.name) }
+                        option value=(category.id) selected[chosen == Some(category.id.as_str())] {
+                            (category.name)
+                            @if is_shared(categories, &category.name) { " (" (category.id) ")" }
+                        }
                     }
                 }
                 " "
@@ -64,6 +68,12 @@ fn filter(facts: &Facts) -> Markup {
             }
         }
     }
+}
+
+/// Whether several categories have this name; they stand in its order.
+fn is_shared(categories: &[Named], name: &str) -> bool {
+    let first = categories.partition_point(|category| category.name.as_str() < name);
+    categories.get(first + 1).is_some_and(|next| next.name == name)
 }
 
 fn legend() -> Markup {
@@ -97,7 +107,10 @@ fn family_of(family: &str, streams: &[&StreamStatus], facts: &Facts) -> Markup {
         details.family id={ "family-" (family) } open[is_open] {
             summary.row {
                 span { (family.replace('_', " ")) }
-                (strip(&worst(streams)))
+                @match streams.iter().all(|stream| stream.days.is_empty()) {
+                    true => { span.list { "lists" } }
+                    false => (strip(&worst(streams))),
+                }
                 small { (counted(streams.len() as u64, "stream")) }
                 b { (grouped(streams.iter().map(|stream| stream.rows).sum())) }
             }
@@ -169,7 +182,7 @@ fn exceptions(facts: &Facts) -> Markup {
         @if !status.not_entitled.is_empty() {
             section #not-entitled {
                 details id="details-not-entitled" {
-                    summary { h2 { "Not entitled" } " " span.of { (counted(status.not_entitled.len() as u64, "entry").replace("entrys", "entries")) } }
+                    summary { h2 { "Not entitled" } " " span.of { (grouped(status.not_entitled.len() as u64)) } }
                     ul {
                         @for told in status.not_entitled.iter().take(EXCEPTIONS) {
                             li {

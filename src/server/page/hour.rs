@@ -33,13 +33,13 @@ pub(super) fn hour(facts: &Facts) -> Markup {
             h2 { "The hour" }
             svg.gauge viewBox=(format!("0 0 {WIDTH} 12")) preserveAspectRatio="none" aria-hidden="true" {
                 @for (x, width, class) in bars {
-                    @if 0 < width { rect.(class) x=(x) y="0" width=(width) height="12"; }
+                    @if 0 < width { rect.(class) x=(x) y="0" width=(width) height="12" {} }
                 }
             }
             p {
                 @for (index, (words, count, class)) in figures.iter().filter(|(words, count, _)| 0 < *count || *words == "free").enumerate() {
                     @if 0 < index { ", " }
-                    svg.sign viewBox="0 0 1 1" aria-hidden="true" { rect.(class) width="1" height="1"; } " "
+                    svg.sign viewBox="0 0 1 1" aria-hidden="true" { rect.(class) width="1" height="1" {} } " "
                     b { (grouped(*count)) } " " (words)
                 }
                 " of " (grouped(budget.limit.into())) " requests. "
@@ -93,6 +93,7 @@ mod tests {
             remaining,
             reserved,
             spent,
+            foreign: 0,
             resets_at: None,
             at: jiff::Timestamp::UNIX_EPOCH,
         };

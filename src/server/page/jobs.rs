@@ -34,18 +34,18 @@ fn row(job: &JobStatus, facts: &Facts) -> Markup {
             th scope="row" { (job.name) }
             @match &job.last_run {
                 Some(run) => {
-                    td { (stamp_in(run.end.started_at, &zone)) }
-                    td { (outcome(&run.end.outcome)) @if is_running { ", running now" } }
-                    td.n { (took(between(run.end.started_at, run.ended_at))) }
+                    td data-label="last run" { (stamp_in(run.end.started_at, &zone)) }
+                    td data-label="result" { (outcome(&run.end.outcome)) @if is_running { ", running now" } }
+                    td.n data-label="took" { (took(between(run.end.started_at, run.ended_at))) }
                 }
                 None => {
-                    td { "never" }
-                    td { @if is_running { "running now" } @else { "–" } }
-                    td.n { "–" }
+                    td data-label="last run" { "never" }
+                    td data-label="result" { @if is_running { "running now" } @else { "–" } }
+                    td.n data-label="took" { "–" }
                 }
             }
-            td { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "by hand" } }
-            td {
+            td data-label="next start" { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "by hand" } }
+            td data-label="behind" {
                 @match (&job.worst_stream, job.lag_seconds) {
                     (Some(stream), lag) if 0 < lag => { (age(lag)) " in " a href={ "stream/" (stream) } { (stream) } }
                     _ => "–",

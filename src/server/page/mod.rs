@@ -4,6 +4,7 @@ mod coverage;
 mod hour;
 mod jobs;
 mod runs;
+mod said;
 mod stream;
 mod strip;
 mod time;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::model::day::DayZone;
 use crate::report::Doing;
 use crate::status::{Status, StreamStatus};
+use said::said;
 use time::stamp;
 
 pub(super) use stream::{no_such_stream, stream};
@@ -133,8 +135,8 @@ fn headline(verdict: &Verdict, facts: &Facts) -> Markup {
         header #headline class=(class) {
             span.sign aria-hidden="true" { (sign) }
             div {
-                h1 { (verdict.sentence) }
-                @if let Some(next) = &verdict.next { p.next { (next) } }
+                h1 { (said(&verdict.sentence)) }
+                @if let Some(next) = &verdict.next { p.next { (said(next)) } }
                 @if let Some(words) = expiry(facts, EXPIRY_DAYS) { p.next { (words) } }
             }
         }
@@ -162,9 +164,9 @@ fn alerts(facts: &Facts) -> Markup {
                 ul.plain {
                     @for alert in &facts.alerts {
                         li.alert {
-                            strong { (alert.what) }
+                            strong { (said(&alert.what)) }
                             " since " (stamp(alert.since))
-                            @if let Some(next) = &alert.next { ". " (next) }
+                            @if let Some(next) = &alert.next { ". " (said(next)) }
                         }
                     }
                 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::Facts;
 use super::jobs::outcome;
+use super::said::said;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
 use crate::model::figures::{bytes, counted, grouped, took};
@@ -86,10 +87,10 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
                     ", " (counted(end.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
-                    ul { @for problem in &end.problems { li { (problem) } } }
+                    ul { @for problem in &end.problems { li { (said(problem)) } } }
                 }
-                @if let Some(hint) = &end.hint { p { "help: " (hint) } }
-                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (trouble.words) } }
+                @if let Some(hint) = &end.hint { p { "help: " (said(hint)) } }
+                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (said(&trouble.words)) } }
                 p.of { "run " code { (end.run) } }
             }
         }
@@ -109,7 +110,7 @@ pub(super) fn troubles(facts: &Facts) -> Markup {
                             (outcome(if trouble.is_error { "failed" } else { "recovered" })) " "
                             (clock(trouble.at)) " "
                             @if let Some(job) = &trouble.job { (job) ": " }
-                            (trouble.words.chars().take(500).collect::<String>())
+                            (said(&trouble.words.chars().take(500).collect::<String>()))
                         }
                     }
                 }

@@ -33,7 +33,7 @@ pub(in crate::server) fn stream(facts: &Facts, details: &StreamDetails) -> Marku
             section #scopes {
                 h2 { "By scope" }
                 ul.rows {
-                    @for scope in scopes.iter().take(SCOPES) { (row(scope)) }
+                    @for scope in scopes.iter().take(SCOPES) { (row(scope, scopes)) }
                     @if SCOPES < scopes.len() {
                         li { "and " (grouped((scopes.len() - SCOPES) as u64)) " more: `profound-export status --output json` has them all" }
                     }
@@ -46,11 +46,12 @@ pub(in crate::server) fn stream(facts: &Facts, details: &StreamDetails) -> Marku
     document(&format!("{} · profound-export", all.name), "../", &body)
 }
 
-fn row(scope: &ScopeDetails) -> Markup {
+fn row(scope: &ScopeDetails, all: &[ScopeDetails]) -> Markup {
     let status = &scope.status;
+    let is_alone = all.iter().filter(|other| other.scope == scope.scope).count() == 1;
     html! {
         li {
-            span { (scope.scope) }
+            span title=(scope.key) { (scope.scope) @if !is_alone { " (" (scope.key) ")" } }
             @if let Some(told) = &scope.not_entitled {
                 span.list { "not entitled: " (told.detail) " (" (stamp(told.at)) ")" }
             } @else if status.is_list {

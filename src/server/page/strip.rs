@@ -30,7 +30,7 @@ pub(super) fn strip(days: &[Option<DayStatus>]) -> Markup {
     html! {
         svg viewBox=(format!("0 0 {} 1", days.len().max(1))) preserveAspectRatio="none" role="img" {
             title { (words(days)) }
-            @for (class, path) in paths { path class=(class) d=(path); }
+            @for (class, path) in paths { path class=(class) d=(path) {} }
         }
     }
 }
@@ -39,7 +39,7 @@ pub(super) fn strip(days: &[Option<DayStatus>]) -> Markup {
 pub(super) fn sign(status: DayStatus) -> Markup {
     let path = path(&[Some(status)], status).unwrap_or_default();
     html! {
-        svg.sign viewBox="0 0 1 1" aria-hidden="true" { path class=(class(status)) d=(path); }
+        svg.sign viewBox="0 0 1 1" aria-hidden="true" { path class=(class(status)) d=(path) {} }
     }
 }
 

@@ -90,6 +90,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             last_run: Some(run.clone()),
             last_success: None,
             next_run: Some("2026-11-28T11:30:00Z".parse().unwrap()),
+            later_runs: Vec::new(),
             lag_seconds: 90_000,
             worst_stream: Some("answers_v2".into()),
         }],
@@ -188,7 +189,7 @@ fn hour_gauge_says_what_is_spent_and_what_is_free() {
     let mut facts = facts(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
     facts.doing.budget =
-        Some(BudgetSeen { limit: 600, remaining: Some(188), reserved: 60, spent: 412, resets_at, at: now() });
+        Some(BudgetSeen { limit: 600, remaining: Some(188), reserved: 60, spent: 412, foreign: 0, resets_at, at: now() });
     let text = hour::hour(&facts).into_string();
     assert!(
         text.contains("<b>412</b> spent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
