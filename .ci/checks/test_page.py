@@ -180,4 +180,4 @@ def test_page_says_that_the_key_was_rejected(tmp_path: Path, account: Account, b
         with _opened(browser) as page:
             page.goto(url)
             expect(page.get_by_role("heading", level=1)).to_contain_text("The API rejected the key")
-            expect(page.locator("#headline .next").first).to_contain_text("make a new key")
+            expect(page.locator("#headline .next").first).to_contain_text("Make a new key")

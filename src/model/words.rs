@@ -13,3 +13,17 @@ pub fn words(error: &dyn std::error::Error) -> String {
     }
     words
 }
+
+/// Words of an error, as a sentence: with a capital letter and a full stop.
+pub fn as_sentence(words: &str) -> String {
+    let mut letters = words.trim().chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    with_stop(&format!("{first}{}", letters.as_str()))
+}
+
+/// The same as the end of a sentence.
+pub fn with_stop(words: &str) -> String {
+    let words = words.trim();
+    let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{words}{stop}")
+}

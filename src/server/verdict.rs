@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::figures::grouped;
+use crate::model::words::{as_sentence, with_stop};
 use crate::report::Doing;
 use crate::status::Status;
 
@@ -94,17 +95,4 @@ fn spoken(outcome: &str) -> String {
         "refused" => "was refused".to_owned(),
         other => other.replace('_', " "),
     }
-}
-
-/// With a capital letter and a full stop.
-fn as_sentence(words: &str) -> String {
-    let mut letters = words.trim().chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    with_stop(&format!("{first}{}", letters.as_str()))
-}
-
-fn with_stop(words: &str) -> String {
-    let words = words.trim();
-    let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{words}{stop}")
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
+use crate::model::words::as_sentence;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
 use crate::status::troubles::SuspectDays;
@@ -129,9 +130,11 @@ impl Headline {
         match &self.problem {
             _ if self.is_new => Some("`profound-export run` begins.".to_owned()),
             _ if self.is_fresh() => None,
-            Some(BadRun { what: Some(what), hint: Some(hint), .. }) => Some(format!("{what}: {hint}.")),
-            Some(BadRun { key_rejected: true, .. }) => Some(NEW_KEY.to_owned()),
-            Some(BadRun { what: Some(what), .. }) => Some(format!("{what}. The next run tries again.")),
+            Some(BadRun { key_rejected: true, hint, .. }) => {
+                Some(hint.as_deref().map_or_else(|| NEW_KEY.to_owned(), as_sentence))
+            }
+            Some(BadRun { what: Some(what), hint: Some(hint), .. }) => Some(as_sentence(&format!("{what}: {hint}"))),
+            Some(BadRun { what: Some(what), .. }) => Some(format!("{} The next run tries again.", as_sentence(what))),
             _ => Some("The next run asks for what is missing.".to_owned()),
         }
     }
@@ -186,4 +189,42 @@ fn history(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now
     }
     let percent = 100 * (wanted - missing) / wanted.max(1);
     (0 < missing).then_some(HistoryStatus { from, percent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headline_says_what_is_wrong_and_what_to_do() {
+        let run = |key_rejected, what: &str, hint: Option<&str>| BadRun {
+            job: "nightly".into(),
+            at: Timestamp::UNIX_EPOCH,
+            key_rejected,
+            what: Some(what.into()),
+            hint: hint.map(str::to_owned),
+        };
+        let ended = |outcome: &str, run: BadRun| Headline {
+            bad_runs: vec![("nightly".into(), outcome.into())],
+            problem: Some(run),
+            ..Headline::default()
+        };
+        let history = HistoryStatus { from: "2026-01-01".parse().unwrap(), percent: 40 };
+        let lacking = Headline {
+            streams_lacking_days: 3,
+            lacking_since: Some("2026-11-24".parse().unwrap()),
+            suspects: 1,
+            history: Some(history),
+            ..Headline::default()
+        };
+        let all = [
+            Headline::default(),
+            Headline { is_new: true, ..Headline::default() },
+            lacking,
+            ended("unavailable", run(false, "no space is left on `/data`", Some("make room there"))),
+            ended("failed", run(false, "answers_v2 of \"Acme\": a value does not fit", None)),
+            ended("key rejected", run(true, "the API rejected the key (HTTP 401)", Some("make a new key"))),
+        ];
+        insta::assert_snapshot!(all.map(|headline| headline.to_string()).join("\n"));
+    }
 }

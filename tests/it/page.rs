@@ -124,7 +124,7 @@ async fn page_says_that_the_key_was_rejected_and_what_to_do() {
     other
         .serve(other.server(), async |address| {
             let page = get(address, "/").await;
-            assert!(page.contains("The API rejected the key") && page.contains("ake a new key"), "{page}");
+            assert!(page.contains("The API rejected the key") && page.contains("Make a new key"), "{page}");
         })
         .await;
 }
