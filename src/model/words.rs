@@ -14,9 +14,14 @@ pub fn words(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// Words of an error, as a sentence: with a capital letter and a full stop.
+/// Words of an error, as a sentence: with a capital letter, unless a name comes first, and a full stop.
 pub fn as_sentence(words: &str) -> String {
-    let mut letters = words.trim().chars();
+    let words = words.trim();
+    let is_name = |word: &str| !word.chars().all(char::is_alphabetic);
+    if words.split([' ', ',', ':']).next().is_none_or(is_name) {
+        return with_stop(words);
+    }
+    let mut letters = words.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     with_stop(&format!("{first}{}", letters.as_str()))
 }

@@ -12,6 +12,8 @@ use crate::server::report::RUNS;
 
 /// Slices that are named while they are asked for.
 const ASKING: usize = 4;
+/// Problems of a run.
+const PROBLEMS: usize = 5;
 /// Lines of trouble.
 const TROUBLES: usize = 10;
 
@@ -87,7 +89,10 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
                     ", " (counted(end.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
-                    ul { @for problem in &end.problems { li { (said(problem)) } } }
+                    ul {
+                        @for problem in end.problems.iter().take(PROBLEMS) { li { (said(problem)) } }
+                        @if PROBLEMS < end.problems.len() { li { "and more: the log has them all" } }
+                    }
                 }
                 @if let Some(hint) = &end.hint { p { "help: " (said(hint)) } }
                 @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (said(&trouble.words)) } }

@@ -76,8 +76,8 @@ fn status(streams: Vec<StreamStatus>) -> Status {
         files: 1_640,
         unchanged: 412,
         bytes: 31_000_000,
-        problems: vec![HOSTILE.into()],
-        hint: Some(HOSTILE.into()),
+        problems: vec!["answers_v2 of \"Acme\": a value does not fit its column".into()],
+        hint: None,
     };
     let run = RunSummary { ended_at: now(), number: 9, end };
     Status {
@@ -126,6 +126,8 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
     let mut status = status(vec![stream_called("answers_v2", HOSTILE, |_| DayStatus::Suspect)]);
     status.categories =
         vec![Named { id: HOSTILE.into(), name: HOSTILE.into() }, Named { id: "b".into(), name: HOSTILE.into() }];
+    status.runs[0].end.problems = vec![HOSTILE.into()];
+    status.runs[0].end.hint = Some(HOSTILE.into());
     status.suspects.push(SuspectDays {
         stream: "answers_v2".into(),
         scope: HOSTILE.into(),
@@ -188,8 +190,15 @@ fn json_has_a_bound_whatever_the_lake_holds() {
 fn hour_gauge_says_what_is_spent_and_what_is_free() {
     let mut facts = facts(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
-    facts.doing.budget =
-        Some(BudgetSeen { limit: 600, remaining: Some(188), reserved: 60, spent: 412, foreign: 0, resets_at, at: now() });
+    facts.doing.budget = Some(BudgetSeen {
+        limit: 600,
+        remaining: Some(188),
+        reserved: 60,
+        spent: 412,
+        foreign: 0,
+        resets_at,
+        at: now(),
+    });
     let text = hour::hour(&facts).into_string();
     assert!(
         text.contains("<b>412</b> spent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
