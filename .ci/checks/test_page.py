@@ -1,4 +1,4 @@
-"""The status page in a browser: what it shows in each state, with and without scripts, and that nothing goes wrong in it.
+"""The status page in a browser: what it shows in each state, with scripts and without, and that nothing goes wrong.
 
 Screenshots stay under `target/ci/page`, to be looked at.
 """
@@ -12,17 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+
 from kit import program
 from kit.account import Account
 from kit.job import Job, today
 from kit.program import COMPLETE, KEY_REJECTED, until
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 STREAMS = ["minimal", "category_topics"]
 NEVER = {"cron": "0 0 29 2 *", "timezone": "UTC"}
 SCREENSHOTS = Path(__file__).parents[2] / "target/ci/page"
-DESKTOP = {"width": 1100, "height": 900}
-PHONE = {"width": 390, "height": 800}
+DESKTOP: ViewportSize = {"width": 1100, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 800}
 # Nothing but this machine is asked for anything.
 FLAGS = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
@@ -115,7 +116,9 @@ def test_page_of_a_year_is_small_and_tells_of_each_day(tmp_path: Path, account: 
             expect(page.get_by_role("heading", level=1)).to_have_text("Everything that was due is there.")
             row = page.locator("li", has=page.get_by_role("link", name="visibility_v2_by_day", exact=True))
             row.locator("svg").hover()
-            expect(page.locator(".tip")).to_contain_text(re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, read"))
+            expect(page.locator(".tip")).to_contain_text(
+                re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, read")
+            )
             # The viewer's clock stands beside that of the job.
             expect(page.locator("#jobs .viewer").first).to_be_visible()
             # What one category lacks is seen by itself.
