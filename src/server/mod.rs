@@ -14,8 +14,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -28,19 +26,6 @@ const EVENT_STREAMS: usize = 32;
 
 /// Text that is made whenever somebody asks for it.
 type Text = Box<dyn Fn() -> String + Send + Sync>;
-/// The alerts that stand, whenever somebody asks.
-type Alerts = Box<dyn Fn() -> Vec<StandingAlert> + Send + Sync>;
-
-/// An alert that stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StandingAlert {
-    /// What happened.
-    pub what: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// What to do.
-    pub next: Option<String>,
-}
 
 /// What is served.
 pub struct Server(Shared);
@@ -50,7 +35,6 @@ struct Shared {
     live: Live,
     clock: Clock,
     metrics: Option<Text>,
-    alerts: Option<Alerts>,
     event_streams: Arc<Semaphore>,
 }
 
@@ -58,20 +42,13 @@ impl Server {
     /// Shows what stands and what is being done now.
     pub fn new(board: Arc<Board>, live: Live, clock: Clock) -> Self {
         let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS));
-        Self(Shared { board, live, clock, metrics: None, alerts: None, event_streams })
+        Self(Shared { board, live, clock, metrics: None, event_streams })
     }
 
     /// Answers `/metrics` with `text`, in the format of Prometheus.
     #[must_use]
     pub fn with_metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.0.metrics = Some(Box::new(text));
-        self
-    }
-
-    /// Shows the alerts that stand.
-    #[must_use]
-    pub fn with_alerts(mut self, alerts: impl Fn() -> Vec<StandingAlert> + Send + Sync + 'static) -> Self {
-        self.0.alerts = Some(Box::new(alerts));
         self
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::StandingAlert;
 use super::page::Facts;
 use super::verdict::Verdict;
 use crate::ledger::RunSummary;
@@ -32,7 +31,6 @@ pub(super) struct Report<'a> {
     headline: Option<&'a Headline>,
     destination: String,
     key_expires: Option<Day>,
-    alerts: &'a [StandingAlert],
     doing: &'a Doing,
     jobs: &'a [JobStatus],
     runs: &'a [RunSummary],
@@ -87,7 +85,6 @@ impl<'a> Report<'a> {
             headline: status.map(|status| &status.headline),
             destination: facts.destination(),
             key_expires: facts.config.api.key_expires,
-            alerts: &facts.alerts,
             doing: &facts.doing,
             jobs: status.map(|status| status.jobs.as_slice()).unwrap_or_default(),
             runs: &runs[..runs.len().min(RUNS)],

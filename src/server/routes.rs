@@ -9,11 +9,11 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 
+use super::Shared;
 use super::events::events;
 use super::guard::guard;
 use super::page::{self, Facts};
 use super::report::{Report, days_json};
-use super::{Shared, StandingAlert};
 use crate::status::{Status, StreamDetails, StreamStatus};
 
 /// Everything that is served.
@@ -47,10 +47,6 @@ struct Asked {
 }
 
 impl Shared {
-    fn alerts(&self) -> Vec<StandingAlert> {
-        self.alerts.as_ref().map(|alerts| alerts()).unwrap_or_default()
-    }
-
     fn status(&self) -> Option<Arc<Status>> {
         self.board.statuses().borrow().clone()
     }
@@ -61,7 +57,6 @@ impl Shared {
             doing: self.live.doing(),
             config: self.board.config(),
             trouble: self.board.trouble(),
-            alerts: self.alerts(),
             now: self.clock.now(),
             shown_days: self.board.shown_days(),
             has_metrics: self.metrics.is_some(),

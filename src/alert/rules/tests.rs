@@ -44,6 +44,8 @@ fn ran(began: &str, outcome: &str) -> State {
         files: 1,
         unchanged: 0,
         bytes: 1,
+        problems: Vec::new(),
+        hint: None,
     };
     State { number: 5, runs: [RunSummary { ended_at: at(began), number: 5, end }].into(), ..State::default() }
 }

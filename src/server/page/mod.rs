@@ -14,10 +14,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-use super::StandingAlert;
 use super::verdict::{Tone, Verdict};
 use crate::config::Config;
 use crate::model::day::DayZone;
+use crate::model::words::as_sentence;
 use crate::report::Doing;
 use crate::status::{Status, StreamStatus};
 use said::said;
@@ -43,8 +43,6 @@ pub(super) struct Facts {
     pub config: Arc<Config>,
     /// Why the lake could not be read the last time.
     pub trouble: Option<String>,
-    /// The alerts that stand.
-    pub alerts: Vec<StandingAlert>,
     /// The time.
     pub now: Timestamp,
     /// Days of coverage.
@@ -158,15 +156,15 @@ fn expiry(facts: &Facts, days: i64) -> Option<String> {
 
 fn alerts(facts: &Facts) -> Markup {
     html! {
-        @if !facts.alerts.is_empty() {
+        @if !facts.doing.alerts.is_empty() {
             section #alerts {
                 h2 { "Alerts" }
                 ul.plain {
-                    @for alert in &facts.alerts {
+                    @for alert in &facts.doing.alerts {
                         li.alert {
                             strong { (said(&alert.what)) }
                             " since " (stamp(alert.since))
-                            @if let Some(next) = &alert.next { ". " (said(next)) }
+                            ": " (said(&alert.affected)) ". " (said(&as_sentence(&alert.to_do)))
                         }
                     }
                 }

@@ -22,7 +22,6 @@ fn facts(status: Option<Status>) -> Facts {
         doing: Doing::default(),
         config: Arc::new(Config::default()),
         trouble: None,
-        alerts: Vec::new(),
         now: now(),
         shown_days: 90,
         has_metrics: false,
@@ -91,6 +90,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             last_success: None,
             next_run: Some("2026-11-28T11:30:00Z".parse().unwrap()),
             later_runs: Vec::new(),
+            last_start: None,
             lag_seconds: 90_000,
             worst_stream: Some("answers_v2".into()),
         }],
@@ -154,7 +154,13 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         failed: 1,
         asking: vec![HOSTILE.into()],
     });
-    facts.alerts.push(StandingAlert { what: HOSTILE.into(), since: now(), next: Some(HOSTILE.into()) });
+    facts.doing.alerts.push(crate::model::event::StandingAlert {
+        event: "job_failed",
+        what: HOSTILE.into(),
+        since: now(),
+        affected: HOSTILE.into(),
+        to_do: HOSTILE.into(),
+    });
     facts.trouble = Some(HOSTILE.into());
     let shown = index(&facts).into_string();
     assert!(shown.contains("&lt;script&gt;alert(1)"));
