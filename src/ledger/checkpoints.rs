@@ -21,7 +21,10 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
                 continue 'list;
             };
             match State::from_checkpoint(bytes) {
-                Ok(state) => return Ok(Some(state)),
+                Ok(state) if path_of(state.number) == *path => return Ok(Some(state)),
+                Ok(State { number, .. }) => {
+                    tracing::warn!(%path, number, "a checkpoint says that it is another one and is passed over");
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(%path, error, "a checkpoint cannot be read and is passed over");

@@ -166,6 +166,28 @@ async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    for rows in 0..20 {
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.checkpoint().await.unwrap();
+    }
+    let checkpoint = |name: &str| Path::from_iter([OWN_DIRECTORY, "checkpoints", name]);
+    let copy = lake.read(&checkpoint("000000016.parquet")).await.unwrap().unwrap();
+    lake.create(&checkpoint("000000018.parquet"), copy).await.unwrap();
+    let reader = open(&lake).await;
+    assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
+
+    // Read again and again, a record that tells an earlier number would lead back to itself.
+    let earlier = lake.read(&record_path(20)).await.unwrap().unwrap();
+    lake.create(&record_path(21), earlier).await.unwrap();
+    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert!(refused.to_string().starts_with("ledger record 21 at"), "{refused}");
+    assert_eq!(std::error::Error::source(&refused).unwrap().to_string(), "it says that it is record 20");
+}
+
+#[tokio::test]
 async fn record_that_vanished_below_others_is_refused_and_never_taken_again() {
     let lake = lake();
     let mut ledger = open(&lake).await;
