@@ -111,7 +111,7 @@ impl Layout {
         let parts: Vec<String> = path.parts().map(|part| part.as_ref().to_owned()).collect();
         let (stream, rest) = parts.split_first()?;
         let (file, directories) = rest.split_last()?;
-        let mut scope = Vec::new();
+        let mut scope: Vec<(ScopePart, String)> = Vec::new();
         let name = file.strip_suffix(FILE_ENDING)?;
         let first_of = |month: &str| format!("{month}-01").parse::<Day>().ok();
         let mut month = first_of(name);
@@ -119,6 +119,10 @@ impl Layout {
         for directory in directories {
             let (key, value) = directory.split_once('=')?;
             match ScopePart::ALL.into_iter().find(|part| part.path_key() == key) {
+                // Each part once, and in the order in which they are written.
+                Some(part) if scope.last().is_some_and(|(before, _)| part <= *before) || !is_path_value(value) => {
+                    return None;
+                }
                 Some(part) => scope.push((part, value.to_owned())),
                 None if key == "day" => day = Some(value.parse().ok()?),
                 None if key == "month" && file == LIST_FILE => {
@@ -152,6 +156,12 @@ fn path_value(id: &str) -> String {
         .take(HASH_DIGITS)
         .collect();
     format!("h-{digits}")
+}
+
+/// Whether some id is written so.
+fn is_path_value(value: &str) -> bool {
+    let is_lower = |value: &str| !value.bytes().any(|byte| byte.is_ascii_uppercase());
+    path_value(value) == value || (looks_hashed(value) && is_lower(value))
 }
 
 /// An id that looks like a hash is hashed too, so that no two ids share a path.
@@ -217,6 +227,11 @@ mod tests {
             "visibility_v2/category=1/month=2026-11/2026-11-21.parquet",
             "visibility_v2/category=1/day=2026-13-01/data.parquet",
             "visibility_v2/colour=red/data.parquet",
+            "visibility_v2/category=1/category=2/data.parquet",
+            "visibility_v2/asset=1/category=2/data.parquet",
+            "visibility_v2/category=/data.parquet",
+            "visibility_v2/category=a b/data.parquet",
+            "visibility_v2/category=h-1/asset=-1/data.parquet",
         ] {
             assert_eq!(layout.parse(&Path::from(foreign)), None, "{foreign}");
         }
