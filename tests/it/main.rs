@@ -49,4 +49,5 @@ mod torture;
 mod verify;
 mod walls;
 mod whole;
+mod windows;
 mod year;
