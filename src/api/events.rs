@@ -273,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn blocks_that_summaries_cut_short_take_little_more_room_than_they_hold() {
+        let body = "event: summary\ndata: {\"query\":{\"dimensions\":[],\"metrics\":[]}}\n\nevent: row\ndata: {}\n\n"
+            .repeat(100);
+        let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
+        events.push(body.as_bytes(), &mut blocks).unwrap();
+        events.finish(&mut blocks).unwrap();
+        let room = blocks.take_ready().into_iter().map(|block| match block {
+            Block::Rows { json, .. } => json.capacity(),
+            _ => 0,
+        });
+        assert!(room.sum::<usize>() <= 2 * body.len());
+    }
+
+    #[test]
     fn errors_in_the_stream_end_it() {
         let summary = "event: summary\ndata: {}\n\n";
         for event in
