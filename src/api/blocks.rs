@@ -224,7 +224,15 @@ impl BlockBuilder {
     pub fn flush(&mut self) {
         if 0 < self.rows {
             self.json.push(b']');
-            let json = std::mem::replace(&mut self.json, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8));
+            let json = match BLOCK_BYTES <= self.json.len() {
+                true => std::mem::replace(&mut self.json, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8)),
+                // The room stays here: many small blocks may wait at once.
+                false => {
+                    let json = self.json.clone();
+                    self.json.clear();
+                    json
+                }
+            };
             self.ready.push(Block::Rows { json, rows: std::mem::take(&mut self.rows) });
         }
     }

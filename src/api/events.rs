@@ -105,12 +105,17 @@ impl EventRows {
         self.blank += line.len() as u64 + 1;
         if line.is_empty() {
             self.dispatch(blocks)?;
-            // A row, or the part of one that has come, may be longer.
-            return match !self.has_data && MAX_BLANK_BYTES < self.blank {
-                true => Err(FramingError::TooLong { what: "what stands between rows", limit: MAX_BLANK_BYTES }),
-                false => Ok(()),
-            };
+        } else {
+            self.take_field(line)?;
         }
+        // A row, or the part of one that has come, may be longer.
+        match !self.has_data && MAX_BLANK_BYTES < self.blank {
+            true => Err(FramingError::TooLong { what: "what stands between rows", limit: MAX_BLANK_BYTES }),
+            false => Ok(()),
+        }
+    }
+
+    fn take_field(&mut self, line: &[u8]) -> Result<(), FramingError> {
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => (&line[..colon], line[colon + 1..].strip_prefix(b" ").unwrap_or(&line[colon + 1..])),
             None => (line, &b""[..]),
@@ -268,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn blocks_that_summaries_cut_short_take_little_more_room_than_they_hold() {
+        let body = "event: summary\ndata: {\"query\":{\"dimensions\":[],\"metrics\":[]}}\n\nevent: row\ndata: {}\n\n"
+            .repeat(100);
+        let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
+        events.push(body.as_bytes(), &mut blocks).unwrap();
+        events.finish(&mut blocks).unwrap();
+        let room = blocks.take_ready().into_iter().map(|block| match block {
+            Block::Rows { json, .. } => json.capacity(),
+            _ => 0,
+        });
+        assert!(room.sum::<usize>() <= 2 * body.len());
+    }
+
+    #[test]
     fn errors_in_the_stream_end_it() {
         let summary = "event: summary\ndata: {}\n\n";
         for event in
@@ -288,6 +307,15 @@ mod tests {
         assert_eq!(cut(half, 4).unwrap_err(), FramingError::Truncated);
         let unended = "event: summary\ndata: {}\n\nevent: row\ndata: {\"a\": 1}";
         assert_eq!(cut(unended, 4).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn comments_without_an_end_are_refused_whether_or_not_a_blank_line_follows() {
+        let comments = ": still here\n".repeat(MAX_BLANK_BYTES as usize / 13 + 2);
+        assert!(matches!(cut(&comments, 65_536).unwrap_err(), FramingError::TooLong { .. }));
+        let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
+        let endless = comments.as_bytes().chunks(65_536).find_map(|piece| events.push(piece, &mut blocks).err());
+        assert!(matches!(endless, Some(FramingError::TooLong { .. })), "told while they come, not at the end");
     }
 
     #[test]

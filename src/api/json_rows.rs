@@ -40,6 +40,8 @@ pub struct JsonRows {
     bound: bool,
     /// Whether rows stood where they should, if only none.
     found: bool,
+    /// What may come between two rows.
+    next: Next,
     /// Bytes between two rows, or behind the end.
     blank: u64,
     /// The total that came before the rows.
@@ -60,6 +62,17 @@ enum State {
     End,
 }
 
+/// What may come in the array of rows, between two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// At the beginning of the array: the first row, or the end.
+    RowOrEnd,
+    /// Behind a row: a comma, or the end.
+    CommaOrEnd,
+    /// Behind a comma: a row.
+    Row,
+}
+
 impl JsonRows {
     /// Cuts the rows that stand `at` a place.
     pub fn at(at: RowsAt) -> Self {
@@ -77,6 +90,7 @@ impl JsonRows {
             text: Vec::new(),
             bound: false,
             found: false,
+            next: Next::RowOrEnd,
             blank: 0,
             announced: None,
         }
@@ -138,11 +152,16 @@ impl JsonRows {
                         self.state = State::End;
                     }
                 }
-                (State::Between, b'\n' | b'\r' | b'\t' | b' ' | b',') => self.blank += 1,
-                (State::Between, b']') => {
+                (State::Between, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
+                (State::Between, b',') if self.next == Next::CommaOrEnd => self.next = Next::Row,
+                (State::Between, b']') if self.next != Next::Row => {
                     start = at;
                     self.depth -= 1;
                     self.state = if self.depth == 0 { State::End } else { State::Around };
+                }
+                (State::Between, b',' | b']') => return Err(no_row("a row is missing")),
+                (State::Between, _) if self.next == Next::CommaOrEnd => {
+                    return Err(no_row("a comma is missing between two rows"));
                 }
                 (State::Between, _) => {
                     start = at;
@@ -215,6 +234,7 @@ impl JsonRows {
         self.rows_next = false;
         self.rows_depth = self.depth;
         self.state = State::Between;
+        self.next = Next::RowOrEnd;
         // When `info` stands before `data`, rows can be bound as they come.
         let so_far = match self.depth {
             1 => return Ok(()),
@@ -274,6 +294,7 @@ impl JsonRows {
     }
 
     fn end_row(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        self.next = Next::CommaOrEnd;
         match &self.at {
             RowsAt::Texts { column } => {
                 blocks.push_single(column, self.text.trim_ascii())?;
@@ -341,6 +362,11 @@ impl JsonRows {
             }
         }
     }
+}
+
+/// The array of rows is no JSON.
+fn no_row(what: &str) -> FramingError {
+    FramingError::Envelope(what.to_owned())
 }
 
 fn info_of(envelope: &[u8]) -> Result<Envelope, FramingError> {
@@ -466,6 +492,15 @@ mod tests {
         for size in 1..30 {
             let (rows, ..) = cut(r#"{"data\"": [1], "\ndata": [2], "data": [{}]}"#, size).unwrap();
             assert_eq!(rows, [json!({})], "{size}");
+        }
+    }
+
+    #[test]
+    fn rows_that_no_comma_or_more_than_one_stands_between_are_no_json() {
+        for body in ["[{}{}]", "[{},,{}]", "[,{}]", "[{},]", "[,]", r#"{"data":[{} {}]}"#, r#"{"data":[{}],"b":[,]}"#] {
+            for size in 1..=body.len() {
+                assert!(matches!(cut(body, size), Err(FramingError::Envelope(_))), "{body} by {size}");
+            }
         }
     }
 

@@ -15,8 +15,11 @@ mod request;
 mod retry;
 mod roots;
 
+pub use blocks::{BlockBuilder, Envelope, FramingError};
 pub use budget::{Budget, BudgetState, Came, RateHeaders, Sent, Turn, Waiting};
 pub use client::{Client, ClientSettings, Limits, Response};
 pub use error::{ApiError, Retry};
+pub use events::EventRows;
+pub use json_rows::JsonRows;
 pub use pace::pace;
 pub use request::{Asked, Request, RequestFacts, Transport, Variables};

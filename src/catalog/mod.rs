@@ -7,7 +7,7 @@ mod read;
 mod safety;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::model::stream::{DiscoveredObject, Stream, Tier};
 
@@ -45,7 +45,7 @@ const FILES: [(&str, &str); 24] = [
 ];
 
 /// Why a catalog cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CatalogError {
     /// A file is not the TOML that is expected.
     #[error("catalog file `{file}`")]
@@ -88,11 +88,11 @@ impl Catalog {
     /// # Errors
     /// Only when the embedded files are wrong, which the tests rule out.
     pub fn embedded() -> Result<Self, CatalogError> {
-        let mut streams = Vec::new();
-        for (name, text) in FILES {
-            streams.extend(read(name, text)?);
-        }
-        Self::of(streams)
+        static EMBEDDED: LazyLock<Result<Catalog, CatalogError>> = LazyLock::new(|| {
+            let read = FILES.iter().map(|(name, text)| read(name, text));
+            Catalog::of(read.collect::<Result<Vec<_>, _>>()?.concat())
+        });
+        EMBEDDED.clone()
     }
 
     /// A catalog of exactly `streams`.

@@ -294,6 +294,7 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        let rows = self.decoder.extra_len();
         let Decoder { builders, row, binding, appeared, .. } = self.decoder;
         let Some(binding) = binding else {
             row.fault = Some(Fault::Unbound);
@@ -305,12 +306,13 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
         };
         for (index, bound) in names.iter().enumerate() {
             let read = match bound.column {
-                Some(column) => {
+                // The first value counts here too: a second one would be taken for that of the next row.
+                Some(column) if builders[column].len() == rows => {
                     appeared[column] = true;
                     let builder = &mut builders[column];
                     row.within(column, |row| values.next_element_seed(ValueSeed { builder, row }))?
                 }
-                None => values.next_element_seed(RawSeed)?.map(|json| row.keep_unknown(&bound.name, &json)),
+                _ => values.next_element_seed(RawSeed)?.map(|json| row.keep_unknown(&bound.name, &json)),
             };
             if read.is_none() {
                 row.fault = Some(Fault::Length { array: self.array, expected: names.len(), found: index });

@@ -20,6 +20,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ledger::record::{FORGETTING_FORMAT, FORMAT, NEWEST_FORMAT};
 use crate::ledger::state::State;
@@ -42,6 +43,9 @@ const HEAD: &str = "profound_export.state";
 /// Why a checkpoint cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
+    /// Its bytes are not those that were written under its name.
+    #[error("it is not what its name says")]
+    Name,
     /// It is no Parquet file, or a damaged one.
     #[error("it is not a whole Parquet file")]
     Parquet(#[from] ParquetError),
@@ -103,10 +107,32 @@ impl State {
         writer.into_inner().map(Bytes::from)
     }
 
-    /// The state that a checkpoint holds.
+    /// What a checkpoint of record `number` is called. A digest of its bytes is part of the name: a damaged Parquet file may
+    /// be read as another one, or end its reader, and is recognized before.
+    pub fn checkpoint_name(number: u64, bytes: &[u8]) -> String {
+        format!("{number:09}-{:016x}.parquet", xxh3_64(bytes))
+    }
+
+    /// The state that the checkpoint called `name` holds.
     ///
     /// # Errors
     /// [`Unreadable`]; nothing is lost then, since the records say the same.
+    pub fn from_named_checkpoint(name: &str, bytes: Bytes) -> Result<Self, Unreadable> {
+        let number = name.split_once('-').and_then(|(number, _)| number.parse().ok()).ok_or(Unreadable::Name)?;
+        if name != Self::checkpoint_name(number, &bytes) {
+            return Err(Unreadable::Name);
+        }
+        let state = Self::from_checkpoint(bytes)?;
+        match state.number == number {
+            true => Ok(state),
+            false => Err(Unreadable::Part("number")),
+        }
+    }
+
+    /// The state that the whole bytes of a checkpoint hold.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
     pub fn from_checkpoint(bytes: Bytes) -> Result<Self, Unreadable> {
         let file = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let metadata = file.metadata().file_metadata().key_value_metadata();

@@ -20,7 +20,7 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
                 // Newer ones have come, and this one has gone.
                 continue 'list;
             };
-            match State::from_checkpoint(bytes) {
+            match State::from_named_checkpoint(path.filename().unwrap_or_default(), bytes) {
                 Ok(state) => return Ok(Some(state)),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -37,7 +37,8 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
 pub async fn write(destination: &Destination, state: &State) -> Result<(), LedgerError> {
     let bytes = state.to_checkpoint().await.map_err(LedgerError::Checkpoint)?;
     // Another writer's checkpoint of the same number is the same fold.
-    destination.create(&path_of(state.number), bytes).await?;
+    let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &State::checkpoint_name(state.number, &bytes)]);
+    destination.create(&path, bytes).await?;
     if let Err(error) = remove_old(destination).await {
         let error = &error as &dyn std::error::Error;
         tracing::debug!(error, "old checkpoints stay");
@@ -60,8 +61,4 @@ async fn list(destination: &Destination) -> Result<Vec<Path>, DestinationError> 
     paths.retain(|path| path.as_ref().ends_with(ENDING));
     paths.sort();
     Ok(paths)
-}
-
-fn path_of(number: u64) -> Path {
-    Path::from_iter([OWN_DIRECTORY, "checkpoints", &format!("{number:09}{ENDING}")])
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY, pauses};
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
-use crate::ledger::record::{DayEntry, Entry, FORMAT, NEWEST_FORMAT, Record, SliceEntry, Written};
+use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
 use crate::ledger::state::State;
 use crate::ledger::table::TableMeaning;
 use crate::model::day::Day;
@@ -277,7 +277,7 @@ impl Ledger {
 async fn read(destination: &Destination, number: u64) -> Result<Option<Record>, LedgerError> {
     let path = record_path(number);
     match destination.read(&path).await? {
-        Some(bytes) => decode(&bytes, number, &path).map(Some),
+        Some(bytes) => Record::read(&bytes, number, path.as_ref()).map(Some),
         None => Ok(None),
     }
 }
@@ -290,19 +290,6 @@ fn record_path(number: u64) -> Path {
 fn encode(record: &Record) -> Bytes {
     // Plain data with text keys: it always serializes.
     Bytes::from(serde_json::to_vec(record).unwrap_or_default())
-}
-
-fn decode(bytes: &[u8], number: u64, path: &Path) -> Result<Record, LedgerError> {
-    #[derive(serde::Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    let foreign = |source| LedgerError::Foreign { number, path: path.to_string(), source };
-    let Format { format } = serde_json::from_slice(bytes).map_err(foreign)?;
-    if NEWEST_FORMAT < format {
-        return Err(LedgerError::Newer { number, format });
-    }
-    serde_json::from_slice(bytes).map_err(foreign)
 }
 
 /// That the days are stale whose files may stand though `entry` is not recorded.

@@ -1,9 +1,11 @@
 //! One record of the ledger. Its JSON stands in lakes for years: fields are added, never changed.
 
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::ledger::error::LedgerError;
 use crate::ledger::table::TableMeaning;
 use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
@@ -35,6 +37,29 @@ pub struct Record {
     pub version: String,
     /// What happened, in order.
     pub entries: Vec<Entry>,
+}
+
+impl Record {
+    /// The record number `number`, which lies at `path`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Newer`]; [`LedgerError::Foreign`] where something else lies there, another record included.
+    pub fn read(bytes: &[u8], number: u64, path: &str) -> Result<Self, LedgerError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let foreign = |source| LedgerError::Foreign { number, path: path.to_owned(), source };
+        let Format { format } = serde_json::from_slice(bytes).map_err(foreign)?;
+        if NEWEST_FORMAT < format {
+            return Err(LedgerError::Newer { number, format });
+        }
+        let record: Self = serde_json::from_slice(bytes).map_err(foreign)?;
+        match record.number == number {
+            true => Ok(record),
+            false => Err(foreign(serde_json::Error::custom(format!("it says that it is record {}", record.number)))),
+        }
+    }
 }
 
 /// One thing that happened.

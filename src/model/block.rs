@@ -12,7 +12,7 @@ pub struct Positions {
 }
 
 /// What travels from extraction to decoding, in the order in which it arrived.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// Whole rows: a JSON array of `rows` objects, at most about 1 MiB, or one larger row.
     Rows {

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Day(Date);
 
+/// More days than the calendar has, and no more than a span of time can hold.
+const CALENDAR_DAYS: i64 = 7_304_484;
+
 impl Day {
     /// The day `year-month-day`, or `None` when the calendar has no such day.
     pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
@@ -22,7 +25,7 @@ impl Day {
 
     /// The day `days` days later, or earlier when negative; at the ends of the calendar it stays.
     pub fn plus(self, days: i64) -> Self {
-        Self(self.0.saturating_add(days.days()))
+        Self(self.0.saturating_add(days.clamp(-CALENDAR_DAYS, CALENDAR_DAYS).days()))
     }
 
     /// The day after.
@@ -41,9 +44,9 @@ impl Day {
         self.0.duration_since(epoch).as_hours().div_euclid(24) as i32
     }
 
-    /// The inverse of [`Day::to_epoch_days`].
+    /// The inverse of [`Day::to_epoch_days`]; beyond the ends of the calendar, these.
     pub fn from_epoch_days(days: i32) -> Self {
-        Self(Date::constant(1970, 1, 1).saturating_add(i64::from(days).days()))
+        Self(Date::constant(1970, 1, 1)).plus(i64::from(days))
     }
 
     /// `YYYY-MM` of this day.
@@ -177,6 +180,14 @@ mod tests {
         }
         assert_eq!(day("1970-01-02").to_epoch_days(), 1);
         assert_eq!(day("1969-12-31").to_epoch_days(), -1);
+    }
+
+    #[test]
+    fn days_beyond_the_calendar_are_its_ends() {
+        let (first, last) = (Day::from_epoch_days(i32::MIN), Day::from_epoch_days(i32::MAX));
+        assert_eq!((first.to_string().as_str(), last.to_string().as_str()), ("-009999-01-01", "9999-12-31"));
+        assert_eq!((first.plus(i64::MIN), last.plus(i64::MAX)), (first, last));
+        assert_eq!((first.plus(i64::MAX), last.plus(i64::MIN)), (last, first));
     }
 
     #[test]

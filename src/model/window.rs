@@ -8,11 +8,27 @@ use crate::model::day::Day;
 
 /// Days `[start, end)`: half-open everywhere in the program, and never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Ends")]
 pub struct Window {
     /// The first day.
     pub start: Day,
     /// The day after the last.
     pub end: Day,
+}
+
+/// What a record says of a window.
+#[derive(Deserialize)]
+struct Ends {
+    start: Day,
+    end: Day,
+}
+
+impl TryFrom<Ends> for Window {
+    type Error = String;
+
+    fn try_from(Ends { start, end }: Ends) -> Result<Self, String> {
+        Self::new(start, end).ok_or_else(|| format!("no day lies between `{start}` and `{end}`"))
+    }
 }
 
 impl Window {
@@ -80,6 +96,18 @@ mod tests {
     fn window_is_never_empty() {
         assert_eq!(Window::new(day("2026-03-01"), day("2026-03-01")), None);
         assert_eq!(Window::inclusive(day("2026-03-02"), day("2026-03-01")), None);
+    }
+
+    #[test]
+    fn window_without_a_day_is_not_read() {
+        for end in ["2026-03-01", "2026-02-01"] {
+            let text = format!(r#"{{"start":"2026-03-01","end":"{end}"}}"#);
+            let refused = serde_json::from_str::<Window>(&text).unwrap_err().to_string();
+            assert!(refused.starts_with("no day lies between `2026-03-01` and"), "{refused}");
+        }
+        let text = r#"{"start":"2026-03-01","end":"2026-03-02"}"#;
+        let window: Window = serde_json::from_str(text).unwrap();
+        assert_eq!((window, serde_json::to_string(&window).unwrap().as_str()), (Window::day(day("2026-03-01")), text));
     }
 
     #[test]

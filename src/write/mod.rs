@@ -6,6 +6,7 @@ mod error;
 mod hash;
 mod protect;
 mod reread;
+mod rows_by_day;
 mod slice_writer;
 mod snapshot;
 mod spool;

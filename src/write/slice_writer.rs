@@ -1,25 +1,23 @@
 //! The record batches of one slice, split into one file a day.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use parquet::file::properties::WriterProperties;
 
 use crate::config::Compression;
 use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
-use crate::model::stream::Days;
 use crate::model::told::Told;
 use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
 use crate::write::day_file::{DayFile, properties};
 use crate::write::error::WriteError;
 use crate::write::hash::{add_hashes, row_hashes};
+use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
 /// Bytes of rows that all open files of a slice may hold in memory together.
@@ -348,36 +346,6 @@ fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
         _ => false,
     };
     Some((0..batch.num_rows()).map(|row| array.is_valid(row) && above_zero(row)).collect())
-}
-
-/// The rows of each day of `batch`, in their order; `None` holds those without one.
-fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<Day>, Vec<u32>> {
-    let mut rows: BTreeMap<Option<Day>, Vec<u32>> = BTreeMap::new();
-    let Some(array) = batch.column_by_name(&days.column) else {
-        return rows;
-    };
-    let zones = days.zone_column.as_ref().and_then(|column| batch.column_by_name(column)?.as_string_opt::<i32>());
-    let mut known: HashMap<&str, Option<TimeZone>> = HashMap::new();
-    // A zone that nobody knows leaves the day to that of the stream.
-    let mut zone_of = |row: usize| -> Option<TimeZone> {
-        let name = zones.filter(|zones| zones.is_valid(row))?.value(row);
-        known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone()
-    };
-    let mut day_of = |row: usize| -> Option<Day> {
-        match array.data_type() {
-            _ if array.is_null(row) => None,
-            DataType::Date32 => Some(Day::from_epoch_days(array.as_primitive::<Date32Type>().value(row))),
-            _ => {
-                let instant = array.as_primitive::<TimestampMicrosecondType>().value(row);
-                let instant = Timestamp::from_microsecond(instant).ok()?;
-                Some(zone_of(row).map_or_else(|| days.zone.today(instant), |zone| Day::at(instant, zone)))
-            }
-        }
-    };
-    for row in 0..batch.num_rows() {
-        rows.entry(day_of(row)).or_default().push(row as u32);
-    }
-    rows
 }
 
 /// The Parquet paths of the leaves of columns whose texts do not repeat.

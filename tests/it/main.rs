@@ -50,4 +50,5 @@ mod torture;
 mod verify;
 mod walls;
 mod whole;
+mod windows;
 mod year;

@@ -188,6 +188,26 @@ fn positional_rows_are_bound_by_the_response_and_never_by_the_request() {
 }
 
 #[test]
+fn value_that_is_told_twice_leaves_the_next_row_its_own() {
+    let rows = |names: (&[&str], &[&str]), row: &str| {
+        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+        decoder.bind(&positions(names.0, names.1));
+        decode(&mut decoder, &format!("[{row},{{}}]")).unwrap()
+    };
+    for (names, row) in [
+        ((&["model", "model"][..], &[][..]), r#"{"dimensions":["a","b"]}"#),
+        ((&["model"], &["model"]), r#"{"dimensions":["a"],"metrics":["b"]}"#),
+        ((&["model"], &[]), r#"{"dimensions":["a"],"dimensions":["b"]}"#),
+        ((&["model"], &[]), r#"{"model":"a","dimensions":["b"]}"#),
+    ] {
+        let batch = rows(names, row);
+        let models = batch.column_by_name("model").unwrap().as_string::<i32>();
+        assert_eq!((models.value(0), models.is_null(1)), ("a", true), "{row}");
+        assert_eq!(text(&batch, EXTRA_COLUMN), r#"{"model":"b"}"#);
+    }
+}
+
+#[test]
 fn arrays_of_another_length_than_their_names_are_refused() {
     for (row, found) in
         [(r#"{"dimensions":["a"],"metrics":[1]}"#, 1), (r#"{"dimensions":["a","b","c"],"metrics":[1]}"#, 3)]

@@ -83,6 +83,17 @@ async fn paths(lake: &Destination, folder: &str) -> Vec<String> {
     paths.iter().map(|path| path.filename().unwrap().to_owned()).collect()
 }
 
+/// The numbers of the checkpoints, and their paths.
+async fn checkpoints(lake: &Destination) -> Vec<(String, Path)> {
+    let names = paths(lake, "checkpoints").await;
+    let numbered = names.iter().filter_map(|name| Some((name.split_once('-')?.0.to_owned(), name)));
+    numbered.map(|(number, name)| (number, Path::from_iter([OWN_DIRECTORY, "checkpoints", name]))).collect()
+}
+
+async fn numbers(lake: &Destination) -> Vec<String> {
+    checkpoints(lake).await.into_iter().map(|(number, _)| number).collect()
+}
+
 #[tokio::test]
 async fn only_the_last_checkpoints_stay_and_every_record_does() {
     let lake = lake();
@@ -93,8 +104,8 @@ async fn only_the_last_checkpoints_stay_and_every_record_does() {
         writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
-    let kept = ["000000001.json", "000000064.parquet", "000000080.parquet", "000000096.parquet"];
-    assert_eq!(paths(&lake, "checkpoints").await, kept);
+    assert_eq!(numbers(&lake).await, ["000000064", "000000080", "000000096"]);
+    assert_eq!(paths(&lake, "checkpoints").await[0], "000000001.json");
     assert_eq!(paths(&lake, "ledger").await.len(), 96);
     assert_eq!(open(&lake).await.state(), writer.state());
 }
@@ -107,10 +118,16 @@ async fn checkpoint_that_cannot_be_read_is_passed_over() {
         writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
-    let newest = Path::from_iter([OWN_DIRECTORY, "checkpoints", "000000032.parquet"]);
-    lake.overwrite(&newest, Bytes::from_static(b"PAR1")).await.unwrap();
-    let reader = open(&lake).await;
-    assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
+    let (number, newest) = checkpoints(&lake).await.pop().unwrap();
+    assert_eq!(number, "000000032");
+    let whole = lake.read(&newest).await.unwrap().unwrap();
+    let mut damaged = whole.to_vec();
+    damaged[whole.len() / 2] ^= 1;
+    for bytes in [Bytes::from_static(b"PAR1"), whole.slice(1..), Bytes::from(damaged)] {
+        lake.overwrite(&newest, bytes).await.unwrap();
+        let reader = open(&lake).await;
+        assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
+    }
 }
 
 #[tokio::test]
@@ -121,7 +138,7 @@ async fn long_run_leaves_a_checkpoint_every_256_records() {
         writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
         writer.checkpoint_midway().await;
     }
-    assert_eq!(paths(&lake, "checkpoints").await, ["000000256.parquet", "000000512.parquet"]);
+    assert_eq!(numbers(&lake).await, ["000000256", "000000512"]);
     let reader = open(&lake).await;
     assert_eq!((reader.checkpoint, reader.state()), (512, writer.state()));
 }
@@ -163,6 +180,29 @@ async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
     lake.overwrite(&record_path(1), Bytes::from_static(b"{\"format\": 1, \"numb")).await.unwrap();
     let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
     assert!(refused.to_string().starts_with("ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));
+}
+
+#[tokio::test]
+async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() {
+    let lake = lake();
+    let mut writer = open(&lake).await;
+    for rows in 0..20 {
+        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.checkpoint().await.unwrap();
+    }
+    let (_, checkpoint) = checkpoints(&lake).await.pop().unwrap();
+    let copy = lake.read(&checkpoint).await.unwrap().unwrap();
+    let other = Path::from_iter([OWN_DIRECTORY, "checkpoints", &State::checkpoint_name(18, &copy)]);
+    lake.create(&other, copy).await.unwrap();
+    let reader = open(&lake).await;
+    assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
+
+    // Read again and again, a record that tells an earlier number would lead back to itself.
+    let earlier = lake.read(&record_path(20)).await.unwrap().unwrap();
+    lake.create(&record_path(21), earlier).await.unwrap();
+    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert!(refused.to_string().starts_with("ledger record 21 at"), "{refused}");
+    assert_eq!(std::error::Error::source(&refused).unwrap().to_string(), "it says that it is record 20");
 }
 
 #[tokio::test]

@@ -1,0 +1,50 @@
+//! Rows cut from a body, however its bytes arrive.
+
+use profound_export::api::{BlockBuilder, Envelope, EventRows, FramingError, JsonRows};
+use profound_export::model::block::Block;
+use profound_export::model::stream::RowsAt;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What a body comes to.
+pub type Cut = Result<(Vec<Block>, Envelope), FramingError>;
+
+/// The rows of a list or a page.
+pub fn list<'a>(at: &RowsAt, pieces: impl Iterator<Item = &'a [u8]>) -> Cut {
+    let (mut rows, mut blocks) = (JsonRows::at(at.clone()), BlockBuilder::default());
+    for piece in pieces {
+        rows.push(piece, &mut blocks)?;
+    }
+    let envelope = rows.finish(&mut blocks)?;
+    Ok((blocks.take_ready(), envelope))
+}
+
+/// The rows of an event stream.
+pub fn events<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Cut {
+    let (mut rows, mut blocks) = (EventRows::default(), BlockBuilder::default());
+    for piece in pieces {
+        rows.push(piece, &mut blocks)?;
+    }
+    let envelope = rows.finish(&mut blocks)?;
+    Ok((blocks.take_ready(), envelope))
+}
+
+/// `body` in pieces, the same for the same body.
+pub fn pieces(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rng = fastrand::Rng::with_seed(xxh3_64(body));
+    let longest = [1, 3, 16, 200, 5000][rng.usize(..5)];
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(rest.len().min(rng.usize(1..=longest)));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// That the same comes of `whole` as of what was cut into pieces.
+pub fn assert_same(whole: &Cut, pieces: &Cut) {
+    match (whole, pieces) {
+        (Ok(whole), Ok(pieces)) => assert!(whole == pieces, "pieces bring other rows"),
+        (Err(_), Err(_)) => {}
+        (whole, pieces) => panic!("whole {:?}, in pieces {:?}", whole.as_ref().err(), pieces.as_ref().err()),
+    }
+}

@@ -1,0 +1,112 @@
+//! Paths of a lake. The first line of an input is a path; those behind it are the ids of a scope.
+
+use object_store::path::Path;
+
+use super::{Outcome, Target};
+use profound_export::model::day::Day;
+use profound_export::model::scope::{Named, Scope, ScopePart};
+use profound_export::publish::Layout;
+
+pub const TARGET: Target = Target {
+    name: "paths",
+    seeds: Vec::new,
+    words: &[
+        "category=",
+        "asset=",
+        "organization=",
+        "domain=",
+        "day=2026-11-21",
+        "month=2026-11",
+        "/data.parquet",
+        "/2026-11.parquet",
+        "/2026-11-21.parquet",
+        "h-c14cddc033f64b9dea80ea675cf280a0",
+        "h-C14CDDC033F64B9DEA80EA675CF280A0",
+        "%2F",
+        "%25",
+        "..",
+        "/../",
+        "\u{fe0f}",
+        "2000-02-29",
+        "2100-02-29",
+        "0000-01-01",
+        "9999-12-31",
+        "\n\n",
+    ],
+    try_one,
+    bytes: 1 << 20,
+    bytes_a_byte: 64,
+};
+
+/// Bytes of an input that count.
+const LONGEST: usize = 4096;
+
+fn try_one(input: &[u8]) -> Outcome {
+    // Every id is hashed some dozen times; longer ones tell nothing new.
+    let input = &input[..input.len().min(LONGEST)];
+    let text = String::from_utf8_lossy(input);
+    let (path, ids) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut parsed_by = Vec::new();
+    for path in [Some(Path::from(path)), Path::parse(path).ok()].into_iter().flatten() {
+        for layout in Layout::ALL {
+            if let Some(file) = layout.parse(&path) {
+                assert_eq!(layout.path_of(&file), path, "it is written otherwise");
+                parsed_by.push((layout.partition as u8, file.scope.len(), file.day.is_some(), file.month));
+            }
+        }
+    }
+    let mut ids = ids.split('\n');
+    let mut named = || ids.next().map(|id| Named { id: id.to_owned(), name: id.to_owned() });
+    let scope = Scope { organization: named(), category: named(), asset: named(), domain: named() };
+    let days = input.iter().fold(0_i32, |days, byte| days.wrapping_mul(31).wrapping_add(i32::from(*byte)));
+    // Years of four digits: rows and requests have no others.
+    let day = (days % 3 != 0).then(|| Day::from_epoch_days(-719_528 + (days / 3).rem_euclid(3_652_425)));
+    assert_inverse(&scope, day);
+    // Another scope, alike: one character of one id is gone, or stands twice.
+    for part in ScopePart::ALL {
+        if let Some(id) = scope.part(part).map(|named| named.id.clone()) {
+            let shorter: String = id.chars().skip(1).collect();
+            for other in [format!("{id}{id}"), shorter, format!("h-{id}"), id.to_uppercase(), id.replace('/', "%2F")] {
+                assert_apart(&scope, &with(&scope, part, &other));
+            }
+        }
+    }
+    Outcome::of((parsed_by, scope.parts().map(|(_, named)| named.id.len().min(130) / 40).collect::<Vec<_>>()))
+}
+
+fn with(scope: &Scope, part: ScopePart, id: &str) -> Scope {
+    let mut other = scope.clone();
+    let place = match part {
+        ScopePart::Organization => &mut other.organization,
+        ScopePart::Category => &mut other.category,
+        ScopePart::Asset => &mut other.asset,
+        ScopePart::Domain => &mut other.domain,
+    };
+    *place = Some(Named { id: id.to_owned(), name: String::new() });
+    other
+}
+
+/// That what is written is read back, and by its own layout only where another one would write it otherwise.
+fn assert_inverse(scope: &Scope, day: Option<Day>) {
+    for layout in Layout::ALL {
+        let path = layout.data_path("prompts", scope, day);
+        let file = layout.parse(&path).unwrap_or_else(|| panic!("`{path}` cannot be read back"));
+        assert_eq!((file.stream.as_str(), file.day, file.month), ("prompts", day, false));
+        assert_eq!(file.scope.len(), scope.parts().count());
+        assert!(scope.parts().all(|(part, named)| file.says(part, &named.id)), "`{path}` says other ids");
+        assert_eq!(layout.path_of(&file), path);
+        assert!(path.parts().all(|part| part.as_ref().len() <= 255), "`{path}` is too long for a disk");
+        for other in Layout::ALL.into_iter().filter(|other| *other != layout) {
+            assert_eq!(other.parse(&path).is_some(), day.is_none(), "`{path}` is of two layouts");
+        }
+    }
+}
+
+/// That two scopes share neither a path nor a key, unless they are one.
+fn assert_apart(one: &Scope, two: &Scope) {
+    let same =
+        one.parts().map(|(part, named)| (part, &named.id)).eq(two.parts().map(|(part, named)| (part, &named.id)));
+    let path = |scope: &Scope| Layout::ALL[0].data_path("prompts", scope, None);
+    assert_eq!(path(one) == path(two), same, "{one:?} and {two:?} share a path");
+    assert_eq!(one.key() == two.key(), same, "{one:?} and {two:?} share a key");
+}

@@ -1,0 +1,79 @@
+//! Records of a ledger, one a line, numbered from one; what they add up to, and its checkpoint.
+
+use tokio::runtime::Builder;
+
+use super::{Outcome, Target, kind_of};
+use profound_export::ledger::{Entry, Record, State};
+
+pub const TARGET: Target = Target {
+    name: "records",
+    seeds: Vec::new,
+    words: &[
+        "\"format\":",
+        "\"number\":",
+        "\"kind\":\"slice\"",
+        "\"kind\":\"suspect\"",
+        "\"kind\":\"stale\"",
+        "\"kind\":\"forgotten\"",
+        "\"kind\":\"root\"",
+        "\"kind\":\"run_ended\"",
+        "\"kind\":\"not_entitled\"",
+        "\"window\":{\"start\":\"2026-11-12\",\"end\":\"2026-11-10\"}",
+        "\"window\":null",
+        "\"day\":null",
+        "\"day\":\"2026-11-12\"",
+        "\"scope\":{}",
+        "\"planned\":[]",
+        "null",
+        "\n",
+        "-009999-01-01",
+        "9999-12-31",
+    ],
+    try_one,
+    bytes: 4 << 20,
+    bytes_a_byte: 128,
+};
+
+/// Bytes that a day which a record names may take: twice its 72, while room is made for more of them.
+const BYTES_A_DAY: usize = 4 * 72;
+
+fn try_one(input: &[u8]) -> Outcome {
+    let (mut state, mut days, mut kinds) = (State::default(), 0, Vec::new());
+    for (line, number) in input.split(|byte| *byte == b'\n').zip(1..) {
+        match Record::read(line, number, "a path") {
+            Ok(record) => {
+                assert_eq!(record.number, number);
+                let again = serde_json::to_vec(&record).expect("a record");
+                assert_eq!(Record::read(&again, number, "a path").expect("the same record"), record);
+                days += days_named(&record);
+                // A record may name any days; a thousand years of them are told in seconds, a million records a second are not.
+                if 100_000 < days {
+                    return Outcome { named_bytes: usize::MAX / 2, ..Outcome::of("long") };
+                }
+                state.apply(&record);
+                kinds.push(format!("{:?}", record.entries.last().map(std::mem::discriminant)));
+            }
+            Err(error) => {
+                kinds.push(kind_of(&std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string)));
+                break;
+            }
+        }
+    }
+    // The costly part: one of eight.
+    if input.len().is_multiple_of(8) {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let checkpoint = runtime.block_on(state.to_checkpoint()).expect("a checkpoint");
+        assert!(State::from_checkpoint(checkpoint).expect("its own checkpoint") == state, "it is read otherwise");
+    }
+    kinds.truncate(6);
+    Outcome { named_bytes: days * BYTES_A_DAY, ..Outcome::of(kinds) }
+}
+
+/// Days that windows of a record name without listing them.
+fn days_named(record: &Record) -> usize {
+    let days = record.entries.iter().map(|entry| match entry {
+        Entry::Suspect { window: Some(window), .. } => window.len_days(),
+        _ => 0,
+    });
+    usize::try_from(days.sum::<i64>()).unwrap_or(usize::MAX)
+}
