@@ -17,8 +17,13 @@ pub const FORMAT: u32 = 1;
 /// The format of records that say that something is forgotten, and of checkpoints that hold it: versions that do not know
 /// of it must not read on, since they would ask for it again.
 pub const FORGETTING_FORMAT: u32 = 2;
+/// The format of a record that begins a new ledger: versions that do not know of it must not read on, since what counts from
+/// there on lies in the checkpoint of the same number.
+pub const REBUILDING_FORMAT: u32 = 3;
 /// The newest format that this version knows.
-pub const NEWEST_FORMAT: u32 = FORGETTING_FORMAT;
+pub const NEWEST_FORMAT: u32 = REBUILDING_FORMAT;
+/// The name under which the ledger keeps which salt texts were hashed with.
+pub const SALT_NAME: &str = "privacy/salt";
 
 /// One record: what happened within a moment in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,6 +139,9 @@ pub enum Entry {
     },
     /// A run ended.
     RunEnded(RunEnd),
+    /// The ledger is made again from the files of the lake. What counts from here on is the rebuilt checkpoint of this
+    /// record's number; until that stands, the ledger is refused.
+    Rebuilding,
 }
 
 impl Entry {
@@ -149,7 +157,8 @@ impl Entry {
             | Self::Start { .. }
             | Self::Table { .. }
             | Self::Stale { .. }
-            | Self::Forgotten { .. } => None,
+            | Self::Forgotten { .. }
+            | Self::Rebuilding => None,
         }
     }
 
@@ -157,6 +166,7 @@ impl Entry {
     pub fn format(&self) -> u32 {
         match self {
             Self::Forgotten { .. } => FORGETTING_FORMAT,
+            Self::Rebuilding => REBUILDING_FORMAT,
             _ => FORMAT,
         }
     }

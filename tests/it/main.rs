@@ -40,6 +40,7 @@ mod own_streams;
 mod privacy;
 mod program;
 mod properties;
+mod rebuild;
 mod secrets;
 mod shrink;
 mod status;
