@@ -7,8 +7,9 @@ use bytes::Bytes;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
-use profound_export::config::Partition;
+use profound_export::config::{Partition, Salt};
 use profound_export::destination::{Destination, OWN_DIRECTORY};
 use profound_export::ledger::{Entry, Ledger, LedgerError, State};
 use profound_export::model::coverage::DayState;
@@ -546,4 +547,60 @@ async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Complete, "{:?}", run.error);
     assert!(of_files(&export.state().await).values().all(|state| !state.stale));
+}
+
+#[tokio::test]
+async fn signals_months_and_children_are_known_from_their_files() {
+    let streams = [
+        "accuracy_factcheck_setup_status",
+        "factcheck_scores_v2_by_model",
+        "shopping_trigger_rate_v2",
+        "citations_v2_domain_month",
+        "projects",
+        "project_details",
+        "documents",
+        "document_contents",
+    ];
+    for partition in [Partition::Day, Partition::None] {
+        let mut export = Export::start(Place::Memory, account(), &streams).await;
+        export.partition = partition;
+        export.job.start = Some(day("2026-01-20"));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        let before = export.state().await;
+        delete(&export, &["ledger", "checkpoints"]).await;
+        let (told, findings) = rebuilt(&export).await;
+        assert!(told.is_fine(), "{findings:?}");
+        let after = export.state().await;
+        let (before, after) = (of_files(&before), of_files(&after));
+        assert_eq!(after, before);
+        for stream in streams {
+            assert!(after.keys().any(|(name, ..)| name == stream), "no file of {stream} was looked at");
+        }
+        assert!(after.values().any(|state| state.signal == Some(true)), "no signal was looked at");
+        assert_verified(&export).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files() {
+    let mut export = crate::privacy::protected(Place::Memory, account()).await;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let before = export.state().await;
+    assert!(before.tables.values().all(|table| !table.protected.is_empty()));
+    delete(&export, &["ledger", "checkpoints"]).await;
+
+    // Somebody forgets the protection, or takes another salt, just when the ledger is made again.
+    let protected = std::mem::replace(&mut export.catalog, Catalog::embedded().unwrap());
+    rebuilt(&export).await;
+    let after = export.state().await;
+    assert_eq!(after.tables, before.tables);
+    assert_eq!(after.learned["privacy/salt"], before.learned["privacy/salt"]);
+    assert_eq!(export.run().await.outcome, Outcome::Refused, "tables keep their meaning");
+    export.catalog = protected;
+    let salt = export.salt.replace(Salt::of(b"another salt, just as long").unwrap());
+    assert_eq!(export.run().await.outcome, Outcome::Refused, "texts keep their hashes");
+    export.salt = salt;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_ledger_knows_every_file().await;
 }
