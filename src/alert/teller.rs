@@ -1,10 +1,14 @@
 //! Looks what is the matter, and tells whoever was not told yet.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use futures::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::alert::book::Book;
 use crate::alert::ears::Ears;
+use crate::alert::message::Message;
 use crate::alert::rules::Facts;
 use crate::alert::send::Sender;
 use crate::alert::store;
@@ -14,6 +18,9 @@ use crate::destination::Destination;
 use crate::model::event::{Event, Events, StandingAlert};
 use crate::model::words::words;
 use crate::status::Status;
+
+/// The longest that one target is told things before the others count as told: shorter than the end of a program waits.
+const LONGEST_TARGET: Duration = Duration::from_secs(20);
 
 /// Looks what is the matter, and tells whoever was not told yet. One that tells does not tell twice, so turns wait for each
 /// other.
@@ -29,12 +36,9 @@ pub struct Teller {
 
 impl Teller {
     /// Tells about `lake`, and `events` of what it told.
-    ///
-    /// # Errors
-    /// As [`Sender::new`].
-    pub fn new(lake: Destination, clock: Clock, events: Events) -> Result<Self, String> {
-        let sender = Sender::new(lake.url())?;
-        Ok(Self { ears: Ears::new(clock.clone()), sender, lake, clock, events, book: Mutex::new(None) })
+    pub fn new(lake: Destination, clock: Clock, events: Events) -> Self {
+        let sender = Sender::new(lake.url());
+        Self { ears: Ears::new(clock.clone()), sender, lake, clock, events, book: Mutex::new(None) }
     }
 
     /// Hears events of runs.
@@ -79,46 +83,49 @@ impl Teller {
         *held = Some(book);
     }
 
-    /// Tells each target what it was not told: targets at once, what one is told in order.
+    /// Tells each target what it was not told: targets at once, what one is told in order. One that hangs keeps nobody else
+    /// waiting for long, and what was told meanwhile counts.
     async fn tell(&self, targets: &[AlertConfig], book: &mut Book) {
+        let told = std::sync::Mutex::new(Vec::new());
         let of_target = |target: &AlertConfig| {
-            let (target, due) = (target.clone(), book.due(target));
-            async move {
-                let mut told = Vec::new();
+            let (target, due, told) = (target.clone(), book.due(target), &told);
+            let telling = async move {
                 for message in due {
-                    let sent = self.sender.send(&target, &message).await;
-                    self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: sent.is_ok() });
-                    match sent {
-                        Ok(()) => {
-                            tracing::info!(
-                                alert = target.name,
-                                event = message.event_name(),
-                                "told: {}",
-                                message.headline()
-                            );
-                            told.push(message);
-                        }
-                        Err(error) if error.may_pass() => {
-                            // What cannot be told to a target now, nothing else can either.
-                            tracing::warn!(
-                                alert = target.name,
-                                "cannot be told, and is tried again: {}",
-                                words(&error)
-                            );
-                            break;
-                        }
-                        Err(error) => {
-                            tracing::error!(alert = target.name, "cannot be told: {}", words(&error));
-                            told.push(message);
-                        }
+                    if !self.tell_one(&target, &message).await {
+                        // What cannot be told to a target now, nothing else can either.
+                        break;
                     }
+                    told.lock().unwrap_or_else(PoisonError::into_inner).push((target.name.clone(), message));
                 }
-                (target.name, told)
-            }
+            };
+            tokio::time::timeout(LONGEST_TARGET, telling)
         };
-        for (target, told) in join_all(targets.iter().map(of_target).collect::<Vec<_>>()).await {
-            for message in told {
-                book.told(&target, &message);
+        for timed in join_all(targets.iter().map(of_target).collect::<Vec<_>>()).await {
+            if timed.is_err() {
+                tracing::warn!("a target of alerts does not answer, and is tried again later");
+            }
+        }
+        for (target, message) in told.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            book.told(&target, &message);
+        }
+    }
+
+    /// Tells `target` one message; whether that is settled.
+    async fn tell_one(&self, target: &AlertConfig, message: &Message) -> bool {
+        let sent = self.sender.send(target, message).await;
+        self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: sent.is_ok() });
+        match sent {
+            Ok(()) => {
+                tracing::info!(alert = target.name, event = message.event_name(), "told: {}", message.headline());
+                true
+            }
+            Err(error) if error.may_pass() => {
+                tracing::warn!(alert = target.name, "cannot be told, and is tried again: {}", words(&error));
+                false
+            }
+            Err(error) => {
+                tracing::error!(alert = target.name, "cannot be told: {}", words(&error));
+                true
             }
         }
     }

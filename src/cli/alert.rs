@@ -11,7 +11,6 @@ use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config};
-use crate::destination::Destination;
 use crate::model::figures::{counted, took};
 use crate::model::words::words;
 
@@ -29,8 +28,8 @@ pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Fail
     logging::start(around, "alert");
     let (_, config) = configuration(around)?;
     let targets = chosen(&config, &names)?;
-    let lake = Destination::open(&config.destination)?;
-    let sender = Sender::new(lake.url()).map_err(|problem| Failure::new(exit::CONFIGURATION, problem))?;
+    // Trying alerts makes no lake.
+    let sender = Sender::new(&config.destination.url);
     let message = Message::test(Clock::system().now());
     let sending = targets.iter().map(|target| {
         let (sender, message) = (&sender, &message);

@@ -107,12 +107,9 @@ impl From<LedgerError> for Failure {
 
 /// A record this version cannot read is not mended by running again.
 fn ledger_code(error: &LedgerError) -> u8 {
-    match error {
-        LedgerError::Newer { .. }
-        | LedgerError::Foreign { .. }
-        | LedgerError::Gap { .. }
-        | LedgerError::OtherMeaning { .. } => exit::CONFIGURATION,
-        LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => exit::UNAVAILABLE,
+    match error.is_lasting() {
+        true => exit::CONFIGURATION,
+        false => exit::UNAVAILABLE,
     }
 }
 
@@ -143,6 +140,7 @@ impl From<UpkeepError> for Failure {
         match error {
             UpkeepError::Destination(error) => error.into(),
             UpkeepError::Ledger(error) => error.into(),
+            UpkeepError::Refused { problem, hint } => Self::new(exit::CONFIGURATION, problem).hint(hint),
             UpkeepError::Spool(error) => RunError::Write(error).into(),
         }
     }

@@ -11,6 +11,7 @@ mod forget;
 mod healthcheck;
 mod iam;
 mod init;
+mod ledger;
 mod left;
 mod logging;
 mod names;
@@ -110,6 +111,8 @@ enum Command {
     /// Send a test to the targets of alerts
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Make a ledger that was deleted or cannot be read again from the files of the lake
+    Ledger(ledger::Arguments),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::Arguments),
     /// Run the simulator of the API alone
@@ -157,6 +160,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Verify(arguments) => verify::execute(&around, arguments).await,
         Command::Forget(arguments) => forget::execute(&around, arguments).await,
         Command::Alert(command) => alert::execute(&around, command).await,
+        Command::Ledger(arguments) => ledger::execute(&around, arguments).await,
         Command::Streams(arguments) => streams::execute(&around, arguments),
         Command::Simulate(arguments) => simulate::execute(&around, arguments).await,
         Command::Config(arguments) => config::execute(&around, arguments),

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::alert::Teller;
-use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -49,8 +48,7 @@ impl Watch {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = Live::new(clock.clone());
         let lake = Destination::open(&config.destination)?;
-        let teller = Teller::new(lake, clock.clone(), live.events())
-            .map_err(|problem| Failure::new(exit::CONFIGURATION, format!("alerts cannot be sent: {problem}")))?;
+        let teller = Teller::new(lake, clock.clone(), live.events());
         let problem = watch::Sender::new(None);
         Ok(Self { live, board: Arc::new(board), teller: Arc::new(teller), problem })
     }

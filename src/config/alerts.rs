@@ -334,6 +334,13 @@ impl AlertConfig {
         {
             wrong("url", "this is no address", "write `https://…`");
         }
+        if self.url_file.as_ref().is_some_and(|path| path.to_string_lossy().contains("://")) {
+            wrong(
+                "url_file",
+                "this is an address, and not a file that holds one",
+                "put it alone into a file, and name that file",
+            );
+        }
         if self.url.is_some() && self.url_file.is_some() {
             wrong("url_file", "`url` says where it is sent too", "leave one of them out");
         }

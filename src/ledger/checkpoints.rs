@@ -1,8 +1,10 @@
 //! The checkpoints of a lake: the newest is read, a few are kept.
 
+use bytes::Bytes;
 use object_store::path::Path;
 
-use crate::destination::{Destination, DestinationError, OWN_DIRECTORY};
+use crate::destination::{Destination, DestinationError, OWN_DIRECTORY, again};
+use crate::ledger::checkpoint::Unreadable;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::State;
 
@@ -11,8 +13,11 @@ const KEPT: usize = 3;
 /// Times that checkpoints are listed again because the newest vanished while others wrote.
 const LISTED_AT_MOST: u32 = 5;
 const ENDING: &str = ".parquet";
+/// What the names of checkpoints end with that `ledger rebuild` has made. No records say the same, so they stay.
+const REBUILT_ENDING: &str = ".rebuilt.parquet";
 
-/// The newest checkpoint that can be read. One that cannot is passed over: records are the truth.
+/// The newest checkpoint that can be read. One that cannot is passed over, since records say the same; but not a rebuilt
+/// one, since no record does.
 pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerError> {
     'list: for _ in 0..LISTED_AT_MOST {
         for path in list(destination).await?.iter().rev() {
@@ -20,8 +25,11 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
                 // Newer ones have come, and this one has gone.
                 continue 'list;
             };
-            match State::from_named_checkpoint(path.filename().unwrap_or_default(), bytes) {
+            match read(path, bytes) {
                 Ok(state) => return Ok(Some(state)),
+                Err(source) if is_rebuilt(path) => {
+                    return Err(LedgerError::Rebuilt { path: path.to_string(), source });
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(%path, error, "a checkpoint cannot be read and is passed over");
@@ -46,8 +54,31 @@ pub async fn write(destination: &Destination, state: &State) -> Result<(), Ledge
     Ok(())
 }
 
-async fn remove_old(destination: &Destination) -> Result<(), DestinationError> {
+/// The newest checkpoint that can be read, whatever is wrong with others, and the last number that any of them bears.
+pub async fn salvaged(destination: &Destination) -> Result<(Option<State>, u64), LedgerError> {
     let paths = list(destination).await?;
+    let last = paths.iter().filter_map(number_of).max().unwrap_or_default();
+    for path in paths.iter().rev() {
+        let bytes = destination.read(path).await?;
+        if let Some(state) = bytes.and_then(|bytes| read(path, bytes).ok()) {
+            return Ok((Some(state), last));
+        }
+    }
+    Ok((None, last))
+}
+
+/// Writes `state` as the rebuilt checkpoint that takes the place of all records up to its number.
+pub async fn write_rebuilt(destination: &Destination, state: &State) -> Result<(), LedgerError> {
+    let bytes = state.to_checkpoint().await.map_err(LedgerError::Checkpoint)?;
+    let name = State::checkpoint_name(state.number, &bytes).replace(ENDING, REBUILT_ENDING);
+    let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &name]);
+    // The number is this rebuild's own, so that writing it twice is the same.
+    Ok(again(|| destination.create(&path, bytes.clone()), || true).await.map(drop)?)
+}
+
+async fn remove_old(destination: &Destination) -> Result<(), DestinationError> {
+    let mut paths = list(destination).await?;
+    paths.retain(|path| !is_rebuilt(path));
     for path in paths.iter().rev().skip(KEPT) {
         destination.delete(path).await?;
     }
@@ -61,4 +92,18 @@ async fn list(destination: &Destination) -> Result<Vec<Path>, DestinationError> 
     paths.retain(|path| path.as_ref().ends_with(ENDING));
     paths.sort();
     Ok(paths)
+}
+
+fn is_rebuilt(path: &Path) -> bool {
+    path.as_ref().ends_with(REBUILT_ENDING)
+}
+
+fn number_of(path: &Path) -> Option<u64> {
+    path.filename()?.split(['-', '.']).next()?.parse().ok()
+}
+
+/// The state that the checkpoint at `path` holds.
+fn read(path: &Path, bytes: Bytes) -> Result<State, Unreadable> {
+    let name = path.filename().unwrap_or_default().replace(REBUILT_ENDING, ENDING);
+    State::from_named_checkpoint(&name, bytes)
 }

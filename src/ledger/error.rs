@@ -3,6 +3,7 @@
 use parquet::errors::ParquetError;
 
 use crate::destination::DestinationError;
+use crate::ledger::checkpoint::Unreadable;
 
 /// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,31 @@ pub enum LedgerError {
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// A record lies where another should.
+    #[error("`{path}` should hold ledger record {number}, and says that it is record {says}")]
+    Misplaced {
+        /// Which record should lie there.
+        number: u64,
+        /// Where it lies.
+        path: String,
+        /// Which it says that it is.
+        says: u64,
+    },
+    /// A rebuilt checkpoint, without which nothing before it is known, cannot be read.
+    #[error("the rebuilt ledger at `{path}` cannot be read")]
+    Rebuilt {
+        /// Where it lies.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: Unreadable,
+    },
+    /// The ledger is being made again, or this was broken off.
+    #[error("a `ledger rebuild` has begun with record {number} and is not done")]
+    Rebuilding {
+        /// The record that says so.
+        number: u64,
     },
     /// A record is missing below one that is there.
     #[error("ledger record {number} is missing, though later ones are there")]
@@ -55,16 +81,34 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// Whether running again does not mend it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::Misplaced { .. }
+            | Self::Rebuilt { .. }
+            | Self::Gap { .. }
+            | Self::OtherMeaning { .. } => true,
+            Self::Destination(_) | Self::Checkpoint(_) | Self::Contended { .. } | Self::Rebuilding { .. } => false,
+        }
+    }
+
     /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Destination(error) => error.hint(),
             Self::Newer { .. } => "install the version of profound-export that wrote it, or a later one",
-            Self::Foreign { .. } => {
-                "nothing is lost: restore that object from a backup or an earlier version in the bucket, then run again"
+            Self::Foreign { .. } | Self::Misplaced { .. } | Self::Gap { .. } => {
+                "records are never changed or deleted by this program: restore that object from a backup or an earlier version \
+                 in the bucket; where there is none, `profound-export ledger rebuild` makes the ledger again from the files of the lake"
             }
-            Self::Gap { .. } => {
-                "records are never deleted by this program; restore that object from a backup or an earlier version in the bucket"
+            Self::Rebuilt { .. } => {
+                "restore that object from a backup or an earlier version in the bucket, or let `profound-export ledger rebuild` \
+                 make it again from the files of the lake"
+            }
+            Self::Rebuilding { .. } => {
+                "wait until it is done; where it was broken off, `profound-export ledger rebuild` once more completes it"
             }
             Self::Checkpoint(_) => {
                 "nothing is lost, since the records are safe; this is a fault of the program, please report it"

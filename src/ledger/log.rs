@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::path::Path;
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ const RECORDS_A_CHECKPOINT: u64 = 16;
 /// after a run of days was killed, reads more than these and those of one run.
 const RECORDS_A_CHECKPOINT_MIDWAY: u64 = 256;
 /// Records of the tail that are read at once.
-const READS: usize = 16;
+pub(super) const READS: usize = 16;
 
 /// The log of one lake, and what it adds up to.
 #[derive(Debug)]
@@ -110,14 +111,13 @@ impl Ledger {
     /// Reads the records behind the checkpoint, several at once, up to the first that is missing. The last object that is
     /// listed behind the checkpoint; none when there is nothing.
     async fn read_tail(&mut self) -> Result<Option<Path>, LedgerError> {
-        let root = Path::from_iter([OWN_DIRECTORY, "ledger"]);
-        let listed = self.destination.list(&root, Some(&record_path(self.state.number))).await?;
+        let listed = listed_behind(&self.destination, self.state.number).await?;
         let numbers = (self.state.number + 1..).take(listed.len());
         let mut records = futures::stream::iter(numbers).map(|number| read(&self.destination, number)).buffered(READS);
         while let Some(Some(record)) = records.try_next().await? {
             self.state.apply(&record);
         }
-        Ok(listed.into_iter().max())
+        Ok(listed.into_iter().max().map(record_path))
     }
 
     fn take_foreign(&mut self, record: &Record) {
@@ -263,31 +263,60 @@ impl Ledger {
     }
 
     fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
-        Record {
-            format: entries.iter().map(Entry::format).max().unwrap_or(FORMAT),
-            number,
-            id,
-            at: self.clock.now(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            entries: entries.to_vec(),
+        record_of(number, id, self.clock.now(), entries.to_vec())
+    }
+}
+
+pub(super) fn record_of(number: u64, id: Uuid, at: Timestamp, entries: Vec<Entry>) -> Record {
+    Record {
+        format: entries.iter().map(Entry::format).max().unwrap_or(FORMAT),
+        number,
+        id,
+        at,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        entries,
+    }
+}
+
+/// Numbers of records that lie behind record `number`, in any order. What else lies there is nobody's.
+pub(super) async fn listed_behind(destination: &Destination, number: u64) -> Result<Vec<u64>, LedgerError> {
+    let root = Path::from_iter([OWN_DIRECTORY, "ledger"]);
+    let listed = destination.list(&root, Some(&record_path(number))).await?;
+    let mut numbers = Vec::with_capacity(listed.len());
+    for path in listed {
+        match number_of(&path) {
+            Some(number) => numbers.push(number),
+            None => tracing::warn!(%path, "this is no record of the ledger, and is passed over"),
         }
     }
+    Ok(numbers)
 }
 
 async fn read(destination: &Destination, number: u64) -> Result<Option<Record>, LedgerError> {
     let path = record_path(number);
-    match destination.read(&path).await? {
-        Some(bytes) => Record::read(&bytes, number, path.as_ref()).map(Some),
-        None => Ok(None),
+    let Some(bytes) = destination.read(&path).await? else {
+        return Ok(None);
+    };
+    let record = Record::read(&bytes, number, path.as_ref())?;
+    match record.entries.contains(&Entry::Rebuilding) {
+        // Whoever may read on begins with the checkpoint of this number.
+        true => Err(LedgerError::Rebuilding { number }),
+        false => Ok(Some(record)),
     }
 }
 
-fn record_path(number: u64) -> Path {
+/// The number of the record that lies at `path`, where one may.
+fn number_of(path: &Path) -> Option<u64> {
+    let number = path.filename()?.strip_suffix(".json")?.parse().ok()?;
+    (record_path(number) == *path).then_some(number)
+}
+
+pub(super) fn record_path(number: u64) -> Path {
     let folder = format!("{:06}", number / RECORDS_A_FOLDER);
     Path::from_iter([OWN_DIRECTORY, "ledger", &folder, &format!("{number:09}.json")])
 }
 
-fn encode(record: &Record) -> Bytes {
+pub(super) fn encode(record: &Record) -> Bytes {
     // Plain data with text keys: it always serializes.
     Bytes::from(serde_json::to_vec(record).unwrap_or_default())
 }

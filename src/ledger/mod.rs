@@ -6,6 +6,7 @@ mod error;
 mod log;
 mod open_run;
 mod record;
+mod salvage;
 mod state;
 mod table;
 
@@ -13,6 +14,7 @@ pub use checkpoint::Unreadable;
 pub use error::LedgerError;
 pub use log::Ledger;
 pub use open_run::{OpenRun, PlannedSlices};
-pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
+pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SALT_NAME, SliceEntry, Written};
+pub use salvage::{Lost, Salvage, begin_rebuild, finish_rebuild, salvage};
 pub use state::{RunSummary, State};
 pub use table::TableMeaning;

@@ -40,6 +40,11 @@ impl OpenRun {
         let heard_at = self.heard_at.unwrap_or(self.at);
         heard_at.checked_add(SILENT_AT_MOST).unwrap_or(heard_at)
     }
+
+    /// Whether it is thought to be alive at `at`.
+    pub fn is_alive(&self, at: Timestamp) -> bool {
+        at < self.counts_as_killed_at()
+    }
 }
 
 /// The windows that a run means to write, by stream and scope; none for lists. Every slice and every day asks, so

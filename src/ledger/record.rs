@@ -1,7 +1,6 @@
 //! One record of the ledger. Its JSON stands in lakes for years: fields are added, never changed.
 
 use jiff::Timestamp;
-use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -19,8 +18,13 @@ pub const FORMAT: u32 = 1;
 /// The format of records that say that something is forgotten, and of checkpoints that hold it: versions that do not know
 /// of it must not read on, since they would ask for it again.
 pub const FORGETTING_FORMAT: u32 = 2;
+/// The format of a record that begins a new ledger: versions that do not know of it must not read on, since what counts from
+/// there on lies in the checkpoint of the same number.
+pub const REBUILDING_FORMAT: u32 = 3;
 /// The newest format that this version knows.
-pub const NEWEST_FORMAT: u32 = FORGETTING_FORMAT;
+pub const NEWEST_FORMAT: u32 = REBUILDING_FORMAT;
+/// The name under which the ledger keeps which salt texts were hashed with.
+pub const SALT_NAME: &str = "privacy/salt";
 
 /// One record: what happened within a moment in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +47,7 @@ impl Record {
     /// The record number `number`, which lies at `path`.
     ///
     /// # Errors
-    /// [`LedgerError::Newer`]; [`LedgerError::Foreign`] where something else lies there, another record included.
+    /// [`LedgerError::Newer`]; [`LedgerError::Foreign`] where something else lies there; [`LedgerError::Misplaced`].
     pub fn read(bytes: &[u8], number: u64, path: &str) -> Result<Self, LedgerError> {
         #[derive(Deserialize)]
         struct Format {
@@ -55,9 +59,9 @@ impl Record {
             return Err(LedgerError::Newer { number, format });
         }
         let record: Self = serde_json::from_slice(bytes).map_err(foreign)?;
-        match record.number == number {
-            true => Ok(record),
-            false => Err(foreign(serde_json::Error::custom(format!("it says that it is record {}", record.number)))),
+        match record.number {
+            says if says == number => Ok(record),
+            says => Err(LedgerError::Misplaced { number, path: path.to_owned(), says }),
         }
     }
 }
@@ -159,6 +163,9 @@ pub enum Entry {
     },
     /// A run ended.
     RunEnded(RunEnd),
+    /// The ledger is made again from the files of the lake. What counts from here on is the rebuilt checkpoint of this
+    /// record's number; until that stands, the ledger is refused.
+    Rebuilding,
 }
 
 impl Entry {
@@ -174,7 +181,8 @@ impl Entry {
             | Self::Start { .. }
             | Self::Table { .. }
             | Self::Stale { .. }
-            | Self::Forgotten { .. } => None,
+            | Self::Forgotten { .. }
+            | Self::Rebuilding => None,
         }
     }
 
@@ -182,6 +190,7 @@ impl Entry {
     pub fn format(&self) -> u32 {
         match self {
             Self::Forgotten { .. } => FORGETTING_FORMAT,
+            Self::Rebuilding => REBUILDING_FORMAT,
             _ => FORMAT,
         }
     }

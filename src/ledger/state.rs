@@ -115,6 +115,8 @@ impl State {
             Entry::Stale { stream, scope, day } if self.forgotten.covers(stream, scope, *day) => {}
             Entry::Stale { stream, scope, day } => self.scope_mut(stream, scope).state_mut(*day).stale = true,
             Entry::Forgotten { stream, erasure } => self.apply_forgotten(stream, erasure),
+            // Nobody folds it: what is read instead is the checkpoint of its number.
+            Entry::Rebuilding => {}
             Entry::RunEnded(end) => {
                 self.open_runs.remove(&end.run);
                 self.runs.push_back(RunSummary { ended_at: at, number: self.number, end: end.clone() });

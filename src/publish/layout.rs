@@ -66,6 +66,15 @@ impl Layout {
         Some(Self { partition })
     }
 
+    /// What the ledger calls it.
+    pub fn name(self) -> &'static str {
+        match self.partition {
+            Partition::Day => "day",
+            Partition::Month => "month",
+            Partition::None => "none",
+        }
+    }
+
     /// The path of the file of `stream` and `scope` for `day`, or for the month that begins with it.
     pub fn path_for(self, stream: &Stream, scope: &Scope, day: Option<Day>) -> Path {
         let month = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Month);

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
+
+use crate::catalog::Catalog;
 use crate::config::{Partition, Salt};
-use crate::ledger::{Entry, State, TableMeaning};
+use crate::destination::{Destination, Object};
+use crate::ledger::{Entry, SALT_NAME, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
-use crate::model::history::history_name;
+use crate::model::history::{history_name, list_of};
 use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
+use crate::publish::Layout;
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
 
@@ -19,7 +24,7 @@ use crate::run::error::RunError;
 pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str) -> Result<Vec<Entry>, RunError> {
     let organizations: BTreeSet<String> =
         found.organizations.iter().map(|organization| organization.id.clone()).collect();
-    let name = partition_name(partition);
+    let name = Layout { partition }.name();
     let Some(laid_out) = &state.partition else {
         return Ok(vec![Entry::Root { organizations: organizations.into_iter().collect(), partition: name.into() }]);
     };
@@ -133,9 +138,6 @@ fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stre
     streams.iter().filter_map(conflict).collect()
 }
 
-/// The name under which the ledger keeps which salt texts were hashed with.
-pub const SALT_NAME: &str = "privacy/salt";
-
 /// Refuses to hash with another salt than before: the same text would stand under two hashes.
 ///
 /// # Errors
@@ -156,11 +158,29 @@ pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -
     }
 }
 
-/// The name of a layout in configuration and ledger.
-pub fn partition_name(partition: Partition) -> &'static str {
-    match partition {
-        Partition::Day => "day",
-        Partition::Month => "month",
-        Partition::None => "none",
+/// Refuses a lake whose ledger is empty while files of its streams are there: the ledger was deleted, and a new one would know
+/// neither whose lake this is nor what is final.
+///
+/// # Errors
+/// [`RunError::Refused`] or [`RunError::Destination`].
+pub async fn check_ledger_is_there(state: &State, lake: &Destination, catalog: &Catalog) -> Result<(), RunError> {
+    if state.partition.is_some() {
+        return Ok(());
     }
+    let is_table = |name: &String| catalog.get(list_of(name).unwrap_or(name)).is_some();
+    for name in lake.directories().await?.into_iter().filter(is_table) {
+        let is_of_a_table =
+            |object: &Object| Layout::ALL.into_iter().any(|layout| layout.parse(&object.path).is_some());
+        let objects = lake.objects(&Layout::directory(&name));
+        let mut files = std::pin::pin!(objects.try_filter(|object| std::future::ready(is_of_a_table(object))));
+        if let Some(Object { path, .. }) = files.try_next().await? {
+            return Err(RunError::Refused {
+                problem: format!("the lake at `{}` has no ledger, and files of its streams, such as `{path}`", lake.url()),
+                hint: "`profound-export ledger rebuild` makes the ledger again from the files; or restore it from a backup, or \
+                       choose another `destination.url`"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
 }

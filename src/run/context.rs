@@ -84,8 +84,8 @@ pub struct RunStart {
     pub history: bool,
     /// What becomes of days that would lose most of their rows.
     pub on_shrink: OnShrink,
-    /// Whether the key reads several organizations.
-    pub many_organizations: bool,
+    /// Ids of the organizations that the key reads.
+    pub organizations: Vec<String>,
     /// What earlier runs have learned.
     pub learned: BTreeMap<String, String>,
     /// Scratch.
@@ -123,7 +123,8 @@ pub struct RunContext<'a> {
     /// Streams that the server cannot answer in this run.
     pub outages: Outages,
     parent_streams: BTreeSet<String>,
-    many_organizations: bool,
+    /// Ids of the organizations that the key reads.
+    pub organizations: Vec<String>,
     learned: Mutex<BTreeMap<String, String>>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
@@ -156,7 +157,7 @@ impl<'a> RunContext<'a> {
             lengths: Lengths::default(),
             outages: Outages::default(),
             parent_streams: start.parents,
-            many_organizations: start.many_organizations,
+            organizations: start.organizations,
             learned: Mutex::new(start.learned),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
@@ -239,7 +240,7 @@ impl<'a> RunContext<'a> {
             Some(Fallback::Without(member)) if self.learned(&without_name(stream)).is_some() => [member.clone()].into(),
             _ => BTreeSet::new(),
         };
-        RequestFacts { many_organizations: self.many_organizations, window_end, without }
+        RequestFacts { many_organizations: 1 < self.organizations.len(), window_end, without }
     }
 
     /// Remembers that the account may not read the stream and scope of `slice`.

@@ -22,7 +22,7 @@ use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
 use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
-use crate::run::account::{admit, check_tables};
+use crate::run::account::{admit, check_ledger_is_there, check_tables};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::write_coverage;
@@ -136,6 +136,7 @@ async fn run_opened(
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
+    check_ledger_is_there(ledger.state(), &destinations.lake, &settings.catalog).await?;
     settings.client.budget().expect(Costs::learned(&ledger.state().learned));
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
@@ -221,7 +222,7 @@ async fn run_opened(
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
         history: goal.job.history,
         on_shrink: goal.job.on_shrink,
-        many_organizations: 1 < found.organizations.len(),
+        organizations: found.organizations.iter().map(|organization| organization.id.clone()).collect(),
         learned: ledger.state().learned.clone(),
         spool,
         parents: ancestors_of(&planned_streams, &settings.catalog),
@@ -436,15 +437,9 @@ fn outcome_of_error(error: &RunError) -> Outcome {
 }
 
 fn outcome_of_ledger(error: &LedgerError) -> Outcome {
-    match error {
-        // What this version cannot read is not mended by running again.
-        LedgerError::Newer { .. }
-        | LedgerError::Foreign { .. }
-        | LedgerError::Gap { .. }
-        | LedgerError::OtherMeaning { .. } => Outcome::Refused,
-        LedgerError::Destination(_) | LedgerError::Checkpoint(_) | LedgerError::Contended { .. } => {
-            Outcome::Unavailable
-        }
+    match error.is_lasting() {
+        true => Outcome::Refused,
+        false => Outcome::Unavailable,
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
-use crate::ledger::{Entry, OpenRun, RunEnd, State};
+use crate::ledger::{Entry, RunEnd, State};
 use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
@@ -185,17 +185,13 @@ fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
 
 /// Runs of other processes that are under way on the same lake, as far as its records tell: the job, and since when.
 pub fn alive_runs(state: &State, at: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
-    state.open_runs.values().filter(move |open| is_alive(open, at)).map(|open| (open.job.as_str(), open.at))
-}
-
-fn is_alive(open: &OpenRun, at: Timestamp) -> bool {
-    at < open.counts_as_killed_at()
+    state.open_runs.values().filter(move |open| open.is_alive(at)).map(|open| (open.job.as_str(), open.at))
 }
 
 /// Whether a run that began before `own` is reading the same lake, as far as its records tell.
 pub fn is_beside_another(state: &State, own: Uuid, at: Timestamp) -> bool {
     let began = state.open_runs.get(&own).map_or(u64::MAX, |run| run.number);
-    state.open_runs.values().any(|open| open.number < began && is_alive(open, at) && !open.planned.is_empty())
+    state.open_runs.values().any(|open| open.number < began && open.is_alive(at) && !open.planned.is_empty())
 }
 
 /// When the run began that a run of `job` at `at` goes on with: the first of those that ended one after the other with
@@ -218,7 +214,7 @@ fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::RunSummary;
+    use crate::ledger::{OpenRun, RunSummary};
 
     const RUN: Uuid = Uuid::nil();
 

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::config::OnShrink;
 use crate::destination::again;
-use crate::ledger::{DayEntry, Entry, SliceEntry, TableMeaning, Written as DayWritten};
+use crate::ledger::{DayEntry, Entry, SALT_NAME, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
@@ -14,7 +14,6 @@ use crate::model::event::SliceDone;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::window::Window;
-use crate::run::account::SALT_NAME;
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
 use crate::run::history::{publish_snapshot, snapshot_slice};

@@ -7,9 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{Asked, RequestFacts, Transport, Variables};
 use crate::decode::Decoder;
+use crate::ledger::TableMeaning;
 use crate::model::block::{Block, Positions};
+use crate::model::history::history_of;
 use crate::model::slice::Slice;
-use crate::model::stream::{DaysKind, RowsAt, WindowEnd};
+use crate::model::stream::{DaysKind, RowsAt, Stream, WindowEnd};
 use crate::model::told::Told;
 use crate::run::children::{Answers, Due};
 use crate::run::context::{RunContext, fallback_name, pages_name, window_end_name, without_name};
@@ -162,7 +164,9 @@ async fn transfer(
     let facts = &RequestFacts { window_end, ..facts.clone() };
     let stream = &slice.stream;
     let schema = cx.schema(stream);
-    let provenance = Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window };
+    let footer = footer(cx, stream);
+    let provenance =
+        Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };
     let paged = piece.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
     let mut writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, paged, dir);
@@ -238,4 +242,22 @@ fn most_pages(cx: &RunContext<'_>, slice: &Slice, transport: Transport) -> Optio
     }
     let days = slice.window.map_or(1, |window| window.len_days().unsigned_abs());
     Some(MOST_PAGES_A_DAY * days)
+}
+
+/// What the footer of a file of `stream` says for a ledger that must be made again: whose account this is, what the table
+/// means beside its columns, and which salt its texts were hashed with.
+fn footer(cx: &RunContext<'_>, stream: &Stream) -> Vec<(&'static str, String)> {
+    let meaning = TableMeaning::of(stream);
+    let mut pairs =
+        vec![("organizations", serde_json::json!(cx.organizations).to_string()), ("request", meaning.request)];
+    if !meaning.protected.is_empty() {
+        pairs.push(("protected", serde_json::json!(meaning.protected).to_string()));
+    }
+    if cx.history && stream.days.is_none() {
+        pairs.push(("snapshot_request", TableMeaning::of(&history_of(stream)).request));
+    }
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.hashes()) {
+        pairs.push(("salt", salt.fingerprint()));
+    }
+    pairs
 }

@@ -13,6 +13,14 @@ pub enum UpkeepError {
     /// The ledger cannot be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// What was asked for would do harm, or nothing.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// A large file has no room in the spool.
     #[error(transparent)]
     Spool(#[from] WriteError),

@@ -1,6 +1,5 @@
 //! One file, compared with what the ledger says of it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::model::scope::Scope;
 use crate::model::words::words;
 use crate::upkeep::error::UpkeepError;
 use crate::upkeep::finding::FindingKind;
-use crate::write::{Reread, RereadError, Spool, reread};
+use crate::write::{Footer, Held, Reread, RereadError, Spool, reread};
 
 /// Longer files are copied to this machine before they are read, so that none is held in memory.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
@@ -43,6 +42,60 @@ pub struct Expected {
     pub state: DayState,
 }
 
+/// What came of looking into a file.
+pub enum Look<T> {
+    /// It is not there.
+    Gone,
+    /// It cannot be read, in words.
+    Broken(String),
+    /// It was read.
+    Read(T),
+}
+
+/// Lets `read` read the file at `path`, which is `bytes` long, on a blocking thread.
+pub async fn look_into<T: Send + 'static>(
+    lake: &Destination,
+    copies: &Copies,
+    path: &Path,
+    bytes: u64,
+    read: impl FnOnce(Held) -> Result<T, RereadError> + Send + 'static,
+) -> Result<Look<T>, UpkeepError> {
+    let here = lake.directory().and_then(|directory| File::open(directory.join(path.as_ref())).ok());
+    let read = match (here, lake.directory()) {
+        (Some(file), _) => aside(move || read(Held::File(file))).await,
+        // Gone since it was listed, or not to be read: the store says which.
+        (None, Some(_)) => match lake.read(path).await? {
+            Some(held) => aside(move || read(Held::Bytes(held))).await,
+            None => return Ok(Look::Gone),
+        },
+        (None, None) if bytes <= HELD_BYTES => match lake.read(path).await? {
+            Some(held) => aside(move || read(Held::Bytes(held))).await,
+            None => return Ok(Look::Gone),
+        },
+        (None, None) => {
+            let _turn = copies.turn.lock().await;
+            let mut dir = copies.spool.begin_beside()?;
+            dir.occupy(bytes)?;
+            let copy = dir.file("data.parquet");
+            if !lake.fetch(path, &copy).await? {
+                return Ok(Look::Gone);
+            }
+            aside(move || {
+                let file = File::open(copy).map_err(parquet::errors::ParquetError::from)?;
+                let read = read(Held::File(file));
+                drop(dir);
+                read
+            })
+            .await
+        }
+    };
+    Ok(match read {
+        Some(Ok(read)) => Look::Read(read),
+        Some(Err(error)) => Look::Broken(words(&error)),
+        None => Look::Broken("its reader broke down on it".to_owned()),
+    })
+}
+
 /// Reads the file at `path`, which is `bytes` long; says what is wrong with it, if anything is.
 pub async fn examine(
     lake: &Destination,
@@ -52,40 +105,10 @@ pub async fn examine(
     expected: &Expected,
 ) -> Result<Option<(FindingKind, String)>, UpkeepError> {
     let added = added_columns(&expected.stream, &expected.scope);
-    let read = match lake.directory() {
-        Some(directory) => match File::open(directory.join(path.as_ref())) {
-            Ok(file) => aside(move || reread(file, added)).await,
-            // Gone since it was listed, or not to be read: the store says which.
-            Err(_) => match lake.read(path).await? {
-                Some(held) => aside(move || reread(held, added)).await,
-                None => return Ok(Some(gone())),
-            },
-        },
-        None if bytes <= HELD_BYTES => match lake.read(path).await? {
-            Some(held) => aside(move || reread(held, added)).await,
-            None => return Ok(Some(gone())),
-        },
-        None => {
-            let _turn = copies.turn.lock().await;
-            let mut dir = copies.spool.begin_beside()?;
-            dir.occupy(bytes)?;
-            let copy = dir.file("data.parquet");
-            if !lake.fetch(path, &copy).await? {
-                return Ok(Some(gone()));
-            }
-            aside(move || {
-                let file = File::open(copy).map_err(parquet::errors::ParquetError::from)?;
-                let read = reread(file, added);
-                drop(dir);
-                read
-            })
-            .await
-        }
-    };
-    Ok(match read {
-        Some(Ok(read)) => compare(&read, expected),
-        Some(Err(error)) => Some((FindingKind::Damaged, words(&error))),
-        None => Some((FindingKind::Damaged, "its reader broke down on it".to_owned())),
+    Ok(match look_into(lake, copies, path, bytes, move |file| reread(file, added)).await? {
+        Look::Gone => Some(gone()),
+        Look::Broken(problem) => Some((FindingKind::Damaged, problem)),
+        Look::Read(read) => compare(&read, expected),
     })
 }
 
@@ -94,14 +117,14 @@ fn gone() -> (FindingKind, String) {
 }
 
 /// Reads on a blocking thread; none when the reader panics, as some do on bytes that are no longer what they were.
-async fn aside(
-    read: impl FnOnce() -> Result<Reread, RereadError> + Send + 'static,
-) -> Option<Result<Reread, RereadError>> {
+async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, RereadError> + Send + 'static,
+) -> Option<Result<T, RereadError>> {
     tokio::task::spawn_blocking(read).await.ok()
 }
 
 /// How many columns stand before those of the API: the names of the scope, and the day of a snapshot.
-fn added_columns(stream: &str, scope: &Scope) -> usize {
+pub fn added_columns(stream: &str, scope: &Scope) -> usize {
     let of_scope: usize = scope.parts().map(|(part, _)| 1 + usize::from(part.columns().0.is_some())).sum();
     of_scope + usize::from(list_of(stream).is_some())
 }
@@ -123,7 +146,7 @@ fn compare(read: &Reread, expected: &Expected) -> Option<(FindingKind, String)> 
 }
 
 /// What a footer says that belongs to another file.
-fn misplaced(footer: &BTreeMap<String, String>, expected: &Expected) -> Option<String> {
+fn misplaced(footer: &Footer, expected: &Expected) -> Option<String> {
     let told = |name: &str| footer.get(name).map(String::as_str);
     if let Some(stream) = told("stream").filter(|stream| *stream != expected.stream) {
         return Some(format!("it says that it is of stream `{stream}`"));
@@ -165,7 +188,8 @@ mod tests {
 
     fn read(rows: u64, hash: u128, footer: &[(&str, &str)]) -> Reread {
         let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Reread { rows, hash: hash.into(), footer: footer.iter().map(pair).collect() }
+        let footer = footer.iter().map(pair).collect();
+        Reread { rows, hash: hash.into(), footer, columns: Vec::new(), signal: None }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum FindingKind {
     Forgotten,
     /// No record names the file.
     Foreign,
+    /// It is of another account than this lake.
+    OtherAccount,
     /// A run that has not ended may be writing it at this moment, or was killed while it did.
     Unsettled,
 }
@@ -58,6 +60,7 @@ impl FindingKind {
             Self::Duplicate => "duplicate",
             Self::Forgotten => "forgotten",
             Self::Foreign => "foreign",
+            Self::OtherAccount => "another account's",
             Self::Unsettled => "unsettled",
         }
     }

@@ -5,9 +5,11 @@ mod file;
 mod finding;
 mod forget;
 mod known;
+mod rebuild;
 mod verify;
 
 pub use error::UpkeepError;
 pub use finding::{Finding, FindingKind, Remedy};
 pub use forget::{Erased, doomed, forget};
+pub use rebuild::{Rebuild, Rebuilt, rebuild};
 pub use verify::{Depth, Verified, Verify, verify};

@@ -31,6 +31,8 @@ pub struct Provenance {
     pub scope: Scope,
     /// The days asked for; none for lists.
     pub window: Option<Window>,
+    /// What the footer of every file says besides: whose account this is, and what the table means.
+    pub footer: Vec<(&'static str, String)>,
 }
 
 /// The schema of a table: the scope's columns, those of decoded rows, then [`OWN_COLUMNS`].

@@ -16,7 +16,7 @@ pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use day_file::WholeDay;
 pub use error::WriteError;
 pub use protect::Protection;
-pub use reread::{Reread, RereadError, reread};
+pub use reread::{Footer, Held, Opened, Reread, RereadError, reread};
 pub use slice_writer::{SliceWriter, Written};
 pub use snapshot::{Snapshot, snapshot};
 pub use spool::{SliceDir, Spool};

@@ -267,6 +267,7 @@ impl Written {
         if let Some(total) = told.total {
             pairs.push(("total_announced", total.to_string()));
         }
+        pairs.extend(provenance.footer.iter().cloned());
         pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
     }
 
@@ -337,7 +338,7 @@ fn sum(hashes: impl Iterator<Item = u128>) -> u128 {
 }
 
 /// Whether each row of `batch` has something in `column`: true, or a figure above zero.
-fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
+pub(super) fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
     let array = batch.column_by_name(column)?;
     let above_zero = |row: usize| match array.data_type() {
         DataType::Boolean => array.as_boolean().value(row),

@@ -55,7 +55,7 @@ pub fn snapshot(
         copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?, 0)?;
         dir.occupy(copy.written_bytes())?;
     }
-    let whole = copy.close(Some(day), &renamed(&slice.stream.name, footer))?;
+    let whole = copy.close(Some(day), &renamed(&slice.stream.name, day, footer))?;
     dir.occupy(whole.bytes)?;
     // What the list says is what its snapshot says.
     Ok(Snapshot { whole: WholeDay { hash: list.hash, ..whole }, _dir: dir })
@@ -70,11 +70,13 @@ fn with_day(schema: &SchemaRef, at: usize) -> SchemaRef {
 }
 
 /// What the footer of the list says, of the table of its snapshots.
-fn renamed(list: &str, footer: Vec<KeyValue>) -> Vec<(String, String)> {
+fn renamed(list: &str, day: Day, footer: Vec<KeyValue>) -> Vec<(String, String)> {
     let own = footer.into_iter().filter(|pair| pair.key.starts_with("profound_export."));
-    own.map(|pair| match pair.key.as_str() {
-        "profound_export.stream" => (pair.key, history_name(list)),
-        _ => (pair.key, pair.value.unwrap_or_default()),
-    })
-    .collect()
+    let renamed = own.filter_map(|pair| match pair.key.as_str() {
+        "profound_export.stream" => Some((pair.key, history_name(list))),
+        "profound_export.request" => None,
+        "profound_export.snapshot_request" => Some(("profound_export.request".to_owned(), pair.value?)),
+        _ => Some((pair.key, pair.value.unwrap_or_default())),
+    });
+    renamed.chain([("profound_export.day".to_owned(), day.to_string())]).collect()
 }

@@ -90,8 +90,10 @@ impl Written {
         let mut days = Vec::with_capacity(files.len());
         for (day, file) in files {
             let rows = file.rows();
-            let own = [("profound_export.rows".to_owned(), rows.to_string())];
-            let whole = file.close(day, &[&metadata[..], &own].concat())?;
+            let mut own = metadata.clone();
+            own.push(("profound_export.rows".to_owned(), rows.to_string()));
+            own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
+            let whole = file.close(day, &own)?;
             days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
         }
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))

@@ -223,7 +223,7 @@ on_every_destination! {
     async fn record_that_is_no_record_or_of_a_newer_program_is_refused_by_name(lake) {
         let at = path("_profound_export/ledger/000000/000000001.json");
         for (bytes, words) in [
-            (&b"{\"format\": 3, \"number\": 1}"[..], "ledger record 1 has format 3"),
+            (&b"{\"format\": 4, \"number\": 1}"[..], "ledger record 1 has format 4"),
             (b"<html>", "ledger record 1 at `_profound_export/ledger/000000/000000001.json` cannot be read"),
         ] {
             lake.store().put(&at, PutPayload::from_static(bytes)).await.unwrap();

@@ -41,6 +41,7 @@ mod page;
 mod privacy;
 mod program;
 mod properties;
+mod rebuild;
 mod secrets;
 mod shrink;
 mod status;

@@ -36,7 +36,7 @@ fn catalog(text: &str) -> Catalog {
     Catalog::clone(config.unwrap().catalog())
 }
 
-async fn protected(place: Place, account: Account) -> Export {
+pub async fn protected(place: Place, account: Account) -> Export {
     let mut export = Export::start_with(place, account, catalog(JOB), &STREAMS).await;
     export.salt = Some(Salt::of(SALT).unwrap());
     export

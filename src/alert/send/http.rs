@@ -1,5 +1,6 @@
 //! The only HTTP of alerts. It knows no key of the API.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -8,12 +9,15 @@ use url::Url;
 
 use crate::alert::send::{Post, SendError};
 
-/// Sends requests of alerts.
-#[derive(Debug, Clone)]
-pub(super) struct Http(reqwest::Client);
+/// Sends requests of alerts. The client is made when the first is sent: who has no alerts needs no roots either.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Http(Arc<OnceLock<reqwest::Client>>);
 
 impl Http {
-    pub(super) fn new() -> Result<Self, String> {
+    fn client(&self) -> Result<&reqwest::Client, SendError> {
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "alerts go to other hosts, outside the budget and without the key"
@@ -22,16 +26,21 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
             .build();
-        client.map(Self).map_err(|error| error.without_url().to_string())
+        let client = client.map_err(|error| SendError::Unreachable(last_cause(&error.without_url())))?;
+        Ok(self.0.get_or_init(|| client))
     }
 
     pub(super) async fn post(&self, post: Post, timeout: Duration) -> Result<(), SendError> {
         let json = HeaderValue::from_static("application/json");
-        answered(self.0.post(post.url).header(CONTENT_TYPE, json).headers(post.headers).body(post.body), timeout).await
+        answered(
+            self.client()?.post(post.url).header(CONTENT_TYPE, json).headers(post.headers).body(post.body),
+            timeout,
+        )
+        .await
     }
 
     pub(super) async fn get(&self, url: Url, timeout: Duration) -> Result<(), SendError> {
-        answered(self.0.get(url), timeout).await
+        answered(self.client()?.get(url), timeout).await
     }
 }
 

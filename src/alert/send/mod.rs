@@ -57,11 +57,8 @@ pub struct Sender {
 
 impl Sender {
     /// Sends about the lake at `destination`.
-    ///
-    /// # Errors
-    /// When the TLS stack or a proxy setting of the environment cannot be used, in words.
-    pub fn new(destination: &str) -> Result<Self, String> {
-        Ok(Self { http: http::Http::new()?, destination: destination.to_owned() })
+    pub fn new(destination: &str) -> Self {
+        Self { http: http::Http::default(), destination: destination.to_owned() }
     }
 
     /// Sends `message` to `target`, in a few attempts.

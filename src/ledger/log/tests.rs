@@ -174,9 +174,9 @@ async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_r
 #[tokio::test]
 async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
     let lake = lake();
-    lake.create(&record_path(1), Bytes::from_static(b"{\"format\": 3, \"number\": 1}")).await.unwrap();
+    lake.create(&record_path(1), Bytes::from_static(b"{\"format\": 4, \"number\": 1}")).await.unwrap();
     let refused = Ledger::open(lake.clone(), Clock::system()).await.unwrap_err();
-    assert_eq!(refused.to_string(), "ledger record 1 has format 3, which this version does not know");
+    assert_eq!(refused.to_string(), "ledger record 1 has format 4, which this version does not know");
     lake.overwrite(&record_path(1), Bytes::from_static(b"{\"format\": 1, \"numb")).await.unwrap();
     let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
     assert!(refused.to_string().starts_with("ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));

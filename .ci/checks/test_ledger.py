@@ -1,0 +1,69 @@
+"""`ledger rebuild` after the ledger was lost or damaged, as a person uses it."""
+
+import shutil
+from pathlib import Path
+
+from kit import program
+from kit.account import Account
+from kit.job import Job
+from kit.lake import Lake, assert_equal
+from kit.program import BAD_CONFIG, COMPLETE, USAGE
+
+STREAMS = ["visibility_v2_by_day", "category_topics", "models", "bots_v2"]
+
+
+def rebuild(job: Job, *arguments: str) -> program.Finished:
+    """`ledger rebuild`, without the key."""
+    return program.run("--config", job.dir / "jobs.toml", "ledger", "rebuild", *arguments, cwd=job.dir, key=False)
+
+
+def written(job: Job) -> dict[str, int]:
+    """When each data file was written."""
+    return {path: (job.lake / path).stat().st_mtime_ns for path in Lake(str(job.lake)).files()}
+
+
+def test_lost_ledger_is_made_again_and_nothing_is_written_twice(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, STREAMS)
+    rebuild(job).expect(USAGE)
+    job.run("run").expect(COMPLETE)
+    files = written(job)
+    # What can be read is not thrown away.
+    assert "--force" in rebuild(job).expect(BAD_CONFIG).stderr
+    shutil.rmtree(job.lake / "_profound_export/ledger")
+    shutil.rmtree(job.lake / "_profound_export/checkpoints", ignore_errors=True)
+
+    assert "ledger rebuild" in job.run("run").expect(BAD_CONFIG).stderr
+    assert rebuild(job, "--dry-run", "--output", "json").expect(COMPLETE).json()["rebuilt"]["record"] is None
+    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+
+    assert told["fine"]
+    assert told["rebuilt"]["files"] == len(files)
+    assert any("forgotten" in unknown for unknown in told["rebuilt"]["unknown"])
+    job.run("verify").expect(COMPLETE)
+    job.run("run").expect(COMPLETE)
+    assert written(job) == files
+    job.run("verify").expect(COMPLETE)
+    assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
+
+
+def test_damaged_record_is_named_with_the_way_to_recover(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, STREAMS)
+    job.run("run").expect(COMPLETE)
+    files = written(job)
+    record = job.lake / "_profound_export/ledger/000000/000000002.json"
+    record.write_bytes(record.read_bytes()[:100])
+    for checkpoint in (job.lake / "_profound_export").glob("checkpoints/*"):
+        checkpoint.unlink()
+
+    for verb in ("run", "status", "verify"):
+        refused = job.run(verb).expect(BAD_CONFIG).stderr
+        assert "000000/000000002.json" in refused
+        assert "profound-export ledger rebuild" in refused
+    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+
+    assert [lost["first"] for lost in told["rebuilt"]["lost"]] == [2]
+    # It stays where it is, for whoever wants to look.
+    assert record.stat().st_size == 100
+    job.run("run").expect(COMPLETE)
+    assert written(job) == files
+    job.run("verify").expect(COMPLETE)

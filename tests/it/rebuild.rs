@@ -1,0 +1,606 @@
+//! A ledger that is gone or broken is made again from the files, and nothing is half meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use profound_export::catalog::Catalog;
+use profound_export::clock::Clock;
+use profound_export::config::{Partition, Salt};
+use profound_export::destination::{Destination, OWN_DIRECTORY};
+use profound_export::ledger::{Entry, Ledger, LedgerError, State};
+use profound_export::model::coverage::DayState;
+use profound_export::model::day::Day;
+use profound_export::model::forgotten::Erasure;
+use profound_export::model::scope::ScopeKey;
+use profound_export::publish::Layout;
+use profound_export::run::{Outcome, RunError};
+use profound_export::simulator::Account;
+use profound_export::upkeep::{
+    Depth, Finding, FindingKind, Rebuild, Rebuilt, UpkeepError, Verify, forget, rebuild, verify,
+};
+use uuid::Uuid;
+
+use crate::support::stores::{Bad, Vice};
+use crate::support::{Export, Place, account, day, instant, of_stream, on_memory_and_disk};
+
+/// A report, one asked day by day, one of domains, lists of the account and of categories.
+const STREAMS: [&str; 6] =
+    ["visibility_v2_by_day", "sentiment_v1", "bots_v2", "models", "category_topics", "organizations"];
+const REPORT: &str = "visibility_v2_by_day";
+
+fn settings(export: &Export) -> Rebuild {
+    Rebuild {
+        lake: export.lake.clone(),
+        layout: export.layout(),
+        catalog: Arc::new(export.catalog.clone()),
+        organizations: BTreeSet::new(),
+        force: false,
+        dry_run: false,
+        now: export.simulator.now(),
+        spool_dir: export.settings().destinations.spool_dir,
+        spool_bytes: u64::MAX,
+    }
+}
+
+async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let rebuilt = rebuild(&settings(export), |finding| findings.push(finding)).await.unwrap();
+    (rebuilt, findings)
+}
+
+async fn refused(settings: &Rebuild) -> String {
+    match rebuild(settings, |_| {}).await {
+        Err(UpkeepError::Refused { problem, hint }) => format!("{problem}; {hint}"),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn assert_verified(export: &Export) {
+    let mut ledger = open(export).await.unwrap();
+    let Rebuild { lake, catalog, now, spool_dir, spool_bytes, .. } = settings(export);
+    let (layout, tables, depth, marks) = (export.layout(), None, Depth::Rows, false);
+    let settings = Verify { lake, layout, catalog, tables, depth, marks, now, spool_dir, spool_bytes };
+    let mut findings = Vec::new();
+    let verified = verify(&settings, &mut ledger, |finding| findings.push(finding)).await.unwrap();
+    assert!(verified.is_fine(), "{findings:?}");
+    assert_eq!(verified.files, export.files().await.len() as u64);
+}
+
+async fn open(export: &Export) -> Result<Ledger, LedgerError> {
+    Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await
+}
+
+/// Deletes what lies in these folders of the exporter's own directory.
+async fn delete(export: &Export, folders: &[&str]) {
+    for path in export.objects().await.into_keys() {
+        if folders.iter().any(|folder| path.starts_with(&format!("{OWN_DIRECTORY}/{folder}/"))) {
+            export.lake.store().delete(&Path::from(path)).await.unwrap();
+        }
+    }
+}
+
+async fn put(export: &Export, path: &str, bytes: impl Into<Bytes>) {
+    export.lake.store().put(&Path::from(path), PutPayload::from_bytes(bytes.into())).await.unwrap();
+}
+
+fn record(number: u64) -> String {
+    format!("{OWN_DIRECTORY}/ledger/000000/{number:09}.json")
+}
+
+/// A lake of final days, but for the last, in one run.
+async fn settled(place: Place, partition: Partition) -> Export {
+    let mut export = Export::start(place, account(), &STREAMS).await;
+    export.partition = partition;
+    export.job.history = true;
+    export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+    export
+}
+
+/// Everything that has a file, by table, scope and day.
+fn of_files(state: &State) -> BTreeMap<(String, ScopeKey, Option<Day>), DayState> {
+    let mut found = BTreeMap::new();
+    for (stream, scopes) in &state.coverage {
+        for (key, coverage) in scopes {
+            let days = coverage.days.iter().map(|(day, state)| (Some(*day), state));
+            for (day, state) in days.chain(coverage.whole.iter().map(|state| (None, state))).filter(|it| it.1.file) {
+                found.insert((stream.clone(), key.clone(), day), state.clone());
+            }
+        }
+    }
+    found
+}
+
+async fn assert_made_again(place: Place, partition: Partition) {
+    let export = settled(place, partition).await;
+    let (before, files) = (export.state().await, export.files().await);
+    delete(&export, &["ledger", "checkpoints"]).await;
+
+    // Nobody takes the lake for an empty one meanwhile.
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Refused);
+    let Some(RunError::Refused { problem, hint }) = run.error else { panic!("{:?}", run.error) };
+    assert!(problem.contains("has no ledger") && hint.contains("ledger rebuild"), "{problem} {hint}");
+    assert_eq!(export.state().await.number, 0);
+
+    let (told, findings) = rebuilt(&export).await;
+    assert!(told.is_fine() && findings.is_empty(), "{findings:?}");
+    assert_eq!((told.record, told.files, told.as_recorded), (Some(1), files.len() as u64, 0));
+    assert_eq!(told.partition, export.layout().name());
+    assert!(told.unknown.iter().any(|unknown| unknown.contains("forgotten")), "{:?}", told.unknown);
+    let after = export.state().await;
+    assert_eq!(of_files(&after), of_files(&before), "what a later run would compute");
+    assert_eq!(after.organizations, before.organizations);
+    let with_files: BTreeMap<_, _> =
+        before.tables.iter().filter(|(name, _)| after.coverage.contains_key(*name)).collect();
+    assert_eq!(after.tables.iter().collect::<BTreeMap<_, _>>(), with_files);
+    assert_verified(&export).await;
+    export.assert_ledger_knows_every_file().await;
+
+    let versions = export.versions(REPORT).await;
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.error);
+    for request in of_stream(&received, REPORT) {
+        let first = day(request.body["start_date"].as_str().unwrap());
+        let is_empty = before.coverage[REPORT].values().any(|scope| !scope.days[&first].file);
+        assert!(is_empty || day("2026-03-16") < first, "{first} is final, and is asked again");
+    }
+    assert_eq!(export.versions(REPORT).await, versions, "nothing changed, so nothing is written");
+    let written: Vec<_> = export
+        .files()
+        .await
+        .into_iter()
+        .filter(|(path, file)| files.get(path).is_none_or(|before| before.last_modified != file.last_modified))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(written.is_empty(), "written needlessly: {written:?}");
+    for stream in STREAMS {
+        export.assert_equals_simulator(stream).await;
+    }
+    export.assert_ledger_knows_every_file().await;
+    assert_verified(&export).await;
+}
+
+on_memory_and_disk! {
+    async fn deleted_ledger_is_made_again_of_days_in_directories(place) {
+        assert_made_again(place, Partition::Day).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn deleted_ledger_is_made_again_of_months_in_directories(place) {
+        assert_made_again(place, Partition::Month).await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn deleted_ledger_is_made_again_of_days_side_by_side(place) {
+        assert_made_again(place, Partition::None).await;
+    }
+}
+
+#[tokio::test]
+async fn layout_is_that_of_the_files_whatever_is_configured() {
+    let mut export = settled(Place::Memory, Partition::Month).await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+    export.partition = Partition::Day;
+    assert_eq!(rebuilt(&export).await.0.partition, "month");
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Refused, "two layouts never mix");
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_it_is_only_looked() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+    let before = export.objects().await.into_keys().collect::<Vec<_>>();
+    let told = rebuild(&Rebuild { dry_run: true, ..settings(&export) }, |_| {}).await.unwrap();
+    assert_eq!((told.record, told.files), (None, export.files().await.len() as u64));
+    assert_eq!(export.objects().await.into_keys().collect::<Vec<_>>(), before);
+}
+
+#[tokio::test]
+async fn ledger_that_can_be_read_is_kept_unless_it_is_made_again_on_purpose() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let before = export.state().await;
+    assert!(refused(&settings(&export)).await.contains("--force"));
+    assert_eq!(export.state().await, before);
+    let told = rebuild(&Rebuild { force: true, ..settings(&export) }, |_| {}).await.unwrap();
+    assert_eq!((told.record, told.as_recorded, told.unknown.len()), (Some(before.number + 1), told.files, 0));
+    let after = export.state().await;
+    assert_eq!(State { number: before.number, ..after }, before);
+}
+
+#[tokio::test]
+async fn ledger_into_which_a_run_writes_is_refused_until_it_counts_as_killed() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let mut ledger = open(&export).await.unwrap();
+    let began = Entry::RunStarted { run: Uuid::now_v7(), job: "nightly".into(), planned: Vec::new(), backfill: false };
+    ledger.append(vec![began], 0).await.unwrap();
+    put(&export, &record(2), "{").await;
+    let told = refused(&settings(&export)).await;
+    assert!(told.contains("a run of job `nightly`") && told.contains("ten minutes"), "{told}");
+    export.simulator.set_now(instant("2026-03-20T16:20:00Z"));
+    rebuilt(&export).await;
+}
+
+/// What happens to a record, and how the ledger is refused then.
+async fn assert_mended(spoil: impl AsyncFn(&Export), refusal: &str) {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let (before, files) = (export.state().await, export.files().await);
+    delete(&export, &["checkpoints"]).await;
+    spoil(&export).await;
+    let error = open(&export).await.unwrap_err();
+    assert!(crate::support::words(&error).contains(refusal), "{error}: {refusal}");
+    assert!(error.hint().contains("profound-export ledger rebuild"), "{}", error.hint());
+    assert_eq!(export.run().await.outcome, Outcome::Refused);
+
+    let (told, findings) = rebuilt(&export).await;
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(!told.lost.is_empty() && told.record.is_some_and(|record| before.number < record), "{told:?}");
+    assert_eq!(told.unknown.len(), 1, "{:?}", told.unknown);
+    let after = export.state().await;
+    assert_eq!(of_files(&after), of_files(&before));
+    assert_eq!((&after.starts, &after.learned), (&before.starts, &before.learned), "what the others say is kept");
+    assert_verified(&export).await;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let written =
+        export.files().await.into_iter().filter(|(path, file)| files[path].last_modified != file.last_modified);
+    assert_eq!(written.count(), 0);
+    export.assert_ledger_knows_every_file().await;
+}
+
+#[tokio::test]
+async fn half_written_record_is_named_and_the_ledger_made_again() {
+    let halve = async |export: &Export| {
+        let whole = export.bytes(&record(2)).await;
+        put(export, &record(2), whole.slice(..whole.len() / 2)).await;
+    };
+    assert_mended(halve, "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: EOF")
+        .await;
+}
+
+#[tokio::test]
+async fn empty_record_is_named_and_the_ledger_made_again() {
+    let empty = async |export: &Export| put(export, &record(2), "").await;
+    assert_mended(empty, "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: EOF")
+        .await;
+}
+
+#[tokio::test]
+async fn foreign_object_is_named_and_the_ledger_made_again() {
+    let foreign = async |export: &Export| put(export, &record(2), "<html>Welcome to the proxy</html>").await;
+    assert_mended(
+        foreign,
+        "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: expected value",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn record_that_lies_in_the_place_of_another_is_named_and_the_ledger_made_again() {
+    let swap = async |export: &Export| put(export, &record(2), export.bytes(&record(1)).await).await;
+    assert_mended(
+        swap,
+        "`_profound_export/ledger/000000/000000002.json` should hold ledger record 2, and says that it is record 1",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn missing_record_is_named_and_the_ledger_made_again() {
+    let lose = async |export: &Export| export.lake.store().delete(&Path::from(record(2))).await.unwrap();
+    assert_mended(lose, "ledger record 2 is missing").await;
+}
+
+#[tokio::test]
+async fn record_of_a_newer_version_is_never_passed_over() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    delete(&export, &["checkpoints"]).await;
+    put(&export, &record(1), "{\"format\": 9, \"number\": 1}").await;
+    let error = rebuild(&settings(&export), |_| {}).await.unwrap_err();
+    assert!(matches!(error, UpkeepError::Ledger(LedgerError::Newer { number: 1, format: 9 })), "{error:?}");
+}
+
+#[tokio::test]
+async fn other_objects_beside_the_records_are_nobodys_business() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let before = export.state().await;
+    delete(&export, &["checkpoints"]).await;
+    for name in ["000000/.DS_Store", "000000/000000009 (copy).json", "notes.txt"] {
+        put(&export, &format!("{OWN_DIRECTORY}/ledger/{name}"), "mine").await;
+    }
+    assert_eq!(export.state().await, before);
+}
+
+#[tokio::test]
+async fn rebuilt_ledger_that_is_lost_or_damaged_is_refused_by_name() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+    rebuilt(&export).await;
+    let base = format!("{OWN_DIRECTORY}/checkpoints/000000001.rebuilt.parquet");
+    let whole = export.bytes(&base).await;
+    put(&export, &base, whole.slice(..whole.len() / 2)).await;
+    let error = open(&export).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("the rebuilt ledger at `{base}` cannot be read"));
+    assert!(error.hint().contains("ledger rebuild"));
+    delete(&export, &["checkpoints"]).await;
+    let error = open(&export).await.unwrap_err();
+    assert_eq!(error.to_string(), "a `ledger rebuild` has begun with record 1 and is not done");
+    assert_eq!(rebuilt(&export).await.0.record, Some(2));
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+}
+
+#[tokio::test]
+async fn rebuilt_ledger_outlives_the_checkpoints_that_come_after_it() {
+    let export = Export::start(Place::Memory, account(), &["models"]).await;
+    export.run().await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+    rebuilt(&export).await;
+    for _ in 0..26 {
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+    }
+    let checkpoints: Vec<_> =
+        export.objects().await.into_keys().filter(|path| path.contains("/checkpoints/")).collect();
+    assert!(checkpoints[0].ends_with("000000001.rebuilt.parquet") && checkpoints.len() == 4, "{checkpoints:?}");
+    let with = export.state().await;
+    for path in &checkpoints[1..] {
+        export.lake.store().delete(&Path::from(path.as_str())).await.unwrap();
+    }
+    assert_eq!(export.state().await, with, "checkpoints are a fold of it and of the records behind it");
+}
+
+/// Kills a rebuild at each of its writes in turn, before or after it is done.
+async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
+    for at in 0.. {
+        let small = Account { categories: 1, domains: 1, ..account() };
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let export = Export::start(Place::Memory, small, &[REPORT, "models"]).await;
+        let mut export = export.on(Destination::of(Arc::clone(&store), "test:///"));
+        export.run().await;
+        let before = export.state().await;
+        match wholly_gone {
+            true => delete(&export, &["ledger", "checkpoints"]).await,
+            false => put(&export, &record(2), "{").await,
+        }
+        let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
+        let good =
+            std::mem::replace(&mut export.lake, Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
+        let settings = settings(&export);
+        let over = tokio::select! {
+            told = rebuild(&settings, |_| {}) => told.is_ok(),
+            () = bad.reached() => false,
+        };
+        export.lake = good;
+        // A run finds the ledger whole or refuses: it never takes a half one for a whole one.
+        let run = export.run().await;
+        if run.outcome == Outcome::Complete {
+            assert_eq!(export.state().await.tables, before.tables);
+        } else {
+            assert!(matches!(run.outcome, Outcome::Refused | Outcome::Unavailable), "{:?}", run.error);
+            let (told, _) = rebuilt(&export).await;
+            assert_eq!(told.files, export.files().await.len() as u64, "write {at}");
+            assert_eq!(export.run().await.outcome, Outcome::Complete);
+        }
+        export.assert_equals_simulator(REPORT).await;
+        export.assert_ledger_knows_every_file().await;
+        assert_verified(&export).await;
+        if over {
+            assert_eq!(at, 2, "one object takes the number, one is the ledger");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn ledger_is_the_old_or_the_new_one_when_a_rebuild_died_before_any_write() {
+    assert_any_write_may_be_the_last(true, false).await;
+    assert_any_write_may_be_the_last(false, false).await;
+}
+
+#[tokio::test]
+async fn ledger_is_the_old_or_the_new_one_when_a_rebuild_died_after_any_write() {
+    assert_any_write_may_be_the_last(true, true).await;
+    assert_any_write_may_be_the_last(false, true).await;
+}
+
+#[tokio::test]
+async fn run_that_had_the_old_ledger_open_is_stopped_by_the_new_one() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let mut old = open(&export).await.unwrap();
+    put(&export, &record(2), "{").await;
+    rebuilt(&export).await;
+    let learned = Entry::Learned { name: "a".into(), value: "b".into() };
+    let stopped = old.append(vec![learned], 0).await.unwrap_err();
+    assert!(matches!(stopped, LedgerError::Rebuilding { .. }), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn damaged_and_missing_files_are_told_and_read_again_and_foreign_ones_left_alone() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let scope = export.first_scope(REPORT);
+    let [cut, flipped, misplaced, foreign, missing] = ["08", "09", "10", "11", "12"]
+        .map(|date| export.path_of(REPORT, &scope, Some(day(&format!("2026-03-{date}")))));
+    let whole = export.bytes(&cut).await;
+    put(&export, &cut, whole.slice(..whole.len() / 2)).await;
+    let mut bytes = export.bytes(&flipped).await.to_vec();
+    bytes[40] ^= 0xff;
+    put(&export, &flipped, bytes).await;
+    put(&export, &misplaced, export.bytes(&export.path_of(REPORT, &scope, Some(day("2026-03-07")))).await).await;
+    put(&export, &foreign, export.bytes(&format!("{OWN_DIRECTORY}/coverage.parquet")).await).await;
+    export.lake.store().delete(&Path::from(missing.as_str())).await.unwrap();
+    let elsewhere = Layout { partition: Partition::None }.data_path(REPORT, &scope, Some(day("2026-03-07")));
+    put(&export, elsewhere.as_ref(), "mine").await;
+    put(&export, &format!("{REPORT}/notes.txt"), "mine").await;
+    put(&export, "my_own/day=2026-03-07/data.parquet", "mine").await;
+    delete(&export, &["checkpoints"]).await;
+    put(&export, &record(1), export.bytes(&record(1)).await.slice(..9)).await;
+
+    let (told, findings) = rebuilt(&export).await;
+    let found: BTreeMap<&str, FindingKind> =
+        findings.iter().map(|finding| (finding.path.as_str(), finding.kind)).collect();
+    let notes = format!("{REPORT}/notes.txt");
+    let expected = BTreeMap::from([
+        (cut.as_str(), FindingKind::Damaged),
+        (flipped.as_str(), FindingKind::Damaged),
+        (misplaced.as_str(), FindingKind::Misplaced),
+        (foreign.as_str(), FindingKind::Misplaced),
+        (missing.as_str(), FindingKind::Missing),
+        (elsewhere.as_ref(), FindingKind::Duplicate),
+        (notes.as_str(), FindingKind::Foreign),
+    ]);
+    assert_eq!(found, expected, "{findings:?}");
+    assert!(!told.is_fine());
+
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    export.lake.store().delete(&elsewhere).await.unwrap();
+    export.lake.store().delete(&Path::from(notes)).await.unwrap();
+    export.assert_equals_simulator(REPORT).await;
+    assert!(export.objects().await.contains_key("my_own/day=2026-03-07/data.parquet"));
+}
+
+/// A file of `from` in the lake of `to`.
+async fn mix(from: &Export, to: &Export) -> String {
+    let path = from.path_of(REPORT, &from.first_scope(REPORT), Some(day("2026-03-09")));
+    put(to, &path, from.bytes(&path).await).await;
+    path
+}
+
+#[tokio::test]
+async fn files_of_another_account_are_told_and_left_out() {
+    let export = settled(Place::Memory, Partition::Day).await;
+    let other = Export::start(Place::Memory, Account { seed: 77, ..account() }, &[REPORT]).await;
+    other.run().await;
+    let (own, others) = (export.state().await.organizations, other.state().await.organizations);
+    assert!(own.is_disjoint(&others), "the accounts are the same");
+    let path = mix(&other, &export).await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+
+    // Nobody knows which of the two the lake is of.
+    let told = refused(&settings(&export)).await;
+    assert!(told.contains("several accounts") && told.contains("--organization"), "{told}");
+    let mut findings = Vec::new();
+    let mine = Rebuild { organizations: own.clone(), ..settings(&export) };
+    let told = rebuild(&mine, |finding| findings.push(finding)).await.unwrap();
+    assert_eq!(
+        findings.iter().map(|it| (it.kind, it.path.as_str())).collect::<Vec<_>>(),
+        [(FindingKind::OtherAccount, path.as_str())]
+    );
+    assert_eq!(told.organizations, own);
+    assert_eq!(other.on(export.lake.clone()).run().await.outcome, Outcome::Refused, "a root belongs to one account");
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+}
+
+#[tokio::test]
+async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_where_not() {
+    for lost in [false, true] {
+        let export = settled(Place::Memory, Partition::Day).await;
+        let number = export.state().await.number;
+        let mut ledger = open(&export).await.unwrap();
+        forget(&export.lake, &mut ledger, &[(REPORT.to_owned(), Erasure::default())]).await.unwrap();
+        delete(&export, &["checkpoints"]).await;
+        match lost {
+            false => put(&export, &record(2), "{").await,
+            true => {
+                let whole = export.bytes(&record(number + 1)).await;
+                put(&export, &record(number + 1), whole.slice(..whole.len() - 2)).await;
+            }
+        }
+        let (told, _) = rebuilt(&export).await;
+        assert_eq!(told.lost.iter().any(|lost| lost.tells_of_forgotten), lost, "{told:?}");
+        let says = if lost { "a record that cannot be read speaks of it" } else { "whether more was forgotten" };
+        assert!(told.unknown.iter().any(|unknown| unknown.contains(says)), "{:?}", told.unknown);
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete);
+        assert_eq!(of_stream(&received, REPORT).is_empty(), !lost);
+    }
+}
+
+#[tokio::test]
+async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
+    let mut export = Export::start(Place::Memory, account(), &[REPORT]).await;
+    export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    // The same stream with a key of its own, into which one day has been written.
+    let mut stream = profound_export::model::stream::Stream::clone(export.stream(REPORT));
+    stream.key.pop();
+    export.catalog = export.catalog.with(vec![stream]).unwrap();
+    let other = Export::start_with(Place::Memory, account(), export.catalog.clone(), &[REPORT]).await;
+    other.simulator.set_now(instant("2026-03-20T17:00:00Z"));
+    assert_eq!(other.run().await.outcome, Outcome::Complete);
+    let newer = other.path_of(REPORT, &other.first_scope(REPORT), Some(day("2026-03-07")));
+    put(&export, &newer, other.bytes(&newer).await).await;
+    delete(&export, &["ledger", "checkpoints"]).await;
+
+    let (told, _) = rebuilt(&export).await;
+    assert!(told.unknown.iter().any(|unknown| unknown.contains(REPORT)), "{:?}", told.unknown);
+    let of_report = of_files(&export.state().await);
+    let sound: Vec<_> = of_report.iter().filter(|(_, state)| !state.stale).map(|(file, _)| file.2).collect();
+    assert_eq!(sound, [Some(day("2026-03-07"))]);
+    export.simulator.set_now(instant("2026-03-20T18:00:00Z"));
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{:?}", run.error);
+    assert!(of_files(&export.state().await).values().all(|state| !state.stale));
+}
+
+#[tokio::test]
+async fn signals_months_and_children_are_known_from_their_files() {
+    let streams = [
+        "accuracy_factcheck_setup_status",
+        "factcheck_scores_v2_by_model",
+        "shopping_trigger_rate_v2",
+        "citations_v2_domain_month",
+        "projects",
+        "project_details",
+        "documents",
+        "document_contents",
+    ];
+    for partition in [Partition::Day, Partition::None] {
+        let mut export = Export::start(Place::Memory, account(), &streams).await;
+        export.partition = partition;
+        export.job.start = Some(day("2026-01-20"));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        let before = export.state().await;
+        delete(&export, &["ledger", "checkpoints"]).await;
+        let (told, findings) = rebuilt(&export).await;
+        assert!(told.is_fine(), "{findings:?}");
+        let after = export.state().await;
+        let (before, after) = (of_files(&before), of_files(&after));
+        assert_eq!(after, before);
+        for stream in streams {
+            assert!(after.keys().any(|(name, ..)| name == stream), "no file of {stream} was looked at");
+        }
+        assert!(after.values().any(|state| state.signal == Some(true)), "no signal was looked at");
+        assert_verified(&export).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files() {
+    let mut export = crate::privacy::protected(Place::Memory, account()).await;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let before = export.state().await;
+    assert!(before.tables.values().all(|table| !table.protected.is_empty()));
+    delete(&export, &["ledger", "checkpoints"]).await;
+
+    // Somebody forgets the protection, or takes another salt, just when the ledger is made again.
+    let protected = std::mem::replace(&mut export.catalog, Catalog::embedded().unwrap());
+    rebuilt(&export).await;
+    let after = export.state().await;
+    assert_eq!(after.tables, before.tables);
+    assert_eq!(after.learned["privacy/salt"], before.learned["privacy/salt"]);
+    assert_eq!(export.run().await.outcome, Outcome::Refused, "tables keep their meaning");
+    export.catalog = protected;
+    let salt = export.salt.replace(Salt::of(b"another salt, just as long").unwrap());
+    assert_eq!(export.run().await.outcome, Outcome::Refused, "texts keep their hashes");
+    export.salt = salt;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_ledger_knows_every_file().await;
+}
