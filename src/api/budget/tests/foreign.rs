@@ -102,7 +102,7 @@ fn nothing_of_our_own_passes_for_somebody_elses_however_it_overlaps_and_whatever
 }
 
 #[test]
-fn never_more_is_seen_of_others_than_there_was_and_most_of_it_where_requests_cost_one() {
+fn never_more_is_seen_of_others_than_there_was_and_a_third_of_it_at_least_where_requests_cost_one() {
     let (mut seen_of_all, mut all) = (0, 0);
     for seed in 0..200 {
         let (seen, others) = watched(seed, any_costs(seed), 40);
@@ -111,7 +111,7 @@ fn never_more_is_seen_of_others_than_there_was_and_most_of_it_where_requests_cos
         assert!(seen <= others, "seed {seed}: {seen} of {others}");
         (seen_of_all, all) = (seen_of_all + seen, all + others);
     }
-    assert!(all < 2 * seen_of_all, "{seen_of_all} of {all}");
+    assert!(all < 3 * seen_of_all, "{seen_of_all} of {all}");
 }
 
 #[test]
