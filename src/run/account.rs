@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use crate::catalog::Catalog;
 use crate::config::{Partition, Salt};
 use crate::destination::{Destination, Object};
-use crate::ledger::{Entry, SALT_NAME, State, TableMeaning};
+use crate::ledger::{Entry, Ledger, SALT_NAME, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::history::{history_name, list_of};
 use crate::model::scope::{Scope, ScopePart};
@@ -162,9 +162,9 @@ pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -
 /// neither whose lake this is nor what is final.
 ///
 /// # Errors
-/// [`RunError::Refused`] or [`RunError::Destination`].
-pub async fn check_ledger_is_there(state: &State, lake: &Destination, catalog: &Catalog) -> Result<(), RunError> {
-    if state.partition.is_some() {
+/// [`RunError::Refused`], [`RunError::Destination`] or [`RunError::Ledger`].
+pub async fn check_ledger_is_there(ledger: &mut Ledger, lake: &Destination, catalog: &Catalog) -> Result<(), RunError> {
+    if ledger.state().partition.is_some() {
         return Ok(());
     }
     let is_table = |name: &String| catalog.get(list_of(name).unwrap_or(name)).is_some();
@@ -174,6 +174,11 @@ pub async fn check_ledger_is_there(state: &State, lake: &Destination, catalog: &
         let objects = lake.objects(&Layout::directory(&name));
         let mut files = std::pin::pin!(objects.try_filter(|object| std::future::ready(is_of_a_table(object))));
         if let Some(Object { path, .. }) = files.try_next().await? {
+            // Another process may have begun the lake since: its first record stands before its files.
+            ledger.refresh().await?;
+            if ledger.state().partition.is_some() {
+                return Ok(());
+            }
             return Err(RunError::Refused {
                 problem: format!("the lake at `{}` has no ledger, and files of its streams, such as `{path}`", lake.url()),
                 hint: "`profound-export ledger rebuild` makes the ledger again from the files; or restore it from a backup, or \

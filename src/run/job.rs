@@ -136,7 +136,7 @@ async fn run_opened(
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
-    check_ledger_is_there(ledger.state(), &destinations.lake, &settings.catalog).await?;
+    check_ledger_is_there(&mut ledger, &destinations.lake, &settings.catalog).await?;
     settings.client.budget().expect(Costs::learned(&ledger.state().learned));
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
