@@ -1,7 +1,7 @@
 //! Runs every job at its time, one after another, until it is stopped.
 //!
 //! What is due is decided by the clock on the wall each time something wakes us ([`Starts`]), never by the timer that does
-//! ([`alarm`]): a timer that slept with the machine, or failed, costs a minute at most. Jobs run one at a time, since
+//! (`alarm.rs`): a timer that slept with the machine, or failed, costs a minute at most. Jobs run one at a time, since
 //! they share one budget: a job never overlaps itself, and starts that come while another runs are served right after it.
 
 mod alarm;
