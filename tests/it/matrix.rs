@@ -124,5 +124,10 @@ async fn table(place: Place) -> String {
 
 #[tokio::test]
 async fn every_fault_ends_as_the_table_says_and_is_mended_by_the_next_run() {
-    insta::assert_snapshot!(table(Place::Memory).await);
+    insta::assert_snapshot!("every_fault", table(Place::Memory).await);
+}
+
+#[tokio::test]
+async fn every_fault_ends_alike_when_the_lake_lies_on_disk() {
+    insta::assert_snapshot!("every_fault", table(Place::Disk).await);
 }
