@@ -1,6 +1,7 @@
 //! Where a lake lies: one store, one root, and the few steps that are atomic on every kind of store.
 
 mod again;
+mod directories;
 mod error;
 mod policy;
 mod probe;
@@ -20,6 +21,7 @@ use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOpt
 use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
+use crate::destination::directories::Directories;
 
 pub use again::{again, pauses};
 pub use error::DestinationError;
@@ -42,8 +44,8 @@ pub struct Destination {
     staged: bool,
     /// The address, for messages.
     url: String,
-    /// The directory, on this machine.
-    directory: Option<PathBuf>,
+    /// The directories, on this machine.
+    directories: Option<Directories>,
 }
 
 /// What stands at the destination after a put.
@@ -79,7 +81,7 @@ impl Destination {
                     "" => store.into(),
                     _ => Arc::new(PrefixStore::new(store, prefix)),
                 };
-                Ok(Self { store, staged: false, url: url.to_string(), directory: None })
+                Ok(Self { store, staged: false, url: url.to_string(), directories: None })
             }
             Err((what, _)) => Err(DestinationError::Open {
                 url: config.url.clone(),
@@ -90,18 +92,17 @@ impl Destination {
 
     fn local(path: PathBuf) -> Result<Self, DestinationError> {
         let directory = |source| DestinationError::Directory { path: path.display().to_string(), source };
-        std::fs::create_dir_all(&path).map_err(directory)?;
-        let path = path.canonicalize().map_err(directory)?;
-        let url = path.display().to_string();
-        let store = LocalFileSystem::new_with_prefix(&path)
+        let directories = Directories::below(&path).map_err(directory)?;
+        let url = directories.root().display().to_string();
+        let store = LocalFileSystem::new_with_prefix(directories.root())
             .map_err(|source| DestinationError::Open { url: url.clone(), source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), staged: true, url, directory: Some(path) })
+        Ok(Self { store: Arc::new(store), staged: true, url, directories: Some(directories) })
     }
 
     /// A destination in `store`, whose puts show nothing half.
     pub fn of(store: Arc<dyn ObjectStore>, url: &str) -> Self {
-        Self { store, staged: false, url: url.to_owned(), directory: None }
+        Self { store, staged: false, url: url.to_owned(), directories: None }
     }
 
     /// The address, for messages.
@@ -111,7 +112,7 @@ impl Destination {
 
     /// The directory, when it is on this machine.
     pub fn directory(&self) -> Option<&std::path::Path> {
-        self.directory.as_deref()
+        self.directories.as_ref().map(Directories::root)
     }
 
     /// The store behind it, with paths relative to the root.
@@ -122,6 +123,14 @@ impl Destination {
     /// A path in the staging directory that nothing else uses.
     fn staging(&self) -> Option<Path> {
         self.staged.then(|| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
+    }
+
+    /// Makes sure that no power cut takes away the directories above `path`, on this machine.
+    async fn make_way(&self, path: &Path) -> Result<(), object_store::Error> {
+        match &self.directories {
+            Some(directories) => directories.above(path).await.map_err(of_this_machine),
+            None => Ok(()),
+        }
     }
 
     /// Removes files that runs left in the staging directory when they were killed: those older than a day, which no
@@ -145,13 +154,27 @@ impl Destination {
     /// # Errors
     /// [`DestinationError::Store`]; what stood there stands.
     pub async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), DestinationError> {
-        let at = self.staging().unwrap_or_else(|| path.clone());
         let failed = |source| store_error("write", path, source);
-        self.store.put(&at, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
-        if at != *path {
-            self.store.rename(&at, path).await.map_err(failed)?;
+        let staging = self.staging();
+        let at = staging.as_ref().unwrap_or(path);
+        self.store.put(at, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
+        match &staging {
+            Some(staging) => self.show(staging, path).await.map_err(failed),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Lets what is complete in the staging directory take the place of what stands at `path`.
+    async fn show(&self, staging: &Path, path: &Path) -> Result<(), object_store::Error> {
+        let shown = async {
+            self.make_way(path).await?;
+            self.store.rename(staging, path).await
+        };
+        let shown = shown.await;
+        if shown.is_err() {
+            self.store.delete(staging).await.ok();
+        }
+        shown
     }
 
     /// Puts `bytes` at `path` unless something stands there: `Ok(false)` when something does.
@@ -159,6 +182,7 @@ impl Destination {
     /// # Errors
     /// [`DestinationError::Store`]; whether the object was created is then unknown, and must be looked at.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, DestinationError> {
+        self.make_way(path).await.map_err(|source| store_error("create", path, source))?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(true),
@@ -209,18 +233,19 @@ impl Destination {
     }
 
     /// The same, and on this machine the directories above it that are empty then: their names may tell what was there.
+    /// No power cut brings back what was erased.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
     pub async fn erase(&self, path: &Path) -> Result<(), DestinationError> {
         self.delete(path).await?;
-        if let Some(root) = &self.directory {
-            let file = root.join(path.as_ref());
-            let above = file.ancestors().skip(1).take_while(|directory| directory != root);
-            // One that holds something, or in which somebody just writes, is not removed.
-            above.map(std::fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+        match &self.directories {
+            Some(directories) => {
+                let erased = directories.erase_above(path).await;
+                erased.map_err(|source| store_error("delete", path, of_this_machine(source)))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The names of the directories at the root.
@@ -273,6 +298,10 @@ impl Destination {
         let found = listed.map_ok(|meta| meta.location).try_collect().await;
         found.map_err(|source| store_error("list", prefix, source))
     }
+}
+
+fn of_this_machine(error: std::io::Error) -> object_store::Error {
+    object_store::Error::Generic { store: "LocalFileSystem", source: error.into() }
 }
 
 fn store_error(action: &'static str, path: &Path, source: object_store::Error) -> DestinationError {

@@ -44,10 +44,7 @@ impl Destination {
             }
         };
         if let Some(staging) = &staging {
-            if let Err(source) = self.store().rename(staging, path).await {
-                self.store().delete(staging).await.ok();
-                return Err(failed(source));
-            }
+            self.show(staging, path).await.map_err(failed)?;
             etag = self.store().head(path).await.map_err(failed)?.e_tag;
         }
         Ok(Published { bytes, etag })

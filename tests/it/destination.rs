@@ -1,6 +1,4 @@
 //! What every destination must do: memory, disk, and a real store where `PROFOUND_TEST_S3` names one.
-//!
-//! `PROFOUND_TEST_S3` is the JSON of a `[destination]`: `{"url": "s3://bucket/prefix", "options": {...}}`.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use profound_export::run::Outcome;
 use serde_json::Value;
 
 use crate::support::stores::{Bad, Vice};
-use crate::support::{Export, Place, account, instant};
+use crate::support::{Export, Place, account, instant, real_store};
 
 /// More than two parts of a multipart upload.
 const LARGE_BYTES: usize = 17 * 1024 * 1024;
@@ -50,14 +48,6 @@ macro_rules! on_every_destination {
             }
         }
     };
-}
-
-/// The store of the environment, below a prefix of its own.
-fn real_store() -> Option<Destination> {
-    let text = std::env::var("PROFOUND_TEST_S3").ok()?;
-    let mut config: DestinationConfig = serde_json::from_str(&text).expect("PROFOUND_TEST_S3 is a `[destination]`");
-    config.url = format!("{}/{}", config.url.trim_end_matches('/'), uuid::Uuid::now_v7());
-    Some(Destination::open(&config).unwrap())
 }
 
 fn path(text: &str) -> Path {

@@ -67,6 +67,8 @@ pub(crate) use on_memory_and_disk;
 pub enum Place {
     Memory,
     Disk,
+    /// The store that `PROFOUND_TEST_S3` names, below a prefix of its own.
+    Bucket,
 }
 
 impl Place {
@@ -78,8 +80,18 @@ impl Place {
                 let url = scratch.path().join("lake").display().to_string();
                 Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap()
             }
+            Self::Bucket => real_store().expect("PROFOUND_TEST_S3 names a store"),
         }
     }
+}
+
+/// The store of the environment, below a prefix of its own. `PROFOUND_TEST_S3` is the JSON of a `[destination]`:
+/// `{"url": "s3://bucket/prefix", "options": {...}}`.
+pub fn real_store() -> Option<Destination> {
+    let text = std::env::var("PROFOUND_TEST_S3").ok()?;
+    let mut config: DestinationConfig = serde_json::from_str(&text).expect("PROFOUND_TEST_S3 is a `[destination]`");
+    config.url = format!("{}/{}", config.url.trim_end_matches('/'), uuid::Uuid::now_v7());
+    Some(Destination::open(&config).unwrap())
 }
 
 /// An account that is small enough for many tests, and has a budget that none of them spends.
