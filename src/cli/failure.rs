@@ -128,6 +128,7 @@ impl From<RunError> for Failure {
             RunError::Ledger(error) => ledger_code(error),
             RunError::Shared(error) => ledger_code(error),
             RunError::Api(_) | RunError::Account(_) | RunError::Destination(_) => exit::UNAVAILABLE,
+            error if error.is_spool_out_of_reach() => exit::UNAVAILABLE,
             _ => exit::FAILED,
         };
         let hint = error.hint();

@@ -1,5 +1,7 @@
 //! Why something could not be read from or written to the destination.
 
+use crate::model::disk_trouble::DiskTrouble;
+
 /// Why something could not be read from or written to the destination.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
@@ -65,7 +67,7 @@ impl DestinationError {
                 | Store::NotImplemented { .. }
                 | Store::UnknownConfigurationKey { .. }
         );
-        !lasting && disk_trouble(source).is_none() && !is_untrusted(source)
+        !lasting && DiskTrouble::behind(source).is_none() && !is_untrusted(source)
     }
 
     /// What an operator can do.
@@ -75,10 +77,10 @@ impl DestinationError {
                 "check `destination.url`, `[destination.options]` and the store's own variables such as AWS_REGION"
             }
             Self::Directory { .. } => "let the user that runs the program write there, or name another directory",
-            Self::Store { source, .. } if disk_trouble(source) == Some(DiskTrouble::Full) => {
-                "make room where the lake lies; what was published is safe, and the next run goes on from there"
+            Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::Full) => {
+                "make room where the lake lies, bytes, inodes (`df -i`) or quota; what was published is safe, and the next run goes on from there"
             }
-            Self::Store { source, .. } if disk_trouble(source) == Some(DiskTrouble::NotWritable) => {
+            Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::NotWritable) => {
                 "let the user that runs the program write where the lake lies; what was published is safe, and the next run goes on from there"
             }
             Self::Store { source, .. } if is_untrusted(source) => {
@@ -98,25 +100,6 @@ impl DestinationError {
 /// Whether the store's certificate comes from none of the roots at hand. The TLS stack's own error is not reachable by type.
 fn is_untrusted(error: &object_store::Error) -> bool {
     crate::model::words::words(error).contains("invalid peer certificate")
-}
-
-/// What is wrong with the disk on which a lake lies, for as long as nobody mends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DiskTrouble {
-    Full,
-    NotWritable,
-}
-
-/// What of that made an operation fail; none where it was a request, or something that passes.
-fn disk_trouble(error: &object_store::Error) -> Option<DiskTrouble> {
-    use std::io::ErrorKind as Kind;
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
-    let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
-    kinds.find_map(|kind| match kind {
-        Kind::StorageFull | Kind::QuotaExceeded => Some(DiskTrouble::Full),
-        Kind::ReadOnlyFilesystem | Kind::PermissionDenied => Some(DiskTrouble::NotWritable),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod day;
 pub mod day_states;
 pub mod days;
+pub mod disk_trouble;
 pub mod event;
 pub mod figures;
 pub mod forgotten;

@@ -6,6 +6,7 @@ use crate::api::ApiError;
 use crate::decode::DecodeError;
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
+use crate::model::disk_trouble::DiskTrouble;
 use crate::write::{Doubt, WriteError};
 
 /// Why a run, or a slice of it, could not be done.
@@ -87,6 +88,11 @@ impl RunError {
         }
     }
 
+    /// Whether nothing can be written to the spool, whatever it is. One that is full may hold what is smaller.
+    pub fn is_spool_out_of_reach(&self) -> bool {
+        matches!(self, Self::Write(error) if error.disk_trouble() == Some(DiskTrouble::NotWritable))
+    }
+
     /// Whether the whole run must stop, because going on would be useless or wrong.
     pub fn is_fatal(&self) -> bool {
         match self {
@@ -143,8 +149,11 @@ impl RunError {
             Self::Write(WriteError::Unprotected { .. }) => {
                 Some("ask fewer days at once by a later `start`, or leave the columns unprotected and the stream out of this lake".into())
             }
+            Self::Write(error) if error.disk_trouble() == Some(DiskTrouble::NotWritable) => {
+                Some("let the user that runs the program write in `spool.dir`, or name another directory; what was published is safe".into())
+            }
             Self::Write(WriteError::Disk { .. } | WriteError::Parquet { .. }) => {
-                Some("make room in `spool.dir`, or name another directory; nothing half was published".into())
+                Some("make room in `spool.dir`, bytes, inodes (`df -i`) or quota, or name another directory; nothing half was published".into())
             }
             Self::Decode(DecodeError::Mismatch { .. }) => {
                 Some("the API changed a type; what was exported stands, and this stream waits for a version that knows it".into())

@@ -432,6 +432,7 @@ fn outcome_of_error(error: &RunError) -> Outcome {
         RunError::Ledger(error) => outcome_of_ledger(error),
         RunError::Shared(error) => outcome_of_ledger(error),
         RunError::Destination(_) => Outcome::Unavailable,
+        error if error.is_spool_out_of_reach() => Outcome::Unavailable,
         _ => Outcome::Failed,
     }
 }

@@ -145,7 +145,11 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
 }
 
 fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, processed: &mut Processed) {
-    let problem = words(error);
+    let mut problem = words(error);
+    // What stops a run is told at its end, with what mends it.
+    if let Some(hint) = error.hint().filter(|_| failed) {
+        problem.push_str(&format!("; {hint}"));
+    }
     cx.settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed });
     match failed {
         true => processed.failed.push((slice.clone(), problem)),

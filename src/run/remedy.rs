@@ -35,7 +35,7 @@ pub enum Remedy {
 
 pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row: u32) -> Remedy {
     match error {
-        error if error.is_fatal() => Remedy::Stop(piece.slice),
+        error if error.is_fatal() || error.is_spool_out_of_reach() => Remedy::Stop(piece.slice),
         RunError::Api(ApiError::Unreachable { .. } | ApiError::Untrusted { .. }) | RunError::Destination(_) => {
             Remedy::Stop(piece.slice)
         }

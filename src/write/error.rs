@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::disk_trouble::DiskTrouble;
+
 /// Why rows could not be written to the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -60,4 +62,11 @@ pub enum WriteError {
         /// `spool.max_bytes`.
         limit_bytes: u64,
     },
+}
+
+impl WriteError {
+    /// What is wrong with the disk on which the spool lies, where that is why.
+    pub fn disk_trouble(&self) -> Option<DiskTrouble> {
+        DiskTrouble::behind(self)
+    }
 }

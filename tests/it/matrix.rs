@@ -128,9 +128,11 @@ async fn table(place: Place, faults: &[FaultKind]) -> String {
 
 /// One of every way in which an answer can be hurt, for stores on which a cell takes longer than in memory.
 fn one_of_each_kind() -> Vec<FaultKind> {
-    let kinds = ["status:code=403", "status:code=500", "truncate", "stall", "silent_end", "changing_total", "repeated_page"];
+    let kinds =
+        ["status:code=403", "status:code=500", "truncate", "stall", "silent_end", "changing_total", "repeated_page"];
     let kinds = kinds.into_iter().chain(["invalid_utf8", "gzip:damaged_at"]);
-    let chosen = kinds.map(|kind| faults().into_iter().find(|one| Fault::from(one.clone()).to_string().starts_with(kind)));
+    let chosen =
+        kinds.map(|kind| faults().into_iter().find(|one| Fault::from(one.clone()).to_string().starts_with(kind)));
     chosen.map(|found| found.expect("every kind is among the faults")).collect()
 }
 

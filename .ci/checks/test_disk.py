@@ -1,0 +1,172 @@
+"""Trouble with the disk, of the lake or of the spool: a clear error, nothing half, and the next run goes on.
+
+The disks are small file systems in memory, so these checks need a user who may mount: root.
+"""
+
+import contextlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from kit import program
+from kit.account import Account
+from kit.job import Job
+from kit.lake import Lake, assert_equal
+from kit.program import COMPLETE, SOME_FAILED, UNAVAILABLE, until
+
+STREAMS = ["organizations", "category_topics", "visibility_v2_by_day", "visibility_v1"]
+ROOM = "size=64m,nr_inodes=10000"
+
+
+@contextlib.contextmanager
+def small_disk(at: Path, options: str) -> Iterator[Callable[[str], None]]:
+    """Mounts a file system at `at`, and tells how to give it other options."""
+    at.mkdir(parents=True)
+    _mount(["-t", "tmpfs", "-o", options, "tmpfs", str(at)])
+    try:
+        yield lambda changed: _mount(["-o", f"remount,{changed}", str(at)])
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+def _mount(arguments: list[str]) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"these checks mount small disks, which root may: {done.stderr}"
+
+
+def assert_nothing_half(job: Job) -> None:
+    """Fails where a scan of the directories would see anything but whole files."""
+    for path in (path for path in job.lake.rglob("*") if path.is_file()):
+        inside = str(path.relative_to(job.lake))
+        if inside.startswith("_profound_export/"):
+            assert inside.endswith((".json", "/coverage.parquet")), f"{inside} is left"
+        else:
+            assert path.name == "data.parquet"
+            assert pq.read_table(path).num_rows > 0, inside
+
+
+def assert_goes_on(job: Job, account: Account) -> None:
+    """Fails where the next run does not make the lake equal to the account."""
+    job.run("run").expect(COMPLETE)
+    assert job.run("verify", "--output", "json").expect(COMPLETE).json()["fine"]
+    assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
+    assert not list((job.dir / "spool").rglob("*.parquet"))
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """A disk that is too small, and what comes of it."""
+
+    place: str
+    options: str
+    code: int
+
+
+SHORTAGES = {
+    "lake without bytes": Shortage("lake", "size=400k", UNAVAILABLE),
+    "lake without inodes": Shortage("lake", "nr_inodes=40", UNAVAILABLE),
+    # What fits in is exported all the same.
+    "spool without bytes": Shortage("spool", "size=20k", SOME_FAILED),
+    "spool without inodes": Shortage("spool", "nr_inodes=8", SOME_FAILED),
+}
+
+
+@pytest.mark.parametrize("name", SHORTAGES)
+def test_full_disk_is_told_and_the_next_run_goes_on_when_there_is_room(
+    tmp_path: Path, account: Account, name: str
+) -> None:
+    shortage = SHORTAGES[name]
+    job = Job(tmp_path / "job", account.url, STREAMS)
+    with small_disk(job.dir / shortage.place, shortage.options) as change:
+        ended = job.run("run").expect(shortage.code)
+
+        told = ended.stdout + ended.stderr
+        assert "No space left on device" in told
+        named = r"`_?\w+/\S+\.(parquet|json)`" if shortage.place == "lake" else f"`{job.dir}/spool/"
+        assert re.search(named, told), told
+        assert f"make room {'where the lake lies' if shortage.place == 'lake' else 'in `spool.dir`'}" in told
+        assert "inodes (`df -i`)" in told
+        assert_nothing_half(job)
+        change(ROOM)
+        assert_goes_on(job, account)
+
+
+def _begun(job: Job, account: Account, prefix: list[str]) -> "subprocess.Popen[str]":
+    """A run that has recorded something and has more to do."""
+    account.fault("drip", bytes=2000, milliseconds=20, stream="visibility_v1")
+    command = [*prefix, str(program.binary()), "--config", "jobs.toml", "run"]
+    with open(job.dir / "stdout.log", "w") as out, open(job.dir / "stderr.log", "w") as err:
+        running = subprocess.Popen(command, cwd=job.dir, env=program.environment(), stdout=out, stderr=err, text=True)
+    ledger = job.lake / "_profound_export/ledger/000000"
+    until("a record", lambda: (ledger / "000000002.json").exists() or running.poll() is not None)
+    assert running.poll() is None, (job.dir / "stderr.log").read_text()
+    return running
+
+
+def test_lake_that_turns_read_only_ends_the_run_and_the_next_goes_on(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path / "job", account.url, STREAMS)
+    with small_disk(job.lake, ROOM) as change:
+        running = _begun(job, account, [])
+        until("read-only", lambda: _is_changed(change, "ro"))
+        assert running.wait(timeout=60) == UNAVAILABLE, (job.dir / "stderr.log").read_text()
+
+        told = (job.dir / "stderr.log").read_text()
+        assert "Read-only file system" in told
+        assert "write where the lake lies" in told
+        assert_nothing_half(job)
+        job.run("status").expect(COMPLETE)
+        job.run("verify", "--dry-run").expect(COMPLETE)
+        account.clear_faults()
+        change("rw")
+        assert_goes_on(job, account)
+
+
+def test_spool_that_is_read_only_is_named_before_anything_is_asked_of_a_report(
+    tmp_path: Path, account: Account
+) -> None:
+    job = Job(tmp_path / "job", account.url, STREAMS)
+    with small_disk(job.dir / "spool", ROOM) as change:
+        change("ro")
+        ended = job.run("run").expect(UNAVAILABLE)
+
+        assert f"`{job.dir}/spool" in ended.stderr
+        assert "Read-only file system" in ended.stderr
+        assert "write in `spool.dir`" in ended.stderr
+        assert not [one for one in account.requests() if "reports" in one["path"]]
+        change("rw")
+        assert_goes_on(job, account)
+
+
+def _is_changed(change: Callable[[str], None], options: str) -> bool:
+    """Whether it could be: not while a file is open for writing."""
+    with contextlib.suppress(AssertionError):
+        change(options)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("place", ["lake", "spool"])
+def test_permission_that_is_lost_ends_the_run_and_the_next_goes_on(
+    tmp_path: Path, account: Account, place: str
+) -> None:
+    job = Job(tmp_path / "job", account.url, STREAMS)
+    # Root without this right obeys the modes of directories as anybody does.
+    assert shutil.which("setpriv"), "setpriv of util-linux is missing"
+    running = _begun(job, account, ["setpriv", "--bounding-set=-dac_override,-dac_read_search"])
+    subprocess.run(["chmod", "-R", "a-w", str(job.dir / place)], check=True)
+    assert running.wait(timeout=60) == UNAVAILABLE, (job.dir / "stderr.log").read_text()
+
+    told = (job.dir / "stderr.log").read_text()
+    assert "Permission denied" in told
+    assert str(job.dir / place) in told
+    assert f"write {'where the lake lies' if place == 'lake' else 'in `spool.dir`'}" in told
+    assert_nothing_half(job)
+    account.clear_faults()
+    subprocess.run(["chmod", "-R", "u+w", str(job.dir / place)], check=True)
+    assert_goes_on(job, account)
