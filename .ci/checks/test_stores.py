@@ -54,6 +54,7 @@ def test_bucket_that_is_not_there_is_named(tmp_path: Path, account: Account, mot
     ended = job.run("run").expect(UNAVAILABLE)
 
     assert "nowhere" in ended.stderr
+    assert "make the bucket" in ended.stderr
 
 
 def test_secret_of_the_bucket_is_never_shown(tmp_path: Path, account: Account, moto: Store) -> None:

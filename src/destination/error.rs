@@ -1,5 +1,6 @@
 //! Why something could not be read from or written to the destination.
 
+use crate::destination::refusal::Refusal;
 use crate::model::disk_trouble::DiskTrouble;
 
 /// Why something could not be read from or written to the destination.
@@ -67,7 +68,7 @@ impl DestinationError {
                 | Store::NotImplemented { .. }
                 | Store::UnknownConfigurationKey { .. }
         );
-        !lasting && DiskTrouble::behind(source).is_none() && !is_untrusted(source)
+        !lasting && DiskTrouble::behind(source).is_none() && Refusal::of(source) != Some(Refusal::Untrusted)
     }
 
     /// What an operator can do.
@@ -83,23 +84,33 @@ impl DestinationError {
             Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::NotWritable) => {
                 "let the user that runs the program write where the lake lies; what was published is safe, and the next run goes on from there"
             }
-            Self::Store { source, .. } if is_untrusted(source) => {
-                "where the store, or a proxy before it, has a certificate of a private CA, name its PEM file in SSL_CERT_FILE, or its directory in SSL_CERT_DIR to keep the roots of the system"
-            }
-            Self::Store { .. } => {
-                "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
-            }
+            Self::Store { source, action, .. } => match Refusal::of(source) {
+                Some(Refusal::Untrusted) => {
+                    "where the store, or a proxy before it, has a certificate of a private CA, name its PEM file in SSL_CERT_FILE, or its directory in SSL_CERT_DIR to keep the roots of the system"
+                }
+                Some(Refusal::Region) => {
+                    "set AWS_REGION, or `region` of `[destination.options]`, to the region in which the bucket lies"
+                }
+                Some(Refusal::NoBucket) => "make the bucket, or name another one in `destination.url`",
+                Some(Refusal::Credentials) => {
+                    "renew the credentials of the destination; what was published is safe, and the next run goes on from there"
+                }
+                Some(Refusal::Rights) if *action == "delete" => {
+                    "let the credentials delete, as `profound-export check --iam --forget` prints, and run the same command again: it deletes what is left"
+                }
+                Some(Refusal::Rights) => {
+                    "let the credentials list, read and write, as `profound-export check --iam` prints; what was published is safe, and the next run goes on from there"
+                }
+                None => {
+                    "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
+                }
+            },
             Self::Spool { .. } => "check `spool.dir`: something else removed a file of this run",
             Self::NoConditionalCreate => {
                 "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and take care that only one process ever writes there"
             }
         }
     }
-}
-
-/// Whether the store's certificate comes from none of the roots at hand. The TLS stack's own error is not reachable by type.
-fn is_untrusted(error: &object_store::Error) -> bool {
-    crate::model::words::words(error).contains("invalid peer certificate")
 }
 
 #[cfg(test)]
@@ -129,6 +140,23 @@ mod tests {
     fn certificate_that_is_not_trusted_stays_so_and_names_where_roots_go() {
         let error = failed("error sending request: invalid peer certificate: UnknownIssuer".into());
         assert!(!error.may_pass() && error.hint().contains("SSL_CERT_FILE"));
+    }
+
+    #[test]
+    fn refusal_of_a_bucket_says_what_mends_it() {
+        for (said, mends) in [
+            ("400 Bad Request: <Code>AuthorizationHeaderMalformed</Code>", "set AWS_REGION"),
+            ("404 Not Found: <Code>NoSuchBucket</Code>", "make the bucket"),
+            ("400 Bad Request: <Code>ExpiredToken</Code>", "renew the credentials"),
+            ("403 Forbidden: <Code>SignatureDoesNotMatch</Code>", "renew the credentials"),
+            ("403 Forbidden: <Code>AccessDenied</Code>", "let the credentials list, read and write"),
+        ] {
+            let error = failed(said.into());
+            assert!(error.hint().starts_with(mends), "{said}: {}", error.hint());
+        }
+        let source = object_store::Error::Generic { store: "any", source: "403 Forbidden".into() };
+        let error = DestinationError::Store { action: "delete", path: "models/data.parquet".into(), source };
+        assert!(error.hint().contains("check --iam --forget"), "{}", error.hint());
     }
 
     #[test]

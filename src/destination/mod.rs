@@ -5,6 +5,7 @@ mod directories;
 mod error;
 mod policy;
 mod probe;
+mod refusal;
 mod upload;
 
 use std::path::PathBuf;
@@ -335,10 +336,7 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
             };
             Box::new(config.options.iter().try_fold(builder, with)?.build()?)
         }
-        _ => {
-            let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
-            Box::new(s3_builder(url, config)?.with_config(timeout, STORE_TIMEOUT).build()?)
-        }
+        _ => Box::new(s3_builder(url, config)?.build()?),
     };
     Ok((store, prefix))
 }
@@ -346,5 +344,8 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
 /// A bucket of S3 by the variables and the configured options.
 fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
     let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| Ok(builder.with_config(name.parse()?, value));
-    config.options.iter().try_fold(AmazonS3Builder::from_env().with_url(url.as_str()), with)
+    let builder = AmazonS3Builder::from_env()
+        .with_url(url.as_str())
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
+    config.options.iter().try_fold(builder, with)
 }

@@ -7,15 +7,21 @@ use uuid::Uuid;
 
 use crate::destination::Destination;
 use crate::destination::OWN_DIRECTORY;
+use crate::destination::again::again;
 use crate::destination::error::DestinationError;
 
 impl Destination {
-    /// Creates the same object twice; the second must fail, and the first must stand.
+    /// Creates the same object twice; the second must fail, and the first must stand. Where the store has a hiccup, another
+    /// one is tried.
     ///
     /// # Errors
     /// [`DestinationError::Store`] when the destination cannot be written or read, [`DestinationError::NoConditionalCreate`]
     /// when it overwrites.
     pub async fn probe(&self) -> Result<(), DestinationError> {
+        again(|| self.probe_once(), || true).await
+    }
+
+    async fn probe_once(&self) -> Result<(), DestinationError> {
         let path = Path::from_iter([OWN_DIRECTORY, "probe", &Uuid::now_v7().to_string()]);
         let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
         let result = self.create_twice(&path, &first, second).await;

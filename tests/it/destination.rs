@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
@@ -188,6 +189,14 @@ on_every_destination! {
         lake.probe().await.unwrap();
         lake.probe().await.unwrap();
         assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn probe_goes_on_when_the_answer_to_one_of_its_writes_is_lost() {
+    for at in 0..2 {
+        let store = Bad::new(Arc::new(InMemory::new()), Vice::LosesAnswer { at });
+        Destination::of(store, "memory:///").probe().await.unwrap();
     }
 }
 

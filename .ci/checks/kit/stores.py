@@ -3,13 +3,17 @@
 import contextlib
 import http.client
 import http.server
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +101,126 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"the store does not listen: {log.read_text()}")
 
 
+@dataclass
+class Request:
+    """What the program asks of a store."""
+
+    method: str
+    # With the query.
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def access_key(self) -> str:
+        """The key it is signed with."""
+        found = re.search(r"Credential=([^/]+)/", self.headers.get("authorization", ""))
+        return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is answered instead of the store's own answer, as S3 words it."""
+
+    status: int
+    code: str
+    message: str = "as told"
+    # Where S3 words it otherwise.
+    raw: bytes = b""
+
+    def body(self) -> bytes:
+        """The words."""
+        return (
+            self.raw
+            or f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>".encode()
+        )
+
+
+class Silence(Enum):
+    """No answer at all."""
+
+    # The connection breaks before the request arrived, or after.
+    BREAKS = "breaks"
+    LOSES_ANSWER = "loses the answer"
+    # It stays open for longer than anybody waits.
+    STALLS = "stalls"
+
+
+Meddling = Callable[[Request], Refusal | Silence | None]
+
+
+@contextlib.contextmanager
+def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[Store]:
+    """The same store, with somebody between who may change a request, or answer it instead."""
+
+    class Between(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {header.lower(): value for header, value in self.headers.items()}
+            headers.pop("connection", None)
+            request = Request(self.command, self.path, headers, body)
+            instead = meddle(request)
+            match instead:
+                case Refusal():
+                    self.answer(instead.status, [("Content-Type", "application/xml")], instead.body())
+                case None:
+                    self.answer(*self.ask(request))
+                case _:
+                    if instead is Silence.LOSES_ANSWER:
+                        self.ask(request)
+                    if instead is Silence.STALLS:
+                        ended.wait(60)
+                    self.close_connection = True
+
+        def ask(self, request: Request) -> tuple[int, list[tuple[str, str]], bytes]:
+            upstream = http.client.HTTPConnection(behind.endpoint.removeprefix("http://"), timeout=60)
+            try:
+                upstream.request(request.method, request.path, request.body, request.headers)
+                answer = upstream.getresponse()
+                return answer.status, answer.getheaders(), answer.read()
+            finally:
+                upstream.close()
+
+        def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+            self.send_response(status)
+            hop_by_hop = ("transfer-encoding", "connection", "content-length", "date", "server")
+            for header, value in headers:
+                if header.lower() not in hop_by_hop:
+                    self.send_header(header, value)
+            # The answer to HEAD tells the length of a body that does not come.
+            is_head = self.command == "HEAD"
+            told = {header.lower(): value for header, value in headers}.get("content-length")
+            self.send_header("Content-Length", (told if is_head else None) or str(len(content)))
+            self.end_headers()
+            self.wfile.write(b"" if is_head else content)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    ended = threading.Event()
+    with _served(Between) as port:
+        try:
+            yield Store(name, f"http://127.0.0.1:{port}")
+        finally:
+            ended.set()
+
+
+@contextlib.contextmanager
+def _served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @contextlib.contextmanager
 def without_conditions(behind: Store) -> Iterator[Store]:
     """The same store, but as some real ones are: it takes a conditional PUT, overwrites and answers 200.
@@ -104,41 +228,41 @@ def without_conditions(behind: Store) -> Iterator[Store]:
     Garage is such a store, but must be compiled for a quarter of an hour; a proxy that drops the header behaves alike.
     """
 
-    class Forgetful(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        dropped = ("if-none-match", "if-match", "connection")
+    def forget(request: Request) -> None:
+        for condition in ("if-none-match", "if-match"):
+            request.headers.pop(condition, None)
 
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in self.dropped}
-            upstream = http.client.HTTPConnection(behind.endpoint.removeprefix("http://"), timeout=60)
-            try:
-                upstream.request(self.command, self.path, body, headers)
-                answer = upstream.getresponse()
-                content = answer.read()
-            finally:
-                upstream.close()
-            self.send_response(answer.status)
-            hop_by_hop = ("transfer-encoding", "connection", "content-length", "date", "server")
-            for name, value in answer.getheaders():
-                if name.lower() not in hop_by_hop:
-                    self.send_header(name, value)
-            # The answer to HEAD tells the length of a body that does not come.
-            told = answer.getheader("Content-Length") if self.command == "HEAD" else None
-            self.send_header("Content-Length", told or str(len(content)))
+    with meddled(behind, forget, "forgetful") as store:
+        yield store
+
+
+@dataclass
+class Keys:
+    """A server as containers have it, which hands out a new key at every request."""
+
+    url: str = ""
+    handed_out: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def handing_out_keys(lifetime: timedelta) -> Iterator[Keys]:
+    """Keys that tell that they live so long."""
+    keys = Keys()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.handed_out.append(f"{123456789012 + len(keys.handed_out)}")
+            expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
+            key = {"AccessKeyId": keys.handed_out[-1], "SecretAccessKey": "s", "Token": "t", "Expiration": expires}
+            content = json.dumps(key).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
-    proxy.daemon_threads = True
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    try:
-        yield Store("forgetful", f"http://127.0.0.1:{proxy.server_port}")
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
+    with _served(Handler) as port:
+        keys.url = f"http://127.0.0.1:{port}/keys"
+        yield keys
