@@ -11,7 +11,7 @@ import pytest
 
 from kit import stores
 from kit.account import Account
-from kit.job import Job
+from kit.job import Job, today
 from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, UNAVAILABLE
 from kit.stores import BUCKET, Refusal, Request, Silence, Store
@@ -20,7 +20,7 @@ STREAMS = ["organizations", "category_topics", "visibility_v2_by_day"]
 
 
 def _job(directory: Path, account: Account, store: Store, name: str) -> Job:
-    return Job(directory, account.url, STREAMS, f"s3://{BUCKET}/{name}", {**store.options, "timeout": "2s"})
+    return Job(directory, account.url, STREAMS, f"s3://{BUCKET}/{name}", {**store.options, "timeout": "1s"})
 
 
 def _asked(account: Account, before: int) -> Counter[str]:
@@ -163,6 +163,44 @@ def test_trouble_that_lasts_is_told_and_the_next_run_goes_on(
     job = _job(tmp_path, account, moto, name)
     job.run("run").expect(COMPLETE)
     _assert_whole(job, account, moto, name)
+
+
+def test_uploads_in_parts_are_aborted_when_one_of_several_fails(tmp_path: Path, moto: Store) -> None:
+    refused: list[str] = []
+
+    def refuse(request: Request) -> Refusal | None:
+        # The second part of the first day's file, while those of other days are on their way.
+        if request.method == "PUT" and f"day%3D{today('eastern') - timedelta(days=3)}" in request.path:
+            if "partNumber=2" in request.path:
+                refused.append(request.path)
+                return Refusal(403, "AccessDenied")
+        elif request.method == "PUT":
+            time.sleep(0.3)
+        return None
+
+    with Account(tmp_path, "--categories", "1", "--rows", "answers_v2=1200", "--answer-bytes", "10000") as account:
+        with stores.meddled(moto, refuse) as store:
+            job = _large_job(tmp_path, account, store)
+            job.run("run").expect(UNAVAILABLE)
+        assert refused
+        assert not moto.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads"), "parts are left"
+        job = _large_job(tmp_path, account, moto)
+        job.run("run").expect(COMPLETE)
+        _assert_whole(job, account, moto, "parts")
+
+
+def _large_job(directory: Path, account: Account, store: Store) -> Job:
+    job = Job(
+        directory,
+        account.url,
+        ["answers_v2"],
+        f"s3://{BUCKET}/parts",
+        store.options,
+        destination_settings={"compression": "none"},
+    )
+    job.start = today("eastern") - timedelta(days=3)
+    job.write()
+    return job
 
 
 def _without_deletes(request: Request) -> Refusal | None:

@@ -25,6 +25,7 @@ mod remedy;
 mod resolve;
 mod result;
 mod sample;
+mod together;
 mod work;
 
 pub use context::{Destinations, RunSettings};

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, TryStreamExt};
-
 use crate::config::OnShrink;
 use crate::destination::again;
 use crate::ledger::{DayEntry, Entry, SALT_NAME, SliceEntry, TableMeaning, Written as DayWritten};
@@ -18,6 +16,7 @@ use crate::run::context::RunContext;
 use crate::run::error::RunError;
 use crate::run::history::{publish_snapshot, snapshot_slice};
 use crate::run::read::{Piece, Reading};
+use crate::run::together::together;
 use crate::write::WholeDay;
 
 /// Files of a slice that are published at once.
@@ -45,11 +44,8 @@ pub async fn publish(
         .filter(|day| !forgotten.contains(&day.day))
         .partition(|day| is_shrunk(day, before.as_ref(), cx.on_shrink));
     let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
-    let published = futures::stream::iter(days)
-        .map(|day| publish_day(cx, slice, day, before.as_ref()))
-        .buffered(UPLOADS)
-        .try_collect()
-        .await;
+    let publishing = days.into_iter().map(|day| publish_day(cx, slice, day, before.as_ref()));
+    let published = together(publishing, UPLOADS).await;
     let mut entries: Vec<DayEntry> = match published {
         Ok(entries) => entries,
         Err(error) => return Err(leave_stale(cx, slice, touched, error).await),

@@ -193,8 +193,10 @@ def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[
             is_head = self.command == "HEAD"
             told = {header.lower(): value for header, value in headers}.get("content-length")
             self.send_header("Content-Length", (told if is_head else None) or str(len(content)))
-            self.end_headers()
-            self.wfile.write(b"" if is_head else content)
+            # Whoever was stopped meanwhile hears nothing.
+            with contextlib.suppress(ConnectionError):
+                self.end_headers()
+                self.wfile.write(b"" if is_head else content)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
