@@ -1,4 +1,5 @@
-"""Memory does not grow with what is exported: millions of rows and large texts go through a few blocks at a time.
+"""Memory does not grow with what is exported: millions of rows and large texts go through a few blocks at a time, and
+neither does a gigabyte that no honest service sends.
 
 The figures are printed, for a change that makes the export slower should be seen.
 """
@@ -15,7 +16,7 @@ from kit import program
 from kit.account import Account
 from kit.job import DAYS, Job
 from kit.lake import Lake, assert_equal
-from kit.program import COMPLETE
+from kit.program import COMPLETE, SOME_FAILED
 
 MOST_MEMORY_MIB = 128
 
@@ -45,27 +46,68 @@ def _peak_mib(pid: int) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A run that is over, and what it took."""
+
+    code: int
+    seconds: float
+    busy: float
+    memory_mib: int
+
+
+def _measured(job: Job) -> Measured:
+    began = time.monotonic()
+    running = program.start("--config", job.dir / "jobs.toml", "run", cwd=job.dir)
+    memory = 0
+    while True:
+        pid, status, used = os.wait4(running.pid, os.WNOHANG)
+        if pid:
+            break
+        memory = max(memory, _peak_mib(running.pid))
+        time.sleep(0.01)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    return Measured(running.returncode, time.monotonic() - began, used.ru_utime + used.ru_stime, memory)
+
+
 @pytest.mark.parametrize("name", LOADS)
 def test_memory_stays_bounded(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     load = LOADS[name]
     rows = f"{load.stream}={-(-load.rows // DAYS)}"
     with Account(tmp_path, "--categories", "1", "--rows", rows, *load.options) as account:
         job = Job(tmp_path, account.url, [load.stream], api_settings={"event_streams": load.event_streams})
-        began = time.monotonic()
-        running = program.start("--config", job.dir / "jobs.toml", "run", cwd=tmp_path)
-        memory = 0
-        while True:
-            pid, status, used = os.wait4(running.pid, os.WNOHANG)
-            if pid:
-                break
-            memory = max(memory, _peak_mib(running.pid))
-            time.sleep(0.01)
-        running.returncode = os.waitstatus_to_exitcode(status)
-        took = time.monotonic() - began
-        assert running.returncode == COMPLETE, (tmp_path / "stderr.log").read_text()
+        ran = _measured(job)
+        assert ran.code == COMPLETE, (tmp_path / "stderr.log").read_text()
         assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
-    busy = used.ru_utime + used.ru_stime
-    figures = f"{load.rows:,} rows in {took:.1f} s, {busy / load.rows * 1e6:.1f} CPU s a million, {memory} MiB"
+    cost = f"{ran.seconds:.1f} s, {ran.busy / load.rows * 1e6:.1f} CPU s a million"
     with capsys.disabled():
-        print(f"\n{name}: {figures}")
-    assert memory < MOST_MEMORY_MIB
+        print(f"\n{name}: {load.rows:,} rows in {cost}, {ran.memory_mib} MiB")
+    assert ran.memory_mib < MOST_MEMORY_MIB
+
+
+# A body of a gigabyte where some rows belong, by how it is asked for.
+FLOODED = {
+    "list": Load("category_topics", 0),
+    "event stream": Load("visibility_v1", 0),
+    "offset page": Load("visibility_v1", 0, event_streams=False),
+}
+
+
+@pytest.mark.parametrize("name", FLOODED)
+def test_gigabyte_in_the_place_of_some_rows_is_given_up_in_bounded_memory(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = FLOODED[name]
+    with Account(tmp_path, "--categories", "1") as account:
+        account.fault("flood", of="rows", megabytes=1024, stream=load.stream)
+        job = Job(tmp_path, account.url, [load.stream], api_settings={"event_streams": load.event_streams})
+        ran = _measured(job)
+        assert ran.code == SOME_FAILED, (tmp_path / "stderr.log").read_text()
+        # Nothing of it is shown, and nothing of it is left on the disk.
+        assert not list(tmp_path.rglob("*.parquet")) or Lake(str(job.lake)).streams() == set()
+        account.clear_faults()
+        job.run("run").expect(COMPLETE)
+        assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
+    with capsys.disabled():
+        print(f"\na gigabyte of rows in a {name}: given up after {ran.seconds:.1f} s, {ran.memory_mib} MiB")
+    assert ran.memory_mib < MOST_MEMORY_MIB

@@ -2,12 +2,12 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::config::DestinationConfig;
 use profound_export::destination::{Destination, OWN_DIRECTORY};
@@ -193,6 +193,26 @@ on_every_destination! {
 }
 
 #[tokio::test]
+async fn upload_in_parts_is_aborted_when_any_step_of_it_fails() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (at, from) = (path("a/data.parquet"), file(&scratch, &vec![7; LARGE_BYTES]));
+    // Three parts and the completion; then none fails.
+    for step in 0..=4 {
+        let store = Bad::new(Arc::new(InMemory::new()), Vice::BreaksUploads { at: step });
+        let lake = Destination::of(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory:///");
+        lake.overwrite(&at, Bytes::from_static(b"old")).await.unwrap();
+        let published = lake.publish(&from, &at).await;
+        assert_eq!(published.is_ok(), step == 4);
+        let stands = lake.read(&at).await.unwrap().unwrap();
+        assert_eq!(stands.len(), if step == 4 { LARGE_BYTES } else { 3 });
+        let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (completed, aborted) = (told(&store.uploads.completed), told(&store.uploads.aborted));
+        assert_eq!(told(&store.uploads.begun), 1);
+        assert_eq!((completed, aborted), if step == 4 { (1, 0) } else { (0, 1) }, "at step {step}");
+    }
+}
+
+#[tokio::test]
 async fn probe_goes_on_when_the_answer_to_one_of_its_writes_is_lost() {
     for at in 0..2 {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::LosesAnswer { at });
@@ -262,7 +282,7 @@ async fn credentials_in_options_are_never_shown() {
 
 #[tokio::test]
 async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store_calls_both_forbidden() {
-    let store = Bad::new(Arc::new(object_store::memory::InMemory::new()), Vice::Forbids { forbidden: "secret" });
+    let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "secret" });
     let lake = Destination::of(store, "memory:///");
     lake.create(&path("open/there"), Bytes::from_static(b"1")).await.unwrap();
     lake.create(&path("secret/there"), Bytes::from_static(b"1")).await.unwrap();
@@ -275,7 +295,7 @@ async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store
 
 #[tokio::test]
 async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbidden() {
-    let store = Bad::new(Arc::new(object_store::memory::InMemory::new()), Vice::Forbids { forbidden: "nothing" });
+    let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "nothing" });
     let lake = Destination::of(store, "memory:///");
     for number in 1..=3 {
         let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(instant("2026-11-23T12:00:00Z"))).await.unwrap();

@@ -5,6 +5,7 @@ pub mod reader;
 pub mod stores;
 pub mod torture;
 pub mod turns;
+pub mod uploads;
 pub mod year;
 
 use std::collections::BTreeMap;

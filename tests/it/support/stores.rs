@@ -14,6 +14,8 @@ use object_store::{
 };
 use tokio::sync::Notify;
 
+use super::uploads::{Breaking, Uploads};
+
 /// What is wrong with a store.
 #[derive(Debug)]
 pub enum Vice {
@@ -28,6 +30,8 @@ pub enum Vice {
     /// Writes of files and records fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
     /// three times in a row at one path.
     Hiccups { seed: u64 },
+    /// The step of this number of uploads in parts fails: a part, or the completion.
+    BreaksUploads { at: u64 },
     /// It says of objects that are not there, and of those below `forbidden`, that they may not be read: so does S3 to whoever
     /// may list below a prefix alone.
     Forbids { forbidden: &'static str },
@@ -42,12 +46,23 @@ pub struct Bad {
     in_a_row: Mutex<HashMap<Path, u8>>,
     reached: Notify,
     released: Notify,
+    /// What became of uploads in parts.
+    pub uploads: Arc<Uploads>,
 }
 
 impl Bad {
     pub fn new(inner: Arc<dyn ObjectStore>, vice: Vice) -> Arc<Self> {
         let (reached, released) = (Notify::new(), Notify::new());
-        Arc::new(Self { inner, vice, writes: AtomicU64::new(0), in_a_row: Mutex::default(), reached, released })
+        let uploads = Arc::default();
+        Arc::new(Self {
+            inner,
+            vice,
+            writes: AtomicU64::new(0),
+            in_a_row: Mutex::default(),
+            reached,
+            released,
+            uploads,
+        })
     }
 
     /// Ends when the write of its vice is begun.
@@ -121,7 +136,13 @@ impl ObjectStore for Bad {
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(path, options).await
+        let inner = self.inner.put_multipart_opts(path, options).await?;
+        self.uploads.begun.fetch_add(1, Ordering::Relaxed);
+        let at = match self.vice {
+            Vice::BreaksUploads { at } => Some(at),
+            _ => None,
+        };
+        Ok(Box::new(Breaking { inner, at, uploads: Arc::clone(&self.uploads) }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
