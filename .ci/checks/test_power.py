@@ -154,3 +154,20 @@ def test_directories_of_a_killed_run_are_certain_when_the_next_run_has_used_them
         found += [f"{path} is gone" for path in witness.shown(disk.now()) - witness.shown(left)]
         problems += [f"killed at sync {number}: {problem}" for problem in found]
     assert not problems, "\n".join(problems[:20])
+
+
+def test_what_is_forgotten_does_not_come_back(tmp_path: Path, account: Account) -> None:
+    job = _job(tmp_path / "job", account)
+    job.run("run").expect(COMPLETE)
+    disk = Disk(job.dir, of_directory(job.dir))
+    forget = ("--config", "jobs.toml", "forget", "visibility_v1", "--yes")
+    traced(tmp_path / "trace", *forget, cwd=job.dir).expect(COMPLETE)
+    for _ in disk.replay(tmp_path / "trace"):
+        pass
+
+    _assert_trace_was_understood(disk, job)
+    left = disk.after_power_cut(Fate.LOST, random.Random(1))
+    assert not [path for path in left if path.startswith("lake/visibility_v1/")]
+    assert Witness.shown(left) == Witness.shown(disk.now())
+    records = {path for path in disk.now() if path.startswith(f"{OWN}ledger/") and path.endswith(".json")}
+    assert records <= left.keys()
