@@ -80,7 +80,11 @@ impl Directories {
         for directory in path.ancestors().skip(1) {
             // One that holds something, or in which somebody just writes, is not removed.
             if directory == self.root || (std::fs::remove_dir(directory).is_err() && directory.exists()) {
-                return sync(directory);
+                match sync(directory) {
+                    // Another erasure has removed it meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    synced => return synced,
+                }
             }
             self.certain().remove(directory);
         }
@@ -96,4 +100,25 @@ impl Directories {
 fn sync(directory: &Path) -> io::Result<()> {
     // Elsewhere a directory cannot be opened like a file.
     if cfg!(unix) { std::fs::File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn directories_vanish_without_an_error_when_many_files_are_erased_at_once() {
+        for _ in 0..20 {
+            let scratch = tempfile::tempdir().unwrap();
+            let directories = Directories::below(scratch.path()).unwrap();
+            let paths: Vec<_> = (0..16).map(|day| format!("a/b={}/c={day}/data", day % 2).into()).collect();
+            for path in &paths {
+                directories.above(path).await.unwrap();
+            }
+            for erased in futures::future::join_all(paths.iter().map(|path| directories.erase_above(path))).await {
+                erased.unwrap();
+            }
+            assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "a directory is left");
+        }
+    }
 }

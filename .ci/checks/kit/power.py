@@ -160,7 +160,10 @@ class Disk:
                 source, target = ours
                 self._parent(target).now[target.name] = self._parent(source).now[source.name]
             case "unlink" | "unlinkat" | "rmdir" if ours:
-                self._parent(ours[0]).now.pop(ours[0].name)
+                # Of two calls at once, the one on a directory above may be written down first.
+                above = self._find(ours[0].parent)
+                if isinstance(above, Directory):
+                    del above.now[ours[0].name]
             case _:
                 known = not ours and call.descriptor not in descriptors
                 assert known, f"the model of the disk does not know {call.name}({call.text[:200]}"
