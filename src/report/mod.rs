@@ -1,8 +1,10 @@
-//! Events of a run to people: log lines, and a bar on a terminal, from the same value.
+//! Events of a run to people and to programs: log lines, a bar on a terminal, metrics, from the same value.
 
 mod live;
 mod log;
 mod progress;
+mod waits;
+mod way;
 
 pub use live::{BudgetSeen, Doing, Ended, Live, RunUnderWay, Trouble};
 pub use log::log_lines;

@@ -33,6 +33,7 @@ mod kinds;
 mod layering;
 mod ledger;
 mod lengths;
+mod logs;
 mod matrix;
 mod meaning;
 mod one_key;
