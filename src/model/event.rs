@@ -208,6 +208,9 @@ pub enum Repeated {
 }
 
 impl Repeated {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::RateLimited, Self::Server, Self::Connection, Self::Damaged];
+
     /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {

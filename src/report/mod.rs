@@ -2,10 +2,12 @@
 
 mod live;
 mod log;
+mod metrics;
 mod progress;
 mod waits;
 mod way;
 
 pub use live::{BudgetSeen, Doing, Ended, Live, RunUnderWay, Trouble};
 pub use log::log_lines;
+pub use metrics::{FAMILIES, Family, Histogram, Kind, Metrics, Samples, TextfileError, write_textfile};
 pub use progress::Progress;

@@ -25,8 +25,8 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
     ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger"]),
     ("alert", &["model", "clock", "config", "destination", "schedule", "ledger", "status"]),
-    // They hear events, or answer from the catalog; neither knows how a run works.
-    ("report", &["model", "clock"]),
+    // They hear events and see what stands, or answer from the catalog; neither knows how a run works.
+    ("report", &["model", "clock", "config", "status"]),
     ("server", &["model", "clock", "config", "ledger", "status", "report"]),
     ("simulator", &["model", "clock", "catalog"]),
     ("document", &["model", "catalog"]),

@@ -36,6 +36,7 @@ mod lengths;
 mod logs;
 mod matrix;
 mod meaning;
+mod metrics;
 mod one_key;
 mod own_streams;
 mod page;
