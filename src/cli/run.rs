@@ -65,7 +65,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     }
     let code = show(around, &settings, ended, arguments.incomplete_ok)?;
     watch.tell_at_the_end().await;
-    watch.write_textfile();
+    watch.leave().await;
     Ok(code)
 }
 

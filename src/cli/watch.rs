@@ -17,6 +17,8 @@ use crate::destination::Destination;
 use crate::model::day::DayZone;
 use crate::model::event::Events;
 use crate::model::words::words;
+#[cfg(feature = "otlp")]
+use crate::otlp::Otlp;
 use crate::report::{Live, Metrics, write_textfile};
 use crate::status::Board;
 
@@ -42,6 +44,9 @@ pub struct Watch {
     teller: Arc<Teller>,
     /// Why the lake cannot be looked at.
     problem: watch::Sender<Option<String>>,
+    /// Sends both to where OpenTelemetry says.
+    #[cfg(feature = "otlp")]
+    otlp: Option<Otlp>,
     /// Whether it was told that the text file cannot be written.
     is_told: Arc<AtomicBool>,
 }
@@ -61,13 +66,24 @@ impl Watch {
         let lake = Destination::open(&config.destination)?;
         let teller = Teller::new(lake, clock.clone(), live.events().and(metrics.events()));
         let problem = watch::Sender::new(None);
-        let (board, teller, is_told) = (Arc::new(board), Arc::new(teller), Arc::default());
-        Ok(Self { live, board, metrics, teller, problem, is_told })
+        Ok(Self {
+            #[cfg(feature = "otlp")]
+            otlp: otlp(&metrics, clock),
+            live,
+            board: Arc::new(board),
+            metrics,
+            teller: Arc::new(teller),
+            problem,
+            is_told: Arc::default(),
+        })
     }
 
     /// Hears the events of runs.
     pub fn events(&self) -> Events {
-        self.live.events().and(self.metrics.events()).and(self.teller.events())
+        let events = self.live.events().and(self.metrics.events()).and(self.teller.events());
+        #[cfg(feature = "otlp")]
+        let events = self.otlp.iter().fold(events, |events, otlp| events.and(otlp.events()));
+        events
     }
 
     /// Looks at the lake, and writes the text file where one is set. That the lake cannot be read is told, and what was
@@ -89,8 +105,17 @@ impl Watch {
         self.problem.send_replace(problem);
     }
 
+    /// Leaves what is to be left when no more will be looked at: the text file, and what was not sent yet.
+    pub async fn leave(self) {
+        self.write_textfile();
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = self.otlp {
+            otlp.end().await;
+        }
+    }
+
     /// Writes the text file where one is set. That it cannot be written is told once, and fails nothing.
-    pub fn write_textfile(&self) {
+    fn write_textfile(&self) {
         let config = self.board.config();
         let Some(path) = &config.metrics.textfile else {
             return;
@@ -156,4 +181,14 @@ impl Watch {
             }
         }
     }
+}
+
+/// What sends over OTLP, where the environment wants it. That it cannot be followed is told; exports matter more.
+#[cfg(feature = "otlp")]
+fn otlp(metrics: &Metrics, clock: &Clock) -> Option<Otlp> {
+    let started = Otlp::start(|name| std::env::var(name).ok(), metrics, clock);
+    started.unwrap_or_else(|error| {
+        tracing::warn!("nothing is sent over OTLP: {}", words(&error));
+        None
+    })
 }

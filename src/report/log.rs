@@ -47,7 +47,7 @@ impl Lines {
                 self.told = now;
                 let Way { planned: (slices, _), over, requests, rows, .. } = self.way;
                 let (job, run) = (&self.job, &self.run);
-                let seconds_to_go = self.way.to_go(now).map(|to_go| to_go.as_secs());
+                let seconds_to_go = self.way.time_left(now).map(|to_go| to_go.as_secs());
                 let ahead = self.way.ahead(now);
                 tracing::info!(
                     job,

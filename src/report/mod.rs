@@ -9,5 +9,5 @@ mod way;
 
 pub use live::{BudgetSeen, Doing, Ended, Live, RunUnderWay, Trouble};
 pub use log::log_lines;
-pub use metrics::{FAMILIES, Family, Histogram, Kind, Metrics, Samples, TextfileError, write_textfile};
+pub use metrics::{BUCKETS, FAMILIES, Family, Histogram, Kind, Metrics, Samples, TextfileError, write_textfile};
 pub use progress::Progress;

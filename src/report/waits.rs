@@ -59,9 +59,15 @@ fn waited(since: Instant, until: Instant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::slice::SliceName;
 
     fn request(seconds: u64) -> Event {
-        Event::RequestEnded { endpoint: String::new(), status: Some(200), took: Duration::from_secs(seconds) }
+        Event::RequestEnded {
+            endpoint: String::new(),
+            slice: SliceName::default(),
+            status: Some(200),
+            took: Duration::from_secs(seconds),
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Way {
     }
 
     /// How much longer it will take, by what it took so far and what the budget allows; none before that can be said.
-    pub(super) fn to_go(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
         let (slices, requests) = self.planned;
         if slices == 0 || self.requests < ENOUGH {
             return None;
@@ -113,7 +113,7 @@ impl Way {
             (None, _, Some(free)) => parts.push(format!("{} requests left this hour", grouped(free.into()))),
             (None, _, None) => {}
         }
-        parts.extend(self.to_go(now).map(|to_go| match to_go.as_secs() {
+        parts.extend(self.time_left(now).map(|to_go| match to_go.as_secs() {
             0..60 => "less than a minute to go".to_owned(),
             seconds => format!("about {} to go", took(Duration::from_secs(seconds / 60 * 60))),
         }));
@@ -128,6 +128,7 @@ fn usable(told: &BudgetTold) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::slice::SliceName;
 
     fn way(slices: usize, requests: u64, sent: u64, told: BudgetTold) -> (Way, Instant) {
         let start = Instant::now();
@@ -136,7 +137,12 @@ mod tests {
         way.hear(&Event::RunPlanned { job: "nightly".into(), slices, requests }, start);
         for second in 1..=sent {
             way.hear(
-                &Event::RequestEnded { endpoint: String::new(), status: Some(200), took: Duration::from_millis(900) },
+                &Event::RequestEnded {
+                    endpoint: String::new(),
+                    slice: SliceName::default(),
+                    status: Some(200),
+                    took: Duration::from_millis(900),
+                },
                 at(second),
             );
             way.over += 1;
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn run_that_fits_the_hour_takes_as_long_as_its_requests() {
         let (way, now) = way(100, 100, 20, told(20, 3000));
-        assert_eq!(way.to_go(now), Some(Duration::from_secs(80)));
+        assert_eq!(way.time_left(now), Some(Duration::from_secs(80)));
         assert_eq!(way.ahead(now), "520 requests left this hour, about 1 m to go");
     }
 
@@ -168,7 +174,7 @@ mod tests {
     fn run_that_does_not_fit_waits_for_as_many_resets_as_it_takes() {
         let (mut way, now) = way(2000, 2000, 540, told(540, 1800));
         // 540 of the 1460 that are left fit each hour.
-        assert_eq!(way.to_go(now), Some(Duration::from_secs(1800 + 2 * 3600 + (1460 - 1080))));
+        assert_eq!(way.time_left(now), Some(Duration::from_secs(1800 + 2 * 3600 + (1460 - 1080))));
         way.hear(&Event::Waiting { wait: Duration::from_secs(372) }, now);
         let later = now + Duration::from_secs(1);
         assert!(
@@ -181,7 +187,7 @@ mod tests {
     #[test]
     fn nothing_is_foretold_before_anything_is_known() {
         let (way, now) = way(100, 100, 2, told(2, 3000));
-        assert_eq!(way.to_go(now), None);
+        assert_eq!(way.time_left(now), None);
         assert_eq!(way.ahead(now), "538 requests left this hour");
         assert_eq!(Way::begin(now).ahead(now), "");
     }

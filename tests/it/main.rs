@@ -38,6 +38,8 @@ mod matrix;
 mod meaning;
 mod metrics;
 mod one_key;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod own_streams;
 mod page;
 mod privacy;

@@ -21,7 +21,7 @@ use crate::report::waits::Waits;
 use crate::status::{JobStatus, Status};
 use family::*;
 
-pub use family::{FAMILIES, Family, Kind};
+pub use family::{BUCKETS, FAMILIES, Family, Kind};
 pub use samples::{Histogram, Samples};
 pub use textfile::{TextfileError, write_textfile};
 
@@ -134,7 +134,7 @@ impl Known {
                 self.running.insert(job.clone());
                 self.samples.set(&JOB_RUNNING, &[job], 1.0);
             }
-            Event::RequestEnded { endpoint, status, took } => {
+            Event::RequestEnded { endpoint, status, took, .. } => {
                 let code = status.map_or("error".to_owned(), |status| status.to_string());
                 self.samples.add(&REQUESTS, &[endpoint, &code], 1.0);
                 self.samples.observe(&REQUEST_DURATION, &[endpoint], took.as_secs_f64());
