@@ -15,6 +15,8 @@ pub mod destination;
 pub mod document;
 pub mod ledger;
 pub mod model;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod plan;
 pub mod publish;
 pub mod reference;

@@ -26,6 +26,7 @@ use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
 use crate::model::cost::RequestKind;
 use crate::model::event::{Event, Events, Repeated};
+use crate::model::slice::SliceName;
 use crate::model::stream::Method;
 use crate::model::words::words;
 
@@ -232,7 +233,7 @@ impl Client {
         let arrival = Arrival { last: deadline.map(|deadline| deadline + self.idle_timeout), after: self.idle_timeout };
         arrival.check(what)?;
         let mut permit = self.budget.permit(request.kind(), deadline, &cancel).await?;
-        let mut account = RequestAccount::begin(&request.endpoint, &self.events);
+        let mut account = RequestAccount::begin(request, &self.events);
         self.requests.fetch_add(1, Ordering::Relaxed);
         spent.fetch_add(1, Ordering::Relaxed);
         let sending = tokio::time::timeout(self.idle_timeout, self.build(request, sent_with).send());
@@ -461,21 +462,23 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 #[derive(Debug)]
 struct RequestAccount {
     endpoint: String,
+    slice: SliceName,
     status: Option<u16>,
     began: Instant,
     events: Events,
 }
 
 impl RequestAccount {
-    fn begin(endpoint: &str, events: &Events) -> Self {
-        Self { endpoint: endpoint.to_owned(), status: None, began: Instant::now(), events: events.clone() }
+    fn begin(request: &Request, events: &Events) -> Self {
+        let (endpoint, slice) = (request.endpoint.clone(), request.slice.clone());
+        Self { endpoint, slice, status: None, began: Instant::now(), events: events.clone() }
     }
 }
 
 impl Drop for RequestAccount {
     fn drop(&mut self) {
-        let endpoint = std::mem::take(&mut self.endpoint);
-        self.events.tell(&Event::RequestEnded { endpoint, status: self.status, took: self.began.elapsed() });
+        let (endpoint, slice) = (std::mem::take(&mut self.endpoint), std::mem::take(&mut self.slice));
+        self.events.tell(&Event::RequestEnded { endpoint, slice, status: self.status, took: self.began.elapsed() });
     }
 }
 

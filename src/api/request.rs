@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::patience::{MOST_EVENT_BYTES, MOST_LIST_BYTES, MOST_PAGE_BYTES};
 use crate::model::cost::RequestKind;
 use crate::model::scope::ScopePart;
-use crate::model::slice::Slice;
+use crate::model::slice::{Slice, SliceName};
 use crate::model::stream::{Cursor, Days, Method, Pagination, RowsAt, Stream, WindowEnd};
 use crate::model::window::Window;
 
@@ -82,6 +82,8 @@ pub struct Request {
     pub(super) what: String,
     /// The path as the catalog writes it.
     pub(super) endpoint: String,
+    /// What it is a part of.
+    pub(super) slice: SliceName,
     /// The most bytes that its answer may have, inflated.
     pub(super) most_bytes: u64,
 }
@@ -129,6 +131,7 @@ impl Asked<'_> {
             members: self.members(),
             what: self.what(),
             endpoint: path.to_owned(),
+            slice: self.slice.name(),
             most_bytes: match (events, &stream.pagination, &stream.days) {
                 (true, ..) => MOST_EVENT_BYTES,
                 (false, Pagination::Single, None) => MOST_LIST_BYTES,

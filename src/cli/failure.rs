@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
 use crate::api::ApiError;
-use crate::cli::exit;
+use crate::cli::{LogFormat, exit};
+use crate::clock::Clock;
 use crate::config::{ConfigError, KeyError, Problem, SaltError};
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
@@ -43,6 +47,29 @@ impl Failure {
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self
+    }
+}
+
+impl Failure {
+    /// Tells it on standard error, in the form of log lines.
+    pub fn tell(&self, format: LogFormat) {
+        match format {
+            LogFormat::Text => eprintln!("{self}"),
+            LogFormat::Json => eprintln!("{}", self.to_json(Clock::system().now())),
+        }
+    }
+
+    /// The members of a log line of level ERROR, and what belongs to it. Not through the log: a failure is told also
+    /// before that began, and whatever its filter says.
+    fn to_json(&self, now: Timestamp) -> Value {
+        json!({
+            "timestamp": format!("{now:.6}"),
+            "level": "ERROR",
+            "message": self.message,
+            "details": self.details,
+            "hint": self.hint,
+            "exit_code": self.code,
+        })
     }
 }
 

@@ -173,7 +173,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("{failure}");
+            failure.tell(around.log_format);
             ExitCode::from(failure.code)
         }
     }

@@ -21,7 +21,9 @@ pub async fn show(watch: &Watch, clock: &Clock, address: Option<SocketAddr>) {
 }
 
 async fn serve(watch: &Watch, clock: &Clock, address: SocketAddr) {
-    let server = Server::new(watch.board.clone(), watch.live.clone(), clock.clone());
+    let metrics = watch.metrics.clone();
+    let server =
+        Server::new(watch.board.clone(), watch.live.clone(), clock.clone()).with_metrics(move || metrics.text());
     match server.bind(address).await {
         Ok(listening) => {
             tracing::info!("the status page is at http://{}/", listening.address());

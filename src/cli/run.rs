@@ -43,6 +43,10 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         for job in chosen {
             let goal = goal(&config, job, settings.clock.now())?;
             let result = run_job(&settings, &goal).await;
+            // Nobody can ask a run that ends: only a file tells of it.
+            if config.metrics.textfile.is_some() {
+                watch.look().await;
+            }
             // Nothing more is sent with a key that was rejected, nor after a signal.
             let stop = result.outcome == Outcome::KeyRejected || settings.cancel.is_cancelled();
             ended.push(result);
@@ -61,6 +65,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     }
     let code = show(around, &settings, ended, arguments.incomplete_ok)?;
     watch.tell_at_the_end().await;
+    watch.leave().await;
     Ok(code)
 }
 
@@ -115,7 +120,7 @@ pub fn show(
         let code = code(result.outcome, incomplete_ok);
         worst = worse(worst, code);
         if let Some(failure) = failure(settings, result, code) {
-            eprintln!("{failure}");
+            failure.tell(around.log_format);
         }
     }
     Ok(worst)
@@ -140,13 +145,8 @@ fn worse(one: u8, other: u8) -> u8 {
 /// The exit code of an outcome.
 pub fn code(outcome: Outcome, incomplete_ok: bool) -> u8 {
     match outcome {
-        Outcome::Complete => exit::COMPLETE,
-        Outcome::Failed => exit::FAILED,
         Outcome::Incomplete if incomplete_ok => exit::COMPLETE,
-        Outcome::Incomplete => exit::INCOMPLETE,
-        Outcome::KeyRejected => exit::KEY_REJECTED,
-        Outcome::Unavailable => exit::UNAVAILABLE,
-        Outcome::Refused => exit::CONFIGURATION,
+        outcome => exit::of(outcome),
     }
 }
 

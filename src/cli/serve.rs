@@ -73,6 +73,8 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     };
     let served = until_done(shown, cancel.clone()).await?;
     watch.tell_at_the_end().await;
+    // The run that ended the daemon was not looked at any more, and alerts were told since.
+    watch.leave().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;
     Ok(jobs.code())
 }

@@ -2,19 +2,24 @@
 //! read anew from the ledger when a run has got further.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::alert::Teller;
+use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::destination::Destination;
+use crate::model::day::DayZone;
 use crate::model::event::Events;
 use crate::model::words::words;
-use crate::report::Live;
+#[cfg(feature = "otlp")]
+use crate::otlp::Otlp;
+use crate::report::{Live, Metrics, write_textfile};
 use crate::status::Board;
 
 /// How often the lake is looked at while a run is under way.
@@ -33,38 +38,95 @@ pub struct Watch {
     pub live: Live,
     /// What stands.
     pub board: Arc<Board>,
+    /// Both in figures.
+    pub metrics: Metrics,
     /// Tells someone what is the matter.
     teller: Arc<Teller>,
     /// Why the lake cannot be looked at.
     problem: watch::Sender<Option<String>>,
+    /// Sends both to where OpenTelemetry says.
+    #[cfg(feature = "otlp")]
+    otlp: Option<Otlp>,
+    /// Whether it was told that the text file cannot be written.
+    is_told: Arc<AtomicBool>,
 }
 
 impl Watch {
-    /// Knows nothing yet.
+    /// Knows nothing yet but what was counted by an earlier process with the same text file.
     ///
     /// # Errors
     /// When the destination cannot be opened, or no HTTP can be spoken.
     pub fn new(config: &Config, clock: &Clock) -> Result<Self, Failure> {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = Live::new(clock.clone());
+        let metrics = Metrics::new(clock.clone(), exit::of_name);
+        // One that is not there, or cannot be read, is written all the same; that is told if it fails.
+        let before = config.metrics.textfile.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        metrics.go_on_from(&before.unwrap_or_default());
         let lake = Destination::open(&config.destination)?;
-        let teller = Teller::new(lake, clock.clone(), live.events());
+        let teller = Teller::new(lake, clock.clone(), live.events().and(metrics.events()));
         let problem = watch::Sender::new(None);
-        Ok(Self { live, board: Arc::new(board), teller: Arc::new(teller), problem })
+        Ok(Self {
+            #[cfg(feature = "otlp")]
+            otlp: otlp(&metrics, clock),
+            live,
+            board: Arc::new(board),
+            metrics,
+            teller: Arc::new(teller),
+            problem,
+            is_told: Arc::default(),
+        })
     }
 
     /// Hears the events of runs.
     pub fn events(&self) -> Events {
-        self.live.events().and(self.teller.events())
+        let events = self.live.events().and(self.metrics.events()).and(self.teller.events());
+        #[cfg(feature = "otlp")]
+        let events = self.otlp.iter().fold(events, |events, otlp| events.and(otlp.events()));
+        events
     }
 
-    /// Looks at the lake. That it cannot be read is told, and what was known stands.
+    /// Looks at the lake, and writes the text file where one is set. That the lake cannot be read is told, and what was
+    /// known stands.
     pub async fn look(&self) {
-        let problem = self.board.refresh().await.err().map(|error| words(&error));
+        let problem = match self.board.refresh().await {
+            Ok(status) => {
+                self.metrics.stand(&status);
+                None
+            }
+            Err(error) => Some(words(&error)),
+        };
         if let Some(problem) = &problem {
             tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
         }
+        let expires = self.board.config().api.key_expires;
+        self.metrics.key_expires(expires.map(|last| DayZone::Utc.start_of(last.next())));
+        self.write_textfile();
         self.problem.send_replace(problem);
+    }
+
+    /// Leaves what is to be left when no more will be looked at: the text file, and what was not sent yet.
+    pub async fn leave(self) {
+        self.write_textfile();
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = self.otlp {
+            otlp.end().await;
+        }
+    }
+
+    /// Writes the text file where one is set. That it cannot be written is told once, and fails nothing.
+    fn write_textfile(&self) {
+        let config = self.board.config();
+        let Some(path) = &config.metrics.textfile else {
+            return;
+        };
+        let written = write_textfile(path, &self.metrics.text());
+        let was_told = self.is_told.swap(written.is_err(), Ordering::Relaxed);
+        if let Err(error) = written
+            && !was_told
+        {
+            tracing::warn!("{}; the export goes on without", words(&error));
+        }
     }
 
     /// Tells what is the matter each time the lake was looked at, for as long as it is polled.
@@ -119,4 +181,14 @@ impl Watch {
             }
         }
     }
+}
+
+/// What sends over OTLP, where the environment wants it. That it cannot be followed is told; exports matter more.
+#[cfg(feature = "otlp")]
+fn otlp(metrics: &Metrics, clock: &Clock) -> Option<Otlp> {
+    let started = Otlp::start(|name| std::env::var(name).ok(), metrics, clock);
+    started.unwrap_or_else(|error| {
+        tracing::warn!("nothing is sent over OTLP: {}", words(&error));
+        None
+    })
 }

@@ -11,6 +11,7 @@ mod effective;
 mod given;
 mod job;
 pub mod key;
+mod metrics;
 mod privacy;
 mod problem;
 mod protect;
@@ -40,6 +41,7 @@ pub use effective::Setting;
 pub use given::Given;
 pub use job::{AssetChoice, JobConfig, OnShrink};
 pub use key::{ApiKey, KeyError};
+pub use metrics::MetricsConfig;
 pub use privacy::{PrivacyConfig, Salt, SaltError};
 pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
@@ -67,6 +69,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is needed to keep personal data from the disk.
     pub privacy: PrivacyConfig,
+    /// Metrics as a file, for what ends before anybody could ask for them.
+    pub metrics: MetricsConfig,
     /// Streams of your own: another grain of a known endpoint, or an endpoint the program does not know.
     #[serde(rename = "stream")]
     pub streams: Vec<OwnStream>,
@@ -144,6 +148,7 @@ impl Config {
         self.spool.check(problems);
         self.server.check(problems);
         self.privacy.check(problems);
+        self.metrics.check(problems);
         let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,
             Err(error) => {
@@ -248,7 +253,7 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
 }
 
 /// The sections, each a table of settings.
-const SECTIONS: [&str; 6] = ["api", "destination", "spool", "server", "privacy", "alerts"];
+const SECTIONS: [&str; 7] = ["api", "destination", "spool", "server", "privacy", "metrics", "alerts"];
 
 /// Names under which people put the API key into a file.
 const KEY_NAMES: [&str; 8] =

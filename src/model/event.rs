@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::model::slice::Slice;
+use crate::model::slice::{Slice, SliceName};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ pub enum Event {
     RequestEnded {
         /// The path of the endpoint, as the catalog writes it.
         endpoint: String,
+        /// What was asked for.
+        slice: SliceName,
         /// The status; none where no answer came.
         status: Option<u16>,
         /// From sending to the end of the body.
@@ -208,6 +210,9 @@ pub enum Repeated {
 }
 
 impl Repeated {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::RateLimited, Self::Server, Self::Connection, Self::Damaged];
+
     /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {

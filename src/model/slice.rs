@@ -19,7 +19,23 @@ pub struct Slice {
     pub window: Option<Window>,
 }
 
+/// What a slice is called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct SliceName {
+    /// The name of its stream.
+    pub stream: String,
+    /// The names of its scope.
+    pub scope: String,
+    /// Its days.
+    pub window: Option<Window>,
+}
+
 impl Slice {
+    /// What it is called.
+    pub fn name(&self) -> SliceName {
+        SliceName { stream: self.stream.name.clone(), scope: self.scope.names(), window: self.window }
+    }
+
     /// The same slice over other days.
     pub fn over(&self, window: Window) -> Self {
         Self { window: Some(window), ..self.clone() }

@@ -1,111 +1,160 @@
 //! Events as log lines: one a minute for what goes well, one for each thing that does not. Levels by consequence:
-//! `warn` was recovered from, `error` wants someone to act.
+//! `warn` was recovered from, `error` wants someone to act. docs/logs.md lists them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::event::{Event, Events};
+use crate::model::event::{Event, Events, RunEnded, RunFigures};
 use crate::model::slice::Slice;
+use crate::report::way::Way;
 
 /// How often a run that goes well says how far it is.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How far the run is.
+/// The run that lines are about, and how far it is.
 #[derive(Debug)]
-struct Far {
-    planned: usize,
-    done: usize,
-    requests: u64,
-    rows: u64,
+struct Lines {
+    run: Option<String>,
+    job: Option<String>,
+    way: Way,
     told: Instant,
 }
 
 /// Hears events and logs them; the end of a run only with `summaries`, where nothing else tells it.
 pub fn log_lines(summaries: bool) -> Events {
-    let far = Arc::new(Mutex::new(Far { planned: 0, done: 0, requests: 0, rows: 0, told: Instant::now() }));
+    let now = Instant::now();
+    let lines = Arc::new(Mutex::new(Lines { run: None, job: None, way: Way::begin(now), told: now }));
     Events::to(move |event| {
-        let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
-        far.count(event);
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.hear(event, Instant::now());
         if summaries || !matches!(event, Event::RunEnded(_)) {
-            log_line(event);
+            lines.log(event);
+        }
+        if matches!(event, Event::RunEnded(_)) {
+            (lines.run, lines.job) = (None, None);
         }
     })
 }
 
-impl Far {
-    fn count(&mut self, event: &Event) {
+impl Lines {
+    fn hear(&mut self, event: &Event, now: Instant) {
+        self.way.hear(event, now);
         match event {
-            Event::RunPlanned { slices, .. } => {
-                *self = Self { planned: *slices, done: 0, requests: 0, rows: 0, told: Instant::now() };
+            Event::RunStarted { run, job } => {
+                (self.run, self.job, self.told) = (Some(run.to_string()), Some(job.clone()), now);
             }
-            Event::SliceDone { done, .. } => {
-                self.done += 1;
-                self.requests += done.requests;
-                self.rows += done.rows;
-                if EVERY <= self.told.elapsed() {
-                    self.told = Instant::now();
-                    let Self { planned, done, requests, rows, .. } = self;
-                    tracing::info!("{done} of {planned} slices, {requests} requests, {rows} rows");
-                }
+            Event::SliceDone { .. } if EVERY <= now.saturating_duration_since(self.told) => {
+                self.told = now;
+                let Way { planned: (slices, _), over, requests, rows, .. } = self.way;
+                let (job, run) = (&self.job, &self.run);
+                let seconds_to_go = self.way.time_left(now).map(|to_go| to_go.as_secs());
+                let ahead = self.way.ahead(now);
+                tracing::info!(
+                    job,
+                    run,
+                    slices,
+                    over,
+                    requests,
+                    rows,
+                    seconds_to_go,
+                    "{over} of {slices} slices, {requests} requests, {rows} rows; {ahead}"
+                );
             }
             _ => {}
         }
     }
-}
 
-/// Logs `event` with its parts as fields.
-fn log_line(event: &Event) {
-    match event {
-        Event::RunPlanned { job, slices, requests } => {
-            tracing::info!(job, slices, requests, "planned");
-        }
-        Event::SliceStarted { slice } => {
-            let (stream, scope, window) = parts(slice);
-            tracing::debug!(stream, scope, window, "asking");
-        }
-        Event::SliceDone { slice, done } => {
-            let (stream, scope, window) = parts(slice);
-            let (rows, files, unchanged) = (done.rows, done.files, done.unchanged);
-            let (bytes, requests) = (done.bytes, done.requests);
-            tracing::debug!(stream, scope, window, rows, files, unchanged, bytes, requests, "exported");
-        }
-        Event::SliceRetried { slice, problem, remedy } => {
-            let (stream, scope, window) = parts(slice);
-            tracing::warn!(stream, scope, window, problem, "{remedy}");
-        }
-        Event::SliceLeft { slice, problem, failed: true } => {
-            let (stream, scope, window) = parts(slice);
-            tracing::error!(stream, scope, window, problem, "not exported; what was there stands");
-        }
-        Event::SliceLeft { slice, problem, failed: false } => {
-            let (stream, scope, window) = parts(slice);
-            tracing::debug!(stream, scope, window, problem, "left for the next run");
-        }
-        Event::NotEntitled { slice, detail, could_before: true } => {
-            let (stream, scope, _) = parts(slice);
-            tracing::error!(stream, scope, detail, "may not be read any more; what was there stands");
-        }
-        Event::NotEntitled { slice, detail, could_before: false } => {
-            let (stream, scope, _) = parts(slice);
-            tracing::info!(stream, scope, detail, "not entitled; asked again after a day");
-        }
-        Event::Drift { stream, member, example } => {
-            tracing::warn!(
+    /// Logs `event` with its parts as fields.
+    fn log(&self, event: &Event) {
+        let (job, run) = (&self.job, &self.run);
+        match event {
+            Event::RunStarted { .. } => tracing::debug!(job, run, "begun"),
+            Event::RunPlanned { slices, requests, .. } => tracing::info!(job, run, slices, requests, "planned"),
+            Event::SliceStarted { slice } => {
+                let (stream, scope, window) = parts(slice);
+                tracing::debug!(stream, scope, window, job, run, "asking");
+            }
+            Event::SliceDone { slice, done } => {
+                let (stream, scope, window) = parts(slice);
+                let (rows, files, unchanged) = (done.rows, done.files, done.unchanged);
+                let (bytes, requests, seconds) = (done.bytes, done.requests, done.took.as_secs_f64());
+                tracing::debug!(
+                    stream, scope, window, job, run, rows, files, unchanged, bytes, requests, seconds, "exported"
+                );
+            }
+            Event::SliceRetried { slice, problem, remedy } => {
+                let (stream, scope, window) = parts(slice);
+                tracing::warn!(stream, scope, window, problem, job, run, "{remedy}");
+            }
+            Event::SliceLeft { slice, problem, failed: true } => {
+                let (stream, scope, window) = parts(slice);
+                tracing::error!(stream, scope, window, problem, job, run, "not exported; what was there stands");
+            }
+            Event::SliceLeft { slice, problem, failed: false } => {
+                let (stream, scope, window) = parts(slice);
+                tracing::debug!(stream, scope, window, problem, job, run, "left for the next run");
+            }
+            Event::NotEntitled { slice, detail, could_before: true } => {
+                let (stream, scope, _) = parts(slice);
+                tracing::error!(stream, scope, detail, job, run, "may not be read any more; what was there stands");
+            }
+            Event::NotEntitled { slice, detail, could_before: false } => {
+                let (stream, scope, _) = parts(slice);
+                tracing::info!(stream, scope, detail, job, run, "not entitled; asked again after a day");
+            }
+            Event::Drift { stream, member, example } => tracing::warn!(
                 stream,
                 member,
                 example,
+                job,
+                run,
                 "rows hold a member this version does not know; it is kept in `_extra`"
-            );
+            ),
+            Event::Waiting { wait } => {
+                tracing::info!(seconds = wait.as_secs(), job, run, "waiting for the hour to turn");
+            }
+            Event::News { message } => tracing::info!(job, run, "{message}"),
+            Event::Warning { message } => tracing::warn!(job, run, "{message}"),
+            Event::RunEnded(ended) => summary(ended),
+            // A request is no event that matters: metrics count them.
+            Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::BudgetTold(_) => {}
+            // Whoever tells them says so.
+            Event::AlertsStand(_) | Event::AlertSent { .. } => {}
         }
-        Event::Waiting { wait } => tracing::info!(seconds = wait.as_secs(), "waiting for the hour to turn"),
-        Event::News { message } => tracing::info!("{message}"),
-        Event::Warning { message } => tracing::warn!("{message}"),
-        Event::RunEnded(ended) => tracing::info!(job = ended.job, outcome = ended.outcome, "{}", ended.summary),
-        Event::RunStarted { run, job } => tracing::debug!(job, %run, "begun"),
-        // A request is no event that matters: metrics count them.
-        Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::BudgetTold(_) => {}
-        // Whoever tells them says so.
-        Event::AlertsStand(_) | Event::AlertSent { .. } => {}
+    }
+}
+
+/// The end of a run, with its figures as fields.
+fn summary(ended: &RunEnded) {
+    let RunFigures { requests, rows, files, unchanged, bytes, slices, failed, left, not_entitled } = ended.figures;
+    let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome, &ended.summary);
+    let (seconds, problem, hint) = (ended.took.as_secs_f64(), &ended.problem, &ended.hint);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                job,
+                run,
+                outcome,
+                requests,
+                rows,
+                files,
+                unchanged,
+                bytes,
+                slices,
+                failed,
+                left,
+                not_entitled,
+                seconds,
+                problem,
+                hint,
+                "{summary}"
+            )
+        };
+    }
+    match outcome {
+        // What is left is done by the next run.
+        "complete" | "incomplete" => line!(info),
+        _ => line!(error),
     }
 }
 

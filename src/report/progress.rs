@@ -1,6 +1,5 @@
-//! A bar on a terminal: how far, what is being asked, and how long the hour makes us wait.
+//! A bar on a terminal: how far, what is left of the hour and of the run, and what is being asked.
 
-use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,35 +8,29 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::event::{Event, Events};
+use crate::model::figures::grouped;
+use crate::report::way::Way;
 
 const TICK: Duration = Duration::from_millis(250);
-const TEMPLATE: &str =
-    "{prefix}  {bar:30}  {pos}/{len} slices  {requests} requests  {rows} rows  {elapsed}  {wait}{wide_msg}";
-
-/// What the bar shows beside its position.
-#[derive(Debug, Default)]
-struct Figures {
-    requests: u64,
-    rows: u64,
-    waits_until: Option<Instant>,
-}
+/// Two lines, the first of which fits a narrow terminal.
+const TEMPLATE: &str = "{prefix}  {bar:20}  {pos}/{len} slices  {requests} requests  {rows} rows\n  {ahead}{wide_msg}";
 
 /// A bar on standard error. Log lines go above it.
 #[derive(Debug, Clone)]
 pub struct Progress {
     screen: MultiProgress,
     bar: ProgressBar,
-    figures: Arc<Mutex<Figures>>,
+    way: Arc<Mutex<Way>>,
 }
 
 impl Progress {
     /// A bar called `name`, not shown before the first event.
     pub fn new(name: &str) -> Self {
-        let figures = Arc::new(Mutex::new(Figures::default()));
+        let way = Arc::new(Mutex::new(Way::begin(Instant::now())));
         let screen = MultiProgress::new();
         let bar = screen.add(ProgressBar::new(0).with_prefix(name.to_owned()));
-        bar.set_style(style(&figures));
-        Self { screen, bar, figures }
+        bar.set_style(style(&way));
+        Self { screen, bar, way }
     }
 
     /// Hears events.
@@ -52,10 +45,12 @@ impl Progress {
     }
 
     fn hear(&self, event: &Event) {
-        self.count(event);
-        // The figures are free again here: drawing the bar reads them.
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).hear(event, Instant::now());
+        // It is free again here: drawing the bar reads it.
         match event {
-            Event::RunPlanned { slices, .. } => {
+            Event::RunPlanned { job, slices, .. } => {
+                self.bar.reset();
+                self.bar.set_prefix(job.clone());
                 self.bar.enable_steady_tick(TICK);
                 self.bar.set_length(*slices as u64);
             }
@@ -81,47 +76,29 @@ impl Progress {
             | Event::Warning { .. } => {}
         }
     }
-
-    fn count(&self, event: &Event) {
-        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::SliceStarted { .. } => figures.waits_until = None,
-            Event::SliceDone { done, .. } => {
-                figures.requests += done.requests;
-                figures.rows += done.rows;
-            }
-            Event::Waiting { wait } => figures.waits_until = Some(Instant::now() + *wait),
-            _ => {}
-        }
-    }
 }
 
-fn style(figures: &Arc<Mutex<Figures>>) -> ProgressStyle {
-    let read = |show: fn(&Figures) -> String| {
-        let figures = Arc::clone(figures);
+fn style(way: &Arc<Mutex<Way>>) -> ProgressStyle {
+    let read = |show: fn(&Way) -> String| {
+        let way = Arc::clone(way);
         move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+            let words = show(&way.lock().unwrap_or_else(PoisonError::into_inner));
             // A line that cannot be drawn is drawn again a moment later.
-            write!(out, "{}", show(&figures)).ok();
+            write!(out, "{words}").ok();
         }
     };
     let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style
         .progress_chars("━╸─")
-        .with_key("requests", read(|figures| figures.requests.to_string()))
-        .with_key("rows", read(|figures| figures.rows.to_string()))
-        .with_key("wait", read(wait_words))
-}
-
-fn wait_words(figures: &Figures) -> String {
-    let mut words = String::new();
-    if let Some(left) = figures.waits_until.map(|until| until.saturating_duration_since(Instant::now()).as_secs())
-        && 0 < left
-    {
-        // Writing to a string cannot fail.
-        let _ = write!(words, "waiting for the hour to turn: {:02}:{:02}   ", left / 60, left % 60);
-    }
-    words
+        .with_key("requests", read(|way| grouped(way.requests)))
+        .with_key("rows", read(|way| grouped(way.rows)))
+        .with_key(
+            "ahead",
+            read(|way| {
+                let ahead = way.ahead(Instant::now());
+                if ahead.is_empty() { ahead } else { format!("{ahead}   ") }
+            }),
+        )
 }
 
 /// Writes log lines above the bar.
@@ -159,7 +136,7 @@ mod tests {
 
     impl TermLike for Paper {
         fn width(&self) -> u16 {
-            150
+            80
         }
         fn move_cursor_up(&self, _: usize) -> io::Result<()> {
             Ok(())
@@ -189,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn bar_shows_figures_and_waits_while_events_come() {
+    fn bar_shows_figures_and_waits_while_events_come_on_a_narrow_terminal_too() {
         let (progress, paper) = (Progress::new("nightly"), Paper::default());
         progress.screen.set_draw_target(ProgressDrawTarget::term_like(Box::new(paper.clone())));
         let events = progress.events();

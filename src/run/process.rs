@@ -91,6 +91,10 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 }
                 cx.settings.events.tell(&Event::SliceDone { slice: piece.slice.clone(), done: done.done });
                 processed.done.push((piece.slice.stream.name.clone(), done.done));
+                if let Some(problem) = &done.suspect {
+                    let message = format!("{} is suspect: {problem}; the next run reads it again", piece.slice);
+                    cx.settings.events.tell(&Event::Warning { message });
+                }
                 processed.failed.extend(done.suspect.map(|problem| (piece.slice, problem)));
                 continue;
             }

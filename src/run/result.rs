@@ -28,6 +28,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Complete, Self::Failed, Self::Incomplete, Self::KeyRejected, Self::Unavailable, Self::Refused];
+
     /// The name in the ledger.
     pub fn name(self) -> &'static str {
         match self {

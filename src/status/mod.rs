@@ -87,10 +87,11 @@ impl Status {
         streams::of(state, config.catalog(), &starts(state, config), now, shown_days, is_meant)
     }
 
-    /// How many days of all streams and scopes are in each state, and how many scopes may not be read; of the days that
-    /// are shown.
+    /// How many days of all streams and scopes are in each state, of the days that are shown; and as `not_entitled` how many
+    /// streams of scopes may not be read.
     pub fn days_by_state(&self) -> BTreeMap<&'static str, u64> {
         let mut counts: BTreeMap<&'static str, u64> = DayStatus::ALL.map(|status| (status.name(), 0)).into();
+        counts.insert("not_entitled", self.streams.iter().map(|stream| stream.not_entitled).sum());
         for stream in &self.streams {
             for cell in stream.days.iter().flatten() {
                 for (status, count) in &cell.scopes {

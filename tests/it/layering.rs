@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("model", &[]),
     ("clock", &[]),
     ("catalog", &["model"]),
@@ -25,8 +25,9 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
     ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger"]),
     ("alert", &["model", "clock", "config", "destination", "schedule", "ledger", "status"]),
-    // They hear events, or answer from the catalog; neither knows how a run works.
-    ("report", &["model", "clock"]),
+    // They hear events and see what stands, or answer from the catalog; neither knows how a run works.
+    ("report", &["model", "clock", "config", "status"]),
+    ("otlp", &["model", "clock", "report"]),
     ("server", &["model", "clock", "config", "ledger", "status", "report"]),
     ("simulator", &["model", "clock", "catalog"]),
     ("document", &["model", "catalog"]),
@@ -50,6 +51,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "status",
             "alert",
             "report",
+            "otlp",
             "server",
             "simulator",
             "document",
@@ -141,8 +143,8 @@ fn only_client_alerts_and_simulator_speak_http() {
         for (number, line) in code(&path) {
             let speaks = |name: &str| line.contains(&format!("{name}::"));
             assert!(
-                // Alerts go to other hosts, outside the budget and without the key.
-                !speaks("reqwest") || ["api", "alert", "simulator"].contains(&layer.as_str()),
+                // Alerts and OTLP go to other hosts, outside the budget and without the key.
+                !speaks("reqwest") || ["api", "alert", "otlp", "simulator"].contains(&layer.as_str()),
                 "{}:{number}",
                 path.display()
             );

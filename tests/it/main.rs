@@ -33,9 +33,13 @@ mod kinds;
 mod layering;
 mod ledger;
 mod lengths;
+mod logs;
 mod matrix;
 mod meaning;
+mod metrics;
 mod one_key;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod own_streams;
 mod page;
 mod privacy;

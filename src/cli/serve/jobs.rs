@@ -85,7 +85,7 @@ impl Runner for Jobs {
         let outcome = result.outcome;
         let ended = code(outcome, true);
         if let Some(failure) = failure(&settings, result, ended) {
-            eprintln!("{failure}");
+            failure.tell(self.around.log_format);
         }
         // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
         match outcome {

@@ -1,0 +1,88 @@
+//! Log lines, as programs read them.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+
+use profound_export::catalog::Catalog;
+use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
+use serde_json::Value;
+
+use crate::support::{KEY, account};
+
+const JOBS: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"prompts\", \"answers_v2\"]\n";
+
+/// The lines of one run in which a slice fails and another is asked again, without what differs from run to run.
+async fn lines(filter: &str) -> Vec<Value> {
+    let account = Account { now: None, categories: 1, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let fault = |kind, stream: &str, times| Fault {
+        kind,
+        stream: Some(stream.to_owned()),
+        path: None,
+        category: None,
+        longer_than: None,
+        after: 0,
+        times,
+    };
+    simulator.inject(fault(
+        FaultKind::Status { code: 400, retry_after: None, reset: None },
+        "visibility_v2_by_day",
+        None,
+    ));
+    simulator.inject(fault(FaultKind::Truncate { bytes: 600 }, "answers_v2", Some(1)));
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("jobs.toml"), JOBS).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"));
+    program
+        .args(["--set", &format!("api.base_url={}", simulator.url()), "--set", "api.concurrency=1"])
+        .args(["--log-format", "json", "--log", filter, "run"])
+        .current_dir(directory.path())
+        .env("PROFOUND_API_KEY", KEY);
+    let ended = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let log = String::from_utf8(ended.stderr).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+}
+
+#[tokio::test]
+async fn lines_of_a_run_say_what_they_are_about_and_the_last_one_has_its_figures() {
+    let mut runs = BTreeMap::new();
+    let mut shown = String::new();
+    for mut line in lines("info").await {
+        let count = runs.len();
+        if let Some(run) = line["run"].as_str() {
+            let name = runs.entry(run.to_owned()).or_insert_with(|| format!("run {}", count + 1));
+            line["run"] = name.clone().into();
+        }
+        let members = line.as_object_mut().unwrap();
+        members.shift_remove("timestamp").unwrap();
+        // What depends on the day of the test, or on how quick the machine is.
+        for differs in ["window", "seconds", "bytes", "rows"] {
+            if members.contains_key(differs) {
+                members[differs] = "...".into();
+            }
+        }
+        if members["message"].as_str().is_some_and(|words| words.starts_with("nightly: ")) {
+            members["message"] = "...".into();
+        }
+        shown.push_str(&format!("{line}\n"));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[tokio::test]
+async fn every_line_of_a_run_names_the_run_and_the_job() {
+    let lines = lines("profound_export::report=debug").await;
+    assert!(10 < lines.len());
+    for line in &lines {
+        assert_eq!(line["job"], "nightly", "{line}");
+        assert_eq!(line["run"], lines[0]["run"], "{line}");
+    }
+    let summary = lines.last().unwrap();
+    for figure in ["requests", "rows", "files", "bytes", "slices", "failed"] {
+        assert!(summary[figure].as_u64().is_some_and(|figure| 0 < figure), "{figure}: {summary}");
+    }
+    assert!(summary["seconds"].as_f64().is_some_and(|seconds| 0.0 < seconds));
+    assert_eq!((summary["outcome"].as_str(), summary["level"].as_str()), (Some("failed"), Some("ERROR")));
+}
