@@ -7,16 +7,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::cli::failure::Failure;
-use crate::cli::{exit, print};
+use crate::cli::setup::configuration;
+use crate::cli::{Surroundings, exit, print};
 
 /// Enough for a status line.
 const MOST_BYTES: u64 = 1024;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where `serve` listens
-    #[arg(long, value_name = "ADDRESS:PORT", env = "PROFOUND_EXPORT_SERVER__LISTEN", default_value = "127.0.0.1:9464")]
-    listen: SocketAddr,
+    /// Where `serve` listens [default: what the configuration says]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// What is asked: `/livez`, whether it lives; `/readyz`, whether it is ready
     #[arg(long, value_name = "PATH", default_value = "/livez", value_parser = path)]
     path: String,
@@ -25,15 +26,28 @@ pub struct Arguments {
     timeout: u64,
 }
 
-pub async fn execute(arguments: Arguments) -> Result<u8, Failure> {
-    let at = reachable(arguments.listen);
-    let failed = |problem: String| {
-        Failure::new(exit::FAILED, format!("`serve` at {at} does not answer `{}` well: {problem}", arguments.path))
-            .hint("look at the log of `serve`; `--listen` or PROFOUND_EXPORT_SERVER__LISTEN says where it listens")
+pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
+    let listens = match arguments.listen {
+        Some(listens) => listens,
+        None => configuration(around)?.1.server.of_serve().ok_or_else(|| {
+            Failure::new(exit::CONFIGURATION, "`server.listen` is `off`, so `serve` cannot be asked whether it lives")
+                .hint("give it an address of this machine, or leave the health check out")
+        })?,
     };
-    let asked = tokio::time::timeout(Duration::from_secs(arguments.timeout), ask(at, &arguments.path)).await;
+    check(listens, &arguments.path, Duration::from_secs(arguments.timeout)).await
+}
+
+/// Asks what listens at `listens` for `path`, and waits for the answer no longer than `patience`.
+async fn check(listens: SocketAddr, path: &str, patience: Duration) -> Result<u8, Failure> {
+    let at = reachable(listens);
+    let failed = |problem: String| {
+        Failure::new(exit::FAILED, format!("`serve` at {at} does not answer `{path}` well: {problem}")).hint(
+            "look at the log of `serve`; `--listen`, or `server.listen` of the configuration, says where it listens",
+        )
+    };
+    let asked = tokio::time::timeout(patience, ask(at, path)).await;
     let answer = asked
-        .map_err(|_| failed(format!("nothing within {} s", arguments.timeout)))?
+        .map_err(|_| failed(format!("nothing within {} s", patience.as_secs())))?
         .map_err(|error| failed(error.to_string()))?;
     let status = answer.lines().next().unwrap_or_default();
     match status.split(' ').nth(1) {
@@ -75,10 +89,12 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(5);
+
     /// What a check comes to before a server that gives one answer, and what was asked.
     async fn checked(answer: &'static str) -> (Result<u8, Failure>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let arguments = Arguments { listen: listener.local_addr().unwrap(), path: "/readyz".to_owned(), timeout: 5 };
+        let listens = listener.local_addr().unwrap();
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = vec![0; 1024];
@@ -86,7 +102,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&asked[..length]).into_owned()
         };
-        tokio::join!(execute(arguments), serving)
+        tokio::join!(check(listens, "/readyz", PATIENCE), serving)
     }
 
     #[tokio::test]
@@ -111,7 +127,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         drop(listener);
-        let failure = execute(Arguments { listen, path: "/livez".to_owned(), timeout: 5 }).await.unwrap_err();
+        let failure = check(listen, "/livez", PATIENCE).await.unwrap_err();
         assert!(failure.message.contains("refused"), "{failure}");
     }
 

@@ -155,7 +155,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Run(arguments) => run::execute(&around, arguments).await,
         Command::Backfill(arguments) => backfill::execute(&around, arguments).await,
         Command::Serve(arguments) => serve::execute(&around, arguments).await,
-        Command::Healthcheck(arguments) => healthcheck::execute(arguments).await,
+        Command::Healthcheck(arguments) => healthcheck::execute(&around, arguments).await,
         Command::Status(arguments) => status::execute(&around, arguments).await,
         Command::Verify(arguments) => verify::execute(&around, arguments).await,
         Command::Forget(arguments) => forget::execute(&around, arguments).await,

@@ -27,12 +27,13 @@ impl Destination {
         let staging = self.staging();
         let at = staging.as_ref().unwrap_or(path);
         let failed = |source| store_error("write", path, source);
-        let first = read_part(&mut file).await.map_err(spool)?;
+        let mut left = bytes;
+        let first = read_part(&mut file, &mut left).await.map_err(spool)?;
         let mut etag = match first.len() as u64 == bytes {
             true => self.store().put(at, PutPayload::from_bytes(first)).await.map_err(failed)?.e_tag,
             false => {
                 let mut upload = self.store().put_multipart(at).await.map_err(failed)?;
-                let sent = send_parts(upload.as_mut(), &mut file, first, failed, spool).await;
+                let sent = send_parts(upload.as_mut(), &mut file, left, first, failed, spool).await;
                 match sent {
                     Ok(etag) => etag,
                     Err(error) => {
@@ -54,6 +55,7 @@ impl Destination {
 async fn send_parts(
     upload: &mut dyn MultipartUpload,
     file: &mut File,
+    mut left: u64,
     first: Bytes,
     failed: impl Fn(object_store::Error) -> DestinationError + Copy,
     spool: impl Fn(std::io::Error) -> DestinationError + Copy,
@@ -61,14 +63,17 @@ async fn send_parts(
     let mut part = first;
     while !part.is_empty() {
         upload.put_part(PutPayload::from_bytes(part)).await.map_err(failed)?;
-        part = read_part(file).await.map_err(spool)?;
+        part = read_part(file, &mut left).await.map_err(spool)?;
     }
     Ok(upload.complete().await.map_err(failed)?.e_tag)
 }
 
-/// The next part of the file; empty at its end.
-async fn read_part(file: &mut File) -> Result<Bytes, std::io::Error> {
-    let mut part = Vec::with_capacity(PART_BYTES);
-    file.take(PART_BYTES as u64).read_to_end(&mut part).await?;
+/// The next part of the file, of which `left` bytes are not read yet; empty at its end.
+async fn read_part(file: &mut File, left: &mut u64) -> Result<Bytes, std::io::Error> {
+    // Many files are put at once, and most are small: none takes the room of a whole part.
+    let length = PART_BYTES.min(usize::try_from(*left).unwrap_or(PART_BYTES));
+    let mut part = vec![0; length];
+    file.read_exact(&mut part).await?;
+    *left -= length as u64;
     Ok(Bytes::from(part))
 }

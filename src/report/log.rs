@@ -110,9 +110,11 @@ impl Lines {
                 run,
                 "rows hold a member this version does not know; it is kept in `_extra`"
             ),
-            Event::Waiting { wait } => {
+            // Less than a second is no waiting that anybody would notice.
+            Event::Waiting { wait } if 1 <= wait.as_secs() => {
                 tracing::info!(seconds = wait.as_secs(), job, run, "waiting for the hour to turn");
             }
+            Event::Waiting { .. } => {}
             Event::News { message } => tracing::info!(job, run, "{message}"),
             Event::Warning { message } => tracing::warn!(job, run, "{message}"),
             Event::RunEnded(ended) => summary(ended),

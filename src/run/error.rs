@@ -152,7 +152,7 @@ impl RunError {
             Self::Write(error) if error.disk_trouble() == Some(DiskTrouble::NotWritable) => {
                 Some("let the user that runs the program write in `spool.dir`, or name another directory; what was published is safe".into())
             }
-            Self::Write(WriteError::Disk { .. } | WriteError::Parquet { .. }) => {
+            Self::Write(WriteError::Disk { .. } | WriteError::Parquet { .. } | WriteError::Spill { .. }) => {
                 Some("make room in `spool.dir`, bytes, inodes (`df -i`) or quota, or name another directory; nothing half was published".into())
             }
             Self::Decode(DecodeError::Mismatch { .. }) => {

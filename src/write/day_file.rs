@@ -1,84 +1,33 @@
-//! One Parquet file of one day, while it grows and when it is whole.
+//! The rows of one day of a slice, on their way into its file.
+//!
+//! Rows of many days may come in any order, and a Parquet file that is being encoded is costly to hold open. So rows wait in
+//! memory until there are many or all of them are there; where too many wait, those of other days wait on the disk.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::WriterProperties;
 
-use crate::config::Compression;
 use crate::model::day::Day;
 use crate::write::error::WriteError;
+use crate::write::parquet_file::{ParquetFile, WholeDay};
+use crate::write::spill::Spill;
 
-/// Bytes of statistics kept of a text.
-const STATISTICS_BYTES: usize = 64;
-/// A dictionary beyond this is given up; it is held in memory once a column and open file.
-const DICTIONARY_BYTES: usize = 256 * 1024;
-/// A page is encoded and compressed when it reaches this.
-const PAGE_BYTES: usize = 256 * 1024;
+/// A row group that is encoded and reaches this is written to disk.
+const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
-/// The properties of every file of a table whose columns `long_text` hold texts that do not repeat.
-pub fn properties(compression: Compression, long_text: &[String]) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
-        .set_compression(codec(compression))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .set_created_by(format!("profound-export {}", env!("CARGO_PKG_VERSION")));
-    for column in long_text {
-        let path = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
-        builder = builder.set_column_dictionary_enabled(path, false);
-    }
-    builder.build()
-}
-
-fn codec(compression: Compression) -> ParquetCompression {
-    match compression {
-        // The level is checked with the configuration.
-        Compression::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()),
-        Compression::Snappy => ParquetCompression::SNAPPY,
-        Compression::Lz4 => ParquetCompression::LZ4_RAW,
-        Compression::None => ParquetCompression::UNCOMPRESSED,
-    }
-}
-
-/// A file that grows.
+/// The rows of one day, and the file that they become.
+#[derive(Debug)]
 pub struct DayFile {
     path: PathBuf,
-    writer: ArrowWriter<BufWriter<File>>,
-    rows: u64,
+    file: ParquetFile,
+    waiting: Vec<RecordBatch>,
+    waiting_bytes: usize,
+    spill: Option<Spill>,
     hash: u128,
+    rows: u64,
     resting_batches: u32,
-}
-
-impl std::fmt::Debug for DayFile {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("DayFile").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
-    }
-}
-
-/// A file that is complete in the spool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WholeDay {
-    /// The day; `None` for lists, which have none.
-    pub day: Option<Day>,
-    /// Where the file lies.
-    pub path: PathBuf,
-    /// Rows in the file.
-    pub rows: u64,
-    /// Length of the file.
-    pub bytes: u64,
-    /// What the rows say, whatever their order: see the hash module.
-    pub hash: u128,
-    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
-    pub signal: Option<bool>,
 }
 
 impl DayFile {
@@ -87,40 +36,46 @@ impl DayFile {
     /// # Errors
     /// [`WriteError::Disk`] or [`WriteError::Parquet`].
     pub fn create(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Result<Self, WriteError> {
-        let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
-        let writer = ArrowWriter::try_new(BufWriter::new(file), schema, Some(properties))
-            .map_err(|source| WriteError::Parquet { path: path.clone(), source })?;
-        Ok(Self { path, writer, rows: 0, hash: 0, resting_batches: 0 })
+        let file = ParquetFile::create(path.clone(), schema, properties)?;
+        Ok(Self {
+            path,
+            file,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            spill: None,
+            hash: 0,
+            rows: 0,
+            resting_batches: 0,
+        })
     }
 
-    /// Appends rows whose hashes add up to `hash`.
-    ///
-    /// # Errors
-    /// [`WriteError::Parquet`], also when the disk is full.
-    pub fn write(&mut self, batch: &RecordBatch, hash: u128) -> Result<(), WriteError> {
-        self.writer.write(batch).map_err(|source| WriteError::Parquet { path: self.path.clone(), source })?;
+    /// Takes rows whose hashes add up to `hash`. They wait in memory.
+    pub fn take(&mut self, batch: RecordBatch, hash: u128) {
         self.rows += batch.num_rows() as u64;
         self.hash = self.hash.wrapping_add(hash);
+        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting.push(batch);
         self.resting_batches = 0;
-        Ok(())
     }
 
-    /// Another batch is over; returns how many have been since the last rows for this file, this one included when it
-    /// brought none.
-    pub fn rest(&mut self) -> u32 {
-        let resting = self.resting_batches;
-        self.resting_batches = resting.saturating_add(1);
-        resting
+    /// Another batch of the slice is over.
+    pub fn rest(&mut self) {
+        self.resting_batches = self.resting_batches.saturating_add(1);
     }
 
-    /// Bytes held in memory for rows that are not on disk yet.
-    pub fn buffered_bytes(&self) -> usize {
-        self.writer.memory_size()
+    /// Batches of the slice that are over since rows came for this file, the one that brought them included.
+    pub fn resting_batches(&self) -> u32 {
+        self.resting_batches
+    }
+
+    /// Bytes of rows that wait in memory.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Bytes on disk, about.
-    pub fn written_bytes(&self) -> u64 {
-        self.writer.bytes_written() as u64
+    pub fn disk_bytes(&self) -> u64 {
+        self.file.written_bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
     /// Rows so far.
@@ -128,27 +83,51 @@ impl DayFile {
         self.rows
     }
 
-    /// Writes what is held in memory as a row group.
+    /// Encodes all rows that wait, into a row group that stays open.
+    ///
+    /// # Errors
+    /// [`WriteError`], also when the disk is full.
+    pub fn encode(&mut self) -> Result<(), WriteError> {
+        if let Some(spill) = self.spill.take() {
+            spill.drain(|batch| encode(&mut self.file, &batch))?;
+        }
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| encode(&mut self.file, batch))
+    }
+
+    /// Ends the row group that is open.
     ///
     /// # Errors
     /// [`WriteError::Parquet`], also when the disk is full.
-    pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.writer.flush().map_err(|source| WriteError::Parquet { path: self.path.clone(), source })
+    pub fn end_row_group(&mut self) -> Result<(), WriteError> {
+        self.file.flush()
+    }
+
+    /// Lets the rows that wait do so on the disk.
+    ///
+    /// # Errors
+    /// [`WriteError`], also when the disk is full.
+    pub fn spill(&mut self) -> Result<(), WriteError> {
+        let spill = match (&mut self.spill, self.waiting.first()) {
+            (_, None) => return Ok(()),
+            (Some(spill), _) => spill,
+            (none, Some(batch)) => none.insert(Spill::create(self.path.with_extension("rows"), &batch.schema())?),
+        };
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| spill.write(batch))
     }
 
     /// Completes the file with `metadata` in its footer.
     ///
     /// # Errors
-    /// [`WriteError::Parquet`] or [`WriteError::Disk`].
+    /// [`WriteError`], also when the disk is full.
     pub fn close(mut self, day: Option<Day>, metadata: &[(String, String)]) -> Result<WholeDay, WriteError> {
-        for (key, value) in metadata {
-            self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
-        }
-        let parquet = |source| WriteError::Parquet { path: self.path.clone(), source };
-        self.writer.finish().map_err(parquet)?;
-        let file = self.writer.inner_mut();
-        let disk = |source| WriteError::Disk { path: self.path.clone(), source };
-        let bytes = std::io::Write::flush(file).and_then(|()| file.get_ref().metadata()).map_err(disk)?.len();
-        Ok(WholeDay { day, path: self.path, rows: self.rows, bytes, hash: self.hash, signal: None })
+        self.encode()?;
+        self.file.close(day, self.hash, metadata)
     }
+}
+
+fn encode(file: &mut ParquetFile, batch: &RecordBatch) -> Result<(), WriteError> {
+    file.write(batch)?;
+    if ROW_GROUP_BYTES < file.encoded_bytes() { file.flush() } else { Ok(()) }
 }

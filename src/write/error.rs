@@ -25,6 +25,15 @@ pub enum WriteError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// A file of the spool in which rows wait cannot be written or read.
+    #[error("cannot keep rows in the spool file `{}`", path.display())]
+    Spill {
+        /// Which file.
+        path: PathBuf,
+        /// What Arrow says.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
     /// Arrow arrays do not fit together.
     #[error("cannot shape rows of stream `{stream}`")]
     Shape {

@@ -14,15 +14,16 @@ use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::told::Told;
 use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
-use crate::write::day_file::{DayFile, properties};
+use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::hash::{add_hashes, row_hashes};
+use crate::write::parquet_file::properties;
 use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
-/// Bytes of rows that all open files of a slice may hold in memory together.
-const BUFFERED_BYTES: usize = 12 * 1024 * 1024;
-/// A file that got no rows from so many batches is written to disk.
+/// Bytes of rows of all days of a slice that may wait in memory together.
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// A file that got no rows from so many batches gives way to another one that is to be encoded.
 const RESTING_BATCHES: u32 = 4;
 /// Keys remembered to find rows that came twice; a slice of more rows is not checked beyond them.
 const REMEMBERED_KEYS: usize = 4_000_000;
@@ -39,6 +40,8 @@ pub struct SliceWriter {
     keys: Option<Keys>,
     dir: SliceDir,
     files: BTreeMap<Option<Day>, DayFile>,
+    /// The one file whose rows are encoded as they come.
+    encoded: Option<Option<Day>>,
     outside: u64,
     /// Days seen in rows, also outside the window: they tell how the API reads the end of a window.
     seen: BTreeSet<Day>,
@@ -74,6 +77,7 @@ impl SliceWriter {
             schema,
             dir,
             files: BTreeMap::new(),
+            encoded: None,
             outside: 0,
             seen: BTreeSet::new(),
             signalled: BTreeSet::new(),
@@ -118,7 +122,7 @@ impl SliceWriter {
             if signal.is_some_and(|signal| signal.contains(&true)) {
                 self.signalled.insert(day);
             }
-            self.open(day)?.write(&full, hash)?;
+            self.open(day)?.take(full, hash);
             return self.bound_memory();
         }
         let rows_of = self.slice.stream.days.as_ref().map(|days| rows_by_day(batch, days)).unwrap_or_default();
@@ -144,12 +148,11 @@ impl SliceWriter {
                 self.signalled.insert(Some(day));
             }
             let hash = sum(rows.iter().map(|row| hashes[*row as usize]));
-            if rows.len() == full.num_rows() {
-                self.open(Some(day))?.write(&full, hash)?;
-            } else {
-                let part = take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?;
-                self.open(Some(day))?.write(&part, hash)?;
-            }
+            let part = match rows.len() == full.num_rows() {
+                true => full.clone(),
+                false => take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?,
+            };
+            self.open(Some(day))?.take(part, hash);
         }
         if 0 < undated {
             let (stream, column) = (self.slice.stream.name.clone(), days_column(&self.slice));
@@ -172,7 +175,7 @@ impl SliceWriter {
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
         // A slice that takes rows over is a list, or one day of rows without a date.
         let mark = self.slice.marks().first().copied().flatten();
-        self.open(mark)?.write(batch, hash)?;
+        self.open(mark)?.take(batch.clone(), hash);
         self.bound_memory()
     }
 
@@ -199,29 +202,42 @@ impl SliceWriter {
         }
     }
 
-    /// Writes to disk what rests, then the fullest files until little enough is held in memory.
+    /// Has the fullest files encoded, or written aside, until little enough waits in memory.
     fn bound_memory(&mut self) -> Result<(), WriteError> {
-        // Rows mostly come day by day: the buffers and dictionaries of a day that is over are only in the way.
-        for file in self.files.values_mut() {
-            if file.rest() == RESTING_BATCHES {
-                file.flush()?;
-            }
-        }
-        let mut buffered: usize = self.files.values().map(DayFile::buffered_bytes).sum();
-        while BUFFERED_BYTES < buffered {
-            let Some(fullest) = self.files.values_mut().max_by_key(|file| file.buffered_bytes()) else {
+        self.files.values_mut().for_each(DayFile::rest);
+        let mut waiting: usize = self.files.values().map(DayFile::waiting_bytes).sum();
+        while WAITING_BYTES < waiting {
+            let Some(fullest) = self.files.iter().max_by_key(|(_, file)| file.waiting_bytes()).map(|(day, _)| *day)
+            else {
                 break;
             };
-            let before = fullest.buffered_bytes();
-            fullest.flush()?;
-            let freed = before.saturating_sub(fullest.buffered_bytes());
-            if freed == 0 {
+            let may_be_encoded = self.may_be_encoded(fullest)?;
+            let Some(file) = self.files.get_mut(&fullest) else {
                 break;
+            };
+            waiting -= file.waiting_bytes();
+            match may_be_encoded {
+                true => file.encode()?,
+                false => file.spill()?,
             }
-            buffered = buffered.saturating_sub(freed);
         }
-        let written = self.files.values().map(DayFile::written_bytes).sum();
-        self.dir.occupy(written)
+        let on_disk = self.files.values().map(DayFile::disk_bytes).sum();
+        self.dir.occupy(on_disk)
+    }
+
+    /// Whether `day` is the one whose rows are encoded as they come, or becomes it: rows mostly come day by day, and one that
+    /// is over gives way.
+    fn may_be_encoded(&mut self, day: Option<Day>) -> Result<bool, WriteError> {
+        if let Some(other) = self.encoded.filter(|encoded| *encoded != day)
+            && let Some(file) = self.files.get_mut(&other)
+        {
+            if file.resting_batches() <= RESTING_BATCHES {
+                return Ok(false);
+            }
+            file.end_row_group()?;
+        }
+        self.encoded = Some(day);
+        Ok(true)
     }
 
     fn shape(&self, source: arrow::error::ArrowError) -> WriteError {

@@ -13,8 +13,8 @@ use crate::config::Compression;
 use crate::model::day::Day;
 use crate::model::history::{SNAPSHOT_COLUMN, history_name};
 use crate::model::slice::Slice;
-use crate::write::day_file::{DayFile, WholeDay, properties};
 use crate::write::error::WriteError;
+use crate::write::parquet_file::{ParquetFile, WholeDay, properties};
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
 
@@ -46,19 +46,19 @@ pub fn snapshot(
     let at = slice.stream.scope.parts().iter().map(|part| 1 + usize::from(part.columns().0.is_some())).sum();
     let schema = with_day(rows.schema(), at);
     let properties = properties(compression, &long_text_paths(slice, &schema));
-    let mut copy = DayFile::create(dir.file("snapshot.parquet"), Arc::clone(&schema), properties)?;
+    let mut copy = ParquetFile::create(dir.file("snapshot.parquet"), Arc::clone(&schema), properties)?;
     for batch in rows.build().map_err(parquet)? {
         let batch = batch.map_err(shape)?;
         let days: ArrayRef = Arc::new(Date32Array::from(vec![day.to_epoch_days(); batch.num_rows()]));
         let mut columns = batch.columns().to_vec();
         columns.insert(at, days);
-        copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?, 0)?;
+        copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?)?;
         dir.occupy(copy.written_bytes())?;
     }
-    let whole = copy.close(Some(day), &renamed(&slice.stream.name, day, footer))?;
-    dir.occupy(whole.bytes)?;
     // What the list says is what its snapshot says.
-    Ok(Snapshot { whole: WholeDay { hash: list.hash, ..whole }, _dir: dir })
+    let whole = copy.close(Some(day), list.hash, &renamed(&slice.stream.name, day, footer))?;
+    dir.occupy(whole.bytes)?;
+    Ok(Snapshot { whole, _dir: dir })
 }
 
 /// The schema of a list's file with the day at `at`.

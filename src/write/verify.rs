@@ -6,8 +6,8 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::stream::Total;
 use crate::model::told::Told;
-use crate::write::day_file::WholeDay;
 use crate::write::error::WriteError;
+use crate::write::parquet_file::WholeDay;
 use crate::write::slice_writer::Written;
 use crate::write::spool::SliceDir;
 
@@ -86,8 +86,8 @@ impl Written {
         let metadata = self.metadata(&told, proof);
         let signals: BTreeMap<Option<Day>, Option<bool>> =
             self.days_written().map(|day| (day, self.signal(day))).collect();
-        let (files, outside, dir) = self.into_parts();
-        let mut days = Vec::with_capacity(files.len());
+        let (files, outside, mut dir) = self.into_parts();
+        let mut days: Vec<WholeDay> = Vec::with_capacity(files.len());
         for (day, file) in files {
             let rows = file.rows();
             let mut own = metadata.clone();
@@ -95,6 +95,7 @@ impl Written {
             own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
             let whole = file.close(day, &own)?;
             days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
+            dir.occupy(days.iter().map(|day| day.bytes).sum())?;
         }
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
     }

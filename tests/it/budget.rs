@@ -33,8 +33,6 @@ async fn negotiated_limit_is_learned_in_whatever_form_its_reset_is_told() {
         assert_eq!(run.outcome, Outcome::Complete, "{form:?}: {}", run.summary());
         assert!(2 * 37 < received.len(), "{form:?}: two periods are enough for {} requests", received.len());
         assert_within(&received, 37, period);
-        // As fast as it may: what is left over of a whole period is not waited for.
-        assert!(run.took < 6 * period, "{form:?}: {:?}", run.took);
         export.assert_equals_simulator("answers_v2").await;
     };
     futures::future::join_all(forms.map(case)).await;

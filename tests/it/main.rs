@@ -48,6 +48,7 @@ mod properties;
 mod rebuild;
 mod secrets;
 mod shrink;
+mod spill;
 mod status;
 mod support;
 mod tiers;

@@ -1,0 +1,91 @@
+//! Rows that wait on the disk until their file is written: Arrow's own form, which costs next to nothing to write and read.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow::ipc::CompressionType;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+
+use crate::write::error::WriteError;
+
+/// Batches in a file of the spool, in the order in which they came.
+pub struct Spill {
+    path: PathBuf,
+    writer: StreamWriter<Counted>,
+}
+
+impl std::fmt::Debug for Spill {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Spill").field("path", &self.path).field("bytes", &self.bytes()).finish()
+    }
+}
+
+impl Spill {
+    /// Starts the file at `path` for batches of `schema`.
+    ///
+    /// # Errors
+    /// [`WriteError::Disk`] or [`WriteError::Spill`].
+    pub fn create(path: PathBuf, schema: &Schema) -> Result<Self, WriteError> {
+        let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
+        let counted = Counted { inner: BufWriter::new(file), bytes: 0 };
+        let started = IpcWriteOptions::default()
+            .try_with_compression(Some(CompressionType::LZ4_FRAME))
+            .and_then(|options| StreamWriter::try_new_with_options(counted, schema, options));
+        match started {
+            Ok(writer) => Ok(Self { path, writer }),
+            Err(source) => Err(WriteError::Spill { path, source }),
+        }
+    }
+
+    /// Appends a batch.
+    ///
+    /// # Errors
+    /// [`WriteError::Spill`], also when the disk is full.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
+        self.writer.write(batch).map_err(|source| WriteError::Spill { path: self.path.clone(), source })
+    }
+
+    /// Bytes on disk, about.
+    pub fn bytes(&self) -> u64 {
+        self.writer.get_ref().bytes
+    }
+
+    /// Gives every batch to `take`, one at a time, and removes the file.
+    ///
+    /// # Errors
+    /// [`WriteError::Spill`], or the error of `take`.
+    pub fn drain(mut self, mut take: impl FnMut(RecordBatch) -> Result<(), WriteError>) -> Result<(), WriteError> {
+        let failed = |source| WriteError::Spill { path: self.path.clone(), source };
+        self.writer.finish().and_then(|()| Ok(self.writer.get_mut().flush()?)).map_err(failed)?;
+        let file = File::open(&self.path).map_err(|source| WriteError::Disk { path: self.path.clone(), source })?;
+        for batch in StreamReader::try_new(BufReader::new(file), None).map_err(failed)? {
+            take(batch.map_err(failed)?)?;
+        }
+        // What cannot be removed goes with the directory of the slice.
+        std::fs::remove_file(&self.path).ok();
+        Ok(())
+    }
+}
+
+/// A file that knows how much went into it.
+#[derive(Debug)]
+struct Counted {
+    inner: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}

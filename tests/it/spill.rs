@@ -1,0 +1,120 @@
+//! Rows of a slice, on their way into the files of their days.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use profound_export::catalog::Catalog;
+use profound_export::config::Compression;
+use profound_export::decode::{EXTRA_COLUMN, TableSchema};
+use profound_export::model::day::Day;
+use profound_export::model::proof::Proof;
+use profound_export::model::scope::{Named, Scope};
+use profound_export::model::slice::Slice;
+use profound_export::model::stream::Total;
+use profound_export::model::told::Told;
+use profound_export::model::window::Window;
+use profound_export::write::{Provenance, SliceWriter, Spool, WholeSlice};
+use uuid::Uuid;
+
+/// Days of the slice.
+const DAYS: i64 = 20;
+/// Batches of it, each of which has rows of several days.
+const BATCHES: usize = 24;
+/// The day of a row by its number, counted from the first.
+type DayOf = fn(usize) -> i64;
+
+/// Rows of a batch, each of about a kilobyte: all of them are several times of what may wait in memory.
+const ROWS: usize = 1000;
+
+/// Rows `first..` of a made-up report: the day of each, and a text that no other row has.
+fn batch(schema: &SchemaRef, first: usize, days: impl Fn(usize) -> i64, start: Day) -> RecordBatch {
+    let rows = first..first + ROWS;
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "date" => {
+                Arc::new(Date32Array::from_iter_values(rows.clone().map(|row| start.plus(days(row)).to_epoch_days())))
+            }
+            EXTRA_COLUMN => Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("{row:0>1000}")))),
+            _ => new_null_array(field.data_type(), ROWS),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
+}
+
+/// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`.
+fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> WholeSlice {
+    let stream = Catalog::embedded().unwrap().get("visibility_v2_by_day").cloned().unwrap();
+    let schema = Arc::clone(&TableSchema::of(&stream).arrow);
+    let start: Day = "2026-03-01".parse().unwrap();
+    let category = Named { id: "018f6a33-8f4f-7e30-9c2b-111111111111".into(), name: "Running shoes".into() };
+    let scope = Scope { category: Some(category), ..Scope::default() };
+    let window = Window::new(start, start.plus(DAYS)).unwrap();
+    let slice = Slice { stream, scope: scope.clone(), window: Some(window) };
+    let provenance = Provenance {
+        run_id: Uuid::now_v7(),
+        extracted_at: "2026-04-01T03:00:00Z".parse().unwrap(),
+        scope,
+        window: Some(window),
+        footer: Vec::new(),
+    };
+    let spool = Spool::open(root, provenance.run_id, u64::MAX).unwrap();
+    let dir = spool.begin().unwrap();
+    let mut writer = SliceWriter::new(&slice, &schema, provenance, Compression::Zstd(3), false, dir);
+    for number in 0..BATCHES {
+        writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
+    }
+    let told = Told::new(Proof::Total);
+    writer.finish().verified_against(told, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
+}
+
+/// The rows of each file by their numbers, and how many row groups it has.
+fn read(whole: &WholeSlice) -> BTreeMap<i64, (Vec<usize>, usize)> {
+    let start: Day = "2026-03-01".parse().unwrap();
+    let files = whole.days.iter().map(|day| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&day.path).unwrap()).unwrap();
+        let groups = reader.metadata().num_row_groups();
+        let mut rows = Vec::new();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let texts = batch.column_by_name(EXTRA_COLUMN).unwrap().as_string::<i32>();
+            rows.extend(texts.iter().map(|text| text.unwrap().parse::<usize>().unwrap()));
+        }
+        assert_eq!(day.rows, rows.len() as u64);
+        (day.day.unwrap().since(start), (rows, groups))
+    });
+    files.collect()
+}
+
+fn expected(days: impl Fn(usize) -> i64) -> BTreeMap<i64, Vec<usize>> {
+    let mut expected: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    (0..BATCHES * ROWS).for_each(|row| expected.entry(days(row)).or_default().push(row));
+    expected
+}
+
+#[test]
+fn rows_that_come_in_any_order_of_days_are_written_in_their_own_order_and_in_few_row_groups() {
+    let orders: [(&str, DayOf); 3] = [
+        ("a day after the other", |row| (row * DAYS as usize / (BATCHES * ROWS)) as i64),
+        ("all days in each batch", |row| (row % DAYS as usize) as i64),
+        ("one day, and then all", |row| if row < BATCHES * ROWS / 2 { 7 } else { (row % DAYS as usize) as i64 }),
+    ];
+    for (name, days) in orders {
+        let root = tempfile::tempdir().unwrap();
+        let whole = written(root.path(), days);
+        let read = read(&whole);
+        assert!(read.values().all(|(_, groups)| *groups <= 3), "{name}: {read:?}");
+        assert_eq!(
+            read.into_iter().map(|(day, (rows, _))| (day, rows)).collect::<BTreeMap<_, _>>(),
+            expected(days),
+            "{name}"
+        );
+        // Nothing but the files of days is left, wherever rows waited.
+        let dir = whole.days[0].path.parent().unwrap().to_owned();
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), whole.days.len(), "{name}");
+    }
+}
