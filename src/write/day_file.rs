@@ -123,6 +123,11 @@ impl DayFile {
         self.writer.bytes_written() as u64
     }
 
+    /// Bytes on disk once all rows are, about: pages that are still in memory are not compressed yet.
+    pub fn expected_bytes(&self) -> u64 {
+        self.written_bytes() + self.writer.in_progress_size() as u64
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.rows

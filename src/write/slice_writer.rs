@@ -201,27 +201,35 @@ impl SliceWriter {
 
     /// Writes to disk what rests, then the fullest files until little enough is held in memory.
     fn bound_memory(&mut self) -> Result<(), WriteError> {
+        let Self { files, dir, .. } = self;
+        let mut written: u64 = files.values().map(DayFile::written_bytes).sum();
+        let mut flush = |file: &mut DayFile| {
+            let before = file.written_bytes();
+            dir.reserve(written - before + file.expected_bytes())?;
+            file.flush()?;
+            written = written - before + file.written_bytes();
+            dir.occupy(written)
+        };
         // Rows mostly come day by day: the buffers and dictionaries of a day that is over are only in the way.
-        for file in self.files.values_mut() {
+        for file in files.values_mut() {
             if file.rest() == RESTING_BATCHES {
-                file.flush()?;
+                flush(file)?;
             }
         }
-        let mut buffered: usize = self.files.values().map(DayFile::buffered_bytes).sum();
+        let mut buffered: usize = files.values().map(DayFile::buffered_bytes).sum();
         while BUFFERED_BYTES < buffered {
-            let Some(fullest) = self.files.values_mut().max_by_key(|file| file.buffered_bytes()) else {
+            let Some(fullest) = files.values_mut().max_by_key(|file| file.buffered_bytes()) else {
                 break;
             };
             let before = fullest.buffered_bytes();
-            fullest.flush()?;
+            flush(fullest)?;
             let freed = before.saturating_sub(fullest.buffered_bytes());
             if freed == 0 {
                 break;
             }
             buffered = buffered.saturating_sub(freed);
         }
-        let written = self.files.values().map(DayFile::written_bytes).sum();
-        self.dir.occupy(written)
+        Ok(())
     }
 
     fn shape(&self, source: arrow::error::ArrowError) -> WriteError {

@@ -55,6 +55,7 @@ pub fn snapshot(
         copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?, 0)?;
         dir.occupy(copy.written_bytes())?;
     }
+    dir.reserve(copy.expected_bytes())?;
     let whole = copy.close(Some(day), &renamed(&slice.stream.name, day, footer))?;
     dir.occupy(whole.bytes)?;
     // What the list says is what its snapshot says.

@@ -6,7 +6,7 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::stream::Total;
 use crate::model::told::Told;
-use crate::write::day_file::WholeDay;
+use crate::write::day_file::{DayFile, WholeDay};
 use crate::write::error::WriteError;
 use crate::write::slice_writer::Written;
 use crate::write::spool::SliceDir;
@@ -86,14 +86,19 @@ impl Written {
         let metadata = self.metadata(&told, proof);
         let signals: BTreeMap<Option<Day>, Option<bool>> =
             self.days_written().map(|day| (day, self.signal(day))).collect();
-        let (files, outside, dir) = self.into_parts();
+        let (files, outside, mut dir) = self.into_parts();
         let mut days = Vec::with_capacity(files.len());
+        let mut bytes: u64 = files.values().map(DayFile::written_bytes).sum();
         for (day, file) in files {
             let rows = file.rows();
+            bytes -= file.written_bytes();
+            dir.reserve(bytes + file.expected_bytes())?;
             let mut own = metadata.clone();
             own.push(("profound_export.rows".to_owned(), rows.to_string()));
             own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
             let whole = file.close(day, &own)?;
+            bytes += whole.bytes;
+            dir.occupy(bytes)?;
             days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
         }
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
