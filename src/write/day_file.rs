@@ -78,6 +78,13 @@ impl DayFile {
         self.file.written_bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
+    /// The most bytes on disk until all rows are encoded, about: those that wait are not compressed yet, and those that wait on
+    /// the disk stay there until they are in the file too.
+    pub fn expected_bytes(&self) -> u64 {
+        let spilled = self.spill.as_ref().map_or(0, Spill::bytes);
+        self.disk_bytes() + self.file.open_bytes() + spilled + self.waiting_bytes as u64
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.rows

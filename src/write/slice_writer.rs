@@ -212,17 +212,24 @@ impl SliceWriter {
                 break;
             };
             let may_be_encoded = self.may_be_encoded(fullest)?;
+            let on_disk = self.disk_bytes();
             let Some(file) = self.files.get_mut(&fullest) else {
                 break;
             };
             waiting -= file.waiting_bytes();
+            self.dir.reserve(on_disk - file.disk_bytes() + file.expected_bytes())?;
             match may_be_encoded {
                 true => file.encode()?,
                 false => file.spill()?,
             }
+            self.dir.occupy(self.disk_bytes())?;
         }
-        let on_disk = self.files.values().map(DayFile::disk_bytes).sum();
-        self.dir.occupy(on_disk)
+        Ok(())
+    }
+
+    /// Bytes of all files on disk, about.
+    fn disk_bytes(&self) -> u64 {
+        self.files.values().map(DayFile::disk_bytes).sum()
     }
 
     /// Whether `day` is the one whose rows are encoded as they come, or becomes it: rows mostly come day by day, and one that

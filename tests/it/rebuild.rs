@@ -46,7 +46,8 @@ fn settings(export: &Export) -> Rebuild {
     }
 }
 
-async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
+/// Makes the ledger again, in a process of its own.
+pub async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
     let mut findings = Vec::new();
     let rebuilt = rebuild(&settings(export), |finding| findings.push(finding)).await.unwrap();
     (rebuilt, findings)
@@ -124,8 +125,8 @@ async fn assert_made_again(place: Place, partition: Partition) {
     // Nobody takes the lake for an empty one meanwhile.
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Refused);
-    let Some(RunError::Refused { problem, hint }) = run.error else { panic!("{:?}", run.error) };
-    assert!(problem.contains("has no ledger") && hint.contains("ledger rebuild"), "{problem} {hint}");
+    let Some(RunError::Ledger(lost @ LedgerError::Lost { .. })) = run.error else { panic!("{:?}", run.error) };
+    assert!(lost.to_string().contains("has no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
     assert_eq!(export.state().await.number, 0);
 
     let (told, findings) = rebuilt(&export).await;
