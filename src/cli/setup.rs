@@ -75,7 +75,8 @@ pub async fn standing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
         return Ok(None);
     }
     let destinations = destinations(config)?;
-    let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
+    let (lake, clock) = (destinations.lake.clone(), clock.clone());
+    let ledger = Ledger::of_lake(lake, clock, config.catalog(), Layout::is_data_file).await?;
     let Some(partition) = &ledger.state().partition else {
         return Ok(None);
     };

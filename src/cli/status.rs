@@ -20,6 +20,7 @@ use crate::model::figures::{grouped, took};
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{list_of, snapshot_state};
 use crate::model::stream::Days;
+use crate::publish::Layout;
 use crate::status::{DayCell, DayStatus, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,8 @@ async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
     {
         return Ok(State::default());
     }
-    Ok(Ledger::open(destinations(config)?.lake, clock.clone()).await?.into_state())
+    let lake = destinations(config)?.lake;
+    Ok(Ledger::of_lake(lake, clock.clone(), config.catalog(), Layout::is_data_file).await?.into_state())
 }
 
 /// The sign of each state.

@@ -61,6 +61,14 @@ pub enum LedgerError {
         /// Which record.
         number: u64,
     },
+    /// There is no record, and there are files that only a record explains.
+    #[error("the lake at `{lake}` has no ledger, and files of its streams, such as `{path}`")]
+    Lost {
+        /// Where the lake lies.
+        lake: String,
+        /// One of the files.
+        path: String,
+    },
     /// The records cannot be added up in a file.
     #[error("the checkpoint cannot be made")]
     Checkpoint(#[source] ParquetError),
@@ -89,6 +97,7 @@ impl LedgerError {
             | Self::Misplaced { .. }
             | Self::Rebuilt { .. }
             | Self::Gap { .. }
+            | Self::Lost { .. }
             | Self::OtherMeaning { .. } => true,
             Self::Destination(_) | Self::Checkpoint(_) | Self::Contended { .. } | Self::Rebuilding { .. } => false,
         }
@@ -109,6 +118,10 @@ impl LedgerError {
             }
             Self::Rebuilding { .. } => {
                 "wait until it is done; where it was broken off, `profound-export ledger rebuild` once more completes it"
+            }
+            Self::Lost { .. } => {
+                "`profound-export ledger rebuild` makes the ledger again from the files; or restore it from a backup, or choose \
+                 another `destination.url`"
             }
             Self::Checkpoint(_) => {
                 "nothing is lost, since the records are safe; this is a fault of the program, please report it"

@@ -55,6 +55,11 @@ impl Layout {
     pub const ALL: [Self; 3] =
         [Self { partition: Partition::Day }, Self { partition: Partition::Month }, Self { partition: Partition::None }];
 
+    /// Whether a file of a table lies at `path`, in whatever layout.
+    pub fn is_data_file(path: &Path) -> bool {
+        Self::ALL.into_iter().any(|layout| layout.parse(path).is_some())
+    }
+
     /// The layout that the ledger calls `partition`.
     pub fn named(partition: &str) -> Option<Self> {
         let partition = match partition {

@@ -3,14 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::TryStreamExt;
-
-use crate::catalog::Catalog;
 use crate::config::{Partition, Salt};
-use crate::destination::{Destination, Object};
-use crate::ledger::{Entry, Ledger, SALT_NAME, State, TableMeaning};
+use crate::ledger::{Entry, SALT_NAME, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
-use crate::model::history::{history_name, list_of};
+use crate::model::history::history_name;
 use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
 use crate::publish::Layout;
@@ -156,36 +152,4 @@ pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -
         }),
         _ => Ok(()),
     }
-}
-
-/// Refuses a lake whose ledger is empty while files of its streams are there: the ledger was deleted, and a new one would know
-/// neither whose lake this is nor what is final.
-///
-/// # Errors
-/// [`RunError::Refused`], [`RunError::Destination`] or [`RunError::Ledger`].
-pub async fn check_ledger_is_there(ledger: &mut Ledger, lake: &Destination, catalog: &Catalog) -> Result<(), RunError> {
-    if ledger.state().partition.is_some() {
-        return Ok(());
-    }
-    let is_table = |name: &String| catalog.get(list_of(name).unwrap_or(name)).is_some();
-    for name in lake.directories().await?.into_iter().filter(is_table) {
-        let is_of_a_table =
-            |object: &Object| Layout::ALL.into_iter().any(|layout| layout.parse(&object.path).is_some());
-        let objects = lake.objects(&Layout::directory(&name));
-        let mut files = std::pin::pin!(objects.try_filter(|object| std::future::ready(is_of_a_table(object))));
-        if let Some(Object { path, .. }) = files.try_next().await? {
-            // Another process may have begun the lake since: its first record stands before its files.
-            ledger.refresh().await?;
-            if ledger.state().partition.is_some() {
-                return Ok(());
-            }
-            return Err(RunError::Refused {
-                problem: format!("the lake at `{}` has no ledger, and files of its streams, such as `{path}`", lake.url()),
-                hint: "`profound-export ledger rebuild` makes the ledger again from the files; or restore it from a backup, or \
-                       choose another `destination.url`"
-                    .into(),
-            });
-        }
-    }
-    Ok(())
 }

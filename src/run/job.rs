@@ -22,7 +22,8 @@ use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
 use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
-use crate::run::account::{admit, check_ledger_is_there, check_tables};
+use crate::publish::Layout;
+use crate::run::account::{admit, check_tables};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::write_coverage;
@@ -135,8 +136,8 @@ async fn run_opened(
     began: &Began,
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
-    let mut ledger = Ledger::open(destinations.lake.clone(), settings.clock.clone()).await?;
-    check_ledger_is_there(&mut ledger, &destinations.lake, &settings.catalog).await?;
+    let (lake, clock) = (destinations.lake.clone(), settings.clock.clone());
+    let mut ledger = Ledger::of_lake(lake, clock, &settings.catalog, Layout::is_data_file).await?;
     settings.client.budget().expect(Costs::learned(&ledger.state().learned));
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;

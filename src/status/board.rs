@@ -10,6 +10,7 @@ use crate::config::{Config, Location};
 use crate::destination::{Destination, DestinationError};
 use crate::ledger::{Ledger, LedgerError, State};
 use crate::model::words::words;
+use crate::publish::Layout;
 use crate::schedule::ScheduleError;
 use crate::status::Status;
 
@@ -138,7 +139,8 @@ impl Board {
         {
             return Ok(());
         }
-        *ledger = Some(Ledger::open(Destination::open(&config.destination)?, self.clock.clone()).await?);
+        let (lake, clock) = (Destination::open(&config.destination)?, self.clock.clone());
+        *ledger = Some(Ledger::of_lake(lake, clock, config.catalog(), Layout::is_data_file).await?);
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         &["model", "clock", "catalog", "config", "destination", "plan", "api", "decode", "write", "publish", "ledger"],
     ),
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
-    ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger"]),
+    ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "publish", "ledger"]),
     ("alert", &["model", "clock", "config", "destination", "schedule", "ledger", "status"]),
     // They hear events and see what stands, or answer from the catalog; neither knows how a run works.
     ("report", &["model", "clock", "config", "status"]),

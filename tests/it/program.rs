@@ -122,3 +122,47 @@ async fn daemon_runs_without_its_page_when_the_address_is_taken() {
     let told = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
     assert!(told.success() && program.wait().unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_says_the_same_when_files_lie_there_without_their_ledger() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let say = |verb: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(["--set", &format!("api.base_url={}", simulator.url())])
+            .args(verb)
+            .current_dir(place.path())
+            .env("PROFOUND_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    assert!(say(&["run"]).status.success());
+    let own = place.path().join("lake/_profound_export");
+    std::fs::remove_dir_all(own.join("ledger")).unwrap();
+    std::fs::remove_dir_all(own.join("checkpoints")).ok();
+
+    let backfill = ["backfill", "nightly", "--from", "2026-03-01", "--to", "2026-03-01"];
+    let forget = ["forget", "answers_v2", "--yes"];
+    let verbs: [&[&str]; 8] = [
+        &["run"],
+        &["plan"],
+        &["status"],
+        &["status", "--output", "json"],
+        &["verify"],
+        &["check"],
+        &backfill,
+        &forget,
+    ];
+    for verb in verbs {
+        let ended = say(verb);
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(78), "{verb:?}: {told}");
+        assert!(told.contains("has no ledger, and files of its streams, such as `"), "{verb:?}: {told}");
+        assert!(told.contains("help: `profound-export ledger rebuild`"), "{verb:?}: {told}");
+    }
+    assert!(say(&["ledger", "rebuild"]).status.success());
+    assert!(say(&["verify"]).status.success());
+}

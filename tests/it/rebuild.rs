@@ -124,8 +124,8 @@ async fn assert_made_again(place: Place, partition: Partition) {
     // Nobody takes the lake for an empty one meanwhile.
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Refused);
-    let Some(RunError::Refused { problem, hint }) = run.error else { panic!("{:?}", run.error) };
-    assert!(problem.contains("has no ledger") && hint.contains("ledger rebuild"), "{problem} {hint}");
+    let Some(RunError::Ledger(lost @ LedgerError::Lost { .. })) = run.error else { panic!("{:?}", run.error) };
+    assert!(lost.to_string().contains("has no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
     assert_eq!(export.state().await.number, 0);
 
     let (told, findings) = rebuilt(&export).await;
