@@ -78,6 +78,13 @@ impl DayFile {
         self.file.written_bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
+    /// Bytes on disk once all rows are in the file, and before what waited there is removed, at most: what waits in memory is
+    /// neither encoded nor compressed.
+    pub fn expected_bytes(&self) -> u64 {
+        let spilled = self.spill.as_ref().map_or(0, Spill::bytes);
+        self.file.expected_bytes() + 2 * spilled + self.waiting_bytes as u64
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.rows

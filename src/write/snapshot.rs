@@ -56,6 +56,7 @@ pub fn snapshot(
         dir.occupy(copy.written_bytes())?;
     }
     // What the list says is what its snapshot says.
+    dir.reserve(copy.expected_bytes())?;
     let whole = copy.close(Some(day), list.hash, &renamed(&slice.stream.name, day, footer))?;
     dir.occupy(whole.bytes)?;
     Ok(Snapshot { whole, _dir: dir })

@@ -139,8 +139,23 @@ impl SliceDir {
         self.dir.join(name)
     }
 
-    /// Counts the slice's files as `bytes` long in all, once there is room: this blocks the thread until others are
-    /// published. Half of the spool is for the slice that began first, which never waits, so that one always goes on.
+    /// Waits until the slice's files may be `bytes` long in all: this blocks the thread until others are published. Half of the
+    /// spool is for the slice that began first, which never waits, so that one always goes on. What is to be written is only
+    /// guessed, so that nothing fails before it is.
+    ///
+    /// # Errors
+    /// [`WriteError::SpoolFull`] when others do not come to their end.
+    pub fn reserve(&mut self, bytes: u64) -> Result<(), WriteError> {
+        let spool = Arc::clone(&self.spool);
+        let mut room = spool.room();
+        while !self.take(&mut room, bytes) && !self.may_fill(&room) {
+            room = spool.wait(room)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the slice's files as `bytes` long in all, once there is room, as [`Self::reserve`] waits for it; what was
+    /// reserved beyond that is free again.
     ///
     /// # Errors
     /// [`WriteError::SpoolFull`] when even the first, or one that does not wait, has no room.
@@ -148,22 +163,24 @@ impl SliceDir {
         let spool = Arc::clone(&self.spool);
         let mut room = spool.room();
         while !self.take(&mut room, bytes) {
-            if !self.waits || room.slices.first() == Some(&self.number) {
+            if self.may_fill(&room) {
                 return Err(spool.full());
             }
-            let (room_again, waited) =
-                spool.freed.wait_timeout(room, LONGEST_WAIT).unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
-                return Err(spool.full());
-            }
-            room = room_again;
+            room = spool.wait(room)?;
         }
+        room.used_bytes -= self.bytes - bytes;
+        self.bytes = bytes;
+        spool.freed.notify_all();
         Ok(())
     }
 
+    /// Whether all of the spool is for this slice, so that it has nobody to wait for.
+    fn may_fill(&self, room: &Room) -> bool {
+        !self.waits || room.slices.first() == Some(&self.number)
+    }
+
     fn take(&mut self, room: &mut Room, bytes: u64) -> bool {
-        let may_fill = !self.waits || room.slices.first() == Some(&self.number);
-        let limit_bytes = if may_fill { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
+        let limit_bytes = if self.may_fill(room) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
         let more = bytes.saturating_sub(self.bytes);
         let has_room = more == 0 || room.used_bytes.saturating_add(more) <= limit_bytes;
         if has_room {
@@ -175,6 +192,14 @@ impl SliceDir {
 }
 
 impl Spool {
+    /// Waits until there is more room.
+    fn wait<'a>(&'a self, room: MutexGuard<'a, Room>) -> Result<MutexGuard<'a, Room>, WriteError> {
+        match self.freed.wait_timeout(room, LONGEST_WAIT).unwrap_or_else(PoisonError::into_inner) {
+            (_, waited) if waited.timed_out() => Err(self.full()),
+            (room, _) => Ok(room),
+        }
+    }
+
     fn full(&self) -> WriteError {
         WriteError::SpoolFull { path: self.dir.clone(), limit_bytes: self.limit_bytes }
     }

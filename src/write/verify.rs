@@ -6,6 +6,7 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::stream::Total;
 use crate::model::told::Told;
+use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::parquet_file::WholeDay;
 use crate::write::slice_writer::Written;
@@ -87,15 +88,19 @@ impl Written {
         let signals: BTreeMap<Option<Day>, Option<bool>> =
             self.days_written().map(|day| (day, self.signal(day))).collect();
         let (files, outside, mut dir) = self.into_parts();
-        let mut days: Vec<WholeDay> = Vec::with_capacity(files.len());
+        let mut days = Vec::with_capacity(files.len());
+        let mut bytes: u64 = files.values().map(DayFile::disk_bytes).sum();
         for (day, file) in files {
             let rows = file.rows();
+            bytes -= file.disk_bytes();
+            dir.reserve(bytes + file.expected_bytes())?;
             let mut own = metadata.clone();
             own.push(("profound_export.rows".to_owned(), rows.to_string()));
             own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
             let whole = file.close(day, &own)?;
+            bytes += whole.bytes;
+            dir.occupy(bytes)?;
             days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
-            dir.occupy(days.iter().map(|day| day.bytes).sum())?;
         }
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
     }

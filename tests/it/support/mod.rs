@@ -135,6 +135,8 @@ pub struct Export {
     pub given: Given,
     /// What texts are hashed with.
     pub salt: Option<Salt>,
+    /// How large the spool may grow.
+    pub spool_bytes: u64,
     /// How long a run may take.
     pub time: Option<Duration>,
     heard: Arc<Mutex<Vec<Event>>>,
@@ -171,6 +173,7 @@ impl Export {
             single_writer: false,
             given: Given::new(),
             salt: None,
+            spool_bytes: u64::MAX,
             time: None,
             heard: Arc::default(),
             listener: Arc::default(),
@@ -231,7 +234,7 @@ impl Export {
                 compression: Compression::default(),
                 single_writer: self.single_writer,
                 spool_dir: self.scratch.path().join("spool"),
-                spool_bytes: u64::MAX,
+                spool_bytes: self.spool_bytes,
             },
             concurrency: self.api.concurrency,
             event_streams: self.api.event_streams,
