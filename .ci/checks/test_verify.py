@@ -80,14 +80,43 @@ def test_bucket_is_verified_like_a_disk(
     job = Job(tmp_path, account.url, STREAMS, destination=url, options=store.options)
     job.run("run").expect(COMPLETE)
     verify(job).expect(COMPLETE)
-    lost = Lake("verified", store).files()[0]
-    store.client().delete_object(Bucket=BUCKET, Key=f"verified/{lost}")
+    lake = Lake("verified", store)
+    reports = [path for path in lake.files() if path.startswith("visibility_v2_by_day/")]
+    bucket = store.client()
+
+    def put(path: str, bytes_: bytes) -> None:
+        bucket.put_object(Bucket=BUCKET, Key=f"verified/{path}", Body=bytes_)
+
+    def whole(path: str) -> bytes:
+        body: bytes = bucket.get_object(Bucket=BUCKET, Key=f"verified/{path}")["Body"].read()
+        return body
+
+    lost, cut, flipped, copied = reports[:4]
+    bucket.delete_object(Bucket=BUCKET, Key=f"verified/{lost}")
+    put(cut, whole(cut)[:-100])
+    bytes_ = bytearray(whole(flipped))
+    bytes_[40] ^= 0xFF
+    put(flipped, bytes(bytes_))
+    # What somebody copied into another layout is read twice by whoever lists the directory.
+    copy = f"{copied.split('/day=')[0]}/{copied.split('/day=')[1].split('/')[0]}.parquet"
+    put(copy, whole(copied))
+    put("models/notes.txt", b"mine")
 
     told = verify(job, "--output", "json").expect(SOME_FAILED).json()
 
-    assert [one["path"] for one in told["problems"]] == [lost]
+    assert {one["path"]: one["kind"] for one in told["problems"]} == {
+        lost: "missing",
+        cut: "wrong_size",
+        flipped: "damaged",
+        copy: "duplicate",
+        "models/notes.txt": "foreign",
+    }
+    assert told["verified"]["marked"] == 3
     job.run("run").expect(COMPLETE)
+    for mine in (copy, "models/notes.txt"):
+        bucket.delete_object(Bucket=BUCKET, Key=f"verified/{mine}")
     verify(job).expect(COMPLETE)
+    assert_equal(lake, "duckdb", job.truths(account))
 
 
 def test_forgotten_category_is_gone_and_stays_gone(tmp_path: Path, account: Account) -> None:

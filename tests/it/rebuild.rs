@@ -46,7 +46,8 @@ fn settings(export: &Export) -> Rebuild {
     }
 }
 
-async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
+/// Makes the ledger again, in a process of its own.
+pub async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
     let mut findings = Vec::new();
     let rebuilt = rebuild(&settings(export), |finding| findings.push(finding)).await.unwrap();
     (rebuilt, findings)

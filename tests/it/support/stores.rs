@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
@@ -27,6 +28,9 @@ pub enum Vice {
     Holds { at: u64 },
     /// The write of this number arrives, but its answer is lost.
     LosesAnswer { at: u64 },
+    /// The write of this number leaves the first half of what it should write and fails, as where a store is a file system without
+    /// a step that is atomic; or the process dies with it.
+    Tears { at: u64, dies: bool },
     /// Writes of files and records fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
     /// three times in a row at one path.
     Hiccups { seed: u64 },
@@ -70,6 +74,11 @@ impl Bad {
         self.reached.notified().await;
     }
 
+    /// Writes that were begun.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
     /// Lets the write that is held go on.
     pub fn release(&self) {
         self.released.notify_one();
@@ -111,6 +120,15 @@ impl ObjectStore for Bad {
             }
             Vice::LosesAnswer { at } if number == at => {
                 self.inner.put_opts(path, payload, options).await?;
+                Err(object_store::Error::Generic { store: "bad", source: "the connection was reset".into() })
+            }
+            Vice::Tears { at, dies } if number == at => {
+                let whole = Bytes::from(payload);
+                let half = whole.slice(..whole.len() / 2);
+                self.inner.put_opts(path, half.into(), options).await?;
+                if dies {
+                    self.die().await;
+                }
                 Err(object_store::Error::Generic { store: "bad", source: "the connection was reset".into() })
             }
             Vice::Hiccups { seed } => {
