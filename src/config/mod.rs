@@ -357,6 +357,8 @@ fn as_written(path: &str, value: &serde_json::Value, problems: &Problems) -> Str
     let plain = || value.as_str().map_or_else(|| schema::in_toml(value), str::to_owned);
     match problems.places.of(path) {
         Some(Place::Variable(name)) => format!("write for example `{name}={}`", plain()),
+        // The one flag that names the setting itself.
+        Some(Place::Flag(name)) if name == "--set" => format!("write for example `--set {path}={}`", plain()),
         Some(Place::Flag(name)) => format!("write for example `{name} {}`", plain()),
         _ => {
             let name = path.rsplit('.').next().unwrap_or(path);

@@ -184,6 +184,12 @@ deadline = 4
 }
 
 #[test]
+fn example_of_a_set_flag_names_the_setting_too() {
+    let error = file("").flag("--set", "spool.max_bytes", "20KB").error();
+    assert!(error.contains("help: write for example `--set spool.max_bytes=8GiB`"), "{error}");
+}
+
+#[test]
 fn key_in_the_file_is_refused_and_never_repeated() {
     for text in [
         "key = \"s3cr3t\"",
