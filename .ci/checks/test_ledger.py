@@ -7,7 +7,8 @@ from kit import program
 from kit.account import Account
 from kit.job import Job
 from kit.lake import Lake, assert_equal
-from kit.program import BAD_CONFIG, COMPLETE, USAGE
+from kit.program import BAD_CONFIG, COMPLETE, SOME_FAILED, USAGE
+from kit.stores import BUCKET, Store
 
 STREAMS = ["visibility_v2_by_day", "category_topics", "models", "bots_v2"]
 
@@ -44,6 +45,42 @@ def test_lost_ledger_is_made_again_and_nothing_is_written_twice(tmp_path: Path, 
     assert written(job) == files
     job.run("verify").expect(COMPLETE)
     assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
+
+
+def test_bucket_gets_its_ledger_again_and_nothing_is_written_twice(
+    tmp_path: Path, account: Account, moto: Store
+) -> None:
+    job = Job(tmp_path, account.url, STREAMS, destination=f"s3://{BUCKET}/lost", options=moto.options)
+    job.run("run").expect(COMPLETE)
+
+    def files() -> dict[str, str]:
+        return {path: tag for path, tag in moto.objects("lost").items() if not path.startswith("_profound_export/")}
+
+    def delete(path: str) -> None:
+        moto.client().delete_object(Bucket=BUCKET, Key=f"lost/{path}")
+
+    before = files()
+    for path in moto.objects("lost"):
+        if path.startswith(("_profound_export/ledger/", "_profound_export/checkpoints/")):
+            delete(path)
+    missing = next(path for path in before if path.startswith("visibility_v2_by_day/"))
+
+    for verb in ("run", "plan", "status", "verify", "check"):
+        refused = job.run(verb).expect(BAD_CONFIG).stderr
+        assert "has no ledger" in refused
+        assert "profound-export ledger rebuild" in refused
+    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+
+    assert told["fine"]
+    assert told["rebuilt"]["files"] == len(before)
+    job.run("verify").expect(COMPLETE)
+    job.run("run").expect(COMPLETE)
+    assert files() == before
+    delete(missing)
+    job.run("verify").expect(SOME_FAILED)
+    job.run("run").expect(COMPLETE)
+    assert files().keys() == before.keys()
+    assert_equal(Lake("lost", moto), "duckdb", job.truths(account))
 
 
 def test_damaged_record_is_named_with_the_way_to_recover(tmp_path: Path, account: Account) -> None:
