@@ -22,7 +22,9 @@ async fn main() {
     let option = |name: &str| given.iter().position(|word| word == name).and_then(|at| given.get(at + 1)).cloned();
     let number = |name: &str| option(name).map(|text| text.parse::<u64>().expect("a number"));
     let (first, seeds) = (number("--first").unwrap_or(0), number("--seeds").unwrap_or(20));
-    let program = option("--program").map_or_else(built, PathBuf::from);
+    // Runs stand in directories of their own, from which a path that is not whole would lead elsewhere.
+    let named = option("--program").map(|path| std::fs::canonicalize(&path).expect("`--program` names a file"));
+    let program = named.unwrap_or_else(built);
     let torture = Torture { program, bucket: option("--s3") };
 
     let began = Instant::now();

@@ -21,7 +21,7 @@ use crate::model::history::history_name;
 use crate::model::scope::ScopePart;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
-use crate::run::write_coverage;
+use crate::run::{alive_runs, write_coverage};
 use crate::upkeep::{Erased, doomed, forget};
 
 /// What a person types to go on.
@@ -76,6 +76,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         consent(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
+    for (job, since) in alive_runs(ledger.state(), clock.now()) {
+        tracing::warn!(
+            job,
+            "a run has been under way since {since:.0}, and may just have put a file that was forgotten: when it is over, `verify` finds \
+             such a file, and the same `forget` deletes it"
+        );
+    }
     write_coverage(lake, destinations.layout, ledger.state(), config.catalog(), clock.now()).await?;
     match around.output {
         Output::Json => print_json(&json!({

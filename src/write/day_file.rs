@@ -78,11 +78,11 @@ impl DayFile {
         self.file.written_bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
-    /// The most bytes on disk until all rows are encoded, about: those that wait are not compressed yet, and those that wait on
-    /// the disk stay there until they are in the file too.
+    /// Bytes on disk once all rows are in the file, and before what waited there is removed, at most: what waits in memory is
+    /// neither encoded nor compressed.
     pub fn expected_bytes(&self) -> u64 {
         let spilled = self.spill.as_ref().map_or(0, Spill::bytes);
-        self.disk_bytes() + self.file.open_bytes() + spilled + self.waiting_bytes as u64
+        self.file.expected_bytes() + 2 * spilled + self.waiting_bytes as u64
     }
 
     /// Rows so far.

@@ -122,6 +122,11 @@ impl ParquetFile {
         self.writer.bytes_written() as u64
     }
 
+    /// Bytes on disk once all rows are, about: pages that are still open are not compressed yet.
+    pub fn expected_bytes(&self) -> u64 {
+        self.written_bytes() + self.writer.in_progress_size() as u64
+    }
+
     /// Writes what is held in memory as a row group.
     ///
     /// # Errors

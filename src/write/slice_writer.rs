@@ -211,6 +211,12 @@ impl SliceWriter {
             else {
                 break;
             };
+            let may_grow = |day: &Option<Day>| *day == fullest || Some(*day) == self.encoded;
+            let of = |(day, file): (&Option<Day>, &DayFile)| match may_grow(day) {
+                true => file.expected_bytes(),
+                false => file.disk_bytes(),
+            };
+            self.dir.reserve(self.files.iter().map(of).sum())?;
             let may_be_encoded = self.may_be_encoded(fullest)?;
             let on_disk = self.disk_bytes();
             let Some(file) = self.files.get_mut(&fullest) else {

@@ -166,3 +166,46 @@ async fn every_command_says_the_same_when_files_lie_there_without_their_ledger()
     assert!(say(&["ledger", "rebuild"]).status.success());
     assert!(say(&["verify"]).status.success());
 }
+
+#[tokio::test]
+async fn whoever_forgets_is_told_of_a_run_that_may_still_put_files() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let start = |verb: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_profound-export"))
+            .args(["--set", &format!("api.base_url={}", simulator.url())])
+            .args(verb)
+            .current_dir(place.path())
+            .env("PROFOUND_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let forget = |stream: &str| {
+        let ended = start(&["forget", stream, "--yes"]).wait_with_output().unwrap();
+        assert!(ended.status.success());
+        String::from_utf8(ended.stderr).unwrap()
+    };
+    assert!(start(&["run"]).wait().unwrap().success());
+    assert_eq!(forget("answers_v2"), "");
+
+    let before = simulator.requests().len();
+    simulator.inject(Fault::from(FaultKind::Stall { bytes: 0 }).of_stream("visibility_v2_by_day"));
+    let mut living = start(&["run"]);
+    let is_asked = |stream: &str| {
+        let requests = simulator.requests();
+        requests[before..].iter().any(|request| request.stream.as_deref() == Some(stream))
+    };
+    while !is_asked("visibility_v2_by_day") {
+        assert!(living.try_wait().unwrap().is_none(), "it ended before it asked");
+        std::thread::yield_now();
+    }
+    let told = forget("visibility_v2_by_day");
+    living.kill().unwrap();
+    living.wait().unwrap();
+    assert!(told.contains("a run has been under way") && told.contains("`verify` finds"), "{told}");
+}
