@@ -107,16 +107,6 @@ impl ParquetFile {
         self.writer.memory_size()
     }
 
-    /// Bytes on disk once the open row group is, about: pages that are still in memory are not compressed yet.
-    pub fn expected_bytes(&self) -> u64 {
-        self.written_bytes() + self.open_bytes()
-    }
-
-    /// Bytes of the row group that is open, about.
-    pub fn open_bytes(&self) -> u64 {
-        self.writer.in_progress_size() as u64
-    }
-
     /// Bytes on disk, about.
     pub fn written_bytes(&self) -> u64 {
         self.writer.bytes_written() as u64

@@ -218,24 +218,17 @@ impl SliceWriter {
             };
             self.dir.reserve(self.files.iter().map(of).sum())?;
             let may_be_encoded = self.may_be_encoded(fullest)?;
-            let on_disk = self.disk_bytes();
             let Some(file) = self.files.get_mut(&fullest) else {
                 break;
             };
             waiting -= file.waiting_bytes();
-            self.dir.reserve(on_disk - file.disk_bytes() + file.expected_bytes())?;
             match may_be_encoded {
                 true => file.encode()?,
                 false => file.spill()?,
             }
-            self.dir.occupy(self.disk_bytes())?;
         }
-        Ok(())
-    }
-
-    /// Bytes of all files on disk, about.
-    fn disk_bytes(&self) -> u64 {
-        self.files.values().map(DayFile::disk_bytes).sum()
+        let on_disk = self.files.values().map(DayFile::disk_bytes).sum();
+        self.dir.occupy(on_disk)
     }
 
     /// Whether `day` is the one whose rows are encoded as they come, or becomes it: rows mostly come day by day, and one that
