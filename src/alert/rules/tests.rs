@@ -71,6 +71,18 @@ fn keys(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Ve
 }
 
 fn conditions(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Vec<Condition> {
+    conditions_of(None, &|_| false, state, told, config, now)
+}
+
+/// The same in a process that starts jobs at their time since `serves_since`.
+fn conditions_of(
+    serves_since: Option<&str>,
+    stands: &dyn Fn(&str) -> bool,
+    state: Option<&State>,
+    told: &[Event],
+    config: &Config,
+    now: &str,
+) -> Vec<Condition> {
     let ears = Ears::new(Clock::starting_at(at(now)));
     told.iter().for_each(|event| ears.events().tell(event));
     let status = state.map(|state| Status::of(state, config, at(now), 1).unwrap());
@@ -81,7 +93,8 @@ fn conditions(state: Option<&State>, told: &[Event], config: &Config, now: &str)
         destination_problem: state.is_none().then_some("nobody answers"),
         config,
         now: at(now),
-        stands: &|_| false,
+        serves_since: serves_since.map(at),
+        stands,
     }
     .conditions()
 }
@@ -129,6 +142,21 @@ fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
     let mut by_hand = config();
     by_hand.jobs[0].cron = None;
     assert_eq!(keys(Some(&state), &[], &by_hand, "2026-03-20T07:31:00Z"), [""; 0]);
+}
+
+#[test]
+fn job_that_was_missed_is_overdue_only_when_the_daemon_that_came_back_does_not_begin_it() {
+    let state = ran("2026-03-09T06:30:00Z", "complete");
+    let overdue = |told: &[Event], stands: bool, now: &str| {
+        let since = Some("2026-03-10T15:00:00Z");
+        !conditions_of(since, &|_| stands, Some(&state), told, &config(), now).is_empty()
+    };
+    assert!(!overdue(&[], false, "2026-03-10T15:01:00Z"));
+    assert!(overdue(&[], false, "2026-03-10T16:01:00Z"));
+    assert!(overdue(&[], true, "2026-03-10T15:01:00Z"), "it was told, and is not over");
+    let begun = [Event::RunStarted { run: Uuid::nil(), job: "nightly".into() }];
+    assert!(!overdue(&begun, true, "2026-03-10T15:01:00Z"));
+    assert!(!overdue(&begun, false, "2026-03-10T16:01:00Z"), "it waits for the API");
 }
 
 #[test]
