@@ -56,8 +56,11 @@ impl Facts<'_> {
 
     /// How the last run of a job ended: as this process saw it, else as the ledger says.
     fn last_outcome<'a>(&'a self, job: &'a JobStatus) -> Option<(&'a str, Timestamp)> {
-        let seen = self.heard.ended.get(&job.name).map(|ended| (ended.outcome, ended.started_at));
-        let recorded = job.last_run.as_ref().map(|run| (run.end.outcome.as_str(), run.end.started_at));
+        let seen = self.heard.ended.get(&job.name);
+        // The record of a run that this process saw says less, and that it began a moment later.
+        let recorded = job.last_run.as_ref().filter(|run| seen.is_none_or(|seen| seen.run != run.end.run));
+        let seen = seen.map(|ended| (ended.outcome, ended.started_at));
+        let recorded = recorded.map(|run| (run.end.outcome.as_str(), run.end.started_at));
         seen.into_iter().chain(recorded).max_by_key(|(_, began)| *began)
     }
 

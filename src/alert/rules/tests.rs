@@ -135,6 +135,17 @@ fn destination_is_to_blame_once_and_not_the_job_too() {
 }
 
 #[test]
+fn run_that_this_process_saw_is_told_in_its_words_though_its_record_began_a_moment_later() {
+    let state = ran("2026-03-10T16:00:00.001Z", "unavailable");
+    let found = conditions(Some(&state), &[run_ended("unavailable", false)], &config(), NOW);
+    let [failed] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(failed.what, "nightly: unavailable: the disk is full");
+    assert_eq!(failed.to_do, "make room");
+    let found = keys(Some(&state), &[run_ended("unavailable", true)], &config(), NOW);
+    assert_eq!(found, ["destination_trouble/s3://lake"], "the destination is to blame, and not the job");
+}
+
+#[test]
 fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
     let state = ran("2026-03-09T06:30:00Z", "complete");
     assert_eq!(keys(Some(&state), &[], &config(), "2026-03-10T07:29:00Z"), [""; 0]);
