@@ -14,6 +14,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What was heard so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
+    /// When each job last began in this process.
+    pub began: BTreeMap<String, Timestamp>,
     /// The last run of each job that ended in this process.
     pub ended: BTreeMap<String, RunEnded>,
     /// Jobs that ended complete since somebody asked.
@@ -35,6 +37,9 @@ impl Heard {
 
     fn hear(&mut self, event: &Event, now: Timestamp) {
         match event {
+            Event::RunStarted { job, .. } => {
+                self.began.insert(job.clone(), now);
+            }
             Event::RunEnded(ended) => {
                 if ended.is_complete() {
                     self.completed.insert(ended.job.clone());

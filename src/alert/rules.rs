@@ -28,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub config: &'a Config,
     /// The time.
     pub now: Timestamp,
+    /// Since when this process starts jobs at their time; none where something else starts it.
+    pub serves_since: Option<Timestamp>,
     /// Conditions that stand already, by key.
     pub stands: &'a dyn Fn(&str) -> bool,
 }
@@ -54,8 +56,11 @@ impl Facts<'_> {
 
     /// How the last run of a job ended: as this process saw it, else as the ledger says.
     fn last_outcome<'a>(&'a self, job: &'a JobStatus) -> Option<(&'a str, Timestamp)> {
-        let seen = self.heard.ended.get(&job.name).map(|ended| (ended.outcome, ended.started_at));
-        let recorded = job.last_run.as_ref().map(|run| (run.end.outcome.as_str(), run.end.started_at));
+        let seen = self.heard.ended.get(&job.name);
+        // The record of a run that this process saw says less, and that it began a moment later.
+        let recorded = job.last_run.as_ref().filter(|run| seen.is_none_or(|seen| seen.run != run.end.run));
+        let seen = seen.map(|ended| (ended.outcome, ended.started_at));
+        let recorded = recorded.map(|run| (run.end.outcome.as_str(), run.end.started_at));
         seen.into_iter().chain(recorded).max_by_key(|(_, began)| *began)
     }
 
@@ -179,9 +184,14 @@ impl Facts<'_> {
         let configured = self.config.job(&job.name).ok()?;
         let schedule = Schedule::new(configured.cron.as_ref()?, &configured.timezone).ok()?;
         // A job that never ran was perhaps configured a moment ago: nobody knows what it missed.
-        let due = schedule.next_after(job.last_start?)?;
+        // A run that waits for the API has begun, though no record says so yet.
+        let begun = self.heard.began.get(&job.name).copied().max(job.last_start)?;
+        let due = schedule.next_after(begun)?;
         let grace = SignedDuration::try_from(self.config.alerts.overdue_after.0).ok()?;
-        let is_overdue = due.checked_add(grace).is_ok_and(|latest| latest < self.now);
+        // A daemon that comes back makes up what was missed, and needs nobody for it. What was told stands until it did.
+        let stands = (self.stands)(&format!("{}/{}", AlertEvent::JobOverdue.name(), job.name));
+        let expected = self.serves_since.filter(|_| !stands).map_or(due, |since| due.max(since));
+        let is_overdue = expected.checked_add(grace).is_ok_and(|latest| latest < self.now);
         let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
         is_overdue.then(|| Condition {
             event: AlertEvent::JobOverdue,

@@ -1,9 +1,10 @@
 //! Looks what is the matter, and tells whoever was not told yet.
 
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::alert::book::Book;
@@ -31,6 +32,7 @@ pub struct Teller {
     lake: Destination,
     clock: Clock,
     events: Events,
+    serves_since: OnceLock<Timestamp>,
     book: Mutex<Option<Book>>,
 }
 
@@ -38,12 +40,25 @@ impl Teller {
     /// Tells about `lake`, and `events` of what it told.
     pub fn new(lake: Destination, clock: Clock, events: Events) -> Self {
         let sender = Sender::new(lake.url());
-        Self { ears: Ears::new(clock.clone()), sender, lake, clock, events, book: Mutex::new(None) }
+        Self {
+            ears: Ears::new(clock.clone()),
+            sender,
+            lake,
+            clock,
+            events,
+            serves_since: OnceLock::new(),
+            book: Mutex::new(None),
+        }
     }
 
     /// Hears events of runs.
     pub fn events(&self) -> Events {
         self.ears.events()
+    }
+
+    /// From now on this process starts jobs at their time, and those that were missed.
+    pub fn serves(&self) {
+        self.serves_since.get_or_init(|| self.clock.now());
     }
 
     /// Looks at `status`, or at why the lake cannot be looked at, and tells. What cannot be told now is kept for the next
@@ -64,6 +79,7 @@ impl Teller {
             destination_problem,
             config,
             now,
+            serves_since: self.serves_since.get().copied(),
             stands: &|key| before.stands(key),
         };
         book.keep_targets(targets);

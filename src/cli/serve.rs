@@ -38,6 +38,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     let cancel = CancellationToken::new();
     let clock = Clock::system();
     let watch = Watch::new(&config, &clock)?;
+    watch.serves();
     let events = events.and(watch.events());
     let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
     let address = config.server.of_serve();

@@ -78,6 +78,11 @@ impl Watch {
         })
     }
 
+    /// From now on this process starts jobs at their time, and those that were missed.
+    pub fn serves(&self) {
+        self.teller.serves();
+    }
+
     /// Hears the events of runs.
     pub fn events(&self) -> Events {
         let events = self.live.events().and(self.metrics.events()).and(self.teller.events());

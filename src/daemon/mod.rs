@@ -83,12 +83,13 @@ pub async fn serve(
         };
         tokio::select! {
             ended = ended => {
-                if let Some(Running { job, began, .. }) = running.take() {
-                    starts.ended(&job, began, clock.now(), ended);
-                    tell_upcoming(&starts, clock.now(), Some(&job));
-                }
+                let over = running.take();
                 if ended == Ended::Fatal {
                     break;
+                }
+                if let Some(Running { job, began, .. }) = over {
+                    starts.ended(&job, began, clock.now(), ended);
+                    tell_upcoming(&starts, clock.now(), Some(&job));
                 }
             }
             () = alarm.heard() => {}

@@ -58,6 +58,13 @@ pub(super) async fn handle(shared: Arc<Shared>, method: &str, path: &str, query:
             Some(requests) => Ok(json!({ "spent": shared.spend(u32::try_from(requests).unwrap_or(u32::MAX)) })),
             None => Err("`requests` is missing: how many somebody else spends".to_owned()),
         },
+        ("POST", "/simulator/key") => match members(body).get("key").and_then(Value::as_str) {
+            Some(key) => {
+                shared.state().key = Some(key.to_owned());
+                Ok(json!({ "key": key }))
+            }
+            None => Err("`key` is missing: the only one that is accepted from now on".to_owned()),
+        },
         _ => return plain(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" })),
     };
     match answer {

@@ -5,8 +5,9 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,7 +45,7 @@ def ask(url: str, body: Any = None, method: str | None = None, headers: dict[str
 class Account:
     """A simulated account. Use it in `with`; it ends with the block."""
 
-    def __init__(self, cwd: Path, *options: str, key: str = program.KEY) -> None:
+    def __init__(self, cwd: Path, *options: str, key: str = program.KEY, env: Mapping[str, str] | None = None) -> None:
         self.key = key
         # Enough that no check but the one about limits ever waits.
         limit = () if "--limit" in options else ("--limit", "100000")
@@ -53,7 +54,7 @@ class Account:
             self._process = subprocess.Popen(
                 [str(program.binary()), "simulate", *listening, "--key", key, *limit, *options],
                 cwd=cwd,
-                env=program.environment(),
+                env=program.environment(env),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -84,6 +85,10 @@ class Account:
         received: list[dict[str, Any]] = ask(f"{self.url}/simulator/requests").json()
         return received
 
+    def asked_since(self, stream: str, since: datetime) -> bool:
+        """Whether a stream was asked for since then, by the simulator's clock."""
+        return any(one["stream"] == stream and since <= datetime.fromisoformat(one["at"]) for one in self.requests())
+
     def fault(self, kind: str, **settings: Any) -> None:
         """Lets a fault happen from now on."""
         answer = ask(f"{self.url}/simulator/faults", {"fault": kind} | settings)
@@ -92,6 +97,17 @@ class Account:
     def clear_faults(self) -> None:
         """Ends all faults."""
         ask(f"{self.url}/simulator/faults", method="DELETE")
+
+    def replace_key(self, key: str) -> None:
+        """Takes another key from now on, and no other one."""
+        answer = ask(f"{self.url}/simulator/key", {"key": key})
+        assert answer.status == 200, answer.body
+        self.key = key
+
+    def spend(self, requests: int) -> None:
+        """Somebody else with the same key sends so many requests."""
+        answer = ask(f"{self.url}/simulator/spend", {"requests": requests})
+        assert answer.json() == {"spent": requests}, answer.body
 
     def restate(self, day: date) -> None:
         """Changes all figures of a day."""

@@ -71,12 +71,14 @@ def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None,
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def start(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, key: bool = True
+) -> subprocess.Popen[str]:
     """Starts the program and leaves it running; what it says goes to files in `cwd`."""
     command = [str(binary()), *map(str, arguments)]
     with open(cwd / "stdout.log", "a") as out, open(cwd / "stderr.log", "a") as err:
         return subprocess.Popen(
-            command, cwd=cwd, env=environment(env), stdout=out, stderr=err, text=True, stdin=subprocess.DEVNULL
+            command, cwd=cwd, env=environment(env, key), stdout=out, stderr=err, text=True, stdin=subprocess.DEVNULL
         )
 
 

@@ -442,6 +442,22 @@ async fn body_breaks_off_when_it_is_truncated_and_ends_cleanly_when_rows_are_kep
 }
 
 #[tokio::test]
+async fn another_key_is_taken_when_the_control_says_so() {
+    let sim = simulator(account()).await;
+    let client = plain_client();
+    let url = format!("{}/simulator/key", sim.url());
+    let status = async |body: Value| client.post(&url).json(&body).send().await.unwrap().status();
+    assert_eq!(status(json!({})).await, 422);
+    assert_eq!(status(json!({ "key": "another" })).await, 200);
+    let asked = async |key: &str| {
+        let request = client.get(format!("{}/v1/org/categories", sim.url())).header("X-API-Key", key);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(asked(sim.key()).await, 401);
+    assert_eq!(asked("another").await, 200);
+}
+
+#[tokio::test]
 async fn server_is_gone_when_it_is_dropped() {
     let sim = simulator(account()).await;
     let url = format!("{}/simulator/faults", sim.url());
