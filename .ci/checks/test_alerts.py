@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,33 @@ def test_targets_behind_a_private_ca_and_a_proxy_are_reached(
         job.run("alert", "test", env={"HTTPS_PROXY": proxy.url, "NO_PROXY": ""}).expect(COMPLETE)
         assert len(proxy.asked) == 1
     assert len(taking.at(BEAT)) == 2
+
+
+def test_plan_that_is_lost_is_one_message(tmp_path: Path, account: Account, taking: Receiver) -> None:
+    streams = [
+        "visibility_v2_by_day",
+        "citations_v2_page_by_day",
+        "sentiment_v2_by_day",
+        "visibility_v1",
+        "citations_v1",
+    ]
+    job = Job(tmp_path / "job", account.url, streams)
+
+    def write() -> None:
+        job.write()
+        (job.dir / "secret").write_text(SECRET)
+        _alert(job, name="hook", type="webhook", url=taking.url + HOOK, secret_file="secret")
+
+    write()
+    job.run("run").expect(COMPLETE)
+    for stream in streams:
+        account.fault("status", code=403, stream=stream)
+    # Days that nobody has asked for; the second time the account is known to lack them.
+    for code in (SOME_FAILED, COMPLETE):
+        job.start -= timedelta(days=2)
+        write()
+        job.run("run").expect(code)
+    assert taking.told() == ["job_failed/nightly firing", "not_entitled firing", "job_failed/nightly resolved"]
+    failed, lost, _ = (one.json()["what"] for one in taking.at(HOOK))
+    assert failed.startswith("nightly: failed.")
+    assert f"and {len(streams) - 1} other streams" in lost

@@ -83,8 +83,11 @@ impl Facts<'_> {
 
     /// How the last run of a job ended: as this process saw it, else as the ledger says.
     fn last_outcome<'a>(&'a self, job: &'a JobStatus) -> Option<(&'a str, Timestamp)> {
-        let seen = self.heard.ended.get(&job.name).map(|ended| (ended.outcome, ended.started_at));
-        seen.into_iter().chain(recorded(job)).max_by_key(|(_, began)| *began)
+        let seen = self.heard.ended.get(&job.name);
+        // The ledger says a moment later when a run began.
+        let is_seen = job.last_run.as_ref().zip(seen).is_some_and(|(run, seen)| run.end.run == seen.run);
+        let seen = seen.map(|ended| (ended.outcome, ended.started_at));
+        seen.into_iter().chain(recorded(job).filter(|_| !is_seen)).max_by_key(|(_, began)| *began)
     }
 
     fn key_rejected(&self) -> Option<Condition> {

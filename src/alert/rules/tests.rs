@@ -424,3 +424,12 @@ fn words_of_what_lasts_do_not_change_with_each_look() {
     assert_eq!(what(150), what(130));
     assert_eq!(what(450), "others sent at least 400 requests with the same key within an hour");
 }
+
+#[test]
+fn run_of_this_process_is_told_in_its_own_words_though_the_ledger_says_that_it_began_a_moment_later() {
+    let state = ran("2026-03-10T16:00:00.020Z", "failed");
+    let found = conditions(Some(&state), &[run_ended("failed", false)], &config(), "2026-03-10T16:01:00Z");
+    assert_eq!(found[0].what, "nightly: failed: the disk is full");
+    let told = [run_ended("failed", true)];
+    assert_eq!(keys(Some(&state), &told, &config(), "2026-03-10T16:01:00Z"), ["destination_trouble/s3://lake"]);
+}
