@@ -47,7 +47,9 @@ impl Facts<'_> {
     fn can_judge(&self, event: AlertEvent) -> bool {
         use AlertEvent as E;
         match event {
-            E::DestinationTrouble | E::KeyExpiring | E::KeyUsedElsewhere => true,
+            E::KeyExpiring | E::KeyUsedElsewhere => true,
+            // A lake that is only slow says neither.
+            E::DestinationTrouble => self.status.is_some() || self.destination_problem.is_some(),
             // Only the ledger knows.
             E::KeyRejected | E::JobFailed | E::JobOverdue | E::IncompleteTooLong => self.status.is_some(),
             E::StreamSuspect | E::NotEntitled => self.status.is_some() && self.is_between_runs(),
@@ -76,8 +78,9 @@ impl Facts<'_> {
         found.extend(self.suspects());
         found.extend(self.not_entitled());
         found.extend(self.drift());
-        // Of how a run of this process ended without a lake, the ledger says nothing.
-        found.retain(|found| found.event == AlertEvent::JobFailed || self.can_judge(found.event));
+        let is_of_data =
+            |event| matches!(event, AlertEvent::StreamSuspect | AlertEvent::NotEntitled | AlertEvent::SchemaDrift);
+        found.retain(|found| !is_of_data(found.event) || self.can_judge(found.event));
         found
     }
 

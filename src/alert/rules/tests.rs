@@ -433,3 +433,20 @@ fn run_of_this_process_is_told_in_its_own_words_though_the_ledger_says_that_it_b
     let told = [run_ended("failed", true)];
     assert_eq!(keys(Some(&state), &told, &config(), "2026-03-10T16:01:00Z"), ["destination_trouble/s3://lake"]);
 }
+
+#[test]
+fn what_runs_of_this_process_saw_is_told_though_the_lake_cannot_be_looked_at() {
+    let of = |outcome| keys(None, &[run_ended(outcome, false)], &config(), NOW);
+    assert_eq!(of("key_rejected"), ["key_rejected", "destination_trouble/s3://lake"]);
+    assert_eq!(of("failed"), ["destination_trouble/s3://lake", "job_failed/nightly"]);
+    let ears = Ears::new(Clock::starting_at(at(NOW)));
+    ears.events().tell(&run_ended("unavailable", true));
+    let (config, heard, book) = (config(), ears.take(), Book::default());
+    // A lake that did not answer in time.
+    let (status, destination, destination_problem, now) = (None, "s3://lake", None, at(NOW));
+    let slow = Facts { status, heard: &heard, destination, destination_problem, config: &config, now, book: &book };
+    assert_eq!(slow.conditions().iter().map(Condition::key).collect::<Vec<_>>(), ["destination_trouble/s3://lake"]);
+    let nothing = Heard::default();
+    let silent = Facts { heard: &nothing, ..slow };
+    assert!(silent.conditions().is_empty() && silent.unknown().contains(&AlertEvent::DestinationTrouble));
+}
