@@ -9,6 +9,12 @@ use crate::alert::condition::Condition;
 use crate::alert::message::{Message, MessageState};
 use crate::config::{AlertConfig, AlertKind};
 
+/// A message that a target refused is sent to it again so much later, and each time after twice as long.
+const AFTER_REFUSAL: SignedDuration = SignedDuration::from_hours(1);
+/// A message that was refused so often is not sent to that target any more.
+const MOST_REFUSALS: u32 = 5;
+/// When a condition was seen last is kept so exactly.
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// What is never over is forgotten when it was not seen for so long.
 const LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The form in which it is kept.
@@ -28,13 +34,31 @@ pub(super) struct Book {
 pub(super) struct Entry {
     /// As it was seen last.
     pub condition: Condition,
-    /// When it was seen last.
+    /// When it was seen last, to a day.
     pub seen_at: Timestamp,
     /// Since when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_since: Option<Timestamp>,
     /// Who was told, and up to which level.
     pub told: BTreeMap<String, u8>,
+    /// Who refused to be told: a wrong address or secret that someone may put right.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, Refusals>,
+}
+
+/// A target that refuses a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusals {
+    /// How often it did.
+    pub times: u32,
+    /// When it is asked again.
+    pub again_at: Timestamp,
+}
+
+impl Entry {
+    fn of(condition: Condition, now: Timestamp) -> Self {
+        Self { condition, seen_at: now, over_since: None, told: BTreeMap::new(), refused: BTreeMap::new() }
+    }
 }
 
 impl Default for Book {
@@ -52,19 +76,17 @@ impl Book {
             seen.insert(key.clone());
             match self.entries.get_mut(&key) {
                 None => {
-                    let entry = Entry { condition, seen_at: now, over_since: None, told: BTreeMap::new() };
-                    self.entries.insert(key, entry);
+                    self.entries.insert(key, Entry::of(condition, now));
                 }
+                // It came back before everybody heard that it was over.
+                Some(entry) if entry.over_since.is_some() => *entry = Entry::of(condition, now),
                 Some(entry) => {
-                    if entry.over_since.take().is_some() {
-                        // It came back before everybody heard that it was over.
-                        entry.told.clear();
-                        entry.condition = condition;
-                    } else {
-                        let since = entry.condition.since.min(condition.since);
-                        entry.condition = Condition { since, ..condition };
+                    let since = entry.condition.since.min(condition.since);
+                    entry.condition = Condition { since, ..condition };
+                    // The day is all that forgetting needs, and the book is written only when it changes.
+                    if A_DAY <= now.duration_since(entry.seen_at) {
+                        entry.seen_at = now;
                     }
-                    entry.seen_at = now;
                 }
             }
         }
@@ -80,13 +102,16 @@ impl Book {
         });
     }
 
-    /// What is to be told to `target`.
-    pub fn due(&self, target: &AlertConfig) -> Vec<Message> {
+    /// What is to be told to `target` at `now`.
+    pub fn due(&self, target: &AlertConfig, now: Timestamp) -> Vec<Message> {
         if target.kind == Some(AlertKind::Heartbeat) {
             return Vec::new();
         }
         let due = self.entries.iter().filter_map(|(key, entry)| {
-            let Entry { condition, over_since, told, .. } = entry;
+            let Entry { condition, over_since, told, refused, .. } = entry;
+            if refused.get(&target.name).is_some_and(|refused| now < refused.again_at) {
+                return None;
+            }
             let wants = (target.events.is_empty() || target.events.contains(&condition.event))
                 && (target.jobs.is_empty() || condition.job.as_ref().is_none_or(|job| target.jobs.contains(job)));
             let told = told.get(&target.name).copied();
@@ -100,11 +125,25 @@ impl Book {
         due.collect()
     }
 
+    /// `target` refused `message` at `now`. It is told later, and after some times not at all.
+    pub fn refused(&mut self, target: &str, message: &Message, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&message.key) else {
+            return;
+        };
+        let times = entry.refused.get(target).map_or(0, |refused| refused.times) + 1;
+        if MOST_REFUSALS <= times {
+            return self.told(target, message);
+        }
+        let again_at = now.checked_add(AFTER_REFUSAL * (1 << (times - 1))).unwrap_or(now);
+        entry.refused.insert(target.to_owned(), Refusals { times, again_at });
+    }
+
     /// `message` was told to `target`, or never will be.
     pub fn told(&mut self, target: &str, message: &Message) {
         let Some(entry) = self.entries.get_mut(&message.key) else {
             return;
         };
+        entry.refused.remove(target);
         match message.state {
             MessageState::Firing => {
                 entry.told.insert(target.to_owned(), message.condition.level);
@@ -115,21 +154,30 @@ impl Book {
                     self.entries.remove(&message.key);
                 }
             }
-            MessageState::Test => {}
+            MessageState::Test | MessageState::TestOver { .. } => {}
+        }
+    }
+
+    /// Takes in what `other` knows beside.
+    pub fn adopt(&mut self, other: Self) {
+        for (key, entry) in other.entries {
+            self.entries.entry(key).or_insert(entry);
         }
     }
 
     /// Forgets who is not configured any more, so that nothing waits for them.
     pub fn keep_targets(&mut self, targets: &[AlertConfig]) {
         self.entries.retain(|_, entry| {
-            entry.told.retain(|name, _| targets.iter().any(|target| target.name == *name));
+            let is_configured = |name: &String| targets.iter().any(|target| target.name == *name);
+            entry.told.retain(|name, _| is_configured(name));
+            entry.refused.retain(|name, _| is_configured(name));
             entry.over_since.is_none() || !entry.told.is_empty()
         });
     }
 
-    /// Whether the condition of `key` stands.
-    pub fn stands(&self, key: &str) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.over_since.is_none())
+    /// The condition of `key`, while it stands.
+    pub fn standing_as(&self, key: &str) -> Option<&Condition> {
+        self.entries.get(key).filter(|entry| entry.over_since.is_none()).map(|entry| &entry.condition)
     }
 
     /// Conditions that stand.

@@ -1,9 +1,10 @@
 //! What runs of this process told that the ledger does not: how they ended, what drifted, who else used the key.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::model::event::{Event, Events, RunEnded};
@@ -14,10 +15,15 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What was heard so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
-    /// When each job last began in this process.
-    pub began: BTreeMap<String, Timestamp>,
     /// The last run of each job that ended in this process.
     pub ended: BTreeMap<String, RunEnded>,
+    /// Runs of this process that have not ended.
+    pub running: BTreeSet<Uuid>,
+    /// Whether a run ended since somebody asked.
+    pub has_ended: bool,
+    /// Since when this process could have begun what was due: since it began or read other schedules, or since the last run
+    /// ended that others waited for. None where another program begins jobs.
+    pub free_since: Option<Timestamp>,
     /// Jobs that ended complete since somebody asked.
     pub completed: BTreeSet<String>,
     /// Streams and members that this version does not know, with an example each.
@@ -37,10 +43,13 @@ impl Heard {
 
     fn hear(&mut self, event: &Event, now: Timestamp) {
         match event {
-            Event::RunStarted { job, .. } => {
-                self.began.insert(job.clone(), now);
+            Event::RunStarted { run, .. } => {
+                self.running.insert(*run);
             }
             Event::RunEnded(ended) => {
+                self.running.remove(&ended.run);
+                self.has_ended = true;
+                self.free_since = self.free_since.map(|_| now);
                 if ended.is_complete() {
                     self.completed.insert(ended.job.clone());
                 }
@@ -81,16 +90,34 @@ impl Ears {
         let ears = self.clone();
         Events::to(move |event| {
             let now = ears.clock.now();
-            ears.heard.lock().unwrap_or_else(PoisonError::into_inner).hear(event, now);
+            ears.heard().hear(event, now);
         })
     }
 
-    /// What was heard so far; jobs that completed are told once.
+    /// What was heard so far; that a run ended, and which jobs completed, is told once.
     pub(super) fn take(&self) -> Heard {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard();
         let told = heard.clone();
         heard.completed.clear();
+        heard.has_ended = false;
         told
+    }
+
+    /// This process begins jobs itself, from now on by the schedules that were read now.
+    pub(super) fn begin_jobs(&self) {
+        self.heard().free_since = Some(self.clock.now());
+    }
+
+    /// Forgets what belongs to one lake.
+    pub(super) fn forget_lake(&self) {
+        let mut heard = self.heard();
+        heard.ended.clear();
+        heard.drift.clear();
+        heard.lost.clear();
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

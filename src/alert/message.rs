@@ -21,6 +21,11 @@ pub enum MessageState {
     },
     /// Nothing is the matter: someone tries the target.
     Test,
+    /// The same is over, where a target needs to be told.
+    TestOver {
+        /// Since when.
+        at: Timestamp,
+    },
 }
 
 /// One thing that is told to one target.
@@ -37,16 +42,12 @@ pub struct Message {
 impl Message {
     /// What `alert test` sends.
     pub fn test(now: Timestamp) -> Self {
+        let nothing = || "nothing".to_owned();
         let condition = Condition {
-            event: AlertEvent::JobFailed,
-            subject: "test".into(),
-            job: None,
-            level: 0,
-            is_lasting: false,
             what: "this is a test: nothing is the matter".into(),
-            since: now,
-            affected: "nothing".into(),
-            to_do: "nothing".into(),
+            affected: nothing(),
+            to_do: nothing(),
+            ..Condition::of(AlertEvent::JobFailed, "test", now)
         };
         Self { key: "test".into(), state: MessageState::Test, condition }
     }
@@ -56,14 +57,14 @@ impl Message {
         match self.state {
             MessageState::Firing => "firing",
             MessageState::Resolved { .. } => "resolved",
-            MessageState::Test => "test",
+            MessageState::Test | MessageState::TestOver { .. } => "test",
         }
     }
 
     /// The event, or that it is a test.
     pub fn event_name(&self) -> &'static str {
         match self.state {
-            MessageState::Test => "test",
+            MessageState::Test | MessageState::TestOver { .. } => "test",
             _ => self.condition.event.name(),
         }
     }
@@ -73,14 +74,14 @@ impl Message {
         match self.state {
             MessageState::Firing => self.condition.what.clone(),
             MessageState::Resolved { .. } => format!("over: {}", self.condition.what),
-            MessageState::Test => format!("test: {}", self.condition.what),
+            MessageState::Test | MessageState::TestOver { .. } => format!("test: {}", self.condition.what),
         }
     }
 
     /// All of it, about the lake at `destination`.
     pub fn to_json(&self, destination: &str) -> Value {
         let resolved_at = match self.state {
-            MessageState::Resolved { at } => Some(at),
+            MessageState::Resolved { at } | MessageState::TestOver { at } => Some(at),
             MessageState::Firing | MessageState::Test => None,
         };
         json!({

@@ -13,7 +13,5 @@ mod send;
 mod store;
 mod teller;
 
-pub use condition::Condition;
-pub use message::{Message, MessageState};
 pub use send::{SendError, Sender};
 pub use teller::Teller;

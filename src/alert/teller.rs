@@ -1,21 +1,20 @@
 //! Looks what is the matter, and tells whoever was not told yet.
 
-use std::sync::{OnceLock, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{self, join_all};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::alert::book::Book;
+use crate::alert::condition::Condition;
 use crate::alert::ears::Ears;
-use crate::alert::message::Message;
 use crate::alert::rules::Facts;
-use crate::alert::send::Sender;
-use crate::alert::store;
+use crate::alert::send::{SendError, Sender};
+use crate::alert::store::{Kept, name_of};
 use crate::clock::Clock;
-use crate::config::{AlertConfig, AlertEvent, AlertKind, Config};
-use crate::destination::Destination;
+use crate::config::{AlertConfig, AlertKind, Config};
 use crate::model::event::{Event, Events, StandingAlert};
 use crate::model::words::words;
 use crate::status::Status;
@@ -24,30 +23,29 @@ use crate::status::Status;
 const LONGEST_TARGET: Duration = Duration::from_secs(20);
 
 /// Looks what is the matter, and tells whoever was not told yet. One that tells does not tell twice, so turns wait for each
-/// other.
+/// other; one that is dropped half way keeps what was told by then.
 #[derive(Debug)]
 pub struct Teller {
     ears: Ears,
-    sender: Sender,
-    lake: Destination,
     clock: Clock,
     events: Events,
-    serves_since: OnceLock<Timestamp>,
-    book: Mutex<Option<Book>>,
+    kept: Mutex<Kept>,
+    /// Heartbeats that are still to be asked, by name.
+    beats: std::sync::Mutex<BTreeSet<String>>,
+    /// Targets that asked to be left alone until then, by name.
+    left_alone: std::sync::Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Teller {
-    /// Tells about `lake`, and `events` of what it told.
-    pub fn new(lake: Destination, clock: Clock, events: Events) -> Self {
-        let sender = Sender::new(lake.url());
+    /// Tells `events` of what it tells.
+    pub fn new(clock: Clock, events: Events) -> Self {
         Self {
             ears: Ears::new(clock.clone()),
-            sender,
-            lake,
             clock,
             events,
-            serves_since: OnceLock::new(),
-            book: Mutex::new(None),
+            kept: Mutex::default(),
+            beats: std::sync::Mutex::default(),
+            left_alone: std::sync::Mutex::default(),
         }
     }
 
@@ -56,133 +54,128 @@ impl Teller {
         self.ears.events()
     }
 
-    /// From now on this process starts jobs at their time, and those that were missed.
-    pub fn serves(&self) {
-        self.serves_since.get_or_init(|| self.clock.now());
+    /// This process begins jobs itself, by schedules that were read just now: what they say of the past is made up for.
+    pub fn begin_jobs(&self) {
+        self.ears.begin_jobs();
     }
 
     /// Looks at `status`, or at why the lake cannot be looked at, and tells. What cannot be told now is kept for the next
     /// turn, of this process or another.
     pub async fn turn(&self, config: &Config, status: Option<&Status>, destination_problem: Option<&str>) {
-        let mut held = self.book.lock().await;
-        let targets = &config.alert_targets;
-        let mut book = match held.take() {
-            Some(book) => book,
-            None => self.read(targets).await,
-        };
-        let before = book.clone();
-        let (heard, now) = (self.ears.take(), self.clock.now());
-        let facts = Facts {
-            status,
-            heard: &heard,
-            destination: self.lake.url(),
-            destination_problem,
-            config,
-            now,
-            serves_since: self.serves_since.get().copied(),
-            stands: &|key| before.stands(key),
-        };
-        book.keep_targets(targets);
-        // What only the ledger knows cannot be judged without it.
-        let is_of_the_ledger = |event| {
-            use AlertEvent as E;
-            !matches!(event, E::DestinationTrouble | E::KeyExpiring | E::SchemaDrift | E::KeyUsedElsewhere)
-        };
-        book.see(facts.conditions(), |condition| status.is_none() && is_of_the_ledger(condition.event), now);
-        self.events.tell(&Event::AlertsStand(book.standing().map(standing).collect()));
-        self.tell(targets, &mut book).await;
-        join_all(targets.iter().filter(|target| completed(target, &heard.completed)).map(|target| self.ping(target)))
-            .await;
-        if book != before && !targets.is_empty() {
-            self.write(&book).await;
+        let mut kept = self.kept.lock().await;
+        if kept.turn_to(&config.destination) {
+            self.ears.forget_lake();
         }
-        *held = Some(book);
+        let targets = &config.alert_targets;
+        let (heard, now) = (self.ears.take(), self.clock.now());
+        let completed = targets.iter().filter(|target| completed(target, &heard.completed));
+        lock(&self.beats).extend(completed.map(|target| target.name.clone()));
+        let remembers = destination_problem.is_none() && !targets.is_empty();
+        if remembers {
+            kept.refresh().await;
+        }
+        kept.book.keep_targets(targets);
+        let destination = name_of(&config.destination);
+        let book = &kept.book;
+        let facts = Facts { status, heard: &heard, destination: &destination, destination_problem, config, now, book };
+        let (conditions, unknown) = (facts.conditions(), facts.unknown());
+        kept.book.see(conditions, |condition| unknown.contains(&condition.event), now);
+        self.events.tell(&Event::AlertsStand(kept.book.standing().map(standing).collect()));
+        // Before anybody is told: what only this process heard must not be lost with it.
+        if remembers {
+            kept.keep().await;
+        }
+        let sender = Sender::new(config);
+        let book = std::sync::Mutex::new(&mut kept.book);
+        let is_asked =
+            |target: &&AlertConfig| lock(&self.left_alone).get(&target.name).is_none_or(|until| *until <= now);
+        let telling = targets.iter().filter(is_asked).map(|target| self.tell(target, &sender, &book, now));
+        let has_a_beat = |target: &&AlertConfig| lock(&self.beats).contains(&target.name);
+        let beats: Vec<_> = targets.iter().filter(is_asked).filter(has_a_beat).collect();
+        let asking = beats.into_iter().map(|target| self.ask(target, &sender, now));
+        future::join(join_all(telling), join_all(asking)).await;
+        if remembers {
+            kept.keep().await;
+        }
     }
 
-    /// Tells each target what it was not told: targets at once, what one is told in order. One that hangs keeps nobody else
-    /// waiting for long, and what was told meanwhile counts.
-    async fn tell(&self, targets: &[AlertConfig], book: &mut Book) {
-        let told = std::sync::Mutex::new(Vec::new());
-        let of_target = |target: &AlertConfig| {
-            let (target, due, told) = (target.clone(), book.due(target), &told);
-            let telling = async move {
-                for message in due {
-                    if !self.tell_one(&target, &message).await {
+    /// Remembers what a turn that was dropped half way had told.
+    pub async fn keep(&self) {
+        self.kept.lock().await.keep().await;
+    }
+
+    /// Tells `target` what it was not told, one after the other; each is known as told at once. One that hangs keeps nobody
+    /// else waiting for long.
+    async fn tell(&self, target: &AlertConfig, sender: &Sender, book: &std::sync::Mutex<&mut Book>, now: Timestamp) {
+        let telling = async {
+            let due = lock(book).due(target, now);
+            for message in due {
+                let sent = sender.send(target, &message).await;
+                self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: sent.is_ok() });
+                let (alert, event) = (&target.name, message.event_name());
+                match sent {
+                    Ok(()) => {
+                        tracing::info!(alert, event, "told: {}", message.headline());
+                        lock(book).told(alert, &message);
+                    }
+                    Err(error) if error.may_pass() => {
                         // What cannot be told to a target now, nothing else can either.
+                        tracing::warn!(alert, event, "cannot be told, and is tried again: {}", words(&error));
+                        self.leave_alone(target, &error, now);
                         break;
                     }
-                    told.lock().unwrap_or_else(PoisonError::into_inner).push((target.name.clone(), message));
+                    Err(error) => {
+                        tracing::error!(alert, event, "cannot be told: {}", words(&error));
+                        lock(book).refused(alert, &message, now);
+                    }
                 }
-            };
-            tokio::time::timeout(LONGEST_TARGET, telling)
-        };
-        for timed in join_all(targets.iter().map(of_target).collect::<Vec<_>>()).await {
-            if timed.is_err() {
-                tracing::warn!("a target of alerts does not answer, and is tried again later");
             }
-        }
-        for (target, message) in told.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            book.told(&target, &message);
+        };
+        if tokio::time::timeout(LONGEST_TARGET, telling).await.is_err() {
+            tracing::warn!(alert = target.name, "does not answer, and is tried again later");
         }
     }
 
-    /// Tells `target` one message; whether that is settled.
-    async fn tell_one(&self, target: &AlertConfig, message: &Message) -> bool {
-        let sent = self.sender.send(target, message).await;
-        self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: sent.is_ok() });
-        match sent {
-            Ok(()) => {
-                tracing::info!(alert = target.name, event = message.event_name(), "told: {}", message.headline());
-                true
-            }
+    async fn ask(&self, target: &AlertConfig, sender: &Sender, now: Timestamp) {
+        let alert = &target.name;
+        let Ok(pinged) = tokio::time::timeout(LONGEST_TARGET, sender.ping(target)).await else {
+            tracing::warn!(alert, "does not answer, and is tried again later");
+            return;
+        };
+        self.events.tell(&Event::AlertSent { target: alert.clone(), ok: pinged.is_ok() });
+        match pinged {
+            Ok(()) => drop(lock(&self.beats).remove(alert)),
             Err(error) if error.may_pass() => {
-                tracing::warn!(alert = target.name, "cannot be told, and is tried again: {}", words(&error));
-                false
+                tracing::warn!(alert, "the heartbeat cannot be sent, and is tried again: {}", words(&error));
+                self.leave_alone(target, &error, now);
             }
             Err(error) => {
-                tracing::error!(alert = target.name, "cannot be told: {}", words(&error));
-                true
+                tracing::error!(alert, "the heartbeat cannot be sent: {}", words(&error));
+                lock(&self.beats).remove(alert);
             }
         }
     }
 
-    async fn ping(&self, target: &AlertConfig) {
-        let pinged = self.sender.ping(target).await;
-        self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: pinged.is_ok() });
-        if let Err(error) = pinged {
-            tracing::warn!(alert = target.name, "the heartbeat cannot be sent: {}", words(&error));
-        }
-    }
-
-    /// The book of the lake; an empty one where nobody is told, or it cannot be read.
-    async fn read(&self, targets: &[AlertConfig]) -> Book {
-        if targets.is_empty() || self.lake.directory().is_some_and(|directory| !directory.exists()) {
-            return Book::default();
-        }
-        store::read(&self.lake).await.unwrap_or_else(|error| {
-            tracing::warn!("what was told before cannot be read, and may be told again: {}", words(&error));
-            Book::default()
-        })
-    }
-
-    async fn write(&self, book: &Book) {
-        // A lake that is not there yet is not made to remember that it is not there.
-        if self.lake.directory().is_some_and(|directory| !directory.exists()) {
-            return;
-        }
-        if let Err(error) = store::write(&self.lake, book).await {
-            tracing::warn!("what was told cannot be remembered, and may be told again: {}", words(&error));
+    /// Leaves `target` alone for as long as `error` asks.
+    fn leave_alone(&self, target: &AlertConfig, error: &SendError, now: Timestamp) {
+        if let Ok(until) = now.checked_add(error.wait()) {
+            lock(&self.left_alone).insert(target.name.clone(), until);
         }
     }
 }
 
+/// Plain values: a panic elsewhere leaves them usable.
+fn lock<T>(held: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Whether `target` is a heartbeat of a job that completed.
-fn completed(target: &AlertConfig, jobs: &std::collections::BTreeSet<String>) -> bool {
+fn completed(target: &AlertConfig, jobs: &BTreeSet<String>) -> bool {
     let is_wanted = |job: &String| target.jobs.is_empty() || target.jobs.contains(job);
     target.kind == Some(AlertKind::Heartbeat) && jobs.iter().any(is_wanted)
 }
 
-fn standing(condition: &crate::alert::Condition) -> StandingAlert {
+fn standing(condition: &Condition) -> StandingAlert {
     StandingAlert {
         event: condition.event.name(),
         what: condition.what.clone(),

@@ -23,3 +23,5 @@ pub use events::EventRows;
 pub use json_rows::JsonRows;
 pub use pace::pace;
 pub use request::{Asked, Request, RequestFacts, Transport, Variables};
+pub use retry::retry_after;
+pub use roots::{RootsError, read as read_roots};

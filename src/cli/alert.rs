@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::alert::{Message, Sender};
+use crate::alert::Sender;
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
@@ -29,13 +29,13 @@ pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Fail
     let (_, config) = configuration(around)?;
     let targets = chosen(&config, &names)?;
     // Trying alerts makes no lake.
-    let sender = Sender::new(&config.destination.url);
-    let message = Message::test(Clock::system().now());
+    let sender = Sender::new(&config);
+    let now = Clock::system().now();
     let sending = targets.iter().map(|target| {
-        let (sender, message) = (&sender, &message);
+        let sender = &sender;
         async move {
             let began = Instant::now();
-            (*target, sender.send(target, message).await, began.elapsed())
+            (*target, sender.test(target, now).await, began.elapsed())
         }
     });
     let sent = join_all(sending.collect::<Vec<_>>()).await;

@@ -27,12 +27,14 @@ pub struct Failure {
     pub details: Vec<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether the destination is to blame.
+    pub is_of_destination: bool,
 }
 
 impl Failure {
     /// A failure that ends with `code`.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), hint: None }
+        Self { code, message: message.into(), details: Vec::new(), hint: None, is_of_destination: false }
     }
 
     /// With what to do.
@@ -122,7 +124,7 @@ impl From<DestinationError> for Failure {
             DestinationError::Open { .. } => exit::CONFIGURATION,
             _ => exit::UNAVAILABLE,
         };
-        Self::new(code, words(&error)).hint(error.hint())
+        Self { is_of_destination: true, ..Self::new(code, words(&error)).hint(error.hint()) }
     }
 }
 

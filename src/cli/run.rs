@@ -35,9 +35,16 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let chosen = jobs(&config, &arguments.jobs)?;
     let cancel = CancellationToken::new();
     let clock = Clock::system();
-    let watch = Watch::new(&config, &clock)?;
+    let watch = Watch::new(&config, &clock);
     let address = config.server.of_run();
-    let settings = settings(&sources, &config, clock.clone(), events.and(watch.events()), cancel.clone())?;
+    let settings = match settings(&sources, &config, clock.clone(), events.and(watch.events()), cancel.clone()) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            watch.tell_not_begun(&chosen, &failure, &cancel).await;
+            watch.leave().await;
+            return Err(failure);
+        }
+    };
     let running = async {
         let mut ended = Vec::new();
         for job in chosen {
@@ -57,14 +64,14 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         Ok::<_, Failure>(ended)
     };
     let ended = tokio::select! {
-        ended = until_done(running, cancel) => ended??,
+        ended = until_done(running, cancel.clone()) => ended??,
         () = look_and_show(&watch, &clock, address), if address.is_some() => Vec::new(),
     };
     if let Some(progress) = progress {
         progress.finish();
     }
     let code = show(around, &settings, ended, arguments.incomplete_ok)?;
-    watch.tell_at_the_end().await;
+    watch.tell_at_the_end(&cancel).await;
     watch.leave().await;
     Ok(code)
 }

@@ -4,6 +4,7 @@ mod jobs;
 mod systemd;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,10 +38,18 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     }
     let cancel = CancellationToken::new();
     let clock = Clock::system();
-    let watch = Watch::new(&config, &clock)?;
-    watch.serves();
+    let watch = Watch::new(&config, &clock);
     let events = events.and(watch.events());
-    let settings = settings(&sources, &config, clock.clone(), events, cancel.clone())?;
+    let settings = match settings(&sources, &config, clock.clone(), events, cancel.clone()) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            let jobs: Vec<_> = config.jobs.iter().filter(|job| job.cron.is_some()).collect();
+            watch.tell_not_begun(&jobs, &failure, &cancel).await;
+            watch.leave().await;
+            return Err(failure);
+        }
+    };
+    watch.begin_jobs(Arc::new(config.clone())).await;
     let address = config.server.of_serve();
     let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
     let (reload, reloads) = mpsc::channel(1);
@@ -73,7 +82,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
         }
     };
     let served = until_done(shown, cancel.clone()).await?;
-    watch.tell_at_the_end().await;
+    watch.tell_at_the_end(&cancel).await;
     // The run that ended the daemon was not looked at any more, and alerts were told since.
     watch.leave().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;

@@ -7,27 +7,34 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::alert::Teller;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::setup::until_stopped;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::destination::Destination;
+use crate::config::{Config, JobConfig};
 use crate::model::day::DayZone;
-use crate::model::event::Events;
+use crate::model::event::{Event, Events, RunEnded, RunFigures};
 use crate::model::words::words;
 #[cfg(feature = "otlp")]
 use crate::otlp::Otlp;
 use crate::report::{Live, Metrics, write_textfile};
-use crate::status::Board;
+use crate::run::Outcome;
+use crate::status::{Board, Status};
 
 /// How often the lake is looked at while a run is under way.
 const DURING_A_RUN: Duration = Duration::from_secs(30);
 /// How often it is looked at otherwise: days become due, and other processes write.
 const BETWEEN_RUNS: Duration = Duration::from_secs(300);
-/// How long the telling of alerts may hold up the end of the program.
-const LONGEST_TELLING: Duration = Duration::from_secs(30);
+/// How long the telling of alerts may hold up the end of the program; with what remembers it, half a minute.
+const LONGEST_TELLING: Duration = Duration::from_secs(25);
+/// The same after a signal, when a service manager counts the seconds already.
+const LONGEST_TELLING_AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
+/// How much of that looking at the lake may take.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// Days of coverage that are shown.
 const SHOWN_DAYS: u16 = 90;
 
@@ -42,45 +49,49 @@ pub struct Watch {
     pub metrics: Metrics,
     /// Tells someone what is the matter.
     teller: Arc<Teller>,
-    /// Why the lake cannot be looked at.
-    problem: watch::Sender<Option<String>>,
+    clock: Clock,
+    /// What was seen of the lake last.
+    looked: watch::Sender<Option<Looked>>,
     /// Sends both to where OpenTelemetry says.
     #[cfg(feature = "otlp")]
     otlp: Option<Otlp>,
+    /// The lake may be another one now.
+    look_again: Arc<tokio::sync::Notify>,
     /// Whether it was told that the text file cannot be written.
     is_told: Arc<AtomicBool>,
 }
 
+/// What was seen of a lake at one time.
+#[derive(Debug, Clone)]
+struct Looked {
+    /// What was configured then, which says what lake it was.
+    config: Arc<Config>,
+    /// What stands, or why that cannot be told.
+    status: Result<Arc<Status>, String>,
+}
+
 impl Watch {
     /// Knows nothing yet but what was counted by an earlier process with the same text file.
-    ///
-    /// # Errors
-    /// When the destination cannot be opened, or no HTTP can be spoken.
-    pub fn new(config: &Config, clock: &Clock) -> Result<Self, Failure> {
+    pub fn new(config: &Config, clock: &Clock) -> Self {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = Live::new(clock.clone());
         let metrics = Metrics::new(clock.clone(), exit::of_name);
         // One that is not there, or cannot be read, is written all the same; that is told if it fails.
         let before = config.metrics.textfile.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
         metrics.go_on_from(&before.unwrap_or_default());
-        let lake = Destination::open(&config.destination)?;
-        let teller = Teller::new(lake, clock.clone(), live.events().and(metrics.events()));
-        let problem = watch::Sender::new(None);
-        Ok(Self {
+        let teller = Teller::new(clock.clone(), live.events().and(metrics.events()));
+        Self {
             #[cfg(feature = "otlp")]
             otlp: otlp(&metrics, clock),
             live,
             board: Arc::new(board),
             metrics,
             teller: Arc::new(teller),
-            problem,
+            clock: clock.clone(),
+            looked: watch::Sender::new(None),
+            look_again: Arc::default(),
             is_told: Arc::default(),
-        })
-    }
-
-    /// From now on this process starts jobs at their time, and those that were missed.
-    pub fn serves(&self) {
-        self.teller.serves();
+        }
     }
 
     /// Hears the events of runs.
@@ -91,23 +102,34 @@ impl Watch {
         events
     }
 
+    /// This process begins jobs itself, from now on with `config`.
+    pub async fn begin_jobs(&self, config: Arc<Config>) {
+        self.board.configure(config).await;
+        self.teller.begin_jobs();
+        self.look_again.notify_one();
+    }
+
     /// Looks at the lake, and writes the text file where one is set. That the lake cannot be read is told, and what was
     /// known stands.
     pub async fn look(&self) {
-        let problem = match self.board.refresh().await {
-            Ok(status) => {
-                self.metrics.stand(&status);
-                None
+        let looked = loop {
+            let config = self.board.config();
+            let status = self.board.refresh().await.map_err(|error| words(&error));
+            // Else it may be that of another lake.
+            if Arc::ptr_eq(&config, &self.board.config()) {
+                break Looked { config, status };
             }
-            Err(error) => Some(words(&error)),
         };
-        if let Some(problem) = &problem {
-            tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
+        match &looked.status {
+            Ok(status) => self.metrics.stand(status),
+            Err(problem) => {
+                tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
+            }
         }
-        let expires = self.board.config().api.key_expires;
+        let expires = looked.config.api.key_expires;
         self.metrics.key_expires(expires.map(|last| DayZone::Utc.start_of(last.next())));
         self.write_textfile();
-        self.problem.send_replace(problem);
+        self.looked.send_replace(Some(looked));
     }
 
     /// Leaves what is to be left when no more will be looked at: the text file, and what was not sent yet.
@@ -136,32 +158,73 @@ impl Watch {
 
     /// Tells what is the matter each time the lake was looked at, for as long as it is polled.
     pub async fn keep_telling(&self) {
-        let mut looked = self.problem.subscribe();
+        let mut looked = self.looked.subscribe();
         while looked.changed().await.is_ok() {
             self.tell().await;
         }
     }
 
-    /// Tells what is the matter when no more will be looked at, and waits no longer for that than a service manager does.
-    pub async fn tell_at_the_end(&self) {
-        if self.board.config().alert_targets.is_empty() {
+    /// Tells what is the matter when no more will be looked at. That takes no longer than a service manager waits, and hardly
+    /// any time once `cancel` is cancelled, as a signal does.
+    pub async fn tell_at_the_end(&self, cancel: &CancellationToken) {
+        let config = self.board.config();
+        if config.alert_targets.is_empty() {
             return;
         }
         let telling = async {
-            self.look().await;
-            self.tell().await;
+            match tokio::time::timeout(LONGEST_LOOK, self.look()).await {
+                Ok(()) => self.tell().await,
+                // A lake that is slow is no trouble yet; what runs told is known all the same.
+                Err(_) => self.teller.turn(&config, None, None).await,
+            }
         };
-        if tokio::time::timeout(LONGEST_TELLING, telling).await.is_err() {
-            let seconds = LONGEST_TELLING.as_secs();
-            tracing::warn!("alerts could not all be told within {seconds} s; the next run or daemon tells the rest");
+        let was_stopped = cancel.is_cancelled();
+        let stopped = async {
+            match was_stopped {
+                true => std::future::pending().await,
+                false => until_stopped(cancel.clone()).await,
+            }
+        };
+        let within = if was_stopped { LONGEST_TELLING_AFTER_A_SIGNAL } else { LONGEST_TELLING };
+        let is_told = tokio::select! {
+            told = tokio::time::timeout(within, telling) => told.is_ok(),
+            () = stopped => false,
+        };
+        if !is_told {
+            tracing::warn!("alerts could not all be told in time; the next run or daemon tells the rest");
+            self.teller.keep().await;
         }
     }
 
     async fn tell(&self) {
-        let (config, problem) = (self.board.config(), self.problem.borrow().clone());
-        // What was known before the lake was out of reach may have changed since.
-        let status = self.board.statuses().borrow().clone().filter(|_| problem.is_none());
-        self.teller.turn(&config, status.as_deref(), problem.as_deref()).await;
+        let looked = self.looked.borrow().clone();
+        if let Some(Looked { config, status }) = looked {
+            let problem = status.as_ref().err().map(String::as_str);
+            self.teller.turn(&config, status.as_deref().ok(), problem).await;
+        }
+    }
+
+    /// Tells that `jobs` could not begin: without a key or a place to write there is no run that could tell.
+    pub async fn tell_not_begun(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
+        let outcome = match failure.code {
+            exit::UNAVAILABLE => Outcome::Unavailable,
+            _ => Outcome::Refused,
+        };
+        for job in jobs {
+            self.events().tell(&Event::RunEnded(Box::new(RunEnded {
+                run: Uuid::now_v7(),
+                job: job.name.clone(),
+                outcome: outcome.name(),
+                summary: format!("{}: could not begin", job.name),
+                problem: Some(failure.message.clone()),
+                hint: failure.hint.clone(),
+                at_destination: failure.is_of_destination,
+                started_at: self.clock.now(),
+                took: Duration::ZERO,
+                figures: RunFigures::default(),
+            })));
+        }
+        self.tell_at_the_end(cancel).await;
     }
 
     /// Looks at the lake again and again, for as long as it is polled: when a run begins or ends, and from time to time.
@@ -175,6 +238,7 @@ impl Watch {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => break,
+                    () = self.look_again.notified() => break,
                     changed = changes.changed() => {
                         let now = self.live.doing().run.map(|run| run.run);
                         if changed.is_err() || now != running {

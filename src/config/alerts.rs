@@ -1,21 +1,22 @@
 //! `[alerts]` and `[[alert]]`: when someone is told, and where.
 
-use std::fmt;
+mod secrets;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
-use super::problem::Problems;
+use super::key::looks_like_a_key;
+use super::problem::{Problems, nearest};
 use super::units::Period;
 
-/// Longer than any address or secret, so that a wrong path (a log, a device) is not read to its end.
-const LONGEST_SECRET_BYTES: u64 = 4096;
-/// Where PagerDuty takes events (its documentation, Events API v2).
-const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+pub use secrets::{AlertSecretError, HiddenUrl};
+
+/// One attempt takes no longer: the end of a run waits no longer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// When someone is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,14 +69,22 @@ pub struct AlertConfig {
     /// File that holds the address, in place of `url`. Default: none.
     #[schemars(extend("examples" = ["/run/secrets/slack-url"]))]
     pub url_file: Option<PathBuf>,
+    /// Environment variable that holds the address, in place of `url`. Default: none.
+    #[schemars(extend("examples" = ["SLACK_WEBHOOK_URL"]))]
+    pub url_variable: Option<String>,
     /// Of `pagerduty`: file that holds the routing key of the integration. Of `webhook`: file that holds what bodies are
     /// signed with (HMAC-SHA256). Default: none.
     #[schemars(extend("examples" = ["/run/secrets/pagerduty-key"]))]
     pub secret_file: Option<PathBuf>,
+    /// Environment variable that holds the same, in place of `secret_file`. Default: none.
+    #[schemars(extend("examples" = ["PAGERDUTY_ROUTING_KEY"]))]
+    pub secret_variable: Option<String>,
     /// Of `command`: the program and its arguments; the alert comes as JSON on standard input. No shell is in between.
+    /// Its arguments are never shown, but whoever lists processes sees them: secrets belong into files.
+    #[serde(serialize_with = "without_arguments")]
     #[schemars(extend("examples" = [["/usr/local/bin/mail-alert", "data@example.com"]]))]
     pub command: Vec<String>,
-    /// How long one attempt may take. Default: 10s.
+    /// How long one attempt may take, at most 25s: the end of a run waits no longer. Default: 10s.
     #[schemars(extend("examples" = ["10s"]))]
     pub timeout: Period,
 }
@@ -89,7 +98,9 @@ impl Default for AlertConfig {
             jobs: Vec::new(),
             url: None,
             url_file: None,
+            url_variable: None,
             secret_file: None,
+            secret_variable: None,
             command: Vec::new(),
             timeout: Period(Duration::from_secs(10)),
         }
@@ -183,143 +194,34 @@ impl AlertEvent {
     }
 }
 
-/// An address that whoever knows it may use. Shown and serialized by scheme and host alone.
-#[derive(Clone)]
-pub struct HiddenUrl(SecretString);
-
-impl HiddenUrl {
-    /// Hides `text`.
-    pub fn new(text: &str) -> Self {
-        Self(SecretString::from(text))
-    }
-
-    /// The address itself.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-
-    /// Scheme and host, which may be shown.
-    pub fn shown(&self) -> String {
-        match Url::parse(self.expose()) {
-            Ok(url) if url.has_host() => format!("{}/***", url.origin().ascii_serialization()),
-            _ => "***".to_owned(),
-        }
-    }
-}
-
-impl fmt::Debug for HiddenUrl {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.shown())
-    }
-}
-
-impl PartialEq for HiddenUrl {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl Eq for HiddenUrl {}
-
-impl Serialize for HiddenUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.shown())
-    }
-}
-
-impl<'de> Deserialize<'de> for HiddenUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::new(&String::deserialize(deserializer)?))
-    }
-}
-
-impl JsonSchema for HiddenUrl {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "HiddenUrl".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
-    }
-}
-
-/// Why a secret of a target is not there. Never holds a part of one.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertSecretError {
-    /// Its file cannot be read.
-    #[error("`{}`, which alert `{name}` needs, cannot be read", path.display())]
-    Unreadable {
-        /// The target.
-        name: String,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// What was read is none.
-    #[error("what `{}` holds is no address or secret: one line of text is wanted", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What should be an address is none.
-    #[error("the address of alert `{name}` is none: `https://…` is wanted")]
-    NoAddress {
-        /// The target.
-        name: String,
-    },
-}
-
 impl AlertConfig {
-    /// The address, from the setting or its file; the file is read anew each time, so that it may be replaced.
-    ///
-    /// # Errors
-    /// [`AlertSecretError`].
-    pub fn address(&self) -> Result<Url, AlertSecretError> {
-        let text = match (&self.url, &self.url_file, self.kind) {
-            (Some(url), ..) => url.clone(),
-            (None, Some(path), _) => HiddenUrl(self.read(path)?),
-            (None, None, _) => HiddenUrl::new(PAGERDUTY),
-        };
-        let none = || AlertSecretError::NoAddress { name: self.name.clone() };
-        Url::parse(text.expose()).ok().filter(is_web).ok_or_else(none)
-    }
-
-    /// The routing key, or what bodies are signed with, where there is one.
-    ///
-    /// # Errors
-    /// [`AlertSecretError`].
-    pub fn secret(&self) -> Result<Option<SecretString>, AlertSecretError> {
-        self.secret_file.as_deref().map(|path| self.read(path)).transpose()
-    }
-
-    fn read(&self, path: &Path) -> Result<SecretString, AlertSecretError> {
-        use std::io::Read as _;
-        let unreadable =
-            |source| AlertSecretError::Unreadable { name: self.name.clone(), path: path.to_owned(), source };
-        let malformed = || AlertSecretError::Malformed { path: path.to_owned() };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        file.take(LONGEST_SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|_| malformed())?;
-        let line = text.trim();
-        match !line.is_empty() && !line.contains('\n') && text.len() as u64 <= LONGEST_SECRET_BYTES {
-            true => Ok(SecretString::from(line)),
-            false => Err(malformed()),
-        }
-    }
-
     pub(super) fn check(&self, path: &str, jobs: &[&str], problems: &mut Problems) {
         let mut wrong = |setting: &str, what: &str, instead: &str| {
             problems.error(&format!("{path}.{setting}"), what.to_owned(), instead.to_owned());
         };
         if self.name.trim().is_empty() {
             wrong("name", "the alert has no name", "give it one: it is how log lines and `alert test` call it");
+        }
+        if self.timeout.0.is_zero() {
+            wrong("timeout", "nobody answers in no time", "write a length of time above zero, such as `10s`");
+        }
+        if LONGEST_TIMEOUT < self.timeout.0 {
+            wrong("timeout", "the end of a run does not wait so long", "write at most `25s`");
+        }
+        // What looks like a secret in the place of its file's path is not repeated, here or later.
+        for (setting, file) in [("url_file", &self.url_file), ("secret_file", &self.secret_file)] {
+            if file.as_deref().is_some_and(looks_like_a_secret) {
+                wrong(
+                    setting,
+                    "this looks like the secret itself, where the path of its file belongs",
+                    "put it into a file and write that file's path",
+                );
+            }
+        }
+        for (setting, name) in [("url_variable", &self.url_variable), ("secret_variable", &self.secret_variable)] {
+            if name.as_deref().is_some_and(|name| !is_variable(name)) {
+                wrong(setting, "this is not the name of a variable", "write its name, such as `SLACK_WEBHOOK_URL`");
+            }
         }
         let Some(kind) = self.kind else {
             wrong(
@@ -329,89 +231,106 @@ impl AlertConfig {
             );
             return;
         };
-        if let Some(url) = &self.url
-            && !Url::parse(url.expose()).is_ok_and(|url| is_web(&url))
-        {
+        self.check_settings_of(kind, &mut wrong);
+        for job in self.jobs.iter().filter(|job| !jobs.contains(&job.as_str())) {
+            let instead = match nearest(job, jobs.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name jobs of this file".to_owned(),
+            };
+            problems.error(&format!("{path}.jobs"), format!("there is no job `{job}`"), instead);
+        }
+    }
+
+    /// Checks that what a target of `kind` needs is there, once, and nothing else.
+    fn check_settings_of(&self, kind: AlertKind, wrong: &mut impl FnMut(&str, &str, &str)) {
+        let addresses = [
+            ("url", self.url.is_some()),
+            ("url_file", self.url_file.is_some()),
+            ("url_variable", self.url_variable.is_some()),
+        ];
+        let secrets =
+            [("secret_file", self.secret_file.is_some()), ("secret_variable", self.secret_variable.is_some())];
+        for said in [addresses.as_slice(), &secrets] {
+            let mut said = said.iter().filter(|(_, is_said)| *is_said);
+            said.next();
+            if let Some((setting, _)) = said.next() {
+                wrong(setting, "another setting says the same", "leave one of them out");
+            }
+        }
+        if self.url.as_ref().is_some_and(|url| !Url::parse(url.expose()).is_ok_and(|url| is_web(&url))) {
             wrong("url", "this is no address", "write `https://…`");
         }
-        if self.url_file.as_ref().is_some_and(|path| path.to_string_lossy().contains("://")) {
-            wrong(
-                "url_file",
-                "this is an address, and not a file that holds one",
-                "put it alone into a file, and name that file",
-            );
-        }
-        if self.url.is_some() && self.url_file.is_some() {
-            wrong("url_file", "`url` says where it is sent too", "leave one of them out");
-        }
-        let has_address = self.url.is_some() || self.url_file.is_some();
+        let (address, secret) =
+            (addresses.iter().find(|(_, is_said)| *is_said), secrets.iter().find(|(_, is_said)| *is_said));
         match kind {
-            AlertKind::Webhook | AlertKind::Slack | AlertKind::Heartbeat if !has_address => {
-                wrong(
-                    "url",
-                    "nothing says where it is sent",
-                    "name a file that holds the address with `url_file`, or write `url`",
-                );
-            }
-            AlertKind::Pagerduty if self.secret_file.is_none() => {
-                wrong("secret_file", "the routing key is missing", "name a file that holds it");
-            }
+            AlertKind::Webhook | AlertKind::Slack | AlertKind::Heartbeat if address.is_none() => wrong(
+                "url",
+                "nothing says where it is sent",
+                "name a file that holds the address with `url_file`, or a variable with `url_variable`, or write `url`",
+            ),
+            AlertKind::Pagerduty if secret.is_none() => wrong(
+                "secret_file",
+                "the routing key is missing",
+                "name a file that holds it, or a variable with `secret_variable`",
+            ),
             AlertKind::Command if self.command.first().is_none_or(String::is_empty) => {
                 wrong("command", "there is no program", "write `command = [\"/usr/local/bin/mail-alert\"]`");
             }
+            AlertKind::Command if self.command.first().is_some_and(|program| program.contains("://")) => wrong(
+                "command",
+                "the first of it is an address, and not a program",
+                "write each argument by itself: `command = [\"/usr/bin/curl\", \"https://…\"]`; no shell splits it",
+            ),
             _ => {}
         }
-        if kind != AlertKind::Command && !self.command.is_empty() {
-            wrong(
-                "command",
-                "only alerts of type `command` start a program",
-                "leave it out, or write `type = \"command\"`",
-            );
+        let only = |setting: &str, kinds: &str, wrong: &mut dyn FnMut(&str, &str, &str)| {
+            wrong(setting, &format!("only alerts of type {kinds} have one"), "leave it out, or write another `type`");
+        };
+        if let (Some((setting, _)), AlertKind::Command) = (address, kind) {
+            only(setting, "webhook, slack, pagerduty and heartbeat", wrong);
         }
-        for job in self.jobs.iter().filter(|job| !jobs.contains(&job.as_str())) {
+        if let (Some((setting, _)), AlertKind::Slack | AlertKind::Command | AlertKind::Heartbeat) = (secret, kind) {
+            only(setting, "webhook and pagerduty", wrong);
+        }
+        if kind != AlertKind::Command && !self.command.is_empty() {
+            only("command", "command", wrong);
+        }
+        if kind == AlertKind::Heartbeat && !self.events.is_empty() {
+            wrong("events", "a heartbeat is told nothing: it is asked after each complete run", "leave it out");
+        }
+    }
+}
+
+impl AlertsConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if self.incomplete_after.0.is_zero() {
             problems.error(
-                &format!("{path}.jobs"),
-                format!("there is no job `{job}`"),
-                "name jobs of this file".to_owned(),
+                "alerts.incomplete_after",
+                "a day is always owed for a while after it ended",
+                "write a length of time above zero, such as `36h`",
             );
         }
     }
+}
+
+/// A command as it may be shown: nobody knows which argument is a token.
+fn without_arguments<S: Serializer>(command: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(command.iter().enumerate().map(|(index, part)| match index {
+        0 => part.as_str(),
+        _ => "***",
+    }))
+}
+
+/// Whether `path` is probably an address, or a key.
+fn looks_like_a_secret(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains("://")) || looks_like_a_key(path)
+}
+
+fn is_variable(name: &str) -> bool {
+    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(of_a_name) && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn is_web(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_is_shown_by_its_host_alone() {
-        let url = HiddenUrl::new("https://hooks.slack.com/services/T0/B0/secret");
-        assert_eq!(format!("{url:?}"), "https://hooks.slack.com/***");
-        assert_eq!(serde_json::to_string(&url).unwrap(), "\"https://hooks.slack.com/***\"");
-        assert_eq!(HiddenUrl::new("hooks.slack.com/secret").shown(), "***");
-    }
-
-    #[test]
-    fn address_in_a_file_may_be_replaced_and_what_is_none_is_told_without_it() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("url");
-        let alert = AlertConfig {
-            name: "ops".into(),
-            kind: Some(AlertKind::Slack),
-            url_file: Some(path.clone()),
-            ..AlertConfig::default()
-        };
-        assert!(matches!(alert.address(), Err(AlertSecretError::Unreadable { .. })));
-        std::fs::write(&path, "https://one.example/a\n").unwrap();
-        assert_eq!(alert.address().unwrap().as_str(), "https://one.example/a");
-        std::fs::write(&path, "https://two.example/b").unwrap();
-        assert_eq!(alert.address().unwrap().as_str(), "https://two.example/b");
-        std::fs::write(&path, "s3cret").unwrap();
-        assert!(!alert.address().unwrap_err().to_string().contains("s3cret"));
-        std::fs::write(&path, "two\nlines").unwrap();
-        assert!(matches!(alert.address(), Err(AlertSecretError::Malformed { .. })));
-    }
 }

@@ -149,6 +149,7 @@ impl Config {
         self.server.check(problems);
         self.privacy.check(problems);
         self.metrics.check(problems);
+        self.alerts.check(problems);
         let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,
             Err(error) => {
@@ -330,6 +331,11 @@ fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
 /// What is wrong with the value at `path`, and what to write instead.
 fn in_words(error: &Error, path: &str, problems: &Problems) -> (String, String) {
     let secret = path.starts_with("destination.options.");
+    // Where an address or a key belongs, whatever else stands there may be one.
+    let may_be_secret = path.starts_with("alert.")
+        && ["url", "url_file", "url_variable", "secret_file", "secret_variable", "command"]
+            .iter()
+            .any(|name| path.rsplit('.').next() == Some(name));
     let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
     match &error.kind {
         Kind::UnknownField(name, known) => ("no such setting".to_owned(), meant(name, path, known, problems)),
@@ -342,6 +348,9 @@ fn in_words(error: &Error, path: &str, problems: &Problems) -> (String, String) 
         }
         Kind::InvalidType(..) | Kind::InvalidValue(..) if secret => {
             ("text in quotes is needed".to_owned(), "write the value in quotes".to_owned())
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if may_be_secret => {
+            (format!("this is not {}", needed(expected)), example())
         }
         Kind::InvalidType(..) if path == "destination.options" => ("this is not a table".to_owned(), example()),
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {

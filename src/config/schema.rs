@@ -15,11 +15,12 @@ pub fn schema() -> Value {
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), json!("jobs.toml of profound-export"));
     }
-    let job = schema.pointer_mut("/properties/job/items").and_then(Value::as_object_mut);
-    if let Some(job) = job {
-        job.insert("required".to_owned(), json!(["name"]));
-        if let Some(name) = job.get_mut("properties").and_then(|all| all.get_mut("name")).and_then(Value::as_object_mut)
-        {
+    for (section, required) in [("job", &["name"][..]), ("alert", &["name", "type"])] {
+        let entry = schema.pointer_mut(&format!("/properties/{section}/items")).and_then(Value::as_object_mut);
+        let Some(entry) = entry else { continue };
+        entry.insert("required".to_owned(), json!(required));
+        let name = entry.get_mut("properties").and_then(|all| all.get_mut("name")).and_then(Value::as_object_mut);
+        if let Some(name) = name {
             name.remove("default");
         }
     }

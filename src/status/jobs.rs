@@ -21,6 +21,8 @@ pub struct JobStatus {
     pub last_success: Option<Timestamp>,
     /// When a run of it last began, also one that has not ended.
     pub last_start: Option<Timestamp>,
+    /// When the run of it began that is under way, in whichever process, as far as the ledger tells.
+    pub running_since: Option<Timestamp>,
     /// Its next start; none where it runs only by hand.
     pub next_run: Option<Timestamp>,
     /// The two starts after that.
@@ -47,15 +49,17 @@ pub(super) fn of(
         let is_own = |stream: &&StreamStatus| own.iter().any(|own| own.name == stream.name);
         let worst = streams.iter().filter(is_own).max_by_key(|stream| stream.lag_seconds);
         let worst = worst.filter(|stream| 0 < stream.lag_seconds);
-        let open = state.open_runs.values().filter(|run| run.job == job.name && !run.backfill).map(|run| run.at);
+        let open = || state.open_runs.values().filter(|run| run.job == job.name && !run.backfill);
+        let alive = open().filter(|run| run.is_alive(now));
         let begun = state.runs.iter().filter(|run| run.end.job == job.name && !run.end.backfill);
-        let last_start = open.chain(begun.map(|run| run.end.started_at)).max();
+        let last_start = open().map(|run| run.at).chain(begun.map(|run| run.end.started_at)).max();
         Ok(JobStatus {
             name: job.name.clone(),
             timezone: job.timezone.clone(),
             last_run: runs.next().cloned(),
             last_success: success.map(|run| run.ended_at),
             last_start,
+            running_since: alive.map(|run| run.at).min(),
             next_run: upcoming.next(),
             later_runs: upcoming.collect(),
             lag_seconds: worst.map_or(0, |stream| stream.lag_seconds),

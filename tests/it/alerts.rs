@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hmac::{Hmac, KeyInit, Mac};
 use profound_export::catalog::Catalog;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
@@ -41,20 +42,44 @@ impl Got {
 #[derive(Clone)]
 struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
+    came: Arc<tokio::sync::Notify>,
     errors: Arc<AtomicUsize>,
     status: StatusCode,
+    /// What an error asks to wait.
+    retry_after: Option<&'static str>,
     address: String,
 }
 
 impl Receiver {
     async fn start(status: StatusCode, errors: usize) -> Self {
+        Self::asking(status, errors, None).await
+    }
+
+    async fn asking(status: StatusCode, errors: usize, retry_after: Option<&'static str>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let receiver = Self { got: Arc::default(), errors: Arc::new(AtomicUsize::new(errors)), status, address };
+        let errors = Arc::new(AtomicUsize::new(errors));
+        let receiver = Self { got: Arc::default(), came: Arc::default(), errors, status, retry_after, address };
         let router = Router::new().fallback(take).with_state(receiver.clone());
         #[expect(clippy::disallowed_methods, reason = "a receiver of its own, which ends with the test")]
         tokio::spawn(axum::serve(listener, router).into_future());
         receiver
+    }
+
+    /// Key and state of every message to `path`.
+    fn told(&self, path: &str) -> Vec<String> {
+        let told = |got: &Got| format!("{} {}", got.json()["key"], got.json()["state"]).replace('"', "");
+        self.at(path).iter().map(told).collect()
+    }
+
+    /// Waits until `path` got so much.
+    async fn until(&self, path: &str, count: usize) {
+        let came = async {
+            while self.at(path).len() < count {
+                self.came.notified().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), came).await.unwrap();
     }
 
     fn at(&self, path: &str) -> Vec<Got> {
@@ -68,11 +93,13 @@ async fn take(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, HeaderMap) {
     let got = Got { method, path: uri.path().to_owned(), headers, body: body.to_vec() };
     receiver.got.lock().unwrap().push(got);
+    receiver.came.notify_one();
     let left = receiver.errors.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-    if left.is_ok() { receiver.status } else { StatusCode::OK }
+    let asked = receiver.retry_after.map(|wait| (RETRY_AFTER, HeaderValue::from_static(wait)));
+    if left.is_ok() { (receiver.status, asked.into_iter().collect()) } else { (StatusCode::OK, HeaderMap::new()) }
 }
 
 /// An account, and a directory with a job and alerts.
@@ -96,16 +123,20 @@ impl Place {
         self.directory.path()
     }
 
-    /// Runs a verb; its exit code, and all that it said.
-    async fn run(&self, verb: &[&str]) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_profound-export"))
+    fn command(&self, verb: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_profound-export"));
+        command
             .args(["--set", &format!("api.base_url={}", self.simulator.url())])
             .args(verb)
             .current_dir(self.path())
             .env("PROFOUND_API_KEY_FILE", "key")
-            .output()
-            .await
-            .unwrap();
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a verb; its exit code, and all that it said.
+    async fn run(&self, verb: &[&str]) -> (i32, String) {
+        let output = self.command(verb).output().await.unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
     }
@@ -300,7 +331,7 @@ async fn alert_is_tried_again_when_a_receiver_has_trouble_and_by_the_next_run_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_that_is_refused_is_an_error_once_and_costs_the_run_nothing() {
+async fn alert_that_is_refused_is_an_error_once_in_an_hour_and_costs_the_run_nothing() {
     let receiver = Receiver::start(StatusCode::FORBIDDEN, 100).await;
     let alert = format!(
         "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\nevents = [\"job_failed\"]\n",
@@ -314,6 +345,189 @@ async fn alert_that_is_refused_is_an_error_once_and_costs_the_run_nothing() {
     place.fail_once();
     assert_eq!(place.run(&["run"]).await.0, 1);
     assert_eq!(receiver.at("/hook").len(), 1);
+}
+
+fn hook(receiver: &Receiver) -> String {
+    format!("[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\n", receiver.address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_that_cannot_begin_for_want_of_a_key_is_told_once_and_resolved_by_the_next_that_can() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(&hook(&receiver)).await;
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    fs::remove_file(place.path().join("key")).unwrap();
+    for _ in 0..2 {
+        let (code, log) = place.run(&["run"]).await;
+        assert_eq!(code, 78, "{log}");
+    }
+    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing"]);
+    let message = receiver.at("/hook")[0].json();
+    assert!(message["what"].as_str().unwrap().starts_with("nightly: could not begin: "), "{message}");
+    assert!(!message["to_do"].as_str().unwrap().is_empty());
+    fs::write(place.path().join("key"), KEY).unwrap();
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing", "job_failed/nightly resolved"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lake_that_cannot_be_made_is_told_as_trouble_of_the_destination_by_run_and_serve() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(&hook(&receiver)).await;
+    fs::write(place.path().join("file"), "").unwrap();
+    let (code, log) = place.run(&["--set", "destination.url=file/lake", "run"]).await;
+    assert_eq!(code, 69, "{log}");
+    let told = receiver.told("/hook");
+    assert!(
+        matches!(told.as_slice(), [one] if one.starts_with("destination_trouble/") && one.ends_with(" firing")),
+        "{told:?}"
+    );
+    let jobs = fs::read_to_string(place.path().join("jobs.toml")).unwrap();
+    fs::write(place.path().join("jobs.toml"), jobs.replace("[[alert]]", "cron = \"0 4 * * *\"\n[[alert]]")).unwrap();
+    let (code, log) = place.run(&["--set", "destination.url=file/lake", "serve"]).await;
+    assert_eq!(code, 69, "{log}");
+    assert_eq!(receiver.told("/hook"), [told[0].clone(), told[0].clone()], "there is no place to remember it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn book_follows_the_destination_when_the_configuration_is_read_again() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(&hook(&receiver)).await;
+    let expires = |lake: &str| {
+        let alerts = hook(&receiver);
+        let api = "[api]\nkey_expires = \"2000-01-01\"\n";
+        let job = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\"]\ncron = \"0 0 29 2 *\"\n";
+        let text = format!("{api}[destination]\nurl = \"{lake}\"\n{job}{alerts}");
+        fs::create_dir_all(place.path().join(lake)).unwrap();
+        fs::write(place.path().join("jobs.toml"), text).unwrap();
+    };
+    expires("one");
+    let mut daemon = place.command(&["serve"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    receiver.until("/hook", 1).await;
+    expires("two");
+    let signal = |name: &str| {
+        let id = daemon.id().unwrap().to_string();
+        std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
+    };
+    signal("HUP");
+    receiver.until("/hook", 2).await;
+    signal("TERM");
+    assert_eq!(daemon.wait().await.unwrap().code(), Some(0));
+    assert_eq!(receiver.told("/hook"), ["key_expiring firing", "key_expiring firing"]);
+    let destination = |got: &Got| got.json()["destination"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(receiver.at("/hook").iter().map(destination).collect::<Vec<_>>(), ["one", "two"]);
+    for lake in ["one", "two"] {
+        let book = fs::read_to_string(place.path().join(lake).join("_profound_export/alerts.json")).unwrap();
+        assert!(book.contains("\"hook\""), "{book}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receiver_that_asks_to_wait_is_waited_for_if_that_is_not_long() {
+    for (asked, wanted) in [("1", 2), ("120", 1)] {
+        let receiver = Receiver::asking(StatusCode::TOO_MANY_REQUESTS, 1, Some(asked)).await;
+        let place = Place::new(&hook(&receiver)).await;
+        let began = std::time::Instant::now();
+        let (code, said) = place.run(&["alert", "test"]).await;
+        assert_eq!((code == 0, receiver.at("/hook").len()), (wanted == 2, wanted), "{said}");
+        if wanted == 2 {
+            assert!(std::time::Duration::from_secs(1) <= began.elapsed());
+        } else {
+            assert!(said.contains("HTTP 429, which asks to wait 120 s"), "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeat_that_fails_is_asked_again_at_once() {
+    let receiver = Receiver::start(StatusCode::BAD_GATEWAY, 2).await;
+    let alert = format!("[[alert]]\nname = \"beat\"\ntype = \"heartbeat\"\nurl = \"{}/beat\"\n", receiver.address);
+    let place = Place::new(&alert).await;
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    assert_eq!(receiver.at("/beat").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
+    // It takes connections, and never answers.
+    let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let silent =
+        format!("[[alert]]\nname = \"silent\"\ntype = \"webhook\"\nurl = \"http://{}/\"\n", hole.local_addr().unwrap());
+    let place = Place::new(&format!("{}{silent}", hook(&receiver))).await;
+    place.fail_once();
+    let began = std::time::Instant::now();
+    let mut run = place.command(&["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    receiver.until("/hook", 1).await;
+    // It is being told, so it waits.
+    let waiting = hole.accept().await.unwrap();
+    std::process::Command::new("kill").args(["-TERM", &run.id().unwrap().to_string()]).status().unwrap();
+    assert_eq!(run.wait().await.unwrap().code(), Some(1));
+    assert!(began.elapsed() < std::time::Duration::from_secs(9), "its timeout is 10 s");
+    drop((waiting, hole));
+    place.fail_once();
+    assert_eq!(place.run(&["run"]).await.0, 1);
+    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing"], "the first is remembered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn book_is_not_written_again_when_nothing_changed() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(&hook(&receiver)).await;
+    fs::write(place.path().join("jobs.toml"), {
+        let text = fs::read_to_string(place.path().join("jobs.toml")).unwrap();
+        format!("[api]\nkey_expires = \"2000-01-01\"\n{text}")
+    })
+    .unwrap();
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    let book = place.path().join("lake/_profound_export/alerts.json");
+    let before = fs::metadata(&book).unwrap().modified().unwrap();
+    assert_eq!(place.run(&["run"]).await.0, 0);
+    assert_eq!(fs::metadata(&book).unwrap().modified().unwrap(), before);
+    assert_eq!(receiver.told("/hook"), ["key_expiring firing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_come_from_variables_and_no_command_shows_its_arguments() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(
+        "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl_variable = \"HOOK_URL\"\nsecret_variable = \"HOOK_SECRET\"\n\
+         [[alert]]\nname = \"none\"\ntype = \"command\"\ncommand = [\"./none\", \"--token\", \"t0ken\"]\n",
+    )
+    .await;
+    let (_, said) = place.run(&["alert", "test", "hook"]).await;
+    assert!(said.contains("the variable `HOOK_SECRET`, which alert `hook` needs, is not set"), "{said}");
+    let output = place
+        .command(&["alert", "test"])
+        .env("HOOK_URL", format!("{}/hook/s3cret", receiver.address))
+        .env("HOOK_SECRET", "signed with this")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(receiver.at("/hook/s3cret")[0].headers.contains_key("x-profound-export-signature"), "{said}");
+    let said = said + &place.run(&["config"]).await.1;
+    for secret in ["s3cret", "signed with this", "t0ken"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alert_test_leaves_nothing_open_at_pagerduty() {
+    let receiver = Receiver::start(StatusCode::OK, 0).await;
+    let place = Place::new(&format!(
+        "[[alert]]\nname = \"on-call\"\ntype = \"pagerduty\"\nurl = \"{}/v2/enqueue\"\nsecret_file = \"routing\"\n",
+        receiver.address
+    ))
+    .await;
+    fs::write(place.path().join("routing"), "0123456789abcdef0123456789abcdef").unwrap();
+    let (code, said) = place.run(&["alert", "test"]).await;
+    assert_eq!(code, 0, "{said}");
+    let got = receiver.at("/v2/enqueue");
+    got.iter().for_each(is_of_pagerduty);
+    let of = |name: &str| got.iter().map(|got| got.json()[name].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(of("event_action"), ["trigger", "resolve"]);
+    assert_eq!(of("dedup_key")[0], of("dedup_key")[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,8 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ),
     ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
     ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "publish", "ledger"]),
-    ("alert", &["model", "clock", "config", "destination", "schedule", "ledger", "status"]),
+    // Of `api` only what is trusted, and how `Retry-After` is read.
+    ("alert", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger", "api", "status"]),
     // They hear events and see what stands, or answer from the catalog; neither knows how a run works.
     ("report", &["model", "clock", "config", "status"]),
     ("otlp", &["model", "clock", "report"]),

@@ -17,7 +17,7 @@ from kit import program
 from kit.account import Account, ask
 from kit.clock import MovedClock
 from kit.program import until
-from kit.receiver import SECRET, Receiver
+from kit.listener import SECRET, Listener
 
 KEY = program.KEY
 SIZE = ("--organizations", "1", "--categories", "1", "--domains", "1", "--assets", "2", "--prompts", "4")
@@ -65,7 +65,7 @@ class Life:
         self.clock = MovedClock(self.dir, self.born).__enter__()
         limit = ("--limit", "600", "--answer-bytes", "200")
         self.account = Account(self.dir, *SIZE, *limit, env=self.clock.environment).__enter__()
-        self.receiver = Receiver(self.clock).__enter__()
+        self.receiver = Listener(self.clock).__enter__()
         self.daemon: subprocess.Popen[str] | None = None
         self.page = ""
         self.pings = 0

@@ -7,15 +7,11 @@ fn at(text: &str) -> Timestamp {
 
 fn condition(event: AlertEvent, subject: &str, level: u8) -> Condition {
     Condition {
-        event,
-        subject: subject.into(),
         job: Some(subject.into()),
         level,
         is_lasting: event == AlertEvent::SchemaDrift,
         what: format!("{subject} at {level}"),
-        since: at("2026-03-10T10:00:00Z"),
-        affected: String::new(),
-        to_do: String::new(),
+        ..Condition::of(event, subject, at("2026-03-10T10:00:00Z"))
     }
 }
 
@@ -26,7 +22,7 @@ fn target(name: &str) -> AlertConfig {
 /// Sees `conditions`, tells `target` all that is due, and returns the states.
 fn turn(book: &mut Book, conditions: Vec<Condition>, target: &AlertConfig, now: &str) -> Vec<&'static str> {
     book.see(conditions, |_| false, at(now));
-    let due = book.due(target);
+    let due = book.due(target, at(now));
     for message in &due {
         book.told(&target.name, message);
     }
@@ -60,8 +56,8 @@ fn what_could_not_be_told_waits_and_is_not_told_when_it_is_over_before() {
     let (mut book, ops) = (Book::default(), target("ops"));
     let now = "2026-03-10T10:00:00Z";
     book.see(vec![condition(AlertEvent::JobFailed, "nightly", 0)], |_| false, at(now));
-    assert_eq!(book.due(&ops).len(), 1);
-    assert_eq!(book.due(&ops).len(), 1, "nobody took it");
+    assert_eq!(book.due(&ops, at(now)).len(), 1);
+    assert_eq!(book.due(&ops, at(now)).len(), 1, "nobody took it");
     assert_eq!(turn(&mut book, vec![], &ops, now), [""; 0]);
 }
 
@@ -80,7 +76,7 @@ fn what_cannot_be_judged_stays_as_it_is() {
     let (mut book, ops) = (Book::default(), target("ops"));
     turn(&mut book, vec![condition(AlertEvent::JobOverdue, "nightly", 0)], &ops, "2026-03-10T10:00:00Z");
     book.see(vec![], |condition| condition.event == AlertEvent::JobOverdue, at("2026-03-10T11:00:00Z"));
-    assert!(book.due(&ops).is_empty() && book.stands("job_overdue/nightly"));
+    assert!(book.due(&ops, at("2026-03-10T11:00:00Z")).is_empty() && book.standing_as("job_overdue/nightly").is_some());
 }
 
 #[test]
@@ -102,7 +98,8 @@ fn target_hears_only_what_it_wants_and_each_is_told_by_itself() {
     book.see(vec![failed, key], |_| false, at("2026-03-10T10:00:00Z"));
     let only_key = AlertConfig { events: vec![AlertEvent::KeyRejected], ..target("phone") };
     let other_job = AlertConfig { jobs: vec!["weekly".into()], ..target("weekly") };
-    let events = |target: &AlertConfig| book.due(target).iter().map(Message::event_name).collect::<Vec<_>>();
+    let now = at("2026-03-10T10:00:00Z");
+    let events = |target: &AlertConfig| book.due(target, now).iter().map(Message::event_name).collect::<Vec<_>>();
     assert_eq!(events(&target("ops")), ["job_failed", "key_rejected"]);
     assert_eq!(events(&only_key), ["key_rejected"]);
     assert_eq!(events(&other_job), ["key_rejected"], "what belongs to no job is always told");
@@ -117,4 +114,43 @@ fn target_that_is_gone_is_not_waited_for() {
     book.see(vec![], |_| false, at("2026-03-11T10:00:00Z"));
     book.keep_targets(&[target("other")]);
     assert_eq!(book, Book::default());
+}
+
+#[test]
+fn what_was_refused_is_told_again_after_longer_and_longer_and_in_the_end_not_at_all() {
+    let (mut book, ops) = (Book::default(), target("ops"));
+    let began = at("2026-03-10T10:00:00Z");
+    let asked: Vec<i64> = (0..200)
+        .filter(|hour| {
+            let now = began + SignedDuration::from_hours(*hour);
+            book.see(vec![condition(AlertEvent::JobFailed, "nightly", 0)], |_| false, now);
+            let due = book.due(&ops, now);
+            due.iter().for_each(|message| book.refused("ops", message, now));
+            !due.is_empty()
+        })
+        .collect();
+    assert_eq!(asked, [0, 1, 3, 7, 15]);
+}
+
+#[test]
+fn what_was_refused_and_is_taken_later_is_told_and_resolved_once() {
+    let (mut book, ops) = (Book::default(), target("ops"));
+    let failed = || vec![condition(AlertEvent::JobFailed, "nightly", 0)];
+    book.see(failed(), |_| false, at("2026-03-10T10:00:00Z"));
+    let due = book.due(&ops, at("2026-03-10T10:00:00Z"));
+    book.refused("ops", &due[0], at("2026-03-10T10:00:00Z"));
+    assert_eq!(turn(&mut book, failed(), &ops, "2026-03-10T10:30:00Z"), [""; 0]);
+    assert_eq!(turn(&mut book, failed(), &ops, "2026-03-10T11:00:00Z"), ["firing"]);
+    assert_eq!(turn(&mut book, failed(), &ops, "2026-03-11T11:00:00Z"), [""; 0]);
+    assert_eq!(turn(&mut book, vec![], &ops, "2026-03-12T10:00:00Z"), ["resolved"]);
+}
+
+#[test]
+fn book_is_the_same_for_a_day_when_nothing_changes() {
+    let (mut book, ops) = (Book::default(), target("ops"));
+    let failed = || vec![condition(AlertEvent::JobFailed, "nightly", 0)];
+    turn(&mut book, failed(), &ops, "2026-03-10T10:00:00Z");
+    let before = book.clone();
+    turn(&mut book, failed(), &ops, "2026-03-11T09:59:00Z");
+    assert_eq!(book, before);
 }

@@ -1,6 +1,6 @@
 //! The only HTTP of alerts. It knows no key of the API.
 
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -8,39 +8,42 @@ use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
 use crate::alert::send::{Post, SendError};
+use crate::api::{read_roots, retry_after};
+use crate::clock::Clock;
+use crate::model::words::words;
 
-/// Sends requests of alerts. The client is made when the first is sent: who has no alerts needs no roots either.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Http(Arc<OnceLock<reqwest::Client>>);
+/// Sends requests of alerts.
+#[derive(Debug, Clone)]
+pub(super) struct Http(reqwest::Client);
 
 impl Http {
-    fn client(&self) -> Result<&reqwest::Client, SendError> {
-        if let Some(client) = self.0.get() {
-            return Ok(client);
-        }
+    /// Trusts what the system trusts, and the certificates of `ca_file`; goes through the proxy of the environment.
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+        // A file that cannot be used stops every run. That must be told, to whom it can be told without.
+        let roots = ca_file.map(read_roots).transpose().unwrap_or_else(|error| {
+            tracing::warn!("alerts are sent without the roots of `api.ca_file`: {}", words(&error));
+            None
+        });
         #[expect(
             clippy::disallowed_methods,
             reason = "alerts go to other hosts, outside the budget and without the key"
         )]
         let client = reqwest::Client::builder()
+            .tls_certs_merge(roots.unwrap_or_default())
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
             .build();
-        let client = client.map_err(|error| SendError::Unreachable(last_cause(&error.without_url())))?;
-        Ok(self.0.get_or_init(|| client))
+        client.map(Self).map_err(|error| last_cause(&error.without_url()))
     }
 
     pub(super) async fn post(&self, post: Post, timeout: Duration) -> Result<(), SendError> {
         let json = HeaderValue::from_static("application/json");
-        answered(
-            self.client()?.post(post.url).header(CONTENT_TYPE, json).headers(post.headers).body(post.body),
-            timeout,
-        )
-        .await
+        let request = self.0.post(post.url).header(CONTENT_TYPE, json).headers(post.headers).body(post.body);
+        answered(request, timeout).await
     }
 
     pub(super) async fn get(&self, url: Url, timeout: Duration) -> Result<(), SendError> {
-        answered(self.client()?.get(url), timeout).await
+        answered(self.0.get(url), timeout).await
     }
 }
 
@@ -55,9 +58,14 @@ async fn answered(request: RequestBuilder, timeout: Duration) -> Result<(), Send
     })?;
     let status = response.status();
     let words = format!("HTTP {}", status.as_u16());
+    let asks_to_wait = || retry_after(response.headers(), Clock::system().now());
     match status {
         _ if status.is_success() => Ok(()),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(SendError::Unreachable(words)),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => match asks_to_wait() {
+            Some(wait) => Err(SendError::Busy { words, wait }),
+            None => Err(SendError::Unreachable(words)),
+        },
+        StatusCode::REQUEST_TIMEOUT => Err(SendError::Unreachable(words)),
         _ if status.is_server_error() => Err(SendError::Unreachable(words)),
         _ => Err(SendError::Refused(words)),
     }

@@ -6,19 +6,26 @@ mod pagerduty;
 mod slack;
 mod webhook;
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use crate::alert::message::Message;
-use crate::config::{AlertConfig, AlertKind, AlertSecretError};
+use crate::alert::message::{Message, MessageState};
+use crate::alert::store::name_of;
+use crate::config::{AlertConfig, AlertKind, AlertSecretError, Config};
 
 /// Attempts at one message in a row.
 const ATTEMPTS: usize = 3;
 /// Before the second of these; the third waits twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A target that asks to wait longer is left alone until then.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a message could not be sent. Never holds an address or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +36,14 @@ pub enum SendError {
     /// Nobody answered, or the answer says to try again.
     #[error("{0}")]
     Unreachable(String),
+    /// The answer says when to try again.
+    #[error("{words}, which asks to wait {} s", wait.as_secs())]
+    Busy {
+        /// What the answer says.
+        words: String,
+        /// How long; an hour at most.
+        wait: Duration,
+    },
     /// What was sent was refused.
     #[error("refused: {0}")]
     Refused(String),
@@ -38,6 +53,14 @@ impl SendError {
     /// Whether sending the same again may succeed.
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Refused(_))
+    }
+
+    /// How long the target asks to be left alone.
+    pub fn wait(&self) -> Duration {
+        match self {
+            Self::Busy { wait, .. } => *wait,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -49,16 +72,24 @@ struct Post {
 }
 
 /// Sends messages about one lake.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sender {
-    http: http::Http,
+    /// Made when it is needed: a target that is a command needs none.
+    http: OnceLock<Result<http::Http, String>>,
+    ca_file: Option<PathBuf>,
     destination: String,
 }
 
 impl Sender {
-    /// Sends about the lake at `destination`.
-    pub fn new(destination: &str) -> Self {
-        Self { http: http::Http::default(), destination: destination.to_owned() }
+    /// Sends about the lake of `config`.
+    pub fn new(config: &Config) -> Self {
+        let (ca_file, destination) = (config.api.ca_file.clone(), name_of(&config.destination));
+        Self { http: OnceLock::new(), ca_file, destination }
+    }
+
+    fn http(&self) -> Result<&http::Http, SendError> {
+        let http = self.http.get_or_init(|| http::Http::new(self.ca_file.as_deref()));
+        http.as_ref().map_err(|problem| SendError::Unreachable(format!("no HTTP can be spoken: {problem}")))
     }
 
     /// Sends `message` to `target`, in a few attempts.
@@ -66,37 +97,68 @@ impl Sender {
     /// # Errors
     /// [`SendError`] of the last attempt.
     pub async fn send(&self, target: &AlertConfig, message: &Message) -> Result<(), SendError> {
-        let mut pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(ATTEMPTS - 1).build();
-        loop {
-            let error = match self.attempt(target, message).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match pauses.next().filter(|_| error.may_pass()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
+        again(|| self.attempt(target, message)).await
+    }
+
+    /// Sends a message to `target` that says that nothing is the matter, and leaves nothing open there.
+    ///
+    /// # Errors
+    /// [`SendError`] of the last attempt.
+    pub async fn test(&self, target: &AlertConfig, now: Timestamp) -> Result<(), SendError> {
+        let message = Message::test(now);
+        self.send(target, &message).await?;
+        match target.kind {
+            // It pages someone until it is resolved.
+            Some(AlertKind::Pagerduty) => {
+                self.send(target, &Message { state: MessageState::TestOver { at: now }, ..message }).await
             }
+            _ => Ok(()),
         }
     }
 
+    /// Asks the address of a heartbeat, in a few attempts.
+    ///
+    /// # Errors
+    /// [`SendError`] of the last attempt.
+    pub async fn ping(&self, target: &AlertConfig) -> Result<(), SendError> {
+        again(|| self.ask(target)).await
+    }
+
     async fn attempt(&self, target: &AlertConfig, message: &Message) -> Result<(), SendError> {
-        let timeout = target.timeout.0;
         let post = match target.kind {
             Some(AlertKind::Webhook) => webhook::post(target, message, &self.destination)?,
             Some(AlertKind::Slack) => slack::post(target, message, &self.destination)?,
             Some(AlertKind::Pagerduty) => pagerduty::post(target, message, &self.destination)?,
             Some(AlertKind::Command) => return command::run(target, message, &self.destination).await,
             // A heartbeat is told nothing.
-            Some(AlertKind::Heartbeat) | None => return self.ping(target).await,
+            Some(AlertKind::Heartbeat) | None => return self.ask(target).await,
         };
-        self.http.post(post, timeout).await
+        self.http()?.post(post, target.timeout.0).await
     }
 
-    /// Asks the address of a heartbeat.
-    ///
-    /// # Errors
-    /// [`SendError`].
-    pub async fn ping(&self, target: &AlertConfig) -> Result<(), SendError> {
-        self.http.get(target.address()?, target.timeout.0).await
+    async fn ask(&self, target: &AlertConfig) -> Result<(), SendError> {
+        self.http()?.get(target.address()?, target.timeout.0).await
+    }
+}
+
+/// Makes a few attempts, and waits as long between them as the target asks, if that is not long.
+async fn again<Trying>(mut attempt: impl FnMut() -> Trying) -> Result<(), SendError>
+where
+    Trying: Future<Output = Result<(), SendError>>,
+{
+    let backoff = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(ATTEMPTS - 1).with_jitter();
+    let mut pauses = backoff.build();
+    loop {
+        let error = match attempt().await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // What someone must put right takes longer than this.
+        let is_brief =
+            matches!(error, SendError::Unreachable(_) | SendError::Busy { .. }) && error.wait() <= LONGEST_PAUSE;
+        match pauses.next().filter(|_| is_brief) {
+            Some(pause) => tokio::time::sleep(pause.max(error.wait())).await,
+            None => return Err(error),
+        }
     }
 }

@@ -17,10 +17,10 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     let secret = target.secret()?;
     let action = match message.state {
         MessageState::Firing | MessageState::Test => "trigger",
-        MessageState::Resolved { .. } => "resolve",
+        MessageState::Resolved { .. } | MessageState::TestOver { .. } => "resolve",
     };
     let summary: String = format!("profound-export: {}", message.headline()).chars().take(LONGEST_SUMMARY).collect();
-    let body = json!({
+    let mut body = json!({
         "routing_key": secret.as_ref().map(|secret| secret.expose_secret()),
         "event_action": action,
         "dedup_key": dedup_key(message, destination),
@@ -30,11 +30,13 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
             "source": destination,
             "severity": severity(message),
             "timestamp": message.condition.since,
-            "component": message.condition.job,
             "class": message.event_name(),
             "custom_details": message.to_json(destination),
         },
     });
+    if let Some(job) = &message.condition.job {
+        body["payload"]["component"] = json!(job);
+    }
     Ok(Post { url: target.address()?, headers: HeaderMap::new(), body: body.to_string().into_bytes() })
 }
 
@@ -47,7 +49,7 @@ fn dedup_key(message: &Message, destination: &str) -> String {
 
 fn severity(message: &Message) -> &'static str {
     match (message.state, message.condition.event) {
-        (MessageState::Test, _) => "info",
+        (MessageState::Test | MessageState::TestOver { .. }, _) => "info",
         (_, AlertEvent::KeyRejected | AlertEvent::DestinationTrouble) => "critical",
         (_, AlertEvent::JobFailed | AlertEvent::JobOverdue | AlertEvent::IncompleteTooLong) => "error",
         (_, AlertEvent::SchemaDrift) => "info",

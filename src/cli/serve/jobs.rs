@@ -106,7 +106,7 @@ impl Runner for Jobs {
                 if read.config.server.of_serve() != self.watch.board.config().server.of_serve() {
                     tracing::warn!("the status page stays where it is: another `server.listen` needs a restart");
                 }
-                self.watch.board.configure(Arc::clone(&read.config)).await;
+                self.watch.begin_jobs(Arc::clone(&read.config)).await;
                 *self.read() = read;
                 Some(schedules)
             }

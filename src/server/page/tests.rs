@@ -91,6 +91,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             next_run: Some("2026-11-28T11:30:00Z".parse().unwrap()),
             later_runs: Vec::new(),
             last_start: None,
+            running_since: None,
             lag_seconds: 90_000,
             worst_stream: Some("answers_v2".into()),
         }],
