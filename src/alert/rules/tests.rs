@@ -386,6 +386,13 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
     assert!(!overdue(&state, &daemon, now), "it has just begun");
     assert!(!overdue(&state, &daemon, "2026-03-10T16:59:00Z"));
     assert!(overdue(&state, &daemon, "2026-03-10T17:01:00Z"));
+    // What was told before the daemon came back is not over before it made up for it.
+    let mut book = Book::default();
+    let status = Status::of(&state, &config(), at(now), 1).unwrap();
+    assert_eq!(keys_of(&judged(&mut book, &status, &silent(), now)), ["firing job_overdue/nightly"]);
+    assert_eq!(keys_of(&judged(&mut book, &status, &daemon, now)), [""; 0]);
+    let made_up = Status::of(&ran("2026-03-10T16:05:00Z", "complete"), &config(), at(now), 1).unwrap();
+    assert_eq!(keys_of(&judged(&mut book, &made_up, &daemon, now)), ["resolved job_overdue/nightly"]);
     // The run of another process, alive, since yesterday.
     let mut elsewhere = ran("2026-03-08T06:30:00Z", "complete");
     let open = OpenRun {
