@@ -15,6 +15,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What was heard so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
+    /// When each job last began in this process.
+    pub began: BTreeMap<String, Timestamp>,
     /// The last run of each job that ended in this process.
     pub ended: BTreeMap<String, RunEnded>,
     /// Runs of this process that have not ended.
@@ -43,8 +45,9 @@ impl Heard {
 
     fn hear(&mut self, event: &Event, now: Timestamp) {
         match event {
-            Event::RunStarted { run, .. } => {
+            Event::RunStarted { run, job } => {
                 self.running.insert(*run);
+                self.began.insert(job.clone(), now);
             }
             Event::RunEnded(ended) => {
                 self.running.remove(&ended.run);

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::book::Book;
-use crate::alert::condition::Condition;
+use crate::alert::condition::{Condition, key_of};
 use crate::alert::ears::Heard;
 use crate::config::{AlertEvent, Config};
 use crate::model::day::DayZone;
@@ -201,12 +201,14 @@ impl Facts<'_> {
             return None;
         }
         // A job that never ran was perhaps configured a moment ago: nobody knows what it missed.
-        let due = schedule.next_after(job.last_start?)?;
+        // A run that waits for the API has begun, though no record says so yet.
+        let begun = self.heard.began.get(&job.name).copied().max(job.last_start)?;
+        let due = schedule.next_after(begun)?;
         let grace = SignedDuration::try_from(self.config.alerts.overdue_after.0).ok()?;
-        // A daemon that was down, or has just read another schedule, makes up for what was missed. What was told stands until then.
-        let key = Condition::of(AlertEvent::JobOverdue, &job.name, due).key();
-        let free_since = self.heard.free_since.filter(|_| self.book.standing_as(&key).is_none());
-        let could_begin = free_since.map_or(due, |free| free.max(due));
+        // A daemon that was down, or has just read another schedule, makes up for what was missed, and needs nobody for it.
+        // What was told stands until it did.
+        let stands = self.book.standing_as(&key_of(AlertEvent::JobOverdue, &job.name)).is_some();
+        let could_begin = self.heard.free_since.filter(|_| !stands).map_or(due, |free| free.max(due));
         let is_overdue = could_begin.checked_add(grace).is_ok_and(|latest| latest < self.now);
         let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
         is_overdue.then(|| Condition {

@@ -19,6 +19,7 @@ use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::Value;
 use sha2::Sha256;
 use tempfile::TempDir;
+use tokio::io::AsyncBufReadExt as _;
 use tokio::process::Command;
 
 use crate::support::{KEY, account};
@@ -457,8 +458,9 @@ async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
     let place = Place::new(&format!("{}{silent}", hook(&receiver))).await;
     place.fail_once();
     let began = std::time::Instant::now();
-    let mut run = place.command(&["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
-    receiver.until("/hook", 1).await;
+    let mut run = place.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut log = tokio::io::BufReader::new(run.stderr.take().unwrap()).lines();
+    while !log.next_line().await.unwrap().unwrap().contains("told: ") {}
     // It is being told, so it waits.
     let waiting = hole.accept().await.unwrap();
     std::process::Command::new("kill").args(["-TERM", &run.id().unwrap().to_string()]).status().unwrap();

@@ -79,6 +79,18 @@ fn keys(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Ve
 
 fn conditions(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Vec<Condition> {
     let ears = Ears::new(Clock::starting_at(at(now)));
+    conditions_of(&ears, &Book::default(), state, told, config, now)
+}
+
+/// The same of a process that hears with `ears`, and knows what `book` says.
+fn conditions_of(
+    ears: &Ears,
+    book: &Book,
+    state: Option<&State>,
+    told: &[Event],
+    config: &Config,
+    now: &str,
+) -> Vec<Condition> {
     told.iter().for_each(|event| ears.events().tell(event));
     let status = state.map(|state| Status::of(state, config, at(now), 1).unwrap());
     Facts {
@@ -88,7 +100,7 @@ fn conditions(state: Option<&State>, told: &[Event], config: &Config, now: &str)
         destination_problem: state.is_none().then_some("nobody answers"),
         config,
         now: at(now),
-        book: &Book::default(),
+        book,
     }
     .conditions()
 }
@@ -186,6 +198,17 @@ fn destination_is_to_blame_once_and_not_the_job_too() {
 }
 
 #[test]
+fn run_that_this_process_saw_is_told_in_its_words_though_its_record_began_a_moment_later() {
+    let state = ran("2026-03-10T16:00:00.001Z", "unavailable");
+    let found = conditions(Some(&state), &[run_ended("unavailable", false)], &config(), NOW);
+    let [failed] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(failed.what, "nightly: unavailable: the disk is full");
+    assert_eq!(failed.to_do, "make room");
+    let found = keys(Some(&state), &[run_ended("unavailable", true)], &config(), NOW);
+    assert_eq!(found, ["destination_trouble/s3://lake"], "the destination is to blame, and not the job");
+}
+
+#[test]
 fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
     let state = ran("2026-03-09T06:30:00Z", "complete");
     assert_eq!(keys(Some(&state), &[], &config(), "2026-03-10T07:29:00Z"), [""; 0]);
@@ -193,6 +216,27 @@ fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
     let mut by_hand = config();
     by_hand.jobs[0].cron = None;
     assert_eq!(keys(Some(&state), &[], &by_hand, "2026-03-20T07:31:00Z"), [""; 0]);
+}
+
+#[test]
+fn job_that_was_missed_is_overdue_only_when_the_daemon_that_came_back_does_not_begin_it() {
+    let state = ran("2026-03-09T06:30:00Z", "complete");
+    let overdue = |told: &[Event], stands: bool, now: &str| {
+        let ears = Ears::new(Clock::starting_at(at("2026-03-10T15:00:00Z")));
+        ears.begin_jobs();
+        let mut book = Book::default();
+        if stands {
+            let told = Condition::of(AlertEvent::JobOverdue, "nightly", at("2026-03-10T06:30:00Z"));
+            book.see(vec![told], |_| false, at("2026-03-10T08:00:00Z"));
+        }
+        !conditions_of(&ears, &book, Some(&state), told, &config(), now).is_empty()
+    };
+    assert!(!overdue(&[], false, "2026-03-10T15:01:00Z"));
+    assert!(overdue(&[], false, "2026-03-10T16:01:00Z"));
+    assert!(overdue(&[], true, "2026-03-10T15:01:00Z"), "it was told, and is not over");
+    let begun = [Event::RunStarted { run: Uuid::nil(), job: "nightly".into() }];
+    assert!(!overdue(&begun, true, "2026-03-10T15:01:00Z"));
+    assert!(!overdue(&begun, false, "2026-03-10T16:01:00Z"), "it waits for the API");
 }
 
 #[test]
@@ -430,15 +474,6 @@ fn words_of_what_lasts_do_not_change_with_each_look() {
     assert_eq!(what(130), "others sent at least 100 requests with the same key within an hour");
     assert_eq!(what(150), what(130));
     assert_eq!(what(450), "others sent at least 400 requests with the same key within an hour");
-}
-
-#[test]
-fn run_of_this_process_is_told_in_its_own_words_though_the_ledger_says_that_it_began_a_moment_later() {
-    let state = ran("2026-03-10T16:00:00.020Z", "failed");
-    let found = conditions(Some(&state), &[run_ended("failed", false)], &config(), "2026-03-10T16:01:00Z");
-    assert_eq!(found[0].what, "nightly: failed: the disk is full");
-    let told = [run_ended("failed", true)];
-    assert_eq!(keys(Some(&state), &told, &config(), "2026-03-10T16:01:00Z"), ["destination_trouble/s3://lake"]);
 }
 
 #[test]
