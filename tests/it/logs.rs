@@ -1,14 +1,14 @@
 //! Log lines, as programs read them.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::Value;
 
-use crate::support::{KEY, account};
+use crate::built::program;
+use crate::support::account;
 
 const JOBS: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"prompts\", \"answers_v2\"]\n";
 
@@ -33,12 +33,8 @@ async fn lines(filter: &str) -> Vec<Value> {
     simulator.inject(fault(FaultKind::Truncate { bytes: 600 }, "answers_v2", Some(1)));
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("jobs.toml"), JOBS).unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"));
-    program
-        .args(["--set", &format!("api.base_url={}", simulator.url()), "--set", "api.concurrency=1"])
-        .args(["--log-format", "json", "--log", filter, "run"])
-        .current_dir(directory.path())
-        .env("PROFOUND_API_KEY", KEY);
+    let mut program = program(directory.path(), &simulator);
+    program.args(["--set", "api.concurrency=1", "--log-format", "json", "--log", filter, "run"]);
     let ended = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
     assert_eq!(ended.status.code(), Some(1));
     let log = String::from_utf8(ended.stderr).unwrap();

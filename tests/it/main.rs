@@ -4,6 +4,7 @@ mod again;
 mod alerts;
 mod broken_scopes;
 mod budget;
+mod built;
 mod categories;
 mod content;
 mod costs;

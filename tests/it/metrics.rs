@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
@@ -10,6 +10,7 @@ use profound_export::report::{FAMILIES, Kind};
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use tempfile::TempDir;
 
+use crate::built::program;
 use crate::support::{KEY, account};
 
 const JOBS: &str = "[api]\nkey_expires = \"2099-12-30\"\n\n[metrics]\ntextfile = \"collected/profound_export.prom\"\n\n\
@@ -38,11 +39,8 @@ impl Place {
 
     /// Runs the built program in it.
     async fn run(&self) -> Output {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"));
-        program
-            .args(["--set", &format!("api.base_url={}", self.simulator.url()), "run"])
-            .current_dir(self.directory.path())
-            .env("PROFOUND_API_KEY", KEY);
+        let mut program = program(self.directory.path(), &self.simulator);
+        program.arg("run");
         tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! Traces and metrics as a collector receives them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -14,6 +14,7 @@ use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::built::program;
 use crate::support::{KEY, account};
 
 /// What came: path, content type, body.
@@ -39,12 +40,8 @@ async fn run(simulator: &Simulator, variables: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let jobs = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"prompts\"]\n";
     std::fs::write(directory.path().join("jobs.toml"), jobs).unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"));
-    program
-        .args(["--set", &format!("api.base_url={}", simulator.url()), "run"])
-        .current_dir(directory.path())
-        .env("PROFOUND_API_KEY", KEY)
-        .envs(variables.iter().copied());
+    let mut program = program(directory.path(), &simulator);
+    program.arg("run").envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || (directory, program.output().unwrap())).await.unwrap().1
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use profound_export::catalog::Catalog;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 
+use crate::built::program;
 use crate::support::{KEY, account};
 
 const JOB: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"answers_v2\"]\n";
@@ -20,11 +21,8 @@ async fn wait_for_the_hour_is_said_and_a_signal_ends_it_at_once() {
         let simulator = Simulator::start(Arc::clone(&catalog), account.clone()).await.unwrap();
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"))
-            .args(["--set", &format!("api.base_url={}", simulator.url()), "--set", "api.reserve_requests=0", "run"])
-            .current_dir(place.path())
-            .env("PROFOUND_API_KEY", KEY)
-            .stdin(Stdio::null())
+        let mut program = program(place.path(), &simulator)
+            .args(["--set", "api.reserve_requests=0", "run"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -62,11 +60,8 @@ async fn spool_of_a_killed_program_is_swept_by_the_next_and_that_of_a_living_one
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
     let start = || {
-        Command::new(env!("CARGO_BIN_EXE_profound-export"))
-            .args(["--set", &format!("api.base_url={}", simulator.url()), "--set", "spool.dir=spool", "run"])
-            .current_dir(place.path())
-            .env("PROFOUND_API_KEY", KEY)
-            .stdin(Stdio::null())
+        program(place.path(), &simulator)
+            .args(["--set", "spool.dir=spool", "run"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -129,16 +124,7 @@ async fn every_command_says_the_same_when_files_lie_there_without_their_ledger()
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
-    let say = |verb: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_profound-export"))
-            .args(["--set", &format!("api.base_url={}", simulator.url())])
-            .args(verb)
-            .current_dir(place.path())
-            .env("PROFOUND_API_KEY", KEY)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    };
+    let say = |verb: &[&str]| program(place.path(), &simulator).args(verb).output().unwrap();
     assert!(say(&["run"]).status.success());
     let own = place.path().join("lake/_profound_export");
     std::fs::remove_dir_all(own.join("ledger")).unwrap();
@@ -174,16 +160,7 @@ async fn whoever_forgets_is_told_of_a_run_that_may_still_put_files() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
     let start = |verb: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_profound-export"))
-            .args(["--set", &format!("api.base_url={}", simulator.url())])
-            .args(verb)
-            .current_dir(place.path())
-            .env("PROFOUND_API_KEY", KEY)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        program(place.path(), &simulator).args(verb).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let forget = |stream: &str| {
         let ended = start(&["forget", stream, "--yes"]).wait_with_output().unwrap();

@@ -1,13 +1,13 @@
 //! What `status --output json` tells machines keeps its members.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::{Map, Value, json};
 
-use crate::support::{KEY, account};
+use crate::built::program;
+use crate::support::account;
 
 const STREAMS: &str = "[[job]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nstreams = [\"visibility_v2\", \"visibility_v1\", \"models\", \"category_tags\", \"bots_v2\"]\n";
 
@@ -73,14 +73,7 @@ async fn members_of_the_status_for_machines_are_as_documented() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), STREAMS).unwrap();
     let say = |verb: &[&str]| {
-        let ended = Command::new(env!("CARGO_BIN_EXE_profound-export"))
-            .args(["--set", &format!("api.base_url={}", simulator.url())])
-            .args(verb)
-            .current_dir(place.path())
-            .env("PROFOUND_API_KEY", KEY)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let ended = program(place.path(), &simulator).args(verb).output().unwrap();
         String::from_utf8(ended.stdout).unwrap()
     };
     let empty: Value = serde_json::from_str(&say(&["status", "--output", "json"])).unwrap();
