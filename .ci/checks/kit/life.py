@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from kit import program
 from kit.account import Account, ask
 from kit.clock import MovedClock
-from kit.program import until
 from kit.listener import SECRET, Listener
+from kit.program import until
 
 KEY = program.KEY
 SIZE = ("--organizations", "1", "--categories", "1", "--domains", "1", "--assets", "2", "--prompts", "4")
