@@ -30,6 +30,8 @@ pub struct Arguments {}
 
 pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(around, "serve");
+    let (reload, reloads) = mpsc::channel(1);
+    let reloading = hear_reloads(reload);
     let (sources, config) = configuration(around)?;
     let schedules = schedules(&config)?;
     if schedules.is_empty() {
@@ -52,7 +54,6 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     watch.begin_jobs(Arc::new(config.clone())).await;
     let address = config.server.of_serve();
     let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
-    let (reload, reloads) = mpsc::channel(1);
     let notify = Notify::from_environment();
     let serving = async {
         watch.look().await;
@@ -68,7 +69,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
         let starts = Starts::new(schedules, &last_runs.await, clock.now());
         tokio::select! {
             served = serve(starts, &clock, &jobs, reloads, &notify, &cancel) => served,
-            () = hear_reloads(reload) => Ok(()),
+            () = reloading => Ok(()),
             () = watch.keep_looking() => Ok(()),
             () = watch.keep_telling() => Ok(()),
             () = keep_told(&watch, &notify) => Ok(()),
@@ -119,15 +120,19 @@ fn schedules(config: &Config) -> Result<Vec<(String, Schedule)>, Failure> {
     Ok(schedules)
 }
 
-/// Passes SIGHUP on, for as long as it is polled.
-async fn hear_reloads(reload: mpsc::Sender<()>) {
+/// Passes SIGHUP on, for as long as it is polled. It is heard from the call on: before, it would end the process.
+fn hear_reloads(reload: mpsc::Sender<()>) -> impl Future<Output = ()> {
     #[cfg(unix)]
-    if let Ok(mut hangups) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-        while hangups.recv().await.is_some() {
-            // One that waits already stands for this one too.
-            reload.try_send(()).ok();
+    let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut hangups) = hangups {
+            while hangups.recv().await.is_some() {
+                // One that waits already stands for this one too.
+                reload.try_send(()).ok();
+            }
         }
+        std::future::pending::<()>().await;
+        drop(reload);
     }
-    std::future::pending::<()>().await;
-    drop(reload);
 }
