@@ -23,7 +23,12 @@ async fn main() {
     let number = |name: &str| option(name).map(|text| text.parse::<u64>().expect("a number"));
     let (first, seeds) = (number("--first").unwrap_or(0), number("--seeds").unwrap_or(20));
     // Runs stand in directories of their own, from which a path that is not whole would lead elsewhere.
-    let named = option("--program").map(|path| std::fs::canonicalize(&path).expect("`--program` names a file"));
+    let named = option("--program").map(|path| {
+        std::fs::canonicalize(&path).unwrap_or_else(|error| {
+            eprintln!("error: `--program {path}`: {error}");
+            std::process::exit(2)
+        })
+    });
     let program = named.unwrap_or_else(built);
     let torture = Torture { program, bucket: option("--s3") };
 

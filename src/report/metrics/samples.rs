@@ -1,7 +1,6 @@
 //! Samples of metrics, to text and back.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::report::metrics::family::{BUCKETS, FAMILIES, Family, Kind};
 
@@ -108,8 +107,7 @@ impl Samples {
         for family in FAMILIES {
             let name = family.name;
             if self.numbers(family).next().is_some() || self.histograms(family).next().is_some() {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {}", family.help, family.kind.name());
+                text.push_str(&format!("# HELP {name} {}\n# TYPE {name} {}\n", family.help, family.kind.name()));
             }
             for (values, number) in self.numbers(family) {
                 line(&mut text, family, "", values, None, number);
@@ -129,26 +127,12 @@ impl Samples {
     /// What counters and histograms of `text` had come to. Lines that say nothing of these are passed over.
     pub fn counted(text: &str) -> Self {
         let mut samples = Self::default();
-        for line in text.lines() {
-            let _ = samples.take(line);
-        }
+        text.lines().filter_map(Line::read).for_each(|line| samples.take(line));
         samples
     }
 
-    fn take(&mut self, line: &str) -> Option<()> {
-        let (series, value) = line.rsplit_once(' ')?;
-        let value = value.parse::<f64>().ok().filter(|value| value.is_finite() && 0.0 <= *value)?;
-        let (name, labels) = match series.split_once('{') {
-            Some((name, labels)) => (name, parsed(labels.strip_suffix('}')?)?),
-            None => (series, Vec::new()),
-        };
-        let (family, part) = FAMILIES.iter().find_map(|family| Some((*family, name.strip_prefix(family.name)?)))?;
-        let is_end = |(name, _): &&(&str, String)| *name == "le";
-        let names: Vec<&str> = labels.iter().filter(|label| !is_end(label)).map(|(name, _)| *name).collect();
-        let values: Labels = labels.iter().filter(|label| !is_end(label)).map(|(_, value)| value.clone()).collect();
-        if names != family.labels {
-            return None;
-        }
+    fn take(&mut self, line: Line<'_>) {
+        let Line { family, part, values, end, value } = line;
         match (family.kind, part) {
             (Kind::Counter, "") => {
                 self.numbers.entry(family.name).or_default().insert(values, value);
@@ -156,17 +140,44 @@ impl Samples {
             (Kind::Histogram, "_sum") => self.histogram(family, values).sum = value,
             (Kind::Histogram, "_count") => self.histogram(family, values).count = value,
             (Kind::Histogram, "_bucket") => {
-                let end: f64 = labels.iter().find(is_end)?.1.parse().ok()?;
-                let index = BUCKETS.iter().position(|known| *known == end)?;
-                self.histogram(family, values).buckets[index] = value;
+                if let Some(index) = BUCKETS.iter().position(|known| Some(*known) == end) {
+                    self.histogram(family, values).buckets[index] = value;
+                }
             }
-            _ => return None,
+            _ => {}
         }
-        Some(())
     }
 
     fn histogram(&mut self, family: &'static Family, labels: Labels) -> &mut Histogram {
         self.histograms.entry(family.name).or_default().entry(labels).or_default()
+    }
+}
+
+/// A line of the text format that tells a sample of a known family.
+struct Line<'a> {
+    family: &'static Family,
+    /// What follows the family's name: one of the parts of a histogram, or nothing.
+    part: &'a str,
+    values: Labels,
+    /// Where a bucket ends.
+    end: Option<f64>,
+    value: f64,
+}
+
+impl<'a> Line<'a> {
+    /// What `line` tells; none where it is a comment, of another program or version, or not a figure that can be counted on.
+    fn read(line: &'a str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let value = value.parse::<f64>().ok().filter(|value| value.is_finite() && 0.0 <= *value)?;
+        let (name, labels) = match series.split_once('{') {
+            Some((name, labels)) => (name, parsed(labels.strip_suffix('}')?)?),
+            None => (series, Vec::new()),
+        };
+        let (family, part) = FAMILIES.iter().find_map(|family| Some((*family, name.strip_prefix(family.name)?)))?;
+        let (ends, labels): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| *name == "le");
+        let (names, values): (Vec<&str>, Labels) = labels.into_iter().unzip();
+        let end = ends.first().and_then(|(_, end)| end.parse().ok());
+        (names == family.labels).then_some(Self { family, part, values, end, value })
     }
 }
 
@@ -184,8 +195,7 @@ fn line(text: &mut String, family: &Family, part: &str, values: &[String], end: 
         })
         .collect();
     let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}{part}{labels} {value}", family.name);
+    text.push_str(&format!("{}{part}{labels} {value}\n", family.name));
 }
 
 /// `a="1",b="2"` as names and values.
