@@ -73,6 +73,20 @@ fn page_about_metrics_names_all_of_them_with_kind_and_labels_and_no_other() {
 }
 
 #[tokio::test]
+async fn run_that_cannot_begin_for_want_of_a_key_is_in_its_text_file() {
+    let place = Place::new().await;
+    let mut program = program(place.directory.path(), &place.simulator);
+    program.arg("run").env_remove("PROFOUND_API_KEY");
+    let ended = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(78), "{}", String::from_utf8_lossy(&ended.stderr));
+    let samples = place.samples();
+    let of = |name: &str| samples.get(&format!("profound_export_{name}")).copied();
+    assert_eq!(of("runs_total{job=\"nightly\",result=\"refused\"}"), Some(1.0));
+    assert_eq!(of("last_run_exit_code{job=\"nightly\"}"), Some(78.0));
+    assert_eq!(place.simulator.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn run_leaves_every_metric_in_its_text_file() {
     let place = Place::new().await;
     // Something that alerts tell of: a slice that fails.
