@@ -77,10 +77,7 @@ def _named(record: Mapping[str, Any]) -> list[str]:
 
 
 def _job(directory: Path, account: Account) -> Job:
-    job = Job(directory, account.url, STREAMS)
-    job.start = today("eastern") - timedelta(days=3)
-    job.write()
-    return job
+    return Job(directory, account.url, STREAMS, days=3)
 
 
 def _run(job: Job, trace: Path, killed_at_sync: int | None = None) -> None:

@@ -190,17 +190,15 @@ def test_uploads_in_parts_are_aborted_when_one_of_several_fails(tmp_path: Path, 
 
 
 def _large_job(directory: Path, account: Account, store: Store) -> Job:
-    job = Job(
+    return Job(
         directory,
         account.url,
         ["answers_v2"],
         f"s3://{BUCKET}/parts",
         store.options,
         destination_settings={"compression": "none"},
+        days=3,
     )
-    job.start = today("eastern") - timedelta(days=3)
-    job.write()
-    return job
 
 
 def _without_deletes(request: Request) -> Refusal | None:

@@ -1,14 +1,13 @@
 """A store that overwrites where it was told not to would let two runs destroy each other's records: it is refused."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from kit import stores
 from kit.account import Account
-from kit.job import Job, today
+from kit.job import Job
 from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, UNAVAILABLE
 from kit.stores import BUCKET, Store
@@ -94,9 +93,8 @@ def test_large_file_arrives_in_parts_and_leaves_none_behind(
             f"s3://{BUCKET}/large",
             server.options,
             destination_settings={"compression": "none"},
+            days=2,
         )
-        job.start = today("eastern") - timedelta(days=2)
-        job.write()
         job.run("run").expect(COMPLETE)
         assert_equal(Lake("large", server), "pyarrow", job.truths(account))
 

@@ -1,7 +1,7 @@
 //! The metrics of docs/metrics.md as instruments, under the same names.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, MeterProvider as _};
+use opentelemetry::metrics::{AsyncInstrument, Histogram, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::event::Event;
@@ -9,40 +9,36 @@ use crate::report::{BUCKETS, FAMILIES, Family, Kind, Metrics};
 
 /// How long requests took. Histograms cannot be observed, so these count from the start of the process.
 #[derive(Debug, Clone)]
-pub(super) struct Durations(Histogram<f64>);
+pub(super) struct Durations(Option<Histogram<f64>>);
 
-/// Has `metrics` observed whenever they are sent.
+/// Has `metrics` observed whenever they are sent: the provider keeps the instruments that are built here.
 pub(super) fn observe(provider: &SdkMeterProvider, metrics: &Metrics) -> Durations {
     let meter = provider.meter("profound-export");
+    let observed = |family: &'static Family| {
+        let metrics = metrics.clone();
+        move |observer: &dyn AsyncInstrument<f64>| {
+            tell(&metrics, family, |value, labels| observer.observe(value, labels));
+        }
+    };
     let mut durations = None;
     for family in FAMILIES.iter().copied() {
-        let metrics = metrics.clone();
+        let (name, help) = (family.name, family.help);
         match family.kind {
             Kind::Counter => {
-                _ = meter
-                    .f64_observable_counter(family.name)
-                    .with_description(family.help)
-                    .with_callback(move |observer| {
-                        tell(&metrics, family, |value, labels| observer.observe(value, labels));
-                    })
-                    .build()
+                let counter = meter.f64_observable_counter(name).with_description(help);
+                counter.with_callback(observed(family)).build();
             }
             Kind::Gauge => {
-                _ = meter
-                    .f64_observable_gauge(family.name)
-                    .with_description(family.help)
-                    .with_callback(move |observer| {
-                        tell(&metrics, family, |value, labels| observer.observe(value, labels));
-                    })
-                    .build()
+                let gauge = meter.f64_observable_gauge(name).with_description(help);
+                gauge.with_callback(observed(family)).build();
             }
             Kind::Histogram => {
-                let histogram = meter.f64_histogram(family.name).with_description(family.help);
+                let histogram = meter.f64_histogram(name).with_description(help);
                 durations = Some(histogram.with_boundaries(BUCKETS.to_vec()).build());
             }
         }
     }
-    Durations(durations.unwrap_or_else(|| meter.f64_histogram("unused").build()))
+    Durations(durations)
 }
 
 fn tell(metrics: &Metrics, family: &'static Family, observe: impl Fn(f64, &[KeyValue])) {
@@ -55,8 +51,8 @@ fn tell(metrics: &Metrics, family: &'static Family, observe: impl Fn(f64, &[KeyV
 impl Durations {
     /// Hears an event.
     pub(super) fn hear(&self, event: &Event) {
-        if let Event::RequestEnded { endpoint, took, .. } = event {
-            self.0.record(took.as_secs_f64(), &[KeyValue::new("endpoint", endpoint.clone())]);
+        if let (Event::RequestEnded { endpoint, took, .. }, Some(durations)) = (event, &self.0) {
+            durations.record(took.as_secs_f64(), &[KeyValue::new("endpoint", endpoint.clone())]);
         }
     }
 }

@@ -40,7 +40,7 @@ async fn run(simulator: &Simulator, variables: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let jobs = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"prompts\"]\n";
     std::fs::write(directory.path().join("jobs.toml"), jobs).unwrap();
-    let mut program = program(directory.path(), &simulator);
+    let mut program = program(directory.path(), simulator);
     program.arg("run").envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || (directory, program.output().unwrap())).await.unwrap().1
 }

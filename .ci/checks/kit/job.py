@@ -50,11 +50,13 @@ class Job:
     api_settings: Mapping[str, Any] = field(default_factory=dict)
     destination_settings: Mapping[str, Any] = field(default_factory=dict)
     job_settings: Mapping[str, Any] = field(default_factory=dict)
+    # Days that are exported, yesterday the last.
+    days: int = DAYS
 
     def __post_init__(self) -> None:
         self.dir.mkdir(parents=True, exist_ok=True)
         # Computed once: a run over midnight must not look for a day that nobody asked for.
-        self.start = today("eastern") - timedelta(days=DAYS)
+        self.start = today("eastern") - timedelta(days=self.days)
         self.write()
 
     @property
