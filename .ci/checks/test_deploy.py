@@ -350,7 +350,7 @@ def test_version_of_the_chart_and_of_the_images_is_the_programs() -> None:
 
 def _known_metrics() -> dict[str, str]:
     """The type of every metric, by name."""
-    rows = re.findall(r"^\| `(profound_export_\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(profound_export_\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
     assert len(rows) > 20
     return dict(rows)
 
@@ -383,7 +383,7 @@ def test_every_alert_is_tested_and_leads_to_a_runbook_that_is_there() -> None:
     cases = [case for test in tests for case in test["alert_rule_test"]]
     headings = {
         re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in (ROOT / "docs/runbooks.md").read_text().splitlines()
+        for line in (ROOT / "docs/guides/runbooks.md").read_text().splitlines()
         if line.startswith("#")
     }
     for rule in group["rules"]:
@@ -391,7 +391,7 @@ def test_every_alert_is_tested_and_leads_to_a_runbook_that_is_there() -> None:
         # It fires when it should, and not before.
         assert {True, False} <= set(of_rule), rule["alert"]
         page, _, heading = rule["annotations"]["runbook"].partition("#")
-        assert page == "docs/runbooks.md"
+        assert page == "docs/guides/runbooks.md"
         assert heading in headings, rule["annotations"]["runbook"]
 
 

@@ -10,7 +10,7 @@ from kit.account import Account
 from kit.job import Job
 from kit.program import COMPLETE, until
 
-PAGE = Path(__file__).parents[2] / "docs/metrics.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
 # Days are what it counts, and no unit of time.
 MISTAKEN = 'profound_export_days use base unit "seconds" instead of "days"'
 

@@ -1,6 +1,6 @@
 """The daemon lives through a week in which the clocks change and all sorts of things go wrong, and tells of each once.
 
-docs/a-week.md shows what comes of it. The table there is made by this check, which leaves it under `target/ci`.
+docs/explanation/a-week.md shows what comes of it. The table there is made by this check, which leaves it under `target/ci`.
 """
 
 import re
@@ -14,7 +14,7 @@ from kit.life import HOUR, Life, Row
 from kit.program import COMPLETE, KEY_REJECTED
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/a-week.md"
+PAGE = ROOT / "docs/explanation/a-week.md"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

@@ -1,6 +1,6 @@
 //! What exports cost in requests, and what happens when the hour is spent, as a document.
 //!
-//! `cargo run --release --example requests > docs/requests.md` takes two minutes; an argument is the number of categories
+//! `cargo run --release --example requests > docs/explanation/requests.md` takes two minutes; an argument is the number of categories
 //! of the year in simulated time.
 
 mod export;
@@ -40,7 +40,7 @@ async fn main() {
         year::year(categories, Tier::Core, support::instant("2026-01-02T11:30:00Z"), Duration::ZERO)
     });
     println!("# Requests\n");
-    println!("Written by `cargo run --release --example requests > docs/requests.md`, against the simulator.\n");
+    println!("Written by `cargo run --release --example requests > docs/explanation/requests.md`, against the simulator.\n");
     println!("{}", export::section().await);
     println!("{TOOLS}");
     println!("{}", forecasts::section().await);

@@ -1,4 +1,4 @@
-//! What is told: a condition that stands, or is over. `docs/alerts.md` documents the JSON.
+//! What is told: a condition that stands, or is over. `docs/guides/alerts.md` documents the JSON.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -65,7 +65,7 @@ pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Fail
 fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a AlertConfig>, Failure> {
     if config.alert_targets.is_empty() {
         return Err(Failure::new(exit::CONFIGURATION, "no alert is configured")
-            .hint("write `[[alert]]` into jobs.toml: docs/alerts.md shows each type"));
+            .hint("write `[[alert]]` into jobs.toml: docs/guides/alerts.md shows each type"));
     }
     let target = |name: &String| {
         let found = config.alert_targets.iter().find(|target| target.name == *name);

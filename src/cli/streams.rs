@@ -31,7 +31,7 @@ pub struct Arguments {
     /// List only what a tier chooses, the smaller tiers included
     #[arg(long, value_parser = tier)]
     tier: Option<Tier>,
-    /// Print docs/streams.md, the page about all streams
+    /// Print docs/reference/streams.md, the page about all streams
     #[arg(long, conflicts_with_all = ["names", "tier"])]
     reference: bool,
 }

@@ -1,4 +1,4 @@
-//! The metrics of docs/metrics.md as instruments, under the same names.
+//! The metrics of docs/reference/metrics.md as instruments, under the same names.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, MeterProvider as _};

@@ -1,7 +1,7 @@
 //! Traces and metrics over OTLP, from the same events as everything else, where the variables of OpenTelemetry name an
 //! endpoint.
 //!
-//! A run is a trace: its slices are spans below it, and its requests below these. Metrics are those of docs/metrics.md.
+//! A run is a trace: its slices are spans below it, and its requests below these. Metrics are those of docs/reference/metrics.md.
 
 mod meters;
 mod send;

@@ -1,4 +1,4 @@
-//! What the catalog says of its streams, in words: for `streams` and for docs/streams.md.
+//! What the catalog says of its streams, in words: for `streams` and for docs/reference/streams.md.
 
 mod columns;
 mod example;

@@ -1,4 +1,4 @@
-//! docs/streams.md: every stream, in Markdown.
+//! docs/reference/streams.md: every stream, in Markdown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -299,7 +299,7 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/streams.md");
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/streams.md");
 
     #[test]
     fn committed_page_is_current() {
@@ -307,7 +307,7 @@ mod tests {
         let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
         assert!(
             committed == page,
-            "docs/streams.md is not what the program says: cargo run -- streams --reference > docs/streams.md"
+            "docs/reference/streams.md is not what the program says: cargo run -- streams --reference > docs/reference/streams.md"
         );
     }
 

@@ -1,5 +1,5 @@
 //! Events as log lines: one a minute for what goes well, one for each thing that does not. Levels by consequence:
-//! `warn` was recovered from, `error` wants someone to act. docs/logs.md lists them.
+//! `warn` was recovered from, `error` wants someone to act. docs/reference/log-messages.md lists them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -55,9 +55,9 @@ impl Place {
     }
 }
 
-/// The rows of docs/metrics.md: name, kind and labels.
+/// The rows of docs/reference/metrics.md: name, kind and labels.
 fn documented() -> BTreeSet<(String, String, String)> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/metrics.md");
     let text = std::fs::read_to_string(page).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| `profound_export_"));
     let cells = rows.map(|line| line.split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>());

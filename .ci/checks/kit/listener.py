@@ -11,7 +11,7 @@ from typing import Any, Self
 from kit.clock import MovedClock
 
 SECRET = "what-bodies-are-signed-with"
-# As docs/alerts.md asks of receivers.
+# As docs/guides/alerts.md asks of receivers.
 OLDEST = timedelta(minutes=5)
 
 

@@ -58,7 +58,7 @@ def _is_time(text: Any) -> bool:
 
 
 def _hook(got: Got) -> None:
-    """`docs/alerts.md`: the members of the JSON, and the signature over time and body."""
+    """`docs/guides/alerts.md`: the members of the JSON, and the signature over time and body."""
     body = got.json()
     assert set(body) == MEMBERS, set(body)
     assert body["version"] == 1

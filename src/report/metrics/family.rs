@@ -1,4 +1,4 @@
-//! Every metric there is: its name, its kind, its labels, what it means. docs/metrics.md says the same; a test compares.
+//! Every metric there is: its name, its kind, its labels, what it means. docs/reference/metrics.md says the same; a test compares.
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
