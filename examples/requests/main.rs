@@ -40,7 +40,9 @@ async fn main() {
         year::year(categories, Tier::Core, support::instant("2026-01-02T11:30:00Z"), Duration::ZERO)
     });
     println!("# Requests\n");
-    println!("Written by `cargo run --release --example requests > docs/explanation/requests.md`, against the simulator.\n");
+    println!(
+        "Written by `cargo run --release --example requests > docs/explanation/requests.md`, against the simulator.\n"
+    );
     println!("{}", export::section().await);
     println!("{TOOLS}");
     println!("{}", forecasts::section().await);
