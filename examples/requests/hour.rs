@@ -57,27 +57,28 @@ fn lines(heard: &[(Duration, Event)]) -> String {
     let mut done = (Duration::ZERO, 0);
     for (at, event) in heard {
         let words = match event {
-            Event::SliceDone { .. } => {
+            Event::SlicePublished { .. } => {
                 done = (*at, done.1 + 1);
                 continue;
             }
             Event::SliceStarted { .. }
             | Event::RunStarted { .. }
-            | Event::RequestEnded { .. }
-            | Event::RequestRepeated { .. }
-            | Event::BudgetTold(_)
-            | Event::AlertsStand(_)
-            | Event::AlertSent { .. } => continue,
+            | Event::RequestFinished { .. }
+            | Event::RequestRetried { .. }
+            | Event::RateLimitStatus(_)
+            | Event::AlertsFiring(_)
+            | Event::NotificationSent { .. } => continue,
             Event::RunPlanned { slices, requests, .. } => {
                 format!("planned: {}, {}", counted(*slices as u64, "slice"), counted(*requests, "request"))
             }
-            Event::Waiting { wait } => format!("nothing is left to spend: waiting {}", took(*wait)),
+            Event::RateLimitWait { wait } => format!("rate limit reached, waiting {}", took(*wait)),
             Event::SliceRetried { slice, remedy, .. } => format!("{slice}: {remedy}"),
-            Event::SliceLeft { slice, problem, .. } => format!("{slice}: left, {problem}"),
+            Event::SliceDeferred { slice, problem } => format!("{slice}: deferred, {problem}"),
+            Event::SliceFailed { slice, problem } => format!("{slice}: failed, {problem}"),
             Event::NotEntitled { slice, detail, .. } => format!("{slice}: not entitled, {detail}"),
-            Event::Drift { stream, member, .. } => format!("{stream}: `{member}` is not known"),
-            Event::News { message } | Event::Warning { message } => message.clone(),
-            Event::RunEnded(ended) => ended.summary.clone(),
+            Event::SchemaDrift { stream, field, .. } => format!("{stream}: unknown field `{field}`"),
+            Event::Notice { message } | Event::Warning { message } => message.clone(),
+            Event::RunFinished(ended) => ended.summary.clone(),
         };
         if let (last, 1..) = done {
             line(last, &format!("{} exported", counted(done.1, "slice")));

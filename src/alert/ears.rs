@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::event::{Event, Events, RunEnded};
+use crate::model::event::{Event, EventSink, RunFinished};
 
 /// How long back requests of others are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -18,7 +18,7 @@ pub(super) struct Heard {
     /// When each job last began in this process.
     pub began: BTreeMap<String, Timestamp>,
     /// The last run of each job that ended in this process.
-    pub ended: BTreeMap<String, RunEnded>,
+    pub ended: BTreeMap<String, RunFinished>,
     /// Runs of this process that have not ended.
     pub running: BTreeSet<Uuid>,
     /// Whether a run ended since somebody asked.
@@ -49,7 +49,7 @@ impl Heard {
                 self.running.insert(*run);
                 self.began.insert(job.clone(), now);
             }
-            Event::RunEnded(ended) => {
+            Event::RunFinished(ended) => {
                 self.running.remove(&ended.run);
                 self.has_ended = true;
                 self.free_since = self.free_since.map(|_| now);
@@ -58,15 +58,15 @@ impl Heard {
                 }
                 self.ended.insert(ended.job.clone(), (**ended).clone());
             }
-            Event::Drift { stream, member, .. } => {
-                self.drift.entry((stream.clone(), member.clone())).or_insert(now);
+            Event::SchemaDrift { stream, field, .. } => {
+                self.drift.entry((stream.clone(), field.clone())).or_insert(now);
             }
-            Event::NotEntitled { slice, detail, could_before: true } => {
+            Event::NotEntitled { slice, detail, had_access: true } => {
                 let key = (slice.stream.name.clone(), slice.scope.to_string());
                 self.lost.entry(key).or_insert_with(|| (now, detail.clone()));
             }
-            Event::BudgetTold(told) if self.foreign.back().map_or(0, |(_, by)| *by) < told.foreign => {
-                self.foreign.push_back((now, told.foreign));
+            Event::RateLimitStatus(told) if self.foreign.back().map_or(0, |(_, by)| *by) < told.external_requests => {
+                self.foreign.push_back((now, told.external_requests));
                 // One older than an hour is kept: it says from where the last hour counts.
                 while self.foreign.get(1).is_some_and(|(at, _)| HOUR <= now.duration_since(*at)) {
                     self.foreign.pop_front();
@@ -89,9 +89,9 @@ impl Ears {
         Self { heard: Arc::default(), clock }
     }
 
-    pub(super) fn events(&self) -> Events {
+    pub(super) fn events(&self) -> EventSink {
         let ears = self.clone();
-        Events::to(move |event| {
+        EventSink::new(move |event| {
             let now = ears.clock.now();
             ears.heard().hear(event, now);
         })
@@ -127,15 +127,15 @@ impl Ears {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::BudgetTold;
+    use crate::model::event::RateLimitStatus;
 
     #[test]
     fn requests_of_others_are_counted_over_an_hour() {
         let mut heard = Heard::default();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut tell = |foreign, now| {
-            let told = BudgetTold { foreign, ..BudgetTold::default() };
-            heard.hear(&Event::BudgetTold(told), at(now));
+            let told = RateLimitStatus { external_requests: foreign, ..RateLimitStatus::default() };
+            heard.hear(&Event::RateLimitStatus(told), at(now));
         };
         tell(10, "2026-03-10T10:00:00Z");
         tell(30, "2026-03-10T10:50:00Z");

@@ -128,7 +128,7 @@ impl Facts<'_> {
 
     fn destination_trouble(&self) -> Option<Condition> {
         let failed =
-            self.heard.ended.values().max_by_key(|ended| ended.started_at).filter(|ended| ended.at_destination);
+            self.heard.ended.values().max_by_key(|ended| ended.started_at).filter(|ended| ended.is_destination_error);
         let of_run = failed.and_then(|ended| Some((ended.problem.clone()?, ended.hint.clone(), ended.started_at)));
         let of_look = self.destination_problem.map(|problem| (problem.to_owned(), None, self.now));
         let (problem, hint, since) = of_run.or(of_look)?;
@@ -174,8 +174,8 @@ impl Facts<'_> {
     fn failed(&self, job: &str, outcome: &str, since: Timestamp) -> Option<Condition> {
         let seen = self.heard.ended.get(job).filter(|ended| ended.started_at == since);
         // What the destination or the key is to blame for is told as such.
-        let is_told =
-            matches!(outcome, "failed" | "unavailable" | "refused") && !seen.is_some_and(|run| run.at_destination);
+        let is_told = matches!(outcome, "failed" | "unavailable" | "refused")
+            && !seen.is_some_and(|run| run.is_destination_error);
         is_told.then(|| Condition {
             job: Some(job.to_owned()),
             what: match seen {

@@ -15,7 +15,7 @@ use crate::alert::send::{SendError, Sender};
 use crate::alert::store::{Kept, name_of};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, AlertKind, Config};
-use crate::model::event::{Event, Events, StandingAlert};
+use crate::model::event::{Event, EventSink, FiringAlert};
 use crate::model::words::words;
 use crate::status::Status;
 
@@ -28,7 +28,7 @@ const LONGEST_TARGET: Duration = Duration::from_secs(20);
 pub struct Teller {
     ears: Ears,
     clock: Clock,
-    events: Events,
+    events: EventSink,
     kept: Mutex<Kept>,
     /// Heartbeats that are still to be asked, by name.
     beats: std::sync::Mutex<BTreeSet<String>>,
@@ -38,7 +38,7 @@ pub struct Teller {
 
 impl Teller {
     /// Tells `events` of what it tells.
-    pub fn new(clock: Clock, events: Events) -> Self {
+    pub fn new(clock: Clock, events: EventSink) -> Self {
         Self {
             ears: Ears::new(clock.clone()),
             clock,
@@ -50,7 +50,7 @@ impl Teller {
     }
 
     /// Hears events of runs.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         self.ears.events()
     }
 
@@ -80,7 +80,7 @@ impl Teller {
         let facts = Facts { status, heard: &heard, destination: &destination, destination_problem, config, now, book };
         let (conditions, unknown) = (facts.conditions(), facts.unknown());
         kept.book.see(conditions, |condition| unknown.contains(&condition.event), now);
-        self.events.tell(&Event::AlertsStand(kept.book.standing().map(standing).collect()));
+        self.events.emit(&Event::AlertsFiring(kept.book.standing().map(standing).collect()));
         // Before anybody is told: what only this process heard must not be lost with it.
         if remembers {
             kept.keep().await;
@@ -111,7 +111,7 @@ impl Teller {
             let due = lock(book).due(target, now);
             for message in due {
                 let sent = sender.send(target, &message).await;
-                self.events.tell(&Event::AlertSent { target: target.name.clone(), ok: sent.is_ok() });
+                self.events.emit(&Event::NotificationSent { target: target.name.clone(), delivered: sent.is_ok() });
                 let (alert, event) = (&target.name, message.event_name());
                 match sent {
                     Ok(()) => {
@@ -142,7 +142,7 @@ impl Teller {
             tracing::warn!(alert, "does not answer, and is tried again later");
             return;
         };
-        self.events.tell(&Event::AlertSent { target: alert.clone(), ok: pinged.is_ok() });
+        self.events.emit(&Event::NotificationSent { target: alert.clone(), delivered: pinged.is_ok() });
         match pinged {
             Ok(()) => drop(lock(&self.beats).remove(alert)),
             Err(error) if error.may_pass() => {
@@ -175,8 +175,8 @@ fn completed(target: &AlertConfig, jobs: &BTreeSet<String>) -> bool {
     target.kind == Some(AlertKind::Heartbeat) && jobs.iter().any(is_wanted)
 }
 
-fn standing(condition: &Condition) -> StandingAlert {
-    StandingAlert {
+fn standing(condition: &Condition) -> FiringAlert {
+    FiringAlert {
         event: condition.event.name(),
         what: condition.what.clone(),
         since: condition.since,

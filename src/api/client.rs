@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::model::block::Block;
 use crate::model::cost::RequestKind;
-use crate::model::event::{Event, Events, Repeated};
+use crate::model::event::{Event, EventSink, RetryReason};
 use crate::model::slice::SliceName;
 use crate::model::stream::Method;
 use crate::model::words::words;
@@ -45,7 +45,7 @@ pub struct ClientSettings<'a> {
     /// The clock that the server's `Date` corrects.
     pub clock: Clock,
     /// Hears of requests and of the budget.
-    pub events: Events,
+    pub events: EventSink,
 }
 
 /// What ends the requests of one run.
@@ -78,7 +78,7 @@ pub struct Client {
     corrected: OnceLock<jiff::SignedDuration>,
     requests: AtomicU64,
     limits: Mutex<Limits>,
-    events: Events,
+    events: EventSink,
 }
 
 impl std::fmt::Debug for Client {
@@ -197,7 +197,7 @@ impl Client {
                     }
                     // Nobody sends while one was told to wait.
                     self.budget.block(pause);
-                    self.tell_repeated(request, Repeated::RateLimited);
+                    self.tell_repeated(request, RetryReason::RateLimited);
                     continue;
                 }
                 (_, Retry::After(told)) => told,
@@ -215,8 +215,8 @@ impl Client {
             self.tell_repeated(
                 request,
                 match error {
-                    ApiError::Busy { .. } => Repeated::Server,
-                    _ => Repeated::Connection,
+                    ApiError::Busy { .. } => RetryReason::Server,
+                    _ => RetryReason::Connection,
                 },
             );
             tokio::select! {
@@ -258,7 +258,7 @@ impl Client {
             _ => Came::Refusal,
         };
         permit.answer(rate_headers(response.headers(), now), came);
-        self.events.tell(&Event::BudgetTold(self.budget.told()));
+        self.events.emit(&Event::RateLimitStatus(self.budget.told()));
         if status == StatusCode::OK {
             let until = Until { arrival, idle: self.idle_timeout, cancel };
             let watch = Watch::new(self.key_forms());
@@ -282,8 +282,8 @@ impl Client {
         })
     }
 
-    fn tell_repeated(&self, request: &Request, reason: Repeated) {
-        self.events.tell(&Event::RequestRepeated { endpoint: request.endpoint.clone(), reason });
+    fn tell_repeated(&self, request: &Request, reason: RetryReason) {
+        self.events.emit(&Event::RequestRetried { endpoint: request.endpoint.clone(), reason });
     }
 
     fn build(&self, request: &Request, sent_with: &mut u64) -> reqwest::RequestBuilder {
@@ -465,11 +465,11 @@ struct RequestAccount {
     slice: SliceName,
     status: Option<u16>,
     began: Instant,
-    events: Events,
+    events: EventSink,
 }
 
 impl RequestAccount {
-    fn begin(request: &Request, events: &Events) -> Self {
+    fn begin(request: &Request, events: &EventSink) -> Self {
         let (endpoint, slice) = (request.endpoint.clone(), request.slice.clone());
         Self { endpoint, slice, status: None, began: Instant::now(), events: events.clone() }
     }
@@ -478,7 +478,12 @@ impl RequestAccount {
 impl Drop for RequestAccount {
     fn drop(&mut self) {
         let (endpoint, slice) = (std::mem::take(&mut self.endpoint), std::mem::take(&mut self.slice));
-        self.events.tell(&Event::RequestEnded { endpoint, slice, status: self.status, took: self.began.elapsed() });
+        self.events.emit(&Event::RequestFinished {
+            endpoint,
+            slice,
+            status: self.status,
+            elapsed: self.began.elapsed(),
+        });
     }
 }
 

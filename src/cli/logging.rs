@@ -6,12 +6,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::{LogFormat, Surroundings};
-use crate::model::event::Events;
+use crate::model::event::EventSink;
 use crate::report::{Progress, log_lines};
 
 /// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
 /// Returns what hears events, and the bar.
-pub fn start(around: &Surroundings, name: &str) -> (Events, Option<Progress>) {
+pub fn start(around: &Surroundings, name: &str) -> (EventSink, Option<Progress>) {
     let terminal = std::io::stderr().is_terminal() && around.log_format == LogFormat::Text;
     let progress = terminal.then(|| Progress::new(name));
     // With a bar on the screen, lines only for what went wrong.

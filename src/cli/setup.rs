@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
-use crate::model::event::Events;
+use crate::model::event::EventSink;
 use crate::model::words::words;
 use crate::publish::Layout;
 use crate::run::{Destinations, Goal, RunSettings, Starts};
@@ -40,7 +40,7 @@ pub fn built_in() -> Result<Arc<Catalog>, Failure> {
 }
 
 /// The client of the configured key.
-pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: Events) -> Result<Arc<Client>, Failure> {
+pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSink) -> Result<Arc<Client>, Failure> {
     let key = key::read(sources, &config.api)?;
     if let Some(warning) = key.warning() {
         tracing::warn!("{}", one_line(warning));
@@ -95,7 +95,7 @@ pub fn settings(
     sources: &Sources,
     config: &Config,
     clock: Clock,
-    events: Events,
+    events: EventSink,
     cancel: CancellationToken,
 ) -> Result<RunSettings, Failure> {
     Ok(RunSettings {

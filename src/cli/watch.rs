@@ -17,7 +17,7 @@ use crate::cli::setup::until_stopped;
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig};
 use crate::model::day::DayZone;
-use crate::model::event::{Event, Events, RunEnded, RunFigures};
+use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
 use crate::model::words::words;
 #[cfg(feature = "otlp")]
 use crate::otlp::Otlp;
@@ -95,7 +95,7 @@ impl Watch {
     }
 
     /// Hears the events of runs.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         let events = self.live.events().and(self.metrics.events()).and(self.teller.events());
         #[cfg(feature = "otlp")]
         let events = self.otlp.iter().fold(events, |events, otlp| events.and(otlp.events()));
@@ -211,16 +211,16 @@ impl Watch {
             _ => Outcome::Refused,
         };
         for job in jobs {
-            self.events().tell(&Event::RunEnded(Box::new(RunEnded {
+            self.events().emit(&Event::RunFinished(Box::new(RunFinished {
                 run: Uuid::now_v7(),
                 job: job.name.clone(),
                 outcome: outcome.name(),
                 summary: format!("{}: could not begin", job.name),
                 problem: Some(failure.message.clone()),
                 hint: failure.hint.clone(),
-                at_destination: failure.is_of_destination,
+                is_destination_error: failure.is_of_destination,
                 started_at: self.clock.now(),
-                took: Duration::ZERO,
+                elapsed: Duration::ZERO,
                 figures: RunFigures::default(),
             })));
         }

@@ -1,5 +1,4 @@
-//! What happens in a run. The same value becomes a log line, a bar on the screen, a metric, a line of the status page or
-//! an alert.
+//! What happens in a run. The same value becomes a log line, the progress bar, a metric, a line of the status page or an alert.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,149 +10,107 @@ use uuid::Uuid;
 
 use crate::model::slice::{Slice, SliceName};
 
-/// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A run has begun; its plan is not made yet.
+    /// The plan is not made yet.
     RunStarted {
-        /// The run.
         run: Uuid,
-        /// The job.
         job: String,
     },
-    /// A run has its plan.
+    /// `requests` is what the planned slices are expected to cost.
     RunPlanned {
-        /// The job.
         job: String,
-        /// Slices to do.
         slices: usize,
-        /// Requests they are expected to cost.
         requests: u64,
     },
-    /// A slice is being asked for.
     SliceStarted {
-        /// Which.
         slice: Slice,
     },
-    /// A slice is published and recorded.
-    SliceDone {
-        /// Which.
+    /// Published and recorded in the ledger.
+    SlicePublished {
         slice: Slice,
-        /// What came of it.
-        done: SliceDone,
+        counters: SliceDone,
     },
-    /// A slice is asked again, in another way.
+    /// The slice is requested another time, in the form that `remedy` names.
     SliceRetried {
-        /// Which.
         slice: Slice,
-        /// What went wrong.
         problem: String,
-        /// What is done about it.
         remedy: String,
     },
-    /// A slice is left for the next run; what stood stands.
-    SliceLeft {
-        /// Which.
+    /// A later run does it; nothing is wrong with the data. The published file is kept.
+    SliceDeferred {
         slice: Slice,
-        /// Why.
         problem: String,
-        /// Whether someone must look at it.
-        failed: bool,
     },
-    /// The account may not read a stream of a scope.
-    NotEntitled {
-        /// Which.
+    /// An operator has to look at it. The published file is kept.
+    SliceFailed {
         slice: Slice,
-        /// The API's words.
-        detail: String,
-        /// Whether it could be read before.
-        could_before: bool,
+        problem: String,
     },
-    /// Rows hold something the catalog does not know.
-    Drift {
-        /// The stream.
+    /// `detail` is the API's message; `had_access` says that an earlier run could extract the scope.
+    NotEntitled {
+        slice: Slice,
+        detail: String,
+        had_access: bool,
+    },
+    /// A row holds a field that the catalog does not declare. `example` is the first value, shortened.
+    SchemaDrift {
         stream: String,
-        /// The member.
-        member: String,
-        /// The first value seen, shortened.
+        field: String,
         example: String,
     },
-    /// A request was answered to the end, or failed.
-    RequestEnded {
-        /// The path of the endpoint, as the catalog writes it.
+    /// The body ended, or the request failed; without an HTTP `status` no response came. `endpoint` is the path as the catalog
+    /// writes it, so that it can be a metric label.
+    RequestFinished {
         endpoint: String,
-        /// What was asked for.
         slice: SliceName,
-        /// The status; none where no answer came.
         status: Option<u16>,
-        /// From sending to the end of the body.
-        took: Duration,
+        elapsed: Duration,
     },
-    /// A request is sent again.
-    RequestRepeated {
-        /// The path of the endpoint, as the catalog writes it.
+    RequestRetried {
         endpoint: String,
-        /// Why.
-        reason: Repeated,
+        reason: RetryReason,
     },
-    /// A response told how much of the budget is left.
-    BudgetTold(BudgetTold),
-    /// Nothing can be sent until the budget allows it.
-    Waiting {
-        /// How long.
+    RateLimitStatus(RateLimitStatus),
+    /// No request can be sent for `wait`.
+    RateLimitWait {
         wait: Duration,
     },
-    /// Something worth knowing that needs nobody.
-    News {
-        /// In words.
+    Notice {
         message: String,
     },
-    /// Something that is not as it should be, and was worked around.
+    /// Something unexpected that the run worked around.
     Warning {
-        /// In words.
         message: String,
     },
-    /// A run ended.
-    RunEnded(Box<RunEnded>),
-    /// What is the matter now, as alerts see it.
-    AlertsStand(Vec<StandingAlert>),
-    /// A target of alerts was told something, or could not be.
-    AlertSent {
-        /// The target.
+    RunFinished(Box<RunFinished>),
+    /// Every alert that fires; emitted whenever the set may have changed.
+    AlertsFiring(Vec<FiringAlert>),
+    NotificationSent {
         target: String,
-        /// Whether it took it.
-        ok: bool,
+        delivered: bool,
     },
 }
 
-/// How a run ended.
 #[derive(Debug, Clone)]
-pub struct RunEnded {
-    /// The run.
+pub struct RunFinished {
     pub run: Uuid,
-    /// The job.
     pub job: String,
-    /// The name of its outcome: `complete`, `failed`, `incomplete`, `key_rejected`, `unavailable` or `refused`.
     pub outcome: &'static str,
-    /// One line that says it all.
+    /// One line for people.
     pub summary: String,
-    /// What stopped it, in words.
+    /// The error that ended the run early.
     pub problem: Option<String>,
-    /// What mends that.
     pub hint: Option<String>,
-    /// Whether it was the destination that stopped it.
-    pub at_destination: bool,
-    /// When it began.
+    pub is_destination_error: bool,
     pub started_at: Timestamp,
-    /// How long it took.
-    pub took: Duration,
-    /// What came of it.
+    pub elapsed: Duration,
     pub figures: RunFigures,
 }
 
-/// Something that is the matter, as alerts tell it.
+/// An alert condition that holds, as the status page shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StandingAlert {
+pub struct FiringAlert {
     /// The name of the event.
     pub event: &'static str,
     /// What happened, in one sentence.
@@ -189,28 +146,26 @@ pub struct RunFigures {
     pub not_entitled: u64,
 }
 
-impl RunEnded {
+impl RunFinished {
     /// Whether everything was done.
     pub fn is_complete(&self) -> bool {
         self.outcome == "complete"
     }
 }
 
-/// Why a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Repeated {
-    /// The API asked to wait (429).
+pub enum RetryReason {
+    /// HTTP 429.
     RateLimited,
-    /// The API could not answer (408, 5xx).
+    /// HTTP 408 or 5xx.
     Server,
-    /// No connection, or no answer in time.
+    /// No connection, or no response in time.
     Connection,
-    /// An answer came and was not whole.
+    /// A response came and was not complete.
     Damaged,
 }
 
-impl Repeated {
-    /// All of them.
+impl RetryReason {
     pub const ALL: [Self; 4] = [Self::RateLimited, Self::Server, Self::Connection, Self::Damaged];
 
     /// The name in metrics.
@@ -224,22 +179,20 @@ impl Repeated {
     }
 }
 
-/// The budget of the key, as the last response told of it.
+/// What is known of the key's rate limit after the last response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BudgetTold {
-    /// Requests of a period.
+pub struct RateLimitStatus {
+    /// Requests a window.
     pub limit: u32,
-    /// How many of these the API says are left.
     pub remaining: Option<u32>,
-    /// How many are kept for others.
+    /// Requests that this program leaves to other users of the key.
     pub reserved: u32,
-    /// Own requests of the trailing period.
-    pub spent: u32,
-    /// Requests by others with the same key that were seen so far: fewer than there were, never more.
-    pub foreign: u64,
-    /// How long a period is, as far as known.
-    pub period: Duration,
-    /// The time until the period ends.
+    /// Own requests of the trailing window.
+    pub own_requests: u32,
+    /// Requests that others sent with the key, as far as responses showed them: a lower bound.
+    pub external_requests: u64,
+    /// The length of a window, as far as it is known.
+    pub window: Duration,
     pub resets_in: Option<Duration>,
 }
 
@@ -262,38 +215,36 @@ pub struct SliceDone {
     pub took: Duration,
 }
 
-/// Where events are told. Cheap to clone.
+/// Where events are emitted. Cheap to clone.
 #[derive(Clone)]
-pub struct Events(Arc<dyn Fn(&Event) + Send + Sync>);
+pub struct EventSink(Arc<dyn Fn(&Event) + Send + Sync>);
 
-impl Events {
-    /// Tells `listener` of every event.
-    pub fn to(listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(listener))
+impl EventSink {
+    pub fn new(receive: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(receive))
     }
 
-    /// Tells nobody.
-    pub fn silent() -> Self {
-        Self::to(|_| {})
+    /// Discards every event.
+    pub fn none() -> Self {
+        Self::new(|_| {})
     }
 
-    /// Tells both.
+    /// A sink that passes every event to `self` and then to `other`.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self::to(move |event| {
-            self.tell(event);
-            other.tell(event);
+        Self::new(move |event| {
+            self.emit(event);
+            other.emit(event);
         })
     }
 
-    /// Tells of `event`.
-    pub fn tell(&self, event: &Event) {
+    pub fn emit(&self, event: &Event) {
         (self.0)(event);
     }
 }
 
-impl fmt::Debug for Events {
+impl fmt::Debug for EventSink {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Events")
+        out.write_str("EventSink")
     }
 }

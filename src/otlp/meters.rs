@@ -51,8 +51,8 @@ fn tell(metrics: &Metrics, family: &'static Family, observe: impl Fn(f64, &[KeyV
 impl Durations {
     /// Hears an event.
     pub(super) fn hear(&self, event: &Event) {
-        if let (Event::RequestEnded { endpoint, took, .. }, Some(durations)) = (event, &self.0) {
-            durations.record(took.as_secs_f64(), &[KeyValue::new("endpoint", endpoint.clone())]);
+        if let (Event::RequestFinished { endpoint, elapsed, .. }, Some(durations)) = (event, &self.0) {
+            durations.record(elapsed.as_secs_f64(), &[KeyValue::new("endpoint", endpoint.clone())]);
         }
     }
 }

@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::clock::Clock;
-use crate::model::event::Events;
+use crate::model::event::EventSink;
 use crate::report::Metrics;
 use meters::Durations;
 use send::Client;
@@ -100,9 +100,9 @@ impl Otlp {
     }
 
     /// Hears events.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         let otlp = self.clone();
-        Events::to(move |event| {
+        EventSink::new(move |event| {
             if let Some((_, spans)) = &otlp.traces {
                 spans.hear(event);
             }

@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use crate::clock::Clock;
-use crate::model::event::{Event, RunEnded, SliceDone};
+use crate::model::event::{Event, RunFinished, SliceDone};
 use crate::model::slice::{Slice, SliceName};
 
 /// Spans that are open.
@@ -48,7 +48,7 @@ impl Spans {
                 let span = self.begin("slice", SpanKind::Internal, about(&name), now, &parent);
                 open.slices.insert(name, parent.with_span(span));
             }
-            Event::SliceDone { slice, done } => open.end_slice(slice, figures(*done), Status::Ok, now),
+            Event::SlicePublished { slice, counters } => open.end_slice(slice, figures(*counters), Status::Ok, now),
             Event::SliceRetried { slice, problem, remedy } => {
                 // What is asked next may be a part of what broke.
                 if let Some(broken) = open.containing(&slice.name()) {
@@ -56,19 +56,22 @@ impl Spans {
                     end(open.slices.remove(&broken), attributes, Status::error(problem.clone()), now);
                 }
             }
-            Event::SliceLeft { slice, problem, failed } => {
-                let status = if *failed { Status::error(problem.clone()) } else { Status::Unset };
-                open.end_slice(slice, vec![KeyValue::new("problem", problem.clone())], status, now);
+            Event::SliceFailed { slice, problem } => {
+                let attributes = vec![KeyValue::new("problem", problem.clone())];
+                open.end_slice(slice, attributes, Status::error(problem.clone()), now);
+            }
+            Event::SliceDeferred { slice, problem } => {
+                open.end_slice(slice, vec![KeyValue::new("problem", problem.clone())], Status::Unset, now);
             }
             Event::NotEntitled { slice, detail, .. } => {
                 open.end_slice(slice, vec![KeyValue::new("not_entitled", detail.clone())], Status::Unset, now);
             }
-            Event::RequestEnded { endpoint, slice, status, took } => {
+            Event::RequestFinished { endpoint, slice, status, elapsed } => {
                 let parent = open.slices.get(slice).or(open.run.as_ref()).cloned().unwrap_or_default();
                 let mut attributes = about(slice);
                 attributes.push(KeyValue::new("url.template", endpoint.clone()));
                 attributes.extend(status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
-                let sent = now.checked_sub(*took).unwrap_or(now);
+                let sent = now.checked_sub(*elapsed).unwrap_or(now);
                 let mut span = self.begin("request", SpanKind::Client, attributes, sent, &parent);
                 match status {
                     Some(200) => {}
@@ -77,7 +80,7 @@ impl Spans {
                 }
                 span.end_with_timestamp(now);
             }
-            Event::RunEnded(ended) => open.end_run(ended, now),
+            Event::RunFinished(ended) => open.end_run(ended, now),
             _ => {}
         }
     }
@@ -100,7 +103,7 @@ impl Open {
         end(self.slices.remove(&slice.name()), attributes, status, at);
     }
 
-    fn end_run(&mut self, ended: &RunEnded, at: SystemTime) {
+    fn end_run(&mut self, ended: &RunFinished, at: SystemTime) {
         // What was dropped whole ends with its run.
         for (_, slice) in self.slices.drain() {
             end(Some(slice), Vec::new(), Status::Unset, at);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::event::{BudgetTold, Event, Events, RunEnded, SliceDone, StandingAlert};
+use crate::model::event::{Event, EventSink, FiringAlert, RateLimitStatus, RunFinished, SliceDone};
 use crate::model::slice::Slice;
 
 /// Lines of trouble that are remembered.
@@ -30,7 +30,7 @@ pub struct Doing {
     /// When the API rejected the key.
     pub key_rejected_at: Option<Timestamp>,
     /// What is the matter, as alerts see it.
-    pub alerts: Vec<StandingAlert>,
+    pub alerts: Vec<FiringAlert>,
     /// How the last run of this process ended.
     pub ended: Option<Ended>,
 }
@@ -127,9 +127,9 @@ impl Live {
     }
 
     /// Hears events.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         let live = self.clone();
-        Events::to(move |event| live.hear(event))
+        EventSink::new(move |event| live.hear(event))
     }
 
     /// What is being done at this moment.
@@ -170,37 +170,36 @@ impl Doing {
                     run.asking.push(words_of(slice));
                 }
             }
-            Event::SliceDone { slice, done } => self.end_slice(slice, Some(*done)),
+            Event::SlicePublished { slice, counters } => self.end_slice(slice, Some(*counters)),
             Event::SliceRetried { slice, problem, remedy } => {
                 self.trouble(now, false, format!("{slice}: {problem}; {remedy}"));
             }
-            Event::SliceLeft { slice, problem, failed } => {
+            Event::SliceDeferred { slice, .. } => self.end_slice(slice, None),
+            Event::SliceFailed { slice, problem } => {
                 self.end_slice(slice, None);
-                if *failed {
-                    if let Some(run) = &mut self.run {
-                        run.failed += 1;
-                    }
-                    self.trouble(now, true, format!("{slice} is not exported: {problem}"));
+                if let Some(run) = &mut self.run {
+                    run.failed += 1;
                 }
+                self.trouble(now, true, format!("{slice} is not exported: {problem}"));
             }
-            Event::NotEntitled { slice, detail, could_before } => {
+            Event::NotEntitled { slice, detail, had_access } => {
                 self.end_slice(slice, None);
-                if *could_before {
+                if *had_access {
                     self.trouble(now, true, format!("{slice} may not be read any more: {detail}"));
                 }
             }
-            Event::Drift { stream, member, .. } => {
-                self.trouble(now, false, format!("rows of {stream} hold `{member}`, which this version does not know"));
+            Event::SchemaDrift { stream, field, .. } => {
+                self.trouble(now, false, format!("rows of {stream} hold `{field}`, which this version does not know"));
             }
-            Event::BudgetTold(told) => self.budget = Some(BudgetSeen::at(*told, now)),
-            Event::Waiting { wait } => self.waits_until = Some(later(now, *wait)),
+            Event::RateLimitStatus(told) => self.budget = Some(BudgetSeen::at(*told, now)),
+            Event::RateLimitWait { wait } => self.waits_until = Some(later(now, *wait)),
             Event::Warning { message } => self.trouble(now, false, message.clone()),
-            Event::RunEnded(ended) => self.end_run(ended, now),
-            Event::AlertsStand(alerts) => self.alerts.clone_from(alerts),
-            Event::RequestEnded { .. }
-            | Event::RequestRepeated { .. }
-            | Event::AlertSent { .. }
-            | Event::News { .. } => {}
+            Event::RunFinished(ended) => self.end_run(ended, now),
+            Event::AlertsFiring(alerts) => self.alerts.clone_from(alerts),
+            Event::RequestFinished { .. }
+            | Event::RequestRetried { .. }
+            | Event::NotificationSent { .. }
+            | Event::Notice { .. } => {}
         }
     }
 
@@ -221,7 +220,7 @@ impl Doing {
         run.files += done.files;
     }
 
-    fn end_run(&mut self, ended: &RunEnded, now: Timestamp) {
+    fn end_run(&mut self, ended: &RunFinished, now: Timestamp) {
         if let Some(problem) = ended.problem.as_ref().filter(|_| ended.outcome != "incomplete") {
             self.trouble(now, true, problem.clone());
         }
@@ -262,8 +261,16 @@ impl RunUnderWay {
 }
 
 impl BudgetSeen {
-    fn at(told: BudgetTold, at: Timestamp) -> Self {
-        let BudgetTold { limit, remaining, reserved, spent, foreign, resets_in, .. } = told;
+    fn at(told: RateLimitStatus, at: Timestamp) -> Self {
+        let RateLimitStatus {
+            limit,
+            remaining,
+            reserved,
+            own_requests: spent,
+            external_requests: foreign,
+            resets_in,
+            ..
+        } = told;
         Self { limit, remaining, reserved, spent, foreign, resets_at: resets_in.map(|wait| later(at, wait)), at }
     }
 }
@@ -287,23 +294,23 @@ mod tests {
         let live = Live::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
         let (events, changes) = (live.events(), live.changes());
         let run = Uuid::now_v7();
-        events.tell(&Event::RunStarted { run, job: "nightly".into() });
-        events.tell(&Event::RunPlanned { job: "nightly".into(), slices: 3, requests: 3 });
-        events.tell(&Event::Waiting { wait: Duration::from_secs(60) });
+        events.emit(&Event::RunStarted { run, job: "nightly".into() });
+        events.emit(&Event::RunPlanned { job: "nightly".into(), slices: 3, requests: 3 });
+        events.emit(&Event::RateLimitWait { wait: Duration::from_secs(60) });
         let doing = live.doing();
         assert!(doing.waits_until.is_some() && changes.has_changed().unwrap());
         assert_eq!(doing.run.map(|run| (run.job, run.planned)), Some(("nightly".to_owned(), Some(3))));
 
-        events.tell(&Event::RunEnded(Box::new(RunEnded {
+        events.emit(&Event::RunFinished(Box::new(RunFinished {
             run,
             job: "nightly".into(),
             outcome: "key_rejected",
             summary: String::new(),
             problem: Some("the API rejected the key (HTTP 401)".into()),
             hint: None,
-            at_destination: false,
+            is_destination_error: false,
             started_at: "2026-03-10T16:00:00Z".parse().unwrap(),
-            took: Duration::ZERO,
+            elapsed: Duration::ZERO,
             figures: RunFigures::default(),
         })));
         let doing = live.doing();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::event::{Event, Events, RunEnded, RunFigures};
+use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
 use crate::model::slice::Slice;
 use crate::report::way::Way;
 
@@ -21,16 +21,16 @@ struct Lines {
 }
 
 /// Hears events and logs them; the end of a run only with `summaries`, where nothing else tells it.
-pub fn log_lines(summaries: bool) -> Events {
+pub fn log_lines(summaries: bool) -> EventSink {
     let now = Instant::now();
     let lines = Arc::new(Mutex::new(Lines { run: None, job: None, way: Way::begin(now), told: now }));
-    Events::to(move |event| {
+    EventSink::new(move |event| {
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.hear(event, Instant::now());
-        if summaries || !matches!(event, Event::RunEnded(_)) {
+        if summaries || !matches!(event, Event::RunFinished(_)) {
             lines.log(event);
         }
-        if matches!(event, Event::RunEnded(_)) {
+        if matches!(event, Event::RunFinished(_)) {
             (lines.run, lines.job) = (None, None);
         }
     })
@@ -43,7 +43,7 @@ impl Lines {
             Event::RunStarted { run, job } => {
                 (self.run, self.job, self.told) = (Some(run.to_string()), Some(job.clone()), now);
             }
-            Event::SliceDone { .. } if EVERY <= now.saturating_duration_since(self.told) => {
+            Event::SlicePublished { .. } if EVERY <= now.saturating_duration_since(self.told) => {
                 self.told = now;
                 let Way { planned: (slices, _), over, requests, rows, .. } = self.way;
                 let (job, run) = (&self.job, &self.run);
@@ -74,10 +74,10 @@ impl Lines {
                 let (stream, scope, window) = parts(slice);
                 tracing::debug!(stream, scope, window, job, run, "asking");
             }
-            Event::SliceDone { slice, done } => {
+            Event::SlicePublished { slice, counters } => {
                 let (stream, scope, window) = parts(slice);
-                let (rows, files, unchanged) = (done.rows, done.files, done.unchanged);
-                let (bytes, requests, seconds) = (done.bytes, done.requests, done.took.as_secs_f64());
+                let (rows, files, unchanged) = (counters.rows, counters.files, counters.unchanged);
+                let (bytes, requests, seconds) = (counters.bytes, counters.requests, counters.took.as_secs_f64());
                 tracing::debug!(
                     stream, scope, window, job, run, rows, files, unchanged, bytes, requests, seconds, "exported"
                 );
@@ -86,51 +86,51 @@ impl Lines {
                 let (stream, scope, window) = parts(slice);
                 tracing::warn!(stream, scope, window, problem, job, run, "{remedy}");
             }
-            Event::SliceLeft { slice, problem, failed: true } => {
+            Event::SliceFailed { slice, problem } => {
                 let (stream, scope, window) = parts(slice);
                 tracing::error!(stream, scope, window, problem, job, run, "not exported; what was there stands");
             }
-            Event::SliceLeft { slice, problem, failed: false } => {
+            Event::SliceDeferred { slice, problem } => {
                 let (stream, scope, window) = parts(slice);
                 tracing::debug!(stream, scope, window, problem, job, run, "left for the next run");
             }
-            Event::NotEntitled { slice, detail, could_before: true } => {
+            Event::NotEntitled { slice, detail, had_access: true } => {
                 let (stream, scope, _) = parts(slice);
                 tracing::error!(stream, scope, detail, job, run, "may not be read any more; what was there stands");
             }
-            Event::NotEntitled { slice, detail, could_before: false } => {
+            Event::NotEntitled { slice, detail, had_access: false } => {
                 let (stream, scope, _) = parts(slice);
                 tracing::info!(stream, scope, detail, job, run, "not entitled; asked again after a day");
             }
-            Event::Drift { stream, member, example } => tracing::warn!(
+            Event::SchemaDrift { stream, field, example } => tracing::warn!(
                 stream,
-                member,
+                field,
                 example,
                 job,
                 run,
                 "rows hold a member this version does not know; it is kept in `_extra`"
             ),
             // Less than a second is no waiting that anybody would notice.
-            Event::Waiting { wait } if 1 <= wait.as_secs() => {
+            Event::RateLimitWait { wait } if 1 <= wait.as_secs() => {
                 tracing::info!(seconds = wait.as_secs(), job, run, "waiting for the hour to turn");
             }
-            Event::Waiting { .. } => {}
-            Event::News { message } => tracing::info!(job, run, "{message}"),
+            Event::RateLimitWait { .. } => {}
+            Event::Notice { message } => tracing::info!(job, run, "{message}"),
             Event::Warning { message } => tracing::warn!(job, run, "{message}"),
-            Event::RunEnded(ended) => summary(ended),
+            Event::RunFinished(ended) => summary(ended),
             // A request is no event that matters: metrics count them.
-            Event::RequestEnded { .. } | Event::RequestRepeated { .. } | Event::BudgetTold(_) => {}
+            Event::RequestFinished { .. } | Event::RequestRetried { .. } | Event::RateLimitStatus(_) => {}
             // Whoever tells them says so.
-            Event::AlertsStand(_) | Event::AlertSent { .. } => {}
+            Event::AlertsFiring(_) | Event::NotificationSent { .. } => {}
         }
     }
 }
 
 /// The end of a run, with its figures as fields.
-fn summary(ended: &RunEnded) {
+fn summary(ended: &RunFinished) {
     let RunFigures { requests, rows, files, unchanged, bytes, slices, failed, left, not_entitled } = ended.figures;
     let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome, &ended.summary);
-    let (seconds, problem, hint) = (ended.took.as_secs_f64(), &ended.problem, &ended.hint);
+    let (seconds, problem, hint) = (ended.elapsed.as_secs_f64(), &ended.problem, &ended.hint);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

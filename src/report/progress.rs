@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::model::event::{Event, Events};
+use crate::model::event::{Event, EventSink};
 use crate::model::figures::grouped;
 use crate::report::way::Way;
 
@@ -34,9 +34,9 @@ impl Progress {
     }
 
     /// Hears events.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         let progress = self.clone();
-        Events::to(move |event| progress.hear(event))
+        EventSink::new(move |event| progress.hear(event))
     }
 
     /// Takes the bar away.
@@ -57,22 +57,25 @@ impl Progress {
             Event::SliceStarted { slice } => {
                 self.bar.set_message(format!("{} of {}", slice.stream.name, slice.scope.names()));
             }
-            Event::SliceDone { .. } | Event::SliceLeft { .. } | Event::NotEntitled { .. } => {
+            Event::SlicePublished { .. }
+            | Event::SliceDeferred { .. }
+            | Event::SliceFailed { .. }
+            | Event::NotEntitled { .. } => {
                 self.bar.inc(1);
                 // A slice that was split counts once a piece, so the end moves with it.
                 self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
             }
-            Event::RunEnded(_) => self.bar.finish_and_clear(),
+            Event::RunFinished(_) => self.bar.finish_and_clear(),
             Event::RunStarted { .. }
-            | Event::RequestEnded { .. }
-            | Event::RequestRepeated { .. }
-            | Event::BudgetTold(_)
-            | Event::AlertsStand(_)
-            | Event::AlertSent { .. }
-            | Event::Waiting { .. }
+            | Event::RequestFinished { .. }
+            | Event::RequestRetried { .. }
+            | Event::RateLimitStatus(_)
+            | Event::AlertsFiring(_)
+            | Event::NotificationSent { .. }
+            | Event::RateLimitWait { .. }
             | Event::SliceRetried { .. }
-            | Event::Drift { .. }
-            | Event::News { .. }
+            | Event::SchemaDrift { .. }
+            | Event::Notice { .. }
             | Event::Warning { .. } => {}
         }
     }
@@ -171,8 +174,8 @@ mod tests {
         progress.screen.set_draw_target(ProgressDrawTarget::term_like(Box::new(paper.clone())));
         let events = progress.events();
         // Each of these draws the bar, which reads the figures that hearing an event changes.
-        events.tell(&Event::RunPlanned { job: "nightly".into(), slices: 2, requests: 2 });
-        events.tell(&Event::Waiting { wait: Duration::from_secs(90) });
+        events.emit(&Event::RunPlanned { job: "nightly".into(), slices: 2, requests: 2 });
+        events.emit(&Event::RateLimitWait { wait: Duration::from_secs(90) });
         progress.bar.force_draw();
         progress.finish();
         let drawn = paper.0.lock().unwrap().clone();

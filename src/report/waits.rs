@@ -16,20 +16,20 @@ impl Waits {
     /// Hears an event.
     pub(super) fn hear(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::Waiting { wait } => {
+            Event::RateLimitWait { wait } => {
                 self.end(now);
                 self.under_way = now.checked_add(*wait).map(|until| (now, until));
             }
-            Event::RequestEnded { took, .. } => {
+            Event::RequestFinished { elapsed, .. } => {
                 // What was sent after the wait began ended it; what was under way before it did not.
-                let sent = now.checked_sub(*took);
+                let sent = now.checked_sub(*elapsed);
                 if let (Some((since, _)), Some(sent)) = (self.under_way, sent)
                     && since < sent
                 {
                     self.end(sent);
                 }
             }
-            Event::RunEnded(_) => self.end(now),
+            Event::RunFinished(_) => self.end(now),
             _ => {}
         }
     }
@@ -62,11 +62,11 @@ mod tests {
     use crate::model::slice::SliceName;
 
     fn request(seconds: u64) -> Event {
-        Event::RequestEnded {
+        Event::RequestFinished {
             endpoint: String::new(),
             slice: SliceName::default(),
             status: Some(200),
-            took: Duration::from_secs(seconds),
+            elapsed: Duration::from_secs(seconds),
         }
     }
 
@@ -75,15 +75,15 @@ mod tests {
         let (start, mut waits) = (Instant::now(), Waits::default());
         let at = |seconds| start + Duration::from_secs(seconds);
         let seconds = |duration: Duration| duration.as_secs();
-        waits.hear(&Event::Waiting { wait: Duration::from_secs(60) }, at(0));
+        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(60) }, at(0));
         // This one was under way when the wait began.
         waits.hear(&request(30), at(20));
         assert_eq!((seconds(waits.left(at(20))), seconds(waits.total(at(20)))), (40, 20));
         assert_eq!((seconds(waits.left(at(90))), seconds(waits.total(at(90)))), (0, 60));
         waits.hear(&request(5), at(50));
         assert_eq!((seconds(waits.left(at(50))), seconds(waits.total(at(90)))), (0, 45));
-        waits.hear(&Event::Waiting { wait: Duration::from_secs(10) }, at(100));
-        waits.hear(&Event::Waiting { wait: Duration::from_secs(10) }, at(105));
+        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(100));
+        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(105));
         assert_eq!(seconds(waits.total(at(200))), 45 + 5 + 10);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::event::{BudgetTold, Event};
+use crate::model::event::{Event, RateLimitStatus};
 use crate::model::figures::{grouped, took};
 use crate::report::waits::Waits;
 
@@ -23,7 +23,7 @@ pub(super) struct Way {
     waits: Waits,
     began: Instant,
     /// What the last answer told of the budget, and when.
-    budget: Option<(Instant, BudgetTold)>,
+    budget: Option<(Instant, RateLimitStatus)>,
 }
 
 impl Way {
@@ -38,13 +38,13 @@ impl Way {
         match event {
             Event::RunStarted { .. } => *self = Self { budget: self.budget, ..Self::begin(now) },
             Event::RunPlanned { slices, requests, .. } => self.planned = (*slices, *requests),
-            Event::SliceDone { done, .. } => {
+            Event::SlicePublished { counters, .. } => {
                 self.end_slice();
-                self.rows += done.rows;
+                self.rows += counters.rows;
             }
-            Event::SliceLeft { .. } | Event::NotEntitled { .. } => self.end_slice(),
-            Event::RequestEnded { .. } => self.requests += 1,
-            Event::BudgetTold(told) => self.budget = Some((now, *told)),
+            Event::SliceDeferred { .. } | Event::SliceFailed { .. } | Event::NotEntitled { .. } => self.end_slice(),
+            Event::RequestFinished { .. } => self.requests += 1,
+            Event::RateLimitStatus(told) => self.budget = Some((now, *told)),
             _ => {}
         }
     }
@@ -62,13 +62,13 @@ impl Way {
 
     /// Own requests of the trailing period, and how many may be used of a period.
     pub(super) fn spent(&self) -> Option<(u32, u32)> {
-        self.budget.map(|(_, told)| (told.spent, usable(&told)))
+        self.budget.map(|(_, told)| (told.own_requests, usable(&told)))
     }
 
     /// Requests that may still be sent before the period ends, as of the last answer.
     pub(super) fn requests_left(&self) -> Option<u32> {
         let (_, told) = self.budget?;
-        let by_log = usable(&told).saturating_sub(told.spent);
+        let by_log = usable(&told).saturating_sub(told.own_requests);
         Some(told.remaining.map_or(by_log, |remaining| by_log.min(remaining.saturating_sub(told.reserved))))
     }
 
@@ -84,11 +84,11 @@ impl Way {
         let seconds = match (self.budget, self.requests_left()) {
             (Some((at, told)), Some(free)) if f64::from(free) < left => {
                 let passed = now.saturating_duration_since(at);
-                let reset = told.resets_in.unwrap_or(told.period).saturating_sub(passed).as_secs_f64();
+                let reset = told.resets_in.unwrap_or(told.window).saturating_sub(passed).as_secs_f64();
                 let (after, usable) = (left - f64::from(free), f64::from(usable(&told)));
                 let whole_periods = ((after / usable).ceil() - 1.0).max(0.0);
                 (f64::from(free) * each).max(reset)
-                    + whole_periods * told.period.as_secs_f64()
+                    + whole_periods * told.window.as_secs_f64()
                     + (after - whole_periods * usable) * each
             }
             _ => left * each,
@@ -121,7 +121,7 @@ impl Way {
     }
 }
 
-fn usable(told: &BudgetTold) -> u32 {
+fn usable(told: &RateLimitStatus) -> u32 {
     told.limit.saturating_sub(told.reserved).max(1)
 }
 
@@ -130,35 +130,35 @@ mod tests {
     use super::*;
     use crate::model::slice::SliceName;
 
-    fn way(slices: usize, requests: u64, sent: u64, told: BudgetTold) -> (Way, Instant) {
+    fn way(slices: usize, requests: u64, sent: u64, told: RateLimitStatus) -> (Way, Instant) {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut way = Way::begin(start);
         way.hear(&Event::RunPlanned { job: "nightly".into(), slices, requests }, start);
         for second in 1..=sent {
             way.hear(
-                &Event::RequestEnded {
+                &Event::RequestFinished {
                     endpoint: String::new(),
                     slice: SliceName::default(),
                     status: Some(200),
-                    took: Duration::from_millis(900),
+                    elapsed: Duration::from_millis(900),
                 },
                 at(second),
             );
             way.over += 1;
         }
-        way.hear(&Event::BudgetTold(told), at(sent));
+        way.hear(&Event::RateLimitStatus(told), at(sent));
         (way, at(sent))
     }
 
-    fn told(spent: u32, resets_in: u64) -> BudgetTold {
-        BudgetTold {
+    fn told(spent: u32, resets_in: u64) -> RateLimitStatus {
+        RateLimitStatus {
             limit: 600,
             remaining: Some(600 - spent),
             reserved: 60,
-            spent,
-            foreign: 0,
-            period: Duration::from_secs(3600),
+            own_requests: spent,
+            external_requests: 0,
+            window: Duration::from_secs(3600),
             resets_in: Some(Duration::from_secs(resets_in)),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         let (mut way, now) = way(2000, 2000, 540, told(540, 1800));
         // 540 of the 1460 that are left fit each hour.
         assert_eq!(way.time_left(now), Some(Duration::from_secs(1800 + 2 * 3600 + (1460 - 1080))));
-        way.hear(&Event::Waiting { wait: Duration::from_secs(372) }, now);
+        way.hear(&Event::RateLimitWait { wait: Duration::from_secs(372) }, now);
         let later = now + Duration::from_secs(1);
         assert!(
             way.ahead(later).starts_with("waiting for the hour to turn: 06:12 (540 of 540 spent), about 2 h 3"),

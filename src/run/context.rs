@@ -17,7 +17,7 @@ use crate::config::{Compression, Given, OnShrink, Salt};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
-use crate::model::event::{Event, Events};
+use crate::model::event::{Event, EventSink};
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::slice::Slice;
 use crate::model::stream::{Fallback, Stream, WindowEnd};
@@ -68,7 +68,7 @@ pub struct RunSettings {
     /// The longest window of one request, in days.
     pub max_window_days: i64,
     /// Hears what happens.
-    pub events: Events,
+    pub events: EventSink,
     /// Stops the run.
     pub cancel: CancellationToken,
 }
@@ -263,8 +263,8 @@ impl<'a> RunContext<'a> {
                 told.insert(format!("{stream}\n{member}"))
             };
             if first {
-                let (stream, member, example) = (stream.to_owned(), member.clone(), example.clone());
-                self.settings.events.tell(&Event::Drift { stream, member, example });
+                let (stream, field, example) = (stream.to_owned(), member.clone(), example.clone());
+                self.settings.events.emit(&Event::SchemaDrift { stream, field, example });
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::config::JobConfig;
 use crate::destination::DestinationError;
 use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
-use crate::model::event::{Event, Events, RunEnded};
+use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::figures::took;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
@@ -83,7 +83,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
     settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
     let (run, job, started_at) = (Uuid::now_v7(), goal.job.name.clone(), settings.clock.now());
-    settings.events.tell(&Event::RunStarted { run, job });
+    settings.events.emit(&Event::RunStarted { run, job });
     let mut result = RunResult {
         run_id: run,
         job: goal.job.name.clone(),
@@ -114,16 +114,16 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     result.requests = settings.client.requests() - began.requests;
     result.took = began.at.elapsed();
     result.outcome = outcome_of(&result);
-    settings.events.tell(&Event::RunEnded(Box::new(RunEnded {
+    settings.events.emit(&Event::RunFinished(Box::new(RunFinished {
         run,
         job: result.job.clone(),
         outcome: result.outcome.name(),
         summary: result.summary(),
         problem: result.error.as_ref().map(|error| words(error)),
         hint: result.error.as_ref().and_then(RunError::hint),
-        at_destination: result.error.as_ref().is_some_and(RunError::is_of_destination),
+        is_destination_error: result.error.as_ref().is_some_and(RunError::is_of_destination),
         started_at,
-        took: result.took,
+        elapsed: result.took,
         figures: result.figures(),
     })));
     result
@@ -160,17 +160,17 @@ async fn run_opened(
     {
         let message =
             format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
-        settings.events.tell(&Event::Warning { message });
+        settings.events.emit(&Event::Warning { message });
     }
     for message in news {
-        settings.events.tell(&Event::News { message });
+        settings.events.emit(&Event::Notice { message });
     }
     for message in warnings {
-        settings.events.tell(&Event::Warning { message });
+        settings.events.emit(&Event::Warning { message });
     }
     if let (Some(problem), Some(stream)) = (doubt, settings.catalog.discovering(DiscoveredObject::Category)) {
         let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
-        settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed: true });
+        settings.events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
         result.failed.push((slice, problem));
     }
     if !destinations.single_writer && !ledger.state().learned.contains_key(PROBED) {
@@ -205,12 +205,12 @@ async fn run_opened(
     if is_beside_another(ledger.state(), result.run_id, started_at) {
         let message = "another run is under way on this lake: this one begins at the other end of what has no order of its \
                        own, and asks nothing that the other has read";
-        settings.events.tell(&Event::News { message: message.to_owned() });
+        settings.events.emit(&Event::Notice { message: message.to_owned() });
         let known = Known::at(started_at, &ledger.state().coverage, &ledger.state().forgotten, &|_, _, _| false);
         plan = beside_another(plan, &wanted, &known);
     }
 
-    settings.events.tell(&Event::RunPlanned {
+    settings.events.emit(&Event::RunPlanned {
         job: goal.job.name.clone(),
         slices: plan.slices.len(),
         requests: plan.requests(),
@@ -262,7 +262,7 @@ async fn run_opened(
                 // What was sent before is paid for and may arrive; nothing more is begun.
                 RunError::Api(ApiError::OutOfTime { wait }) => {
                     if cx.stop_beginning() {
-                        settings.events.tell(&out_of_time(settings, wait));
+                        settings.events.emit(&out_of_time(settings, wait));
                     }
                 }
                 // Everything in flight is dropped whole; nothing more is sent.
@@ -298,7 +298,7 @@ fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
          next run continues",
         took(wait)
     );
-    Event::News { message }
+    Event::Notice { message }
 }
 
 /// Adds what came of a slice to the result; returns what stops the run, if anything does.
@@ -446,13 +446,13 @@ fn outcome_of_ledger(error: &LedgerError) -> Outcome {
 }
 
 /// Tells of waits for the budget, for as long as it is polled: once for each time that is waited for, however many wait.
-async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: Events) {
+async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: EventSink) {
     let mut told = Instant::now();
     while waiting.changed().await.is_ok() {
         let until = waiting.borrow_and_update().map(|waiting| waiting.until);
         if let Some(until) = until.filter(|until| told + SAME_WAIT < *until) {
             told = until;
-            events.tell(&Event::Waiting { wait: until.saturating_duration_since(Instant::now()) });
+            events.emit(&Event::RateLimitWait { wait: until.saturating_duration_since(Instant::now()) });
         }
     }
     std::future::pending().await

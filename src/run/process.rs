@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::ApiError;
 use crate::ledger::Entry;
-use crate::model::event::{Event, Repeated, SliceDone};
+use crate::model::event::{Event, RetryReason, SliceDone};
 use crate::model::slice::Slice;
 use crate::model::words::words;
 use crate::run::context::RunContext;
@@ -74,7 +74,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             processed.failed.push((piece.slice, problem));
             continue;
         }
-        cx.settings.events.tell(&Event::SliceStarted { slice: piece.slice.clone() });
+        cx.settings.events.emit(&Event::SliceStarted { slice: piece.slice.clone() });
         let spent = AtomicU64::new(0);
         let began = std::time::Instant::now();
         let result = match read(cx, &mut piece, &spent).await {
@@ -89,11 +89,11 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                 if !piece.again && piece.transport == cx.transport(&piece.slice.stream) {
                     tried.came(&piece.slice);
                 }
-                cx.settings.events.tell(&Event::SliceDone { slice: piece.slice.clone(), done: done.done });
+                cx.settings.events.emit(&Event::SlicePublished { slice: piece.slice.clone(), counters: done.done });
                 processed.done.push((piece.slice.stream.name.clone(), done.done));
                 if let Some(problem) = &done.suspect {
                     let message = format!("{} is suspect: {problem}; the next run reads it again", piece.slice);
-                    cx.settings.events.tell(&Event::Warning { message });
+                    cx.settings.events.emit(&Event::Warning { message });
                 }
                 processed.failed.extend(done.suspect.map(|problem| (piece.slice, problem)));
                 continue;
@@ -110,10 +110,10 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             Remedy::Again { pieces: again, words: remedy } => {
                 let slice = again.last().map(|piece: &Piece| piece.slice.clone());
                 if is_damage {
-                    cx.settings.events.tell(&Event::RequestRepeated { endpoint, reason: Repeated::Damaged });
+                    cx.settings.events.emit(&Event::RequestRetried { endpoint, reason: RetryReason::Damaged });
                 }
                 if let Some(slice) = slice {
-                    cx.settings.events.tell(&Event::SliceRetried { slice, problem: words(&error), remedy });
+                    cx.settings.events.emit(&Event::SliceRetried { slice, problem: words(&error), remedy });
                 }
                 pieces.extend(again);
             }
@@ -154,10 +154,12 @@ fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, pro
     if let Some(hint) = error.hint().filter(|_| failed) {
         problem.push_str(&format!("; {hint}"));
     }
-    cx.settings.events.tell(&Event::SliceLeft { slice: slice.clone(), problem: problem.clone(), failed });
-    match failed {
-        true => processed.failed.push((slice.clone(), problem)),
-        false => processed.left.push(slice.clone()),
+    if failed {
+        cx.settings.events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
+        processed.failed.push((slice.clone(), problem));
+    } else {
+        cx.settings.events.emit(&Event::SliceDeferred { slice: slice.clone(), problem });
+        processed.left.push(slice.clone());
     }
 }
 
@@ -190,7 +192,7 @@ async fn is_settled(cx: &RunContext<'_>, slice: &Slice, processed: &mut Processe
         Gate::Nothing => {
             publish_nothing(cx, slice).await?;
             let done = SliceDone::default();
-            cx.settings.events.tell(&Event::SliceDone { slice: slice.clone(), done });
+            cx.settings.events.emit(&Event::SlicePublished { slice: slice.clone(), counters: done });
             processed.done.push((slice.stream.name.clone(), done));
             Ok(true)
         }
@@ -222,13 +224,13 @@ async fn record_not_entitled(
 ) -> Result<(), RunError> {
     cx.refuse(slice);
     let before = cx.coverage_of(slice).await;
-    let could_before = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
+    let had_access = before.is_some_and(|before| before.had_rows() && before.not_entitled.is_none());
     // What is behind one gate is told once, unless it is news that someone must hear.
-    if could_before || cx.is_news(&slice.scope, &detail) {
-        cx.settings.events.tell(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), could_before });
+    if had_access || cx.is_news(&slice.scope, &detail) {
+        cx.settings.events.emit(&Event::NotEntitled { slice: slice.clone(), detail: detail.clone(), had_access });
     }
     let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
-    match could_before {
+    match had_access {
         true => processed.failed.push((slice.clone(), format!("may not be read any more ({detail})"))),
         false => processed.not_entitled.push(slice.clone()),
     }

@@ -46,7 +46,7 @@ async fn larger_limit_is_used_at_once() {
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert!(650 < received.len());
-    assert!(!export.take_heard().iter().any(|event| matches!(event, Event::Waiting { .. })), "it waited");
+    assert!(!export.take_heard().iter().any(|event| matches!(event, Event::RateLimitWait { .. })), "it waited");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn what_others_spend_is_respected_and_the_reserve_is_theirs() {
     // Somebody else spends one for each slice of ours, and always finds one left.
     let simulator = std::sync::Arc::clone(&export.simulator);
     export.listen(move |event| {
-        if matches!(event, Event::SliceDone { .. }) {
+        if matches!(event, Event::SlicePublished { .. }) {
             assert_eq!(simulator.spend(1), 1, "nothing was left for others");
         }
     });

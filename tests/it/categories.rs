@@ -21,7 +21,7 @@ fn told(export: &Export) -> (Vec<String>, Vec<String>) {
     let (mut news, mut warnings) = (Vec::new(), Vec::new());
     for event in export.take_heard() {
         match event {
-            Event::News { message } => news.push(message),
+            Event::Notice { message } => news.push(message),
             Event::Warning { message } => warnings.push(message),
             _ => {}
         }

@@ -23,7 +23,7 @@ on_memory_and_disk! {
                 export.assert_equals_simulator(stream).await;
             }
             let mut told: Vec<String> = export.take_heard().iter().filter_map(|event| match event {
-                Event::Drift { stream, member, example } if !example.is_empty() => Some(format!("{stream} {member}")),
+                Event::SchemaDrift { stream, field, example } if !example.is_empty() => Some(format!("{stream} {field}")),
                 _ => None,
             }).collect();
             told.sort();

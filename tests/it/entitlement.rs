@@ -72,7 +72,7 @@ on_memory_and_disk! {
 
         let run = export.run().await;
         assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{}", run.summary());
-        let lost = |event: &Event| matches!(event, Event::NotEntitled { could_before: true, .. });
+        let lost = |event: &Event| matches!(event, Event::NotEntitled { had_access: true, .. });
         assert_eq!(export.take_heard().iter().filter(|event| lost(event)).count(), 1);
 
         for now in ["2026-03-10T20:00:00Z", "2026-03-12T20:00:00Z"] {

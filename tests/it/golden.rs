@@ -17,7 +17,7 @@ use profound_export::clock::Clock;
 use profound_export::config::{ApiConfig, Sources, key};
 use profound_export::decode::{Decoder, TableSchema};
 use profound_export::model::block::Block;
-use profound_export::model::event::Events;
+use profound_export::model::event::EventSink;
 use profound_export::model::slice::Slice;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ async fn with_server<T>(
     let key = key::read(&Sources { environment, ..Sources::default() }, &api).unwrap();
     // The server tells the real time.
     let client =
-        Client::new(ClientSettings { config: &api, clock: Clock::system(), events: Events::silent() }, key).unwrap();
+        Client::new(ClientSettings { config: &api, clock: Clock::system(), events: EventSink::none() }, key).unwrap();
     tokio::select! {
         done = what(client) => done,
         _ = axum::serve(listener, router).into_future() => panic!("the server of the example ended"),

@@ -39,7 +39,7 @@ async fn run_and_die(export: &Export, number: usize) {
     let (told, die) = (AtomicUsize::new(0), Arc::new(Notify::new()));
     let died = Arc::clone(&die);
     export.listen(move |event| {
-        if matches!(event, Event::SliceDone { .. }) && told.fetch_add(1, Ordering::Relaxed) + 1 == number {
+        if matches!(event, Event::SlicePublished { .. }) && told.fetch_add(1, Ordering::Relaxed) + 1 == number {
             die.notify_one();
         }
     });

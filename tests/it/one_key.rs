@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use profound_export::model::event::{Event, Events};
+use profound_export::model::event::{Event, EventSink};
 use profound_export::plan::WantedDays;
 use profound_export::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, Received};
@@ -30,8 +30,8 @@ async fn export() -> Export {
 fn process(export: &Export) -> (RunSettings, Done) {
     let (done, simulator) = (Done::default(), Arc::clone(&export.simulator));
     let writes = Arc::clone(&done);
-    let events = Events::to(move |event| {
-        if let Event::SliceDone { slice, .. } = event
+    let events = EventSink::new(move |event| {
+        if let Event::SlicePublished { slice, .. } = event
             && let Some(category) = &slice.scope.category
         {
             let key = (slice.stream.name.clone(), category.id.clone());

@@ -35,7 +35,7 @@ impl Shown {
         let clock = Clock::starting_at(export.simulator.now());
         let live = Live::new(clock.clone());
         let events = live.events();
-        export.listen(move |event| events.tell(event));
+        export.listen(move |event| events.emit(event));
         let board = Arc::new(Board::new(Arc::new(load(&sources).unwrap()), clock.clone(), 90));
         Self { export, board, live, clock }
     }

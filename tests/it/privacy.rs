@@ -144,7 +144,7 @@ async fn positional_rows_that_wait_for_their_names_never_wait_on_disk() {
     let looked = Arc::clone(&seen);
     export.listen(move |event| {
         let mut looked = looked.lock().unwrap();
-        looked.0 += usize::from(matches!(event, Event::SliceDone { .. }));
+        looked.0 += usize::from(matches!(event, Event::SlicePublished { .. }));
         for file in files_below(&spool) {
             let waits = file.file_name().is_some_and(|name| name == "waiting.blocks");
             let bytes = std::fs::read(&file).unwrap_or_default();

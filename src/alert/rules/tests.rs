@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, AlertKind, JobConfig};
 use crate::ledger::{OpenRun, RunEnd, RunSummary, State};
-use crate::model::event::{BudgetTold, Event, RunEnded, RunFigures};
+use crate::model::event::{Event, RateLimitStatus, RunFigures, RunFinished};
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -57,17 +57,17 @@ fn ran(began: &str, outcome: &str) -> State {
     State { number: 5, runs: [RunSummary { ended_at: at(began), number: 5, end }].into(), ..State::default() }
 }
 
-fn run_ended(outcome: &'static str, at_destination: bool) -> Event {
-    Event::RunEnded(Box::new(RunEnded {
+fn run_ended(outcome: &'static str, is_destination_error: bool) -> Event {
+    Event::RunFinished(Box::new(RunFinished {
         run: Uuid::nil(),
         job: "nightly".into(),
         outcome,
         summary: format!("nightly: {outcome}"),
         problem: Some("the disk is full".into()),
         hint: Some("make room".into()),
-        at_destination,
+        is_destination_error,
         started_at: at(NOW),
-        took: Duration::ZERO,
+        elapsed: Duration::ZERO,
         figures: RunFigures::default(),
     }))
 }
@@ -91,7 +91,7 @@ fn conditions_of(
     config: &Config,
     now: &str,
 ) -> Vec<Condition> {
-    told.iter().for_each(|event| ears.events().tell(event));
+    told.iter().for_each(|event| ears.events().emit(event));
     let status = state.map(|state| Status::of(state, config, at(now), 1).unwrap());
     Facts {
         status: status.as_ref(),
@@ -154,7 +154,7 @@ fn lose(ears: &Ears, streams: &[String], scopes: &[String]) {
     for (name, scope) in streams.iter().flat_map(|stream| scopes.iter().map(move |scope| (stream, scope))) {
         let stream = Arc::new(Stream { name: name.clone(), ..(**known).clone() });
         let slice = Slice { stream, scope: category(scope), window: None };
-        ears.events().tell(&Event::NotEntitled { slice, detail: "no such plan".into(), could_before: true });
+        ears.events().emit(&Event::NotEntitled { slice, detail: "no such plan".into(), had_access: true });
     }
 }
 
@@ -257,7 +257,7 @@ fn key_that_expires_is_told_at_fourteen_seven_and_one_days() {
 
 #[test]
 fn others_with_the_key_are_told_only_where_that_was_asked_for() {
-    let told = [Event::BudgetTold(BudgetTold { foreign: 120, ..BudgetTold::default() })];
+    let told = [Event::RateLimitStatus(RateLimitStatus { external_requests: 120, ..RateLimitStatus::default() })];
     let state = ran("2026-03-10T06:30:00Z", "complete");
     assert_eq!(keys(Some(&state), &told, &config(), NOW), [""; 0]);
     let mut config = config();
@@ -269,7 +269,7 @@ fn others_with_the_key_are_told_only_where_that_was_asked_for() {
 
 #[test]
 fn member_that_is_not_known_is_told_as_drift() {
-    let drift = Event::Drift { stream: "answers_v2".into(), member: "mood".into(), example: "\"x\"".into() };
+    let drift = Event::SchemaDrift { stream: "answers_v2".into(), field: "mood".into(), example: "\"x\"".into() };
     let state = ran("2026-03-10T06:30:00Z", "complete");
     assert_eq!(keys(Some(&state), &[drift], &config(), NOW), ["schema_drift/mood"]);
 }
@@ -378,9 +378,9 @@ fn members_that_are_not_known_are_told_by_name_and_many_of_them_together() {
     let drift = |streams: &[String], members: &[String]| {
         let pairs = streams.iter().flat_map(|stream| members.iter().map(move |member| (stream, member)));
         pairs
-            .map(|(stream, member)| Event::Drift {
+            .map(|(stream, member)| Event::SchemaDrift {
                 stream: stream.clone(),
-                member: member.clone(),
+                field: member.clone(),
                 example: "1".into(),
             })
             .collect::<Vec<_>>()
@@ -388,7 +388,7 @@ fn members_that_are_not_known_are_told_by_name_and_many_of_them_together() {
     let mut book = Book::default();
     let mut told = |events: &[Event], now: &str| {
         let ears = Ears::new(Clock::starting_at(at(now)));
-        events.iter().for_each(|event| ears.events().tell(event));
+        events.iter().for_each(|event| ears.events().emit(event));
         keys_of(&judged(&mut book, &not_entitled(&[], &[], now), &ears, now))
     };
     assert_eq!(told(&drift(&named("s", 30), &named("m", 1)), NOW), ["firing schema_drift/m-000"]);
@@ -402,13 +402,13 @@ fn what_a_run_finds_is_told_when_it_has_ended() {
     let (streams, scopes) = (named("stream", 1), named("scope", 1));
     let (mut book, ears) = (Book::default(), Ears::new(Clock::starting_at(at(NOW))));
     let run = Uuid::nil();
-    ears.events().tell(&Event::RunStarted { run, job: "nightly".into() });
+    ears.events().emit(&Event::RunStarted { run, job: "nightly".into() });
     lose(&ears, &streams, &scopes);
     let status = not_entitled(&streams, &scopes, NOW);
     assert_eq!(keys_of(&judged(&mut book, &status, &ears, NOW)), [""; 0]);
-    ears.events().tell(&run_ended("complete", false));
+    ears.events().emit(&run_ended("complete", false));
     // The next has begun already when somebody looks.
-    ears.events().tell(&Event::RunStarted { run: Uuid::max(), job: "nightly".into() });
+    ears.events().emit(&Event::RunStarted { run: Uuid::max(), job: "nightly".into() });
     assert_eq!(keys_of(&judged(&mut book, &status, &ears, NOW)), ["firing not_entitled/stream-000"]);
     assert_eq!(keys_of(&judged(&mut book, &not_entitled(&[], &[], NOW), &ears, NOW)), [""; 0], "nor is its end");
 }
@@ -423,7 +423,7 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
     let silent = || Ears::new(Clock::starting_at(at(now)));
     assert!(overdue(&state, &silent(), now));
     let busy = silent();
-    busy.events().tell(&Event::RunStarted { run: Uuid::nil(), job: "weekly".into() });
+    busy.events().emit(&Event::RunStarted { run: Uuid::nil(), job: "weekly".into() });
     assert!(!overdue(&state, &busy, now), "jobs run one after the other");
     let daemon = silent();
     daemon.begin_jobs();
@@ -468,7 +468,8 @@ fn words_of_what_lasts_do_not_change_with_each_look() {
     let mut config = config();
     config.alerts.foreign_requests = 100;
     let what = |foreign| {
-        let told = [Event::BudgetTold(BudgetTold { foreign, ..BudgetTold::default() })];
+        let told =
+            [Event::RateLimitStatus(RateLimitStatus { external_requests: foreign, ..RateLimitStatus::default() })];
         conditions(Some(&ran("2026-03-10T06:30:00Z", "complete")), &told, &config, NOW).remove(0).what
     };
     assert_eq!(what(130), "others sent at least 100 requests with the same key within an hour");
@@ -482,7 +483,7 @@ fn what_runs_of_this_process_saw_is_told_though_the_lake_cannot_be_looked_at() {
     assert_eq!(of("key_rejected"), ["key_rejected", "destination_trouble/s3://lake"]);
     assert_eq!(of("failed"), ["destination_trouble/s3://lake", "job_failed/nightly"]);
     let ears = Ears::new(Clock::starting_at(at(NOW)));
-    ears.events().tell(&run_ended("unavailable", true));
+    ears.events().emit(&run_ended("unavailable", true));
     let (config, heard, book) = (config(), ears.take(), Book::default());
     // A lake that did not answer in time.
     let (status, destination, destination_problem, now) = (None, "s3://lake", None, at(NOW));

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::error::ApiError;
 use crate::model::cost::{Costs, RequestKind};
-use crate::model::event::BudgetTold;
+use crate::model::event::RateLimitStatus;
 
 pub use state::{BudgetState, Came, LONGEST_PERIOD, RateHeaders, Sent, Turn};
 
@@ -166,7 +166,7 @@ impl Budget {
     }
 
     /// What is left of it, for people to see.
-    pub fn told(&self) -> BudgetTold {
+    pub fn told(&self) -> RateLimitStatus {
         self.state().told(Instant::now())
     }
 

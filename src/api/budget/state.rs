@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::api::budget::costs::LearnedCosts;
 use crate::api::budget::foreign::{Foreign, Mark};
 use crate::model::cost::{Costs, RequestKind};
-use crate::model::event::BudgetTold;
+use crate::model::event::RateLimitStatus;
 
 /// Requests per hour of a key, when no header says otherwise (vendor's documentation, Introduction).
 pub const DEFAULT_REQUESTS_PER_HOUR: u32 = 600;
@@ -197,15 +197,15 @@ impl BudgetState {
     }
 
     /// What is left at `now`, for people to see.
-    pub fn told(&mut self, now: Instant) -> BudgetTold {
+    pub fn told(&mut self, now: Instant) -> RateLimitStatus {
         self.forget(now);
-        BudgetTold {
+        RateLimitStatus {
             limit: self.limit,
             remaining: self.remaining,
             reserved: self.reserved(),
-            spent: self.logged.saturating_add(self.unanswered),
-            foreign: self.foreign.seen(),
-            period: self.known_period(),
+            own_requests: self.logged.saturating_add(self.unanswered),
+            external_requests: self.foreign.seen(),
+            window: self.known_period(),
             resets_in: self.resets_at.map(|reset| reset.saturating_duration_since(now)),
         }
     }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config::AlertEvent;
-use crate::model::event::{BudgetTold, Event, Events, Repeated, RunEnded, SliceDone};
+use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFinished, SliceDone};
 use crate::report::waits::Waits;
 use crate::status::{JobStatus, Status};
 use family::*;
@@ -67,7 +67,7 @@ impl Metrics {
         let mut samples = Samples::default();
         samples.set(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         // What can be told apart from the start begins with nothing, so that the first of a kind is seen as an increase.
-        Repeated::ALL.iter().for_each(|reason| samples.add(&RETRIES, &[reason.name()], 0.0));
+        RetryReason::ALL.iter().for_each(|reason| samples.add(&RETRIES, &[reason.name()], 0.0));
         SLICE_RESULTS.iter().for_each(|result| samples.add(&SLICES, &[result], 0.0));
         AlertEvent::ALL.iter().for_each(|event| samples.set(&ALERTS_ACTIVE, &[event.name()], 0.0));
         samples.add(&BUDGET_WAITED, &[], 0.0);
@@ -77,9 +77,9 @@ impl Metrics {
     }
 
     /// Hears events.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> EventSink {
         let metrics = self.clone();
-        Events::to(move |event| metrics.hear(event))
+        EventSink::new(move |event| metrics.hear(event))
     }
 
     /// Takes over what stands.
@@ -134,56 +134,57 @@ impl Known {
                 self.running.insert(job.clone());
                 self.samples.set(&JOB_RUNNING, &[job], 1.0);
             }
-            Event::RequestEnded { endpoint, status, took, .. } => {
+            Event::RequestFinished { endpoint, status, elapsed, .. } => {
                 let code = status.map_or("error".to_owned(), |status| status.to_string());
                 self.samples.add(&REQUESTS, &[endpoint, &code], 1.0);
-                self.samples.observe(&REQUEST_DURATION, &[endpoint], took.as_secs_f64());
+                self.samples.observe(&REQUEST_DURATION, &[endpoint], elapsed.as_secs_f64());
                 match status {
                     Some(401) => self.samples.set(&KEY_REJECTED, &[], 1.0),
                     Some(200) => self.samples.set(&KEY_REJECTED, &[], 0.0),
                     _ => {}
                 }
             }
-            Event::RequestRepeated { reason, .. } => self.samples.add(&RETRIES, &[reason.name()], 1.0),
-            Event::BudgetTold(told) => self.take_budget(*told, at),
-            Event::SliceDone { slice, done } => self.count_slice(&slice.stream.name, *done),
-            Event::RunEnded(ended) => self.end_run(ended, at, exit_code),
-            Event::AlertsStand(standing) => {
+            Event::RequestRetried { reason, .. } => self.samples.add(&RETRIES, &[reason.name()], 1.0),
+            Event::RateLimitStatus(told) => self.take_budget(*told, at),
+            Event::SlicePublished { slice, counters } => self.count_slice(&slice.stream.name, *counters),
+            Event::RunFinished(ended) => self.end_run(ended, at, exit_code),
+            Event::AlertsFiring(standing) => {
                 for event in AlertEvent::ALL.map(AlertEvent::name) {
                     let count = standing.iter().filter(|alert| alert.event == event).count();
                     self.samples.set(&ALERTS_ACTIVE, &[event], count as f64);
                 }
             }
-            Event::AlertSent { target, ok } => {
-                for (result, is_so) in [("sent", *ok), ("failed", !*ok)] {
+            Event::NotificationSent { target, delivered } => {
+                for (result, is_so) in [("sent", *delivered), ("failed", !*delivered)] {
                     self.samples.add(&ALERTS_SENT, &[target, result], f64::from(u8::from(is_so)));
                 }
             }
-            Event::Waiting { .. }
+            Event::RateLimitWait { .. }
             | Event::RunPlanned { .. }
             | Event::SliceStarted { .. }
             | Event::SliceRetried { .. }
-            | Event::SliceLeft { .. }
+            | Event::SliceDeferred { .. }
+            | Event::SliceFailed { .. }
             | Event::NotEntitled { .. }
-            | Event::Drift { .. }
-            | Event::News { .. }
+            | Event::SchemaDrift { .. }
+            | Event::Notice { .. }
             | Event::Warning { .. } => {}
         }
     }
 
-    fn take_budget(&mut self, told: BudgetTold, at: Timestamp) {
-        let BudgetTold { limit, remaining, reserved, spent, foreign, resets_in, .. } = told;
+    fn take_budget(&mut self, told: RateLimitStatus, at: Timestamp) {
+        let RateLimitStatus { limit, remaining, reserved, own_requests, external_requests, resets_in, .. } = told;
         let samples = &mut self.samples;
         samples.set(&BUDGET_LIMIT, &[], f64::from(limit));
         samples.set_known(&BUDGET_REMAINING, &[], remaining.map(f64::from));
         samples.set(&BUDGET_RESERVED, &[], f64::from(reserved));
-        samples.set(&BUDGET_SPENT, &[], f64::from(spent));
+        samples.set(&BUDGET_SPENT, &[], f64::from(own_requests));
         let reset = resets_in.and_then(|wait| at.checked_add(wait).ok());
         samples.set_known(&BUDGET_RESET, &[], reset.map(seconds));
         // A client that was made anew begins to count anew.
-        let more = foreign.checked_sub(self.foreign).unwrap_or(foreign);
+        let more = external_requests.checked_sub(self.foreign).unwrap_or(external_requests);
         samples.add(&FOREIGN_REQUESTS, &[], more as f64);
-        self.foreign = foreign;
+        self.foreign = external_requests;
     }
 
     fn count_slice(&mut self, stream: &str, done: SliceDone) {
@@ -195,7 +196,7 @@ impl Known {
         samples.add(&FILES, &[stream, "unchanged"], done.unchanged as f64);
     }
 
-    fn end_run(&mut self, ended: &RunEnded, at: Timestamp, exit_code: fn(&str) -> u8) {
+    fn end_run(&mut self, ended: &RunFinished, at: Timestamp, exit_code: fn(&str) -> u8) {
         let job = ended.job.as_str();
         self.running.remove(job);
         self.begin_counting(job);
@@ -211,7 +212,7 @@ impl Known {
         if ended.is_complete() {
             samples.set(&LAST_SUCCESS, &[job], seconds(at));
         }
-        self.take_last(job, LastRun { ended_at: at, took: ended.took, exit_code: exit_code(ended.outcome) });
+        self.take_last(job, LastRun { ended_at: at, took: ended.elapsed, exit_code: exit_code(ended.outcome) });
     }
 
     fn stand(&mut self, status: &Status, exit_code: fn(&str) -> u8) {

@@ -155,7 +155,7 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         failed: 1,
         asking: vec![HOSTILE.into()],
     });
-    facts.doing.alerts.push(crate::model::event::StandingAlert {
+    facts.doing.alerts.push(crate::model::event::FiringAlert {
         event: "job_failed",
         what: HOSTILE.into(),
         since: now(),

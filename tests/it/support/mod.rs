@@ -25,7 +25,7 @@ use profound_export::config::{
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
 use profound_export::model::day::Day;
-use profound_export::model::event::{Event, Events};
+use profound_export::model::event::{Event, EventSink};
 use profound_export::model::scope::{Scope, ScopeKind};
 use profound_export::model::stream::Stream;
 use profound_export::model::window::Window;
@@ -214,7 +214,7 @@ impl Export {
         };
         let key = key::read(&Sources { environment, ..Sources::default() }, &self.api).unwrap();
         let (heard, listener) = (Arc::clone(&self.heard), Arc::clone(&self.listener));
-        let events = Events::to(move |event| {
+        let events = EventSink::new(move |event| {
             heard.lock().unwrap().push(event.clone());
             if let Some(listener) = &*listener.lock().unwrap() {
                 listener(event);

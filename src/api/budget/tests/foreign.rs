@@ -87,7 +87,7 @@ fn watched(seed: u64, costs: Costs, rarely: u32) -> (u64, u64) {
         }
         now += Duration::from_millis(5);
     }
-    (state.told(now).foreign, others)
+    (state.told(now).external_requests, others)
 }
 
 fn any_costs(seed: u64) -> Costs {
@@ -121,7 +121,7 @@ fn requests_of_others_are_seen_by_the_next_one_that_flies_alone() {
     let ask = |state: &mut BudgetState, server: &mut Counter| {
         let (headers, came) = server.count(now, 1);
         exchange(state, now, PAGE, headers, came);
-        state.told(now).foreign
+        state.told(now).external_requests
     };
     ask(&mut state, &mut server);
     assert_eq!(ask(&mut state, &mut server), 0);
@@ -143,7 +143,7 @@ fn what_others_spent_is_kept_when_the_period_turns() {
         }
         now += Duration::from_secs(61);
     }
-    assert_eq!(state.told(now).foreign, 15);
+    assert_eq!(state.told(now).external_requests, 15);
 }
 
 #[test]
@@ -153,5 +153,5 @@ fn another_limit_is_not_somebody_who_sends() {
     for (limit, remaining) in [(600, 599), (600, 598), (100, 97), (100, 96)] {
         exchange(&mut state, now, PAGE, told(limit, remaining, 60), Came::Rows);
     }
-    assert_eq!(state.told(now).foreign, 0);
+    assert_eq!(state.told(now).external_requests, 0);
 }
