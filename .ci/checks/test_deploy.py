@@ -269,7 +269,7 @@ def test_chart_gives_every_account_its_own(tmp_path: Path) -> None:
         assert re.search(rf"concurrency\s*=?\s*{concurrency}\b", told), told
     # An account's own configuration is laid over the one of all.
     assert "weekly" in other
-    assert "weekly" not in acme.replace("weekly_lists_above", "")
+    assert "weekly" not in acme.replace("weekly_refresh_min_categories", "")
     assert "ca_file" in acme
 
 

@@ -65,7 +65,7 @@ impl Account {
             paged: BTreeSet::new(),
             costs: Costs::default(),
             max_window_days: 31,
-            weekly_lists_above: 50,
+            weekly_refresh_min_categories: 50,
         };
         Self { wanted, now }
     }

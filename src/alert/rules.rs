@@ -141,7 +141,7 @@ impl Facts<'_> {
     }
 
     fn key_used_elsewhere(&self) -> Option<Condition> {
-        let most = self.config.alerts.foreign_requests;
+        let most = self.config.alerts.external_requests;
         let seen = self.heard.foreign_within_an_hour(self.now);
         if most == 0 || seen <= most {
             return None;

@@ -196,7 +196,7 @@ fn variables(stream: &Stream) -> BTreeSet<&str> {
     let parent = stream.parent.iter();
     let taken = parent.clone().flat_map(|parent| parent.takes.keys());
     let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
-    taken.chain(set).chain(&stream.given).map(String::as_str).collect()
+    taken.chain(set).chain(&stream.parameters).map(String::as_str).collect()
 }
 
 /// The names of what every request of a stream like this one knows already.
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn variables_of_the_scope_cannot_be_taken_again() {
-        let told = refused("knowledge_base_search", |stream| stream.given.push("organization_id".into()));
+        let told = refused("knowledge_base_search", |stream| stream.parameters.push("organization_id".into()));
         assert_eq!(told, "variable `organization_id` is one that every request of its scope has already");
     }
 

@@ -219,7 +219,7 @@ fn to_json(result: &RunResult) -> Value {
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| words(error)),
         "left_by_stream": left_json(&result.left),
-        "history_left": result.history_left,
+        "backfill_remaining": result.backfill_remaining,
         "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })

@@ -95,7 +95,7 @@ fn last_runs(state: &State) -> BTreeMap<String, LastRun> {
     let mut last: BTreeMap<String, LastRun> = BTreeMap::new();
     let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
         // What only fills in history waits for the next night.
-        let cut_short = run.end.outcome == "incomplete" && run.end.history_left < run.end.slices_left;
+        let cut_short = run.end.outcome == "incomplete" && run.end.backfill_remaining < run.end.slices_left;
         (&run.end.job, LastRun { began: run.end.started_at, cut_short })
     });
     let open = state.open_runs.values().filter(|run| !run.backfill);

@@ -100,7 +100,7 @@ pub fn settings(
 ) -> Result<RunSettings, Failure> {
     Ok(RunSettings {
         catalog: Arc::clone(config.catalog()),
-        given: config.given.clone(),
+        parameters: config.parameters.clone(),
         salt: config.privacy.salt()?,
         client: client(sources, config, &clock, events.clone())?,
         clock,

@@ -116,7 +116,7 @@ fn in_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
         for unset in ["opt_in", "parent", "gate", "signal", "expects"] {
             members.entry(unset).or_insert(Value::Null);
         }
-        members.entry("given").or_insert_with(|| json!([]));
+        members.entry("parameters").or_insert_with(|| json!([]));
         members.entry("changes_rarely").or_insert(json!(false));
         members.insert("requests".into(), json!(requests(stream)));
         let origin = if own.contains(&stream.name) { "configuration" } else { "built in" };

@@ -28,10 +28,10 @@ pub struct AlertsConfig {
     /// How long after its time a job may begin before `job_overdue` is told. Default: 1h.
     #[schemars(extend("examples" = ["1h"]))]
     pub overdue_after: Period,
-    /// How many requests of others with the same key within an hour are told as `key_used_elsewhere`; 0 is never.
-    /// Default: 0, since sharing a key is what `api.reserve_requests` is for.
+    /// Alert `key_used_elsewhere` when others send more requests than this with the same key within an hour; 0 means
+    /// never. Default: 0, since sharing a key is what `api.reserve_requests` is for.
     #[schemars(extend("examples" = [100]))]
-    pub foreign_requests: u64,
+    pub external_requests: u64,
 }
 
 impl Default for AlertsConfig {
@@ -39,7 +39,7 @@ impl Default for AlertsConfig {
         Self {
             incomplete_after: Period(Duration::from_secs(36 * 3600)),
             overdue_after: Period(Duration::from_secs(3600)),
-            foreign_requests: 0,
+            external_requests: 0,
         }
     }
 }
@@ -158,7 +158,7 @@ pub enum AlertEvent {
     NotEntitled,
     /// The destination cannot be used.
     DestinationTrouble,
-    /// Others send more requests with the key than `alerts.foreign_requests`.
+    /// Others send more requests with the key than `alerts.external_requests`.
     KeyUsedElsewhere,
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::given::Given;
+use super::parameters::StreamParameters;
 use super::problem::{Problems, listed};
 use super::units::{Period, WholeDays, day_schema, optional_day};
 use super::{cron, select};
@@ -45,10 +45,10 @@ pub struct JobConfig {
     /// names. Default: `"owned"`.
     #[schemars(extend("examples" = ["owned"]))]
     pub assets: AssetChoice,
-    /// With more categories than this, lists that rarely change are read once a week for each category instead of by
-    /// every run; 0 is always. Default: 50.
+    /// From this number of categories on, lists that rarely change (tags, topics and the like) are refreshed once a week
+    /// instead of by every run; 0 means always once a week. Default: 50.
     #[schemars(extend("examples" = [50]))]
-    pub weekly_lists_above: u32,
+    pub weekly_refresh_min_categories: u32,
     /// First day wanted. Default: 30 days before the first run, remembered from then on.
     #[serde(deserialize_with = "optional_day")]
     #[schemars(schema_with = "day_schema", extend("examples" = ["2026-01-01"]))]
@@ -60,9 +60,10 @@ pub struct JobConfig {
     /// Longest a run may take; what is left then is exported by the next one. Default: until the next start.
     #[schemars(extend("examples" = ["4h"]))]
     pub deadline: Option<Period>,
-    /// Whether lists also keep a daily snapshot in a table of their own, `<stream>_history`. Default: false.
+    /// Keeps a daily snapshot of every list (prompts, assets, categories and the like) in a table of its own,
+    /// `<stream>_history`. Costs no request. Default: false.
     #[schemars(extend("examples" = [true]))]
-    pub history: bool,
+    pub list_snapshots: bool,
     /// What becomes of a day or list that would lose all or more than half of its rows: `"confirm"` replaces it when the next
     /// run reads as many, `"accept"` at once, `"keep"` never. What waits is suspect. Default: `"confirm"`.
     #[schemars(extend("examples" = ["confirm"]))]
@@ -88,11 +89,11 @@ impl Default for JobConfig {
             categories: Vec::new(),
             domains: Vec::new(),
             assets: AssetChoice::Owned,
-            weekly_lists_above: 50,
+            weekly_refresh_min_categories: 50,
             start: None,
             lookback: None,
             deadline: None,
-            history: false,
+            list_snapshots: false,
             on_shrink: OnShrink::Confirm,
             drop: Vec::new(),
             hash: Vec::new(),
@@ -192,7 +193,7 @@ pub(super) struct Known<'a> {
     /// The streams there are.
     pub(super) catalog: &'a Catalog,
     /// What the user gives to those that ask for it.
-    pub(super) given: &'a Given,
+    pub(super) parameters: &'a StreamParameters,
     /// Streams of the user's own that are wrong, which is told already.
     pub(super) left_out: &'a BTreeSet<String>,
 }
@@ -207,15 +208,15 @@ impl JobConfig {
         if let Err(found) = select(known.catalog, &patterns) {
             found.into_iter().for_each(|found| problems.error(path, found.what, found.instead));
         }
-        let lacking = |name: &&String| known.given.get(*name).is_none_or(Vec::is_empty);
+        let lacking = |name: &&String| known.parameters.get(*name).is_none_or(Vec::is_empty);
         for name in patterns.iter().filter(lacking) {
-            let Some(stream) = known.catalog.get(name).filter(|stream| !stream.given.is_empty()) else {
+            let Some(stream) = known.catalog.get(name).filter(|stream| !stream.parameters.is_empty()) else {
                 continue;
             };
             problems.error(
                 path,
-                format!("`{name}` is asked for what only you can say, and nothing is given to it"),
-                format!("it needs `[[given.{name}]]` with {}", listed(stream.given.iter().map(String::as_str))),
+                format!("`{name}` needs parameters that only you can supply"),
+                format!("add `[[parameters.{name}]]` with {}", listed(stream.parameters.iter().map(String::as_str))),
             );
         }
     }

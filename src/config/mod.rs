@@ -8,10 +8,10 @@ mod api;
 pub mod cron;
 mod destination;
 mod effective;
-mod given;
 mod job;
 pub mod key;
 mod metrics;
+mod parameters;
 mod privacy;
 mod problem;
 mod protect;
@@ -38,10 +38,10 @@ pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertSecretError, AlertsCon
 pub use api::{ApiConfig, Auth};
 pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
 pub use effective::Setting;
-pub use given::Given;
 pub use job::{AssetChoice, JobConfig, OnShrink};
 pub use key::{ApiKey, KeyError};
 pub use metrics::MetricsConfig;
+pub use parameters::StreamParameters;
 pub use privacy::{PrivacyConfig, Salt, SaltError};
 pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
@@ -74,8 +74,9 @@ pub struct Config {
     /// Streams of your own: another grain of a known endpoint, or an endpoint the program does not know.
     #[serde(rename = "stream")]
     pub streams: Vec<OwnStream>,
-    /// What only you can say, as `[[given.<stream>]]`, for streams that are asked for it: once for each entry.
-    pub given: Given,
+    /// Values that only you can supply, as `[[parameters.<stream>]]`, such as run IDs. The stream is requested once for each
+    /// entry. Default: none.
+    pub parameters: StreamParameters,
     /// When someone is told.
     pub alerts: AlertsConfig,
     /// Where someone is told.
@@ -130,13 +131,13 @@ impl Config {
     /// As [`select()`].
     pub fn streams_of(&self, job: &JobConfig) -> Result<Vec<Arc<Stream>>, Vec<Problem>> {
         let mut streams = select(&self.catalog, &job.streams)?;
-        let is_given = |name: &String| self.given.get(name).is_some_and(|entries| !entries.is_empty());
-        streams.retain(|stream| stream.given.is_empty() || is_given(&stream.name));
+        let is_given = |name: &String| self.parameters.get(name).is_some_and(|entries| !entries.is_empty());
+        streams.retain(|stream| stream.parameters.is_empty() || is_given(&stream.name));
         match streams.is_empty() {
             false => Ok(streams),
             true => {
-                let instead = "give them something with `[[given.<stream>]]`, or choose others";
-                Err(vec![Problem::new("streams", "nothing is given to the chosen streams", instead)])
+                let instead = "supply them as `[[parameters.<stream>]]`, or choose other streams";
+                Err(vec![Problem::new("streams", "the chosen streams have no parameters", instead)])
             }
         }
     }
@@ -158,8 +159,8 @@ impl Config {
             }
         };
         let (catalog, left_out) = streams::catalog(&built_in, &self.streams, problems);
-        given::check(&self.given, &catalog, &left_out, problems);
-        let known = job::Known { catalog: &catalog, given: &self.given, left_out: &left_out };
+        parameters::check(&self.parameters, &catalog, &left_out, problems);
+        let known = job::Known { catalog: &catalog, parameters: &self.parameters, left_out: &left_out };
         for (index, job) in self.jobs.iter().enumerate() {
             job.check(&format!("job.{index}"), &known, problems);
             let first = self.jobs[..index].iter().position(|other| !job.name.is_empty() && other.name == job.name);
@@ -233,7 +234,7 @@ fn extract(mut tree: Dict, problems: &mut Problems) -> Option<Config> {
 fn setting_of(path: &[String]) -> Vec<String> {
     let depth = match path.first().map(String::as_str) {
         Some("job" | "alert") => 3,
-        Some("given") => 4,
+        Some("parameters") => 4,
         _ => 2 + usize::from(path.get(1).is_some_and(|key| key == "options")),
     };
     path.iter().take(depth).cloned().collect()
@@ -263,7 +264,7 @@ const KEY_NAMES: [&str; 8] =
 /// Takes out every API key, wherever it stands, without ever repeating it.
 fn refuse_keys(tree: &mut Dict, path: &str, problems: &mut Problems) {
     // The options of an object store hold secrets of their own; `key` and `token` are words of streams too.
-    if ["destination.options", "given"].contains(&path) || path.starts_with("stream.") {
+    if ["destination.options", "parameters"].contains(&path) || path.starts_with("stream.") {
         return;
     }
     let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -309,10 +310,10 @@ fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
                 "this is not a list of alerts",
                 "every alert begins with a line of its own that says `[[alert]]`, in double brackets".to_owned(),
             ),
-            "given" => (
+            "parameters" => (
                 value.as_dict().is_some_and(|streams| streams.values().all(is_tables)),
                 "this is not a list of entries for each stream",
-                "every entry begins with a line of its own such as `[[given.agent_runs]]`, in double brackets"
+                "every entry begins with a line of its own such as `[[parameters.agent_runs]]`, in double brackets"
                     .to_owned(),
             ),
             name => (

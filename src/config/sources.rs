@@ -131,16 +131,16 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Dict>
 
 /// Puts one value of a variable or a flag into the tree.
 fn lay(over: &mut Dict, mut path: Vec<String>, value: &str, place: Place, problems: &mut Problems) {
-    let is_list = path
-        .first()
-        .is_some_and(|section| section == "stream" || section == "alert" || (section == "given" && 2 < path.len()));
+    let is_list = path.first().is_some_and(|section| {
+        section == "stream" || section == "alert" || (section == "parameters" && 2 < path.len())
+    });
     if is_list && 1 < path.len() {
         let dotted = path.join(".");
         problems.places.set(dotted.clone(), place);
         return problems.error(
             &dotted,
             "a part of a list cannot be set by itself",
-            "declare streams as `[[stream]]` and alerts as `[[alert]]` in the file; what is given to a stream stands in `given.<stream>`, as a whole list",
+            "declare streams as `[[stream]]` and alerts as `[[alert]]` in the file; set the parameters of a stream as one list, `parameters.<stream>`",
         );
     }
     if path.first().is_some_and(|section| section == "job") {

@@ -174,7 +174,7 @@ streams = ["cor", "promts"]
 assets = "Acme"
 start = "2026-02-30"
 lookback = "36h"
-weekly_lists_above = "many"
+weekly_refresh_min_categories = "many"
 deadline = 4
 "#,
     )
@@ -382,8 +382,8 @@ fn odd_files_are_told_in_words_too() {
         "[api]\nmax_window = \"367d\"",
         "[[stream]]\nname = \"x\"",
         "[stream]\nname = \"x\"",
-        "stream = [1]\ngiven = 3",
-        "[given]\nagent_runs = 3",
+        "stream = [1]\nparameters = 3",
+        "[parameters]\nagent_runs = 3",
     ]
     .iter()
     .map(|text| match load(&file(text).sources) {
@@ -557,7 +557,7 @@ fn own_streams_and_what_is_given_are_shown_with_their_lines() {
 fn parts_of_lists_are_not_set_by_variables() {
     let written = file(GRAIN)
         .variable("PROFOUND_EXPORT_STREAM__0__NAME", "x")
-        .variable("PROFOUND_EXPORT_GIVEN__RUNS__0__ID", "x");
+        .variable("PROFOUND_EXPORT_PARAMETERS__RUNS__0__ID", "x");
     insta::assert_snapshot!(written.error());
 }
 
@@ -569,7 +569,7 @@ about = "One run of an agent."
 request = "GET /v1/agents/{agent_id}/runs/{run_id}"
 scope = "account"
 rows = "body"
-given = ["agent_id", "run_id"]
+parameters = ["agent_id", "run_id"]
 key = ["agent_id", "run_id"]
 columns = [
   { name = "agent_id", type = "utf8", about = "agent", from_request = true },
@@ -579,15 +579,15 @@ columns = [
 
 #[test]
 fn what_is_given_reaches_its_stream() {
-    let entry = "[[given.runs]]\nagent_id = \"a\"\nrun_id = \"r\"\n";
+    let entry = "[[parameters.runs]]\nagent_id = \"a\"\nrun_id = \"r\"\n";
     let written = file(&format!("{NIGHTLY}streams = [\"models\", \"runs\"]\n{RUNS}{entry}"));
     let config = written.load();
-    assert_eq!(config.given["runs"][0]["run_id"], "r");
+    assert_eq!(config.parameters["runs"][0]["run_id"], "r");
     assert_eq!(config.streams_of(&config.jobs[0]).unwrap().len(), 2);
-    assert_eq!(setting(&written, "given.runs").0, "[{ agent_id = \"a\", run_id = \"r\" }]");
+    assert_eq!(setting(&written, "parameters.runs").0, "[{ agent_id = \"a\", run_id = \"r\" }]");
     let by_variable = file(&format!("{NIGHTLY}streams = [\"runs\"]\n{RUNS}"))
-        .variable("PROFOUND_EXPORT_GIVEN__RUNS", "[{ agent_id = \"a\", run_id = \"r\" }]");
-    assert_eq!(by_variable.load().given["runs"].len(), 1);
+        .variable("PROFOUND_EXPORT_PARAMETERS__RUNS", "[{ agent_id = \"a\", run_id = \"r\" }]");
+    assert_eq!(by_variable.load().parameters["runs"].len(), 1);
 }
 
 #[test]
@@ -602,25 +602,25 @@ fn stream_to_which_nothing_is_given_is_left_out_unless_it_is_named() {
 #[test]
 fn every_problem_of_what_is_given_is_told_at_once() {
     let text = r#"
-[[given.rnus]]
+[[parameters.rnus]]
 agent_id = "a"
 
-[[given.models]]
+[[parameters.models]]
 id = "m"
 
-[[given.runs]]
+[[parameters.runs]]
 agent_id = "a"
 run = "r"
 
-[[given.runs]]
+[[parameters.runs]]
 agent_id = ""
 run_id = 4
 
-[[given.runs]]
+[[parameters.runs]]
 agent_id = ".."
 run_id = "r"
 
-[[given.runs]]
+[[parameters.runs]]
 agent_id = ".."
 run_id = "r"
 "#;

@@ -290,7 +290,7 @@ pub struct RunEnd {
     pub slices_left: u64,
     /// How many of these only fill in days long over.
     #[serde(default)]
-    pub history_left: u64,
+    pub backfill_remaining: u64,
     /// Requests spent.
     pub requests: u64,
     /// Rows read.

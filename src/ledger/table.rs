@@ -49,8 +49,8 @@ impl TableMeaning {
         if let Some(parent) = &stream.parent {
             request["parent"] = json!({"stream": parent.stream, "takes": parent.takes, "variants": parent.variants});
         }
-        if !stream.given.is_empty() {
-            request["given"] = json!(stream.given);
+        if !stream.parameters.is_empty() {
+            request["parameters"] = json!(stream.parameters);
         }
         let columns = stream.columns.iter().map(|column| (column.name.clone(), column.data_type.to_string())).collect();
         Self { request: digest(&request.to_string()), columns, protected: stream.protect.clone() }

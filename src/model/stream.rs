@@ -49,9 +49,9 @@ pub struct Stream {
     /// The stream whose rows it is asked for, one request each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-    /// Variables that only a user can give, in `[[given.<stream>]]`: it is asked once for each entry.
+    /// Parameters that only a user can supply, as `[[parameters.<stream>]]`: it is asked once for each entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub given: Vec<String>,
+    pub parameters: Vec<String>,
     /// The stream that tells whether there is anything to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
@@ -111,7 +111,7 @@ impl Stream {
 
     /// Whether each of its slices is many requests, one for each row of a parent or entry of a user.
     pub fn is_fan_out(&self) -> bool {
-        self.parent.is_some() || !self.given.is_empty()
+        self.parent.is_some() || !self.parameters.is_empty()
     }
 
     /// The names the request asks for as `dimensions` and `metrics`, when rows may come as positional arrays.

@@ -101,7 +101,7 @@ fn was_just_read(read_at: Moment, known: &Known<'_>) -> bool {
 
 fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
     let categories = wanted.scopes.get(&ScopeKind::Category).map_or(0, Vec::len);
-    slice.stream.changes_rarely && usize::try_from(wanted.weekly_lists_above).is_ok_and(|above| above < categories)
+    slice.stream.changes_rarely && categories as u64 >= u64::from(wanted.weekly_refresh_min_categories)
 }
 
 /// Whether a list that was last read as `state` says is due: on its own day of the week, so that each night has a

@@ -37,7 +37,7 @@ fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
         paged: BTreeSet::new(),
         costs: Costs::default(),
         max_window_days: 31,
-        weekly_lists_above: 50,
+        weekly_refresh_min_categories: 50,
     }
 }
 
@@ -372,7 +372,7 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
     let of_week: Vec<(usize, usize)> = week.collect();
     assert!(of_week.iter().all(|(prompts, topics)| *prompts == 70 && (5..=16).contains(topics)), "{of_week:?}");
     assert_eq!(due(&wanted, "2026-03-16T12:00:00Z"), (70, 70), "none is older than a week");
-    wanted.weekly_lists_above = 70;
+    wanted.weekly_refresh_min_categories = 71;
     assert_eq!(due(&wanted, "2026-03-10T12:00:00Z"), (70, 70));
 }
 

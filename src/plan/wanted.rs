@@ -36,7 +36,7 @@ pub struct Wanted {
     /// Days of the longest window of one request.
     pub max_window_days: i64,
     /// With more categories, lists of each that change rarely are read once a week.
-    pub weekly_lists_above: u32,
+    pub weekly_refresh_min_categories: u32,
 }
 
 /// Which days a run wants.

@@ -56,7 +56,8 @@ fn window(stream: &Stream) -> Option<Window> {
 
 fn variables(stream: &Stream) -> Variables {
     let taken = stream.parent.iter().flat_map(|parent| parent.takes.keys());
-    let mut variables: Variables = taken.chain(&stream.given).map(|name| (name.clone(), name.to_uppercase())).collect();
+    let mut variables: Variables =
+        taken.chain(&stream.parameters).map(|name| (name.clone(), name.to_uppercase())).collect();
     if let Some(variant) = stream.parent.iter().flat_map(|parent| &parent.variants).next() {
         variables.extend(variant.set.clone());
     }

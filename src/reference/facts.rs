@@ -28,7 +28,7 @@ pub fn facts(stream: &Arc<Stream>) -> Vec<Fact> {
     add("asked per", Some(scope_in_words(stream)));
     add("requests", Some(requests(stream)));
     add("parent", stream.parent.as_ref().map(parent));
-    add("given", given(stream));
+    add("parameters", parameters(stream));
     add(
         "gate",
         stream.gate.as_ref().map(|gate| format!("`{gate}` is asked first, and says whether there is anything to read")),
@@ -64,9 +64,9 @@ fn tier(stream: &Stream) -> String {
 
 /// What the stream is asked for, in words.
 pub fn scope_in_words(stream: &Stream) -> String {
-    let each = match (&stream.parent, stream.given.is_empty()) {
+    let each = match (&stream.parent, stream.parameters.is_empty()) {
         (Some(parent), _) => format!(" and row of `{}`", parent.stream),
-        (None, false) => " and entry given".to_owned(),
+        (None, false) => " and set of parameters".to_owned(),
         (None, true) => String::new(),
     };
     format!("{}{each}", stream.scope.describe())
@@ -127,10 +127,10 @@ fn parent(parent: &Parent) -> String {
     text
 }
 
-fn given(stream: &Stream) -> Option<String> {
-    let names: Vec<String> = stream.given.iter().map(|name| format!("`{name}`")).collect();
-    let place = format!("`[[given.{}]]` of jobs.toml", stream.name);
-    (!names.is_empty()).then(|| format!("{} must be given in {place}; one request for each entry", names.join(", ")))
+fn parameters(stream: &Stream) -> Option<String> {
+    let names: Vec<String> = stream.parameters.iter().map(|name| format!("`{name}`")).collect();
+    let place = format!("`[[parameters.{}]]` of jobs.toml", stream.name);
+    (!names.is_empty()).then(|| format!("{}, set in {place}; one request for each set", names.join(", ")))
 }
 
 fn fallback(fallback: &Fallback) -> String {
@@ -154,8 +154,8 @@ fn list(stream: &Stream) -> String {
     match (stream.parent.is_some(), stream.changes_rarely) {
         (true, _) => "none: a list with the rows of all its requests".to_owned(),
         (false, false) => "none: a list, read whole by every run".to_owned(),
-        (false, true) => "none: a list that rarely changes, read whole by every run; once a week where a job has more \
-                          categories than its `weekly_lists_above`"
+        (false, true) => "none: a list that rarely changes, read whole by every run; once a week where a job has \
+                          `weekly_refresh_min_categories` or more"
             .to_owned(),
     }
 }
@@ -267,8 +267,8 @@ mod tests {
         assert_eq!(fact("regions", "days"), "none: a list, read whole by every run");
         assert_eq!(
             fact("category_tags", "days"),
-            "none: a list that rarely changes, read whole by every run; once a week where a job has more categories \
-             than its `weekly_lists_above`"
+            "none: a list that rarely changes, read whole by every run; once a week where a job has \
+             `weekly_refresh_min_categories` or more"
         );
     }
 }

@@ -44,7 +44,7 @@ impl Group {
             && first.rows == stream.rows
             && first.scope == stream.scope
             && first.parent == stream.parent
-            && first.given == stream.given
+            && first.parameters == stream.parameters
             && first.days.is_some() == stream.days.is_some();
         let same_meaning = |column: &Column| {
             self.streams.iter().all(|other| other.column(&column.name).is_none_or(|known| known == column))

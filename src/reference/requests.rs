@@ -4,13 +4,13 @@ use crate::model::stream::{DaysKind, Pagination, Stream};
 
 /// How many requests one scope and window cost, in a few words: `1`, `1 a day`, `pages of 50,000`, `1 per row of projects`.
 pub fn requests(stream: &Stream) -> String {
-    let each = match (&stream.parent, stream.given.is_empty()) {
+    let each = match (&stream.parent, stream.parameters.is_empty()) {
         (Some(parent), _) => {
             let changed = if parent.changed.is_some() { "changed " } else { "" };
             let version = if parent.variants.is_empty() { "" } else { " and variant" };
             Some(format!("per {changed}row of {}{version}", parent.stream))
         }
-        (None, false) => Some("per entry given".to_owned()),
+        (None, false) => Some("per set of parameters".to_owned()),
         (None, true) => None,
     };
     let every = stream.days.as_ref().and_then(|days| match days.kind {
@@ -90,8 +90,8 @@ mod tests {
         let child = |parent| Stream { parent: Some(parent), ..stream("organizations") };
         assert_eq!(requests(&child(parent(None))), "1 per row of prompts");
         assert_eq!(requests(&child(parent(Some("updated_at")))), "1 per changed row of prompts");
-        let given = Stream { given: vec!["agent_id".into()], ..stream("organizations") };
-        assert_eq!(requests(&given), "1 per entry given");
+        let asked = Stream { parameters: vec!["agent_id".into()], ..stream("organizations") };
+        assert_eq!(requests(&asked), "1 per set of parameters");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::api::{Client, RequestFacts, Transport};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::{Compression, Given, OnShrink, Salt};
+use crate::config::{Compression, OnShrink, Salt, StreamParameters};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
 use crate::ledger::Ledger;
@@ -60,7 +60,7 @@ pub struct RunSettings {
     /// Where things go.
     pub destinations: Destinations,
     /// What a user gave of streams that only a user can ask.
-    pub given: Given,
+    pub parameters: StreamParameters,
     /// Slices at once.
     pub concurrency: usize,
     /// Whether event streams are used where there are any.
@@ -81,7 +81,7 @@ pub struct RunStart {
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
     /// Whether lists leave a daily snapshot.
-    pub history: bool,
+    pub list_snapshots: bool,
     /// What becomes of days that would lose most of their rows.
     pub on_shrink: OnShrink,
     /// Ids of the organizations that the key reads.
@@ -105,7 +105,7 @@ pub struct RunContext<'a> {
     /// Whether files are written also where nothing changed.
     pub rewrite: bool,
     /// Whether lists leave a daily snapshot.
-    pub history: bool,
+    pub list_snapshots: bool,
     /// What becomes of days that would lose most of their rows.
     pub on_shrink: OnShrink,
     /// The record of what is done.
@@ -147,7 +147,7 @@ impl<'a> RunContext<'a> {
             settings,
             run_id: start.run_id,
             rewrite: start.rewrite,
-            history: start.history,
+            list_snapshots: start.list_snapshots,
             on_shrink: start.on_shrink,
             ledger,
             committer,

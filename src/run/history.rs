@@ -17,7 +17,7 @@ use crate::write::{WholeSlice, snapshot};
 /// A slice of the table of snapshots, where a list that was read at `at` leaves one.
 pub fn snapshot_slice(cx: &RunContext<'_>, list: &Slice, at: Timestamp) -> Option<Slice> {
     let is_list = list.window.is_none() && list.stream.days.is_none();
-    (cx.history && is_list).then(|| Slice {
+    (cx.list_snapshots && is_list).then(|| Slice {
         stream: Arc::new(history_of(&list.stream)),
         scope: list.scope.clone(),
         window: Some(Window::day(snapshot_day(at))),

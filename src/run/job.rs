@@ -92,7 +92,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         streams: BTreeMap::new(),
         failed: Vec::new(),
         left: Vec::new(),
-        history_left: 0,
+        backfill_remaining: 0,
         not_entitled: Vec::new(),
         requests: 0,
         took: Duration::ZERO,
@@ -221,7 +221,7 @@ async fn run_opened(
     let start = RunStart {
         run_id: result.run_id,
         rewrite: matches!(goal.days, Some(WantedDays::Only { force: true, .. })),
-        history: goal.job.history,
+        list_snapshots: goal.job.list_snapshots,
         on_shrink: goal.job.on_shrink,
         organizations: found.organizations.iter().map(|organization| organization.id.clone()).collect(),
         learned: ledger.state().learned.clone(),
@@ -253,7 +253,7 @@ async fn run_opened(
             .buffer_unordered(settings.concurrency.max(1));
         while let Some((processed, history)) = running.next().await {
             if history {
-                result.history_left += processed.left.len() as u64;
+                result.backfill_remaining += processed.left.len() as u64;
             }
             let Some(error) = take(result, processed) else {
                 continue;
@@ -328,7 +328,7 @@ async fn record_vain(
         outcome: outcome.name().to_owned(),
         slices: 0,
         slices_left: 0,
-        history_left: 0,
+        backfill_remaining: 0,
         requests: 0,
         rows: 0,
         files: 0,
@@ -358,7 +358,7 @@ async fn finish(
         outcome: outcome_of(result).name().to_owned(),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
-        history_left: result.history_left,
+        backfill_remaining: result.backfill_remaining,
         requests: settings.client.requests() - began.requests,
         rows: totals.done.rows,
         files: totals.done.files,

@@ -112,7 +112,7 @@ pub fn open(
             .collect(),
         costs: Costs::learned(&state.learned),
         max_window_days: settings.max_window_days,
-        weekly_lists_above: goal.job.weekly_lists_above,
+        weekly_refresh_min_categories: goal.job.weekly_refresh_min_categories,
     };
     let doubtful = |stream: &str, scope: &ScopeKey, day| state.is_doubtful(stream, scope, day, None);
     let read_since = goal.days.is_none().then(|| goes_on_since(state, &goal.job.name, at)).flatten();
@@ -201,7 +201,8 @@ fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
     let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
     // One that left nothing but history has read all that was due: the next reads it again.
-    let is_cut_short = |end: &RunEnd| end.outcome == Outcome::Incomplete.name() && end.history_left < end.slices_left;
+    let is_cut_short =
+        |end: &RunEnd| end.outcome == Outcome::Incomplete.name() && end.backfill_remaining < end.slices_left;
     let incomplete = of_job().take_while(|run| is_cut_short(&run.end)).map(|run| run.end.started_at);
     // Records are numbered, so that it does not matter whose clock told the time.
     let last_whole = of_job().find(|run| !is_cut_short(&run.end)).map_or(0, |run| run.number);
@@ -232,7 +233,7 @@ mod tests {
             outcome: outcome.into(),
             slices: 3,
             slices_left: u64::from(outcome == "incomplete"),
-            history_left: 0,
+            backfill_remaining: 0,
             requests: 9,
             rows: 1,
             files: 1,

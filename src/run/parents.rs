@@ -59,11 +59,11 @@ impl RunContext<'_> {
             };
             return Ok(Some(children_of(parent, &rows.rows)));
         }
-        let given = match stream.given.is_empty() {
+        let parameters = match stream.parameters.is_empty() {
             true => return Ok(None),
-            false => self.settings.given.get(&stream.name).cloned().unwrap_or_default(),
+            false => self.settings.parameters.get(&stream.name).cloned().unwrap_or_default(),
         };
-        Ok(Some(given.into_iter().map(|variables| Child { variables, changed: None }).collect()))
+        Ok(Some(parameters.into_iter().map(|variables| Child { variables, changed: None }).collect()))
     }
 
     /// What was read of `slice` because its rows are the parents of others, if anybody asked already or will ask.

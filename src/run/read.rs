@@ -253,7 +253,7 @@ fn footer(cx: &RunContext<'_>, stream: &Stream) -> Vec<(&'static str, String)> {
     if !meaning.protected.is_empty() {
         pairs.push(("protected", serde_json::json!(meaning.protected).to_string()));
     }
-    if cx.history && stream.days.is_none() {
+    if cx.list_snapshots && stream.days.is_none() {
         pairs.push(("snapshot_request", TableMeaning::of(&history_of(stream)).request));
     }
     if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.hashes()) {

@@ -63,7 +63,7 @@ pub struct RunResult {
     /// Slices left for the next run.
     pub left: Vec<Slice>,
     /// How many of these only fill in days long over.
-    pub history_left: u64,
+    pub backfill_remaining: u64,
     /// What the account may not read.
     pub not_entitled: Vec<Slice>,
     /// Requests spent, retries and discovery included.
@@ -127,7 +127,7 @@ impl RunResult {
         }
         if !self.left.is_empty() {
             let left = self.left.len() as u64;
-            let history = match self.history_left {
+            let history = match self.backfill_remaining {
                 0 => String::new(),
                 history if history == left => " (history)".to_owned(),
                 history => format!(" ({} of them history)", grouped(history)),

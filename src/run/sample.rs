@@ -61,8 +61,8 @@ fn first_page<'a>(
                 let blocks = first_page(&above, settings, facts, most_rows).await?.unwrap_or_default();
                 children_of(parent, &rows_of(&blocks)).into_iter().next().map(|child| child.variables)
             }
-            None if stream.given.is_empty() => Some(Variables::new()),
-            None => settings.given.get(&stream.name).and_then(|given| given.first().cloned()),
+            None if stream.parameters.is_empty() => Some(Variables::new()),
+            None => settings.parameters.get(&stream.name).and_then(|given| given.first().cloned()),
         };
         match variables {
             Some(variables) => one_page(slice, &settings.client, facts, &variables, most_rows).await.map(Some),

@@ -79,7 +79,7 @@ pub(super) fn requests(
 ) -> Vec<Place> {
     let Some(parent) = &stream.parent else {
         // Nobody but a user knows what else it can be asked for.
-        let unknown = !stream.given.is_empty() && place.variables.is_empty();
+        let unknown = !stream.parameters.is_empty() && place.variables.is_empty();
         return if unknown { Vec::new() } else { vec![Place { changed: None, ..place.clone() }] };
     };
     let Some(of) = conditions.catalog.get(&parent.stream) else {

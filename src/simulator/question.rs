@@ -226,7 +226,7 @@ pub(super) fn asked_variables(stream: &Stream) -> BTreeSet<&str> {
         let of_variants = parent.variants.iter().flat_map(|variant| variant.set.keys());
         parent.takes.keys().chain(of_variants)
     });
-    of_parent.chain(&stream.given).map(String::as_str).collect()
+    of_parent.chain(&stream.parameters).map(String::as_str).collect()
 }
 
 /// What cursors are bound to: path variables, query and body, all but the cursor.

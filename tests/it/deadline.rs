@@ -107,8 +107,8 @@ async fn history_that_is_left_is_told_apart() {
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     // The newest month of both categories came; whatever is left is older.
     let left = run.left.len() as u64;
-    assert!(0 < left && run.history_left == left, "{} of {left}", run.history_left);
+    assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
     assert!(run.summary().ends_with(&format!("{left} slices left for the next run (history)")), "{}", run.summary());
     let end = export.state().await.runs.back().unwrap().end.clone();
-    assert_eq!((end.slices_left, end.history_left), (left, left));
+    assert_eq!((end.slices_left, end.backfill_remaining), (left, left));
 }

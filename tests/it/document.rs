@@ -118,7 +118,7 @@ fn made_up_variables(stream: &Stream) -> Variables {
     let parent = stream.parent.iter();
     let taken = parent.clone().flat_map(|parent| parent.takes.keys());
     let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
-    let names = taken.chain(set).chain(&stream.given);
+    let names = taken.chain(set).chain(&stream.parameters);
     let value = |name: &String| stream.column(name).and_then(|column| column.values.first()).cloned();
     names.map(|name| (name.clone(), value(name).unwrap_or_else(|| MADE_UP_ID.into()))).collect()
 }
@@ -245,7 +245,7 @@ async fn every_body_that_a_run_sends_validates_against_the_document() {
         }
     }
     // Those for which a user must give something are covered by their first request.
-    for stream in documented().iter().filter(|stream| stream.given.is_empty()) {
+    for stream in documented().iter().filter(|stream| stream.parameters.is_empty()) {
         for (_, path) in operations(stream).into_iter().filter(|(method, _)| method == "POST") {
             assert!(seen.contains(&path), "{path} was never asked");
         }

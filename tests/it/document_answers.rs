@@ -75,8 +75,8 @@ fn asked_for(simulator: &Simulator, stream: &Arc<Stream>) -> (Slice, Variables) 
     });
     let scope: Scope = simulator.scopes(stream.scope).remove(0);
     let slice = |window: Option<Window>| Slice { stream: Arc::clone(stream), scope: scope.clone(), window };
-    if !stream.given.is_empty() {
-        return (slice(window), stream.given.iter().map(|name| (name.clone(), format!("a {name}"))).collect());
+    if !stream.parameters.is_empty() {
+        return (slice(window), stream.parameters.iter().map(|name| (name.clone(), format!("a {name}"))).collect());
     }
     let (day, variables) = simulator.requests_for(stream, &scope, window).remove(0);
     let counting = stream.days.as_ref();

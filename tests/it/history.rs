@@ -13,7 +13,7 @@ const STREAMS: [&str; 4] = ["prompts", "models", "assets", "visibility_v2_by_day
 
 async fn with_history(place: crate::support::Place) -> Export {
     let mut export = Export::start(place, account(), &STREAMS).await;
-    export.job.history = true;
+    export.job.list_snapshots = true;
     export
 }
 

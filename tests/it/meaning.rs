@@ -109,7 +109,7 @@ async fn column_that_is_to_be_dropped_from_now_on_is_refused_until_every_day_is_
 #[tokio::test]
 async fn force_does_not_move_a_table_whose_files_would_lie_elsewhere() {
     let mut export = Export::start(Place::Memory, account(), &["category_topics", "models"]).await;
-    export.job.history = true;
+    export.job.list_snapshots = true;
     export.run().await;
     let before = export.objects().await;
     let whole = export.catalog.clone();

@@ -73,22 +73,22 @@ name = "stations"
 about = "One row per sensor of a station."
 request = "GET /v9/stations/{station_id}/sensors"
 scope = "account"
-given = ["station_id"]
+parameters = ["station_id"]
 key = ["station_id", "id"]
 columns = [
   { name = "station_id", type = "utf8", about = "station", from_request = true },
   { name = "id", type = "utf8", about = "identifier" },
 ]
 
-[[given.stations]]
+[[parameters.stations]]
 station_id = "north"
 
-[[given.stations]]
+[[parameters.stations]]
 station_id = "south/pole"
 "#;
     let config = configuration(text);
     let mut export = Export::start_with(crate::support::Place::Memory, account(), catalog(text), &["stations"]).await;
-    export.given = config.given.clone();
+    export.parameters = config.parameters.clone();
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
     let asked: Vec<&str> = of_stream(&received, "stations").iter().map(|request| request.path.as_str()).collect();

@@ -178,7 +178,7 @@ async fn table_refuses_rows_that_are_protected_otherwise() {
 #[tokio::test]
 async fn snapshots_of_a_list_are_protected_like_the_list() {
     let mut export = protected(Place::Memory, account()).await;
-    export.job.history = true;
+    export.job.list_snapshots = true;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     let mut tables = 0;
     for path in export.files().await.keys().filter(|path| path.starts_with("category_tags_history/")) {

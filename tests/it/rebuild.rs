@@ -96,7 +96,7 @@ fn record(number: u64) -> String {
 async fn settled(place: Place, partition: Partition) -> Export {
     let mut export = Export::start(place, account(), &STREAMS).await;
     export.partition = partition;
-    export.job.history = true;
+    export.job.list_snapshots = true;
     export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);

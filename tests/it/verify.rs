@@ -161,7 +161,7 @@ on_memory_and_disk! {
 on_memory_and_disk! {
     async fn snapshot_that_is_over_is_told_and_only_a_backup_brings_it_back(place) {
         let mut export = Export::start(place, account(), &["category_topics"]).await;
-        export.job.history = true;
+        export.job.list_snapshots = true;
         export.run().await;
         let scope = export.first_scope("category_topics");
         let snapshot = export.layout().data_path("category_topics_history", &scope, Some(day("2026-03-10"))).to_string();

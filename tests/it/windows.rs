@@ -67,7 +67,7 @@ fn planned(stream: &Arc<Stream>, range: Window, max_window_days: i64) -> Vec<Sli
         paged: BTreeSet::new(),
         costs: Costs::default(),
         max_window_days,
-        weekly_lists_above: 50,
+        weekly_refresh_min_categories: 50,
     };
     // All of it is over, its last month too.
     let now = instant(&format!("{}T12:00:00Z", range.end.plus(60)));

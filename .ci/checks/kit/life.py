@@ -113,7 +113,7 @@ dir = "spool"
 listen = "127.0.0.1:0"
 
 [alerts]
-foreign_requests = 100
+external_requests = 100
 
 [[alert]]
 name = "webhook"

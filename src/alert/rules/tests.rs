@@ -45,7 +45,7 @@ fn ran(began: &str, outcome: &str) -> State {
         outcome: outcome.into(),
         slices: 1,
         slices_left: 0,
-        history_left: 0,
+        backfill_remaining: 0,
         requests: 1,
         rows: 1,
         files: 1,
@@ -261,9 +261,9 @@ fn others_with_the_key_are_told_only_where_that_was_asked_for() {
     let state = ran("2026-03-10T06:30:00Z", "complete");
     assert_eq!(keys(Some(&state), &told, &config(), NOW), [""; 0]);
     let mut config = config();
-    config.alerts.foreign_requests = 100;
+    config.alerts.external_requests = 100;
     assert_eq!(keys(Some(&state), &told, &config, NOW), ["key_used_elsewhere"]);
-    config.alerts.foreign_requests = 120;
+    config.alerts.external_requests = 120;
     assert_eq!(keys(Some(&state), &told, &config, NOW), [""; 0]);
 }
 
@@ -466,7 +466,7 @@ fn rejected_key_stands_until_a_run_used_another_one() {
 #[test]
 fn words_of_what_lasts_do_not_change_with_each_look() {
     let mut config = config();
-    config.alerts.foreign_requests = 100;
+    config.alerts.external_requests = 100;
     let what = |foreign| {
         let told =
             [Event::RateLimitStatus(RateLimitStatus { external_requests: foreign, ..RateLimitStatus::default() })];

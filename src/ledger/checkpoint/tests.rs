@@ -67,7 +67,7 @@ prop_compose! {
                 outcome: "complete".into(),
                 slices: rows,
                 slices_left: 0,
-                history_left: 0,
+                backfill_remaining: 0,
                 requests: 1,
                 rows,
                 files: 1,

@@ -85,7 +85,7 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
             div.inside {
                 p {
                     (counted(end.slices, "slice")) " published, " (grouped(end.slices_left)) " left for the next run"
-                    @if 0 < end.history_left { " (" (grouped(end.history_left)) " of them history)" }
+                    @if 0 < end.backfill_remaining { " (" (grouped(end.backfill_remaining)) " of them history)" }
                     ", " (counted(end.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {

@@ -69,7 +69,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
         outcome: "failed".into(),
         slices: 3,
         slices_left: 1,
-        history_left: 0,
+        backfill_remaining: 0,
         requests: 477,
         rows: 1_198_402,
         files: 1_640,

@@ -143,7 +143,7 @@ fn some_days(stream: &Stream) -> Option<Window> {
 async fn every_stream_has_rows_of_its_types_with_keys_that_are_unique() {
     let sim = simulator(account()).await;
     let mut found = Vec::new();
-    for stream in Catalog::embedded().unwrap().streams().filter(|stream| stream.given.is_empty()) {
+    for stream in Catalog::embedded().unwrap().streams().filter(|stream| stream.parameters.is_empty()) {
         let window = some_days(stream);
         let mut total = 0;
         for scope in sim.scopes(stream.scope) {
@@ -273,7 +273,7 @@ async fn every_stream_answers_its_own_request_with_the_rows_it_is_said_to_have()
         let scope = &sim.scopes(stream.scope)[0];
         let mut window = some_days(stream);
         let given: BTreeMap<_, _> =
-            stream.given.iter().map(|name| (name.clone(), format!("some \"{name}\" & more"))).collect();
+            stream.parameters.iter().map(|name| (name.clone(), format!("some \"{name}\" & more"))).collect();
         let variables = match given.is_empty() {
             true => {
                 let (day, variables) = sim.requests_for(stream, scope, window).remove(0);

@@ -20,7 +20,8 @@ use profound_export::api::{Client, ClientSettings};
 use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::{
-    ApiConfig, Compression, DestinationConfig, Given, JobConfig, Partition, Period, Salt, Sources, key, select,
+    ApiConfig, Compression, DestinationConfig, JobConfig, Partition, Period, Salt, Sources, StreamParameters, key,
+    select,
 };
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
@@ -132,7 +133,7 @@ pub struct Export {
     pub partition: Partition,
     pub single_writer: bool,
     /// What the user gives to streams that are asked for it.
-    pub given: Given,
+    pub parameters: StreamParameters,
     /// What texts are hashed with.
     pub salt: Option<Salt>,
     /// How large the spool may grow.
@@ -171,7 +172,7 @@ impl Export {
             job,
             partition: Partition::Day,
             single_writer: false,
-            given: Given::new(),
+            parameters: StreamParameters::new(),
             salt: None,
             spool_bytes: u64::MAX,
             time: None,
@@ -224,7 +225,7 @@ impl Export {
         let client = Client::new(settings, key).unwrap();
         RunSettings {
             catalog: Arc::new(self.catalog.clone()),
-            given: self.given.clone(),
+            parameters: self.parameters.clone(),
             salt: self.salt.clone(),
             client: Arc::new(client),
             clock,

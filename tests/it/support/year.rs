@@ -90,7 +90,7 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
         paged: BTreeSet::new(),
         costs: Costs::default(),
         max_window_days: 31,
-        weekly_lists_above: 50,
+        weekly_refresh_min_categories: 50,
     }
 }
 

@@ -1,27 +1,32 @@
-//! `[[given.<stream>]]`: what only a user can say, for streams that are asked for it.
+//! `[[parameters.<stream>]]`: values that only a user can supply.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::{Problems, listed, nearest};
 use crate::catalog::Catalog;
 
-/// What the user gives, by stream: entries of variables and their values. A stream is asked once for each entry.
-pub type Given = BTreeMap<String, Vec<BTreeMap<String, String>>>;
+/// Entries of parameters and their values, by stream. A stream is requested once for each entry.
+pub type StreamParameters = BTreeMap<String, Vec<BTreeMap<String, String>>>;
 
-/// Checks that every entry gives exactly what its stream takes.
-pub(super) fn check(given: &Given, catalog: &Catalog, left_out: &BTreeSet<String>, problems: &mut Problems) {
-    for (name, entries) in given.iter().filter(|(name, _)| !left_out.contains(*name)) {
-        let path = format!("given.{name}");
+/// Checks that every entry has exactly the parameters of its stream.
+pub(super) fn check(
+    parameters: &StreamParameters,
+    catalog: &Catalog,
+    left_out: &BTreeSet<String>,
+    problems: &mut Problems,
+) {
+    for (name, entries) in parameters.iter().filter(|(name, _)| !left_out.contains(*name)) {
+        let path = format!("parameters.{name}");
         let takes: Vec<&str> = match catalog.get(name) {
-            Some(stream) if !stream.given.is_empty() => stream.given.iter().map(String::as_str).collect(),
+            Some(stream) if !stream.parameters.is_empty() => stream.parameters.iter().map(String::as_str).collect(),
             Some(_) => {
-                problems.error(&path, format!("nothing can be given to the stream `{name}`"), "leave it out");
+                problems.error(&path, format!("the stream `{name}` has no parameters"), "leave it out");
                 continue;
             }
             None => {
-                let takers = catalog.streams().filter(|stream| !stream.given.is_empty());
+                let takers = catalog.streams().filter(|stream| !stream.parameters.is_empty());
                 let instead = match nearest(name, takers.map(|stream| stream.name.as_str())) {
-                    Some(near) => format!("did you mean `[[given.{near}]]`?"),
+                    Some(near) => format!("did you mean `[[parameters.{near}]]`?"),
                     None => "`profound-export streams` lists them".to_owned(),
                 };
                 problems.error(&path, format!("there is no stream `{name}`"), instead);
@@ -31,7 +36,7 @@ pub(super) fn check(given: &Given, catalog: &Catalog, left_out: &BTreeSet<String
         for (index, entry) in entries.iter().enumerate() {
             check_entry(&format!("{path}.{index}"), entry, &takes, problems);
             if let Some(first) = entries[..index].iter().position(|other| other == entry) {
-                let what = format!("the same is given already, by entry {}", first + 1);
+                let what = format!("the same as entry {}", first + 1);
                 problems.error(&format!("{path}.{index}"), what, "leave one of them out");
             }
         }
@@ -57,7 +62,7 @@ fn check_entry(path: &str, entry: &BTreeMap<String, String>, takes: &[&str], pro
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("an entry says {}", listed(takes.iter().copied())),
             };
-            problems.error(&path, "the stream does not take this", instead);
+            problems.error(&path, "the stream has no such parameter", instead);
         } else if value.is_empty() {
             problems.error(
                 &path,
