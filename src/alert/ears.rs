@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::model::event::{Event, EventSink, RunFinished};
+use crate::model::outcome::Outcome;
 
 /// How long back requests of others are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -53,7 +54,7 @@ impl Heard {
                 self.running.remove(&ended.run);
                 self.has_ended = true;
                 self.free_since = self.free_since.map(|_| now);
-                if ended.is_complete() {
+                if ended.outcome == Outcome::Complete {
                     self.completed.insert(ended.job.clone());
                 }
                 self.ended.insert(ended.job.clone(), (**ended).clone());

@@ -14,6 +14,7 @@ use crate::alert::ears::Heard;
 use crate::config::{AlertEvent, Config};
 use crate::model::day::DayZone;
 use crate::model::figures::counted;
+use crate::model::outcome::Outcome;
 use crate::schedule::Schedule;
 use crate::status::{JobStatus, Status};
 
@@ -85,7 +86,7 @@ impl Facts<'_> {
     }
 
     /// How the last run of a job ended: as this process saw it, else as the ledger says.
-    fn last_outcome<'a>(&'a self, job: &'a JobStatus) -> Option<(&'a str, Timestamp)> {
+    fn last_outcome(&self, job: &JobStatus) -> Option<(Outcome, Timestamp)> {
         let seen = self.heard.ended.get(&job.name);
         // The ledger says a moment later when a run began.
         let is_seen = job.last_run.as_ref().zip(seen).is_some_and(|(run, seen)| run.end.run == seen.run);
@@ -97,9 +98,9 @@ impl Facts<'_> {
         let seen = self.heard.ended.values().map(|ended| (ended.outcome, ended.started_at));
         let recorded = self.status.iter().flat_map(|status| &status.jobs).filter_map(recorded);
         // The newest run that used the key tells, whichever job it was of: there is one key.
-        let used = |(outcome, _): &(&str, _)| !matches!(*outcome, "unavailable" | "refused");
+        let used = |(outcome, _): &(Outcome, _)| !matches!(outcome, Outcome::Unavailable | Outcome::ConfigMismatch);
         let (outcome, since) = seen.chain(recorded).filter(used).max_by_key(|(_, began)| *began)?;
-        (outcome == "key_rejected").then(|| Condition {
+        (outcome == Outcome::KeyRejected).then(|| Condition {
             what: "the API rejected the key (HTTP 401)".into(),
             affected: "nothing is exported until there is another key; what is there stays".into(),
             to_do: "make a new key under Settings → API Keys, put it in the place of the old one, and start profound-export again".into(),
@@ -171,10 +172,11 @@ impl Facts<'_> {
         unknown.filter_map(|ended| self.failed(&ended.job, ended.outcome, ended.started_at)).collect()
     }
 
-    fn failed(&self, job: &str, outcome: &str, since: Timestamp) -> Option<Condition> {
+    fn failed(&self, job: &str, outcome: Outcome, since: Timestamp) -> Option<Condition> {
         let seen = self.heard.ended.get(job).filter(|ended| ended.started_at == since);
         // What the destination or the key is to blame for is told as such.
-        let is_told = matches!(outcome, "failed" | "unavailable" | "refused")
+        let is_told = outcome.is_failure()
+            && outcome != Outcome::KeyRejected
             && !seen.is_some_and(|run| run.is_destination_error);
         is_told.then(|| Condition {
             job: Some(job.to_owned()),
@@ -248,8 +250,8 @@ impl Facts<'_> {
 }
 
 /// How the last run of a job ended, as the ledger says.
-fn recorded(job: &JobStatus) -> Option<(&str, Timestamp)> {
-    job.last_run.as_ref().map(|run| (run.end.outcome.as_str(), run.end.started_at))
+fn recorded(job: &JobStatus) -> Option<(Outcome, Timestamp)> {
+    job.last_run.as_ref().map(|run| (run.end.outcome, run.end.started_at))
 }
 
 #[cfg(test)]

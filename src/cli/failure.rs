@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, KeyError, Problem, SaltError};
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
+use crate::model::outcome::Outcome;
 use crate::model::words::words;
 use crate::run::RunError;
 use crate::schedule::ScheduleError;
@@ -146,12 +147,12 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let code = match &error {
             RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => {
-                exit::KEY_REJECTED
+                Outcome::KeyRejected.exit_code()
             }
             RunError::Late
             | RunError::Api(
                 ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled,
-            ) => exit::INCOMPLETE,
+            ) => Outcome::Incomplete.exit_code(),
             RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
             RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
             RunError::Ledger(error) => ledger_code(error),

@@ -122,38 +122,21 @@ pub fn show(
             exit::COMPLETE
         }
     };
-    let mut worst = exit::COMPLETE;
+    let worst = ended.iter().map(|result| result.outcome).max().unwrap_or(Outcome::Complete);
     for result in ended {
         let code = code(result.outcome, incomplete_ok);
-        worst = worse(worst, code);
         if let Some(failure) = failure(settings, result, code) {
             failure.tell(around.log_format);
         }
     }
-    Ok(worst)
-}
-
-/// The code that matters more: what a person must mend comes before what the next run mends by itself.
-fn worse(one: u8, other: u8) -> u8 {
-    let rank = |code: u8| {
-        let mildest_first = [
-            exit::COMPLETE,
-            exit::INCOMPLETE,
-            exit::FAILED,
-            exit::UNAVAILABLE,
-            exit::CONFIGURATION,
-            exit::KEY_REJECTED,
-        ];
-        mildest_first.iter().position(|known| *known == code)
-    };
-    if rank(one) < rank(other) { other } else { one }
+    Ok(code(worst, incomplete_ok))
 }
 
 /// The exit code of an outcome.
 pub fn code(outcome: Outcome, incomplete_ok: bool) -> u8 {
     match outcome {
         Outcome::Incomplete if incomplete_ok => exit::COMPLETE,
-        outcome => exit::of(outcome),
+        outcome => outcome.exit_code(),
     }
 }
 
@@ -211,7 +194,7 @@ fn to_json(result: &RunResult) -> Value {
     json!({
         "run": result.run_id,
         "job": result.job,
-        "outcome": result.outcome.name(),
+        "outcome": result.outcome,
         "requests": result.requests,
         "seconds": result.took.as_secs_f64(),
         "totals": figures(totals.slices, totals.done),

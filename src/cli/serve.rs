@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{LastRun, Notify, Starts, serve};
 use crate::ledger::State;
+use crate::model::outcome::Outcome;
 use crate::model::words::words;
 use crate::run::alive_runs;
 use crate::schedule::Schedule;
@@ -95,7 +96,7 @@ fn last_runs(state: &State) -> BTreeMap<String, LastRun> {
     let mut last: BTreeMap<String, LastRun> = BTreeMap::new();
     let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
         // What only fills in history waits for the next night.
-        let cut_short = run.end.outcome == "incomplete" && run.end.backfill_remaining < run.end.slices_left;
+        let cut_short = run.end.outcome == Outcome::Incomplete && run.end.backfill_remaining < run.end.slices_left;
         (&run.end.job, LastRun { began: run.end.started_at, cut_short })
     });
     let open = state.open_runs.values().filter(|run| !run.backfill);

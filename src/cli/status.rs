@@ -106,7 +106,7 @@ fn jobs(jobs: &[JobStatus]) -> String {
             Some(run) => {
                 let length =
                     std::time::Duration::try_from(run.ended_at.duration_since(run.end.started_at)).unwrap_or_default();
-                (format!("{}, {}", time(run.end.started_at), took(length)), run.end.outcome.replace('_', " "))
+                (format!("{}, {}", time(run.end.started_at), took(length)), run.end.outcome.label())
             }
             None => ("never".to_owned(), "-".to_owned()),
         };

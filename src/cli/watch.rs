@@ -18,11 +18,11 @@ use crate::clock::Clock;
 use crate::config::{Config, JobConfig};
 use crate::model::day::DayZone;
 use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
+use crate::model::outcome::Outcome;
 use crate::model::words::words;
 #[cfg(feature = "otlp")]
 use crate::otlp::Otlp;
 use crate::report::{Live, Metrics, write_textfile};
-use crate::run::Outcome;
 use crate::status::{Board, Status};
 
 /// How often the lake is looked at while a run is under way.
@@ -75,7 +75,7 @@ impl Watch {
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = Live::new(clock.clone());
-        let metrics = Metrics::new(clock.clone(), exit::of_name);
+        let metrics = Metrics::new(clock.clone());
         // One that is not there, or cannot be read, is written all the same; that is told if it fails.
         let before = config.metrics.textfile.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
         metrics.go_on_from(&before.unwrap_or_default());
@@ -208,13 +208,13 @@ impl Watch {
     pub async fn tell_not_begun(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
         let outcome = match failure.code {
             exit::UNAVAILABLE => Outcome::Unavailable,
-            _ => Outcome::Refused,
+            _ => Outcome::ConfigMismatch,
         };
         for job in jobs {
             self.events().emit(&Event::RunFinished(Box::new(RunFinished {
                 run: Uuid::now_v7(),
                 job: job.name.clone(),
-                outcome: outcome.name(),
+                outcome,
                 summary: format!("{}: could not begin", job.name),
                 problem: Some(failure.message.clone()),
                 hint: failure.hint.clone(),

@@ -9,6 +9,7 @@ use crate::ledger::table::TableMeaning;
 use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
 use crate::model::forgotten::Erasure;
+use crate::model::outcome::Outcome;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
@@ -282,8 +283,7 @@ pub struct RunEnd {
     pub backfill: bool,
     /// When it began.
     pub started_at: Timestamp,
-    /// `complete`, `failed`, `incomplete`, `key_rejected`, `cancelled`.
-    pub outcome: String,
+    pub outcome: Outcome,
     /// Slices published.
     pub slices: u64,
     /// Slices that were left for the next run.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::model::outcome::Outcome;
 use crate::model::slice::{Slice, SliceName};
 
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ pub enum Event {
 pub struct RunFinished {
     pub run: Uuid,
     pub job: String,
-    pub outcome: &'static str,
+    pub outcome: Outcome,
     /// One line for people.
     pub summary: String,
     /// The error that ended the run early.
@@ -144,13 +145,6 @@ pub struct RunFigures {
     pub left: u64,
     /// Slices that the account may not read.
     pub not_entitled: u64,
-}
-
-impl RunFinished {
-    /// Whether everything was done.
-    pub fn is_complete(&self) -> bool {
-        self.outcome == "complete"
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

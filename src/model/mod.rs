@@ -14,6 +14,7 @@ pub mod figures;
 pub mod forgotten;
 pub mod history;
 pub mod moment;
+pub mod outcome;
 pub mod pagination;
 pub mod periods;
 pub mod proof;

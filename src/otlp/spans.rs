@@ -117,10 +117,11 @@ impl Open {
             ("left", ended.figures.left),
         ];
         let mut attributes = counts(&figures);
-        attributes.push(KeyValue::new("outcome", ended.outcome));
-        let status = match (ended.outcome, &ended.problem) {
-            ("complete" | "incomplete", _) => Status::Ok,
-            (outcome, problem) => Status::error(problem.clone().unwrap_or_else(|| outcome.to_owned())),
+        attributes.push(KeyValue::new("outcome", ended.outcome.to_string()));
+        let status = if ended.outcome.is_failure() {
+            Status::error(ended.problem.clone().unwrap_or_else(|| ended.outcome.to_string()))
+        } else {
+            Status::Ok
         };
         end(self.run.take(), attributes, status, at);
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::model::event::{Event, EventSink, FiringAlert, RateLimitStatus, RunFinished, SliceDone};
+use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 
 /// Lines of trouble that are remembered.
@@ -42,8 +43,7 @@ pub struct Ended {
     pub at: Timestamp,
     /// The job.
     pub job: String,
-    /// The name of its outcome.
-    pub outcome: &'static str,
+    pub outcome: Outcome,
     /// What stopped it, in words.
     pub problem: Option<String>,
     /// What mends that.
@@ -221,10 +221,10 @@ impl Doing {
     }
 
     fn end_run(&mut self, ended: &RunFinished, now: Timestamp) {
-        if let Some(problem) = ended.problem.as_ref().filter(|_| ended.outcome != "incomplete") {
+        if let Some(problem) = ended.problem.as_ref().filter(|_| ended.outcome != Outcome::Incomplete) {
             self.trouble(now, true, problem.clone());
         }
-        self.key_rejected_at = (ended.outcome == "key_rejected").then_some(now);
+        self.key_rejected_at = (ended.outcome == Outcome::KeyRejected).then_some(now);
         self.ended = Some(Ended {
             at: now,
             job: ended.job.clone(),
@@ -304,7 +304,7 @@ mod tests {
         events.emit(&Event::RunFinished(Box::new(RunFinished {
             run,
             job: "nightly".into(),
-            outcome: "key_rejected",
+            outcome: Outcome::KeyRejected,
             summary: String::new(),
             problem: Some("the API rejected the key (HTTP 401)".into()),
             hint: None,

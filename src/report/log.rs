@@ -129,7 +129,7 @@ impl Lines {
 /// The end of a run, with its figures as fields.
 fn summary(ended: &RunFinished) {
     let RunFigures { requests, rows, files, unchanged, bytes, slices, failed, left, not_entitled } = ended.figures;
-    let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome, &ended.summary);
+    let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome.to_string(), &ended.summary);
     let (seconds, problem, hint) = (ended.elapsed.as_secs_f64(), &ended.problem, &ended.hint);
     macro_rules! line {
         ($level:ident) => {
@@ -153,10 +153,10 @@ fn summary(ended: &RunFinished) {
             )
         };
     }
-    match outcome {
-        // What is left is done by the next run.
-        "complete" | "incomplete" => line!(info),
-        _ => line!(error),
+    if ended.outcome.is_failure() {
+        line!(error);
+    } else {
+        line!(info);
     }
 }
 

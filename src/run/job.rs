@@ -17,6 +17,7 @@ use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
 use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::figures::took;
+use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
@@ -32,7 +33,7 @@ use crate::run::error::RunError;
 use crate::run::opening::{Opening, is_beside_another, open};
 use crate::run::parents::ancestors_of;
 use crate::run::process::{Processed, process};
-use crate::run::result::{Outcome, RunResult};
+use crate::run::result::RunResult;
 use crate::write::Spool;
 
 /// A clock that is wrong by more is told of.
@@ -117,7 +118,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
     settings.events.emit(&Event::RunFinished(Box::new(RunFinished {
         run,
         job: result.job.clone(),
-        outcome: result.outcome.name(),
+        outcome: result.outcome,
         summary: result.summary(),
         problem: result.error.as_ref().map(|error| words(error)),
         hint: result.error.as_ref().and_then(RunError::hint),
@@ -198,7 +199,7 @@ async fn run_opened(
         Ok(added) => ledger.append(added, u64::MAX).await?,
         Err(error) => {
             result.error = Some(error);
-            return record_vain(settings, goal, result, &mut ledger, Outcome::Refused).await;
+            return record_vain(settings, goal, result, &mut ledger, Outcome::ConfigMismatch).await;
         }
     }
     // Known only now: both may have begun at the same moment, and the number of the record says who was first.
@@ -325,7 +326,7 @@ async fn record_vain(
         job: goal.job.name.clone(),
         backfill: goal.is_backfill(),
         started_at: settings.clock.now(),
-        outcome: outcome.name().to_owned(),
+        outcome,
         slices: 0,
         slices_left: 0,
         backfill_remaining: 0,
@@ -355,7 +356,7 @@ async fn finish(
         job: goal.job.name.clone(),
         backfill: goal.is_backfill(),
         started_at,
-        outcome: outcome_of(result).name().to_owned(),
+        outcome: outcome_of(result),
         slices: totals.slices,
         slices_left: (result.left.len() + result.failed.len()) as u64,
         backfill_remaining: result.backfill_remaining,
@@ -425,11 +426,11 @@ fn outcome_of_error(error: &RunError) -> Outcome {
             ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled => {
                 Outcome::Incomplete
             }
-            ApiError::ClockSkew(_) => Outcome::Refused,
+            ApiError::ClockSkew(_) => Outcome::ConfigMismatch,
             _ => Outcome::Unavailable,
         },
         RunError::Late => Outcome::Incomplete,
-        RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. }) => Outcome::Refused,
+        RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. }) => Outcome::ConfigMismatch,
         RunError::Ledger(error) => outcome_of_ledger(error),
         RunError::Shared(error) => outcome_of_ledger(error),
         RunError::Destination(_) => Outcome::Unavailable,
@@ -440,7 +441,7 @@ fn outcome_of_error(error: &RunError) -> Outcome {
 
 fn outcome_of_ledger(error: &LedgerError) -> Outcome {
     match error.is_lasting() {
-        true => Outcome::Refused,
+        true => Outcome::ConfigMismatch,
         false => Outcome::Unavailable,
     }
 }

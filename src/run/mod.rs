@@ -28,6 +28,7 @@ mod sample;
 mod together;
 mod work;
 
+pub use crate::model::outcome::Outcome;
 pub use context::{Destinations, RunSettings};
 pub use coverage::{coverage_rows, write_coverage};
 pub use discover::{Discovered, discover};
@@ -37,5 +38,5 @@ pub use job::{Goal, run_job};
 pub use opening::alive_runs;
 pub use preview::{Preview, Starts, preview};
 pub use resolve::{Resolved, resolve};
-pub use result::{Outcome, RunResult, StreamTotals};
+pub use result::{RunResult, StreamTotals};
 pub use sample::{Sample, sample};

@@ -12,6 +12,7 @@ use crate::ledger::{Entry, RunEnd, State};
 use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
+use crate::model::outcome::Outcome;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -24,7 +25,6 @@ use crate::run::error::RunError;
 use crate::run::job::Goal;
 use crate::run::parents::ancestors_of;
 use crate::run::resolve::{resolve, with_stand_ins};
-use crate::run::result::Outcome;
 
 /// A run that goes on where another stopped so recently does not read again what that one has read.
 const GOES_ON_WITHIN: SignedDuration = SignedDuration::from_hours(12);
@@ -201,8 +201,7 @@ fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
     let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
     // One that left nothing but history has read all that was due: the next reads it again.
-    let is_cut_short =
-        |end: &RunEnd| end.outcome == Outcome::Incomplete.name() && end.backfill_remaining < end.slices_left;
+    let is_cut_short = |end: &RunEnd| end.outcome == Outcome::Incomplete && end.backfill_remaining < end.slices_left;
     let incomplete = of_job().take_while(|run| is_cut_short(&run.end)).map(|run| run.end.started_at);
     // Records are numbered, so that it does not matter whose clock told the time.
     let last_whole = of_job().find(|run| !is_cut_short(&run.end)).map_or(0, |run| run.number);
@@ -224,15 +223,15 @@ mod tests {
     }
 
     /// The record `number` of a run of `nightly` that began at `started_at`, and how it ended.
-    fn ended(number: u64, started_at: &str, outcome: &str, backfill: bool) -> RunSummary {
+    fn ended(number: u64, started_at: &str, outcome: Outcome, backfill: bool) -> RunSummary {
         let end = RunEnd {
             run: RUN,
             job: "nightly".into(),
             backfill,
             started_at: at(started_at),
-            outcome: outcome.into(),
+            outcome,
             slices: 3,
-            slices_left: u64::from(outcome == "incomplete"),
+            slices_left: u64::from(outcome == Outcome::Incomplete),
             backfill_remaining: 0,
             requests: 9,
             rows: 1,
@@ -259,10 +258,10 @@ mod tests {
     #[test]
     fn run_goes_on_with_those_before_it_that_were_cut_short() {
         let mut state = State::default();
-        state.runs.push_back(ended(1, "2026-03-10T08:00:00Z", "complete", false));
+        state.runs.push_back(ended(1, "2026-03-10T08:00:00Z", Outcome::Complete, false));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
-        state.runs.push_back(ended(2, "2026-03-10T10:00:00Z", "incomplete", false));
-        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", "incomplete", false));
+        state.runs.push_back(ended(2, "2026-03-10T10:00:00Z", Outcome::Incomplete, false));
+        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", Outcome::Incomplete, false));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
         assert_eq!(
             since(&state, "2026-03-10T23:00:00Z").as_deref(),
@@ -274,7 +273,7 @@ mod tests {
     #[test]
     fn what_was_read_on_another_day_is_read_again() {
         let mut state = State::default();
-        state.runs.push_back(ended(1, "2026-03-11T02:00:00Z", "incomplete", false));
+        state.runs.push_back(ended(1, "2026-03-11T02:00:00Z", Outcome::Incomplete, false));
         // Midnight in New York is 04:00 UTC in summer time.
         assert_eq!(since(&state, "2026-03-11T03:30:00Z").as_deref(), Some("2026-03-11T02:00:00Z"));
         assert_eq!(since(&state, "2026-03-11T06:00:00Z").as_deref(), Some("2026-03-11T04:00:00Z"));
@@ -283,11 +282,11 @@ mod tests {
     #[test]
     fn backfill_neither_is_gone_on_with_nor_ends_what_is() {
         let mut state = State::default();
-        state.runs.push_back(ended(1, "2026-03-10T10:00:00Z", "incomplete", false));
-        state.runs.push_back(ended(2, "2026-03-10T11:00:00Z", "complete", true));
+        state.runs.push_back(ended(1, "2026-03-10T10:00:00Z", Outcome::Incomplete, false));
+        state.runs.push_back(ended(2, "2026-03-10T11:00:00Z", Outcome::Complete, true));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
-        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", "complete", false));
-        state.runs.push_back(ended(4, "2026-03-10T13:00:00Z", "incomplete", true));
+        state.runs.push_back(ended(3, "2026-03-10T12:00:00Z", Outcome::Complete, false));
+        state.runs.push_back(ended(4, "2026-03-10T13:00:00Z", Outcome::Incomplete, true));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
     }
 
@@ -297,7 +296,7 @@ mod tests {
         state.open_runs.insert(RUN, open_run(5, "2026-03-10T10:00:00Z", "2026-03-10T10:05:00Z"));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z").as_deref(), Some("2026-03-10T10:00:00Z"));
         // Its clock was an hour behind.
-        state.runs.push_back(ended(6, "2026-03-10T09:10:00Z", "complete", false));
+        state.runs.push_back(ended(6, "2026-03-10T09:10:00Z", Outcome::Complete, false));
         assert_eq!(since(&state, "2026-03-10T16:00:00Z"), None);
     }
 

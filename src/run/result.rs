@@ -7,43 +7,9 @@ use uuid::Uuid;
 
 use crate::model::event::{RunFigures, SliceDone};
 use crate::model::figures::{counted, grouped, took};
+use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything that was due is there.
-    Complete,
-    /// Some slices failed or are suspect; everything else is there.
-    Failed,
-    /// Time, budget or patience ended first; the next run goes on.
-    Incomplete,
-    /// The API rejected the key.
-    KeyRejected,
-    /// The API or the destination could not be used.
-    Unavailable,
-    /// The configuration does not fit the lake.
-    Refused,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Complete, Self::Failed, Self::Incomplete, Self::KeyRejected, Self::Unavailable, Self::Refused];
-
-    /// The name in the ledger.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Failed => "failed",
-            Self::Incomplete => "incomplete",
-            Self::KeyRejected => "key_rejected",
-            Self::Unavailable => "unavailable",
-            Self::Refused => "refused",
-        }
-    }
-}
 
 /// What came of a run.
 #[derive(Debug)]
@@ -114,7 +80,7 @@ impl RunResult {
         let mut text = format!(
             "{}: {}. {}, {}, {} ({} unchanged), {}",
             self.job,
-            self.outcome.name().replace('_', " "),
+            self.outcome.label(),
             counted(self.requests, "request"),
             counted(totals.done.rows, "row"),
             counted(totals.done.files, "file"),

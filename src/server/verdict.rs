@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::figures::grouped;
+use crate::model::outcome::Outcome;
 use crate::model::words::{as_sentence, with_stop};
 use crate::report::Doing;
 use crate::status::Status;
@@ -44,7 +45,7 @@ impl Verdict {
             };
             return is_trouble(format!("The lake cannot be read: {}", with_stop(trouble)), Some(next.to_owned()));
         }
-        if let Some(ended) = doing.ended.as_ref().filter(|ended| !matches!(ended.outcome, "complete" | "incomplete")) {
+        if let Some(ended) = doing.ended.as_ref().filter(|ended| ended.outcome.is_failure()) {
             let problem =
                 ended.problem.as_deref().map_or_else(|| "some of it could not be exported".to_owned(), str::to_owned);
             let sentence =
@@ -89,10 +90,10 @@ fn under_way(doing: &Doing, now: Timestamp) -> Option<String> {
 }
 
 /// How a run ended, as the verb of a sentence.
-fn spoken(outcome: &str) -> String {
+fn spoken(outcome: Outcome) -> String {
     match outcome {
-        "unavailable" => "could not go on".to_owned(),
-        "refused" => "was refused".to_owned(),
-        other => other.replace('_', " "),
+        Outcome::Unavailable => "could not go on".to_owned(),
+        Outcome::ConfigMismatch => "does not fit the lake or its settings".to_owned(),
+        other => other.label(),
     }
 }

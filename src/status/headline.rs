@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
+use crate::model::outcome::Outcome;
 use crate::model::words::as_sentence;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
@@ -72,13 +73,13 @@ impl Headline {
         now: Timestamp,
     ) -> Self {
         let last = |job: &JobStatus| Some((job.name.clone(), job.last_run.clone()?));
-        let is_bad = |(_, run): &(String, RunSummary)| !matches!(run.end.outcome.as_str(), "complete" | "incomplete");
+        let is_bad = |(_, run): &(String, RunSummary)| run.end.outcome.is_failure();
         let bad: Vec<(String, RunSummary)> = jobs.iter().filter_map(last).filter(is_bad).collect();
         let lacking = || streams.iter().filter(|stream| stream.lacks_days);
         Self {
             is_new: state.number == 0,
             problem: bad.first().map(|(job, run)| BadRun::of(job, run)),
-            bad_runs: bad.into_iter().map(|(job, run)| (job, run.end.outcome.replace('_', " "))).collect(),
+            bad_runs: bad.into_iter().map(|(job, run)| (job, run.end.outcome.label())).collect(),
             streams_lacking_days: lacking().count() as u64,
             lacking_since: lacking().filter_map(|stream| stream.missing_since).min(),
             suspects: suspects.len() as u64,
@@ -159,7 +160,7 @@ impl BadRun {
         Self {
             job: job.to_owned(),
             at: run.ended_at,
-            key_rejected: run.end.outcome == "key_rejected",
+            key_rejected: run.end.outcome == Outcome::KeyRejected,
             what: run.end.problems.first().cloned(),
             hint: run.end.hint.clone(),
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::ledger::{RunSummary, State};
+use crate::model::outcome::Outcome;
 use crate::schedule::{Schedule, ScheduleError};
 use crate::status::streams::StreamStatus;
 
@@ -44,7 +45,7 @@ pub(super) fn of(
         let schedule = job.cron.as_ref().map(|cron| Schedule::new(cron, &job.timezone)).transpose()?;
         let mut upcoming = schedule.iter().flat_map(|schedule| schedule.upcoming(now)).take(3);
         let mut runs = state.runs.iter().rev().filter(|run| run.end.job == job.name);
-        let success = runs.clone().find(|run| run.end.outcome == "complete" && !run.end.backfill);
+        let success = runs.clone().find(|run| run.end.outcome == Outcome::Complete && !run.end.backfill);
         let own = config.streams_of(job).unwrap_or_default();
         let is_own = |stream: &&StreamStatus| own.iter().any(|own| own.name == stream.name);
         let worst = streams.iter().filter(is_own).max_by_key(|stream| stream.lag_seconds);

@@ -176,7 +176,7 @@ async fn run_ends_at_once_when_its_deadline_comes_before_the_next_request() {
     assert!(!run.left.is_empty() && received.len() <= 8);
     assert!(0 < run.totals().slices, "nothing was exported at all");
     export.assert_ledger_knows_every_file().await;
-    assert_eq!(export.state().await.runs.back().unwrap().end.outcome, "incomplete");
+    assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::Incomplete);
 
     // Each next hour goes on, and asks nothing twice that could wait.
     let mut runs = 1;

@@ -134,7 +134,7 @@ on_memory_and_disk! {
         let mut goal = export.goal();
         goal.days = Some(WantedDays::Only { window: days("2026-03-07", "2026-03-08"), force: true });
         let result = run_job(&export.settings(), &goal).await;
-        assert_eq!(result.outcome, Outcome::Refused);
+        assert_eq!(result.outcome, Outcome::ConfigMismatch);
         assert!(matches!(result.error, Some(RunError::Refused { .. })));
 
         export.a_minute_later();

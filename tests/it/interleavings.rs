@@ -268,7 +268,7 @@ async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str
         };
         let (ended, ()) = tokio::join!(futures::future::join_all(processes), taking);
         let ended: Vec<RunResult> = ended.into_iter().map(Option::unwrap).collect();
-        let refused: Vec<&RunResult> = ended.iter().filter(|run| run.outcome == Outcome::Refused).collect();
+        let refused: Vec<&RunResult> = ended.iter().filter(|run| run.outcome == Outcome::ConfigMismatch).collect();
         assert_eq!(
             refused.len(),
             1,

@@ -33,7 +33,7 @@ on_memory_and_disk! {
             // What was published is whole, and known.
             assert!(0 < run.totals().slices);
             export.assert_ledger_knows_every_file().await;
-            assert_eq!(export.state().await.runs.back().unwrap().end.outcome, "key_rejected");
+            assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::KeyRejected);
 
             // A new key goes on from there.
             export.simulator.rotate_key("pk-another");

@@ -284,7 +284,7 @@ on_memory_and_disk! {
         let before = export.objects().await;
         let other = Export::start(place, Account { seed: 99, ..account() }, &STREAMS).await.on(export.lake.clone());
         let run = other.run().await;
-        assert_eq!(run.outcome, Outcome::Refused);
+        assert_eq!(run.outcome, Outcome::ConfigMismatch);
         assert!(run.error.unwrap().to_string().contains("belongs to another account"));
         assert_eq!(other.objects().await, before, "a refused run wrote something");
     }
@@ -309,7 +309,7 @@ on_memory_and_disk! {
         let before = export.objects().await;
         export.partition = Partition::Month;
         let run = export.run().await;
-        assert_eq!(run.outcome, Outcome::Refused);
+        assert_eq!(run.outcome, Outcome::ConfigMismatch);
         assert!(run.error.unwrap().to_string().contains("partition `day`"));
         assert_eq!(export.objects().await, before);
     }
@@ -342,7 +342,7 @@ on_memory_and_disk! {
             let before = export.objects().await;
             export.catalog = altered(&export.catalog, name, change);
             let run = export.run().await;
-            assert_eq!(run.outcome, Outcome::Refused, "{words}");
+            assert_eq!(run.outcome, Outcome::ConfigMismatch, "{words}");
             let error = run.error.unwrap();
             assert!(error.to_string().contains(name) && error.to_string().contains(words), "{error}");
             assert!(error.hint().is_some());

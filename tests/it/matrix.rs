@@ -118,8 +118,8 @@ async fn table(place: Place) -> String {
     for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * WAYS.len())) {
         text.push_str(&format!("\n{:<32}", Fault::from(fault).to_string()));
         for pair in outcomes.chunks(2) {
-            let [once, always] = [pair[0].name(), pair[1].name()];
-            let cell = if once == always { once.to_owned() } else { format!("{once}, {always}") };
+            let [once, always] = [pair[0].to_string(), pair[1].to_string()];
+            let cell = if once == always { once } else { format!("{once}, {always}") };
             text.push_str(&format!("{cell:<24}"));
         }
     }

@@ -47,7 +47,7 @@ on_memory_and_disk! {
             metrics.retain(|metric| *metric != "share_of_voice");
         });
         let refused = export.run().await;
-        assert_eq!(refused.outcome, Outcome::Refused);
+        assert_eq!(refused.outcome, Outcome::ConfigMismatch);
         let error = refused.error.unwrap();
         assert!(error.to_string().contains("column `share_of_voice` is gone"), "{error}");
         assert!(error.hint().unwrap().contains("--force"), "{:?}", error.hint());
@@ -97,7 +97,7 @@ async fn column_that_is_to_be_dropped_from_now_on_is_refused_until_every_day_is_
         stream.protect = [("asset".to_owned(), Protect::Drop)].into();
     });
     let refused = export.run().await;
-    assert_eq!(refused.outcome, Outcome::Refused);
+    assert_eq!(refused.outcome, Outcome::ConfigMismatch);
     assert!(refused.error.unwrap().to_string().contains("`asset` was kept as it came and is now to be dropped"));
     let before = export.all_rows(STREAM).await;
     assert!(before.iter().any(|row| !row["asset"].is_null()));
@@ -117,13 +117,13 @@ async fn force_does_not_move_a_table_whose_files_would_lie_elsewhere() {
         stream.columns.pop();
     });
     let run = forced(&export, "2026-03-08", "2026-03-09").await;
-    assert_eq!(run.outcome, Outcome::Refused);
+    assert_eq!(run.outcome, Outcome::ConfigMismatch);
     assert!(run.error.unwrap().to_string().contains("`category_topics_history`"));
     export.catalog = altered(&whole, "models", |stream| {
         stream.scope = profound_export::model::scope::ScopeKind::Organization;
     });
     let run = forced(&export, "2026-03-08", "2026-03-09").await;
-    assert_eq!(run.outcome, Outcome::Refused);
+    assert_eq!(run.outcome, Outcome::ConfigMismatch);
     assert!(run.error.unwrap().to_string().contains("would lie elsewhere"));
     assert_eq!(export.objects().await, before);
 }

@@ -81,7 +81,7 @@ async fn run_that_cannot_begin_for_want_of_a_key_is_in_its_text_file() {
     assert_eq!(ended.status.code(), Some(78), "{}", String::from_utf8_lossy(&ended.stderr));
     let samples = place.samples();
     let of = |name: &str| samples.get(&format!("profound_export_{name}")).copied();
-    assert_eq!(of("runs_total{job=\"nightly\",result=\"refused\"}"), Some(1.0));
+    assert_eq!(of("runs_total{job=\"nightly\",result=\"config_mismatch\"}"), Some(1.0));
     assert_eq!(of("last_run_exit_code{job=\"nightly\"}"), Some(78.0));
     assert_eq!(place.simulator.requests().len(), 0);
 }

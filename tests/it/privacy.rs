@@ -168,7 +168,7 @@ async fn table_refuses_rows_that_are_protected_otherwise() {
     export.catalog = catalog(JOB);
     export.salt = Some(Salt::of(SALT).unwrap());
     let run = export.run().await;
-    assert_eq!(run.outcome, Outcome::Refused);
+    assert_eq!(run.outcome, Outcome::ConfigMismatch);
     let Some(RunError::Refused { problem, .. }) = run.error else {
         panic!("{:?}", run.error);
     };
@@ -197,7 +197,7 @@ async fn lake_that_was_hashed_with_one_salt_refuses_another() {
     for salt in [Some(Salt::of(b"another-0123456789").unwrap()), None] {
         export.salt = salt;
         let (run, received) = export.run_and_watch().await;
-        assert_eq!(run.outcome, Outcome::Refused);
+        assert_eq!(run.outcome, Outcome::ConfigMismatch);
         let words = run.error.unwrap().to_string();
         assert!(words.contains("salt"), "{words}");
         assert!(received.iter().all(|request| request.stream.as_deref() != Some("visibility_v1")));

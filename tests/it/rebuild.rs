@@ -124,7 +124,7 @@ async fn assert_made_again(place: Place, partition: Partition) {
 
     // Nobody takes the lake for an empty one meanwhile.
     let run = export.run().await;
-    assert_eq!(run.outcome, Outcome::Refused);
+    assert_eq!(run.outcome, Outcome::ConfigMismatch);
     let Some(RunError::Ledger(lost @ LedgerError::Lost { .. })) = run.error else { panic!("{:?}", run.error) };
     assert!(lost.to_string().contains("has no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
     assert_eq!(export.state().await.number, 0);
@@ -192,7 +192,7 @@ async fn layout_is_that_of_the_files_whatever_is_configured() {
     export.partition = Partition::Day;
     assert_eq!(rebuilt(&export).await.0.partition, "month");
     let run = export.run().await;
-    assert_eq!(run.outcome, Outcome::Refused, "two layouts never mix");
+    assert_eq!(run.outcome, Outcome::ConfigMismatch, "two layouts never mix");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn assert_mended(spoil: impl AsyncFn(&Export), refusal: &str) {
     let error = open(&export).await.unwrap_err();
     assert!(crate::support::words(&error).contains(refusal), "{error}: {refusal}");
     assert!(error.hint().contains("profound-export ledger rebuild"), "{}", error.hint());
-    assert_eq!(export.run().await.outcome, Outcome::Refused);
+    assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch);
 
     let (told, findings) = rebuilt(&export).await;
     assert!(findings.is_empty(), "{findings:?}");
@@ -385,7 +385,7 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
         if run.outcome == Outcome::Complete {
             assert_eq!(export.state().await.tables, before.tables);
         } else {
-            assert!(matches!(run.outcome, Outcome::Refused | Outcome::Unavailable), "{:?}", run.error);
+            assert!(matches!(run.outcome, Outcome::ConfigMismatch | Outcome::Unavailable), "{:?}", run.error);
             let (told, _) = rebuilt(&export).await;
             assert_eq!(told.files, export.files().await.len() as u64, "write {at}");
             assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -496,7 +496,11 @@ async fn files_of_another_account_are_told_and_left_out() {
         [(FindingKind::OtherAccount, path.as_str())]
     );
     assert_eq!(told.organizations, own);
-    assert_eq!(other.on(export.lake.clone()).run().await.outcome, Outcome::Refused, "a root belongs to one account");
+    assert_eq!(
+        other.on(export.lake.clone()).run().await.outcome,
+        Outcome::ConfigMismatch,
+        "a root belongs to one account"
+    );
     assert_eq!(export.run().await.outcome, Outcome::Complete);
 }
 
@@ -599,10 +603,10 @@ async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files(
     let after = export.state().await;
     assert_eq!(after.tables, before.tables);
     assert_eq!(after.learned["privacy/salt"], before.learned["privacy/salt"]);
-    assert_eq!(export.run().await.outcome, Outcome::Refused, "tables keep their meaning");
+    assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch, "tables keep their meaning");
     export.catalog = protected;
     let salt = export.salt.replace(Salt::of(b"another salt, just as long").unwrap());
-    assert_eq!(export.run().await.outcome, Outcome::Refused, "texts keep their hashes");
+    assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch, "texts keep their hashes");
     export.salt = salt;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.assert_ledger_knows_every_file().await;

@@ -51,8 +51,10 @@ async fn assert_nothing_half_is_believed(dies: bool) {
             let is_fine = match (run.outcome, &run.error) {
                 (Outcome::Complete, _) => true,
                 // A record that is half stands for ever, and nobody takes it for another.
-                (Outcome::Refused, Some(RunError::Ledger(LedgerError::Foreign { .. }))) => true,
-                (Outcome::Refused, Some(RunError::Shared(error))) => matches!(**error, LedgerError::Foreign { .. }),
+                (Outcome::ConfigMismatch, Some(RunError::Ledger(LedgerError::Foreign { .. }))) => true,
+                (Outcome::ConfigMismatch, Some(RunError::Shared(error))) => {
+                    matches!(**error, LedgerError::Foreign { .. })
+                }
                 _ => false,
             };
             assert!(is_fine, "torn at write {at}: {} {:?}", run.summary(), run.error);

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AlertConfig, AlertKind, JobConfig};
 use crate::ledger::{OpenRun, RunEnd, RunSummary, State};
 use crate::model::event::{Event, RateLimitStatus, RunFigures, RunFinished};
+use crate::model::outcome::Outcome;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -36,13 +37,13 @@ fn config() -> Config {
 }
 
 /// A ledger whose last run of `nightly` began at `began` and ended as `outcome`.
-fn ran(began: &str, outcome: &str) -> State {
+fn ran(began: &str, outcome: Outcome) -> State {
     let end = RunEnd {
         run: Uuid::nil(),
         job: "nightly".into(),
         backfill: false,
         started_at: at(began),
-        outcome: outcome.into(),
+        outcome,
         slices: 1,
         slices_left: 0,
         backfill_remaining: 0,
@@ -57,7 +58,7 @@ fn ran(began: &str, outcome: &str) -> State {
     State { number: 5, runs: [RunSummary { ended_at: at(began), number: 5, end }].into(), ..State::default() }
 }
 
-fn run_ended(outcome: &'static str, is_destination_error: bool) -> Event {
+fn run_ended(outcome: Outcome, is_destination_error: bool) -> Event {
     Event::RunFinished(Box::new(RunFinished {
         run: Uuid::nil(),
         job: "nightly".into(),
@@ -131,7 +132,7 @@ fn keys_of(due: &[Message]) -> Vec<String> {
 
 /// A status in which the account may not read `streams` of `scopes`.
 fn not_entitled(streams: &[String], scopes: &[String], now: &str) -> Status {
-    let mut status = Status::of(&ran(now, "complete"), &config(), at(now), 1).unwrap();
+    let mut status = Status::of(&ran(now, Outcome::Complete), &config(), at(now), 1).unwrap();
     status.not_entitled = scopes
         .iter()
         .map(|scope| NotEntitledStreams {
@@ -164,7 +165,7 @@ fn category(name: &str) -> Scope {
 
 #[test]
 fn nothing_is_the_matter_when_the_last_run_was_complete_and_the_next_lies_ahead() {
-    let state = ran("2026-03-10T06:30:00Z", "complete");
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
     assert_eq!(keys(Some(&state), &[], &config(), NOW), [""; 0]);
     assert_eq!(keys(Some(&State::default()), &[], &config(), NOW), [""; 0], "nothing ran yet");
 }
@@ -172,26 +173,26 @@ fn nothing_is_the_matter_when_the_last_run_was_complete_and_the_next_lies_ahead(
 #[test]
 fn last_run_tells_whether_a_job_failed_or_the_key_is_dead_also_after_a_restart() {
     let of = |outcome| keys(Some(&ran("2026-03-10T06:30:00Z", outcome)), &[], &config(), NOW);
-    assert_eq!(of("failed"), ["job_failed/nightly"]);
-    assert_eq!(of("unavailable"), ["job_failed/nightly"]);
-    assert_eq!(of("incomplete"), [""; 0], "the next run continues");
-    assert_eq!(of("key_rejected"), ["key_rejected"]);
+    assert_eq!(of(Outcome::Failed), ["job_failed/nightly"]);
+    assert_eq!(of(Outcome::Unavailable), ["job_failed/nightly"]);
+    assert_eq!(of(Outcome::Incomplete), [""; 0], "the next run continues");
+    assert_eq!(of(Outcome::KeyRejected), ["key_rejected"]);
 }
 
 #[test]
 fn what_this_process_saw_counts_more_than_an_older_record() {
-    let state = ran("2026-03-10T06:30:00Z", "failed");
-    assert_eq!(keys(Some(&state), &[run_ended("complete", false)], &config(), NOW), [""; 0]);
-    let state = ran("2026-03-10T06:30:00Z", "complete");
-    let found = conditions(Some(&state), &[run_ended("failed", false)], &config(), NOW);
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Failed);
+    assert_eq!(keys(Some(&state), &[run_ended(Outcome::Complete, false)], &config(), NOW), [""; 0]);
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
+    let found = conditions(Some(&state), &[run_ended(Outcome::Failed, false)], &config(), NOW);
     assert_eq!(found[0].what, "nightly: failed: the disk is full");
     assert_eq!(found[0].to_do, "make room");
 }
 
 #[test]
 fn destination_is_to_blame_once_and_not_the_job_too() {
-    let state = ran("2026-03-10T06:30:00Z", "complete");
-    let told = [run_ended("unavailable", true)];
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
+    let told = [run_ended(Outcome::Unavailable, true)];
     assert_eq!(keys(Some(&state), &told, &config(), NOW), ["destination_trouble/s3://lake"]);
     assert_eq!(keys(None, &told, &config(), NOW), ["destination_trouble/s3://lake"]);
     assert_eq!(keys(None, &[], &config(), NOW), ["destination_trouble/s3://lake"], "it cannot be looked at");
@@ -199,18 +200,18 @@ fn destination_is_to_blame_once_and_not_the_job_too() {
 
 #[test]
 fn run_that_this_process_saw_is_told_in_its_words_though_its_record_began_a_moment_later() {
-    let state = ran("2026-03-10T16:00:00.001Z", "unavailable");
-    let found = conditions(Some(&state), &[run_ended("unavailable", false)], &config(), NOW);
+    let state = ran("2026-03-10T16:00:00.001Z", Outcome::Unavailable);
+    let found = conditions(Some(&state), &[run_ended(Outcome::Unavailable, false)], &config(), NOW);
     let [failed] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(failed.what, "nightly: unavailable: the disk is full");
     assert_eq!(failed.to_do, "make room");
-    let found = keys(Some(&state), &[run_ended("unavailable", true)], &config(), NOW);
+    let found = keys(Some(&state), &[run_ended(Outcome::Unavailable, true)], &config(), NOW);
     assert_eq!(found, ["destination_trouble/s3://lake"], "the destination is to blame, and not the job");
 }
 
 #[test]
 fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
-    let state = ran("2026-03-09T06:30:00Z", "complete");
+    let state = ran("2026-03-09T06:30:00Z", Outcome::Complete);
     assert_eq!(keys(Some(&state), &[], &config(), "2026-03-10T07:29:00Z"), [""; 0]);
     assert_eq!(keys(Some(&state), &[], &config(), "2026-03-10T07:31:00Z"), ["job_overdue/nightly"]);
     let mut by_hand = config();
@@ -220,7 +221,7 @@ fn job_is_overdue_an_hour_after_a_start_that_nobody_made() {
 
 #[test]
 fn job_that_was_missed_is_overdue_only_when_the_daemon_that_came_back_does_not_begin_it() {
-    let state = ran("2026-03-09T06:30:00Z", "complete");
+    let state = ran("2026-03-09T06:30:00Z", Outcome::Complete);
     let overdue = |told: &[Event], stands: bool, now: &str| {
         let ears = Ears::new(Clock::starting_at(at("2026-03-10T15:00:00Z")));
         ears.begin_jobs();
@@ -244,7 +245,7 @@ fn key_that_expires_is_told_at_fourteen_seven_and_one_days() {
     let mut config = config();
     config.api.key_expires = Some("2026-03-31".parse().unwrap());
     let level = |now: &str| {
-        let state = ran(&now.replace("T16", "T06"), "complete");
+        let state = ran(&now.replace("T16", "T06"), Outcome::Complete);
         let found = conditions(Some(&state), &[], &config, now);
         found.iter().find(|found| found.event == AlertEvent::KeyExpiring).map(|found| found.level)
     };
@@ -258,7 +259,7 @@ fn key_that_expires_is_told_at_fourteen_seven_and_one_days() {
 #[test]
 fn others_with_the_key_are_told_only_where_that_was_asked_for() {
     let told = [Event::RateLimitStatus(RateLimitStatus { external_requests: 120, ..RateLimitStatus::default() })];
-    let state = ran("2026-03-10T06:30:00Z", "complete");
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
     assert_eq!(keys(Some(&state), &told, &config(), NOW), [""; 0]);
     let mut config = config();
     config.alerts.external_requests = 100;
@@ -270,7 +271,7 @@ fn others_with_the_key_are_told_only_where_that_was_asked_for() {
 #[test]
 fn member_that_is_not_known_is_told_as_drift() {
     let drift = Event::SchemaDrift { stream: "answers_v2".into(), field: "mood".into(), example: "\"x\"".into() };
-    let state = ran("2026-03-10T06:30:00Z", "complete");
+    let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
     assert_eq!(keys(Some(&state), &[drift], &config(), NOW), ["schema_drift/mood"]);
 }
 
@@ -406,7 +407,7 @@ fn what_a_run_finds_is_told_when_it_has_ended() {
     lose(&ears, &streams, &scopes);
     let status = not_entitled(&streams, &scopes, NOW);
     assert_eq!(keys_of(&judged(&mut book, &status, &ears, NOW)), [""; 0]);
-    ears.events().emit(&run_ended("complete", false));
+    ears.events().emit(&run_ended(Outcome::Complete, false));
     // The next has begun already when somebody looks.
     ears.events().emit(&Event::RunStarted { run: Uuid::max(), job: "nightly".into() });
     assert_eq!(keys_of(&judged(&mut book, &status, &ears, NOW)), ["firing not_entitled/stream-000"]);
@@ -419,7 +420,7 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
         let status = Status::of(state, &config(), at(now), 1).unwrap();
         judged(&mut Book::default(), &status, ears, now).iter().any(|due| due.event_name() == "job_overdue")
     };
-    let (state, now) = (ran("2026-03-09T06:30:00Z", "complete"), "2026-03-10T16:00:00Z");
+    let (state, now) = (ran("2026-03-09T06:30:00Z", Outcome::Complete), "2026-03-10T16:00:00Z");
     let silent = || Ears::new(Clock::starting_at(at(now)));
     assert!(overdue(&state, &silent(), now));
     let busy = silent();
@@ -435,10 +436,10 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
     let status = Status::of(&state, &config(), at(now), 1).unwrap();
     assert_eq!(keys_of(&judged(&mut book, &status, &silent(), now)), ["firing job_overdue/nightly"]);
     assert_eq!(keys_of(&judged(&mut book, &status, &daemon, now)), [""; 0]);
-    let made_up = Status::of(&ran("2026-03-10T16:05:00Z", "complete"), &config(), at(now), 1).unwrap();
+    let made_up = Status::of(&ran("2026-03-10T16:05:00Z", Outcome::Complete), &config(), at(now), 1).unwrap();
     assert_eq!(keys_of(&judged(&mut book, &made_up, &daemon, now)), ["resolved job_overdue/nightly"]);
     // The run of another process, alive, since yesterday.
-    let mut elsewhere = ran("2026-03-08T06:30:00Z", "complete");
+    let mut elsewhere = ran("2026-03-08T06:30:00Z", Outcome::Complete);
     let open = OpenRun {
         at: at("2026-03-09T06:30:00Z"),
         number: 4,
@@ -454,12 +455,12 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
 
 #[test]
 fn rejected_key_stands_until_a_run_used_another_one() {
-    let mut state = ran("2026-03-10T06:30:00Z", "key_rejected");
+    let mut state = ran("2026-03-10T06:30:00Z", Outcome::KeyRejected);
     assert_eq!(
-        keys(Some(&state), &[run_ended("refused", false)], &config(), NOW),
+        keys(Some(&state), &[run_ended(Outcome::ConfigMismatch, false)], &config(), NOW),
         ["key_rejected", "job_failed/nightly"]
     );
-    state.runs.push_back(ran("2026-03-10T07:30:00Z", "complete").runs.remove(0).unwrap());
+    state.runs.push_back(ran("2026-03-10T07:30:00Z", Outcome::Complete).runs.remove(0).unwrap());
     assert_eq!(keys(Some(&state), &[], &config(), NOW), [""; 0]);
 }
 
@@ -470,7 +471,7 @@ fn words_of_what_lasts_do_not_change_with_each_look() {
     let what = |foreign| {
         let told =
             [Event::RateLimitStatus(RateLimitStatus { external_requests: foreign, ..RateLimitStatus::default() })];
-        conditions(Some(&ran("2026-03-10T06:30:00Z", "complete")), &told, &config, NOW).remove(0).what
+        conditions(Some(&ran("2026-03-10T06:30:00Z", Outcome::Complete)), &told, &config, NOW).remove(0).what
     };
     assert_eq!(what(130), "others sent at least 100 requests with the same key within an hour");
     assert_eq!(what(150), what(130));
@@ -480,10 +481,10 @@ fn words_of_what_lasts_do_not_change_with_each_look() {
 #[test]
 fn what_runs_of_this_process_saw_is_told_though_the_lake_cannot_be_looked_at() {
     let of = |outcome| keys(None, &[run_ended(outcome, false)], &config(), NOW);
-    assert_eq!(of("key_rejected"), ["key_rejected", "destination_trouble/s3://lake"]);
-    assert_eq!(of("failed"), ["destination_trouble/s3://lake", "job_failed/nightly"]);
+    assert_eq!(of(Outcome::KeyRejected), ["key_rejected", "destination_trouble/s3://lake"]);
+    assert_eq!(of(Outcome::Failed), ["destination_trouble/s3://lake", "job_failed/nightly"]);
     let ears = Ears::new(Clock::starting_at(at(NOW)));
-    ears.events().emit(&run_ended("unavailable", true));
+    ears.events().emit(&run_ended(Outcome::Unavailable, true));
     let (config, heard, book) = (config(), ears.take(), Book::default());
     // A lake that did not answer in time.
     let (status, destination, destination_problem, now) = (None, "s3://lake", None, at(NOW));

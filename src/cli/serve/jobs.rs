@@ -89,7 +89,7 @@ impl Runner for Jobs {
         }
         // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
         match outcome {
-            Outcome::KeyRejected | Outcome::Refused => {
+            Outcome::KeyRejected | Outcome::ConfigMismatch => {
                 self.code.store(ended, Ordering::Relaxed);
                 Ended::Fatal
             }

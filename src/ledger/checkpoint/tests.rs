@@ -64,7 +64,7 @@ prop_compose! {
                 job: "nightly".into(),
                 backfill: number % 2 == 1,
                 started_at: instant(seconds),
-                outcome: "complete".into(),
+                outcome: crate::model::outcome::Outcome::Complete,
                 slices: rows,
                 slices_left: 0,
                 backfill_remaining: 0,

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::config::AlertEvent;
 use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFinished, SliceDone};
+use crate::model::outcome::Outcome;
 use crate::report::waits::Waits;
 use crate::status::{JobStatus, Status};
 use family::*;
@@ -27,8 +28,6 @@ pub use textfile::{TextfileError, write_textfile};
 
 /// What becomes of slices.
 const SLICE_RESULTS: [&str; 4] = ["done", "failed", "left", "not_entitled"];
-/// How runs end.
-const RUN_RESULTS: [&str; 6] = ["complete", "failed", "incomplete", "unavailable", "key_rejected", "refused"];
 /// The metrics of the process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Shared>);
@@ -36,8 +35,6 @@ pub struct Metrics(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
-    /// The exit code of an outcome.
-    exit_code: fn(&str) -> u8,
     known: Mutex<Known>,
 }
 
@@ -62,8 +59,8 @@ struct LastRun {
 }
 
 impl Metrics {
-    /// Nothing happened yet. `exit_code` tells which code stands for an outcome.
-    pub fn new(clock: Clock, exit_code: fn(&str) -> u8) -> Self {
+    /// Nothing happened yet.
+    pub fn new(clock: Clock) -> Self {
         let mut samples = Samples::default();
         samples.set(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         // What can be told apart from the start begins with nothing, so that the first of a kind is seen as an increase.
@@ -73,7 +70,7 @@ impl Metrics {
         samples.add(&BUDGET_WAITED, &[], 0.0);
         samples.add(&FOREIGN_REQUESTS, &[], 0.0);
         samples.set(&KEY_REJECTED, &[], 0.0);
-        Self(Arc::new(Shared { clock, exit_code, known: Mutex::new(Known { samples, ..Known::default() }) }))
+        Self(Arc::new(Shared { clock, known: Mutex::new(Known { samples, ..Known::default() }) }))
     }
 
     /// Hears events.
@@ -85,7 +82,7 @@ impl Metrics {
     /// Takes over what stands.
     pub fn stand(&self, status: &Status) {
         let mut known = self.known();
-        known.stand(status, self.0.exit_code);
+        known.stand(status);
     }
 
     /// Says when the key expires, where that is known.
@@ -116,8 +113,7 @@ impl Metrics {
     }
 
     fn hear(&self, event: &Event) {
-        let (at, exit_code) = (self.0.clock.now(), self.0.exit_code);
-        self.known().hear(event, Instant::now(), at, exit_code);
+        self.known().hear(event, Instant::now(), self.0.clock.now());
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -127,7 +123,7 @@ impl Metrics {
 }
 
 impl Known {
-    fn hear(&mut self, event: &Event, now: Instant, at: Timestamp, exit_code: fn(&str) -> u8) {
+    fn hear(&mut self, event: &Event, now: Instant, at: Timestamp) {
         self.waits.hear(event, now);
         match event {
             Event::RunStarted { job, .. } => {
@@ -147,7 +143,7 @@ impl Known {
             Event::RequestRetried { reason, .. } => self.samples.add(&RETRIES, &[reason.name()], 1.0),
             Event::RateLimitStatus(told) => self.take_budget(*told, at),
             Event::SlicePublished { slice, counters } => self.count_slice(&slice.stream.name, *counters),
-            Event::RunFinished(ended) => self.end_run(ended, at, exit_code),
+            Event::RunFinished(ended) => self.end_run(ended, at),
             Event::AlertsFiring(standing) => {
                 for event in AlertEvent::ALL.map(AlertEvent::name) {
                     let count = standing.iter().filter(|alert| alert.event == event).count();
@@ -196,26 +192,26 @@ impl Known {
         samples.add(&FILES, &[stream, "unchanged"], done.unchanged as f64);
     }
 
-    fn end_run(&mut self, ended: &RunFinished, at: Timestamp, exit_code: fn(&str) -> u8) {
+    fn end_run(&mut self, ended: &RunFinished, at: Timestamp) {
         let job = ended.job.as_str();
         self.running.remove(job);
         self.begin_counting(job);
         let samples = &mut self.samples;
         samples.set(&JOB_RUNNING, &[job], 0.0);
-        samples.add(&RUNS, &[job, ended.outcome], 1.0);
+        samples.add(&RUNS, &[job, &ended.outcome.to_string()], 1.0);
         samples.add(&SLICES, &["failed"], ended.figures.failed as f64);
         samples.add(&SLICES, &["left"], ended.figures.left as f64);
         samples.add(&SLICES, &["not_entitled"], ended.figures.not_entitled as f64);
-        if ended.outcome == "key_rejected" {
+        if ended.outcome == Outcome::KeyRejected {
             samples.set(&KEY_REJECTED, &[], 1.0);
         }
-        if ended.is_complete() {
+        if ended.outcome == Outcome::Complete {
             samples.set(&LAST_SUCCESS, &[job], seconds(at));
         }
-        self.take_last(job, LastRun { ended_at: at, took: ended.elapsed, exit_code: exit_code(ended.outcome) });
+        self.take_last(job, LastRun { ended_at: at, took: ended.elapsed, exit_code: ended.outcome.exit_code() });
     }
 
-    fn stand(&mut self, status: &Status, exit_code: fn(&str) -> u8) {
+    fn stand(&mut self, status: &Status) {
         for family in [&JOB_RUNNING, &NEXT_RUN, &COVERAGE_LAG, &STREAM_COVERAGE_LAG, &DAYS] {
             self.samples.clear(family);
         }
@@ -226,7 +222,7 @@ impl Known {
             self.samples.retain(family, |labels| is_configured(&labels[0]));
         }
         for job in &status.jobs {
-            self.stand_job(job, exit_code);
+            self.stand_job(job);
         }
         for stream in &status.streams {
             self.samples.set(&STREAM_COVERAGE_LAG, &[&stream.name], stream.lag_seconds as f64);
@@ -236,7 +232,7 @@ impl Known {
         }
     }
 
-    fn stand_job(&mut self, job: &JobStatus, exit_code: fn(&str) -> u8) {
+    fn stand_job(&mut self, job: &JobStatus) {
         let name = job.name.as_str();
         self.begin_counting(name);
         let is_running = self.running.contains(name);
@@ -249,8 +245,8 @@ impl Known {
         }
         if let Some(last) = &job.last_run {
             let took = Duration::try_from(last.ended_at.duration_since(last.end.started_at)).unwrap_or_default();
-            let code = exit_code(&last.end.outcome);
-            self.take_last(name, LastRun { ended_at: last.ended_at, took, exit_code: code });
+            let exit_code = last.end.outcome.exit_code();
+            self.take_last(name, LastRun { ended_at: last.ended_at, took, exit_code });
         }
     }
 
@@ -266,7 +262,7 @@ impl Known {
     }
 
     fn begin_counting(&mut self, job: &str) {
-        RUN_RESULTS.iter().for_each(|result| self.samples.add(&RUNS, &[job, result], 0.0));
+        Outcome::ALL.iter().for_each(|outcome| self.samples.add(&RUNS, &[job, &outcome.to_string()], 0.0));
     }
 }
 

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::Facts;
 use super::time::{between, stamp_in};
 use crate::model::figures::took;
+use crate::model::outcome::Outcome;
 use crate::status::JobStatus;
 
 pub(super) fn jobs(facts: &Facts) -> Markup {
@@ -35,7 +36,7 @@ fn row(job: &JobStatus, facts: &Facts) -> Markup {
             @match &job.last_run {
                 Some(run) => {
                     td data-label="last run" { (stamp_in(run.end.started_at, &zone)) }
-                    td data-label="result" { (outcome(&run.end.outcome)) @if is_running { ", running now" } }
+                    td data-label="result" { (outcome(run.end.outcome)) @if is_running { ", running now" } }
                     td.n data-label="took" { (took(between(run.end.started_at, run.ended_at))) }
                 }
                 None => {
@@ -65,11 +66,11 @@ fn age(seconds: u64) -> String {
 }
 
 /// How a run ended: a word, and a class that colours it.
-pub(super) fn outcome(name: &str) -> Markup {
-    let class = match name {
-        "complete" => "good",
-        "incomplete" => "",
+pub(super) fn outcome(outcome: Outcome) -> Markup {
+    let class = match outcome {
+        Outcome::Complete => "good",
+        Outcome::Incomplete => "",
         _ => "bad",
     };
-    html! { span.outcome.(class) { (name.replace('_', " ")) } }
+    html! { span.outcome.(class) { (outcome.label()) } }
 }

@@ -73,7 +73,7 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
     html! {
         details.run id={ "run-" (end.run) "-" (run.number) } {
             summary {
-                (outcome(&end.outcome)) " "
+                (outcome(end.outcome)) " "
                 span.when { (stamp(end.started_at)) } " "
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
@@ -112,7 +112,7 @@ pub(super) fn troubles(facts: &Facts) -> Markup {
                 ul.plain {
                     @for trouble in troubles.iter().take(TROUBLES) {
                         li {
-                            (outcome(if trouble.is_error { "failed" } else { "recovered" })) " "
+                            span.outcome.bad { @if trouble.is_error { "failed" } @else { "recovered" } } " "
                             (clock(trouble.at)) " "
                             @if let Some(job) = &trouble.job { (job) ": " }
                             (said(&trouble.words.chars().take(500).collect::<String>()))

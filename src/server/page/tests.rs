@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::{RunEnd, RunSummary};
 use crate::model::day::Day;
+use crate::model::outcome::Outcome;
 use crate::model::proof::Proof;
 use crate::model::scope::Named;
 use crate::report::{BudgetSeen, RunUnderWay, Trouble};
@@ -66,7 +67,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
         job: "nightly".into(),
         backfill: false,
         started_at: now(),
-        outcome: "failed".into(),
+        outcome: Outcome::Failed,
         slices: 3,
         slices_left: 1,
         backfill_remaining: 0,
@@ -242,9 +243,10 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
         hint: hint.map(str::to_owned),
     };
     facts.doing.ended =
-        Some(ended("unavailable", "no space is left on `/data`", Some("make room, or name another directory")));
+        Some(ended(Outcome::Unavailable, "no space is left on `/data`", Some("make room, or name another directory")));
     all.push(said(&facts));
-    facts.doing.ended = Some(ended("key_rejected", "the API rejected the key (HTTP 401)", Some("make a new key")));
+    facts.doing.ended =
+        Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
     facts.doing.key_rejected_at = Some(now());
     all.push(said(&facts));
     facts.doing = Doing::default();
