@@ -3,6 +3,7 @@
 mod checkpoint;
 mod checkpoints;
 mod error;
+mod fact;
 mod log;
 mod open_run;
 mod record;
@@ -12,9 +13,10 @@ mod table;
 
 pub use checkpoint::Unreadable;
 pub use error::LedgerError;
+pub use fact::{Fact, Facts, LearnedFact};
 pub use log::Ledger;
 pub use open_run::{OpenRun, PlannedSlices};
-pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SALT_NAME, SliceEntry, Written};
+pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
 pub use salvage::{Lost, Salvage, begin_rebuild, finish_rebuild, salvage};
 pub use state::{RunSummary, State};
 pub use table::TableMeaning;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ledger::error::LedgerError;
+use crate::ledger::fact::LearnedFact;
 use crate::ledger::table::TableMeaning;
 use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
@@ -24,8 +25,6 @@ pub const FORGETTING_FORMAT: u32 = 2;
 pub const REBUILDING_FORMAT: u32 = 3;
 /// The newest format that this version knows.
 pub const NEWEST_FORMAT: u32 = REBUILDING_FORMAT;
-/// The name under which the ledger keeps which salt texts were hashed with.
-pub const SALT_NAME: &str = "privacy/salt";
 
 /// One record: what happened within a moment in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,12 +83,7 @@ pub enum Entry {
         added: Vec<String>,
     },
     /// Something learned of the account or the destination.
-    Learned {
-        /// What about, such as `window_end/reports_v2` or `without/answers_v2`.
-        name: String,
-        /// What it is.
-        value: String,
-    },
+    Learned(LearnedFact),
     /// The first day a job wants.
     Start {
         /// The job.
@@ -178,7 +172,7 @@ impl Entry {
             Self::RunEnded(end) => Some(end.run),
             Self::Root { .. }
             | Self::Organizations { .. }
-            | Self::Learned { .. }
+            | Self::Learned(_)
             | Self::Start { .. }
             | Self::Table { .. }
             | Self::Stale { .. }

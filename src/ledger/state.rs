@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::ledger::fact::Facts;
 use crate::ledger::open_run::OpenRun;
 use crate::ledger::record::{DayEntry, Entry, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
@@ -28,8 +29,9 @@ pub struct State {
     pub organizations: BTreeSet<String>,
     /// How days become directories.
     pub partition: Option<String>,
-    /// What was learned of the account.
-    pub learned: BTreeMap<String, String>,
+    /// What was learned about the account and the destination.
+    #[serde(default)]
+    pub facts: Facts,
     /// The first day each job wants.
     pub starts: BTreeMap<String, Day>,
     /// What each table means.
@@ -86,9 +88,7 @@ impl State {
                 }
             }
             Entry::Organizations { added } => self.organizations.extend(added.iter().cloned()),
-            Entry::Learned { name, value } => {
-                self.learned.insert(name.clone(), value.clone());
-            }
+            Entry::Learned(learned) => self.facts.learn(learned.clone()),
             Entry::Start { job, day } => {
                 self.starts.insert(job.clone(), *day);
             }

@@ -1,10 +1,10 @@
 //! What requests cost: how many of the hour's requests one of a kind takes.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// The kinds of requests that may cost differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RequestKind {
     /// One response that holds a whole window, as an event stream.
     Events,
@@ -16,11 +16,10 @@ impl RequestKind {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Events, Self::Page];
 
-    /// The name under which the ledger keeps what it costs.
-    pub fn learned_name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Events => "cost/events",
-            Self::Page => "cost/pages",
+            Self::Events => "events",
+            Self::Page => "page",
         }
     }
 }
@@ -40,14 +39,6 @@ impl Default for Costs {
 }
 
 impl Costs {
-    /// What the ledger has `learned`; one where it knows nothing.
-    pub fn learned(learned: &BTreeMap<String, String>) -> Self {
-        RequestKind::ALL.into_iter().fold(Self::default(), |costs, kind| {
-            let known = learned.get(kind.learned_name()).and_then(|value| value.parse().ok());
-            costs.with(kind, known.unwrap_or(1))
-        })
-    }
-
     /// What one request of `kind` takes.
     pub fn of(self, kind: RequestKind) -> u32 {
         match kind {
@@ -69,27 +60,5 @@ impl Costs {
             RequestKind::Events => Self { events: requests, ..self },
             RequestKind::Page => Self { page: requests, ..self },
         }
-    }
-}
-
-/// The name under which the ledger keeps how long a request takes, in milliseconds.
-pub const PACE: &str = "pace/milliseconds";
-
-/// How long a request takes on average, as the ledger has `learned`; none where it knows nothing.
-pub fn learned_pace(learned: &BTreeMap<String, String>) -> Option<Duration> {
-    learned.get(PACE)?.parse().ok().map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn costs_are_what_was_learned_and_one_where_nothing_sensible_was() {
-        let learned = |value: &str| Costs::learned(&[("cost/events".to_owned(), value.to_owned())].into());
-        assert_eq!(learned("3").of(RequestKind::Events), 3);
-        assert_eq!(learned("3").of(RequestKind::Page), 1);
-        assert_eq!(learned("0"), Costs::default());
-        assert_eq!(learned("many"), Costs::default());
     }
 }

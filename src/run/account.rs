@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::{Partition, Salt};
-use crate::ledger::{Entry, SALT_NAME, State, TableMeaning};
+use crate::ledger::{Entry, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::history::history_name;
 use crate::model::scope::{Scope, ScopePart};
@@ -140,13 +140,13 @@ fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stre
 /// [`RunError::Refused`].
 pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -> Result<(), RunError> {
     let hashes = streams.iter().any(|stream| stream.hashes());
-    match (state.learned.get(SALT_NAME), salt) {
+    match (state.facts.salt(), salt) {
         _ if !hashes => Ok(()),
         (_, None) => Err(RunError::Refused {
             problem: "columns are to be hashed, and no salt is given".into(),
             hint: "name its file as `salt_file` under `[privacy]`".into(),
         }),
-        (Some(before), Some(salt)) if *before != salt.fingerprint() => Err(RunError::Refused {
+        (Some(before), Some(salt)) if before != salt.fingerprint() => Err(RunError::Refused {
             problem: "texts of this lake were hashed with another salt, so the same text would get another hash".into(),
             hint: "name the file of that salt as `privacy.salt_file`, or export under a new destination".into(),
         }),

@@ -2,23 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::config::OnShrink;
-use crate::ledger::{Entry, State};
+use crate::ledger::{Entry, Fact, LearnedFact, State};
 use crate::model::figures::counted;
 use crate::model::scope::Scope;
 use crate::run::discover::Discovered;
 
 /// Names that are written out where many categories come or go at once.
 const WRITTEN_OUT: usize = 5;
-/// What the ledger keeps of a category that the account has.
-const HERE: &str = "here";
-/// What the ledger keeps of a category that the account had.
-const GONE: &str = "gone";
-
-/// The name under which the ledger keeps how few categories of many were there the last time.
-const AWAITED: &str = "categories/awaited";
-/// What it keeps where there is no doubt.
-const NONE_AWAITED: &str = "none";
 
 /// What changed since the last run that looked.
 #[derive(Debug, Default)]
@@ -36,11 +29,20 @@ pub struct Changes {
 /// Compares the categories that were `found` with those the lake knows. Of those that appeared, only the ones the job
 /// wants are told, which are among `scopes`; the others are news to the first job that wants them. Where all or more than
 /// half of those that were there are not, none of them counts as gone before `on_shrink` says so.
-pub fn changes(state: &State, found: &Discovered, scopes: &[Scope], on_shrink: OnShrink) -> Changes {
+pub fn changes(
+    state: &State,
+    found: &Discovered,
+    scopes: &[Scope],
+    on_shrink: OnShrink,
+    learned_at: Timestamp,
+) -> Changes {
     let wanted: BTreeSet<&str> =
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
     let exported = exported(state);
-    let kept = |id: &str| state.learned.get(&category_name(id)).map(String::as_str);
+    let kept = |id: &str| state.facts.category_present(id);
+    let learned = |fact, evidence: &str| {
+        Entry::Learned(LearnedFact { fact, evidence: evidence.to_owned(), learned_at })
+    };
     let is_first_look =
         exported.is_empty() && !found.categories.iter().any(|(category, _)| kept(&category.id).is_some());
     let mut changes = Changes::default();
@@ -48,25 +50,28 @@ pub fn changes(state: &State, found: &Discovered, scopes: &[Scope], on_shrink: O
     for (category, _) in &found.categories {
         let (id, name) = (category.id.as_str(), category.name.as_str());
         match kept(id) {
-            Some(GONE) => back.push(name),
-            Some(_) => continue,
+            Some(false) => back.push(name),
+            Some(true) => continue,
             // Exported before the ledger kept any of this, or seen by the first run.
             None if is_first_look || exported.contains_key(id) => {}
             None if wanted.contains(id) => new.push(name),
             None => continue,
         }
-        changes.entries.push(learned(id, HERE));
+        changes.entries.push(learned(
+            Fact::Category { id: id.to_owned(), present: true },
+            "the API lists it",
+        ));
     }
     let is_found = |id: &str| found.categories.iter().any(|(category, _)| category.id == id);
     let were: Vec<(&str, &str)> =
-        exported.iter().filter(|(id, _)| kept(id) != Some(GONE)).map(|(id, name)| (*id, *name)).collect();
+        exported.iter().filter(|(id, _)| kept(id) != Some(false)).map(|(id, name)| (*id, *name)).collect();
     let mut gone: Vec<(&str, &str)> = were.iter().filter(|(id, _)| !is_found(id)).copied().collect();
     let are = were.len() - gone.len();
     let doubtful = are * 2 < were.len();
-    let awaited = state.learned.get(AWAITED).map(String::as_str);
-    let seen = if doubtful { are.to_string() } else { NONE_AWAITED.to_owned() };
+    let awaited = state.facts.categories_shrunk();
+    let seen = doubtful.then_some(are as u64);
     let stays = match on_shrink {
-        OnShrink::Confirm => awaited != Some(&seen),
+        OnShrink::Confirm => awaited != seen,
         OnShrink::Accept => false,
         OnShrink::Keep => true,
     };
@@ -78,10 +83,13 @@ pub fn changes(state: &State, found: &Discovered, scopes: &[Scope], on_shrink: O
         };
         changes.doubt = Some(format!("{are} of {} categories are there; {then}", were.len()));
     }
-    if awaited.unwrap_or(NONE_AWAITED) != seen {
-        changes.entries.push(Entry::Learned { name: AWAITED.into(), value: seen });
+    if awaited != seen {
+        let evidence = format!("the API lists {are} of {} known categories", were.len());
+        changes.entries.push(learned(Fact::CategoriesShrunk { present: seen }, &evidence));
     }
-    changes.entries.extend(gone.iter().map(|(id, _)| learned(id, GONE)));
+    changes.entries.extend(gone.iter().map(|(id, _)| {
+        learned(Fact::Category { id: (*id).to_owned(), present: false }, "the API no longer lists it")
+    }));
     let gone: Vec<&str> = gone.into_iter().map(|(_, name)| name).collect();
     changes
         .news
@@ -92,15 +100,6 @@ pub fn changes(state: &State, found: &Discovered, scopes: &[Scope], on_shrink: O
         ["is no longer in the account; its data stays", "are no longer in the account; their data stays"],
     ));
     changes
-}
-
-/// The name under which the ledger keeps whether the account has a category.
-fn category_name(id: &str) -> String {
-    format!("category/{id}")
-}
-
-fn learned(id: &str, value: &str) -> Entry {
-    Entry::Learned { name: category_name(id), value: value.into() }
 }
 
 /// Categories of which something was exported, id and name.

@@ -1,6 +1,6 @@
 //! What every slice of a run shares.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,11 @@ use crate::clock::Clock;
 use crate::config::{Compression, OnShrink, Salt, StreamParameters};
 use crate::decode::{Drift, TableSchema};
 use crate::destination::Destination;
-use crate::ledger::Ledger;
+use crate::ledger::{Entry, Facts, LearnedFact, Ledger};
 use crate::model::event::{Event, EventSink};
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::slice::Slice;
-use crate::model::stream::{Fallback, Stream, WindowEnd};
+use crate::model::stream::{Fallback, Stream};
 use crate::publish::Layout;
 use crate::run::commit::Committer;
 use crate::run::gates::Signals;
@@ -87,7 +87,7 @@ pub struct RunStart {
     /// Ids of the organizations that the key reads.
     pub organizations: Vec<String>,
     /// What earlier runs have learned.
-    pub learned: BTreeMap<String, String>,
+    pub facts: Facts,
     /// Scratch.
     pub spool: Arc<Spool>,
     /// Names of streams whose rows others are asked for.
@@ -125,7 +125,8 @@ pub struct RunContext<'a> {
     parent_streams: BTreeSet<String>,
     /// Ids of the organizations that the key reads.
     pub organizations: Vec<String>,
-    learned: Mutex<BTreeMap<String, String>>,
+    /// What is known about the account, and what this run has learned.
+    pub known: parking_lot::Mutex<Facts>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
     drift_told: Mutex<BTreeSet<String>>,
     /// Streams and scopes that the account may not read, as this run was told.
@@ -158,7 +159,7 @@ impl<'a> RunContext<'a> {
             outages: Outages::default(),
             parent_streams: start.parents,
             organizations: start.organizations,
-            learned: Mutex::new(start.learned),
+            known: parking_lot::Mutex::new(start.facts),
             schemas: Mutex::new(HashMap::new()),
             drift_told: Mutex::new(BTreeSet::new()),
             refused: Mutex::new(HashSet::new()),
@@ -212,32 +213,29 @@ impl<'a> RunContext<'a> {
 
     /// How the rows of `stream` are asked for first.
     pub fn transport(&self, stream: &Stream) -> Transport {
-        let lack = self.learned(&pages_name(stream)).is_some();
+        let lack = self.known.lock().events_incomplete(&stream.name);
         match self.settings.event_streams && stream.event_stream.is_some() && !lack {
             true => Transport::Events,
             false => Transport::Pages,
         }
     }
 
-    /// What was learned about `name`.
-    pub fn learned(&self, name: &str) -> Option<String> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Remembers something about the account, for this run; the caller records it for later ones.
-    pub fn learn(&self, name: &str, value: &str) {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.to_owned());
+    /// Uses `learned` from here on in this run, unless it is known. The entry records it for later runs.
+    pub fn learn(&self, learned: LearnedFact) -> Option<Entry> {
+        let mut known = self.known.lock();
+        if known.contains(&learned.fact) {
+            return None;
+        }
+        known.learn(learned.clone());
+        Some(Entry::Learned(learned))
     }
 
     /// What requests of `stream` depend on.
     pub fn facts(&self, stream: &Stream) -> RequestFacts {
-        let window_end = match self.learned(&window_end_name(stream)).as_deref() {
-            Some("exclusive") => Some(WindowEnd::Exclusive),
-            Some("inclusive") => Some(WindowEnd::Inclusive),
-            _ => None,
-        };
+        let known = self.known.lock();
+        let window_end = known.window_end(&stream.family);
         let without = match &stream.on_422 {
-            Some(Fallback::Without(member)) if self.learned(&without_name(stream)).is_some() => [member.clone()].into(),
+            Some(Fallback::Without(member)) if known.rejected_member(&stream.name).is_some() => [member.clone()].into(),
             _ => BTreeSet::new(),
         };
         RequestFacts { many_organizations: 1 < self.organizations.len(), window_end, without }
@@ -268,24 +266,4 @@ impl<'a> RunContext<'a> {
             }
         }
     }
-}
-
-/// The name under which the ledger keeps how a family reads `end_date`.
-pub fn window_end_name(stream: &Stream) -> String {
-    format!("window_end/{}", stream.family)
-}
-
-/// The name under which the ledger keeps that an account refuses a member of a stream's body.
-pub fn without_name(stream: &Stream) -> String {
-    format!("without/{}", stream.name)
-}
-
-/// The name under which the ledger keeps that a stream's events lack columns, so that its pages are asked.
-pub fn pages_name(stream: &Stream) -> String {
-    format!("pages/{}", stream.name)
-}
-
-/// The name under which the ledger keeps that another stream stands in for one.
-pub fn fallback_name(stream: &str) -> String {
-    format!("fallback/{stream}")
 }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
 use crate::destination::DestinationError;
-use crate::ledger::{Entry, Ledger, LedgerError, Planned, RunEnd, State};
-use crate::model::cost::{Costs, PACE, RequestKind, learned_pace};
+use crate::ledger::{Entry, Fact, LearnedFact, Ledger, LedgerError, Planned, RunEnd, State};
+use crate::model::cost::RequestKind;
 use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::figures::took;
 use crate::model::outcome::Outcome;
@@ -45,8 +45,6 @@ const COVERAGE_AGAIN: u32 = 5;
 /// Problems of a run that its record keeps, and how much of each.
 const RECORDED_PROBLEMS: usize = 10;
 const RECORDED_LETTERS: usize = 500;
-/// The ledger keeps that the destination was probed.
-const PROBED: &str = "destination/create_if_absent";
 
 /// What a run is for.
 #[derive(Debug, Clone)]
@@ -139,7 +137,7 @@ async fn run_opened(
     let destinations = &settings.destinations;
     let (lake, clock) = (destinations.lake.clone(), settings.clock.clone());
     let mut ledger = Ledger::of_lake(lake, clock, &settings.catalog, Layout::is_data_file).await?;
-    settings.client.budget().expect(Costs::learned(&ledger.state().learned));
+    settings.client.budget().expect(ledger.state().facts.costs());
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
         // The clock is right from the first response on.
@@ -174,9 +172,11 @@ async fn run_opened(
         settings.events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
         result.failed.push((slice, problem));
     }
-    if !destinations.single_writer && !ledger.state().learned.contains_key(PROBED) {
+    if !destinations.single_writer && !ledger.state().facts.contains(&Fact::CreateIfAbsent) {
         destinations.lake.probe().await?;
-        entries.push(Entry::Learned { name: PROBED.into(), value: "yes".into() });
+        let evidence = "the store rejected the second create of a probe object".to_owned();
+        let learned_at = settings.clock.now();
+        entries.push(Entry::Learned(LearnedFact { fact: Fact::CreateIfAbsent, evidence, learned_at }));
     }
     destinations.lake.sweep_staging(settings.clock.now()).await;
     let spool = Spool::open(&destinations.spool_dir, result.run_id, destinations.spool_bytes)?;
@@ -225,7 +225,7 @@ async fn run_opened(
         list_snapshots: goal.job.list_snapshots,
         on_shrink: goal.job.on_shrink,
         organizations: found.organizations.iter().map(|organization| organization.id.clone()).collect(),
-        learned: ledger.state().learned.clone(),
+        facts: ledger.state().facts.clone(),
         spool,
         parents: ancestors_of(&planned_streams, &settings.catalog),
         deadline: began.deadline,
@@ -400,14 +400,24 @@ fn problems_of(result: &RunResult) -> Vec<String> {
 /// What requests turned out to cost and how long they took, where the ledger says otherwise.
 fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
     let budget = settings.client.budget().snapshot();
-    let (costs, known) = (budget.costs(), Costs::learned(&state.learned));
-    let news = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
-    let costs = news.map(|kind| (kind.learned_name(), costs.of(kind).to_string()));
-    let is_news = |takes: &Duration| {
-        learned_pace(&state.learned).is_none_or(|known| !(known.mul_f64(0.8)..=known.mul_f64(1.25)).contains(takes))
+    let (costs, known) = (budget.costs(), state.facts.costs());
+    let changed = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
+    let costs = changed.map(|request| {
+        let requests = costs.of(request);
+        let evidence = format!("the remaining requests fell by {requests} across requests that were in flight alone");
+        (Fact::RequestCost { request, requests }, evidence)
+    });
+    let differs = |duration: &Duration| {
+        let is_near = |known: Duration| (known.mul_f64(0.8)..=known.mul_f64(1.25)).contains(duration);
+        !state.facts.request_duration().is_some_and(is_near)
     };
-    let pace = budget.request_takes().filter(is_news).map(|takes| (PACE, takes.as_millis().to_string()));
-    costs.chain(pace).map(|(name, value)| Entry::Learned { name: name.into(), value }).collect()
+    let duration = budget.request_takes().filter(differs).map(|duration| {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or_default();
+        (Fact::RequestDuration { milliseconds }, "the average over the requests of one run".to_owned())
+    });
+    let learned_at = settings.clock.now();
+    let learned = costs.chain(duration).map(|(fact, evidence)| LearnedFact { fact, evidence, learned_at });
+    learned.map(Entry::Learned).collect()
 }
 
 fn outcome_of(result: &RunResult) -> Outcome {

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::ledger::{Entry, RunEnd, State};
-use crate::model::cost::Costs;
 use crate::model::day::{Day, DayZone};
 use crate::model::moment::Moment;
 use crate::model::outcome::Outcome;
@@ -19,7 +18,7 @@ use crate::model::window::Window;
 use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
 use crate::run::account::{admit, check_salt, check_tables, remake_tables};
 use crate::run::categories::{Changes, changes};
-use crate::run::context::{RunSettings, fallback_name, pages_name};
+use crate::run::context::RunSettings;
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
 use crate::run::job::Goal;
@@ -69,7 +68,7 @@ pub fn open(
     let destinations = &settings.destinations;
     let mut entries = admit(state, found, destinations.layout.partition, destinations.lake.url())?;
     let stand_in = |name: &str| {
-        let stand_in = state.learned.get(&fallback_name(name))?;
+        let stand_in = state.facts.fallback(name)?;
         settings.catalog.get(stand_in).cloned()
     };
     let streams = with_stand_ins(&with_gates(goal, &settings.catalog), stand_in);
@@ -83,7 +82,7 @@ pub fn open(
     let changes = match goal.days {
         None => {
             let scopes = resolved.scopes.get(&ScopeKind::Category).map_or(&[][..], Vec::as_slice);
-            changes(state, found, scopes, goal.job.on_shrink)
+            changes(state, found, scopes, goal.job.on_shrink, at)
         }
         Some(_) => Changes::default(),
     };
@@ -107,10 +106,10 @@ pub fn open(
         paged: settings
             .catalog
             .streams()
-            .filter(|stream| state.learned.contains_key(&pages_name(stream)))
+            .filter(|stream| state.facts.events_incomplete(&stream.name))
             .map(|stream| stream.name.clone())
             .collect(),
-        costs: Costs::learned(&state.learned),
+        costs: state.facts.costs(),
         max_window_days: settings.max_window_days,
         weekly_refresh_min_categories: goal.job.weekly_refresh_min_categories,
     };

@@ -11,13 +11,13 @@ use tokio::sync::OnceCell;
 
 use crate::api::{ApiError, Asked, RequestFacts, Variables};
 use crate::catalog::Catalog;
-use crate::ledger::Entry;
+use crate::ledger::{Fact, LearnedFact};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
 use crate::model::told::Told;
-use crate::run::context::{RunContext, window_end_name};
+use crate::run::context::RunContext;
 use crate::run::discover::{Fetched, MOST_LIST_BYTES, at, hold, rows_of, too_long};
 use crate::run::error::RunError;
 use crate::write::{Doubt, proof_of};
@@ -109,7 +109,10 @@ impl RunContext<'_> {
                 let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
                 let again = self.hold_requests(slice, &facts).await;
                 if refused && again.is_ok() || again.as_ref().is_ok_and(|held| 0 < held.told.rows) {
-                    self.remember(&window_end_name(&slice.stream), "exclusive").await?;
+                    let evidence = format!("{slice} was rejected or empty with its last day as `end_date`, and not with the day after");
+                    let fact = Fact::WindowEnd { family: slice.stream.family.clone(), end: WindowEnd::Exclusive };
+                    let entry = self.learn(LearnedFact { fact, evidence, learned_at: self.now() });
+                    self.committer.commit(entry.into_iter().collect(), u64::MAX).await?;
                 }
                 again
             }
@@ -121,13 +124,6 @@ impl RunContext<'_> {
             }
             (last, _) => last,
         }
-    }
-
-    /// Remembers something about the account, for this run and for later ones.
-    async fn remember(&self, name: &str, value: &str) -> Result<(), RunError> {
-        self.learn(name, value);
-        let entry = Entry::Learned { name: name.to_owned(), value: value.to_owned() };
-        Ok(self.committer.commit(vec![entry], u64::MAX).await?)
     }
 
     /// Makes all requests of a slice, and holds what they bring in memory.

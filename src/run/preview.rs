@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::ledger::State;
-use crate::model::cost::learned_pace;
 use crate::model::day::Day;
 use crate::model::periods::Periods;
 use crate::plan::{Known, Plan, Wanted, night};
@@ -71,7 +70,7 @@ pub fn preview(
         budget: settings.client.budget().snapshot(),
         discovery_requests,
         concurrency: settings.concurrency,
-        request_takes: learned_pace(&state.learned),
+        request_takes: state.facts.request_duration(),
         deadline: goal.job.deadline.map(|deadline| deadline.0),
         every: starts.map(|starts| starts.every),
     };

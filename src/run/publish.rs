@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::OnShrink;
 use crate::destination::again;
-use crate::ledger::{DayEntry, Entry, SALT_NAME, SliceEntry, TableMeaning, Written as DayWritten};
+use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
@@ -110,14 +110,10 @@ pub async fn publish(
         record.push(cx.suspect(slice, problem, Vec::new()));
     }
     if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.hashes()) {
-        learned.push((SALT_NAME.to_owned(), salt.fingerprint()));
+        let (fact, evidence) = (Fact::Salt { fingerprint: salt.fingerprint() }, format!("{slice} was hashed with it"));
+        learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
     }
-    for (name, value) in &learned {
-        if cx.learned(name).as_ref() != Some(value) {
-            cx.learn(name, value);
-            record.push(Entry::Learned { name: name.clone(), value: value.clone() });
-        }
-    }
+    record.extend(learned.into_iter().filter_map(|learned| cx.learn(learned)));
     cx.committer.commit(record, based_on).await?;
     Ok(PublishedSlice { done, suspect: suspect.or(incomplete) })
 }

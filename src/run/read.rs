@@ -7,14 +7,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{Asked, RequestFacts, Transport, Variables};
 use crate::decode::Decoder;
-use crate::ledger::TableMeaning;
+use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::{Block, Positions};
 use crate::model::history::history_of;
 use crate::model::slice::Slice;
 use crate::model::stream::{DaysKind, RowsAt, Stream, WindowEnd};
 use crate::model::told::Told;
 use crate::run::children::{Answers, Due};
-use crate::run::context::{RunContext, fallback_name, pages_name, window_end_name, without_name};
+use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
@@ -60,7 +60,7 @@ impl Piece {
 /// A slice that was read, and what was learned on the way.
 pub struct Reading {
     pub whole: WholeSlice,
-    pub learned: Vec<(String, String)>,
+    pub learned: Vec<LearnedFact>,
     pub extracted_at: jiff::Timestamp,
     /// What is missing although the rest is whole, in words.
     pub incomplete: Option<String>,
@@ -82,7 +82,12 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
     let facts = piece.facts.clone();
     let mut got = transfer(cx, piece, &facts, spent, extracted_at, cx.spool.begin()?).await?;
     let mut learned = Vec::new();
+    let mut learn = |fact: Fact, evidence: String| {
+        learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
+    };
     let stream = Arc::clone(&piece.slice.stream);
+    let window_end = |end| Fact::WindowEnd { family: stream.family.clone(), end };
+    let what = piece.slice.to_string();
     let expected = cx.expects_rows(&piece.slice).await;
     // What others learn meanwhile says nothing of what was asked before.
     if let (Some(days), Some(window), None) = (&stream.days, piece.slice.window, got.window_end) {
@@ -96,38 +101,41 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
             _ => (&|_| false, false),
         };
         if proves(&got) {
-            learned.push((window_end_name(&stream), "inclusive".to_owned()));
+            learn(window_end(WindowEnd::Inclusive), format!("{what} had rows with its last day as `end_date`"));
         } else if doubtful {
             let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
             let again = transfer(cx, piece, &facts, spent, extracted_at, cx.spool.begin_beside()?).await?;
             if proves(&again) {
-                learned.push((window_end_name(&stream), "exclusive".to_owned()));
+                let evidence = format!("{what} had rows of its last day only with the day after as `end_date`");
+                learn(window_end(WindowEnd::Exclusive), evidence);
                 got = again;
             }
         }
     }
     if let (Some(by), true) = (expected, got.written.days_seen().is_empty()) {
         let doubt = Doubt::Expected { stream: by };
-        return Err(RunError::Doubt { what: piece.slice.to_string(), doubt });
+        return Err(RunError::Doubt { what, doubt });
     }
     let Transfer { written, told, incomplete, .. } = got;
     let standing = cx.standing(&piece.slice).await;
-    let what = piece.slice.to_string();
     let total = stream.total;
     let verified = tokio::task::spawn_blocking(move || written.verified_against(told, total, &standing)).await;
     let verified = verified.map_err(|_| RunError::Worker { what: what.clone() })??;
-    let whole = verified.map_err(|doubt| RunError::Doubt { what, doubt })?;
+    let whole = verified.map_err(|doubt| RunError::Doubt { what: what.clone(), doubt })?;
     if piece.facts.window_end == Some(WindowEnd::Exclusive) {
-        learned.push((window_end_name(&stream), "exclusive".to_owned()));
+        learn(window_end(WindowEnd::Exclusive), format!("{what} was whole with the day after its last as `end_date`"));
     }
     for member in &piece.facts.without {
-        learned.push((without_name(&stream), member.clone()));
+        let evidence = format!("HTTP 422 with `{member}` in the request, and {what} was whole without it");
+        learn(Fact::RejectedMember { stream: stream.name.clone(), member: member.clone() }, evidence);
     }
     if piece.events_lack {
-        learned.push((pages_name(&stream), "events lack columns".to_owned()));
+        let evidence = format!("the event stream of {what} had no value for a requested column, its pages had");
+        learn(Fact::EventsIncomplete { stream: stream.name.clone() }, evidence);
     }
     if let Some(refused) = &piece.stands_in_for {
-        learned.push((fallback_name(refused), stream.name.clone()));
+        let evidence = format!("HTTP 422 for `{refused}`, and {what} was whole");
+        learn(Fact::Fallback { stream: refused.clone(), fallback: stream.name.clone() }, evidence);
     }
     Ok(Reading { whole, learned, extracted_at, incomplete })
 }

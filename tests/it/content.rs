@@ -2,6 +2,7 @@
 
 use profound_export::config::Partition;
 use profound_export::model::day::Day;
+use profound_export::model::days::WindowEnd;
 use profound_export::model::scope::ScopeKind;
 use profound_export::run::{Outcome, RunResult};
 use profound_export::simulator::{Account, Fault, FaultKind};
@@ -69,9 +70,9 @@ async fn rows_are_the_same_when_the_api_tells_neither_names_nor_totals() {
 #[tokio::test]
 async fn last_day_is_there_when_the_api_leaves_end_dates_out() {
     let export = assert_whole_with(Account { inclusive_v2: false, ..account() }, &[], true).await;
-    let learned = export.state().await.learned;
-    assert_eq!(learned["window_end/reports_v2"], "exclusive");
-    assert_eq!(learned["window_end/answers_v2"], "exclusive");
+    let facts = export.state().await.facts;
+    assert_eq!(facts.window_end("reports_v2"), Some(WindowEnd::Exclusive));
+    assert_eq!(facts.window_end("answers_v2"), Some(WindowEnd::Exclusive));
 
     // What was learned is believed: the next run asks each slice once, up to the day after its last.
     let (run, received) = export.run_and_watch().await;
@@ -84,7 +85,7 @@ async fn last_day_is_there_when_the_api_leaves_end_dates_out() {
 #[tokio::test]
 async fn last_day_is_asked_as_documented_when_end_dates_are_part_of_the_result() {
     let export = assert_whole_with(account(), &[], true).await;
-    assert_eq!(export.state().await.learned["window_end/reports_v2"], "inclusive");
+    assert_eq!(export.state().await.facts.window_end("reports_v2"), Some(WindowEnd::Inclusive));
     let requests = export.simulator.requests();
     assert!(of_stream(&requests, "visibility_v2").iter().all(|request| request.body["end_date"] == "2026-03-09"));
     assert!(of_stream(&requests, "visibility_v1").iter().all(|request| request.body["end_date"] == "2026-03-10"));

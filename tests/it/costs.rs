@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use profound_export::ledger::Fact;
 use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Received};
@@ -25,7 +26,7 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
         let export = costly(concurrency).await;
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let costs = Costs::learned(&export.state().await.learned);
+        let costs = export.state().await.facts.costs();
         assert_eq!(costs.of(RequestKind::Page), 1);
         // With others in flight all the time nothing may be learned, and nothing wrong is.
         let learned = costs.of(RequestKind::Events);
@@ -48,8 +49,8 @@ async fn nothing_is_kept_of_costs_that_are_one() {
     let mut export = Export::start(Place::Memory, account(), &EVENTS).await;
     export.api.concurrency = 1;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
-    let learned = export.state().await.learned;
-    assert!(!learned.keys().any(|name| name.starts_with("cost/")), "{learned:?}");
+    let facts = export.state().await.facts;
+    assert!(!facts.iter().any(|learned| matches!(learned.fact, Fact::RequestCost { .. })), "{facts:?}");
 }
 
 #[tokio::test]
@@ -61,5 +62,5 @@ async fn cost_that_fell_is_noticed() {
     cheap.api.concurrency = 1;
     // Another simulator of the same seed is the same account.
     assert_eq!(cheap.run_after_a_minute().await.outcome, Outcome::Complete);
-    assert_eq!(Costs::learned(&cheap.state().await.learned), Costs::default());
+    assert_eq!(cheap.state().await.facts.costs(), Costs::default());
 }

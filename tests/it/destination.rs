@@ -11,7 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::config::DestinationConfig;
 use profound_export::destination::{Destination, OWN_DIRECTORY};
-use profound_export::ledger::{Entry, Ledger};
+use profound_export::ledger::{Entry, Fact, LearnedFact, Ledger};
 use profound_export::run::Outcome;
 use serde_json::Value;
 
@@ -220,20 +220,25 @@ async fn probe_goes_on_when_the_answer_to_one_of_its_writes_is_lost() {
     }
 }
 
+fn fact(category: String) -> Entry {
+    let (fact, evidence) = (Fact::Category { id: category, present: true }, String::new());
+    Entry::Learned(LearnedFact { fact, evidence, learned_at: instant("2026-03-10T16:00:00Z") })
+}
+
 on_every_destination! {
     async fn every_record_of_many_writers_is_kept_in_one_order(lake) {
         let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
         let write = async |writer: usize| {
             let mut ledger = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
             for number in 0..3 {
-                let entry = Entry::Learned { name: format!("{writer}/{number}"), value: "yes".into() };
+                let entry = fact(format!("{writer}/{number}"));
                 let known = ledger.state().number;
                 ledger.append(vec![entry], known).await.unwrap();
             }
         };
         futures::future::join_all((0..4).map(write)).await;
         let ledger = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
-        assert_eq!((ledger.state().number, ledger.state().learned.len()), (12, 12));
+        assert_eq!((ledger.state().number, ledger.state().facts.iter().count()), (12, 12));
         assert_eq!(names(&lake, OWN_DIRECTORY, None).await.len(), 12);
     }
 }
@@ -299,7 +304,7 @@ async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbid
     let lake = Destination::of(store, "memory:///");
     for number in 1..=3 {
         let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(instant("2026-11-23T12:00:00Z"))).await.unwrap();
-        ledger.append(vec![Entry::Learned { name: "a".into(), value: number.to_string() }], 0).await.unwrap();
+        ledger.append(vec![fact(number.to_string())], 0).await.unwrap();
         assert_eq!(ledger.state().number, number);
     }
 }

@@ -31,7 +31,7 @@ on_memory_and_disk! {
 
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         assert!(export.versions("visibility_v2").await.is_empty(), "coarser rows went into the finer table");
-        assert_eq!(export.state().await.learned["fallback/visibility_v2"], STAND_IN);
+        assert_eq!(export.state().await.facts.fallback("visibility_v2"), Some(STAND_IN));
         let (stream, scope) = (export.stream(STAND_IN), export.first_scope(STAND_IN));
         export.assert_rows_are_simulated(stream, &scope, export.wanted(stream)).await;
 
@@ -65,7 +65,7 @@ async fn refusal_is_final_when_the_stand_in_is_refused_too() {
         of_stream(&received, "visibility_v2").len() + of_stream(&received, STAND_IN).len(),
         2 * export.categories().len()
     );
-    assert!(!export.state().await.learned.contains_key("fallback/visibility_v2"), "a refusal of both teaches nothing");
+    assert_eq!(export.state().await.facts.fallback("visibility_v2"), None, "both were rejected");
 }
 
 on_memory_and_disk! {
@@ -107,7 +107,7 @@ on_memory_and_disk! {
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         export.assert_equals_simulator("visibility_v1").await;
-        assert_eq!(export.state().await.learned["pages/visibility_v1"], "events lack columns");
+        assert!(export.state().await.facts.events_incomplete("visibility_v1"));
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);

@@ -11,7 +11,7 @@ use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::destination::{Destination, OWN_DIRECTORY};
-use profound_export::ledger::{DayEntry, Entry, Ledger, SliceEntry, Written};
+use profound_export::ledger::{DayEntry, Entry, Fact, Ledger, SliceEntry, Written};
 use profound_export::model::event::Event;
 use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope};
@@ -393,7 +393,7 @@ async fn store_that_overwrites_is_refused_unless_one_process_alone_writes_there(
 async fn store_is_probed_once() {
     let export = Export::start(Place::Memory, account(), &["models"]).await;
     export.run().await;
-    assert_eq!(export.state().await.learned["destination/create_if_absent"], "yes");
+    assert!(export.state().await.facts.contains(&Fact::CreateIfAbsent));
     let probes = export.objects().await.keys().filter(|path| path.contains("/probe/")).count();
     assert_eq!(probes, 0, "the probe is removed");
 }

@@ -247,7 +247,7 @@ async fn assert_mended(spoil: impl AsyncFn(&Export), refusal: &str) {
     assert_eq!(told.unknown.len(), 1, "{:?}", told.unknown);
     let after = export.state().await;
     assert_eq!(of_files(&after), of_files(&before));
-    assert_eq!((&after.starts, &after.learned), (&before.starts, &before.learned), "what the others say is kept");
+    assert_eq!((&after.starts, &after.facts), (&before.starts, &before.facts), "what the others say is kept");
     assert_verified(&export).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     let written =
@@ -418,8 +418,8 @@ async fn run_that_had_the_old_ledger_open_is_stopped_by_the_new_one() {
     let mut old = open(&export).await.unwrap();
     put(&export, &record(2), "{").await;
     rebuilt(&export).await;
-    let learned = Entry::Learned { name: "a".into(), value: "b".into() };
-    let stopped = old.append(vec![learned], 0).await.unwrap_err();
+    let start = Entry::Start { job: "job".into(), day: day("2026-03-01") };
+    let stopped = old.append(vec![start], 0).await.unwrap_err();
     assert!(matches!(stopped, LedgerError::Rebuilding { .. }), "{stopped:?}");
 }
 
@@ -602,7 +602,7 @@ async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files(
     rebuilt(&export).await;
     let after = export.state().await;
     assert_eq!(after.tables, before.tables);
-    assert_eq!(after.learned["privacy/salt"], before.learned["privacy/salt"]);
+    assert_eq!(after.facts.salt(), before.facts.salt());
     assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch, "tables keep their meaning");
     export.catalog = protected;
     let salt = export.salt.replace(Salt::of(b"another salt, just as long").unwrap());

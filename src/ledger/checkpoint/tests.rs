@@ -2,8 +2,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::ledger::fact::{Fact, LearnedFact};
 use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
+use crate::model::days::WindowEnd;
 use crate::model::scope::Named;
 use crate::model::window::Window;
 
@@ -97,7 +99,11 @@ prop_compose! {
 fn state_of(entries: Vec<Entry>) -> State {
     let small = vec![
         Entry::Root { organizations: vec!["o1".into()], partition: "month".into() },
-        Entry::Learned { name: "window_end/reports_v2".into(), value: "inclusive".into() },
+        Entry::Learned(LearnedFact {
+            fact: Fact::WindowEnd { family: "reports_v2".into(), end: WindowEnd::Inclusive },
+            evidence: "seen".into(),
+            learned_at: instant(0),
+        }),
         Entry::Start { job: "nightly".into(), day: Day::from_epoch_days(20_000) },
         Entry::Table {
             stream: "stream_0".into(),

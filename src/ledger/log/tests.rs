@@ -276,13 +276,13 @@ async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
     lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
     ledger.append(vec![slice(8, Written::File)], ledger.state().number).await.unwrap_err();
     lake.delete(&record_path(2)).await.unwrap();
-    let learned = || Entry::Learned { name: "cost/pages".into(), value: "2".into() };
-    ledger.append(vec![learned()], u64::MAX).await.unwrap();
+    let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() };
+    ledger.append(vec![start()], u64::MAX).await.unwrap();
     assert!(stale(&ledger), "its file may stand, and nobody knows");
 
     // It is said once.
     ledger.append(vec![slice(9, Written::File)], ledger.state().number).await.unwrap();
-    ledger.append(vec![learned()], u64::MAX).await.unwrap();
+    ledger.append(vec![start()], u64::MAX).await.unwrap();
     assert!(!stale(&ledger));
     assert_eq!(open(&lake).await.state(), ledger.state());
 }
@@ -302,7 +302,7 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
     assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
     let refused = two.append(vec![table("another"), slice(8, Written::File)], 0).await.unwrap_err();
     assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
-    two.append(vec![Entry::Learned { name: "cost/pages".into(), value: "2".into() }], u64::MAX).await.unwrap();
+    two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], u64::MAX).await.unwrap();
     assert!(stale(&two));
     assert_eq!(two.state().tables["visibility_v2"].request, "one");
 }

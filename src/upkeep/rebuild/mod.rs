@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, Object};
-use crate::ledger::{LedgerError, Lost, SALT_NAME, Salvage, State, begin_rebuild, finish_rebuild, salvage};
+use crate::ledger::{Fact, LearnedFact, LedgerError, Lost, Salvage, State, begin_rebuild, finish_rebuild, salvage};
 use crate::model::day::Day;
 use crate::model::figures::grouped;
 use crate::model::history::list_of;
@@ -120,7 +120,7 @@ pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Resul
             *rebuilt.findings.entry(finding.kind).or_default() += 1;
             tell(finding);
         }
-        walk.learn(table, &mut state);
+        walk.learn(table, &mut state, settings.now);
         if !scopes.is_empty() {
             state.coverage.insert(name, scopes);
         }
@@ -320,7 +320,7 @@ impl Walk<'_> {
     }
 
     /// Keeps what the files of a table say of the table.
-    fn learn(&mut self, table: Table, state: &mut State) {
+    fn learn(&mut self, table: Table, state: &mut State, learned_at: Timestamp) {
         let Table { name, meanings, salts, organizations, conflict, .. } = table;
         self.silent += meanings.silent;
         if let Some(conflict) = conflict {
@@ -334,9 +334,13 @@ impl Walk<'_> {
         }
         state.organizations.extend(organizations);
         for salt in salts {
-            let known = state.learned.entry(SALT_NAME.to_owned()).or_insert_with(|| salt.clone());
-            if *known != salt {
-                self.unknown.push("which salt texts were hashed with: the files tell of several".to_owned());
+            match state.facts.salt() {
+                Some(known) if *known == salt => {}
+                Some(_) => self.unknown.push("which salt texts were hashed with: the files name several".to_owned()),
+                None => {
+                    let (fact, evidence) = (Fact::Salt { fingerprint: salt }, "files of the lake name it".to_owned());
+                    state.facts.learn(LearnedFact { fact, evidence, learned_at });
+                }
             }
         }
     }
