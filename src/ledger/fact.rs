@@ -43,15 +43,14 @@ impl Fact {
         // Exhaustive on purpose: a new kind of fact must say what it is about.
         match self {
             Self::WindowEnd { family, .. } => family,
-            Self::RejectedMember { stream, .. }
-            | Self::Fallback { stream, .. }
-            | Self::EventsIncomplete { stream } => stream,
+            Self::RejectedMember { stream, .. } | Self::Fallback { stream, .. } | Self::EventsIncomplete { stream } => {
+                stream
+            }
             Self::Category { id, .. } => id,
             Self::RequestCost { request, .. } => request.name(),
-            Self::CreateIfAbsent
-            | Self::Salt { .. }
-            | Self::CategoriesShrunk { .. }
-            | Self::RequestDuration { .. } => "",
+            Self::CreateIfAbsent | Self::Salt { .. } | Self::CategoriesShrunk { .. } | Self::RequestDuration { .. } => {
+                ""
+            }
         }
     }
 

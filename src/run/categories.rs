@@ -40,9 +40,8 @@ pub fn changes(
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
     let exported = exported(state);
     let kept = |id: &str| state.facts.category_present(id);
-    let learned = |fact, evidence: &str| {
-        Entry::Learned(LearnedFact { fact, evidence: evidence.to_owned(), learned_at })
-    };
+    let learned =
+        |fact, evidence: &str| Entry::Learned(LearnedFact { fact, evidence: evidence.to_owned(), learned_at });
     let is_first_look =
         exported.is_empty() && !found.categories.iter().any(|(category, _)| kept(&category.id).is_some());
     let mut changes = Changes::default();
@@ -57,10 +56,7 @@ pub fn changes(
             None if wanted.contains(id) => new.push(name),
             None => continue,
         }
-        changes.entries.push(learned(
-            Fact::Category { id: id.to_owned(), present: true },
-            "the API lists it",
-        ));
+        changes.entries.push(learned(Fact::Category { id: id.to_owned(), present: true }, "the API lists it"));
     }
     let is_found = |id: &str| found.categories.iter().any(|(category, _)| category.id == id);
     let were: Vec<(&str, &str)> =
@@ -87,9 +83,11 @@ pub fn changes(
         let evidence = format!("the API lists {are} of {} known categories", were.len());
         changes.entries.push(learned(Fact::CategoriesShrunk { present: seen }, &evidence));
     }
-    changes.entries.extend(gone.iter().map(|(id, _)| {
-        learned(Fact::Category { id: (*id).to_owned(), present: false }, "the API no longer lists it")
-    }));
+    changes.entries.extend(
+        gone.iter().map(|(id, _)| {
+            learned(Fact::Category { id: (*id).to_owned(), present: false }, "the API no longer lists it")
+        }),
+    );
     let gone: Vec<&str> = gone.into_iter().map(|(_, name)| name).collect();
     changes
         .news

@@ -109,7 +109,9 @@ impl RunContext<'_> {
                 let facts = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts };
                 let again = self.hold_requests(slice, &facts).await;
                 if refused && again.is_ok() || again.as_ref().is_ok_and(|held| 0 < held.told.rows) {
-                    let evidence = format!("{slice} was rejected or empty with its last day as `end_date`, and not with the day after");
+                    let evidence = format!(
+                        "{slice} was rejected or empty with its last day as `end_date`, and not with the day after"
+                    );
                     let fact = Fact::WindowEnd { family: slice.stream.family.clone(), end: WindowEnd::Exclusive };
                     let entry = self.learn(LearnedFact { fact, evidence, learned_at: self.now() });
                     self.committer.commit(entry.into_iter().collect(), u64::MAX).await?;
