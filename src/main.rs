@@ -1,7 +1,5 @@
 //! The program: parses the command line, and turns what comes of it into an exit code.
 
-#![forbid(unsafe_code)]
-
 use std::process::ExitCode;
 
 use clap::Parser;

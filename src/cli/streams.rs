@@ -1,4 +1,4 @@
-//! `streams`: the catalog, one stream of it, or the page about all of them.
+//! `streams`: the catalog, or one stream of it.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, NotExported};
+use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration};
 use crate::cli::table::{cut, fitted, wrapped};
 use crate::cli::{Output, Surroundings, exit, print, print_json, streams_diff};
 use crate::model::stream::{Stream, Tier};
-use crate::model::words::words;
-use crate::reference::{column_lines, facts, page, requests};
+use crate::reference::{column_lines, facts, requests};
 
 /// A terminal of so many columns shows everything.
 const WIDE: usize = 200;
@@ -31,9 +30,6 @@ pub struct Arguments {
     /// List only what a tier chooses, the smaller tiers included
     #[arg(long, value_parser = tier)]
     tier: Option<Tier>,
-    /// Print docs/reference/streams.md, the page about all streams
-    #[arg(long, conflicts_with_all = ["names", "tier"])]
-    reference: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -50,11 +46,6 @@ fn tier(text: &str) -> Result<Tier, String> {
 pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
     if let Some(Verb::Diff(arguments)) = &arguments.verb {
         return streams_diff::execute(around, &*built_in()?, arguments);
-    }
-    if arguments.reference {
-        let catalog = built_in()?;
-        let not_exported = NotExported::all().map_err(|error| Failure::new(exit::FAILED, words(&error)))?;
-        return print(&page(&catalog, &not_exported));
     }
     let (catalog, own) = known(around)?;
     if let ([name], None) = (arguments.names.as_slice(), arguments.tier)

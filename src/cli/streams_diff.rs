@@ -15,7 +15,7 @@ pub struct Arguments {
     /// The vendor's OpenAPI document, as JSON
     #[arg(long, value_name = "FILE")]
     openapi: PathBuf,
-    /// Print the names it holds, as `src/document/surface.json` keeps them
+    /// Print the names it holds, as `crates/catalog/src/document/surface.json` keeps them
     #[arg(long, hide = true)]
     surface: bool,
 }

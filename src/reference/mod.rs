@@ -3,12 +3,9 @@
 mod columns;
 mod example;
 mod facts;
-mod group;
-mod page;
 mod requests;
 
-pub use columns::{ColumnLine, column_lines};
+pub use columns::{ColumnLine, added_lines, column_lines, own_lines, scope_lines};
 pub use example::example;
-pub use facts::{Fact, facts};
-pub use page::page;
+pub use facts::{Fact, facts, kind_of_days};
 pub use requests::requests;

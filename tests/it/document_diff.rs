@@ -17,7 +17,7 @@ fn shipped_surface_is_that_of_the_document() {
     let told: Vec<String> = differences(&document).iter().map(Difference::words).collect();
     assert!(
         Surface::embedded().unwrap() == Surface::of(&document).unwrap(),
-        "streams diff --openapi FILE --surface > src/document/surface.json\n{}",
+        "streams diff --openapi FILE --surface > crates/catalog/src/document/surface.json\n{}",
         told.join("\n")
     );
 }

@@ -244,11 +244,12 @@ fn every_file_beside_the_examples_belongs_to_one() {
 
 #[test]
 fn no_published_example_is_missing() {
-    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/api/examples");
-    if !published.is_dir() {
-        eprintln!("the published examples are not at hand");
+    let document = std::env::var_os("PROFOUND_OPENAPI");
+    let Some(published) = document.map(|path| Path::new(&path).with_file_name("examples")).filter(|path| path.is_dir())
+    else {
+        eprintln!("skipped: PROFOUND_OPENAPI is not set, or has no `examples` next to it");
         return;
-    }
+    };
     for file in names_in(&published).into_iter().filter(|file| !file.ends_with(".md")) {
         let [ours, theirs] = [directory(), published.clone()].map(|place| std::fs::read(place.join(&file)).ok());
         assert!(ours == theirs, "{file} is not the published one");

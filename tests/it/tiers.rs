@@ -9,7 +9,7 @@ use profound_export::model::scope::ScopeKind;
 use profound_export::model::stream::{DaysKind, Fallback, Pagination, Stream, Tier};
 use serde_json::{Value, json};
 
-use crate::document::{beside_the_document, first_requests};
+use crate::document::{file_next_to_document, first_requests};
 
 const MINIMAL: [&str; 18] = [
     "organizations",
@@ -209,7 +209,7 @@ fn quoted(text: &str) -> Vec<&str> {
 
 /// The rows of the plan, if it is at hand.
 fn plan() -> Option<Vec<Planned>> {
-    let text = beside_the_document("tiers.md")?;
+    let text = file_next_to_document("tiers.md")?;
     let tables = text.split("\n## ").filter(|section| section.contains("| stream | endpoint |"));
     let rows = tables.flat_map(str::lines).filter(|line| line.starts_with("| `")).map(|line| {
         let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").map(str::trim).collect();

@@ -1,5 +1,5 @@
 //! Nothing is lost, doubled or half when the built program is killed at any instant. Many more seeds:
-//! `cargo run --release --example torture`.
+//! `cargo xtask torture`.
 
 use crate::support::torture::{Tally, Torture};
 

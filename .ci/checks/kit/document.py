@@ -18,9 +18,8 @@ from jsonschema import Draft202012Validator
 
 @cache
 def _document() -> dict[str, Any]:
-    named = os.environ.get("PROFOUND_OPENAPI")
-    path = Path(named) if named else Path(__file__).parents[4] / "shared/api/openapi.json"
-    assert path.is_file(), f"the API's document is needed: PROFOUND_OPENAPI names it, and {path} is not there"
+    path = Path(os.environ.get("PROFOUND_OPENAPI", ""))
+    assert path.is_file(), f"PROFOUND_OPENAPI must name the vendor's OpenAPI document, and `{path}` is not a file"
     read: dict[str, Any] = json.loads(path.read_text())
     return read
 

@@ -1,0 +1,16 @@
+//! Fuzzing without a sanitizer: seeded mutations of a kept corpus, on stable Rust. `cargo test` makes a short run of it,
+//! `cargo xtask fuzz` one of any length.
+
+mod command;
+pub mod corpus;
+pub mod driver;
+pub mod mutate;
+pub mod targets;
+
+pub use command::{FuzzArgs, run};
+
+use peak_alloc::PeakAlloc;
+
+/// Counts what is allocated, so that a bound on memory is a figure and not a hope.
+#[global_allocator]
+pub static ALLOCATOR: PeakAlloc = PeakAlloc;

@@ -1,0 +1,54 @@
+//! Server-sent events.
+
+use super::cutting::{assert_same, events, pieces};
+use super::{Outcome, Target, kind_of};
+use crate::fuzz::corpus;
+use profound_export::model::block::Block;
+
+pub const TARGET: Target = Target {
+    name: "events",
+    seeds: || corpus::examples(".sse").into_iter().map(|(_, body)| body).collect(),
+    words: &[
+        "event: ",
+        "event: row\n",
+        "event: result\n",
+        "event: summary\n",
+        "event: error\n",
+        "data: ",
+        "data: {}\n\n",
+        "\r\n",
+        "\n\n",
+        "\r",
+        ": comment\n",
+        "retry: 1\n",
+        "data",
+        "[DONE]",
+        "\u{feff}",
+        "{\"detail\":\"x\"}",
+        "\"total_results\": 3",
+    ],
+    try_one,
+    bytes: 2 << 20,
+    bytes_a_byte: 16,
+};
+
+fn try_one(body: &[u8]) -> Outcome {
+    let whole = events(std::iter::once(body));
+    assert_same(&whole, &events(pieces(body)));
+    match whole {
+        Err(error) => Outcome::of(kind_of(&error)),
+        Ok((blocks, envelope)) => {
+            let mut rows = 0;
+            for block in &blocks {
+                if let Block::Rows { json, rows: cut } = block {
+                    rows += cut;
+                    if let Ok(parsed) = serde_json::from_slice::<Vec<serde_json::Value>>(json) {
+                        // An event that holds `{},{}` is two rows in the place of one: its decoder counts.
+                        assert!(*cut <= parsed.len(), "rows were lost");
+                    }
+                }
+            }
+            Outcome::of((rows.min(12), blocks.len().min(4), envelope.total().is_some(), envelope.positions().is_some()))
+        }
+    }
+}

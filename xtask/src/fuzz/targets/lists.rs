@@ -1,0 +1,89 @@
+//! Lists and pages. The first line of an input says where the rows stand.
+
+use serde_json::Value;
+
+use super::cutting::{assert_same, list, pieces};
+use super::{Outcome, Target, kind_of};
+use crate::fuzz::corpus;
+use profound_export::api::FramingError;
+use profound_export::model::block::Block;
+use profound_export::model::stream::RowsAt;
+
+pub const TARGET: Target = Target {
+    name: "lists",
+    seeds: || {
+        let examples = corpus::examples(".json").into_iter();
+        examples.map(|(_, body)| [b"data\n".as_slice(), &body].concat()).collect()
+    },
+    words: &[
+        "data\n",
+        "body\n",
+        "members\n",
+        "texts\n",
+        "\"data\":",
+        "\"data\":[",
+        "\"info\":{",
+        "\"platform\":[",
+        "\"prompt\":[",
+        "\"query\":{\"dimensions\":[\"date\"],\"metrics\":[]}",
+        "null",
+        "},{",
+        "[]",
+        "{}",
+        "\\\"",
+        "\\u0000",
+        "1e999",
+        "-0",
+    ],
+    try_one,
+    bytes: 2 << 20,
+    bytes_a_byte: 32,
+};
+
+fn try_one(input: &[u8]) -> Outcome {
+    let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (place, body) = (&input[..line], &input[input.len().min(line + 1)..]);
+    let at = match place {
+        b"body" => RowsAt::Body,
+        b"texts" => RowsAt::Texts { column: "text".into() },
+        b"members" => RowsAt::Members { names: vec!["platform".into(), "prompt".into()], column: "part".into() },
+        _ => RowsAt::Data,
+    };
+    let whole = list(&at, std::iter::once(body));
+    assert_same(&whole, &list(&at, pieces(body)));
+    let json = serde_json::from_slice::<Value>(body);
+    match whole {
+        Err(error) => {
+            // Of what is JSON only depth and the lack of rows are refused.
+            let may_be = matches!(error, FramingError::TooDeep | FramingError::NoRows(_) | FramingError::NotJson(_));
+            assert!(may_be || json.is_err(), "JSON is refused: {error}");
+            if let (RowsAt::Data, Ok(Value::Array(_)), FramingError::NotJson(_)) = (&at, &json, &error) {
+                panic!("a list is refused: {error}");
+            }
+            Outcome::of((place.len(), kind_of(&error)))
+        }
+        Ok((blocks, envelope)) => {
+            let mut rows = Vec::new();
+            let mut sound = true;
+            for block in &blocks {
+                if let Block::Rows { json, rows: cut } = block {
+                    match serde_json::from_slice::<Vec<Value>>(json) {
+                        Ok(parsed) => {
+                            assert_eq!(parsed.len(), *cut, "rows were lost");
+                            rows.extend(parsed);
+                        }
+                        Err(_) => sound = false,
+                    }
+                }
+            }
+            // What is accepted here and by whoever parses the rows is JSON as a whole.
+            assert!(!sound || json.is_ok(), "what is no JSON brought rows: {:?}", json.err());
+            assert!(sound || json.is_err(), "JSON brought rows that are none");
+            if let (RowsAt::Data, Ok(Value::Array(expected))) = (&at, &json) {
+                assert!(rows == *expected, "other rows");
+            }
+            let kind = (place.len(), rows.len().min(12), sound, envelope.total().is_some(), blocks.len().min(4));
+            Outcome::of((kind, envelope.next_cursor().is_some()))
+        }
+    }
+}

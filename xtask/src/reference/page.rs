@@ -1,0 +1,335 @@
+//! docs/reference/streams.md: every stream, in Markdown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use catalog::model::scope::ScopeKind;
+use catalog::model::stream::{Fallback, Stream, Tier};
+use catalog::{Catalog, NotExported};
+use profound_export::reference::{ColumnLine, added_lines, facts, kind_of_days, own_lines, requests, scope_lines};
+
+use super::group::Group;
+
+/// Facts that a table of grains tells for each stream by itself.
+const OF_EACH: [&str; 10] =
+    ["tier", "choose", "requests", "days", "key", "if refused", "source", "signal", "expects", "gate"];
+/// Streams that a cell names; where there are more, the section is named instead.
+const NAMED: usize = 3;
+
+/// The page about all streams of `catalog`. The same catalog always gives the same text.
+pub fn page(catalog: &Catalog, not_exported: &[NotExported]) -> String {
+    let mut families: BTreeMap<&str, Vec<&Arc<Stream>>> = BTreeMap::new();
+    for stream in catalog.streams() {
+        families.entry(&stream.family).or_default().push(stream);
+    }
+    let families: Vec<(&str, Vec<Group>)> =
+        families.into_iter().map(|(family, streams)| (family, Group::all(streams))).collect();
+    let mut text = String::new();
+    text.push_str(INTRODUCTION);
+    text.push_str(&tiers(catalog));
+    text.push_str(&coverage(&families));
+    text.push_str(&left_out(not_exported));
+    text.push_str(&added());
+    for (family, groups) in &families {
+        text.push_str(&format!("\n## Family `{family}`\n"));
+        for group in groups {
+            text.push_str(&section(group));
+        }
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+# Streams
+
+<!-- Made by `cargo xtask reference`; a test compares. Change the catalog, not this page. -->
+
+Every stream this version knows: what a row is, what is asked, what it costs, and what the columns mean. A stream is one way
+of asking one endpoint, with a table of its own. `profound-export streams` lists them, and `streams NAME` prints one, from
+the same catalog as this page.
+
+How to read it:
+
+- **tier** is the smallest tier that chooses the stream; a tier contains those before it. Streams of no tier are chosen by
+  name: most stand in for another stream where an account refuses its grain.
+- **asked per** says what one request is about. Streams asked per asset are asked for owned assets unless a job says
+  otherwise.
+- **requests** is for one such object and one window of days: `1` whatever the window, `1 a day`, `1 a month`, or as many
+  pages as there are.
+- **days**: `dated` rows carry their day; `one day` and `one month` rows tell of the days asked for, which cannot be taken
+  apart; a `list` is read whole.
+- **key** identifies a row within what it was asked for.
+- `{name}` in a path is filled for each request, and CAPITALS in an example stand for values of the account.
+- Streams that differ in their grain only share a section: one table of grains, one of columns. A stream's table has the
+  columns it asks for, not all of them; `streams NAME` prints exactly those.
+";
+
+fn tiers(catalog: &Catalog) -> String {
+    let mut text =
+        String::from("\n## Tiers\n\n| tier | streams | of these, its own | what it is |\n|---|---|---|---|\n");
+    for tier in Tier::ALL {
+        let own = catalog.streams().filter(|stream| stream.tier == Some(tier)).count();
+        let what = match tier {
+            Tier::Minimal => {
+                "what an account is for: prompts, answers, visibility, citations, sentiment, bots, referrals"
+            }
+            Tier::Core => "the usual choice",
+            Tier::Wide => "every product an account may have, deprecated and personal data included",
+            Tier::Everything => "all that can be read, in every grain that is of use",
+        };
+        text.push_str(&format!("| `{}` | {} | {own} | {what} |\n", tier.name(), catalog.tier(tier).count()));
+    }
+    let untiered = catalog.streams().filter(|stream| stream.tier.is_none()).count();
+    text.push_str(&format!("| none | | {untiered} | chosen by name, or standing in for another |\n"));
+    text.push_str(&format!("\n{} streams in all.\n", catalog.streams().count()));
+    text
+}
+
+/// Which streams read an operation, by family.
+fn coverage(families: &[(&str, Vec<Group>)]) -> String {
+    let mut text = String::from("\n## Coverage\n\n| family | operation | streams | tier |\n|---|---|---|---|\n");
+    for (family, groups) in families {
+        let mut operations: BTreeMap<String, Vec<(&Group, &Arc<Stream>)>> = BTreeMap::new();
+        for group in groups {
+            for stream in &group.streams {
+                operations.entry(stream.request.to_string()).or_default().push((group, stream));
+                if let Some(path) = &stream.event_stream {
+                    operations.entry(format!("POST {path}")).or_default().push((group, stream));
+                }
+            }
+        }
+        for (operation, streams) in operations {
+            let tiers: BTreeSet<Option<Tier>> = streams.iter().map(|(_, stream)| stream.tier).collect();
+            let tiers: Vec<&str> = tiers.into_iter().map(tier_name).collect();
+            let mut named: Vec<String> = Vec::new();
+            for (group, stream) in &streams {
+                let name = match group.streams.len() <= NAMED {
+                    true => link(&stream.name, group),
+                    false => format!("{} {}", group.streams.len(), link(&group.stem(), group)),
+                };
+                if !named.contains(&name) {
+                    named.push(name);
+                }
+            }
+            text.push_str(&format!("| `{family}` | `{operation}` | {} | {} |\n", named.join(", "), tiers.join(", ")));
+        }
+    }
+    text
+}
+
+/// What is known and not exported, and why.
+fn left_out(not_exported: &[NotExported]) -> String {
+    let mut text = String::from(
+        "\n## Not exported\n\nRequests that no stream makes. Those that write are refused in streams of your own too.\n\n\
+         | request | kind | why not |\n|---|---|---|\n",
+    );
+    for request in not_exported {
+        text.push_str(&format!("| `{}` | {} | {} |\n", request.request, request.kind, cell(&request.reason)));
+    }
+    text
+}
+
+/// The columns that all tables share, told once.
+fn added() -> String {
+    let mut text = String::from(
+        "\n## Columns of every table\n\nBefore a stream's own columns stand those of what it was asked for:\n\n",
+    );
+    let mut scopes: Vec<ColumnLine> = Vec::new();
+    for kind in [ScopeKind::Organization, ScopeKind::CategoryAsset, ScopeKind::Domain] {
+        for line in scope_lines(kind) {
+            if !scopes.contains(&line) {
+                scopes.push(line);
+            }
+        }
+    }
+    text.push_str(&column_table(&scopes));
+    text.push_str("\nAfter them stand those that the exporter adds:\n\n");
+    text.push_str(&column_table(&added_lines()));
+    text
+}
+
+fn section(group: &Group) -> String {
+    match group.streams.as_slice() {
+        [stream] => of_stream(group, stream),
+        _ => of_grains(group),
+    }
+}
+
+fn of_stream(group: &Group, stream: &Arc<Stream>) -> String {
+    let mut text = format!("\n### `{}`\n\n{}\n\n", stream.name, stream.about);
+    for (name, fact) in facts(stream) {
+        text.push_str(&format!("- **{name}**: {fact}\n"));
+    }
+    text.push_str(&notes(group));
+    text.push('\n');
+    text.push_str(&column_table(
+        &stream.columns.iter().flat_map(|column| own_lines(column, false)).collect::<Vec<_>>(),
+    ));
+    text
+}
+
+fn of_grains(group: &Group) -> String {
+    let first = group.first();
+    let mut text = format!("\n### {}\n\n{} streams of one endpoint.\n\n", heading(group), group.streams.len());
+    for (name, fact) in facts(first).into_iter().filter(|(name, _)| !OF_EACH.contains(name)) {
+        let of = if ["as sent", "files"].contains(&name) { format!(" (`{}`)", first.name) } else { String::new() };
+        text.push_str(&format!("- **{name}**{of}: {fact}\n"));
+    }
+    // What differs between the streams stands in the table; what does not is said once.
+    let alike = |name: &str| {
+        let of =
+            |stream: &Arc<Stream>| facts(stream).into_iter().find(|(other, _)| *other == name).map(|(_, fact)| fact);
+        let told = of(first);
+        group.streams.iter().all(|stream| of(stream) == told).then_some(told).flatten()
+    };
+    let said: Vec<(&str, String)> =
+        OF_EACH.iter().filter(|name| **name != "key").filter_map(|name| Some((*name, alike(name)?))).collect();
+    for (name, fact) in &said {
+        text.push_str(&format!("- **{name}**: {fact}\n"));
+    }
+    text.push_str(&notes(group));
+    text.push_str(&grains(group, &said.iter().map(|(name, _)| *name).collect::<Vec<_>>()));
+    let lines: Vec<ColumnLine> = group.columns().into_iter().flat_map(|column| own_lines(column, false)).collect();
+    text.push('\n');
+    text.push_str(&column_table(&lines));
+    text
+}
+
+/// The table of grains: what each stream has for itself.
+fn grains(group: &Group, said: &[&str]) -> String {
+    type Cell = fn(&Group, &Stream) -> String;
+    let cells: [(&str, &str, Cell); 8] = [
+        ("tier", "tier", |_, stream| tier_name(stream.tier).to_owned()),
+        ("", "asks for", |group, stream| code(&group.own_request(stream))),
+        ("", "key", |_, stream| code(&stream.key.join(", "))),
+        ("days", "days", |_, stream| days_in_short(stream)),
+        ("requests", "requests", |_, stream| requests(stream)),
+        ("source", "status", |_, stream| stream.status.name().to_owned()),
+        ("choose", "choose knowingly", |_, stream| stream.opt_in.clone().unwrap_or_default()),
+        ("if refused", "if refused", |_, stream| match &stream.on_422 {
+            Some(Fallback::Stream(name)) => code(name),
+            Some(Fallback::Without(member)) => format!("without `{member}`"),
+            None => String::new(),
+        }),
+    ];
+    let shown: Vec<_> = cells
+        .into_iter()
+        .filter(|(name, _, cell)| {
+            !said.contains(name) && group.streams.iter().any(|stream| !cell(group, stream).is_empty())
+        })
+        .collect();
+    let mut text = String::from("\n| stream | one row per |");
+    shown.iter().for_each(|(_, heading, _)| text.push_str(&format!(" {heading} |")));
+    text.push_str(&format!("\n|---|---|{}\n", "---|".repeat(shown.len())));
+    for stream in &group.streams {
+        text.push_str(&format!("| `{}` | {} |", stream.name, cell(&grain(stream))));
+        shown.iter().for_each(|(_, _, tell)| text.push_str(&format!(" {} |", cell(&tell(group, stream)))));
+        text.push('\n');
+    }
+    text
+}
+
+/// What a row is, without the words that all grains share.
+fn grain(stream: &Stream) -> String {
+    let about = stream.about.split_once("one row per ").map_or(stream.about.as_str(), |(_, grain)| grain);
+    about.trim_end_matches('.').to_owned()
+}
+
+fn days_in_short(stream: &Stream) -> String {
+    match &stream.days {
+        Some(days) => format!("{}, revised {} days", kind_of_days(stream), days.lookback),
+        None => kind_of_days(stream).to_owned(),
+    }
+}
+
+fn notes(group: &Group) -> String {
+    let line = |(note, streams): (&str, Option<String>)| match streams {
+        None => format!("- **note**: {note}\n"),
+        Some(streams) => format!("- **note** on {streams}: {note}\n"),
+    };
+    group.notes().into_iter().map(line).collect()
+}
+
+fn column_table(lines: &[ColumnLine]) -> String {
+    let mut text = String::from("| column | type | unit | range | meaning |\n|---|---|---|---|---|\n");
+    for line in lines {
+        let data_type = code(&line.data_type);
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} |\n",
+            line.name,
+            cell(&data_type),
+            cell(&line.unit),
+            line.range,
+            cell(&line.about)
+        ));
+    }
+    text
+}
+
+fn heading(group: &Group) -> String {
+    code(&group.stem())
+}
+
+/// A link to the section of a group.
+fn link(name: &str, group: &Group) -> String {
+    // As GitHub makes anchors: lower case, without signs, and the sections have no spaces.
+    let anchor: String =
+        group.stem().chars().filter(|character| character.is_alphanumeric() || *character == '_').collect();
+    format!("[`{name}`](#{anchor})")
+}
+
+fn tier_name(tier: Option<Tier>) -> &'static str {
+    tier.map_or("none", Tier::name)
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+/// Text within a cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/streams.md");
+
+    #[test]
+    fn committed_page_is_current() {
+        let page = page(&Catalog::embedded().unwrap(), &NotExported::all().unwrap());
+        let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
+        assert!(
+            committed == page,
+            "docs/reference/streams.md is not what the program says: cargo xtask reference > docs/reference/streams.md"
+        );
+    }
+
+    #[test]
+    fn page_names_every_stream_and_column() {
+        let catalog = Catalog::embedded().unwrap();
+        let page = page(&catalog, &NotExported::all().unwrap());
+        for stream in catalog.streams() {
+            assert!(page.contains(&format!("`{}`", stream.name)), "{}", stream.name);
+            for column in &stream.columns {
+                assert!(page.contains(&format!("| `{}` |", column.name)), "{}.{}", stream.name, column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn links_lead_to_sections() {
+        let page = page(&Catalog::embedded().unwrap(), &NotExported::all().unwrap());
+        let anchor = |heading: &str| -> String {
+            heading.chars().filter(|character| character.is_alphanumeric() || *character == '_').collect()
+        };
+        let anchors: Vec<String> = page.lines().filter_map(|line| line.strip_prefix("### ")).map(anchor).collect();
+        let unique: BTreeSet<&String> = anchors.iter().collect();
+        assert_eq!(unique.len(), anchors.len(), "two sections share an anchor");
+        for link in page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(anchors.iter().any(|anchor| anchor == link), "{link}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The same export asked for in four ways.
+
+use std::collections::BTreeMap;
+
+use profound_export::model::figures::grouped;
+use profound_export::run::{Outcome, discover, preview};
+use profound_export::simulator::Account;
+
+use super::least::Least;
+use crate::support::{self, Export, Place, day};
+
+const BEFORE: &str = "\
+## The same export, asked for in four ways
+
+";
+
+const AFTER: &str = "
+*Least* is computed: a list is one request for each scope, a result that the API streams is one for all days, another one for every full
+page, and rows that carry no date are one for each day or month. What FactCheck rules out counts nothing. *Ours* is the simulator's own
+count of the requests of a first run, those for the lists that name organizations, categories, assets and domains included. *Cursors* is
+the same run with `api.event_streams = false`, counted too; only that of the last line is computed, as full pages of 200 answers. *Day by
+day* is computed like *least*, with a request for each day of each result.
+
+How many pages cursors need depends on the rows: the simulator has a few dozen a day in most streams, real accounts have more, and only
+that column grows with them. The last export has exactly 13,845 answers a day.
+";
+
+/// An export that is looked at.
+struct Case {
+    title: &'static str,
+    streams: &'static str,
+    categories: usize,
+    first: &'static str,
+    rows_per_day: BTreeMap<String, u64>,
+    /// Whether cursors are walked; else their pages are computed.
+    walks_cursors: bool,
+}
+
+impl Case {
+    fn account(&self) -> Account {
+        Account { categories: self.categories, rows_per_day: self.rows_per_day.clone(), ..support::account() }
+    }
+
+    /// An exporter with an empty lake. It is noon of 2026-03-10, so 2026-03-09 is the last day.
+    async fn export(&self, event_streams: bool) -> Export {
+        let mut export = Export::start(Place::Memory, self.account(), &[self.streams]).await;
+        export.job.start = Some(day(self.first));
+        export.api.event_streams = event_streams;
+        export
+    }
+
+    /// Requests of a first run, as the simulator counts them.
+    async fn counted(&self, event_streams: bool) -> u64 {
+        let (run, received) = self.export(event_streams).await.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}: {}", self.title, run.summary());
+        received.iter().map(|request| u64::from(request.cost)).sum()
+    }
+
+    async fn row(&self) -> String {
+        eprintln!("{}", self.title);
+        let export = self.export(true).await;
+        let settings = export.settings();
+        let found = discover(&settings.catalog, &settings.client).await.unwrap();
+        let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().wanted;
+        let least = Least::of(&export, &wanted);
+        let ours = self.counted(true).await;
+        let cursors = match self.walks_cursors {
+            true => self.counted(false).await,
+            false => least.pages,
+        };
+        format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            self.title,
+            grouped(least.rows),
+            grouped(least.requests),
+            grouped(ours),
+            grouped(cursors),
+            grouped(least.day_by_day),
+        )
+    }
+}
+
+/// The table, and what its columns mean.
+pub async fn section() -> String {
+    let cases = [
+        Case {
+            title: "20 categories, 30 days, `minimal`",
+            streams: "minimal",
+            categories: 20,
+            first: "2026-02-08",
+            rows_per_day: BTreeMap::new(),
+            walks_cursors: true,
+        },
+        Case {
+            title: "20 categories, 30 days, `core`",
+            streams: "core",
+            categories: 20,
+            first: "2026-02-08",
+            rows_per_day: BTreeMap::new(),
+            walks_cursors: true,
+        },
+        Case {
+            title: "27,690 answers of one category, two days",
+            streams: "answers_v2",
+            categories: 1,
+            first: "2026-03-08",
+            rows_per_day: [("answers_v2".to_owned(), 13_845)].into(),
+            // A run refuses more than twenty pages a day.
+            walks_cursors: false,
+        },
+    ];
+    let mut text = BEFORE.to_owned();
+    text.push_str("| export | rows | least | ours | cursors | day by day |\n|---|---:|---:|---:|---:|---:|\n");
+    for case in &cases {
+        text.push_str(&case.row().await);
+    }
+    text.push_str(AFTER);
+    text
+}
