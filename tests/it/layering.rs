@@ -1,169 +1,327 @@
-//! `use crate::` points one way, as ARCHITECTURE.md draws it.
+//! Dependencies point one way: between layers as the table below says, and between files without cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Each layer, and what it may use. A layer stands behind everything it uses.
-const LAYERS: [(&str, &[&str]); 24] = [
-    ("model", &[]),
-    ("clock", &[]),
-    ("catalog", &["model"]),
-    ("config", &["model", "catalog"]),
-    ("destination", &["model", "config"]),
-    ("schedule", &["model", "config"]),
-    ("plan", &["model", "catalog"]),
+/// Each layer of the product and what it may use, all of which is above it in this table.
+const LAYERS: [(&str, &str); 20] = [
+    ("model", ""),
+    ("config", "model"),
+    ("destination", "model config"),
+    ("schedule", "model config"),
+    ("plan", "model"),
     // The middle five never use each other; only `run` knows them all.
-    ("api", &["model", "clock", "catalog", "config"]),
-    ("decode", &["model", "catalog"]),
-    ("write", &["model", "config"]),
-    ("publish", &["model", "config"]),
-    ("ledger", &["model", "clock", "catalog", "destination"]),
-    (
-        "run",
-        &["model", "clock", "catalog", "config", "destination", "plan", "api", "decode", "write", "publish", "ledger"],
-    ),
-    ("upkeep", &["model", "catalog", "destination", "write", "publish", "ledger"]),
-    ("status", &["model", "clock", "catalog", "config", "destination", "schedule", "publish", "ledger"]),
-    // Of `api` only what is trusted, and how `Retry-After` is read.
-    ("alert", &["model", "clock", "catalog", "config", "destination", "schedule", "ledger", "api", "status"]),
-    // They hear events and see what stands, or answer from the catalog; neither knows how a run works.
-    ("report", &["model", "clock", "config", "status"]),
-    ("otlp", &["model", "clock", "report"]),
-    ("server", &["model", "clock", "config", "ledger", "status", "report"]),
-    ("simulator", &["model", "clock", "catalog"]),
-    ("document", &["model", "catalog"]),
-    ("reference", &["model", "catalog", "config", "api", "decode", "write", "publish"]),
-    ("daemon", &["clock", "schedule"]),
+    ("api", "model config"),
+    ("decode", "model"),
+    ("write", "model config"),
+    ("publish", "model config"),
+    ("ledger", "model destination"),
+    ("run", "model config destination plan api decode write publish ledger"),
+    ("upkeep", "model destination write publish ledger"),
+    ("status", "model config destination schedule publish ledger"),
+    // Of `api` only the trusted roots, and how `Retry-After` is parsed.
+    ("alert", "model config destination schedule ledger api status"),
+    // They observe events or show the status; neither knows how a run works.
+    ("report", "model config status"),
+    ("otlp", "model report"),
+    ("server", "model config ledger status report"),
+    ("reference", "model config api decode write publish"),
+    ("daemon", "schedule"),
     (
         "cli",
-        &[
-            "model",
-            "clock",
-            "catalog",
-            "config",
-            "destination",
-            "schedule",
-            "plan",
-            "api",
-            "publish",
-            "ledger",
-            "run",
-            "upkeep",
-            "status",
-            "alert",
-            "report",
-            "otlp",
-            "server",
-            "simulator",
-            "document",
-            "reference",
-            "daemon",
-        ],
+        "model config destination schedule plan api publish ledger run upkeep status alert report otlp server reference \
+         daemon",
     ),
 ];
 
 const MIDDLE: [&str; 5] = ["api", "decode", "write", "publish", "ledger"];
 
-fn sources() -> Vec<PathBuf> {
-    fn below(directory: &Path, found: &mut Vec<PathBuf>) {
+/// The crates whose files are looked at.
+const ROOTS: [&str; 4] = ["src", "crates/catalog/src", "crates/simulator/src", "xtask/src"];
+
+/// Where files use each other although none should, with the reason.
+const CYCLES: [(&str, &str); 7] = [
+    ("src/api/", "to be removed"),
+    ("src/config/", "to be removed"),
+    ("src/ledger/", "to be removed"),
+    ("src/model/", "to be removed"),
+    ("src/run/", "to be removed"),
+    ("crates/catalog/", "to be removed"),
+    ("crates/simulator/", "to be removed"),
+];
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file below `root` without its tests, and its module path.
+fn modules(root: &str) -> BTreeMap<Vec<String>, Module> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap().flatten() {
             let path = entry.path();
-            match path.is_dir() {
-                true => below(&path, found),
-                false if path.extension().is_some_and(|ending| ending == "rs") => found.push(path),
-                false => {}
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
             }
         }
     }
-    let mut found = Vec::new();
-    below(&root(), &mut found);
-    found
+    let root = repository().join(root);
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    let mut modules = BTreeMap::new();
+    for file in files {
+        let relative = file.strip_prefix(&root).unwrap().with_extension("");
+        let mut path: Vec<String> = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+        if path.contains(&"tests".to_owned()) || path == ["main"] {
+            continue;
+        }
+        if path.last().is_some_and(|last| last == "mod" || last == "lib") {
+            path.pop();
+        }
+        let name = file.strip_prefix(repository()).unwrap().to_str().unwrap().to_owned();
+        modules.insert(path, Module::parse(name, &std::fs::read_to_string(&file).unwrap()));
+    }
+    modules
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// A file: its code, the names that its `use` lines bind, and the paths it mentions elsewhere.
+struct Module {
+    file: String,
+    /// Lines of code with their numbers, without comments and tests.
+    lines: Vec<(usize, String)>,
+    bindings: Vec<(String, Vec<String>)>,
+    paths: Vec<Vec<String>>,
 }
 
-/// The layer a file belongs to.
-fn layer_of(path: &Path) -> String {
-    let first = path.strip_prefix(root()).unwrap().components().next().unwrap();
-    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+impl Module {
+    fn parse(file: String, text: &str) -> Self {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let lines: Vec<(usize, String)> = (1..)
+            .zip(code.lines())
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+            .map(|(number, line)| (number, line.to_owned()))
+            .collect();
+        let joined = lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
+        let mut module = Self { file, lines, bindings: Vec::new(), paths: Vec::new() };
+        let mut rest = String::new();
+        for (index, statement) in joined.split(';').enumerate() {
+            let start = statement.rfind(['\n', '{', '}']).filter(|_| !statement.contains("use ")).unwrap_or(0);
+            match statement.find("use ").filter(|at| is_use(&statement[start..*at])) {
+                Some(at) => flatten(&statement[at + 4..], &[], &mut module.bindings),
+                None => rest.push_str(statement),
+            }
+            rest.push_str(if index == 0 { "" } else { ";" });
+        }
+        module.paths = paths(&rest);
+        module
+    }
 }
 
-/// The code of a file, without comments, as lines with their numbers.
-fn code(path: &Path) -> Vec<(usize, String)> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
-    lines.map(|(index, line)| (index + 1, line.to_owned())).collect()
+/// Whether what stands before `use` on its line is a visibility or nothing.
+fn is_use(before: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap().trim();
+    line.is_empty() || line.starts_with("pub")
 }
 
-/// The layers that `line` names as `crate::<layer>`.
-fn named(line: &str) -> Vec<String> {
-    let after = line.match_indices("crate::").map(|(at, part)| &line[at + part.len()..]);
-    let name = |rest: &str| rest.chars().take_while(|char| char.is_ascii_lowercase() || *char == '_').collect();
-    after.map(name).collect()
+/// Each name that a `use` tree binds, with its path.
+fn flatten(tree: &str, prefix: &[String], bindings: &mut Vec<(String, Vec<String>)>) {
+    let tree = tree.trim();
+    if let Some(open) = tree.find('{') {
+        let prefix: Vec<String> = prefix.iter().cloned().chain(segments(&tree[..open])).collect();
+        let inner = &tree[open + 1..tree.rfind('}').unwrap_or(tree.len())];
+        let (mut depth, mut start) = (0, 0);
+        for (at, character) in inner.char_indices().chain([(inner.len(), ',')]) {
+            match character {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    flatten(&inner[start..at], &prefix, bindings);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        return;
+    }
+    let (path, alias) = tree.split_once(" as ").map_or((tree, None), |(path, alias)| (path, Some(alias.trim())));
+    let path: Vec<String> = prefix.iter().cloned().chain(segments(path)).collect();
+    let path = if path.last().is_some_and(|last| last == "self") { path[..path.len() - 1].to_vec() } else { path };
+    if let Some(last) = path.last() {
+        bindings.push((alias.unwrap_or(last).to_owned(), path.clone()));
+    }
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.split("::").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// Every `a::b::c` of `code`.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
+    let words = code.split(|character: char| !is_part(character));
+    words.filter(|word| word.contains("::") && !word.starts_with("::")).map(segments).collect()
+}
+
+/// The module that defines what `path`, mentioned in `from`, leads to; none when another crate does.
+fn resolve(
+    modules: &BTreeMap<Vec<String>, Module>,
+    from: &[String],
+    path: &[String],
+    depth: usize,
+) -> Option<Vec<String>> {
+    let mut at = from.to_vec();
+    let mut parts = path.iter().peekable();
+    match parts.peek()?.as_str() {
+        "crate" => {
+            at.clear();
+            parts.next();
+        }
+        "self" => _ = parts.next(),
+        "super" => {
+            while parts.next_if(|part| *part == "super").is_some() {
+                at.pop();
+            }
+        }
+        first => {
+            let child = at.iter().cloned().chain([first.to_owned()]).collect::<Vec<_>>();
+            let bound = modules.get(&at)?.bindings.iter().any(|(name, bound)| name == first && bound != path);
+            if !modules.contains_key(&child) && !bound {
+                return None;
+            }
+        }
+    }
+    while let Some(part) = parts.next() {
+        let child = at.iter().cloned().chain([part.clone()]).collect::<Vec<_>>();
+        if modules.contains_key(&child) {
+            at = child;
+            continue;
+        }
+        // A name that the module only re-exports belongs to the file that defines it.
+        let bound =
+            modules.get(&at)?.bindings.iter().find(|(name, bound)| name == part && (at != from || bound != path));
+        if let Some((_, bound)) = bound.filter(|_| depth < 8) {
+            let whole: Vec<String> = bound.iter().cloned().chain(parts.cloned()).collect();
+            return resolve(modules, &at, &whole, depth + 1);
+        }
+        break;
+    }
+    Some(at)
+}
+
+/// The files that each file uses. What a parent module uses of its own children does not count: it is made of them, and they
+/// may share its types.
+fn dependencies(root: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let modules = modules(root);
+    let uses = |(path, module): (&Vec<String>, &Module)| {
+        let mentioned = module.bindings.iter().map(|(_, bound)| bound).chain(&module.paths);
+        let used = mentioned.filter_map(|mentioned| resolve(&modules, path, mentioned, 0));
+        let used = used.filter(|used| !used.starts_with(path));
+        let files = used.filter_map(|used| Some(modules.get(&used)?.file.clone()));
+        (module.file.clone(), files.collect())
+    };
+    modules.iter().map(uses).collect()
+}
+
+/// Groups of files each of which uses every other, directly or through others.
+fn cycles(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSet<String>> {
+    let reachable = |from: &String| {
+        let mut found = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(file) = open.pop() {
+            for used in uses.get(file).into_iter().flatten() {
+                if found.insert(used.clone()) {
+                    open.push(used);
+                }
+            }
+        }
+        found
+    };
+    let reach: BTreeMap<&String, BTreeSet<String>> = uses.keys().map(|file| (file, reachable(file))).collect();
+    let cycle = |file: &String| -> BTreeSet<String> {
+        reach[file].iter().filter(|other| reach[other].contains(file)).cloned().collect()
+    };
+    let found: BTreeSet<BTreeSet<String>> = uses.keys().map(cycle).filter(|cycle| cycle.len() > 1).collect();
+    found.into_iter().collect()
+}
+
+/// The layer of a file of the product: its folder, or itself.
+fn layer(file: &str) -> Option<&str> {
+    let name = file.strip_prefix("src/")?.split(['/', '.']).next()?;
+    (name != "lib").then_some(name)
 }
 
 #[test]
-fn layers_use_only_what_stands_before_them() {
-    let may: BTreeMap<&str, BTreeSet<&str>> =
-        LAYERS.iter().map(|(layer, uses)| (*layer, uses.iter().copied().collect())).collect();
+fn layers_use_only_layers_below_them() {
+    let allowed: BTreeMap<&str, &str> = LAYERS.into_iter().collect();
     let mut wrong = Vec::new();
-    for path in sources() {
-        let layer = layer_of(&path);
-        if layer == "lib" || layer == "main" {
-            continue;
-        }
-        let allowed = may.get(layer.as_str()).unwrap_or_else(|| panic!("the layer of {} has no place", path.display()));
-        for (number, line) in code(&path) {
-            for used in named(&line) {
-                if used != layer && !allowed.contains(used.as_str()) {
-                    wrong.push(format!("{}:{number} uses `{used}`: {}", path.display(), line.trim()));
-                }
-            }
+    for (file, uses) in dependencies("src") {
+        let Some(own) = layer(&file) else { continue };
+        let allowed = allowed.get(own).unwrap_or_else(|| panic!("{file}: no such layer in the table"));
+        let upward = uses.iter().filter_map(|used| layer(used)).filter(|used| *used != own);
+        let upward: Vec<&str> = upward.filter(|used| !allowed.split(' ').any(|allowed| allowed == *used)).collect();
+        wrong.extend(upward.into_iter().map(|used| format!("{file} uses `{used}`")));
+    }
+    // The nouns of the catalog know neither its checks nor its declarations.
+    for (file, uses) in dependencies("crates/catalog/src") {
+        if file.contains("/model/") {
+            wrong
+                .extend(uses.iter().filter(|used| !used.contains("/model/")).map(|used| format!("{file} uses {used}")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn table_of_layers_has_no_circle_and_keeps_the_middle_apart() {
-    let place = |name: &str| LAYERS.iter().position(|(layer, _)| *layer == name).unwrap();
+fn table_of_layers_is_in_order_and_keeps_the_middle_apart() {
+    let position = |name: &str| LAYERS.iter().position(|(layer, _)| *layer == name);
     for (layer, uses) in LAYERS {
-        assert!(uses.iter().all(|used| place(used) < place(layer)), "`{layer}` uses what stands behind it");
-        if MIDDLE.contains(&layer) {
-            assert!(uses.iter().all(|used| !MIDDLE.contains(used)), "`{layer}` uses another of the middle five");
+        for used in uses.split_whitespace() {
+            assert!(position(used).is_some_and(|used| Some(used) < position(layer)), "`{layer}` is above `{used}`");
+            let both = MIDDLE.contains(&layer) && MIDDLE.contains(&used);
+            assert!(!both, "`{layer}` uses `{used}`: both are in the middle");
         }
     }
 }
 
 #[test]
-fn only_client_alerts_and_simulator_speak_http() {
-    for path in sources() {
-        let layer = layer_of(&path);
-        for (number, line) in code(&path) {
-            let speaks = |name: &str| line.contains(&format!("{name}::"));
-            assert!(
-                // Alerts and OTLP go to other hosts, outside the budget and without the key.
-                !speaks("reqwest") || ["api", "alert", "otlp", "simulator"].contains(&layer.as_str()),
-                "{}:{number}",
-                path.display()
-            );
-            assert!(
-                !speaks("axum") || ["server", "simulator"].contains(&layer.as_str()),
-                "{}:{number}",
-                path.display()
-            );
+fn files_do_not_use_each_other() {
+    let mut unexpected = Vec::new();
+    for root in ROOTS {
+        let uses = dependencies(root);
+        for cycle in cycles(&uses) {
+            if CYCLES.iter().any(|(folder, _)| cycle.iter().all(|file| file.starts_with(folder))) {
+                continue;
+            }
+            unexpected.push(format!("{} files:", cycle.len()));
+            for file in &cycle {
+                let within: Vec<&str> = uses[file].intersection(&cycle).map(String::as_str).collect();
+                unexpected.push(format!("  {file} -> {}", within.join(", ")));
+            }
+        }
+    }
+    assert!(unexpected.is_empty(), "import cycles:\n{}", unexpected.join("\n"));
+}
+
+/// Panics when a line that `is_wrong` is in a layer other than `allowed`.
+fn assert_only(allowed: &[&str], is_wrong: impl Fn(&str) -> bool) {
+    for module in modules("src").values() {
+        let Some(own) = layer(&module.file).filter(|own| !allowed.contains(own)) else { continue };
+        for (number, line) in &module.lines {
+            assert!(!is_wrong(line), "{}:{number}: not in `{own}`: {line}", module.file);
         }
     }
 }
 
 #[test]
-fn only_publish_names_the_files_of_a_lake() {
-    for path in sources().into_iter().filter(|path| !["publish", "cli"].contains(&layer_of(path).as_str())) {
-        // What a slice is called in the spool is the spool's own business.
-        for (number, line) in code(&path) {
-            assert!(!line.contains("day={") && !line.contains("month={"), "{}:{number}: {line}", path.display());
-        }
-    }
+fn only_api_alerts_and_otlp_send_http() {
+    // Alerts and OTLP go to other hosts, outside the rate limit and without the key.
+    assert_only(&["api", "alert", "otlp"], |line| line.contains("reqwest::"));
+    assert_only(&["server"], |line| line.contains("axum::"));
+}
+
+#[test]
+fn only_publish_builds_the_paths_of_a_lake() {
+    // The spool names its own directories, and the command line prints examples.
+    assert_only(&["publish", "cli"], |line| line.contains("day={") || line.contains("month={"));
 }
