@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::{LogFormat, Surroundings};
 use crate::model::event::EventSink;
-use crate::report::{Progress, log_lines};
+use crate::observe::{Progress, log_lines};
 
 /// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
 /// Returns what hears events, and the bar.

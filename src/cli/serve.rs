@@ -19,12 +19,11 @@ use crate::cli::watch::Watch;
 use crate::cli::{Surroundings, exit, logging};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::{LastRun, Notify, Starts, serve};
 use crate::ledger::State;
 use crate::model::outcome::Outcome;
 use crate::model::words::words;
 use crate::run::alive_runs;
-use crate::schedule::Schedule;
+use crate::schedule::{PreviousRun, Schedule, ScheduledJobs, SystemdNotifier, serve};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
@@ -55,7 +54,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     watch.begin_jobs(Arc::new(config.clone())).await;
     let address = config.server.of_serve();
     let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
-    let notify = Notify::from_environment();
+    let notify = SystemdNotifier::from_environment();
     let serving = async {
         watch.look().await;
         let last_runs = watch.board.with_state(|state, _, now| {
@@ -67,9 +66,9 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
             }
             last_runs(state)
         });
-        let starts = Starts::new(schedules, &last_runs.await, clock.now());
+        let scheduled = ScheduledJobs::new(schedules, &last_runs.await, clock.now());
         tokio::select! {
-            served = serve(starts, &clock, &jobs, reloads, &notify, &cancel) => served,
+            served = serve(scheduled, &clock, &jobs, reloads, &notify, &cancel) => served,
             () = reloading => Ok(()),
             () = watch.keep_looking() => Ok(()),
             () = watch.keep_telling() => Ok(()),
@@ -92,18 +91,18 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
 }
 
 /// When each job last ran, so that what was missed or cut short is made up for.
-fn last_runs(state: &State) -> BTreeMap<String, LastRun> {
-    let mut last: BTreeMap<String, LastRun> = BTreeMap::new();
+fn last_runs(state: &State) -> BTreeMap<String, PreviousRun> {
+    let mut last: BTreeMap<String, PreviousRun> = BTreeMap::new();
     let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
         // What only fills in history waits for the next night.
-        let cut_short = run.end.outcome == Outcome::Incomplete && run.end.backfill_remaining < run.end.slices_left;
-        (&run.end.job, LastRun { began: run.end.started_at, cut_short })
+        let is_interrupted = run.end.outcome == Outcome::Incomplete && run.end.backfill_remaining < run.end.slices_left;
+        (&run.end.job, PreviousRun { started_at: run.end.started_at, is_interrupted })
     });
     let open = state.open_runs.values().filter(|run| !run.backfill);
-    let killed = open.map(|run| (&run.job, LastRun { began: run.at, cut_short: true }));
+    let killed = open.map(|run| (&run.job, PreviousRun { started_at: run.at, is_interrupted: true }));
     for (job, run) in ended.chain(killed) {
         let known = last.entry(job.clone()).or_insert(run);
-        if known.began <= run.began {
+        if known.started_at <= run.started_at {
             *known = run;
         }
     }

@@ -21,8 +21,8 @@ use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
 use crate::model::outcome::Outcome;
 use crate::model::words::words;
 #[cfg(feature = "otlp")]
-use crate::otlp::Otlp;
-use crate::report::{Live, Metrics, write_textfile};
+use crate::observe::otlp::Otlp;
+use crate::observe::{ActivityMonitor, Metrics, write_textfile};
 use crate::status::{Board, Status};
 
 /// How often the lake is looked at while a run is under way.
@@ -42,7 +42,7 @@ const SHOWN_DAYS: u16 = 90;
 #[derive(Debug, Clone)]
 pub struct Watch {
     /// What is being done now.
-    pub live: Live,
+    pub live: ActivityMonitor,
     /// What stands.
     pub board: Arc<Board>,
     /// Both in figures.
@@ -74,7 +74,7 @@ impl Watch {
     /// Knows nothing yet but what was counted by an earlier process with the same text file.
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
-        let live = Live::new(clock.clone());
+        let live = ActivityMonitor::new(clock.clone());
         let metrics = Metrics::new(clock.clone());
         // One that is not there, or cannot be read, is written all the same; that is told if it fails.
         let before = config.metrics.textfile.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
@@ -240,7 +240,7 @@ impl Watch {
                     () = tokio::time::sleep_until(until) => break,
                     () = self.look_again.notified() => break,
                     changed = changes.changed() => {
-                        let now = self.live.doing().run.map(|run| run.run);
+                        let now = self.live.activity().run.map(|run| run.run);
                         if changed.is_err() || now != running {
                             running = now;
                             break;

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::report::Live;
+use crate::observe::ActivityMonitor;
 use crate::status::Board;
 
 /// Browsers that are told of changes at the same time.
@@ -32,7 +32,7 @@ pub struct Server(Shared);
 
 struct Shared {
     board: Arc<Board>,
-    live: Live,
+    live: ActivityMonitor,
     clock: Clock,
     metrics: Option<Text>,
     event_streams: Arc<Semaphore>,
@@ -40,7 +40,7 @@ struct Shared {
 
 impl Server {
     /// Shows what stands and what is being done now.
-    pub fn new(board: Arc<Board>, live: Live, clock: Clock) -> Self {
+    pub fn new(board: Arc<Board>, live: ActivityMonitor, clock: Clock) -> Self {
         let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS));
         Self(Shared { board, live, clock, metrics: None, event_streams })
     }

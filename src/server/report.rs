@@ -10,7 +10,7 @@ use super::verdict::Verdict;
 use crate::ledger::RunSummary;
 use crate::model::day::Day;
 use crate::model::moment::Moment;
-use crate::report::Doing;
+use crate::observe::Activity;
 use crate::status::{DayCell, DayStatus, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
 
 /// Entries of a list that may be long.
@@ -31,7 +31,7 @@ pub(super) struct Report<'a> {
     headline: Option<&'a Headline>,
     destination: String,
     key_expires: Option<Day>,
-    doing: &'a Doing,
+    doing: &'a Activity,
     jobs: &'a [JobStatus],
     runs: &'a [RunSummary],
     days_by_state: BTreeMap<&'static str, u64>,

@@ -54,7 +54,7 @@ impl Shared {
     fn facts(&self, status: Option<Arc<Status>>) -> Facts {
         Facts {
             status,
-            doing: self.live.doing(),
+            doing: self.live.activity(),
             config: self.board.config(),
             trouble: self.board.trouble(),
             now: self.clock.now(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::figures::grouped;
 use crate::model::outcome::Outcome;
 use crate::model::words::{as_sentence, with_stop};
-use crate::report::Doing;
+use crate::observe::Activity;
 use crate::status::Status;
 
 /// What the sentence means for whoever reads it.
@@ -31,7 +31,7 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// The worst thing that is known; `trouble` is why the lake cannot be read.
-    pub fn of(status: Option<&Status>, doing: &Doing, trouble: Option<&str>, now: Timestamp) -> Self {
+    pub fn of(status: Option<&Status>, doing: &Activity, trouble: Option<&str>, now: Timestamp) -> Self {
         let is_trouble = |sentence: String, next: Option<String>| Self { tone: Tone::Trouble, sentence, next };
         if doing.key_rejected_at.is_some() {
             let ended = doing.ended.as_ref();
@@ -79,7 +79,7 @@ fn first_start(status: &Status) -> Option<String> {
     Some(format!("`{}` begins {}.", job.name, at.to_zoned(zone).strftime("%a %-d %b at %H:%M %Z")))
 }
 
-fn under_way(doing: &Doing, now: Timestamp) -> Option<String> {
+fn under_way(doing: &Activity, now: Timestamp) -> Option<String> {
     let run = doing.run.as_ref()?;
     let slices =
         run.planned.map(|planned| format!(", {} of {} slices", grouped(run.over as u64), grouped(planned as u64)));

@@ -161,7 +161,7 @@ async fn run_that_was_killed_goes_on_when_the_daemon_starts_and_one_that_ended_w
     killed.wait().unwrap();
 
     let mut daemon = Daemon::start(place.path(), &simulator, &[]);
-    daemon.until("the last run was cut short");
+    daemon.until("previous run was interrupted");
     daemon.until("nightly: complete");
     assert_eq!(daemon.stop(), Some(0));
     let so_far = simulator.requests().len();
@@ -183,7 +183,7 @@ async fn start_that_was_missed_while_no_daemon_ran_is_made_up_for_at_once() {
     }
     write_job(place.path(), "* * * * * *", "visibility_v2_by_day");
     let mut daemon = Daemon::start(place.path(), &simulator, &[]);
-    daemon.until("was missed while no daemon ran");
+    daemon.until("missed scheduled run (daemon not running)");
     daemon.until("nightly: complete");
     assert_eq!(daemon.stop(), Some(0));
 }

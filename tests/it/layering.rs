@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer of the product and what it may use, all of which is above it in this table.
-const LAYERS: [(&str, &str); 20] = [
+const LAYERS: [(&str, &str); 18] = [
     ("model", ""),
     ("config", "model"),
     ("destination", "model config"),
@@ -22,15 +22,12 @@ const LAYERS: [(&str, &str); 20] = [
     // Of `api` only the trusted roots, and how `Retry-After` is parsed.
     ("alert", "model config destination schedule ledger api status"),
     // They observe events or show the status; neither knows how a run works.
-    ("report", "model config status"),
-    ("otlp", "model report"),
-    ("server", "model config ledger status report"),
+    ("observe", "model config status"),
+    ("server", "model config ledger status observe"),
     ("reference", "model config api decode write publish"),
-    ("daemon", "schedule"),
     (
         "cli",
-        "model config destination schedule plan api publish ledger run upkeep status alert report otlp server reference \
-         daemon",
+        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference",
     ),
 ];
 

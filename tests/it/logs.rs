@@ -69,7 +69,7 @@ async fn lines_of_a_run_say_what_they_are_about_and_the_last_one_has_its_figures
 
 #[tokio::test]
 async fn every_line_of_a_run_names_the_run_and_the_job() {
-    let lines = lines("profound_export::report=debug").await;
+    let lines = lines("profound_export::observe=debug").await;
     assert!(10 < lines.len());
     for line in &lines {
         assert_eq!(line["job"], "nightly", "{line}");

@@ -6,7 +6,7 @@ use std::process::Output;
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
-use profound_export::report::{FAMILIES, Kind};
+use profound_export::observe::{FAMILIES, Kind};
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use tempfile::TempDir;
 

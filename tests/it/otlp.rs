@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use profound_export::catalog::Catalog;
-use profound_export::report::{FAMILIES, Kind};
+use profound_export::observe::{FAMILIES, Kind};
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::Value;
 use tokio::task::JoinSet;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use profound_export::clock::Clock;
 use profound_export::config::{Flag, Sources, load};
-use profound_export::report::Live;
+use profound_export::observe::ActivityMonitor;
 use profound_export::server::Server;
 use profound_export::simulator::{Fault, FaultKind};
 use profound_export::status::Board;
@@ -20,7 +20,7 @@ const STREAM: &str = "visibility_v2_by_day";
 struct Shown {
     export: Export,
     board: Arc<Board>,
-    live: Live,
+    live: ActivityMonitor,
     clock: Clock,
 }
 
@@ -33,7 +33,7 @@ impl Shown {
         let lake = Flag::new("--set", "destination.url", export.lake.url());
         let sources = Sources { file: Some(file), ..Sources::default() }.with_flag(lake);
         let clock = Clock::starting_at(export.simulator.now());
-        let live = Live::new(clock.clone());
+        let live = ActivityMonitor::new(clock.clone());
         let events = live.events();
         export.listen(move |event| events.emit(event));
         let board = Arc::new(Board::new(Arc::new(load(&sources).unwrap()), clock.clone(), 90));
@@ -120,7 +120,7 @@ async fn page_says_that_the_key_was_rejected_and_what_to_do() {
         })
         .await;
     // Another process, which has only the ledger, says the same.
-    let other = Shown { live: Live::new(shown.clock.clone()), ..shown };
+    let other = Shown { live: ActivityMonitor::new(shown.clock.clone()), ..shown };
     other
         .serve(other.server(), async |address| {
             let page = get(address, "/").await;

@@ -11,9 +11,8 @@ use crate::cli::setup::{configuration, goal, settings, warn_of_expiry};
 use crate::cli::watch::Watch;
 use crate::cli::{Surroundings, exit};
 use crate::config::Config;
-use crate::daemon::{Ended, Runner, Start};
 use crate::run::{Outcome, RunSettings, run_job};
-use crate::schedule::Schedule;
+use crate::schedule::{DueRun, JobOutcome, JobRunner, Schedule};
 
 /// Runs jobs with the configuration that was read last.
 pub(super) struct Jobs {
@@ -60,18 +59,18 @@ impl Jobs {
     }
 }
 
-impl Runner for Jobs {
-    async fn run(&self, start: Start) -> Ended {
+impl JobRunner for Jobs {
+    async fn run(&self, due: DueRun) -> JobOutcome {
         let Read { config, settings } = self.read().clone();
-        let name = start.job;
+        let name = due.job;
         let Ok(job) = config.job(&name) else {
-            return Ended::Complete;
+            return JobOutcome::Complete;
         };
         let goal = match goal(&config, job, settings.clock.now()) {
             Ok(goal) => goal,
             Err(failure) => {
                 tracing::error!("{failure}");
-                return Ended::Complete;
+                return JobOutcome::Complete;
             }
         };
         if settings.client.take_changed_key() {
@@ -91,11 +90,11 @@ impl Runner for Jobs {
         match outcome {
             Outcome::KeyRejected | Outcome::ConfigMismatch => {
                 self.code.store(ended, Ordering::Relaxed);
-                Ended::Fatal
+                JobOutcome::Fatal
             }
-            Outcome::Complete => Ended::Complete,
-            Outcome::Failed | Outcome::Incomplete => Ended::Left,
-            Outcome::Unavailable => Ended::Unavailable,
+            Outcome::Complete => JobOutcome::Complete,
+            Outcome::Failed | Outcome::Incomplete => JobOutcome::Incomplete,
+            Outcome::Unavailable => JobOutcome::Unavailable,
         }
     }
 

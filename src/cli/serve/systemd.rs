@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::watch::Watch;
-use crate::daemon::Notify;
-use crate::report::RunUnderWay;
+use crate::observe::ActiveRun;
+use crate::schedule::SystemdNotifier;
 use crate::status::JobStatus;
 
 /// How often it is told at most.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Tells what is being done whenever that changes, for as long as it is polled.
-pub(super) async fn keep_told(watch: &Watch, notify: &Notify) {
+pub(super) async fn keep_told(watch: &Watch, notify: &SystemdNotifier) {
     let (mut changes, mut statuses) = (watch.live.changes(), watch.board.statuses());
     let mut told = String::new();
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn keep_told(watch: &Watch, notify: &Notify) {
 }
 
 fn words(watch: &Watch, jobs: &Option<Vec<JobStatus>>) -> String {
-    let doing = watch.live.doing();
+    let doing = watch.live.activity();
     match (&doing.run, jobs) {
         (Some(run), _) => under_way(run, doing.waits_until),
         (None, Some(jobs)) => waiting(jobs),
@@ -40,7 +40,7 @@ fn words(watch: &Watch, jobs: &Option<Vec<JobStatus>>) -> String {
     }
 }
 
-fn under_way(run: &RunUnderWay, waits_until: Option<Timestamp>) -> String {
+fn under_way(run: &ActiveRun, waits_until: Option<Timestamp>) -> String {
     let far = match run.planned {
         Some(planned) => format!("{} of {planned} slices", run.over),
         None => "planning".to_owned(),

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::Facts;
 use super::time::clock;
 use crate::model::figures::grouped;
-use crate::report::BudgetSeen;
+use crate::observe::RateLimitView;
 
 /// The width of the gauge in units of its picture.
 const WIDTH: u64 = 600;
@@ -71,7 +71,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(budget: BudgetSeen, has_turned: bool) -> Self {
+    fn of(budget: RateLimitView, has_turned: bool) -> Self {
         let limit = u64::from(budget.limit);
         let reserved = u64::from(budget.reserved).min(limit);
         let spent = if has_turned { 0 } else { u64::from(budget.spent).min(limit) };
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_limit_whatever_is_told() {
-        let seen = |limit, remaining, reserved, spent| BudgetSeen {
+        let seen = |limit, remaining, reserved, spent| RateLimitView {
             limit,
             remaining,
             reserved,

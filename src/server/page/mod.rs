@@ -18,7 +18,7 @@ use super::verdict::{Tone, Verdict};
 use crate::config::Config;
 use crate::model::day::DayZone;
 use crate::model::words::as_sentence;
-use crate::report::Doing;
+use crate::observe::Activity;
 use crate::status::{Status, StreamStatus};
 use said::said;
 use time::stamp;
@@ -38,7 +38,7 @@ pub(super) struct Facts {
     /// What stands; none before the ledger was read.
     pub status: Option<Arc<Status>>,
     /// What is being done.
-    pub doing: Doing,
+    pub doing: Activity,
     /// What is configured.
     pub config: Arc<Config>,
     /// Why the lake could not be read the last time.

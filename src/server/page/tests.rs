@@ -8,7 +8,7 @@ use crate::model::day::Day;
 use crate::model::outcome::Outcome;
 use crate::model::proof::Proof;
 use crate::model::scope::Named;
-use crate::report::{BudgetSeen, RunUnderWay, Trouble};
+use crate::observe::{ActiveRun, Problem, RateLimitView};
 use crate::status::{DayCell, DayStatus, Headline, JobStatus, SuspectDays};
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;";
@@ -20,7 +20,7 @@ fn now() -> Timestamp {
 fn facts(status: Option<Status>) -> Facts {
     Facts {
         status: status.map(Arc::new),
-        doing: Doing::default(),
+        doing: Activity::default(),
         config: Arc::new(Config::default()),
         trouble: None,
         now: now(),
@@ -137,14 +137,14 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         days: Vec::new(),
     });
     let mut facts = facts(Some(status));
-    facts.doing.troubles.push_front(Trouble {
+    facts.doing.troubles.push_front(Problem {
         at: now(),
         job: Some(HOSTILE.into()),
         run: None,
         is_error: true,
         words: HOSTILE.into(),
     });
-    facts.doing.run = Some(RunUnderWay {
+    facts.doing.run = Some(ActiveRun {
         run: Uuid::nil(),
         job: HOSTILE.into(),
         since: now(),
@@ -198,7 +198,7 @@ fn json_has_a_bound_whatever_the_lake_holds() {
 fn hour_gauge_says_what_is_spent_and_what_is_free() {
     let mut facts = facts(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
-    facts.doing.budget = Some(BudgetSeen {
+    facts.doing.budget = Some(RateLimitView {
         limit: 600,
         remaining: Some(188),
         reserved: 60,
@@ -235,7 +235,7 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
     facts.trouble = Some("the bucket `lake` does not answer".into());
     all.push(said(&facts));
     facts.trouble = None;
-    let ended = |outcome, problem: &str, hint: Option<&str>| crate::report::Ended {
+    let ended = |outcome, problem: &str, hint: Option<&str>| crate::observe::LatestRun {
         at: now(),
         job: "nightly".into(),
         outcome,
@@ -249,7 +249,7 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
         Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
     facts.doing.key_rejected_at = Some(now());
     all.push(said(&facts));
-    facts.doing = Doing::default();
+    facts.doing = Activity::default();
     let mut lacking = status(Vec::new());
     lacking.headline =
         Headline { streams_lacking_days: 3, lacking_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };

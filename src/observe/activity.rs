@@ -1,4 +1,4 @@
-//! What the process is doing now, folded from the events of its runs, for whoever looks while it runs.
+//! What the process is activity now, folded from the events of its runs, for whoever looks while it runs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,28 +17,28 @@ use crate::model::slice::Slice;
 /// Lines of trouble that are remembered.
 const REMEMBERED: usize = 50;
 
-/// What the process is doing now.
+/// What the process is activity now.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Doing {
+pub struct Activity {
     /// The run that is under way.
-    pub run: Option<RunUnderWay>,
+    pub run: Option<ActiveRun>,
     /// The budget, as the last response told of it.
-    pub budget: Option<BudgetSeen>,
+    pub budget: Option<RateLimitView>,
     /// Until when nothing can be sent.
     pub waits_until: Option<Timestamp>,
     /// What went wrong lately, newest first.
-    pub troubles: VecDeque<Trouble>,
+    pub troubles: VecDeque<Problem>,
     /// When the API rejected the key.
     pub key_rejected_at: Option<Timestamp>,
     /// What is the matter, as alerts see it.
     pub alerts: Vec<FiringAlert>,
     /// How the last run of this process ended.
-    pub ended: Option<Ended>,
+    pub ended: Option<LatestRun>,
 }
 
 /// How the last run of this process ended.
 #[derive(Debug, Clone, Serialize)]
-pub struct Ended {
+pub struct LatestRun {
     /// When.
     pub at: Timestamp,
     /// The job.
@@ -52,7 +52,7 @@ pub struct Ended {
 
 /// A run that is under way.
 #[derive(Debug, Clone, Serialize)]
-pub struct RunUnderWay {
+pub struct ActiveRun {
     /// The run.
     pub run: Uuid,
     /// Its job.
@@ -77,7 +77,7 @@ pub struct RunUnderWay {
 
 /// The budget when a response told of it.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct BudgetSeen {
+pub struct RateLimitView {
     /// Requests of a period.
     pub limit: u32,
     /// How many of these the API says are left.
@@ -96,7 +96,7 @@ pub struct BudgetSeen {
 
 /// Something that went wrong, in the words of the log.
 #[derive(Debug, Clone, Serialize)]
-pub struct Trouble {
+pub struct Problem {
     /// When.
     pub at: Timestamp,
     /// The job.
@@ -109,21 +109,21 @@ pub struct Trouble {
     pub words: String,
 }
 
-/// What the process is doing now; cheap to clone.
+/// What the process is activity now; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Live(Arc<Shared>);
+pub struct ActivityMonitor(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    doing: Mutex<Doing>,
+    activity: Mutex<Activity>,
     clock: Clock,
     changed: watch::Sender<u64>,
 }
 
-impl Live {
+impl ActivityMonitor {
     /// Nothing yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Shared { doing: Mutex::default(), clock, changed: watch::Sender::new(0) }))
+        Self(Arc::new(Shared { activity: Mutex::default(), clock, changed: watch::Sender::new(0) }))
     }
 
     /// Hears events.
@@ -133,10 +133,10 @@ impl Live {
     }
 
     /// What is being done at this moment.
-    pub fn doing(&self) -> Doing {
-        let mut doing = self.lock().clone();
-        doing.waits_until = doing.waits_until.filter(|until| self.0.clock.now() < *until);
-        doing
+    pub fn activity(&self) -> Activity {
+        let mut activity = self.lock().clone();
+        activity.waits_until = activity.waits_until.filter(|until| self.0.clock.now() < *until);
+        activity
     }
 
     /// Changes whenever anything does.
@@ -149,16 +149,16 @@ impl Live {
         self.0.changed.send_modify(|count| *count += 1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Doing> {
+    fn lock(&self) -> MutexGuard<'_, Activity> {
         // Plain facts: a panic elsewhere leaves them usable.
-        self.0.doing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Doing {
+impl Activity {
     fn hear(&mut self, event: &Event, now: Timestamp) {
         match event {
-            Event::RunStarted { run, job } => self.run = Some(RunUnderWay::begin(*run, job, now)),
+            Event::RunStarted { run, job } => self.run = Some(ActiveRun::begin(*run, job, now)),
             Event::RunPlanned { slices, .. } => {
                 if let Some(run) = &mut self.run {
                     run.planned = Some(*slices);
@@ -191,7 +191,7 @@ impl Doing {
             Event::SchemaDrift { stream, field, .. } => {
                 self.trouble(now, false, format!("rows of {stream} hold `{field}`, which this version does not know"));
             }
-            Event::RateLimitStatus(told) => self.budget = Some(BudgetSeen::at(*told, now)),
+            Event::RateLimitStatus(told) => self.budget = Some(RateLimitView::at(*told, now)),
             Event::RateLimitWait { wait } => self.waits_until = Some(later(now, *wait)),
             Event::Warning { message } => self.trouble(now, false, message.clone()),
             Event::RunFinished(ended) => self.end_run(ended, now),
@@ -225,7 +225,7 @@ impl Doing {
             self.trouble(now, true, problem.clone());
         }
         self.key_rejected_at = (ended.outcome == Outcome::KeyRejected).then_some(now);
-        self.ended = Some(Ended {
+        self.ended = Some(LatestRun {
             at: now,
             job: ended.job.clone(),
             outcome: ended.outcome,
@@ -238,12 +238,12 @@ impl Doing {
 
     fn trouble(&mut self, at: Timestamp, is_error: bool, words: String) {
         let (job, run) = self.run.as_ref().map(|run| (run.job.clone(), run.run)).unzip();
-        self.troubles.push_front(Trouble { at, job, run, is_error, words });
+        self.troubles.push_front(Problem { at, job, run, is_error, words });
         self.troubles.truncate(REMEMBERED);
     }
 }
 
-impl RunUnderWay {
+impl ActiveRun {
     fn begin(run: Uuid, job: &str, since: Timestamp) -> Self {
         Self {
             run,
@@ -260,7 +260,7 @@ impl RunUnderWay {
     }
 }
 
-impl BudgetSeen {
+impl RateLimitView {
     fn at(told: RateLimitStatus, at: Timestamp) -> Self {
         let RateLimitStatus {
             limit,
@@ -291,15 +291,15 @@ mod tests {
 
     #[test]
     fn what_a_run_does_is_known_while_it_does_it_and_its_end_leaves_why_it_failed() {
-        let live = Live::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
+        let live = ActivityMonitor::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
         let (events, changes) = (live.events(), live.changes());
         let run = Uuid::now_v7();
         events.emit(&Event::RunStarted { run, job: "nightly".into() });
         events.emit(&Event::RunPlanned { job: "nightly".into(), slices: 3, requests: 3 });
         events.emit(&Event::RateLimitWait { wait: Duration::from_secs(60) });
-        let doing = live.doing();
-        assert!(doing.waits_until.is_some() && changes.has_changed().unwrap());
-        assert_eq!(doing.run.map(|run| (run.job, run.planned)), Some(("nightly".to_owned(), Some(3))));
+        let activity = live.activity();
+        assert!(activity.waits_until.is_some() && changes.has_changed().unwrap());
+        assert_eq!(activity.run.map(|run| (run.job, run.planned)), Some(("nightly".to_owned(), Some(3))));
 
         events.emit(&Event::RunFinished(Box::new(RunFinished {
             run,
@@ -313,9 +313,9 @@ mod tests {
             elapsed: Duration::ZERO,
             figures: RunFigures::default(),
         })));
-        let doing = live.doing();
-        assert!(doing.run.is_none() && doing.waits_until.is_none() && doing.key_rejected_at.is_some());
-        assert_eq!(doing.troubles[0].words, "the API rejected the key (HTTP 401)");
-        assert_eq!(doing.troubles[0].job.as_deref(), Some("nightly"));
+        let activity = live.activity();
+        assert!(activity.run.is_none() && activity.waits_until.is_none() && activity.key_rejected_at.is_some());
+        assert_eq!(activity.troubles[0].words, "the API rejected the key (HTTP 401)");
+        assert_eq!(activity.troubles[0].job.as_deref(), Some("nightly"));
     }
 }

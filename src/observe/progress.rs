@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::event::{Event, EventSink};
 use crate::model::figures::grouped;
-use crate::report::way::Way;
+use crate::observe::run_progress::RunProgress;
 
 const TICK: Duration = Duration::from_millis(250);
 /// Two lines, the first of which fits a narrow terminal.
@@ -20,13 +20,13 @@ const TEMPLATE: &str = "{prefix}  {bar:20}  {pos}/{len} slices  {requests} reque
 pub struct Progress {
     screen: MultiProgress,
     bar: ProgressBar,
-    way: Arc<Mutex<Way>>,
+    way: Arc<Mutex<RunProgress>>,
 }
 
 impl Progress {
     /// A bar called `name`, not shown before the first event.
     pub fn new(name: &str) -> Self {
-        let way = Arc::new(Mutex::new(Way::begin(Instant::now())));
+        let way = Arc::new(Mutex::new(RunProgress::begin(Instant::now())));
         let screen = MultiProgress::new();
         let bar = screen.add(ProgressBar::new(0).with_prefix(name.to_owned()));
         bar.set_style(style(&way));
@@ -81,8 +81,8 @@ impl Progress {
     }
 }
 
-fn style(way: &Arc<Mutex<Way>>) -> ProgressStyle {
-    let read = |show: fn(&Way) -> String| {
+fn style(way: &Arc<Mutex<RunProgress>>) -> ProgressStyle {
+    let read = |show: fn(&RunProgress) -> String| {
         let way = Arc::clone(way);
         move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let words = show(&way.lock().unwrap_or_else(PoisonError::into_inner));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::metrics::family::{BUCKETS, FAMILIES, Family, Kind};
+use crate::observe::metrics::family::{BUCKETS, FAMILIES, Family, Kind};
 
 /// How many were at most as large as the end of each bucket, all of them together, and their sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -224,7 +224,7 @@ fn parsed(mut labels: &str) -> Option<Vec<(&str, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::metrics::family::{BUDGET_LIMIT, FILES, REQUEST_DURATION, REQUESTS};
+    use crate::observe::metrics::family::{BUDGET_LIMIT, FILES, REQUEST_DURATION, REQUESTS};
 
     fn some() -> Samples {
         let mut samples = Samples::default();

@@ -1,5 +1,5 @@
-//! Wakes the daemon, by one-shot jobs of tokio-cron-scheduler: it keeps a fixed offset across daylight-saving changes, so
-//! it is told how long to wait and nothing of schedules.
+//! Wakes the scheduler, by one-shot jobs of tokio-cron-scheduler. That crate computes cron with a fixed UTC offset, which is wrong
+//! across daylight saving, so it only gets a duration to wait.
 
 use std::time::Duration;
 
@@ -7,37 +7,34 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// Rings that wait to be heard. One that waits stands for all.
-const UNHEARD: usize = 1;
-
-/// Wakes the daemon.
-pub(super) struct Alarm {
+pub(super) struct WakeTimer {
     timer: JobScheduler,
-    ring: mpsc::Sender<()>,
-    rings: mpsc::Receiver<()>,
+    sender: mpsc::Sender<()>,
+    receiver: mpsc::Receiver<()>,
     set_for: Option<Timestamp>,
 }
 
-impl Alarm {
+impl WakeTimer {
     pub(super) async fn start() -> Result<Self, JobSchedulerError> {
         let timer = JobScheduler::new().await?;
         timer.start().await?;
-        let (ring, rings) = mpsc::channel(UNHEARD);
-        Ok(Self { timer, ring, rings, set_for: None })
+        // One pending wake-up is as good as many.
+        let (sender, receiver) = mpsc::channel(1);
+        Ok(Self { timer, sender, receiver, set_for: None })
     }
 
-    /// Rings at `at`, which is `now` or later. An alarm for an earlier time rings all the same, for nothing.
+    /// Wakes at `at`, which is `now` or later. An earlier wake-up is not cancelled: the scheduler then finds nothing due.
     pub(super) async fn set(&mut self, at: Timestamp, now: Timestamp) -> Result<(), JobSchedulerError> {
         if self.set_for == Some(at) {
             return Ok(());
         }
         let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let ring = self.ring.clone();
+        let sender = self.sender.clone();
         let job = Job::new_one_shot_async(wait, move |_, _| {
-            let ring = ring.clone();
+            let sender = sender.clone();
             Box::pin(async move {
-                // Full, or the daemon is gone: nobody needs to be woken once more.
-                ring.try_send(()).ok();
+                // Full or closed: a wake-up is pending, or the daemon is stopping.
+                sender.try_send(()).ok();
             })
         })?;
         self.timer.add(job).await?;
@@ -45,10 +42,9 @@ impl Alarm {
         Ok(())
     }
 
-    /// Waits for the next ring.
-    pub(super) async fn heard(&mut self) {
-        self.rings.recv().await;
-        // Rung a moment early, it must be set again.
+    pub(super) async fn wait(&mut self) {
+        self.receiver.recv().await;
+        // A timer that fires a moment early must be set again.
         self.set_for = None;
     }
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::AlertEvent;
 use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFinished, SliceDone};
 use crate::model::outcome::Outcome;
-use crate::report::waits::Waits;
+use crate::observe::rate_limit_waits::RateLimitWaits;
 use crate::status::{JobStatus, Status};
 use family::*;
 
@@ -41,7 +41,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Known {
     samples: Samples,
-    waits: Waits,
+    waits: RateLimitWaits,
     /// The last run of each job, as far as it was heard or recorded.
     last: BTreeMap<String, LastRun>,
     /// What the budget told of others the last time.

@@ -6,13 +6,13 @@ use crate::model::event::Event;
 
 /// The wait that is under way, and how long the others were.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Waits {
+pub(super) struct RateLimitWaits {
     /// Since when, and until when at the latest.
     under_way: Option<(Instant, Instant)>,
     over: Duration,
 }
 
-impl Waits {
+impl RateLimitWaits {
     /// Hears an event.
     pub(super) fn hear(&mut self, event: &Event, now: Instant) {
         match event {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn wait_ends_with_its_time_or_with_a_request_that_was_sent_in_it() {
-        let (start, mut waits) = (Instant::now(), Waits::default());
+        let (start, mut waits) = (Instant::now(), RateLimitWaits::default());
         let at = |seconds| start + Duration::from_secs(seconds);
         let seconds = |duration: Duration| duration.as_secs();
         waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(60) }, at(0));

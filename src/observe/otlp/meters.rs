@@ -5,7 +5,7 @@ use opentelemetry::metrics::{AsyncInstrument, Histogram, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::event::Event;
-use crate::report::{BUCKETS, FAMILIES, Family, Kind, Metrics};
+use crate::observe::{BUCKETS, FAMILIES, Family, Kind, Metrics};
 
 /// How long requests took. Histograms cannot be observed, so these count from the start of the process.
 #[derive(Debug, Clone)]

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::model::event::{Event, RateLimitStatus};
 use crate::model::figures::{grouped, took};
-use crate::report::waits::Waits;
+use crate::observe::rate_limit_waits::RateLimitWaits;
 
 /// Requests after which it is known how long they take.
 const ENOUGH: u64 = 3;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct RunProgress {
     /// Slices to do, and the requests that they are expected to cost.
     pub(super) planned: (usize, u64),
     /// Slices that are over.
@@ -20,16 +20,24 @@ pub(super) struct Way {
     pub(super) requests: u64,
     /// Rows so far.
     pub(super) rows: u64,
-    waits: Waits,
+    waits: RateLimitWaits,
     began: Instant,
     /// What the last answer told of the budget, and when.
     budget: Option<(Instant, RateLimitStatus)>,
 }
 
-impl Way {
+impl RunProgress {
     /// At the beginning, at `now`.
     pub(super) fn begin(now: Instant) -> Self {
-        Self { planned: (0, 0), over: 0, requests: 0, rows: 0, waits: Waits::default(), began: now, budget: None }
+        Self {
+            planned: (0, 0),
+            over: 0,
+            requests: 0,
+            rows: 0,
+            waits: RateLimitWaits::default(),
+            began: now,
+            budget: None,
+        }
     }
 
     /// Hears an event.
@@ -130,10 +138,10 @@ mod tests {
     use super::*;
     use crate::model::slice::SliceName;
 
-    fn way(slices: usize, requests: u64, sent: u64, told: RateLimitStatus) -> (Way, Instant) {
+    fn way(slices: usize, requests: u64, sent: u64, told: RateLimitStatus) -> (RunProgress, Instant) {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut way = Way::begin(start);
+        let mut way = RunProgress::begin(start);
         way.hear(&Event::RunPlanned { job: "nightly".into(), slices, requests }, start);
         for second in 1..=sent {
             way.hear(
@@ -189,6 +197,6 @@ mod tests {
         let (way, now) = way(100, 100, 2, told(2, 3000));
         assert_eq!(way.time_left(now), None);
         assert_eq!(way.ahead(now), "538 requests left this hour");
-        assert_eq!(Way::begin(now).ahead(now), "");
+        assert_eq!(RunProgress::begin(now).ahead(now), "");
     }
 }

@@ -1,9 +1,8 @@
-//! A cron expression and a zone -> when a job runs next.
+//! A cron expression and a time zone give the next run.
 //!
-//! Each time is computed anew in the real zone, so that summer time moves nothing. Where the clock jumps forward, a
-//! time that does not exist runs once, at the first that does. Where it goes back, a fixed time runs once, the first
-//! time it comes; an interval such as `*/15 * * * *` runs through both hours. Where both day fields are given, either is
-//! enough, as cron has always had it.
+//! Each run is computed in the real zone and not by adding a period, so daylight saving moves nothing. A time that the clock
+//! jumps over runs once, at the first valid instant after it. A fixed time in the repeated hour runs once, the first time; an
+//! interval such as `*/15 * * * *` runs through both hours. If both day fields are given, either is enough, as in every cron.
 
 use croner::Cron;
 use jiff::Timestamp;
@@ -12,11 +11,11 @@ use jiff::tz::TimeZone;
 use crate::config::cron;
 use crate::model::periods::Periods;
 
-/// Why an expression or a zone is no schedule: what is wrong, and what to write instead.
+/// An invalid expression or zone: what is wrong, and what to write instead.
 pub use crate::config::cron::CronError as ScheduleError;
 
-/// How many runs [`Schedule::periods`] looks at.
-const RUNS_LOOKED_AT: usize = 1000;
+/// How many runs [`Schedule::periods`] samples.
+const SAMPLED_RUNS: usize = 1000;
 
 /// When a job runs.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `cron`, five fields or six with seconds first, on the clock of the IANA zone `zone`.
+    /// `cron` has five fields, or six with seconds first; `zone` is an IANA name.
     ///
     /// # Errors
     /// What is wrong with either, and what to write instead.
@@ -40,24 +39,22 @@ impl Schedule {
         Some(next.timestamp())
     }
 
-    /// The runs after `now`, in order.
     pub fn upcoming(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
         std::iter::successors(self.next_after(now), |last| self.next_after(*last))
     }
 
-    /// The times between the next thousand runs, on a clock that never changes; none where it runs once.
+    /// The periods between the next thousand runs on a clock without daylight saving; none if the schedule has one run.
     ///
-    /// An estimate: a gap that comes more rarely is not seen, nor is the hour that is missing on one day of the year.
+    /// An estimate: it misses a gap that is rarer than a thousand runs, and the hour that one day of the year lacks.
     pub fn periods(&self, now: Timestamp) -> Option<Periods> {
-        let unchanging = Self { cron: self.cron.clone(), zone: TimeZone::UTC };
-        let runs: Vec<Timestamp> = unchanging.upcoming(now).take(RUNS_LOOKED_AT).collect();
+        let in_utc = Self { cron: self.cron.clone(), zone: TimeZone::UTC };
+        let runs: Vec<Timestamp> = in_utc.upcoming(now).take(SAMPLED_RUNS).collect();
         let gaps = || runs.windows(2).map(|pair| pair[1].duration_since(pair[0]));
         let count = i32::try_from(gaps().count()).ok()?;
-        let all = runs.last()?.duration_since(*runs.first()?);
-        Some(Periods { shortest: gaps().min()?, average: all.checked_div(count)?, longest: gaps().max()? })
+        let span = runs.last()?.duration_since(*runs.first()?);
+        Some(Periods { shortest: gaps().min()?, average: span.checked_div(count)?, longest: gaps().max()? })
     }
 
-    /// The zone whose clock is meant.
     pub fn zone(&self) -> &TimeZone {
         &self.zone
     }
@@ -84,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn six_fields_begin_with_seconds() {
+    fn six_fields_start_with_seconds() {
         assert_eq!(
             runs("*/20 30 6 * * *", "2026-11-23T12:00:00Z", 4),
             ["11-24 06:30:00 EST", "11-24 06:30:20 EST", "11-24 06:30:40 EST", "11-25 06:30:00 EST"]
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_the_clock_jumps_over_runs_once_at_the_first_valid_instant() {
+    fn skipped_time_runs_once_at_the_first_valid_instant() {
         assert_eq!(
             runs("30 2 * * *", "2026-03-07T12:00:00Z", 3),
             ["03-08 03:00:00 EDT", "03-09 02:30:00 EDT", "03-10 02:30:00 EDT"]
@@ -107,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_comes_twice_runs_once() {
+    fn repeated_time_runs_once() {
         assert_eq!(
             runs("30 1 * * *", "2026-10-31T12:00:00Z", 3),
             ["11-01 01:30:00 EDT", "11-02 01:30:00 EST", "11-03 01:30:00 EST"]
@@ -115,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn interval_runs_through_both_hours_when_the_clock_goes_back() {
+    fn interval_runs_through_both_repeated_hours() {
         let schedule = Schedule::new("*/15 * * * *", "America/New_York").unwrap();
         let runs: Vec<Timestamp> = schedule.upcoming(at("2026-11-01T04:00:00Z")).take(16).collect();
         assert_eq!(runs[0], at("2026-11-01T04:15:00Z"));
@@ -123,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn interval_leaves_out_the_hour_that_the_clock_jumps_over() {
+    fn interval_skips_the_missing_hour() {
         assert_eq!(
             runs("*/30 * * * *", "2026-03-08T06:00:00Z", 3),
             ["03-08 01:30:00 EST", "03-08 03:00:00 EDT", "03-08 03:30:00 EDT"]
@@ -131,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn daily_run_keeps_its_hour_across_both_changes() {
+    fn daily_run_keeps_its_hour_across_daylight_saving() {
         for (now, zones) in [("2026-03-07T00:00:00Z", ["EST", "EDT"]), ("2026-10-31T00:00:00Z", ["EDT", "EST"])] {
             let runs = runs("0 19 * * *", now, 4);
             assert!(runs.iter().all(|run| run.contains("19:00:00")), "{runs:?}");
@@ -164,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_expression_and_zone_say_what_to_write() {
+    fn invalid_expression_and_zone_say_what_to_write() {
         let error = Schedule::new("0 25 * * *", "UTC").unwrap_err();
         assert_eq!(error.to_string(), "`25` is not an hour");
         assert!(error.instead.starts_with("write 0 to 23"), "{}", error.instead);

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::clock::Clock;
 use crate::model::event::EventSink;
-use crate::report::Metrics;
+use crate::observe::Metrics;
 use meters::Durations;
 use send::Client;
 use spans::Spans;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
 use crate::model::slice::Slice;
-use crate::report::way::Way;
+use crate::observe::run_progress::RunProgress;
 
 /// How often a run that goes well says how far it is.
 const EVERY: Duration = Duration::from_secs(60);
@@ -16,14 +16,14 @@ const EVERY: Duration = Duration::from_secs(60);
 struct Lines {
     run: Option<String>,
     job: Option<String>,
-    way: Way,
+    way: RunProgress,
     told: Instant,
 }
 
 /// Hears events and logs them; the end of a run only with `summaries`, where nothing else tells it.
 pub fn log_lines(summaries: bool) -> EventSink {
     let now = Instant::now();
-    let lines = Arc::new(Mutex::new(Lines { run: None, job: None, way: Way::begin(now), told: now }));
+    let lines = Arc::new(Mutex::new(Lines { run: None, job: None, way: RunProgress::begin(now), told: now }));
     EventSink::new(move |event| {
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.hear(event, Instant::now());
@@ -45,7 +45,7 @@ impl Lines {
             }
             Event::SlicePublished { .. } if EVERY <= now.saturating_duration_since(self.told) => {
                 self.told = now;
-                let Way { planned: (slices, _), over, requests, rows, .. } = self.way;
+                let RunProgress { planned: (slices, _), over, requests, rows, .. } = self.way;
                 let (job, run) = (&self.job, &self.run);
                 let seconds_to_go = self.way.time_left(now).map(|to_go| to_go.as_secs());
                 let ahead = self.way.ahead(now);

@@ -1,13 +1,15 @@
 //! Events of a run to people and to programs: log lines, a bar on a terminal, metrics, from the same value.
 
-mod live;
-mod log;
+mod activity;
+mod log_lines;
 mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod progress;
-mod waits;
-mod way;
+mod rate_limit_waits;
+mod run_progress;
 
-pub use live::{BudgetSeen, Doing, Ended, Live, RunUnderWay, Trouble};
-pub use log::log_lines;
+pub use activity::{ActiveRun, Activity, ActivityMonitor, LatestRun, Problem, RateLimitView};
+pub use log_lines::log_lines;
 pub use metrics::{BUCKETS, FAMILIES, Family, Histogram, Kind, Metrics, Samples, TextfileError, write_textfile};
 pub use progress::Progress;
