@@ -128,4 +128,4 @@ def test_coverage_table_names_every_file(exported: Exported) -> None:
     assert sorted(row["path"] for row in table if row["path"]) == exported.lake.files()
     rows = {name: sum(row["rows"] or 0 for row in table if row["stream"] == name) for name in exported.truths}
     assert rows == {name: truth["total"]["rows"] for name, truth in exported.truths.items()}
-    assert {row["state"] for row in table} <= {"final", "provisional", "empty"}
+    assert {row["status"] for row in table} <= {"final", "provisional", "empty"}

@@ -1,6 +1,7 @@
 //! `status`: coverage and the last runs, from the ledger alone.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,14 +15,13 @@ use crate::cli::{Output, Surroundings, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Location};
 use crate::ledger::{Ledger, RunSummary, State};
-use crate::model::coverage::{DayState, ScopeCoverage, day_state};
+use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::day_status::{DayStatus, Finality};
 use crate::model::figures::{grouped, took};
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{list_of, snapshot_state};
-use crate::model::stream::Days;
 use crate::publish::Layout;
-use crate::status::{DayCell, DayStatus, JobStatus, Status, StreamStatus, SuspectDays};
+use crate::status::{DayCell, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -73,7 +73,7 @@ fn text(status: &Status, shown_days: u16) -> String {
     }
     text.push_str("\n\n");
     text.push_str(&jobs(&status.jobs));
-    let legend: Vec<String> = SIGNS.iter().map(|(status, sign)| format!("{sign} {}", status.name())).collect();
+    let legend: Vec<String> = SIGNS.iter().map(|(status, sign)| format!("{sign} {status}")).collect();
     text.push_str(&format!(
         "\ncoverage  last {shown_days} days, newest at the right   {}   * list\n",
         legend.join("  ")
@@ -159,21 +159,17 @@ impl serde::Serialize for ToldCoverage<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let streams = self.state.coverage.iter();
         serializer.collect_seq(streams.flat_map(|(name, scopes)| {
-            let days = self.catalog.get(name).and_then(|stream| stream.days.as_ref());
-            scopes.values().map(move |scope| scope_to_json(name, days, scope, self.now))
+            let finality = Finality::of_table(name, self.catalog.get(name).map(Arc::as_ref));
+            scopes.values().map(move |scope| scope_to_json(name, finality, scope, self.now))
         }))
     }
 }
 
-fn scope_to_json(name: &str, days: Option<&Days>, scope: &ScopeCoverage, now: Timestamp) -> Value {
+fn scope_to_json(name: &str, finality: Option<Finality<'_>>, scope: &ScopeCoverage, now: Timestamp) -> Value {
     let of_day = |(day, state): (&Day, &DayState)| {
-        let name = match days {
-            _ if list_of(name).is_some() => snapshot_state(state, *day, now),
-            Some(days) => day_state(Some(state), *day, days),
-            None => "final",
-        };
+        let final_from = finality.and_then(|finality| finality.final_from(*day, now));
         let value = json!({
-            "state": name, "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at,
+            "status": DayStatus::of(Some(state), final_from), "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at,
             "problem": state.problem(),
         });
         (day.to_string(), value)

@@ -98,13 +98,6 @@ impl DayState {
     pub fn problem(&self) -> Option<&str> {
         self.suspect.as_ref().map(|suspect| suspect.problem.as_str())
     }
-
-    /// Whether the day, or the month that it stands for, was read so late after its end that the service no longer
-    /// revises it.
-    pub fn is_final(&self, day: Day, days: &Days, lookback_days: u16) -> bool {
-        let settled = Moment::from(days.settled(day, lookback_days));
-        !self.stale && self.suspect.is_none() && self.read_at.is_some_and(|read_at| settled <= read_at)
-    }
 }
 
 impl ScopeCoverage {
@@ -162,35 +155,9 @@ impl ScopeCoverage {
     }
 }
 
-/// The state of a day in one word.
-pub fn day_state(state: Option<&DayState>, day: Day, days: &Days) -> &'static str {
-    match state {
-        Some(state) if state.suspect.is_some() => "suspect",
-        None => "missing",
-        Some(state) if state.read_at.is_none() => "missing",
-        Some(state) if !state.is_final(day, days, days.lookback) => "provisional",
-        Some(state) if state.rows == 0 => "empty",
-        Some(_) => "final",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::day::DayZone;
-    use crate::model::days::DaysKind;
-
-    #[test]
-    fn day_is_final_only_when_read_after_its_lookback() {
-        let day: Day = "2026-03-01".parse().unwrap();
-        let read = |at: &str| DayState { read_at: Some(at.parse().unwrap()), ..DayState::unknown() };
-        // The Eastern day ends at 05:00 UTC; three days later is the fifth.
-        let days = Days::of(DaysKind::Dated, DayZone::Eastern);
-        assert!(!read("2026-03-05T04:59:59Z").is_final(day, &days, 3));
-        assert!(read("2026-03-05T05:00:00Z").is_final(day, &days, 3));
-        assert!(!DayState { stale: true, ..read("2026-03-09T00:00:00Z") }.is_final(day, &days, 3));
-        assert!(!DayState::unknown().is_final(day, &days, 0));
-    }
 
     #[test]
     fn history_ends_where_days_were_read_one_after_the_other_whatever_was_filled_in_long_before() {
@@ -203,14 +170,5 @@ mod tests {
         assert_eq!(read(&["2026-11-01", "2026-11-02"]).as_deref(), Some("2026-11-01"));
         assert_eq!(read(&["2026-09-15", "2026-11-02"]).as_deref(), Some("2026-09-15"), "an outage");
         assert_eq!(read(&["2025-01-01", "2025-01-02", "2026-11-01", "2026-11-02"]).as_deref(), Some("2026-11-01"));
-    }
-
-    #[test]
-    fn month_is_final_only_when_read_after_its_own_end_and_lookback() {
-        let first: Day = "2026-03-01".parse().unwrap();
-        let read = |at: &str| DayState { read_at: Some(at.parse().unwrap()), ..DayState::unknown() };
-        let days = Days::of(DaysKind::Month, DayZone::Eastern);
-        assert!(!read("2026-04-07T23:59:59Z").is_final(first, &days, 7));
-        assert!(read("2026-04-08T04:00:00Z").is_final(first, &days, 7));
     }
 }

@@ -5,11 +5,11 @@ pub mod content_hash;
 pub mod cost;
 pub mod coverage;
 pub mod day_states;
+pub mod day_status;
 pub mod disk_trouble;
 pub mod event;
 pub mod figures;
 pub mod forgotten;
-pub mod history;
 pub mod moment;
 pub mod outcome;
 pub mod periods;
@@ -18,4 +18,4 @@ pub mod slice;
 pub mod told;
 pub mod words;
 
-pub use catalog::model::{column, day, days, pagination, relation, request_line, scope, stream, window};
+pub use catalog::model::{column, day, days, history, pagination, relation, request_line, scope, stream, window};

@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::model::day::Day;
+use crate::model::day_status::DayStatus;
 use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopePart};
 
@@ -29,8 +30,7 @@ pub struct CoverageRow<'a> {
     pub scope: &'a Scope,
     /// The day; none for lists.
     pub day: Option<Day>,
-    /// `final`, `provisional`, `empty`, `suspect`, `missing` or `not_entitled`.
-    pub state: &'static str,
+    pub status: DayStatus,
     /// Rows of the file that stands.
     pub rows: Option<u64>,
     /// How the end was known.
@@ -93,7 +93,8 @@ fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {
         DataType::Date32,
         Arc::new(rows.iter().map(|row| row.day.map(Day::to_epoch_days)).collect::<Date32Array>()),
     );
-    add("state", DataType::Utf8, texts(rows, |row| Some(row.state)));
+    let statuses = StringArray::from_iter_values(rows.iter().map(|row| row.status.to_string()));
+    add("status", DataType::Utf8, Arc::new(statuses));
     let counts = rows.iter().map(|row| row.rows.and_then(|rows| i64::try_from(rows).ok()));
     add("rows", DataType::Int64, Arc::new(counts.collect::<Int64Array>()));
     add("proof", DataType::Utf8, texts(rows, |row| row.proof));

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, again};
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
-use crate::model::coverage::{DayState, ScopeCoverage, day_state};
+use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::day_status::{DayStatus, Finality};
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{list_of, snapshot_state};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::publish::{CoverageRow, Layout, coverage_parquet};
@@ -140,7 +140,7 @@ pub fn coverage_rows<'a>(
 
 fn scope_rows<'a>(
     name: &'a str,
-    stream: Option<&Arc<Stream>>,
+    stream: Option<&'a Arc<Stream>>,
     coverage: &'a ScopeCoverage,
     forgotten: &Forgotten,
     start: Option<Day>,
@@ -151,11 +151,11 @@ fn scope_rows<'a>(
         Some(stream) => layout.path_for(stream, &coverage.scope, day),
         None => layout.data_path(name, &coverage.scope, day),
     };
-    let row = |day: Option<Day>, state_name: &'static str, state: Option<&'a DayState>| CoverageRow {
+    let row = |day: Option<Day>, status: DayStatus, state: Option<&'a DayState>| CoverageRow {
         stream: name,
         scope: &coverage.scope,
         day,
-        state: state_name,
+        status,
         rows: state.filter(|state| state.read_at.is_some()).map(|state| state.rows),
         proof: state.and_then(|state| state.proof).map(|proof| proof.name()),
         extracted_at: state.and_then(|state| state.read_at),
@@ -165,30 +165,25 @@ fn scope_rows<'a>(
     };
     let mut rows = Vec::new();
     if let Some(told) = &coverage.not_entitled {
-        rows.push(CoverageRow { problem: Some(&told.detail), ..row(None, "not_entitled", None) });
+        rows.push(CoverageRow { problem: Some(&told.detail), ..row(None, DayStatus::NotEntitled, None) });
     }
     if let Some(whole) = &coverage.whole {
-        rows.push(row(None, if whole.suspect.is_some() { "suspect" } else { "final" }, Some(whole)));
+        rows.push(row(None, DayStatus::of(Some(whole), None), Some(whole)));
     }
-    if list_of(name).is_some() {
-        // What there is: a snapshot that was not taken cannot be taken any more, so none is missing.
-        let taken = coverage.days.iter();
-        rows.extend(taken.map(|(day, state)| row(Some(*day), snapshot_state(state, *day, now), Some(state))));
-        return rows;
-    }
-    let Some(days) = stream.and_then(|stream| stream.days.as_ref()) else {
+    let Some(finality) = Finality::of_table(name, stream.map(Arc::as_ref)) else {
         return rows;
     };
     // What is there, wherever it came from, and what is wanted and not there; a scope that may not be read lacks nothing.
     let mut shown: BTreeSet<Day> = coverage.days.keys().copied().collect();
-    if let (Some(start), None) = (start, &coverage.not_entitled) {
+    // Snapshots that were not taken cannot be taken any more, so none is missing.
+    if let (Finality::Lookback(days), Some(start), None) = (finality, start, &coverage.not_entitled) {
         // Nobody misses what was forgotten: it has no row at all.
         let is_missed = |day: &Day| !forgotten.covers(name, &coverage.scope, Some(*day));
         shown.extend(coverage.wanted(days, start, now).filter(is_missed));
     }
     for day in shown {
         let state = coverage.days.get(&day);
-        rows.push(row(Some(day), day_state(state, day, days), state));
+        rows.push(row(Some(day), DayStatus::of(state, finality.final_from(day, now)), state));
     }
     rows
 }

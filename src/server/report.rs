@@ -9,9 +9,10 @@ use super::page::Facts;
 use super::verdict::Verdict;
 use crate::ledger::RunSummary;
 use crate::model::day::Day;
+use crate::model::day_status::DayStatus;
 use crate::model::moment::Moment;
 use crate::observe::Activity;
-use crate::status::{DayCell, DayStatus, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
+use crate::status::{DayCell, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
 
 /// Entries of a list that may be long.
 const ENTRIES: usize = 100;
@@ -34,7 +35,7 @@ pub(super) struct Report<'a> {
     doing: &'a Activity,
     jobs: &'a [JobStatus],
     runs: &'a [RunSummary],
-    days_by_state: BTreeMap<&'static str, u64>,
+    days_by_status: BTreeMap<DayStatus, u64>,
     streams: Vec<StreamReport<'a>>,
     suspects: &'a [SuspectDays],
     not_entitled: Vec<&'a NotEntitledStreams>,
@@ -59,12 +60,12 @@ struct StreamReport<'a> {
     days: Vec<DaysReport>,
 }
 
-/// Days in a row that are in the same state.
+/// Consecutive days with the same status.
 #[derive(Debug, Serialize)]
 struct DaysReport {
     from: Day,
     to: Day,
-    state: DayStatus,
+    status: DayStatus,
     rows: u64,
 }
 
@@ -88,7 +89,7 @@ impl<'a> Report<'a> {
             doing: &facts.doing,
             jobs: status.map(|status| status.jobs.as_slice()).unwrap_or_default(),
             runs: &runs[..runs.len().min(RUNS)],
-            days_by_state: status.map(|status| status.days_by_state()).unwrap_or_default(),
+            days_by_status: status.map(|status| status.days_by_status()).unwrap_or_default(),
             streams: facts.streams().iter().map(StreamReport::of).collect(),
             suspects: &suspects[..first(suspects.len())],
             not_entitled: not_entitled.iter().take(ENTRIES).collect(),
@@ -102,11 +103,11 @@ impl<'a> StreamReport<'a> {
         let mut days: Vec<DaysReport> = Vec::new();
         for cell in stream.days.iter().flatten() {
             match days.last_mut() {
-                Some(last) if last.state == cell.worst && last.to.next() == cell.day => {
+                Some(last) if last.status == cell.worst && last.to.next() == cell.day => {
                     last.to = cell.day;
                     last.rows += cell.rows;
                 }
-                _ => days.push(DaysReport { from: cell.day, to: cell.day, state: cell.worst, rows: cell.rows }),
+                _ => days.push(DaysReport { from: cell.day, to: cell.day, status: cell.worst, rows: cell.rows }),
             }
         }
         Self {

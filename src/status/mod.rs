@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
+use crate::model::day_status::DayStatus;
 use crate::model::scope::{Named, Scope};
 use crate::schedule::ScheduleError;
 
@@ -25,7 +26,7 @@ pub use board::{Board, BoardError};
 pub use details::{ScopeDetails, StreamDetails};
 pub use headline::{BadRun, Headline, HistoryStatus};
 pub use jobs::JobStatus;
-pub use streams::{DayCell, DayStatus, StreamStatus};
+pub use streams::{DayCell, StreamStatus};
 pub use troubles::{NotEntitledStreams, SuspectDays};
 
 /// What stands at a moment.
@@ -87,15 +88,15 @@ impl Status {
         streams::of(state, config.catalog(), &starts(state, config), now, shown_days, is_meant)
     }
 
-    /// How many days of all streams and scopes are in each state, of the days that are shown; and as `not_entitled` how many
-    /// streams of scopes may not be read.
-    pub fn days_by_state(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts: BTreeMap<&'static str, u64> = DayStatus::ALL.map(|status| (status.name(), 0)).into();
-        counts.insert("not_entitled", self.streams.iter().map(|stream| stream.not_entitled).sum());
+    /// Days of all streams and scopes by status, of the days that are shown. A stream that the account may not read for a scope counts once,
+    /// since it has no days.
+    pub fn days_by_status(&self) -> BTreeMap<DayStatus, u64> {
+        let mut counts = BTreeMap::from(DayStatus::ALL.map(|status| (status, 0)));
+        counts.insert(DayStatus::NotEntitled, self.streams.iter().map(|stream| stream.not_entitled).sum());
         for stream in &self.streams {
             for cell in stream.days.iter().flatten() {
                 for (status, count) in &cell.scopes {
-                    *counts.entry(status.name()).or_default() += count;
+                    *counts.entry(*status).or_default() += count;
                 }
             }
         }

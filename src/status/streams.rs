@@ -9,67 +9,13 @@ use crate::catalog::Catalog;
 use crate::ledger::State;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
+use crate::model::day_status::{DayStatus, Finality};
 use crate::model::history::{list_of, snapshot_day};
 use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
-
-/// The state of a day, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DayStatus {
-    /// The last reading was doubtful; what stood stands.
-    Suspect,
-    /// Wanted, and never read.
-    Missing,
-    /// Read, and broken or overwritten since; read again by the next run.
-    Stale,
-    /// Read before the service had done revising it.
-    Provisional,
-    /// Read for the last time.
-    Final,
-    /// The same, and there is nothing.
-    Empty,
-}
-
-impl DayStatus {
-    /// All of them, the worst first.
-    pub const ALL: [Self; 6] = [Self::Suspect, Self::Missing, Self::Stale, Self::Provisional, Self::Final, Self::Empty];
-
-    /// The name everywhere.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Suspect => "suspect",
-            Self::Missing => "missing",
-            Self::Stale => "stale",
-            Self::Provisional => "provisional",
-            Self::Final => "final",
-            Self::Empty => "empty",
-        }
-    }
-
-    /// The status of a day that is revised until `settled`.
-    fn of(state: Option<&DayState>, settled: Moment) -> Self {
-        let Some(state) = state else {
-            return Self::Missing;
-        };
-        match state.read_at {
-            _ if state.suspect.is_some() => Self::Suspect,
-            None => Self::Missing,
-            Some(_) if state.stale => Self::Stale,
-            Some(read_at) if read_at < settled => Self::Provisional,
-            Some(_) if state.rows == 0 => Self::Empty,
-            Some(_) => Self::Final,
-        }
-    }
-
-    /// Whether a run still owes something here.
-    pub fn is_behind(self) -> bool {
-        matches!(self, Self::Suspect | Self::Missing | Self::Stale)
-    }
-}
 
 /// One day of a stream, over all its scopes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -236,7 +182,6 @@ impl<'a> View<'a> {
         let cell = |day: Day| {
             // Of streams by month only the first day stands for anything.
             days.marks(Window::day(day)).next()?;
-            let settled = days.settled(day, days.lookback).into();
             let known = scopes.iter().zip(&wanted).filter_map(|(scope, wanted)| {
                 let state = scope.days.get(&day);
                 let is_wanted = || {
@@ -245,7 +190,7 @@ impl<'a> View<'a> {
                 };
                 (state.is_some() || is_wanted()).then_some(state)
             });
-            cell_of(day, known, settled)
+            cell_of(day, known, Finality::Lookback(days).final_from(day, self.now))
         };
         self.shown(days.zone.yesterday(self.now)).map(cell).collect()
     }
@@ -255,9 +200,7 @@ impl<'a> View<'a> {
         let today = snapshot_day(self.now);
         let cell = |day: Day| {
             let taken = scopes.iter().filter_map(|scope| scope.days.get(&day)).map(Some);
-            // What was read on the day itself is not the last word before the day is over.
-            let settled = if day < today { Timestamp::MIN } else { Timestamp::MAX };
-            cell_of(day, taken, settled.into())
+            cell_of(day, taken, Finality::Snapshots.final_from(day, self.now))
         };
         self.shown(today).map(cell).collect()
     }
@@ -267,10 +210,14 @@ impl<'a> View<'a> {
     }
 }
 
-fn cell_of<'a>(day: Day, scopes: impl Iterator<Item = Option<&'a DayState>>, settled: Moment) -> Option<DayCell> {
+fn cell_of<'a>(
+    day: Day,
+    scopes: impl Iterator<Item = Option<&'a DayState>>,
+    final_from: Option<Moment>,
+) -> Option<DayCell> {
     let mut cell: Option<DayCell> = None;
     for state in scopes {
-        let status = DayStatus::of(state, settled);
+        let status = DayStatus::of(state, final_from);
         let cell = cell.get_or_insert_with(|| DayCell {
             day,
             worst: status,
@@ -306,30 +253,4 @@ fn asked_for(stream: &Stream, count: usize) -> String {
         _ => ("asset", "assets"),
     };
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::coverage::day_state;
-    use crate::model::day::DayZone;
-    use crate::model::days::DaysKind;
-
-    #[test]
-    fn days_are_called_what_the_ledger_calls_them_but_for_those_that_are_stale() {
-        let day: Day = "2026-03-01".parse().unwrap();
-        let days = Days { lookback: 3, ..Days::of(DaysKind::Dated, DayZone::Eastern) };
-        let settled = days.settled(day, days.lookback).into();
-        for read_at in [None, Some("2026-03-02T12:00:00Z"), Some("2026-03-20T12:00:00Z")] {
-            for rows in [0, 7] {
-                let read_at = read_at.map(|at| at.parse().unwrap());
-                let state = DayState { read_at, rows, ..DayState::unknown() };
-                assert_eq!(DayStatus::of(Some(&state), settled).name(), day_state(Some(&state), day, &days));
-                let stale = DayState { stale: true, ..state };
-                let name = if read_at.is_none() { "missing" } else { "stale" };
-                assert_eq!(DayStatus::of(Some(&stale), settled).name(), name);
-            }
-        }
-        assert_eq!(DayStatus::of(None, settled).name(), day_state(None, day, &days));
-    }
 }

@@ -270,7 +270,7 @@ on_every_destination! {
         }
         export.assert_ledger_knows_every_file().await;
         let coverage: Vec<Value> = export.coverage().await;
-        assert!(coverage.iter().all(|row| row["state"] != "missing"));
+        assert!(coverage.iter().all(|row| row["status"] != "missing"));
     }
 }
 

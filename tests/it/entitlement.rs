@@ -27,7 +27,7 @@ on_memory_and_disk! {
             export.assert_rows_are_simulated(stream, &scopes[1], export.wanted(stream)).await;
         }
         let coverage = export.coverage().await;
-        let shown = coverage.iter().filter(|row| row["state"] == "not_entitled");
+        let shown = coverage.iter().filter(|row| row["status"] == "not_entitled");
         assert_eq!(shown.filter(|row| row["category_id"] == barred && row["problem"].is_string()).count(), 2);
     }
 }
@@ -58,7 +58,7 @@ async fn scope_is_asked_again_when_a_day_has_passed() {
     export.simulator.set_now(instant("2026-03-12T18:00:00Z"));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.assert_equals_simulator("visibility_v2_by_day").await;
-    assert!(export.coverage().await.iter().all(|row| row["state"] != "not_entitled"));
+    assert!(export.coverage().await.iter().all(|row| row["status"] != "not_entitled"));
 }
 
 on_memory_and_disk! {

@@ -80,7 +80,7 @@ on_memory_and_disk! {
         let states: Vec<(String, String)> = coverage
             .iter()
             .filter(|row| row["stream"] == "models_history")
-            .map(|row| (row["day"].as_str().unwrap().to_owned(), row["state"].as_str().unwrap().to_owned()))
+            .map(|row| (row["day"].as_str().unwrap().to_owned(), row["status"].as_str().unwrap().to_owned()))
             .collect();
         let expected = [("2026-03-10", "final"), ("2026-03-12", "provisional")];
         assert_eq!(states, expected.map(|(day, state)| (day.to_owned(), state.to_owned())));

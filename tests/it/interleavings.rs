@@ -127,7 +127,7 @@ impl Race {
         for stream in DATED {
             assert!(of_stream(&received, stream).is_empty(), "{what}: {stream} is asked again and again");
         }
-        assert_eq!(export.coverage().await.iter().filter(|row| row["state"] == "missing").count(), 0, "{what}");
+        assert_eq!(export.coverage().await.iter().filter(|row| row["status"] == "missing").count(), 0, "{what}");
     }
 
     /// And when the days are read once more, for whatever reason, the lake is the account.

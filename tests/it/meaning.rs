@@ -56,7 +56,7 @@ on_memory_and_disk! {
         let run = forced(&export, "2026-03-08", "2026-03-09").await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         assert_eq!(days_with(&export, "share_of_voice").await, ["2026-03-06", "2026-03-07"].map(String::from).into());
-        assert_eq!(export.states(STREAM, &export.categories()[0]).await["2026-03-06"], "provisional");
+        assert_eq!(export.states(STREAM, &export.categories()[0]).await["2026-03-06"], "stale");
         let (told, findings) = verified(&export, profound_export::upkeep::Depth::Rows, false).await;
         assert!(told.is_fine(), "{findings:?}");
 

@@ -88,10 +88,10 @@ async fn members_of_the_status_for_machines_are_as_documented() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&shape(&told)).unwrap());
 
     // Every state that the documentation names is one of the coverage table.
-    let states = ["final", "provisional", "empty", "suspect", "missing"];
+    let states = ["final", "provisional", "empty", "stale", "suspect", "missing"];
     let scopes = told["coverage"].as_array().unwrap();
     let days = scopes.iter().flat_map(|scope| scope["days"].as_object().unwrap().values());
-    let found: Vec<&str> = days.map(|day| day["state"].as_str().unwrap()).collect();
+    let found: Vec<&str> = days.map(|day| day["status"].as_str().unwrap()).collect();
     assert!(found.iter().all(|state| states.contains(state)) && found.contains(&"suspect"), "{found:?}");
 
     // People see the same as a picture: days by streams.

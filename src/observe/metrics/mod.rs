@@ -227,8 +227,8 @@ impl Known {
         for stream in &status.streams {
             self.samples.set(&STREAM_COVERAGE_LAG, &[&stream.name], stream.lag_seconds as f64);
         }
-        for (state, days) in status.days_by_state() {
-            self.samples.set(&DAYS, &[state], days as f64);
+        for (day_status, days) in status.days_by_status() {
+            self.samples.set(&DAYS, &[&day_status.to_string()], days as f64);
         }
     }
 

@@ -8,9 +8,10 @@ use super::Facts;
 use super::strip::{sign, states, strip};
 use super::time::stamp;
 use crate::model::day::DayZone;
+use crate::model::day_status::DayStatus;
 use crate::model::figures::{counted, grouped};
 use crate::model::scope::Named;
-use crate::status::{DayStatus, StreamStatus};
+use crate::status::StreamStatus;
 
 /// Up to so many streams, all families are open.
 const ALL_OPEN: usize = 40;

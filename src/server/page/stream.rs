@@ -77,11 +77,11 @@ fn days(days: &[Option<DayCell>]) -> Markup {
                         @for cell in days.iter().rev().flatten() {
                             tr {
                                 th scope="row" { (cell.day) }
-                                td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst.name()) @if let Some(problem) = &cell.problem { ": " (problem) } }
+                                td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst) @if let Some(problem) = &cell.problem { ": " (problem) } }
                                 td.n { (grouped(cell.rows)) }
                                 td { @if let Some(at) = cell.read_at { (stamp(at.time())) } }
                                 td { (cell.proofs.iter().map(|proof| proof.name().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
-                                td { (cell.scopes.iter().map(|(status, count)| format!("{count} {}", status.name())).collect::<Vec<_>>().join(", ")) }
+                                td { (cell.scopes.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>().join(", ")) }
                             }
                         }
                     }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use crate::status::{DayCell, DayStatus};
+use crate::model::day_status::DayStatus;
+use crate::status::DayCell;
 
 /// The class of each state.
 pub(super) fn class(status: DayStatus) -> &'static str {
@@ -16,6 +17,7 @@ pub(super) fn class(status: DayStatus) -> &'static str {
         DayStatus::Provisional => "p",
         DayStatus::Final => "f",
         DayStatus::Empty => "e",
+        DayStatus::NotEntitled => "x",
     }
 }
 
@@ -61,7 +63,7 @@ fn path(days: &[Option<DayStatus>], status: DayStatus) -> Option<String> {
 fn words(days: &[Option<DayStatus>]) -> String {
     let count = |status: DayStatus| days.iter().filter(|day| **day == Some(status)).count();
     let counts = DayStatus::ALL.into_iter().map(|status| (count(status), status)).filter(|(count, _)| 0 < *count);
-    let words: Vec<String> = counts.map(|(count, status)| format!("{count} {}", status.name())).collect();
+    let words: Vec<String> = counts.map(|(count, status)| format!("{count} {status}")).collect();
     if words.is_empty() { "no days".to_owned() } else { words.join(", ") }
 }
 

@@ -5,11 +5,12 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::{RunEnd, RunSummary};
 use crate::model::day::Day;
+use crate::model::day_status::DayStatus;
 use crate::model::outcome::Outcome;
 use crate::model::proof::Proof;
 use crate::model::scope::Named;
 use crate::observe::{ActiveRun, Problem, RateLimitView};
-use crate::status::{DayCell, DayStatus, Headline, JobStatus, SuspectDays};
+use crate::status::{DayCell, Headline, JobStatus, SuspectDays};
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;";
 
@@ -263,13 +264,13 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
 
 #[test]
 fn states_are_told_apart_without_colour() {
-    let shapes: BTreeMap<&str, &str> = DayStatus::ALL
+    let shapes: BTreeMap<&str, String> = DayStatus::ALL
         .into_iter()
         .map(|state| {
             let rule = format!("svg .{} {{", strip::class(state));
             let line =
                 STYLE.lines().find(|line| line.starts_with(&rule)).unwrap_or_else(|| panic!("no shape of {rule}"));
-            (&line[line.find("stroke-width").unwrap()..], state.name())
+            (&line[line.find("stroke-width").unwrap()..], state.to_string())
         })
         .collect();
     assert_eq!(shapes.len(), DayStatus::ALL.len(), "{shapes:?}");

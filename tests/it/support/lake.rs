@@ -186,7 +186,7 @@ impl Export {
         let rows = self.coverage().await;
         let wanted = rows.iter().filter(|row| row["stream"] == stream && row["category_id"] == category);
         wanted
-            .map(|row| (row["day"].as_str().unwrap_or_default().into(), row["state"].as_str().unwrap().into()))
+            .map(|row| (row["day"].as_str().unwrap_or_default().into(), row["status"].as_str().unwrap().into()))
             .collect()
     }
 }
