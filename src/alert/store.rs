@@ -8,7 +8,7 @@ use object_store::path::Path;
 use crate::alert::book::{Book, FORMAT};
 use crate::config::{DestinationConfig, Location};
 use crate::destination::{Destination, DestinationError, OWN_DIRECTORY};
-use crate::model::words::words;
+use crate::error_text::error_chain;
 
 /// A store that answers no sooner counts as one that does not: what is told must not wait for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ async fn read(lake: &Destination) -> Result<Book, DestinationError> {
 async fn in_time<T>(action: &str, doing: impl Future<Output = Result<T, DestinationError>>) -> Option<T> {
     let problem = match tokio::time::timeout(PATIENCE, doing).await {
         Ok(Ok(done)) => return Some(done),
-        Ok(Err(error)) => words(&error),
+        Ok(Err(error)) => error_chain(&error),
         Err(_) => format!("the destination did not answer within {} s", PATIENCE.as_secs()),
     };
     tracing::warn!("cannot {action} what was told before, so it may be told again: {problem}");

@@ -15,8 +15,8 @@ use crate::alert::send::{SendError, Sender};
 use crate::alert::store::{Kept, name_of};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, AlertKind, Config};
+use crate::error_text::error_chain;
 use crate::model::event::{Event, EventSink, FiringAlert};
-use crate::model::words::words;
 use crate::status::Status;
 
 /// The longest that one target is told things before the others count as told: shorter than the end of a program waits.
@@ -118,14 +118,14 @@ impl Teller {
                         tracing::info!(alert, event, "told: {}", message.headline());
                         lock(book).told(alert, &message);
                     }
-                    Err(error) if error.may_pass() => {
+                    Err(error) if error.error.may_pass() => {
                         // What cannot be told to a target now, nothing else can either.
-                        tracing::warn!(alert, event, "cannot be told, and is tried again: {}", words(&error));
-                        self.leave_alone(target, &error, now);
+                        tracing::warn!(alert, event, "cannot be told, and is tried again: {}", error_chain(&error));
+                        self.leave_alone(target, &error.error, now);
                         break;
                     }
                     Err(error) => {
-                        tracing::error!(alert, event, "cannot be told: {}", words(&error));
+                        tracing::error!(alert, event, "cannot be told: {}", error_chain(&error));
                         lock(book).refused(alert, &message, now);
                     }
                 }
@@ -145,12 +145,12 @@ impl Teller {
         self.events.emit(&Event::NotificationSent { target: alert.clone(), delivered: pinged.is_ok() });
         match pinged {
             Ok(()) => drop(lock(&self.beats).remove(alert)),
-            Err(error) if error.may_pass() => {
-                tracing::warn!(alert, "the heartbeat cannot be sent, and is tried again: {}", words(&error));
-                self.leave_alone(target, &error, now);
+            Err(error) if error.error.may_pass() => {
+                tracing::warn!(alert, "the heartbeat cannot be sent, and is tried again: {}", error_chain(&error));
+                self.leave_alone(target, &error.error, now);
             }
             Err(error) => {
-                tracing::error!(alert, "the heartbeat cannot be sent: {}", words(&error));
+                tracing::error!(alert, "the heartbeat cannot be sent: {}", error_chain(&error));
                 lock(&self.beats).remove(alert);
             }
         }

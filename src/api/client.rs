@@ -13,29 +13,39 @@ use url::Url;
 
 use crate::api::blocks::{BlockBuilder, Envelope};
 use crate::api::budget::{Budget, Came, Permit};
-use crate::api::error::{ApiError, Retry};
+use crate::api::error::ApiError;
 use crate::api::events::EventRows;
+use crate::api::headers::{pause_asked, rate_headers, server_time};
 use crate::api::json_rows::JsonRows;
 use crate::api::patience::Patience;
 use crate::api::repeats::{KeyForms, Watch};
 use crate::api::request::Request;
-use crate::api::retry::{ATTEMPTS, pauses, rate_headers, retry_after, server_time};
-use crate::api::roots::{self, RootsError};
 use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
+use crate::error_text::{error_chain, root_cause};
+use crate::http::{MAX_RETRY_AFTER, RootsError, client_builder, read_roots};
 use crate::model::block::Block;
 use crate::model::cost::RequestKind;
 use crate::model::event::{Event, EventSink, RetryReason};
 use crate::model::slice::SliceName;
 use crate::model::stream::Method;
-use crate::model::words::words;
+use crate::retry::{Attempts, RetryDecision, RetryPolicy};
 
 /// Bytes kept of an error's body.
 const DETAIL_BYTES: usize = 2048;
 /// A clock that is wrong by more than this would mistake days.
 const FATAL_SKEW: Duration = Duration::from_secs(12 * 3600);
-/// 429 answers to one request, each waited for, before it is given up.
-const MOST_WALLS: u32 = 20;
+/// Retries of a request that the API could not answer, or that did not reach it. The run's deadline bounds their time.
+const RETRIES: RetryPolicy = RetryPolicy {
+    max_attempts: 5,
+    initial_backoff: Duration::from_millis(250),
+    max_backoff: Duration::from_secs(60),
+    total_time: None,
+    max_retry_after: MAX_RETRY_AFTER,
+};
+/// Retries after a 429. More than of other failures, because a 429 says when the next attempt can succeed, and other users of the
+/// key may be faster then.
+const RATE_LIMITED_RETRIES: RetryPolicy = RetryPolicy { max_attempts: 21, ..RETRIES };
 
 /// Everything a client is made of.
 #[derive(Debug)]
@@ -51,7 +61,7 @@ pub struct ClientSettings<'a> {
 /// What ends the requests of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
-    /// Waits that would pass it end with [`ApiError::OutOfTime`] or [`ApiError::Postponed`]. What is under way then may
+    /// Waits that would pass it end with [`ApiError::OutOfTime`] or [`ApiError::RetryAfterDeadline`]. What is under way then may
     /// arrive, for as long as a silent server is waited for; after that it ends with [`ApiError::Late`].
     pub deadline: Option<Instant>,
     /// Stops every wait and every response.
@@ -94,18 +104,13 @@ impl Client {
     /// [`ApiError::Roots`] when `api.ca_file` cannot be used, or there are no certificate roots at all.
     pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
         let ClientSettings { config, clock, events } = settings;
-        let roots = config.ca_file.as_deref().map(roots::read).transpose()?.unwrap_or_default();
-        #[expect(clippy::disallowed_methods, reason = "this is the one client")]
-        let http = reqwest::Client::builder()
-            .tls_certs_merge(roots)
-            .connect_timeout(config.connect_timeout.0)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| match &config.ca_file {
-                Some(path) => RootsError::Refused { path: path.clone(), problem: root_cause(&error) },
-                None => RootsError::None { problem: root_cause(&error) },
-            })?;
+        let roots = config.ca_file.as_deref().map(read_roots).transpose()?.unwrap_or_default();
+        let http = client_builder().tls_certs_merge(roots).connect_timeout(config.connect_timeout.0).build().map_err(
+            |error| match &config.ca_file {
+                Some(path) => RootsError::Invalid { path: path.clone(), problem: root_cause(&error) },
+                None => RootsError::Missing { problem: root_cause(&error) },
+            },
+        )?;
         let forms = KeyForms::of(key.expose(), &KeyForms::default());
         Ok(Self {
             http,
@@ -166,59 +171,54 @@ impl Client {
     /// # Errors
     /// [`ApiError`], after the tries and waits that its kind deserves.
     pub async fn send(&self, request: &Request, spent: &AtomicU64) -> Result<Response, ApiError> {
-        let mut pauses = pauses();
-        let (mut failures, mut walls, mut key_changed, mut sent_with) = (0, 0, false, 0);
+        let (mut failures, mut rate_limited) = (RETRIES.start(), RATE_LIMITED_RETRIES.start());
+        let (mut key_changed, mut sent_with) = (false, 0);
         loop {
             let error = match self.attempt(request, spent, &mut sent_with).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let pause = match (&error, error.retry()) {
-                (ApiError::KeyRejected { .. }, _) if !key_changed && self.has_another_key(sent_with) => {
+            let (decision, reason) = match &error {
+                ApiError::KeyRejected { .. } if !key_changed && self.has_another_key(sent_with) => {
                     key_changed = true;
                     continue;
                 }
-                (ApiError::KeyRejected { .. }, _) => {
+                ApiError::KeyRejected { .. } => {
                     // At once, and not only when the run hears of it: nothing more may be sent with this key.
                     self.limits().cancel.cancel();
                     return Err(error);
                 }
-                (_, Retry::Never) => return Err(error),
-                (ApiError::Busy { status: 429, .. }, retry) => {
-                    walls += 1;
-                    // At least as long as the usual pause: "now" may be a time that has passed, or a wall that stands.
-                    let usual = pauses.next().unwrap_or_default();
-                    let pause = match retry {
-                        Retry::After(told) => told.max(usual),
-                        _ => usual,
+                ApiError::RateLimited { retry_after, .. } => {
+                    let attempts = rate_limited.attempts();
+                    let Some(pause) = rate_limited.next_pause(RetryDecision::after(*retry_after)) else {
+                        return Err(error.with_attempts(attempts));
                     };
-                    if MOST_WALLS < walls {
-                        return Err(error.too_late(pause));
-                    }
-                    // Nobody sends while one was told to wait.
+                    // All requests of the key wait, and the next attempt with them.
                     self.budget.block(pause);
                     self.tell_repeated(request, RetryReason::RateLimited);
                     continue;
                 }
-                (_, Retry::After(told)) => told,
-                (_, Retry::Backoff) => pauses.next().unwrap_or_default(),
+                ApiError::ServerError { retry_after, .. } => (RetryDecision::after(*retry_after), RetryReason::Server),
+                ApiError::Unreachable { .. } | ApiError::Broken { .. } => {
+                    (RetryDecision::Backoff, RetryReason::Connection)
+                }
+                _ => return Err(error),
             };
-            failures += 1;
-            if ATTEMPTS <= failures {
-                return Err(error);
-            }
+            let attempts = failures.attempts();
+            let Some(pause) = failures.next_pause(decision) else {
+                return Err(error.with_attempts(attempts));
+            };
             let Limits { deadline, cancel } = self.limits();
             if deadline.is_some_and(|deadline| deadline < Instant::now() + pause) {
-                return Err(error.too_late(pause));
+                return Err(match error {
+                    ApiError::ServerError { what, status, detail, .. } => {
+                        ApiError::RetryAfterDeadline { what, status, detail, wait: pause, attempts }
+                    }
+                    _ => ApiError::OutOfTime { wait: pause },
+                });
             }
-            tracing::debug!(%error, pause = ?pause, "asking again");
-            self.tell_repeated(
-                request,
-                match error {
-                    ApiError::Busy { .. } => RetryReason::Server,
-                    _ => RetryReason::Connection,
-                },
-            );
+            tracing::debug!(%error, ?pause, attempts = attempts.count(), "request failed, retrying");
+            self.tell_repeated(request, reason);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = cancel.cancelled() => return Err(ApiError::Cancelled),
@@ -242,12 +242,12 @@ impl Client {
             late = arrival.over(what) => return Err(late),
             () = cancel.cancelled() => return Err(ApiError::Cancelled),
         };
-        let broken = |problem: String| ApiError::Broken { what: what.clone(), problem };
+        let broken = |problem: String| ApiError::broken(what, problem);
         let response = answered
             .map_err(|_| broken(format!("no answer within {} s", self.idle_timeout.as_secs())))?
             .map_err(|error| match error.is_connect() {
                 true => ApiError::no_connection(self.base.origin().ascii_serialization(), root_cause(&error)),
-                false => broken(words(&error.without_url())),
+                false => broken(error_chain(&error.without_url())),
             })?;
         let now = self.take_time(&response)?;
         let status = response.status();
@@ -264,10 +264,7 @@ impl Client {
             let watch = Watch::new(self.key_forms());
             return Ok(Response::new(response, request, until, watch, permit, account));
         }
-        let told = retry_after(response.headers(), now).or_else(|| match status.as_u16() {
-            429 => rate_headers(response.headers(), now).reset_after,
-            _ => None,
-        });
+        let retry_after = pause_asked(response.headers(), now, status);
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(origin_of);
         let location = location.map(|location| self.key_forms().mask(&location));
         let detail = self.detail(response).await;
@@ -276,9 +273,10 @@ impl Client {
             401 => ApiError::KeyRejected { detail },
             403 | 404 => ApiError::NotEntitled { what, status, detail },
             300..=399 => ApiError::Redirected { what, status, location: location.unwrap_or_default() },
-            408 | 429 | 500..=599 => ApiError::Busy { what, status, detail, retry_after: told },
-            // Another 2xx is not an answer to a read either.
-            _ => ApiError::Refused { what, status, detail },
+            429 => ApiError::RateLimited { what, detail, retry_after, attempts: Attempts::ONE },
+            408 | 500..=599 => ApiError::ServerError { what, status, detail, retry_after, attempts: Attempts::ONE },
+            // Another 2xx does not answer a read either.
+            _ => ApiError::RequestRejected { what, status, detail },
         })
     }
 
@@ -453,11 +451,6 @@ fn origin_of(location: &str) -> String {
     Url::parse(location).map_or_else(|_| "another path".to_owned(), |url| url.origin().ascii_serialization())
 }
 
-/// The last of the causes, which is what the system or the TLS stack itself says.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
-}
-
 /// One attempt, told of when it is over.
 #[derive(Debug)]
 struct RequestAccount {
@@ -554,7 +547,7 @@ impl Response {
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::Repeats`], [`ApiError::Late`], [`ApiError::Cancelled`].
+    /// [`ApiError::Broken`] when the body breaks off or is not what it should be, [`ApiError::KeyLeaked`], [`ApiError::Late`], [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
         let Until { arrival, idle, cancel } = &self.until;
         let began = Instant::now();
@@ -564,23 +557,23 @@ impl Response {
             late = arrival.over(&self.what) => return Err(late),
             () = cancel.cancelled() => return Err(ApiError::Cancelled),
         };
-        let broken = |problem: String| ApiError::Broken { what: self.what.clone(), problem };
+        let broken = |problem: String| ApiError::broken(&self.what, problem);
         let chunk = read
             .map_err(|_| broken(format!("nothing came for {} s", self.until.idle.as_secs())))?
-            .map_err(|error| broken(words(&error.without_url())))?;
+            .map_err(|error| broken(error_chain(&error.without_url())))?;
         let waited = began.elapsed();
         let (Some(chunk), Some(framer)) = (chunk, &mut self.framer) else {
             return Ok(None);
         };
         if self.watch.hears(&chunk) {
-            return Err(ApiError::Repeats { what: self.what.clone() });
+            return Err(ApiError::KeyLeaked { what: self.what.clone() });
         }
         let pushed = match framer {
             Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
             Framer::Events(events) => events.push(&chunk, &mut self.blocks),
         };
         let heard = pushed.and_then(|()| self.patience.hear(chunk.len(), self.blocks.total_rows(), waited));
-        heard.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        heard.map_err(|framing| ApiError::framing(&self.what, &framing))?;
         Ok(Some(self.blocks.take_ready()))
     }
 
@@ -594,7 +587,7 @@ impl Response {
             Some(Framer::Events(events)) => events.finish(&mut self.blocks),
             None => Ok(Envelope::default()),
         };
-        let envelope = finished.map_err(|framing| ApiError::broken(&self.what, &framing))?;
+        let envelope = finished.map_err(|framing| ApiError::framing(&self.what, &framing))?;
         let rows = self.blocks.total_rows();
         Ok((self.blocks.take_ready(), envelope, rows))
     }

@@ -1,125 +1,58 @@
-//! Why a request failed, and whether asking again may help.
+//! Why rows could not be fetched.
 
 use std::time::Duration;
 
 use crate::api::blocks::FramingError;
-use crate::api::roots::RootsError;
+use crate::http::RootsError;
 use crate::model::figures::took;
+use crate::retry::Attempts;
 
-/// Why rows could not be fetched. Each variant says of what, so that one log line stands alone.
+/// Why rows could not be fetched. Each variant names what was requested (`what`: stream, scope and variables), so that its log
+/// line needs no context; `detail` is the API's own message, without the key.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// HTTP 401. Fatal for the whole run: nothing more may be sent with this key.
+    /// HTTP 401: nothing more may be sent with this key.
     #[error("the API rejected the key (HTTP 401: {detail})")]
-    KeyRejected {
-        /// The API's words.
-        detail: String,
-    },
-    /// HTTP 403 or 404: this scope is not part of the account's plan; other slices go on.
-    #[error("the account may not read {what} (HTTP {status}: {detail})")]
-    NotEntitled {
-        /// Stream and scope.
-        what: String,
-        /// 403 or 404.
-        status: u16,
-        /// The API's words.
-        detail: String,
-    },
-    /// HTTP 422, or another 4xx: the request is not one the API answers.
-    #[error("the API refused the request for {what} (HTTP {status}: {detail})")]
-    Refused {
-        /// Stream and scope.
-        what: String,
-        /// The status.
-        status: u16,
-        /// The API's words.
-        detail: String,
-    },
-    /// A redirect. Never followed, because the key would go with it.
-    #[error(
-        "the API answered {what} with a redirect to `{location}` (HTTP {status}), which is never followed with the key"
-    )]
-    Redirected {
-        /// Stream and scope.
-        what: String,
-        /// The status.
-        status: u16,
-        /// Where to.
-        location: String,
-    },
-    /// The answer holds the key.
-    #[error("the answer for {what} repeats the API key, so that nothing of it is kept")]
-    Repeats {
-        /// Stream and scope.
-        what: String,
-    },
-    /// HTTP 408, 429 or 5xx, after several tries.
-    #[error("the API could not answer {what} (HTTP {status}: {detail})")]
-    Busy {
-        /// Stream and scope.
-        what: String,
-        /// The status.
-        status: u16,
-        /// The API's words.
-        detail: String,
-        /// The server's own figure, when it gave one.
-        retry_after: Option<Duration>,
-    },
-    /// No connection, after several tries.
-    #[error("cannot reach the API at {at}: {problem}")]
-    Unreachable {
-        /// Scheme, host and port.
-        at: String,
-        /// What the network says.
-        problem: String,
-    },
-    /// Somebody answered, whose certificate comes from none of the roots at hand.
+    KeyRejected { detail: String },
+    /// HTTP 403 or 404: this scope is not part of the account's plan.
+    #[error("the account is not entitled to {what} (HTTP {status}: {detail})")]
+    NotEntitled { what: String, status: u16, detail: String },
+    /// HTTP 422 or another 4xx: the API does not answer such a request.
+    #[error("the API rejected the request for {what} (HTTP {status}: {detail})")]
+    RequestRejected { what: String, status: u16, detail: String },
+    /// A redirect, which is never followed: the key would go with it.
+    #[error("the API redirected the request for {what} to `{location}` (HTTP {status}); redirects are not followed")]
+    Redirected { what: String, status: u16, location: String },
+    /// The response contains the key, so nothing of it is kept.
+    #[error("the response for {what} contains the API key and was discarded")]
+    KeyLeaked { what: String },
+    /// HTTP 408 or 5xx, after every retry.
+    #[error("the API could not answer {what} (HTTP {status}{attempts}: {detail})")]
+    ServerError { what: String, status: u16, detail: String, retry_after: Option<Duration>, attempts: Attempts },
+    /// HTTP 429, after every retry. Other requests can still succeed.
+    #[error("the API rate limited the request for {what} (HTTP 429{attempts}: {detail})")]
+    RateLimited { what: String, detail: String, retry_after: Option<Duration>, attempts: Attempts },
+    /// HTTP 408 or 5xx, and the next attempt would begin after the deadline. Other requests can still succeed.
+    #[error("the API could not answer {what} (HTTP {status}{attempts}: {detail}), and the next attempt, in {}, is after the deadline", took(*wait))]
+    RetryAfterDeadline { what: String, status: u16, detail: String, wait: Duration, attempts: Attempts },
+    /// No connection, after every retry.
+    #[error("cannot reach the API at {at}{attempts}: {problem}")]
+    Unreachable { at: String, problem: String, attempts: Attempts },
+    /// The server at this address has a certificate that no known root signed.
     #[error("the certificate of {at} is not trusted: {problem}")]
-    Untrusted {
-        /// Scheme, host and port.
-        at: String,
-        /// What the TLS stack says.
-        problem: String,
-    },
-    /// No client could be made, for want of certificate roots.
+    Untrusted { at: String, problem: String },
+    /// The client cannot be made.
     #[error(transparent)]
     Roots(#[from] RootsError),
-    /// The answer began and broke off, or was not what it should be.
-    #[error("the answer for {what} broke: {problem}")]
-    Broken {
-        /// Stream and scope.
-        what: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// HTTP 408, 429 or 5xx: the next try may go only after the deadline, or many tries met the same wall. Whatever else
-    /// there is to ask goes on.
-    #[error("the API answered {what} with HTTP {status} and is to be asked again in {}, too late for this run: {detail}", took(*wait))]
-    Postponed {
-        /// Stream and scope.
-        what: String,
-        /// The status.
-        status: u16,
-        /// The API's words.
-        detail: String,
-        /// How long it asked to wait.
-        wait: Duration,
-    },
-    /// An answer that was under way at the deadline did not arrive soon after it.
-    #[error("the answer for {what} had not arrived {} after the deadline", took(*after))]
-    Late {
-        /// Stream and scope.
-        what: String,
-        /// For how long it was waited.
-        after: Duration,
-    },
-    /// Nothing may be sent before the deadline.
-    #[error("the next request may go in {}, which is after the deadline", took(*wait))]
-    OutOfTime {
-        /// How long nothing may be sent.
-        wait: Duration,
-    },
-    /// The run is being stopped.
+    /// The response is incomplete or malformed.
+    #[error("the response for {what} is broken{attempts}: {problem}")]
+    Broken { what: String, problem: String, attempts: Attempts },
+    /// A response in progress at the deadline did not end soon after it.
+    #[error("the response for {what} was incomplete {} after the deadline", took(*after))]
+    Late { what: String, after: Duration },
+    /// No request may be sent before the deadline.
+    #[error("the next request may be sent in {}, which is after the deadline", took(*wait))]
+    OutOfTime { wait: Duration },
     #[error("stopped")]
     Cancelled,
     /// The local clock is so wrong that days would be mistaken.
@@ -127,45 +60,35 @@ pub enum ApiError {
     ClockSkew(String),
 }
 
-/// Whether another attempt may succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The same answer would come again.
-    Never,
-    /// After the usual pause.
-    Backoff,
-    /// After the time told.
-    After(Duration),
-}
-
 impl ApiError {
-    /// Whether another attempt may succeed. The retry loop asks nothing else.
-    pub fn retry(&self) -> Retry {
-        match self {
-            Self::Busy { retry_after: Some(told), .. } => Retry::After(*told),
-            Self::Busy { .. } | Self::Unreachable { .. } | Self::Broken { .. } => Retry::Backoff,
-            _ => Retry::Never,
+    /// The response for `what` is broken.
+    pub fn broken(what: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Broken { what: what.into(), problem: problem.into(), attempts: Attempts::ONE }
+    }
+
+    pub(super) fn framing(what: &str, error: &FramingError) -> Self {
+        Self::broken(what, error.to_string())
+    }
+
+    /// No connection to the API at `at`. An untrusted certificate is a setting to change and not an outage, so it is not retried.
+    pub(super) fn no_connection(at: String, problem: String) -> Self {
+        if problem.starts_with("invalid peer certificate") {
+            Self::Untrusted { at, problem }
+        } else {
+            Self::Unreachable { at, problem, attempts: Attempts::ONE }
         }
     }
 
-    /// The same error, where the next try would come too late: in `wait`, after the deadline.
-    pub fn too_late(self, wait: Duration) -> Self {
-        match self {
-            Self::Busy { what, status, detail, .. } => Self::Postponed { what, status, detail, wait },
-            _ => Self::OutOfTime { wait },
+    /// The same error after several attempts.
+    pub(super) fn with_attempts(mut self, made: Attempts) -> Self {
+        if let Self::ServerError { attempts, .. }
+        | Self::RateLimited { attempts, .. }
+        | Self::RetryAfterDeadline { attempts, .. }
+        | Self::Unreachable { attempts, .. }
+        | Self::Broken { attempts, .. } = &mut self
+        {
+            *attempts = made;
         }
-    }
-
-    /// No connection to the API at `at`, and what was said of it: a certificate that is not trusted stays so.
-    pub fn no_connection(at: String, problem: String) -> Self {
-        match problem.starts_with("invalid peer certificate") {
-            true => Self::Untrusted { at, problem },
-            false => Self::Unreachable { at, problem },
-        }
-    }
-
-    /// An answer that does not frame rows.
-    pub fn broken(what: &str, framing: &FramingError) -> Self {
-        Self::Broken { what: what.to_owned(), problem: framing.to_string() }
+        self
     }
 }

@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use memchr::memmem;
+use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::api::request::UNRESERVED;
 
 /// What stands in place of the key.
 const MASK: &str = "***";
 /// Shorter keys might stand anywhere by chance; there are none.
 const SHORTEST: usize = 8;
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A key in the forms in which an answer may repeat it: as it is, as part of an address, of JSON, and as Base64. Wiped
 /// when it is dropped, and never printed.
@@ -29,11 +33,12 @@ impl KeyForms {
         if key.len() < SHORTEST {
             return before.clone();
         }
-        let [upper, lower] =
-            [false, true].map(|lower| key.bytes().map(|byte| percent(byte, lower)).collect::<String>());
+        let upper = utf8_percent_encode(key, UNRESERVED).to_string();
+        let lower = lower_case_escapes(&upper);
         let json = serde_json::Value::from(key).to_string();
         let json = json.trim_matches('"').to_owned();
-        let base64 = base64(key.as_bytes());
+        // Without padding, so that it is found with and without.
+        let base64 = STANDARD_NO_PAD.encode(key);
         let slashed = json.replace('/', "\\/");
         let form: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
         let mut forms: Vec<SecretString> = before.0.to_vec();
@@ -95,23 +100,11 @@ impl Watch {
     }
 }
 
-/// A byte as it stands in an address.
-fn percent(byte: u8, lower: bool) -> String {
-    match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ if lower => format!("%{byte:02x}"),
-        _ => format!("%{byte:02X}"),
-    }
-}
-
-/// Without padding, so that it is found with and without.
-fn base64(bytes: &[u8]) -> String {
-    let group = |group: &[u8]| {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        let sign = |at: usize| char::from(BASE64[(bits >> (18 - 6 * at)) as usize & 63]);
-        (0..=group.len()).map(sign).collect::<String>()
-    };
-    bytes.chunks(3).map(group).collect()
+/// `text` with `%2f` in place of `%2F`.
+fn lower_case_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "%" + &part[..2].to_ascii_lowercase() + &part[2..])
 }
 
 #[cfg(test)]
@@ -136,7 +129,6 @@ mod tests {
         for form in forms {
             assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.");
         }
-        assert_eq!(base64(b"any carnal pleas"), "YW55IGNhcm5hbCBwbGVhcw");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::api::patience::{MOST_EVENT_BYTES, MOST_LIST_BYTES, MOST_PAGE_BYTES};
@@ -10,6 +11,9 @@ use crate::model::scope::ScopePart;
 use crate::model::slice::{Slice, SliceName};
 use crate::model::stream::{Cursor, Days, Method, Pagination, RowsAt, Stream, WindowEnd};
 use crate::model::window::Window;
+
+/// The characters that RFC 3986 leaves as they are in an address.
+pub(super) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// How the rows of a slice are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,7 +320,7 @@ fn fill_value(value: &mut Value, texts: &Variables) {
 
 /// `text` as one step of a path.
 fn encode_step(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// Names every dimension in `order_by`, after those already there, so that offsets walk one order.

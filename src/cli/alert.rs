@@ -11,8 +11,8 @@ use crate::cli::table::table;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config};
+use crate::error_text::error_chain;
 use crate::model::figures::{counted, took};
-use crate::model::words::words;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -43,14 +43,14 @@ pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Fail
     match around.output {
         Output::Json => {
             let sent = sent.iter().map(|(target, sent, took)| {
-                let problem = sent.as_ref().err().map(|error| words(error));
+                let problem = sent.as_ref().err().map(|error| error_chain(error));
                 json!({"name": target.name, "type": kind(target), "sent": sent.is_ok(), "problem": problem, "seconds": took.as_secs_f64()})
             });
             print_json(&sent.collect::<serde_json::Value>())?
         }
         Output::Table => {
             let rows = sent.iter().map(|(target, sent, time)| {
-                let result = sent.as_ref().map_or_else(|error| words(error), |()| "sent".to_owned());
+                let result = sent.as_ref().map_or_else(|error| error_chain(error), |()| "sent".to_owned());
                 vec![target.name.clone(), kind(target).to_owned(), result, took(*time)]
             });
             print(&table(&["alert", "type", "result", ">took"], rows))?

@@ -17,11 +17,11 @@ use crate::cli::table::{size, table};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
+use crate::error_text::error_chain;
 use crate::model::day::{Day, DayZone};
 use crate::model::figures::{grouped, took};
 use crate::model::stream::{Pagination, Stream};
 use crate::model::window::Window;
-use crate::model::words::words;
 use crate::run::{Outcome, RunResult, RunSettings, run_job};
 use crate::simulator::{Account, Simulator, Truth};
 
@@ -44,7 +44,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let key = account.key.clone();
     let simulator = Simulator::start(built_in()?, account.clone())
         .await
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, error_chain(&error)))?;
     if around.output == Output::Table {
         print(&format!(
             "Simulated account: {} organizations, {} categories, {} domains, {DAYS} days. No key needed.\n\n",

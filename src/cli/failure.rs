@@ -10,9 +10,9 @@ use crate::cli::{LogFormat, exit};
 use crate::clock::Clock;
 use crate::config::{ConfigError, KeyError, Problem, SaltError};
 use crate::destination::DestinationError;
+use crate::error_text::error_chain;
 use crate::ledger::LedgerError;
 use crate::model::outcome::Outcome;
-use crate::model::words::words;
 use crate::run::RunError;
 use crate::schedule::ScheduleError;
 use crate::upkeep::UpkeepError;
@@ -109,13 +109,13 @@ impl From<Problem> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Self::new(exit::CONFIGURATION, words(&error)).hint(error.hint())
+        Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint())
     }
 }
 
 impl From<SaltError> for Failure {
     fn from(error: SaltError) -> Self {
-        Self::new(exit::CONFIGURATION, words(&error)).hint(error.hint())
+        Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint())
     }
 }
 
@@ -125,13 +125,13 @@ impl From<DestinationError> for Failure {
             DestinationError::Open { .. } => exit::CONFIGURATION,
             _ => exit::UNAVAILABLE,
         };
-        Self { is_of_destination: true, ..Self::new(code, words(&error)).hint(error.hint()) }
+        Self { is_of_destination: true, ..Self::new(code, error_chain(&error)).hint(error.hint()) }
     }
 }
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::new(ledger_code(&error), words(&error)).hint(error.hint())
+        Self::new(ledger_code(&error), error_chain(&error)).hint(error.hint())
     }
 }
 
@@ -151,7 +151,11 @@ impl From<RunError> for Failure {
             }
             RunError::Late
             | RunError::Api(
-                ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled,
+                ApiError::OutOfTime { .. }
+                | ApiError::Late { .. }
+                | ApiError::RateLimited { .. }
+                | ApiError::RetryAfterDeadline { .. }
+                | ApiError::Cancelled,
             ) => Outcome::Incomplete.exit_code(),
             RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
             RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
@@ -162,7 +166,7 @@ impl From<RunError> for Failure {
             _ => exit::FAILED,
         };
         let hint = error.hint();
-        Self { hint, ..Self::new(code, words(&error)) }
+        Self { hint, ..Self::new(code, error_chain(&error)) }
     }
 }
 

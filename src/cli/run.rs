@@ -14,7 +14,7 @@ use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
 use crate::cli::watch::Watch;
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
-use crate::model::words::words;
+use crate::error_text::error_chain;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 
 /// How long a run may take to end after a signal: service managers kill after thirty seconds.
@@ -166,7 +166,7 @@ fn text(result: &RunResult) -> String {
     }
     if let (Outcome::Incomplete, Some(error)) = (result.outcome, &result.error) {
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        text.push_str(&format!("  ended early: {}{hint}\n", words(error)));
+        text.push_str(&format!("  ended early: {}{hint}\n", error_chain(error)));
     }
     for line in left_lines(&result.left) {
         text.push_str(&format!("  left for the next run: {line}\n"));
@@ -200,7 +200,7 @@ fn to_json(result: &RunResult) -> Value {
         "totals": figures(totals.slices, totals.done),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
-        "ended_early_by": result.error.as_ref().map(|error| words(error)),
+        "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
         "left_by_stream": left_json(&result.left),
         "backfill_remaining": result.backfill_remaining,
         "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -19,9 +19,9 @@ use crate::cli::watch::Watch;
 use crate::cli::{Surroundings, exit, logging};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::error_text::error_chain;
 use crate::ledger::State;
 use crate::model::outcome::Outcome;
-use crate::model::words::words;
 use crate::run::alive_runs;
 use crate::schedule::{PreviousRun, Schedule, ScheduledJobs, SystemdNotifier, serve};
 
@@ -86,7 +86,7 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     watch.tell_at_the_end(&cancel).await;
     // The run that ended the daemon was not looked at any more, and alerts were told since.
     watch.leave().await;
-    served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", words(&error))))?;
+    served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", error_chain(&error))))?;
     Ok(jobs.code())
 }
 

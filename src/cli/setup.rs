@@ -13,9 +13,9 @@ use crate::cli::{Surroundings, exit};
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
 use crate::destination::Destination;
+use crate::error_text::error_chain;
 use crate::ledger::Ledger;
 use crate::model::event::EventSink;
-use crate::model::words::words;
 use crate::publish::Layout;
 use crate::run::{Destinations, Goal, RunSettings, Starts};
 use crate::schedule::Schedule;
@@ -36,7 +36,7 @@ pub fn configuration(around: &Surroundings) -> Result<(Sources, Config), Failure
 
 /// The catalog of this program, without what a configuration adds.
 pub fn built_in() -> Result<Arc<Catalog>, Failure> {
-    Catalog::embedded().map(Arc::new).map_err(|error| Failure::new(exit::FAILED, words(&error)))
+    Catalog::embedded().map(Arc::new).map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))
 }
 
 /// The client of the configured key.
@@ -48,8 +48,8 @@ pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSi
     warn_of_expiry(config, clock.now());
     let settings = ClientSettings { config: &config.api, clock: clock.clone(), events };
     let client = Client::new(settings, key).map_err(|error| match error {
-        ApiError::Roots(error) => Failure::new(exit::CONFIGURATION, words(&error)).hint(error.hint()),
-        error => Failure::new(exit::UNAVAILABLE, words(&error)),
+        ApiError::Roots(error) => Failure::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint()),
+        error => Failure::new(exit::UNAVAILABLE, error_chain(&error)),
     })?;
     Ok(Arc::new(client))
 }

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration, until_stopped};
 use crate::cli::{Output, Surroundings, exit, logging, print};
 use crate::config::Period;
-use crate::model::words::words;
+use crate::error_text::error_chain;
 use crate::simulator::{Account, Fault, Simulator};
 
 #[derive(Debug, clap::Args)]
@@ -116,8 +116,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         inclusive_v2: !arguments.exclusive_v2,
         ..Account::default()
     };
-    let simulator =
-        Simulator::start(catalog, account).await.map_err(|error| Failure::new(exit::UNAVAILABLE, words(&error)))?;
+    let simulator = Simulator::start(catalog, account)
+        .await
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, error_chain(&error)))?;
     arguments.fault.into_iter().for_each(|fault| simulator.inject(fault));
     match around.output {
         Output::Json => print(&json!({"url": simulator.url(), "key": simulator.key()}).to_string())?,

@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{Output, Surroundings, exit, print, print_json};
 use crate::document::{DocumentError, Surface, compare};
-use crate::model::words::words;
+use crate::error_text::error_chain;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -26,7 +26,7 @@ pub fn execute(around: &Surroundings, catalog: &Catalog, arguments: &Arguments) 
         // Written and read in one order, so that its own history is short.
         return print(&serde_json::to_string_pretty(&newer).unwrap_or_default());
     }
-    let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, words(&error)))?;
+    let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))?;
     let differences = compare(&known, &newer, catalog);
     match around.output {
         Output::Json => print_json(&json!(differences))?,
@@ -59,7 +59,7 @@ fn read(arguments: &Arguments) -> Result<Surface, Failure> {
         usage(format!("`{file}` is not JSON: {error}")).hint("a document in YAML must be turned into JSON first")
     })?;
     Surface::of(&document).map_err(|error: DocumentError| {
-        usage(format!("`{file}` cannot be compared: {}", words(&error)))
+        usage(format!("`{file}` cannot be compared: {}", error_chain(&error)))
             .hint("the vendor publishes its document as JSON, with `openapi` and `paths` at its top")
     })
 }

@@ -16,10 +16,10 @@ use crate::cli::failure::Failure;
 use crate::cli::setup::until_stopped;
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig};
+use crate::error_text::error_chain;
 use crate::model::day::DayZone;
 use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
 use crate::model::outcome::Outcome;
-use crate::model::words::words;
 #[cfg(feature = "otlp")]
 use crate::observe::otlp::Otlp;
 use crate::observe::{ActivityMonitor, Metrics, write_textfile};
@@ -114,7 +114,7 @@ impl Watch {
     pub async fn look(&self) {
         let looked = loop {
             let config = self.board.config();
-            let status = self.board.refresh().await.map_err(|error| words(&error));
+            let status = self.board.refresh().await.map_err(|error| error_chain(&error));
             // Else it may be that of another lake.
             if Arc::ptr_eq(&config, &self.board.config()) {
                 break Looked { config, status };
@@ -152,7 +152,7 @@ impl Watch {
         if let Err(error) = written
             && !was_told
         {
-            tracing::warn!("{}; the export goes on without", words(&error));
+            tracing::warn!("{}; the export goes on without", error_chain(&error));
         }
     }
 
@@ -257,7 +257,7 @@ impl Watch {
 fn otlp(metrics: &Metrics, clock: &Clock) -> Option<Otlp> {
     let started = Otlp::start(|name| std::env::var(name).ok(), metrics, clock);
     started.unwrap_or_else(|error| {
-        tracing::warn!("nothing is sent over OTLP: {}", words(&error));
+        tracing::warn!("nothing is sent over OTLP: {}", error_chain(&error));
         None
     })
 }

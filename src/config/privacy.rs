@@ -119,7 +119,7 @@ impl Salt {
     /// Tells one salt from another, and nothing else of it.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new().chain_update("profound-export salt").chain_update(self.expose()).finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        const_hex::encode(&digest[..8])
     }
 
     /// The bytes themselves, for a hash and nothing else.

@@ -2,6 +2,7 @@
 
 use crate::destination::refusal::Refusal;
 use crate::model::disk_trouble::DiskTrouble;
+use crate::retry::{Attempts, RetryDecision};
 
 /// Why something could not be read from or written to the destination.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +26,13 @@ pub enum DestinationError {
         source: std::io::Error,
     },
     /// The store refused.
-    #[error("cannot {action} `{path}` at the destination")]
+    #[error("cannot {action} `{path}` at the destination{attempts}")]
     Store {
         /// `write`, `read`, `list`, `delete`.
         action: &'static str,
         /// Which object.
         path: String,
+        attempts: Attempts,
         /// What the store says.
         #[source]
         source: object_store::Error,
@@ -52,8 +54,20 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
+    /// The same error after several attempts.
+    pub(super) fn with_attempts(mut self, made: Attempts) -> Self {
+        if let Self::Store { attempts, .. } = &mut self {
+            *attempts = made;
+        }
+        self
+    }
+
     /// Whether the same may succeed in a moment. A disk that is full or read-only stays so, as does what is forbidden.
-    pub fn may_pass(&self) -> bool {
+    pub fn retry_decision(&self) -> RetryDecision {
+        if self.is_transient() { RetryDecision::Backoff } else { RetryDecision::Never }
+    }
+
+    fn is_transient(&self) -> bool {
         use object_store::Error as Store;
         let Self::Store { source, .. } = self else {
             return false;
@@ -121,7 +135,7 @@ mod tests {
 
     fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> DestinationError {
         let source = object_store::Error::Generic { store: "any", source };
-        DestinationError::Store { action: "write", path: "models/data.parquet".into(), source }
+        DestinationError::Store { action: "write", path: "models/data.parquet".into(), attempts: Attempts::ONE, source }
     }
 
     #[test]
@@ -132,14 +146,14 @@ mod tests {
             (ErrorKind::PermissionDenied, "let the user"),
         ] {
             let error = failed(Box::new(Error::from(kind)));
-            assert!(!error.may_pass() && error.hint().starts_with(mends), "{kind}: {}", error.hint());
+            assert!(!error.is_transient() && error.hint().starts_with(mends), "{kind}: {}", error.hint());
         }
     }
 
     #[test]
     fn certificate_that_is_not_trusted_stays_so_and_names_where_roots_go() {
         let error = failed("error sending request: invalid peer certificate: UnknownIssuer".into());
-        assert!(!error.may_pass() && error.hint().contains("SSL_CERT_FILE"));
+        assert!(!error.is_transient() && error.hint().contains("SSL_CERT_FILE"));
     }
 
     #[test]
@@ -155,13 +169,18 @@ mod tests {
             assert!(error.hint().starts_with(mends), "{said}: {}", error.hint());
         }
         let source = object_store::Error::Generic { store: "any", source: "403 Forbidden".into() };
-        let error = DestinationError::Store { action: "delete", path: "models/data.parquet".into(), source };
+        let error = DestinationError::Store {
+            action: "delete",
+            path: "models/data.parquet".into(),
+            attempts: Attempts::ONE,
+            source,
+        };
         assert!(error.hint().contains("check --iam --forget"), "{}", error.hint());
     }
 
     #[test]
-    fn hiccup_of_a_store_may_pass() {
+    fn hiccup_of_a_store_is_transient() {
         let error = failed("503 Slow Down".into());
-        assert!(error.may_pass() && error.hint().starts_with("check that the bucket exists"));
+        assert!(error.is_transient() && error.hint().starts_with("check that the bucket exists"));
     }
 }

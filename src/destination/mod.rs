@@ -1,11 +1,11 @@
 //! Where a lake lies: one store, one root, and the few steps that are atomic on every kind of store.
 
-mod again;
 mod directories;
 mod error;
 mod policy;
 mod probe;
 mod refusal;
+mod retry;
 mod upload;
 
 use std::path::PathBuf;
@@ -23,10 +23,11 @@ use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
 use crate::destination::directories::Directories;
+use crate::retry::Attempts;
 
-pub use again::{again, pauses};
 pub use error::DestinationError;
 pub use policy::{Permissions, RoleGrant, least_permissions};
+pub use retry::{WRITE_RETRIES, retry_write};
 
 /// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.
 pub const OWN_DIRECTORY: &str = "_profound_export";
@@ -306,7 +307,7 @@ fn of_this_machine(error: std::io::Error) -> object_store::Error {
 }
 
 fn store_error(action: &'static str, path: &Path, source: object_store::Error) -> DestinationError {
-    DestinationError::Store { action, path: path.to_string(), source }
+    DestinationError::Store { action, path: path.to_string(), attempts: Attempts::ONE, source }
 }
 
 /// Opens a bucket with the usual variables of its kind, then the configured options.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::destination::Destination;
 use crate::destination::OWN_DIRECTORY;
-use crate::destination::again::again;
 use crate::destination::error::DestinationError;
+use crate::destination::retry::retry_write;
 
 impl Destination {
     /// Creates the same object twice; the second must fail, and the first must stand. Where the store has a hiccup, another
@@ -18,7 +18,7 @@ impl Destination {
     /// [`DestinationError::Store`] when the destination cannot be written or read, [`DestinationError::NoConditionalCreate`]
     /// when it overwrites.
     pub async fn probe(&self) -> Result<(), DestinationError> {
-        again(|| self.probe_once(), || true).await
+        retry_write(|| self.probe_once(), || true).await
     }
 
     async fn probe_once(&self) -> Result<(), DestinationError> {

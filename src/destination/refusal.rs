@@ -2,7 +2,7 @@
 
 use object_store::Error;
 
-use crate::model::words::words;
+use crate::error_text::error_chain;
 
 /// Why a bucket refuses, where somebody must mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ const SIGNS: [(&str, Refusal); 13] = [
 impl Refusal {
     /// Which of these an error tells of; none where the bucket merely has a hiccup, or says nothing that is known.
     pub fn of(error: &Error) -> Option<Self> {
-        let words = words(error);
+        let words = error_chain(error);
         let by_words = SIGNS.into_iter().find(|(sign, _)| words.contains(sign)).map(|(_, refusal)| refusal);
         by_words.or(match error {
             Error::Unauthenticated { .. } => Some(Self::Credentials),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use object_store::path::Path;
 
-use crate::destination::{Destination, DestinationError, OWN_DIRECTORY, again};
+use crate::destination::{Destination, DestinationError, OWN_DIRECTORY, retry_write};
 use crate::ledger::checkpoint::Unreadable;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::State;
@@ -73,7 +73,7 @@ pub async fn write_rebuilt(destination: &Destination, state: &State) -> Result<(
     let name = State::checkpoint_name(state.number, &bytes).replace(ENDING, REBUILT_ENDING);
     let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &name]);
     // The number is this rebuild's own, so that writing it twice is the same.
-    Ok(again(|| destination.create(&path, bytes.clone()), || true).await.map(drop)?)
+    Ok(retry_write(|| destination.create(&path, bytes.clone()), || true).await.map(drop)?)
 }
 
 async fn remove_old(destination: &Destination) -> Result<(), DestinationError> {

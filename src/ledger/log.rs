@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::destination::{Destination, OWN_DIRECTORY, pauses};
+use crate::destination::{Destination, OWN_DIRECTORY, WRITE_RETRIES};
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
@@ -23,6 +23,7 @@ use crate::ledger::table::TableMeaning;
 use crate::model::day::Day;
 use crate::model::history::list_of;
 use crate::model::scope::{Scope, ScopeKey};
+use crate::retry::RetryDecision;
 
 const RECORDS_A_FOLDER: u64 = 1000;
 /// Attempts to take the next number.
@@ -192,7 +193,7 @@ impl Ledger {
 
     async fn add(&mut self, entries: &[Entry], based_on: u64) -> Result<(), LedgerError> {
         let id = Uuid::now_v7();
-        let mut pauses = pauses();
+        let mut retries = WRITE_RETRIES.start();
         for _ in 0..ATTEMPTS {
             self.check_tables(entries)?;
             let number = self.state.number + 1;
@@ -210,12 +211,12 @@ impl Ledger {
                     return Ok(());
                 }
                 (_, Some(other)) => self.take_foreign(&other),
-                (Err(error), None) => match pauses.next().filter(|_| error.may_pass()) {
+                (Err(error), None) => match retries.next_pause(error.retry_decision()) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(error.into()),
                 },
                 // "Try again": the store refused without another object being there. One that is about to land takes its time.
-                (Ok(false), None) => match pauses.next() {
+                (Ok(false), None) => match retries.next_pause(RetryDecision::Backoff) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => tokio::time::sleep(LONG_PAUSE).await,
                 },

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::destination::{Destination, pauses};
+use crate::destination::{Destination, WRITE_RETRIES};
+use crate::error_text::error_chain;
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::log::{READS, encode, listed_behind, record_of, record_path};
 use crate::ledger::record::{Entry, Record};
 use crate::ledger::state::State;
-use crate::model::words::words;
+use crate::retry::RetryDecision;
 
 /// What can still be read of a ledger.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +99,7 @@ impl Lost {
             first: number,
             last: number,
             path: Some(record_path(number).to_string()),
-            problem: words(error),
+            problem: error_chain(error),
             tells_of_forgotten: bytes.windows(FORGOTTEN.len()).any(|text| text == FORGOTTEN),
         }
     }
@@ -116,7 +117,7 @@ pub async fn begin_rebuild(destination: &Destination, at: Timestamp, last: u64) 
     let (number, id) = (last + 1, Uuid::now_v7());
     let path = record_path(number);
     let record = encode(&record_of(number, id, at, vec![Entry::Rebuilding]));
-    let mut pauses = pauses();
+    let mut retries = WRITE_RETRIES.start();
     loop {
         // An error does not tell whether the object landed, so what stands is looked at.
         let created = destination.create(&path, record.clone()).await;
@@ -125,11 +126,11 @@ pub async fn begin_rebuild(destination: &Destination, at: Timestamp, last: u64) 
             (Ok(true), _) => return Ok(number),
             (_, Some(stands)) if stands == record => return Ok(number),
             (_, Some(_)) => return Err(LedgerError::Contended { attempts: 1 }),
-            (Err(error), None) => match pauses.next().filter(|_| error.may_pass()) {
+            (Err(error), None) => match retries.next_pause(error.retry_decision()) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(error.into()),
             },
-            (Ok(false), None) => match pauses.next() {
+            (Ok(false), None) => match retries.next_pause(RetryDecision::Backoff) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(LedgerError::Contended { attempts: 1 }),
             },

@@ -85,7 +85,7 @@ impl TableMeaning {
 
 fn digest(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    const_hex::encode(&digest[..8])
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl FromStr for ContentHash {
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:032x}", u128::from_be_bytes(self.0))
+        out.write_str(const_hex::Buffer::<16>::new().format(&self.0))
     }
 }
 

@@ -16,6 +16,5 @@ pub mod periods;
 pub mod proof;
 pub mod slice;
 pub mod told;
-pub mod words;
 
 pub use catalog::model::{column, day, days, history, pagination, relation, request_line, scope, stream, window};

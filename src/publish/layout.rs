@@ -163,13 +163,7 @@ fn path_value(id: &str) -> String {
         return id.to_owned();
     }
     let digest = Sha256::digest(id.as_bytes());
-    let digits: String = digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
-        .take(HASH_DIGITS)
-        .collect();
-    format!("h-{digits}")
+    format!("h-{}", &const_hex::encode(digest)[..HASH_DIGITS])
 }
 
 /// Whether some id is written so.

@@ -12,11 +12,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc::Sender;
 
 use crate::api::{ApiError, Asked, RequestFacts, Variables};
+use crate::error_text::error_chain;
 use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::told::Told;
-use crate::model::words::words;
 use crate::run::context::RunContext;
 use crate::run::discover::hold;
 use crate::run::error::RunError;
@@ -168,7 +168,7 @@ impl RunContext<'_> {
             (0, 0, Some(error)) if !taken_over => Err(error),
             (_, 0, _) => Ok(Answers::whole(told)),
             (_, count, _) => {
-                let incomplete = format!("{count} of {all} requests failed, the first: {}", words(&problems[0]));
+                let incomplete = format!("{count} of {all} requests failed, the first: {}", error_chain(&problems[0]));
                 Ok(Answers { told, incomplete: Some(incomplete), failed })
             }
         }
@@ -179,8 +179,12 @@ impl RunContext<'_> {
 fn ends_all(error: &RunError) -> bool {
     let out_of_reach = matches!(
         error,
-        RunError::Api(ApiError::Unreachable { .. } | ApiError::Untrusted { .. } | ApiError::Postponed { .. })
-            | RunError::Write(_)
+        RunError::Api(
+            ApiError::Unreachable { .. }
+                | ApiError::Untrusted { .. }
+                | ApiError::RateLimited { .. }
+                | ApiError::RetryAfterDeadline { .. }
+        ) | RunError::Write(_)
     );
     error.is_fatal() || out_of_reach
 }

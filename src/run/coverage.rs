@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
-use crate::destination::{Destination, OWN_DIRECTORY, again};
+use crate::destination::{Destination, OWN_DIRECTORY, retry_write};
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
@@ -119,7 +119,7 @@ pub async fn write_coverage(
         hint: "this is a fault of the program; please report it".into(),
     })?;
     let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
-    Ok(again(|| lake.overwrite(&path, table.clone()), || true).await?)
+    Ok(retry_write(|| lake.overwrite(&path, table.clone()), || true).await?)
 }
 
 /// Every day of every stream and scope of the ledger, and those missing since the first day any job wants. Made one

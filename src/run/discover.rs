@@ -70,12 +70,12 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
             }
             Err(RunError::Api(
                 error @ (ApiError::NotEntitled { .. }
-                | ApiError::Refused { .. }
+                | ApiError::RequestRejected { .. }
                 | ApiError::Redirected { .. }
-                | ApiError::Repeats { .. }
+                | ApiError::KeyLeaked { .. }
                 | ApiError::Unreachable { .. }
                 | ApiError::Untrusted { .. }
-                | ApiError::Busy { .. }
+                | ApiError::ServerError { .. }
                 | ApiError::Broken { .. }),
             )) => return Err(RunError::Account(error)),
             Err(error) => return Err(error),
@@ -125,7 +125,7 @@ pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Resu
 /// What a list that cannot be held in memory is answered with.
 pub fn too_long(slice: &Slice) -> RunError {
     let problem = format!("the list is longer than {MOST_LIST_BYTES} bytes");
-    ApiError::Broken { what: slice.to_string(), problem }.into()
+    ApiError::broken(slice.to_string(), problem).into()
 }
 
 /// Every row of `blocks`, as JSON.

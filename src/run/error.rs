@@ -113,7 +113,7 @@ impl RunError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Api(error) => {
-                matches!(error, ApiError::Broken { .. } | ApiError::Busy { .. } | ApiError::Unreachable { .. })
+                matches!(error, ApiError::Broken { .. } | ApiError::ServerError { .. } | ApiError::Unreachable { .. })
             }
             Self::Decode(error) => error.is_damage(),
             Self::Write(error) => matches!(error, WriteError::Undated { .. }),
@@ -127,7 +127,7 @@ impl RunError {
             Self::Api(ApiError::KeyRejected { .. }) => {
                 Some("make a new key under Settings → API Keys and put it in the place of the old one; the next start continues where this one stopped".into())
             }
-            Self::Late | Self::Api(ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. }) => {
+            Self::Late | Self::Api(ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. }) => {
                 Some("the next run continues; a longer `deadline`, or fewer streams, let one run do it all".into())
             }
             Self::Api(ApiError::ClockSkew(_)) => Some("set the clock of this machine; days would be mistaken".into()),

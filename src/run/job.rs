@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
 use crate::destination::DestinationError;
+use crate::error_text::error_chain;
 use crate::ledger::{Entry, Fact, LearnedFact, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
 use crate::model::event::{Event, EventSink, RunFinished};
@@ -21,7 +22,6 @@ use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
-use crate::model::words::words;
 use crate::plan::{Known, WantedDays, beside_another};
 use crate::publish::Layout;
 use crate::run::account::{admit, check_tables};
@@ -118,7 +118,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         job: result.job.clone(),
         outcome: result.outcome,
         summary: result.summary(),
-        problem: result.error.as_ref().map(|error| words(error)),
+        problem: result.error.as_ref().map(|error| error_chain(error)),
         hint: result.error.as_ref().and_then(RunError::hint),
         is_destination_error: result.error.as_ref().is_some_and(RunError::is_of_destination),
         started_at,
@@ -391,7 +391,7 @@ async fn finish(
 
 /// What went wrong, for whoever looks later: the first few, each in a few lines at most.
 fn problems_of(result: &RunResult) -> Vec<String> {
-    let stopped = result.error.iter().map(|error| words(error));
+    let stopped = result.error.iter().map(|error| error_chain(error));
     let failed = result.failed.iter().map(|(slice, problem)| format!("{slice}: {problem}"));
     let shortened = |text: String| text.chars().take(RECORDED_LETTERS).collect();
     stopped.chain(failed).take(RECORDED_PROBLEMS).map(shortened).collect()
@@ -433,9 +433,11 @@ fn outcome_of_error(error: &RunError) -> Outcome {
     match error {
         RunError::Api(error) | RunError::Account(error) => match error {
             ApiError::KeyRejected { .. } => Outcome::KeyRejected,
-            ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Postponed { .. } | ApiError::Cancelled => {
-                Outcome::Incomplete
-            }
+            ApiError::OutOfTime { .. }
+            | ApiError::Late { .. }
+            | ApiError::RateLimited { .. }
+            | ApiError::RetryAfterDeadline { .. }
+            | ApiError::Cancelled => Outcome::Incomplete,
             ApiError::ClockSkew(_) => Outcome::ConfigMismatch,
             _ => Outcome::Unavailable,
         },

@@ -101,7 +101,7 @@ impl RunContext<'_> {
         let facts = self.facts(&slice.stream);
         let expected = self.expects_rows(slice).await;
         let first = self.hold_requests(slice, &facts).await;
-        let refused = matches!(&first, Err(RunError::Api(ApiError::Refused { status: 422, .. })));
+        let refused = matches!(&first, Err(RunError::Api(ApiError::RequestRejected { status: 422, .. })));
         let lacking = |held: &Fetched| held.told.rows == 0 && expected.is_some();
         let undocumented = slice.stream.days.as_ref().is_some_and(|days| days.end == WindowEnd::Undocumented);
         let last = match undocumented && facts.window_end.is_none() {

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::ApiError;
+use crate::error_text::error_chain;
 use crate::ledger::Entry;
 use crate::model::event::{Event, RetryReason, SliceDone};
 use crate::model::slice::Slice;
-use crate::model::words::words;
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
 use crate::run::error::RunError;
@@ -113,7 +113,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
                     cx.settings.events.emit(&Event::RequestRetried { endpoint, reason: RetryReason::Damaged });
                 }
                 if let Some(slice) = slice {
-                    cx.settings.events.emit(&Event::SliceRetried { slice, problem: words(&error), remedy });
+                    cx.settings.events.emit(&Event::SliceRetried { slice, problem: error_chain(&error), remedy });
                 }
                 pieces.extend(again);
             }
@@ -124,12 +124,12 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
             Remedy::Suspect(slice) => {
                 leave(cx, &slice, &error, true, &mut processed);
-                if let RunError::Api(ApiError::Busy { status, .. }) = &error {
+                if let RunError::Api(ApiError::ServerError { status, .. }) = &error {
                     cx.outages.could_not(&slice.stream.name, *status);
                     // The rest would only be refused in the same way, at the cost of requests.
                     processed.left.extend(pieces.drain(..).map(|rest| rest.slice));
                 }
-                let entry = cx.suspect(&slice, &words(&error), Vec::new());
+                let entry = cx.suspect(&slice, &error_chain(&error), Vec::new());
                 processed.fatal = cx.committer.commit(vec![entry], u64::MAX).await.err().map(RunError::from);
             }
             Remedy::Later(slice) => {
@@ -149,7 +149,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
 }
 
 fn leave(cx: &RunContext<'_>, slice: &Slice, error: &RunError, failed: bool, processed: &mut Processed) {
-    let mut problem = words(error);
+    let mut problem = error_chain(error);
     // What stops a run is told at its end, with what mends it.
     if let Some(hint) = error.hint().filter(|_| failed) {
         problem.push_str(&format!("; {hint}"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::OnShrink;
-use crate::destination::again;
+use crate::destination::retry_write;
 use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{DayState, ScopeCoverage};
@@ -200,7 +200,7 @@ pub async fn publish_day(
     let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
     // What was extracted is not asked for once more because the store had a hiccup.
     let is_wanted = || !cx.settings.cancel.is_cancelled();
-    let published = again(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
+    let published = retry_write(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
     Ok(day_entry(day, DayWritten::File, published.etag))
 }
 

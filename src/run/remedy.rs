@@ -40,9 +40,9 @@ pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_
             Remedy::Stop(piece.slice)
         }
         RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
-        RunError::Api(ApiError::Postponed { .. }) => Remedy::Later(piece.slice),
-        RunError::Api(ApiError::Refused { status: 422, .. }) => fall_back(cx, piece),
-        RunError::Api(ApiError::Busy { .. }) if MOST_BUSY < damaged_in_a_row => Remedy::Suspect(piece.slice),
+        RunError::Api(ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. }) => Remedy::Later(piece.slice),
+        RunError::Api(ApiError::RequestRejected { status: 422, .. }) => fall_back(cx, piece),
+        RunError::Api(ApiError::ServerError { .. }) if MOST_BUSY < damaged_in_a_row => Remedy::Suspect(piece.slice),
         error if is_damage(error, piece.transport) => mend(piece, damaged_in_a_row),
         RunError::Doubt { .. } if !piece.again => Remedy::Again {
             pieces: vec![Piece { again: true, fetched: None, ..piece }],

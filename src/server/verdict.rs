@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::error_text::{as_sentence, with_full_stop};
 use crate::model::figures::grouped;
 use crate::model::outcome::Outcome;
-use crate::model::words::{as_sentence, with_stop};
 use crate::observe::Activity;
 use crate::status::Status;
 
@@ -43,13 +43,13 @@ impl Verdict {
                 Some(_) => "What is shown below is what was read before. It is tried again every few minutes.",
                 None => "It is tried again every few minutes.",
             };
-            return is_trouble(format!("The lake cannot be read: {}", with_stop(trouble)), Some(next.to_owned()));
+            return is_trouble(format!("The lake cannot be read: {}", with_full_stop(trouble)), Some(next.to_owned()));
         }
         if let Some(ended) = doing.ended.as_ref().filter(|ended| ended.outcome.is_failure()) {
             let problem =
                 ended.problem.as_deref().map_or_else(|| "some of it could not be exported".to_owned(), str::to_owned);
             let sentence =
-                format!("The last run of `{}` {}: {}", ended.job, spoken(ended.outcome), with_stop(&problem));
+                format!("The last run of `{}` {}: {}", ended.job, spoken(ended.outcome), with_full_stop(&problem));
             let next = ended.hint.as_deref().map_or_else(|| "The next run tries again.".to_owned(), as_sentence);
             return is_trouble(sentence, Some(next));
         }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::{Config, Location};
 use crate::destination::{Destination, DestinationError};
+use crate::error_text::error_chain;
 use crate::ledger::{Ledger, LedgerError, State};
-use crate::model::words::words;
 use crate::publish::Layout;
 use crate::schedule::ScheduleError;
 use crate::status::Status;
@@ -77,7 +77,7 @@ impl Board {
     /// [`BoardError`]; the last status then stands.
     pub async fn refresh(&self) -> Result<Arc<Status>, BoardError> {
         let made = self.read_and_make().await;
-        let trouble = made.as_ref().err().map(|error| words(error));
+        let trouble = made.as_ref().err().map(|error| error_chain(error));
         let was = std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), trouble.clone());
         match made {
             Ok(status) => {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
+use crate::error_text::as_sentence;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
 use crate::model::outcome::Outcome;
-use crate::model::words::as_sentence;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
 use crate::status::troubles::SuspectDays;

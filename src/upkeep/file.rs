@@ -7,11 +7,11 @@ use object_store::path::Path;
 use tokio::sync::Mutex;
 
 use crate::destination::Destination;
+use crate::error_text::error_chain;
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::list_of;
 use crate::model::scope::Scope;
-use crate::model::words::words;
 use crate::upkeep::error::UpkeepError;
 use crate::upkeep::finding::FindingKind;
 use crate::write::{Footer, Held, Reread, RereadError, Spool, reread};
@@ -91,7 +91,7 @@ pub async fn look_into<T: Send + 'static>(
     };
     Ok(match read {
         Some(Ok(read)) => Look::Read(read),
-        Some(Err(error)) => Look::Broken(words(&error)),
+        Some(Err(error)) => Look::Broken(error_chain(&error)),
         None => Look::Broken("its reader broke down on it".to_owned()),
     })
 }

@@ -74,7 +74,7 @@ impl Protection {
 /// SHA-256 of the salt and the text, as 64 hexadecimal digits.
 fn hash(salt: &Salt, text: &str) -> String {
     let digest = Sha256::new().chain_update(salt.expose()).chain_update(text.as_bytes()).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    const_hex::encode(digest)
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ url = "{at}/beat"
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"signed with this").unwrap();
         mac.update(format!("{}.", header("x-profound-export-timestamp")).as_bytes());
         mac.update(&got.body);
-        let wanted: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let wanted = const_hex::encode(mac.finalize().into_bytes());
         assert_eq!(header("x-profound-export-signature"), format!("sha256={wanted}"));
     }
 

@@ -218,15 +218,20 @@ async fn refusals_are_told_in_the_words_of_the_api() {
     let expected = [
         "the API rejected the key (HTTP 401: API Key missing in query parameters or headers)".to_owned(),
         "the API rejected the key (HTTP 401: Invalid API key)".to_owned(),
-        format!("the account may not read {what} (HTTP 403: Forbidden)"),
+        format!("the account is not entitled to {what} (HTTP 403: Forbidden)"),
         format!(
-            "the API refused the request for {what} (HTTP 422: body.metrics.0: Input should be 'positive', 'negative' or 'occurrences')"
+            "the API rejected the request for {what} (HTTP 422: body.metrics.0: Input should be 'positive', 'negative' or 'occurrences')"
         ),
         format!(
-            "the API refused the request for {what} (HTTP 422: Unsupported group_by combination; use one dimension (or topic + model), optionally with date.)"
+            "the API rejected the request for {what} (HTTP 422: Unsupported group_by combination; use one dimension (or topic + model), optionally with date.)"
         ),
-        format!("the API could not answer {what} (HTTP 502: <html><body>502 Bad Gateway</body></html>)"),
     ];
+    let server_error = told.pop().unwrap();
+    assert!(
+        server_error.starts_with(&format!("the API could not answer {what} (HTTP 502, 5 attempts in ")),
+        "{server_error}"
+    );
+    assert!(server_error.ends_with(" s: <html><body>502 Bad Gateway</body></html>)"), "{server_error}");
     assert_eq!(told, expected);
 }
 

@@ -132,7 +132,7 @@ on_memory_and_disk! {
                 let told = told(&export, &run);
                 assert!(!told.contains(KEY), "{at:?}: {told}");
                 if let KeyPlace::Page | KeyPlace::Rows = at {
-                    assert!(told.contains("repeats the API key"), "{at:?}: {told}");
+                    assert!(told.contains("contains the API key"), "{at:?}: {told}");
                 }
                 assert_key_is_in_no_file(&export).await;
                 export.assert_equals_simulator("models").await;

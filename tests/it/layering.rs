@@ -4,30 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer of the product and what it may use, all of which is above it in this table.
-const LAYERS: [(&str, &str); 18] = [
+const LAYERS: [(&str, &str); 21] = [
+    ("error_text", ""),
+    ("http", "error_text"),
     ("model", ""),
+    ("retry", "model"),
     ("config", "model"),
-    ("destination", "model config"),
+    ("destination", "model config error_text retry"),
     ("schedule", "model config"),
     ("plan", "model"),
     // The middle five never use each other; only `run` knows them all.
-    ("api", "model config"),
+    ("api", "model config error_text http retry"),
     ("decode", "model"),
     ("write", "model config"),
     ("publish", "model config"),
-    ("ledger", "model destination"),
-    ("run", "model config destination plan api decode write publish ledger"),
-    ("upkeep", "model destination write publish ledger"),
-    ("status", "model config destination schedule publish ledger"),
-    // Of `api` only the trusted roots, and how `Retry-After` is parsed.
-    ("alert", "model config destination schedule ledger api status"),
+    ("ledger", "model destination error_text retry"),
+    ("run", "model config destination plan api decode write publish ledger error_text retry"),
+    ("upkeep", "model destination write publish ledger error_text"),
+    ("status", "model config destination schedule publish ledger error_text"),
+    ("alert", "model config destination schedule ledger status error_text http retry"),
     // They observe events or show the status; neither knows how a run works.
-    ("observe", "model config status"),
-    ("server", "model config ledger status observe"),
+    ("observe", "model config status error_text http"),
+    ("server", "model config ledger status observe error_text"),
     ("reference", "model config api decode write publish"),
     (
         "cli",
-        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference",
+        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference error_text http retry",
     ),
 ];
 
@@ -313,7 +315,7 @@ fn assert_only(allowed: &[&str], is_wrong: impl Fn(&str) -> bool) {
 #[test]
 fn only_api_alerts_and_otlp_send_http() {
     // Alerts and OTLP go to other hosts, outside the rate limit and without the key.
-    assert_only(&["api", "alert", "otlp"], |line| line.contains("reqwest::"));
+    assert_only(&["http", "api", "alert", "otlp"], |line| line.contains("reqwest::"));
     assert_only(&["server"], |line| line.contains("axum::"));
 }
 

@@ -44,7 +44,7 @@ pub async fn protected(place: Place, account: Account) -> Export {
 
 fn hash(text: &str) -> String {
     let digest = Sha256::digest([SALT, text.as_bytes()].concat());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    const_hex::encode(digest)
 }
 
 /// The texts that must stand nowhere.

@@ -8,9 +8,9 @@ use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
 use crate::alert::send::{Post, SendError};
-use crate::api::{read_roots, retry_after};
 use crate::clock::Clock;
-use crate::model::words::words;
+use crate::error_text::{error_chain, root_cause};
+use crate::http::{MAX_RETRY_AFTER, client_builder, read_roots, retry_after};
 
 /// Sends requests of alerts.
 #[derive(Debug, Clone)]
@@ -21,19 +21,11 @@ impl Http {
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         // A file that cannot be used stops every run. That must be told, to whom it can be told without.
         let roots = ca_file.map(read_roots).transpose().unwrap_or_else(|error| {
-            tracing::warn!("alerts are sent without the roots of `api.ca_file`: {}", words(&error));
+            tracing::warn!("alerts are sent without the roots of `api.ca_file`: {}", error_chain(&error));
             None
         });
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "alerts go to other hosts, outside the budget and without the key"
-        )]
-        let client = reqwest::Client::builder()
-            .tls_certs_merge(roots.unwrap_or_default())
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
-            .build();
-        client.map(Self).map_err(|error| last_cause(&error.without_url()))
+        let client = client_builder().tls_certs_merge(roots.unwrap_or_default()).build();
+        client.map(Self).map_err(|error| root_cause(&error.without_url()))
     }
 
     pub(super) async fn post(&self, post: Post, timeout: Duration) -> Result<(), SendError> {
@@ -52,13 +44,13 @@ async fn answered(request: RequestBuilder, timeout: Duration) -> Result<(), Send
     let response = request.timeout(timeout).send().await.map_err(|error| {
         let why = match error.is_timeout() {
             true => format!("no answer within {} s", timeout.as_secs()),
-            false => last_cause(&error.without_url()),
+            false => root_cause(&error.without_url()),
         };
         SendError::Unreachable(why)
     })?;
     let status = response.status();
     let words = format!("HTTP {}", status.as_u16());
-    let asks_to_wait = || retry_after(response.headers(), Clock::system().now());
+    let asks_to_wait = || retry_after(response.headers(), Clock::system().now()).map(|wait| wait.min(MAX_RETRY_AFTER));
     match status {
         _ if status.is_success() => Ok(()),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => match asks_to_wait() {
@@ -69,8 +61,4 @@ async fn answered(request: RequestBuilder, timeout: Duration) -> Result<(), Send
         _ if status.is_server_error() => Err(SendError::Unreachable(words)),
         _ => Err(SendError::Refused(words)),
     }
-}
-
-fn last_cause(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use url::Url;
@@ -18,14 +17,16 @@ use url::Url;
 use crate::alert::message::{Message, MessageState};
 use crate::alert::store::name_of;
 use crate::config::{AlertConfig, AlertKind, AlertSecretError, Config};
+use crate::retry::{RetryDecision, RetryError, RetryPolicy};
 
-/// Attempts at one message in a row.
-const ATTEMPTS: usize = 3;
-/// Before the second of these; the third waits twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// A target that asks to wait longer is left alone until then.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Retries of one notification. A target that asks for a longer pause gets the next one when that has passed.
+const RETRIES: RetryPolicy = RetryPolicy {
+    max_attempts: 3,
+    initial_backoff: Duration::from_millis(500),
+    max_backoff: Duration::from_secs(5),
+    total_time: Some(Duration::from_secs(20)),
+    max_retry_after: Duration::from_secs(5),
+};
 
 /// Why a message could not be sent. Never holds an address or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,16 @@ impl SendError {
     /// Whether sending the same again may succeed.
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Refused(_))
+    }
+
+    /// Whether another attempt may succeed within seconds.
+    fn retry_decision(&self) -> RetryDecision {
+        match self {
+            Self::Unreachable(_) => RetryDecision::Backoff,
+            Self::Busy { wait, .. } => RetryDecision::After(*wait),
+            // Someone must correct the setting first.
+            Self::Secret(_) | Self::Refused(_) => RetryDecision::Never,
+        }
     }
 
     /// How long the target asks to be left alone.
@@ -96,15 +107,15 @@ impl Sender {
     ///
     /// # Errors
     /// [`SendError`] of the last attempt.
-    pub async fn send(&self, target: &AlertConfig, message: &Message) -> Result<(), SendError> {
-        again(|| self.attempt(target, message)).await
+    pub async fn send(&self, target: &AlertConfig, message: &Message) -> Result<(), RetryError<SendError>> {
+        RETRIES.run(|| self.attempt(target, message), SendError::retry_decision).await
     }
 
     /// Sends a message to `target` that says that nothing is the matter, and leaves nothing open there.
     ///
     /// # Errors
     /// [`SendError`] of the last attempt.
-    pub async fn test(&self, target: &AlertConfig, now: Timestamp) -> Result<(), SendError> {
+    pub async fn test(&self, target: &AlertConfig, now: Timestamp) -> Result<(), RetryError<SendError>> {
         let message = Message::test(now);
         self.send(target, &message).await?;
         match target.kind {
@@ -120,8 +131,8 @@ impl Sender {
     ///
     /// # Errors
     /// [`SendError`] of the last attempt.
-    pub async fn ping(&self, target: &AlertConfig) -> Result<(), SendError> {
-        again(|| self.ask(target)).await
+    pub async fn ping(&self, target: &AlertConfig) -> Result<(), RetryError<SendError>> {
+        RETRIES.run(|| self.ask(target), SendError::retry_decision).await
     }
 
     async fn attempt(&self, target: &AlertConfig, message: &Message) -> Result<(), SendError> {
@@ -138,27 +149,5 @@ impl Sender {
 
     async fn ask(&self, target: &AlertConfig) -> Result<(), SendError> {
         self.http()?.get(target.address()?, target.timeout.0).await
-    }
-}
-
-/// Makes a few attempts, and waits as long between them as the target asks, if that is not long.
-async fn again<Trying>(mut attempt: impl FnMut() -> Trying) -> Result<(), SendError>
-where
-    Trying: Future<Output = Result<(), SendError>>,
-{
-    let backoff = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(ATTEMPTS - 1).with_jitter();
-    let mut pauses = backoff.build();
-    loop {
-        let error = match attempt().await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        // What someone must put right takes longer than this.
-        let is_brief =
-            matches!(error, SendError::Unreachable(_) | SendError::Busy { .. }) && error.wait() <= LONGEST_PAUSE;
-        match pauses.next().filter(|_| is_brief) {
-            Some(pause) => tokio::time::sleep(pause.max(error.wait())).await,
-            None => return Err(error),
-        }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
 /// The same for as long as a condition of a lake lasts, whichever process tells of it. At most 255 characters are allowed.
 fn dedup_key(message: &Message, destination: &str) -> String {
     let digest = Sha256::digest(format!("{destination}\n{}", message.key));
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digest = const_hex::encode(&digest[..16]);
     format!("profound-export/{}/{digest}", message.event_name())
 }
 

@@ -36,7 +36,7 @@ pub(super) fn signature(secret: &[u8], sent_at: &str, body: &[u8]) -> String {
     mac.update(sent_at.as_bytes());
     mac.update(b".");
     mac.update(body);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    const_hex::encode(mac.finalize().into_bytes())
 }
 
 /// The receiver compares with its own clock, so the system's is meant.

@@ -19,11 +19,7 @@ pub(super) struct Client {
 impl Client {
     /// Must run inside the runtime.
     pub(super) fn new() -> Result<Self, reqwest::Error> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a collector is another host, outside the budget and without the key"
-        )]
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(LONGEST).build()?;
+        let http = crate::http::client_builder().timeout(LONGEST).build()?;
         Ok(Self { http, runtime: Handle::current() })
     }
 }

@@ -16,8 +16,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::verdict::{Tone, Verdict};
 use crate::config::Config;
+use crate::error_text::as_sentence;
 use crate::model::day::DayZone;
-use crate::model::words::as_sentence;
 use crate::observe::Activity;
 use crate::status::{Status, StreamStatus};
 use said::said;

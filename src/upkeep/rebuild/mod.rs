@@ -313,7 +313,7 @@ impl Walk<'_> {
         match read {
             Ok(read) => table.take(file, bytes, said, &read),
             Err(error) => {
-                let problem = crate::model::words::words(&error);
+                let problem = crate::error_text::error_chain(&error);
                 table.doubt(path, file, bytes, Some(said.scope), FindingKind::Damaged, problem);
             }
         }

@@ -1,37 +1,20 @@
-//! How long to wait before asking again.
+//! What the API's response headers say: its time, its rate limit, and how long to wait.
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap};
 
 use crate::api::budget::{LONGEST_PERIOD, RateHeaders};
+use crate::http::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 
-/// Attempts at one request before its error is believed.
-pub const ATTEMPTS: usize = 5;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A time since 1970 from this number on is in milliseconds: in seconds it would lie in the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
 
-/// Pauses between attempts: exponential, each with full jitter (anything from nothing to the whole pause).
-pub fn pauses() -> impl Iterator<Item = Duration> {
-    let exponential = ExponentialBuilder::default()
-        .with_min_delay(SHORTEST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_factor(2.0)
-        .without_max_times();
-    exponential.build().map(|pause| pause.mul_f64(fastrand::f64()))
-}
-
 /// The server's own time, if it sent one.
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
-    http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+    parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 /// What the headers say of the rate limit, as of `now` on the server's clock.
@@ -55,24 +38,24 @@ fn until_reset(reset: &str, now: Timestamp) -> Option<Duration> {
             Duration::try_from_secs_f64(if now <= seconds { seconds - now } else { seconds }).ok()?
         }
         Err(_) => {
-            let then = http_date(reset).or_else(|| reset.parse().ok())?;
+            let then = parse_http_date(reset).or_else(|| reset.parse().ok())?;
             Duration::try_from(then.duration_since(now)).ok()?
         }
     };
     (!until.is_zero() && until <= LONGEST_PERIOD).then_some(until)
 }
 
-/// How long a 429 or 503 asks to wait: seconds or a date. More than an hour is absurd; then the reset counts, or an hour.
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let told = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let told = match told.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() => Duration::try_from_secs_f64(seconds).ok()?,
-        Ok(_) => return None,
-        Err(_) => Duration::try_from(http_date(told)?.duration_since(now)).unwrap_or_default(),
-    };
-    match told <= LONGEST_PERIOD {
-        true => Some(told),
-        false => Some(rate_headers(headers, now).reset_after.unwrap_or(LONGEST_PERIOD)),
+/// The pause that a response of `status` asks for, at most [`MAX_RETRY_AFTER`].
+///
+/// A `Retry-After` beyond that is a mistake, such as milliseconds: then the rate-limit reset counts, if there is one. A 429
+/// without `Retry-After` asks to wait until the reset.
+pub fn pause_asked(headers: &HeaderMap, now: Timestamp, status: StatusCode) -> Option<Duration> {
+    let reset = || rate_headers(headers, now).reset_after;
+    match retry_after(headers, now) {
+        Some(asked) if asked <= MAX_RETRY_AFTER => Some(asked),
+        Some(_) => Some(reset().unwrap_or(MAX_RETRY_AFTER)),
+        None if status == StatusCode::TOO_MANY_REQUESTS => reset(),
+        None => None,
     }
 }
 
@@ -89,18 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_understood_in_both_forms_and_never_absurd() {
-        let told = |value: &str| retry_after(&headers(&[("retry-after", value)]), now()).map(|wait| wait.as_secs());
-        assert_eq!(told("3"), Some(3));
-        assert_eq!(told("Sun, 01 Mar 2026 12:00:07 GMT"), Some(7));
-        assert_eq!(told("Sun, 01 Mar 2026 11:00:00 GMT"), Some(0));
-        assert_eq!(told("999999999"), Some(3600));
-        assert_eq!(told("-5"), None);
-        assert_eq!(told("soon"), None);
+    fn absurd_retry_after_gives_way_to_the_reset() {
         let reset = (now().as_second() + 20).to_string();
-        let both = |told: &str| retry_after(&headers(&[("retry-after", told), ("x-ratelimit-reset", &reset)]), now());
-        assert_eq!(both("1260"), Some(Duration::from_secs(1260)));
-        assert_eq!(both("999999999"), Some(Duration::from_secs(20)));
+        let asked = |status: u16, pairs: &[(&'static str, &str)]| {
+            pause_asked(&headers(pairs), now(), StatusCode::from_u16(status).unwrap()).map(|pause| pause.as_secs())
+        };
+        assert_eq!(asked(429, &[("retry-after", "1260"), ("x-ratelimit-reset", &reset)]), Some(1260));
+        assert_eq!(asked(429, &[("retry-after", "999999999"), ("x-ratelimit-reset", &reset)]), Some(20));
+        assert_eq!(asked(503, &[("retry-after", "999999999")]), Some(3600));
+        assert_eq!(asked(429, &[("x-ratelimit-reset", &reset)]), Some(20));
+        assert_eq!(asked(503, &[("x-ratelimit-reset", &reset)]), None);
     }
 
     #[test]
@@ -122,10 +103,5 @@ mod tests {
         for absurd in [&(seconds + 90_000).to_string(), "0", "-1", "NaN", "soon", "2026-03-01T11:59:59Z"] {
             assert_eq!(reset(absurd), None, "{absurd}");
         }
-    }
-
-    #[test]
-    fn pauses_grow_and_stay_bounded() {
-        assert!(pauses().take(50).all(|pause| pause <= LONGEST_PAUSE));
     }
 }

@@ -1,0 +1,16 @@
+//! What every HTTP client of the program shares: the API's, the alerts', and OTLP's.
+
+mod headers;
+mod roots;
+
+pub use headers::{MAX_RETRY_AFTER, parse_http_date, retry_after};
+pub use roots::{RootsError, read_roots};
+
+/// The start of every HTTP client. It never follows a redirect: a redirect would carry the API key, or the secret address of an
+/// alert, to a host that nobody configured.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts a client")]
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("profound-export/", env!("CARGO_PKG_VERSION")))
+}

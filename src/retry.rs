@@ -1,0 +1,219 @@
+//! One retry policy for the API, the destination and alerts.
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use crate::model::figures::took;
+
+/// How a failed request or write is retried. Only idempotent operations can be: the response that was lost may be that of an
+/// attempt that succeeded.
+///
+/// The pause doubles after each failure, and each pause is lengthened by up to as much again at random. The jitter never shortens
+/// a pause: with "full" jitter, which can, all retries of a request may fall into the second in which a server restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first one included.
+    pub max_attempts: u32,
+    /// The pause after the first failure, before jitter.
+    pub initial_backoff: Duration,
+    /// The longest pause, before jitter.
+    pub max_backoff: Duration,
+    /// No attempt begins later than this after the first one. `None` where the caller has a deadline of its own.
+    pub total_time: Option<Duration>,
+    /// A server may lengthen a pause to this by `Retry-After`. If it asks for more, its response is final: the caller can do
+    /// better than wait. It never shortens a pause, since the date in it may be in the past by the time it is read.
+    pub max_retry_after: Duration,
+}
+
+/// Whether a failed attempt is worth another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryDecision {
+    /// The next attempt would fail likewise.
+    Never,
+    Backoff,
+    /// The server named the pause.
+    After(Duration),
+}
+
+impl RetryDecision {
+    /// [`RetryDecision::After`] what a server asked for, if it did.
+    pub fn after(retry_after: Option<Duration>) -> Self {
+        retry_after.map_or(Self::Backoff, Self::After)
+    }
+}
+
+/// How often something was tried, and for how long. Shown as `, 5 attempts in 7.2 s`, and as nothing after a single attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    count: u32,
+    // Eight bytes in all instead of 24: every error of the destination has room for it.
+    elapsed_millis: u32,
+}
+
+impl Attempts {
+    pub const ONE: Self = Self { count: 1, elapsed_millis: 0 };
+
+    pub fn new(count: u32, elapsed: Duration) -> Self {
+        Self { count, elapsed_millis: u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX) }
+    }
+
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// From the start of the first attempt to the failure of the last.
+    pub fn elapsed(self) -> Duration {
+        Duration::from_millis(self.elapsed_millis.into())
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.count > 1 {
+            write!(out, ", {} attempts in {}", self.count, took(self.elapsed()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The last error of an operation that was retried.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{attempts}")]
+pub struct RetryError<E> {
+    pub error: E,
+    pub attempts: Attempts,
+}
+
+/// The attempts at one operation.
+#[derive(Debug)]
+pub struct RetryState {
+    policy: RetryPolicy,
+    pauses: ExponentialBackoff,
+    attempts: u32,
+    started: Instant,
+}
+
+impl RetryPolicy {
+    /// Begins the first attempt.
+    pub fn start(self) -> RetryState {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(self.initial_backoff)
+            .with_max_delay(self.max_backoff)
+            .with_factor(2.0)
+            .without_max_times()
+            .with_jitter()
+            // Without `std`, backon would draw the same jitter in every process.
+            .with_jitter_seed(fastrand::u64(..))
+            .build();
+        RetryState { policy: self, pauses, attempts: 1, started: Instant::now() }
+    }
+
+    /// Runs `operation` until it succeeds, or until `decide` or the policy allows no further attempt.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
+    pub async fn run<T, E: fmt::Display, F>(
+        self,
+        mut operation: impl FnMut() -> F,
+        decide: impl Fn(&E) -> RetryDecision,
+    ) -> Result<T, RetryError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut state = self.start();
+        loop {
+            let error = match operation().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let attempts = state.attempts();
+            let Some(pause) = state.next_pause(decide(&error)) else {
+                return Err(RetryError { error, attempts });
+            };
+            tracing::debug!(%error, ?pause, attempts = attempts.count(), "attempt failed, retrying");
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl RetryState {
+    /// The pause before the next attempt, or `None` if the one that just failed was the last.
+    pub fn next_pause(&mut self, decision: RetryDecision) -> Option<Duration> {
+        let policy = self.policy;
+        let asked = match decision {
+            RetryDecision::Never => return None,
+            RetryDecision::Backoff => Duration::ZERO,
+            RetryDecision::After(asked) => asked,
+        };
+        if self.attempts >= policy.max_attempts || asked > policy.max_retry_after {
+            return None;
+        }
+        let pause = self.pauses.next().unwrap_or(policy.max_backoff).max(asked);
+        if policy.total_time.is_some_and(|total| self.started.elapsed() + pause > total) {
+            return None;
+        }
+        self.attempts += 1;
+        Some(pause)
+    }
+
+    /// The attempts begun so far.
+    pub fn attempts(&self) -> Attempts {
+        Attempts::new(self.attempts, self.started.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        max_attempts: 5,
+        initial_backoff: Duration::from_secs(1),
+        max_backoff: Duration::from_secs(3),
+        total_time: None,
+        max_retry_after: Duration::from_secs(60),
+    };
+
+    fn pauses(policy: RetryPolicy, decision: RetryDecision) -> Vec<f64> {
+        let mut state = policy.start();
+        std::iter::from_fn(|| state.next_pause(decision)).map(|pause| pause.as_secs_f64()).collect()
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_maximum() {
+        let pauses = pauses(POLICY, RetryDecision::Backoff);
+        for (pause, base) in pauses.iter().zip([1.0, 2.0, 3.0, 3.0]) {
+            assert!((base..=2.0 * base).contains(pause), "{pauses:?}");
+        }
+        assert_eq!(pauses.len(), 4, "one less than there are attempts");
+    }
+
+    #[test]
+    fn retry_after_lengthens_a_pause_and_never_shortens_it() {
+        assert_eq!(pauses(POLICY, RetryDecision::After(Duration::from_secs(60))), [60.0; 4]);
+        assert!(pauses(POLICY, RetryDecision::After(Duration::ZERO)).iter().all(|pause| *pause >= 1.0));
+        assert!(pauses(POLICY, RetryDecision::After(Duration::from_secs(61))).is_empty());
+        assert!(pauses(POLICY, RetryDecision::Never).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_begins_after_the_total_time() {
+        let policy = RetryPolicy { total_time: Some(Duration::from_secs(20)), max_attempts: 100, ..POLICY };
+        let failed = policy.run(async || Err::<(), _>("no luck"), |_| RetryDecision::Backoff).await.unwrap_err();
+        assert!(failed.attempts.elapsed() <= Duration::from_secs(20) && failed.attempts.count() > 3, "{failed:?}");
+        assert!(failed.to_string().starts_with("no luck, "), "{failed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn operation_ends_at_its_first_success() {
+        let attempt = std::cell::Cell::new(0);
+        let operation = async || {
+            attempt.set(attempt.get() + 1);
+            if attempt.get() < 3 { Err("not yet") } else { Ok(attempt.get()) }
+        };
+        assert_eq!(POLICY.run(operation, |_| RetryDecision::Backoff).await.unwrap(), 3);
+    }
+}
