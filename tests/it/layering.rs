@@ -29,7 +29,8 @@ const LAYERS: [(&str, &str); 21] = [
     ("reference", "model config api decode write publish"),
     (
         "cli",
-        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference error_text http retry",
+        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference \
+         error_text http retry",
     ),
 ];
 
@@ -315,7 +316,7 @@ fn assert_only(allowed: &[&str], is_wrong: impl Fn(&str) -> bool) {
 #[test]
 fn only_api_alerts_and_otlp_send_http() {
     // Alerts and OTLP go to other hosts, outside the rate limit and without the key.
-    assert_only(&["http", "api", "alert", "otlp"], |line| line.contains("reqwest::"));
+    assert_only(&["http", "api", "alert", "observe"], |line| line.contains("reqwest::"));
     assert_only(&["server"], |line| line.contains("axum::"));
 }
 
