@@ -7,8 +7,9 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use profound_export::catalog::Catalog;
 use profound_export::config::Partition;
+use profound_export::layout::Layout;
 use profound_export::ledger::State;
-use profound_export::publish::{Layout, coverage_parquet};
+use profound_export::ledger::coverage_parquet;
 use profound_export::run::coverage_rows;
 use support::{Account, CATEGORIES, known};
 

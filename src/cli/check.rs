@@ -15,7 +15,6 @@ use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::figures::counted;
 use crate::model::scope::{Scope, ScopeKind};
-use crate::publish::Layout;
 use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
 
 /// Next runs shown of each job.
@@ -59,7 +58,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         facts.tell("destination", format!("{} can be written, and creates without overwriting", lake.url()))?;
     }
     let clock = settings.clock.clone();
-    let ledger = Ledger::of_lake(lake.clone(), clock, &settings.catalog, Layout::is_data_file).await?;
+    let ledger = Ledger::open_lake(lake.clone(), clock, &settings.catalog).await?;
     let now = settings.clock.now();
     let planned = |job: &JobConfig| -> Result<Preview, Failure> {
         Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)

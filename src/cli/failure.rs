@@ -12,10 +12,10 @@ use crate::config::{ConfigError, KeyError, Problem, SaltError};
 use crate::destination::DestinationError;
 use crate::error_text::error_chain;
 use crate::ledger::LedgerError;
+use crate::maintain::MaintainError;
 use crate::model::outcome::Outcome;
 use crate::run::RunError;
 use crate::schedule::ScheduleError;
-use crate::upkeep::UpkeepError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
 #[derive(Debug)]
@@ -170,13 +170,13 @@ impl From<RunError> for Failure {
     }
 }
 
-impl From<UpkeepError> for Failure {
-    fn from(error: UpkeepError) -> Self {
+impl From<MaintainError> for Failure {
+    fn from(error: MaintainError) -> Self {
         match error {
-            UpkeepError::Destination(error) => error.into(),
-            UpkeepError::Ledger(error) => error.into(),
-            UpkeepError::Refused { problem, hint } => Self::new(exit::CONFIGURATION, problem).hint(hint),
-            UpkeepError::Spool(error) => RunError::Write(error).into(),
+            MaintainError::Destination(error) => error.into(),
+            MaintainError::Ledger(error) => error.into(),
+            MaintainError::Refused { problem, hint } => Self::new(exit::CONFIGURATION, problem).hint(hint),
+            MaintainError::Spool(error) => RunError::Write(error).into(),
         }
     }
 }

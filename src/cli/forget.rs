@@ -13,6 +13,7 @@ use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
+use crate::maintain::{Erased, doomed, forget};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
 use crate::model::figures::grouped;
@@ -22,7 +23,6 @@ use crate::model::scope::ScopePart;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::run::{alive_runs, write_coverage};
-use crate::upkeep::{Erased, doomed, forget};
 
 /// What a person types to go on.
 const CONSENT: &str = "forget";

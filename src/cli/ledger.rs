@@ -12,11 +12,11 @@ use crate::cli::table::{fitted, size};
 use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::Location;
+use crate::layout::Layout;
 use crate::ledger::Ledger;
+use crate::maintain::{Finding, FindingKind, Rebuild, Rebuilt, Remedy, rebuild};
 use crate::model::figures::grouped;
-use crate::publish::Layout;
 use crate::run::write_coverage;
-use crate::upkeep::{Finding, FindingKind, Rebuild, Rebuilt, Remedy, rebuild};
 
 /// Findings that are shown one by one; all of them are counted.
 const SHOWN: usize = 10_000;

@@ -22,7 +22,6 @@ use crate::model::figures::{bytes, counted, grouped, took};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::Stream;
 use crate::plan::Due;
-use crate::publish::Layout;
 use crate::run::{HistoryForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +37,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     let chosen = jobs(&config, &names)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
-    let ledger = Ledger::of_lake(lake, clock, &settings.catalog, Layout::is_data_file).await?;
+    let ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
     let found = discover(&settings.catalog, &settings.client).await?;
     let mut all = Vec::new();
     for job in chosen {

@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
 use crate::destination::Destination;
 use crate::error_text::error_chain;
+use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::model::event::EventSink;
-use crate::publish::Layout;
 use crate::run::{Destinations, Goal, RunSettings, Starts};
 use crate::schedule::Schedule;
 
@@ -76,7 +76,7 @@ pub async fn standing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
     }
     let destinations = destinations(config)?;
     let (lake, clock) = (destinations.lake.clone(), clock.clone());
-    let ledger = Ledger::of_lake(lake, clock, config.catalog(), Layout::is_data_file).await?;
+    let ledger = Ledger::open_lake(lake, clock, config.catalog()).await?;
     let Some(partition) = &ledger.state().partition else {
         return Ok(None);
     };

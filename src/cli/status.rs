@@ -20,7 +20,6 @@ use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
 use crate::model::figures::{grouped, took};
 use crate::model::forgotten::Forgotten;
-use crate::publish::Layout;
 use crate::status::{DayCell, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +52,7 @@ async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
         return Ok(State::default());
     }
     let lake = destinations(config)?.lake;
-    Ok(Ledger::of_lake(lake, clock.clone(), config.catalog(), Layout::is_data_file).await?.into_state())
+    Ok(Ledger::open_lake(lake, clock.clone(), config.catalog()).await?.into_state())
 }
 
 /// The sign of each state.

@@ -13,9 +13,9 @@ use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, select};
 use crate::ledger::State;
+use crate::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
 use crate::model::figures::grouped;
 use crate::model::history::history_name;
-use crate::upkeep::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
 
 /// Findings that are shown one by one; all of them are counted, and marked.
 const SHOWN: usize = 10_000;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::destination::{Destination, OWN_DIRECTORY, WRITE_RETRIES};
+use crate::layout::Layout;
 use crate::ledger::checkpoints;
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::{DayEntry, Entry, FORMAT, Record, SliceEntry, Written};
@@ -85,30 +86,25 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The same of a lake; refuses one that has no record while there are files of the streams of `catalog`, which `is_data_file`
-    /// knows by their paths: the ledger was deleted, and a new one would know neither whose lake this is nor what is final.
+    /// Opens the ledger of a lake. One without records is rejected if the lake has files of the streams of `catalog`: its ledger was
+    /// deleted, and a new one would know neither whose lake this is nor which days are final.
     ///
     /// # Errors
-    /// [`LedgerError`].
-    pub async fn of_lake(
-        lake: Destination,
-        clock: Clock,
-        catalog: &Catalog,
-        is_data_file: fn(&Path) -> bool,
-    ) -> Result<Self, LedgerError> {
+    /// [`LedgerError::Lost`] for such a lake, and those of [`Ledger::open`].
+    pub async fn open_lake(lake: Destination, clock: Clock, catalog: &Catalog) -> Result<Self, LedgerError> {
         let mut ledger = Self::open(lake, clock).await?;
         if ledger.state.partition.is_some() {
             return Ok(ledger);
         }
-        let Some(path) = first_data_file(&ledger.destination, catalog, is_data_file).await? else {
+        let Some(path) = first_data_file(&ledger.destination, catalog).await? else {
             return Ok(ledger);
         };
         // Another process may have begun the lake since: its first record stands before its files.
         ledger.refresh().await?;
-        match ledger.state.partition.is_some() {
-            true => Ok(ledger),
-            false => Err(LedgerError::Lost { lake: ledger.destination.url().to_owned(), path: path.to_string() }),
+        if ledger.state.partition.is_some() {
+            return Ok(ledger);
         }
+        Err(LedgerError::Lost { lake: ledger.destination.url().to_owned(), path: path.to_string() })
     }
 
     /// What the records add up to.
@@ -321,16 +317,13 @@ pub(super) async fn listed_behind(destination: &Destination, number: u64) -> Res
     Ok(numbers)
 }
 
-/// A file of a stream of `catalog`, where there is one.
-async fn first_data_file(
-    lake: &Destination,
-    catalog: &Catalog,
-    is_data_file: fn(&Path) -> bool,
-) -> Result<Option<Path>, LedgerError> {
+/// Any file of a stream of `catalog`.
+async fn first_data_file(lake: &Destination, catalog: &Catalog) -> Result<Option<Path>, LedgerError> {
     let is_table = |name: &String| catalog.get(list_of(name).unwrap_or(name)).is_some();
     for name in lake.directories().await?.into_iter().filter(is_table) {
         let objects = lake.objects(&Path::from_iter([name]));
-        let mut files = std::pin::pin!(objects.try_filter(|object| std::future::ready(is_data_file(&object.path))));
+        let mut files =
+            std::pin::pin!(objects.try_filter(|object| std::future::ready(Layout::is_data_file(&object.path))));
         if let Some(object) = files.try_next().await? {
             return Ok(Some(object.path));
         }

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod checkpoints;
+mod coverage_table;
 mod error;
 mod fact;
 mod log;
@@ -12,6 +13,7 @@ mod state;
 mod table;
 
 pub use checkpoint::Unreadable;
+pub use coverage_table::{CoverageRow, coverage_parquet};
 pub use error::LedgerError;
 pub use fact::{Fact, Facts, LearnedFact};
 pub use log::Ledger;

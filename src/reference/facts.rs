@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::example::{day, example, scope};
 use super::requests::{requests, rows_a_page, thousands};
 use crate::config::Partition;
+use crate::layout::Layout;
 use crate::model::day::DayZone;
 use crate::model::stream::{
     Days, DaysKind, Fallback, Pagination, Parent, RowsAt, Status, Stream, Tier, Total, WindowEnd,
 };
-use crate::publish::Layout;
 
 /// One fact: what it is about, and what is so.
 pub type Fact = (&'static str, String);

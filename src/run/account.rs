@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::{Partition, Salt};
+use crate::layout::Layout;
 use crate::ledger::{Entry, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::history::history_name;
 use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
-use crate::publish::Layout;
 use crate::run::discover::Discovered;
 use crate::run::error::RunError;
 

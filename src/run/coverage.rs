@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, retry_write};
+use crate::layout::Layout;
+use crate::ledger::{CoverageRow, coverage_parquet};
 use crate::ledger::{DayEntry, Entry, State, TableMeaning};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
@@ -14,7 +16,6 @@ use crate::model::day_status::{DayStatus, Finality};
 use crate::model::forgotten::Forgotten;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
-use crate::publish::{CoverageRow, Layout, coverage_parquet};
 use crate::run::context::RunContext;
 use crate::run::error::RunError;
 

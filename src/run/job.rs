@@ -23,7 +23,6 @@ use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
 use crate::plan::{Known, WantedDays, beside_another};
-use crate::publish::Layout;
 use crate::run::account::{admit, check_tables};
 use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
@@ -136,7 +135,7 @@ async fn run_opened(
 ) -> Result<(), RunError> {
     let destinations = &settings.destinations;
     let (lake, clock) = (destinations.lake.clone(), settings.clock.clone());
-    let mut ledger = Ledger::of_lake(lake, clock, &settings.catalog, Layout::is_data_file).await?;
+    let mut ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
     settings.client.budget().expect(ledger.state().facts.costs());
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;

@@ -10,7 +10,6 @@ use crate::config::{Config, Location};
 use crate::destination::{Destination, DestinationError};
 use crate::error_text::error_chain;
 use crate::ledger::{Ledger, LedgerError, State};
-use crate::publish::Layout;
 use crate::schedule::ScheduleError;
 use crate::status::Status;
 
@@ -140,7 +139,7 @@ impl Board {
             return Ok(());
         }
         let (lake, clock) = (Destination::open(&config.destination)?, self.clock.clone());
-        *ledger = Some(Ledger::of_lake(lake, clock, config.catalog(), Layout::is_data_file).await?);
+        *ledger = Some(Ledger::open_lake(lake, clock, config.catalog()).await?);
         Ok(())
     }
 }

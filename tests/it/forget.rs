@@ -8,11 +8,11 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
+use profound_export::maintain::{Depth, FindingKind, Verify, doomed, forget, verify};
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopePart;
 use profound_export::plan::WantedDays;
 use profound_export::run::{Outcome, RunError, run_job};
-use profound_export::upkeep::{Depth, FindingKind, Verify, doomed, forget, verify};
 
 use crate::support::{Export, Place, account, day, days, instant, of_stream, on_memory_and_disk};
 
@@ -47,7 +47,7 @@ async fn found(export: &Export) -> BTreeMap<String, FindingKind> {
         spool_bytes: u64::MAX,
     };
     let mut found = BTreeMap::new();
-    let keep = |finding: profound_export::upkeep::Finding| {
+    let keep = |finding: profound_export::maintain::Finding| {
         found.insert(finding.path, finding.kind);
     };
     verify(&settings, &mut ledger(export).await, keep).await.unwrap();

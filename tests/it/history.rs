@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
-use profound_export::publish::Layout;
+use profound_export::layout::Layout;
 use profound_export::run::Outcome;
 use serde_json::Value;
 

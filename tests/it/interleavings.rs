@@ -9,9 +9,9 @@ use object_store::memory::InMemory;
 use profound_export::clock::Clock;
 use profound_export::config::{Partition, WholeDays};
 use profound_export::destination::Destination;
+use profound_export::maintain::Depth;
 use profound_export::run::{Outcome, RunResult, RunSettings, run_job};
 use profound_export::simulator::Account;
-use profound_export::upkeep::Depth;
 
 use crate::support::reader::Reader;
 use crate::support::turns::{How, Turns, turns};

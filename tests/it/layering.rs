@@ -13,28 +13,28 @@ const LAYERS: [(&str, &str); 21] = [
     ("destination", "model config error_text retry"),
     ("schedule", "model config"),
     ("plan", "model"),
-    // The middle five never use each other; only `run` knows them all.
+    // The middle four never use each other; only `run` knows them all.
     ("api", "model config error_text http retry"),
     ("decode", "model"),
     ("write", "model config"),
-    ("publish", "model config"),
-    ("ledger", "model destination error_text retry"),
-    ("run", "model config destination plan api decode write publish ledger error_text retry"),
-    ("upkeep", "model destination write publish ledger error_text"),
-    ("status", "model config destination schedule publish ledger error_text"),
+    ("layout", "model config"),
+    ("ledger", "model destination layout error_text retry"),
+    ("run", "model config destination plan api decode write layout ledger error_text retry"),
+    ("maintain", "model destination write layout ledger error_text"),
+    ("status", "model config destination schedule layout ledger error_text"),
     ("alert", "model config destination schedule ledger status error_text http retry"),
     // They observe events or show the status; neither knows how a run works.
     ("observe", "model config status error_text http"),
     ("server", "model config ledger status observe error_text"),
-    ("reference", "model config api decode write publish"),
+    ("reference", "model config api decode write layout"),
     (
         "cli",
-        "model config destination schedule plan api publish ledger run upkeep status alert observe server reference \
+        "model config destination schedule plan api layout ledger run maintain status alert observe server reference \
          error_text http retry",
     ),
 ];
 
-const MIDDLE: [&str; 5] = ["api", "decode", "write", "publish", "ledger"];
+const MIDDLE: [&str; 4] = ["api", "decode", "write", "ledger"];
 
 /// The crates whose files are looked at.
 const ROOTS: [&str; 4] = ["src", "crates/catalog/src", "crates/simulator/src", "xtask/src"];
@@ -321,7 +321,7 @@ fn only_api_alerts_and_otlp_send_http() {
 }
 
 #[test]
-fn only_publish_builds_the_paths_of_a_lake() {
+fn only_layout_builds_the_paths_of_a_lake() {
     // The spool names its own directories, and the command line prints examples.
-    assert_only(&["publish", "cli"], |line| line.contains("day={") || line.contains("month={"));
+    assert_only(&["layout", "cli"], |line| line.contains("day={") || line.contains("month={"));
 }

@@ -57,7 +57,7 @@ on_memory_and_disk! {
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         assert_eq!(days_with(&export, "share_of_voice").await, ["2026-03-06", "2026-03-07"].map(String::from).into());
         assert_eq!(export.states(STREAM, &export.categories()[0]).await["2026-03-06"], "stale");
-        let (told, findings) = verified(&export, profound_export::upkeep::Depth::Rows, false).await;
+        let (told, findings) = verified(&export, profound_export::maintain::Depth::Rows, false).await;
         assert!(told.is_fine(), "{findings:?}");
 
         // Every run after it takes the new meaning, and reads the rest though it was final.

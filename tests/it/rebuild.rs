@@ -11,17 +11,17 @@ use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::{Partition, Salt};
 use profound_export::destination::{Destination, OWN_DIRECTORY};
+use profound_export::layout::Layout;
 use profound_export::ledger::{Entry, Ledger, LedgerError, State};
+use profound_export::maintain::{
+    Depth, Finding, FindingKind, MaintainError, Rebuild, Rebuilt, Verify, forget, rebuild, verify,
+};
 use profound_export::model::coverage::DayState;
 use profound_export::model::day::Day;
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopeKey;
-use profound_export::publish::Layout;
 use profound_export::run::{Outcome, RunError};
 use profound_export::simulator::Account;
-use profound_export::upkeep::{
-    Depth, Finding, FindingKind, Rebuild, Rebuilt, UpkeepError, Verify, forget, rebuild, verify,
-};
 use uuid::Uuid;
 
 use crate::support::stores::{Bad, Vice};
@@ -55,7 +55,7 @@ pub async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
 
 async fn refused(settings: &Rebuild) -> String {
     match rebuild(settings, |_| {}).await {
-        Err(UpkeepError::Refused { problem, hint }) => format!("{problem}; {hint}"),
+        Err(MaintainError::Refused { problem, hint }) => format!("{problem}; {hint}"),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -305,7 +305,7 @@ async fn record_of_a_newer_version_is_never_passed_over() {
     delete(&export, &["checkpoints"]).await;
     put(&export, &record(1), "{\"format\": 9, \"number\": 1}").await;
     let error = rebuild(&settings(&export), |_| {}).await.unwrap_err();
-    assert!(matches!(error, UpkeepError::Ledger(LedgerError::Newer { number: 1, format: 9 })), "{error:?}");
+    assert!(matches!(error, MaintainError::Ledger(LedgerError::Newer { number: 1, format: 9 })), "{error:?}");
 }
 
 #[tokio::test]

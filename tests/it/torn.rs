@@ -9,9 +9,9 @@ use object_store::memory::InMemory;
 use profound_export::clock::Clock;
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, LedgerError};
+use profound_export::maintain::Depth;
 use profound_export::run::{Outcome, RunError};
 use profound_export::simulator::Account;
-use profound_export::upkeep::Depth;
 
 use crate::rebuild::rebuilt;
 use crate::support::stores::{Bad, Vice};

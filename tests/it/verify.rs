@@ -8,10 +8,10 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::config::Partition;
+use profound_export::layout::Layout;
 use profound_export::ledger::Ledger;
-use profound_export::publish::Layout;
+use profound_export::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
 use profound_export::run::Outcome;
-use profound_export::upkeep::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
 
 use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
 

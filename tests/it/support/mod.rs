@@ -24,13 +24,13 @@ use profound_export::config::{
     select,
 };
 use profound_export::destination::Destination;
+use profound_export::layout::Layout;
 use profound_export::ledger::{Ledger, State};
 use profound_export::model::day::Day;
 use profound_export::model::event::{Event, EventSink};
 use profound_export::model::scope::{Scope, ScopeKind};
 use profound_export::model::stream::Stream;
 use profound_export::model::window::Window;
-use profound_export::publish::Layout;
 use profound_export::run::{Destinations, Goal, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, Received, Simulator};
 use tempfile::TempDir;

@@ -3,9 +3,9 @@
 use object_store::path::Path;
 
 use super::{Outcome, Target};
+use profound_export::layout::Layout;
 use profound_export::model::day::Day;
 use profound_export::model::scope::{Named, Scope, ScopePart};
-use profound_export::publish::Layout;
 
 pub const TARGET: Target = Target {
     name: "paths",

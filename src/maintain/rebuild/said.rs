@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::layout::DataPath;
 use crate::model::column::Protect;
 use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
-use crate::publish::DataPath;
 use crate::write::Footer;
 
 /// What the footer of a data file says.

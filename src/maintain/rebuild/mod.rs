@@ -19,17 +19,17 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, Object};
+use crate::layout::{DataPath, Layout};
 use crate::ledger::{Fact, LearnedFact, LedgerError, Lost, Salvage, State, begin_rebuild, finish_rebuild, salvage};
+use crate::maintain::error::MaintainError;
+use crate::maintain::file::{Copies, Look, added_columns, look_into};
+use crate::maintain::finding::{Finding, FindingKind};
+use crate::maintain::forget::is_of_any;
+use crate::maintain::rebuild::said::Said;
+use crate::maintain::rebuild::table::Table;
 use crate::model::day::Day;
 use crate::model::figures::grouped;
 use crate::model::history::list_of;
-use crate::publish::{DataPath, Layout};
-use crate::upkeep::error::UpkeepError;
-use crate::upkeep::file::{Copies, Look, added_columns, look_into};
-use crate::upkeep::finding::{Finding, FindingKind};
-use crate::upkeep::forget::is_of_any;
-use crate::upkeep::rebuild::said::Said;
-use crate::upkeep::rebuild::table::Table;
 use crate::write::{Held, Opened, Reread, RereadError, Spool};
 
 /// Files that are read at once.
@@ -96,8 +96,8 @@ impl Rebuilt {
 /// does, and a few files' rows.
 ///
 /// # Errors
-/// [`UpkeepError`]; the lake then has the ledger that it had.
-pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Result<Rebuilt, UpkeepError> {
+/// [`MaintainError`]; the lake then has the ledger that it had.
+pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Result<Rebuilt, MaintainError> {
     let Salvage { mut state, lost, last, .. } = admitted(settings, salvage(&settings.lake).await?)?;
     let known_partition = state.partition.clone();
     let layout = layout(settings, &state).await?;
@@ -126,7 +126,7 @@ pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Resul
         }
     }
     if state.coverage.is_empty() && known_partition.is_none() {
-        return Err(UpkeepError::Refused {
+        return Err(MaintainError::Refused {
             problem: format!(
                 "no file that this program wrote lies at {}, so there is no ledger to make",
                 settings.lake.url()
@@ -145,7 +145,7 @@ pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Resul
     if !settings.dry_run {
         let record = match begin_rebuild(&settings.lake, settings.now, last).await {
             Err(LedgerError::Contended { .. }) => {
-                return Err(UpkeepError::Refused {
+                return Err(MaintainError::Refused {
                     problem: "another process has written to the ledger while the files were read".into(),
                     hint: "stop whatever exports to this lake, then rebuild once more".into(),
                 });
@@ -160,16 +160,16 @@ pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Resul
 }
 
 /// Refuses a ledger that needs no other, and one into which a run is writing.
-fn admitted(settings: &Rebuild, salvage: Salvage) -> Result<Salvage, UpkeepError> {
+fn admitted(settings: &Rebuild, salvage: Salvage) -> Result<Salvage, MaintainError> {
     let alive = salvage.state.open_runs.values().find(|open| open.is_alive(settings.now));
     if let Some(open) = alive {
-        return Err(UpkeepError::Refused {
+        return Err(MaintainError::Refused {
             problem: format!("a run of job `{}` that began at {:.0} seems to be writing this lake", open.job, open.at),
             hint: "stop it, or wait until it has ended; one that was killed counts as such after ten minutes".into(),
         });
     }
     if salvage.is_sound() && !settings.force {
-        return Err(UpkeepError::Refused {
+        return Err(MaintainError::Refused {
             problem: "the ledger can be read, and knows more than the files say".into(),
             hint: "`profound-export verify` compares it with the files; `--force` makes it again all the same".into(),
         });
@@ -178,9 +178,9 @@ fn admitted(settings: &Rebuild, salvage: Salvage) -> Result<Salvage, UpkeepError
 }
 
 /// How the lake is laid out: as the old ledger says, or as its files lie.
-async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, UpkeepError> {
+async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, MaintainError> {
     if let Some(partition) = &state.partition {
-        return Layout::named(partition).ok_or_else(|| UpkeepError::Refused {
+        return Layout::named(partition).ok_or_else(|| MaintainError::Refused {
             problem: format!("the lake is laid out with partition `{partition}`, which this version does not know"),
             hint: "install the version of profound-export that wrote it, or a later one".into(),
         });
@@ -203,7 +203,7 @@ async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, UpkeepError
         several if several.iter().any(|(layout, _)| *layout == settings.layout) => Ok(settings.layout),
         several => {
             let words = several.iter().map(|(layout, files)| format!("{} of `{}`", grouped(*files), layout.name()));
-            Err(UpkeepError::Refused {
+            Err(MaintainError::Refused {
                 problem: format!("files lie there in several layouts: {}", words.collect::<Vec<_>>().join(", ")),
                 hint: "write the lake's as `destination.partition`; files of the others are then told and left alone"
                     .into(),
@@ -213,7 +213,7 @@ async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, UpkeepError
 }
 
 /// Directories that may be tables, and tables that could still be read of the old ledger.
-async fn tables(settings: &Rebuild, state: &State) -> Result<BTreeSet<String>, UpkeepError> {
+async fn tables(settings: &Rebuild, state: &State) -> Result<BTreeSet<String>, MaintainError> {
     let there = settings.lake.directories().await?.into_iter().filter(|name| name != OWN_DIRECTORY);
     Ok(there.chain(state.coverage.keys().cloned()).collect())
 }
@@ -246,7 +246,7 @@ struct Looked {
 
 impl Walk<'_> {
     /// Reads every file of `table`.
-    async fn read(&mut self, table: &mut Table, state: &State) -> Result<(), UpkeepError> {
+    async fn read(&mut self, table: &mut Table, state: &State) -> Result<(), MaintainError> {
         let forgotten = state.forgotten.of(&table.name);
         let is_ours = self.settings.knows(&table.name);
         let lake = &self.settings.lake;
@@ -401,14 +401,14 @@ impl Accounts {
     }
 
     /// The organizations of the one account whose files were admitted.
-    fn settled(&self) -> Result<BTreeSet<String>, UpkeepError> {
+    fn settled(&self) -> Result<BTreeSet<String>, MaintainError> {
         if self.found.len() < 2 {
             return Ok(self.found.iter().flat_map(|(account, ..)| account.iter().cloned()).collect());
         }
         let words = self.found.iter().map(|(account, files, example)| {
             format!("{} of organizations {} (such as {example})", grouped(*files), joined(account))
         });
-        Err(UpkeepError::Refused {
+        Err(MaintainError::Refused {
             problem: format!("files of several accounts lie there: {}", words.collect::<Vec<_>>().join("; ")),
             hint: "name the lake's with --organization ID; files of the others are then told and left alone".into(),
         })

@@ -6,10 +6,10 @@ use arrow::datatypes::DataType;
 use jiff::Timestamp;
 
 use crate::ledger::TableMeaning;
+use crate::maintain::rebuild::said::Said;
 use crate::model::column::ColumnType;
 use crate::model::history::{SNAPSHOT_COLUMN, list_of};
 use crate::model::stream::Stream;
-use crate::upkeep::rebuild::said::Said;
 
 /// Holds what the API sent beyond the catalog: no column that the catalog declares.
 const EXTRA_COLUMN: &str = "_extra";

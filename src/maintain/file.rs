@@ -8,12 +8,12 @@ use tokio::sync::Mutex;
 
 use crate::destination::Destination;
 use crate::error_text::error_chain;
+use crate::maintain::error::MaintainError;
+use crate::maintain::finding::FindingKind;
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::list_of;
 use crate::model::scope::Scope;
-use crate::upkeep::error::UpkeepError;
-use crate::upkeep::finding::FindingKind;
 use crate::write::{Footer, Held, Reread, RereadError, Spool, reread};
 
 /// Longer files are copied to this machine before they are read, so that none is held in memory.
@@ -59,7 +59,7 @@ pub async fn look_into<T: Send + 'static>(
     path: &Path,
     bytes: u64,
     read: impl FnOnce(Held) -> Result<T, RereadError> + Send + 'static,
-) -> Result<Look<T>, UpkeepError> {
+) -> Result<Look<T>, MaintainError> {
     let here = lake.directory().and_then(|directory| File::open(directory.join(path.as_ref())).ok());
     let read = match (here, lake.directory()) {
         (Some(file), _) => aside(move || read(Held::File(file))).await,
@@ -103,7 +103,7 @@ pub async fn examine(
     path: &Path,
     bytes: u64,
     expected: &Expected,
-) -> Result<Option<(FindingKind, String)>, UpkeepError> {
+) -> Result<Option<(FindingKind, String)>, MaintainError> {
     let added = added_columns(&expected.stream, &expected.scope);
     Ok(match look_into(lake, copies, path, bytes, move |file| reread(file, added)).await? {
         Look::Gone => Some(gone()),
@@ -262,6 +262,6 @@ mod tests {
         assert_eq!(left.len(), 1, "the lock alone: {left:?}");
         let (lake, path, length, expected) = large(7 * 1024 * 1024).await;
         let full = examine(&lake, &copies, &path, length, &expected).await;
-        assert!(matches!(full, Err(UpkeepError::Spool(_))), "{full:?}");
+        assert!(matches!(full, Err(MaintainError::Spool(_))), "{full:?}");
     }
 }

@@ -8,10 +8,10 @@ use object_store::path::Path;
 use serde::Serialize;
 
 use crate::destination::{Destination, Object};
+use crate::layout::Layout;
 use crate::ledger::{Entry, Ledger};
+use crate::maintain::error::MaintainError;
 use crate::model::forgotten::Erasure;
-use crate::publish::Layout;
-use crate::upkeep::error::UpkeepError;
 
 /// Files that are deleted at once.
 const DELETES: usize = 8;
@@ -28,11 +28,11 @@ pub struct Erased {
 /// What lies in the lake of `erasures`, by table, whether or not the ledger knows it.
 ///
 /// # Errors
-/// [`UpkeepError::Destination`].
+/// [`MaintainError::Destination`].
 pub async fn doomed(
     lake: &Destination,
     erasures: &[(String, Erasure)],
-) -> Result<BTreeMap<String, Erased>, UpkeepError> {
+) -> Result<BTreeMap<String, Erased>, MaintainError> {
     let mut found: BTreeMap<String, Erased> = BTreeMap::new();
     for (table, of_table) in by_table(erasures) {
         let mut objects = std::pin::pin!(lake.objects(&Layout::directory(&table)));
@@ -50,12 +50,12 @@ pub async fn doomed(
 /// Records that `erasures` are forgotten, and deletes their files; returns what was deleted.
 ///
 /// # Errors
-/// [`UpkeepError`]; what is recorded then stays so, and the same call completes it.
+/// [`MaintainError`]; what is recorded then stays so, and the same call completes it.
 pub async fn forget(
     lake: &Destination,
     ledger: &mut Ledger,
     erasures: &[(String, Erasure)],
-) -> Result<BTreeMap<String, Erased>, UpkeepError> {
+) -> Result<BTreeMap<String, Erased>, MaintainError> {
     let forgotten = &ledger.state().forgotten;
     let is_news = |(table, erasure): &&(String, Erasure)| !forgotten.of(table).contains(erasure);
     let entry =

@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::destination::{Destination, Object};
+use crate::layout::Layout;
 use crate::ledger::{Entry, Ledger, State};
+use crate::maintain::error::MaintainError;
+use crate::maintain::file::{Copies, Expected, examine};
+use crate::maintain::finding::{Finding, FindingKind, Remedy};
+use crate::maintain::forget::is_of_any;
+use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::{list_of, snapshot_day};
 use crate::model::scope::Scope;
 use crate::model::stream::Stream;
-use crate::publish::Layout;
-use crate::upkeep::error::UpkeepError;
-use crate::upkeep::file::{Copies, Expected, examine};
-use crate::upkeep::finding::{Finding, FindingKind, Remedy};
-use crate::upkeep::forget::is_of_any;
-use crate::upkeep::known::{KnownFile, KnownTable, is_being_written};
 use crate::write::Spool;
 
 /// Files that are read at once.
@@ -95,12 +95,12 @@ struct Suspicion {
 /// Verifies the lake of `ledger`, and tells of each finding. Holds what is wrong with one table and a few files' rows.
 ///
 /// # Errors
-/// [`UpkeepError`]; what was found until then is told and marked.
+/// [`MaintainError`]; what was found until then is told and marked.
 pub async fn verify(
     settings: &Verify,
     ledger: &mut Ledger,
     mut tell: impl FnMut(Finding),
-) -> Result<Verified, UpkeepError> {
+) -> Result<Verified, MaintainError> {
     let mut verified = Verified::default();
     let spool = Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?;
     let copies = Copies::in_spool(spool);
@@ -151,7 +151,7 @@ impl Verify {
 }
 
 /// The tables of the ledger, and directories of streams that it does not know.
-async fn tables(settings: &Verify, state: &State) -> Result<BTreeSet<String>, UpkeepError> {
+async fn tables(settings: &Verify, state: &State) -> Result<BTreeSet<String>, MaintainError> {
     let is_stream = |name: &str| settings.catalog.get(list_of(name).unwrap_or(name)).is_some();
     let there = settings
         .lake
@@ -174,7 +174,7 @@ async fn look_at(
     stream: Option<&Arc<Stream>>,
     copies: &Copies,
     verified: &mut Verified,
-) -> Result<Vec<Suspicion>, UpkeepError> {
+) -> Result<Vec<Suspicion>, MaintainError> {
     let mut table = KnownTable::of(state, name, stream, settings.layout);
     let today = snapshot_day(settings.now);
     let suspect = |path: &Path, file: Option<KnownFile<'_>>, kind: FindingKind, problem: String| {

@@ -8,7 +8,7 @@ mod known;
 mod rebuild;
 mod verify;
 
-pub use error::UpkeepError;
+pub use error::MaintainError;
 pub use finding::{Finding, FindingKind, Remedy};
 pub use forget::{Erased, doomed, forget};
 pub use rebuild::{Rebuild, Rebuilt, rebuild};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 
+use crate::layout::{DataPath, Layout};
 use crate::ledger::State;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::history::list_of;
 use crate::model::scope::{Named, Scope, ScopePart};
 use crate::model::stream::Stream;
-use crate::publish::{DataPath, Layout};
 
 /// The days of one table.
 pub struct KnownTable<'a> {

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use object_store::path::Path;
 
 use crate::catalog::Catalog;
+use crate::layout::{DataPath, Layout};
+use crate::maintain::finding::{Finding, FindingKind, Remedy};
+use crate::maintain::rebuild::meaning::Meanings;
+use crate::maintain::rebuild::said::Said;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::history::{history_of, list_of};
 use crate::model::scope::{Named, Scope, ScopeKey, ScopePart};
 use crate::model::stream::Stream;
-use crate::publish::{DataPath, Layout};
-use crate::upkeep::finding::{Finding, FindingKind, Remedy};
-use crate::upkeep::rebuild::meaning::Meanings;
-use crate::upkeep::rebuild::said::Said;
 use crate::write::Reread;
 
 /// The scopes of a table.

@@ -6,7 +6,7 @@ use crate::write::WriteError;
 
 /// Why a lake cannot be looked after.
 #[derive(Debug, thiserror::Error)]
-pub enum UpkeepError {
+pub enum MaintainError {
     /// The lake cannot be read or written.
     #[error(transparent)]
     Destination(#[from] DestinationError),
