@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lays out what the image holds: `deploy/docker/context.sh DIRECTORY [BINARY]`. Without BINARY a static one is built. Needs
+# Lays out the content of the image: `deploy/docker/context.sh DIRECTORY [BINARY]`. Without BINARY a static one is built. Needs
 # no network once `cargo fetch` has run; the roots are those of this machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,12 +16,12 @@ fail() {
 
 [[ -s $roots ]] || fail "there are no certificate roots at $roots: install ca-certificates, or name a PEM file in SSL_CERT_FILE"
 if [[ -z $binary ]]; then
-  # The C library goes into the program: only its own crate is linked anew, so this costs seconds after a usual build.
-  cargo rustc --locked --package profound-export --profile "${PROFILE:-dist}" --bin profound-export -- -C target-feature=+crt-static
+  # Links the C library statically: only the program's own crate is linked again, which takes seconds after a build.
+  cargo rustc --locked --profile "${PROFILE:-dist}" --bin profound-export -- -C target-feature=+crt-static
   profile=${PROFILE:-dist}
   binary=$target/${profile/#dev/debug}/profound-export
 fi
-# An interpreter is a program that is loaded beside it: the image has none.
+# INTERP names a dynamic loader; the image has none.
 ! LC_ALL=C readelf --program-headers "$binary" | grep -q INTERP ||
   fail "$binary is not static, and the image holds no C library: leave BINARY out, or build with -C target-feature=+crt-static"
 
@@ -32,9 +32,9 @@ install -m 0755 "$binary" "$root/usr/local/bin/profound-export"
 install -m 0644 "$roots" "$root/etc/ssl/certs/ca-certificates.crt"
 printf 'profound:x:65532:65532::/var/lib/profound-export:/sbin/nologin\n' > "$root/etc/passwd"
 printf 'profound:x:65532:\n' > "$root/etc/group"
-# Names are asked of files first, then of DNS.
+# Resolve names by files first, then by DNS.
 printf 'hosts: files dns\n' > "$root/etc/nsswitch.conf"
-# Where a lake may be mounted, and scratch.
+# Mount points of a lake and of the spool.
 install -d -m 0700 "$root/var/lib/profound-export" "$root/spool"
 install -d -m 1777 "$root/tmp"
 install -m 0644 LICENSE-MIT LICENSE-APACHE "$root/usr/share/doc/profound-export/"

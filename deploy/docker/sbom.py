@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The software bill of materials of the program, as CycloneDX 1.5: what is built in, and nothing else.
 
-Needs Python and Cargo, which tells it. The same sources give the same bytes.
+Needs Python and Cargo. The same sources give the same bytes.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ def _metadata(target: str) -> Any:
 
 
 def _host() -> str:
-    told = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
-    return next(line.removeprefix("host: ") for line in told.splitlines() if line.startswith("host: "))
+    output = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
+    return next(line.removeprefix("host: ") for line in output.splitlines() if line.startswith("host: "))
 
 
 def _built_in(metadata: Any) -> dict[str, list[str]]:
@@ -42,7 +42,7 @@ def _built_in(metadata: Any) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Prints it."""
+    """Print the bill of materials."""
     metadata = _metadata(sys.argv[1] if len(sys.argv) > 1 else _host())
     packages = {package["id"]: package for package in metadata["packages"]}
     lock = (ROOT / "Cargo.lock").read_bytes()
@@ -58,7 +58,7 @@ def main() -> None:
 
     def component(identity: str) -> dict[str, Any]:
         package = packages[identity]
-        told = {
+        fields = {
             "type": "application" if identity == root else "library",
             "bom-ref": purl(identity),
             "name": package["name"],
@@ -66,10 +66,10 @@ def main() -> None:
             "purl": purl(identity),
         }
         if package["license"]:
-            told["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
+            fields["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
         if checksum := checksums.get((package["name"], package["version"])):
-            told["hashes"] = [{"alg": "SHA-256", "content": checksum}]
-        return told
+            fields["hashes"] = [{"alg": "SHA-256", "content": checksum}]
+        return fields
 
     bom = {
         "bomFormat": "CycloneDX",

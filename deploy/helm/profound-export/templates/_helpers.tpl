@@ -1,7 +1,7 @@
-{{/* The name that everything of one account carries: `release-account`. */}}
+{{/* The name of every object of one account: `release-account`. */}}
 {{- define "profound-export.name" -}}
 {{- $name := printf "%s-%s" .root.Release.Name .account.name -}}
-{{- if gt (len $name) 52 }}{{ fail (printf "`%s` is longer than the 52 letters that Kubernetes allows a CronJob: shorten the release or the account" $name) }}{{ end -}}
+{{- if gt (len $name) 52 }}{{ fail (printf "`%s` is longer than the 52 characters that Kubernetes allows a CronJob: shorten the release or the account" $name) }}{{ end -}}
 {{- $name -}}
 {{- end -}}
 
@@ -35,12 +35,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "profound-export.schedule" -}}{{ .account.schedule | default .root.Values.schedule }}{{- end -}}
 {{- define "profound-export.timeZone" -}}{{ .account.timeZone | default .root.Values.timeZone }}{{- end -}}
 
-{{/* Two processes that write below one address would be one lake with two owners; two that share a key would spend its hour
-     twice. Nothing is rendered then. */}}
+{{/* Rejects nested or equal roots, which would be one lake with two owners, and shared keys, whose rate limit two processes
+     would spend twice. */}}
 {{- define "profound-export.checked" -}}
 {{- if not .Values.accounts }}{{ fail "accounts is empty: give one entry for each API key, with name, destination.url and keySecret.name" }}{{ end -}}
 {{- if and (ne .Values.mode "daemon") (or .Values.serviceMonitor.enabled .Values.prometheusRule.enabled) -}}
-{{- fail "serviceMonitor and prometheusRule need mode: daemon, since nothing answers /metrics between the runs of a CronJob" -}}
+{{- fail "serviceMonitor and prometheusRule need mode: daemon, because a CronJob serves no /metrics between runs" -}}
 {{- end -}}
 {{- $names := dict -}}
 {{- $urls := list -}}
@@ -56,12 +56,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- $urls = append $urls (dict "name" $account.name "url" $url) -}}
 {{- $key := printf "%s/%s" $account.keySecret.name ($account.keySecret.key | default "api-key") -}}
-{{- if hasKey $keys $key }}{{ fail (printf "accounts: `%s` and `%s` share a key (%s), whose requests per hour only one process may spend" (get $keys $key) $account.name $key) }}{{ end -}}
+{{- if hasKey $keys $key }}{{ fail (printf "accounts: `%s` and `%s` share a key (%s), and one process must own a key's rate limit" (get $keys $key) $account.name $key) }}{{ end -}}
 {{- $_ := set $keys $key $account.name -}}
 {{- end -}}
 {{- end -}}
 
-{{/* jobs.toml of one account. A job of a CronJob starts with it, so its `cron` only tells the program when the next run comes. */}}
+{{/* jobs.toml of one account. A CronJob starts the run, so `cron` only says when the next one comes: its deadline. */}}
 {{- define "profound-export.config" -}}
 {{- $root := .root -}}
 {{- $config := mergeOverwrite (deepCopy $root.Values.config) (deepCopy (.account.config | default dict)) -}}
@@ -89,17 +89,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "profound-export.pod" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "profound-export.serviceAccountName" . }}
-# It never speaks to the cluster itself.
+# The program never uses the Kubernetes API.
 automountServiceAccountToken: false
 # Variables named after other services are not the program's settings.
 enableServiceLinks: false
-# SIGTERM: what is half is dropped, within 30 seconds.
+# SIGTERM: slices in progress are discarded within 30 seconds.
 terminationGracePeriodSeconds: 45
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
-  # Lets the user above read the key, and nobody else.
+  # Lets only the user above read the key.
   fsGroup: 65532
   seccompProfile:
     type: RuntimeDefault
@@ -170,7 +170,7 @@ containers:
       - name: config
         mountPath: /etc/profound-export
         readOnly: true
-      # The whole directory, not one file by subPath: only so does a new key arrive without a restart.
+      # The whole directory, not one file by subPath, which Kubernetes would not update with a new key.
       - name: key
         mountPath: /run/secrets/profound-export
         readOnly: true
