@@ -1,4 +1,4 @@
-"""Alerts: every kind of target is told in its vendor's form, once, and once when it is over."""
+"""Alerts: every kind of target is notified in its vendor's format, once when a problem starts, once when it is resolved."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def _every_kind(job: Job, taking: Receiver) -> None:
     _alert(job, name="dead-man", type="heartbeat", url=taking.url + BEAT)
 
 
-def test_every_kind_of_target_is_told_once_in_its_own_form_and_once_when_it_is_over(
+def test_every_kind_of_target_is_notified_once_when_firing_and_once_when_resolved(
     tmp_path: Path, account: Account, taking: Receiver
 ) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
@@ -59,7 +59,7 @@ def test_every_kind_of_target_is_told_once_in_its_own_form_and_once_when_it_is_o
     account.clear_faults()
     said += [job.run("run").expect(COMPLETE).stderr for _ in range(2)]
 
-    assert taking.told() == ["job_failed/nightly firing", "job_failed/nightly resolved"]
+    assert taking.notified() == ["job_failed/nightly firing", "job_failed/nightly resolved"]
     assert [one.json()["event_action"] for one in taking.at(PAGERDUTY)] == ["trigger", "resolve"]
     assert len({one.json()["dedup_key"] for one in taking.at(PAGERDUTY)}) == 1
     assert len(taking.at(SLACK)) == 2
@@ -75,19 +75,19 @@ def test_every_kind_of_target_is_told_once_in_its_own_form_and_once_when_it_is_o
     assert not any(KEY in f"{one}" for one in taking.got)
 
 
-def test_alert_test_tells_every_target_and_leaves_nothing_open(
+def test_alert_test_notifies_every_target_and_leaves_nothing_firing(
     tmp_path: Path, account: Account, taking: Receiver
 ) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
     _every_kind(job, taking)
     job.run("alert", "test").expect(COMPLETE)
-    assert taking.told() == ["test test"]
+    assert taking.notified() == ["test test"]
     assert [one.json()["event_action"] for one in taking.at(PAGERDUTY)] == ["trigger", "resolve"]
     assert len(taking.at(SLACK)) == len(taking.at(BEAT)) == 1
     assert not job.lake.exists()
 
 
-def test_run_that_cannot_begin_is_told(tmp_path: Path, account: Account, taking: Receiver) -> None:
+def test_run_that_cannot_begin_notifies(tmp_path: Path, account: Account, taking: Receiver) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
     (job.dir / "secret").write_text(SECRET)
     _alert(job, name="hook", type="webhook", url=taking.url + HOOK, secret_file="secret")
@@ -97,7 +97,7 @@ def test_run_that_cannot_begin_is_told(tmp_path: Path, account: Account, taking:
     unreadable = {"PROFOUND_API_KEY_FILE": str(job.dir / "no-such-file")}
     program.run("--config", job.dir / "jobs.toml", "run", cwd=job.dir, key=False, env=unreadable).expect(BAD_CONFIG)
     job.run("run").expect(COMPLETE)
-    assert taking.told() == ["job_failed/nightly firing", "job_failed/nightly resolved"]
+    assert taking.notified() == ["job_failed/nightly firing", "job_failed/nightly resolved"]
 
 
 def test_targets_behind_a_private_ca_and_a_proxy_are_reached(
@@ -120,7 +120,7 @@ def test_targets_behind_a_private_ca_and_a_proxy_are_reached(
     assert len(taking.at(BEAT)) == 2
 
 
-def test_plan_that_is_lost_is_one_message(tmp_path: Path, account: Account, taking: Receiver) -> None:
+def test_lost_plan_is_one_notification(tmp_path: Path, account: Account, taking: Receiver) -> None:
     streams = [
         "visibility_v2_by_day",
         "citations_v2_page_by_day",
@@ -139,12 +139,12 @@ def test_plan_that_is_lost_is_one_message(tmp_path: Path, account: Account, taki
     job.run("run").expect(COMPLETE)
     for stream in streams:
         account.fault("status", code=403, stream=stream)
-    # Days that nobody has asked for; the second time the account is known to lack them.
+    # Days that were never requested; the second time the account is known to lack them.
     for code in (SOME_FAILED, COMPLETE):
         job.start -= timedelta(days=2)
         write()
         job.run("run").expect(code)
-    assert taking.told() == ["job_failed/nightly firing", "not_entitled firing", "job_failed/nightly resolved"]
+    assert taking.notified() == ["job_failed/nightly firing", "not_entitled firing", "job_failed/nightly resolved"]
     failed, lost, _ = (one.json()["what"] for one in taking.at(HOOK))
     assert failed.startswith("nightly: failed.")
     assert f"and {len(streams) - 1} other streams" in lost

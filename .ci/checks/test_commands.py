@@ -32,9 +32,9 @@ def test_demo_needs_nothing_and_prints_a_query_that_works(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     rows = duckdb.sql(query[1].replace('\\"', '"')).fetchall()
     assert len(rows) > 30
-    # What the table says of the answers is what the query counts.
-    [told] = re.findall(r"^answers_v2 +([\d,]+)", shown, re.MULTILINE)
-    assert sum(row[-1] for row in rows) == int(told.replace(",", ""))
+    # The table's count of answers is that of the query.
+    [printed] = re.findall(r"^answers_v2 +([\d,]+)", shown, re.MULTILINE)
+    assert sum(row[-1] for row in rows) == int(printed.replace(",", ""))
 
 
 def test_demo_draws_a_bar_on_a_terminal_and_ends(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_demo_draws_a_bar_on_a_terminal_and_ends(tmp_path: Path) -> None:
     os.close(terminal)
 
 
-def test_first_configuration_is_right_as_it_is_written(tmp_path: Path) -> None:
+def test_first_configuration_is_valid_as_written(tmp_path: Path) -> None:
     program.run("init", cwd=tmp_path).expect(COMPLETE)
     program.run("config", cwd=tmp_path).expect(COMPLETE)
     # What a person has written since is not overwritten.
@@ -62,7 +62,7 @@ def test_first_configuration_is_right_as_it_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "jobs.toml").read_text() == "# mine\n"
 
 
-def test_check_reaches_everything_and_leaves_nothing(tmp_path: Path, account: Account) -> None:
+def test_check_connects_to_everything_and_leaves_nothing(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, job_settings={"cron": "30 6 * * *"})
 
     shown = job.run("check").expect(COMPLETE).stdout
@@ -81,16 +81,16 @@ def test_plan_sends_nothing_but_discovery(tmp_path: Path, account: Account) -> N
     assert not list(job.lake.rglob("*.parquet"))
 
 
-def test_plan_foretells_what_the_run_costs(tmp_path: Path, account: Account) -> None:
+def test_plan_forecasts_what_the_run_costs(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, REPORTS)
     planned = job.run("plan", "--output", "json").expect(COMPLETE).json()
     sent = len(account.requests())
 
     job.run("run").expect(COMPLETE)
 
-    foretold = planned[0]["requests"] if isinstance(planned, list) else planned["requests"]
+    forecast = planned[0]["requests"] if isinstance(planned, list) else planned["requests"]
     # The lists that every run begins with may come on top.
-    assert foretold <= len(account.requests()) - sent <= foretold + len(DISCOVERY)
+    assert forecast <= len(account.requests()) - sent <= forecast + len(DISCOVERY)
 
 
 def test_backfill_exports_the_given_days(tmp_path: Path, account: Account) -> None:
@@ -103,7 +103,7 @@ def test_backfill_exports_the_given_days(tmp_path: Path, account: Account) -> No
     assert_equal(Lake(str(job.lake)), "duckdb", {"visibility_v2_by_day": truth})
 
 
-def test_lake_of_another_account_is_left_alone(tmp_path: Path, account: Account) -> None:
+def test_lake_of_another_account_is_unchanged(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, REPORTS)
     job.run("run").expect(COMPLETE)
     (tmp_path / "other").mkdir()
@@ -118,7 +118,7 @@ def test_lake_of_another_account_is_left_alone(tmp_path: Path, account: Account)
 
 
 @pytest.mark.parametrize("where", ["disk", "moto"])
-def test_two_runs_at_once_come_to_the_same_lake(
+def test_two_concurrent_runs_give_the_same_lake(
     tmp_path: Path, account: Account, where: str, request: pytest.FixtureRequest
 ) -> None:
     jobs = []

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("server", ["moto", "ministack"])
-def test_real_store_keeps_what_memory_and_disk_keep(server: str, request: pytest.FixtureRequest) -> None:
+def test_real_store_keeps_the_promises_of_memory_and_disk(server: str, request: pytest.FixtureRequest) -> None:
     store = request.getfixturevalue(server)
     destination = {"url": f"s3://{BUCKET}/contract", "options": store.options}
     env = os.environ | {"PROFOUND_TEST_S3": json.dumps(destination), "NO_PROXY": "*"}

@@ -1,4 +1,4 @@
-"""The daemon: jobs at their time, one after the other, until it is told to stop or the key is rejected."""
+"""The daemon: jobs at their time, one after the other, until it is stopped or the key is rejected."""
 
 import itertools
 import re
@@ -33,7 +33,7 @@ def _begun(account: Account) -> int:
     return sum(one["stream"] == "organizations" for one in account.requests())
 
 
-def test_jobs_run_at_their_time_and_a_signal_ends_them_cleanly(tmp_path: Path, account: Account) -> None:
+def test_jobs_run_on_schedule_and_a_signal_ends_them_cleanly(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS, job_settings={"cron": "*/4 * * * * *", "timezone": "UTC"})
     with _serving(job) as daemon:
         until("two runs", lambda: _begun(account) >= 2)
@@ -55,7 +55,7 @@ def test_job_that_takes_longer_than_its_period_never_overlaps_itself(tmp_path: P
     assert all(later - earlier > 1.5 for earlier, later in itertools.pairwise(began))
 
 
-def test_configuration_is_read_again_on_sighup(tmp_path: Path, account: Account) -> None:
+def test_sighup_reloads_the_configuration(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS, job_settings={"cron": NEVER, "timezone": "UTC"})
     with _serving(job) as daemon:
         until("the daemon's first words", lambda: (tmp_path / "stderr.log").stat().st_size)
@@ -67,7 +67,7 @@ def test_configuration_is_read_again_on_sighup(tmp_path: Path, account: Account)
         assert daemon.wait(timeout=30) == COMPLETE
 
 
-def test_configuration_that_is_wrong_on_sighup_leaves_the_old_one_in_force(tmp_path: Path, account: Account) -> None:
+def test_invalid_configuration_on_sighup_keeps_the_old_one(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS, job_settings={"cron": "*/2 * * * * *", "timezone": "UTC"})
     with _serving(job) as daemon:
         until("a run", lambda: _begun(account) >= 1)

@@ -95,14 +95,14 @@ def _is_taken(arguments: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("origin", "objects"), _everything(), ids=lambda one: one if isinstance(one, str) else "")
-def test_configuration_in_every_manifest_is_right(tmp_path: Path, origin: str, objects: Objects) -> None:
+def test_configuration_in_every_manifest_is_valid(tmp_path: Path, origin: str, objects: Objects) -> None:
     configs = [one["data"]["jobs.toml"] for one in _of_kind(objects, "ConfigMap")]
     assert configs, origin
     for config in configs:
         (tmp_path / "jobs.toml").write_text(config)
         # The file of roots is not here; `config` reads no file but its own.
-        told = program.run("config", "--output", "json", cwd=tmp_path).expect(program.COMPLETE)
-        assert "spool" in told.stdout
+        output = program.run("config", "--output", "json", cwd=tmp_path).expect(program.COMPLETE)
+        assert "spool" in output.stdout
         # A schedule that starts the run, and the one the program reckons with, are one.
     for cronjob in _of_kind(objects, "CronJob"):
         volumes = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"]
@@ -115,19 +115,19 @@ def test_configuration_in_every_manifest_is_right(tmp_path: Path, origin: str, o
 
 
 @pytest.mark.parametrize(("origin", "objects"), _everything(), ids=lambda one: one if isinstance(one, str) else "")
-def test_command_lines_of_every_pod_are_taken(tmp_path: Path, origin: str, objects: Objects) -> None:
+def test_command_lines_of_every_pod_are_valid(tmp_path: Path, origin: str, objects: Objects) -> None:
     assert _pods(objects), origin
     for arguments in {tuple(container["args"]) for pod in _pods(objects) for container in pod["containers"]}:
         _is_taken(list(arguments), tmp_path)
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_command_lines_of_every_unit_are_taken(tmp_path: Path, unit: str) -> None:
+def test_command_lines_of_every_unit_are_valid(tmp_path: Path, unit: str) -> None:
     for command in _of_unit(unit, "ExecStart") + _of_unit(unit, "ExecStartPre"):
         _is_taken(shlex.split(command.removeprefix("-"))[1:], tmp_path)
 
 
-def test_command_lines_of_the_image_are_taken(tmp_path: Path) -> None:
+def test_command_lines_of_the_image_are_valid(tmp_path: Path) -> None:
     lines = (DEPLOY / "docker/Dockerfile").read_text().replace("\\\n", " ").splitlines()
     [command] = [json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD ")]
     [health] = [json.loads(line.partition(" CMD ")[2]) for line in lines if line.startswith("HEALTHCHECK ")]
@@ -135,7 +135,7 @@ def test_command_lines_of_the_image_are_taken(tmp_path: Path) -> None:
     _is_taken(health[1:], tmp_path)
 
 
-def test_exit_codes_that_trying_again_cannot_mend_end_it() -> None:
+def test_exit_codes_that_a_retry_cannot_fix_are_not_retried() -> None:
     cronjobs = [cronjob for _, objects in _everything() for cronjob in _of_kind(objects, "CronJob")]
     assert len(cronjobs) == 5
     for cronjob in cronjobs:
@@ -215,7 +215,7 @@ def test_every_pod_fits_the_restricted_standard() -> None:
             assert pod["terminationGracePeriodSeconds"] > 30
 
 
-def test_network_policies_are_about_the_program_alone() -> None:
+def test_network_policies_select_the_program_alone() -> None:
     policies = [(origin, one) for origin, objects in _everything() for one in _of_kind(objects, "NetworkPolicy")]
     assert len(policies) == 5
     for origin, one in policies:
@@ -264,9 +264,9 @@ def test_chart_gives_every_account_its_own(tmp_path: Path) -> None:
     acme, other = (one["data"]["jobs.toml"] for one in _of_kind(objects, "ConfigMap"))
     for config, url, concurrency in ((acme, "acme", 2), (other, "other", 2)):
         (tmp_path / "jobs.toml").write_text(config)
-        told = program.run("config", cwd=tmp_path).expect(program.COMPLETE).stdout
-        assert f"s3://my-bucket/profound/{url}" in told
-        assert re.search(rf"concurrency\s*=?\s*{concurrency}\b", told), told
+        output = program.run("config", cwd=tmp_path).expect(program.COMPLETE).stdout
+        assert f"s3://my-bucket/profound/{url}" in output
+        assert re.search(rf"concurrency\s*=?\s*{concurrency}\b", output), output
     # An account's own configuration is laid over the one of all.
     assert "weekly" in other
     assert "weekly" not in acme.replace("weekly_refresh_min_categories", "")
@@ -303,18 +303,18 @@ def _account(name: str, url: str, secret: str) -> dict[str, Any]:
         ({"accounts": [_account("a" * 31, "s3://b/p", "one")]}, "maxLength"),
     ],
 )
-def test_chart_refuses_values_that_would_do_harm(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+def test_chart_rejects_harmful_values(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     said = _refused(tmp_path, changes)
     assert says in said or (says == "maxLength" and "length" in said), said
 
 
-def test_secret_among_the_values_is_refused(tmp_path: Path) -> None:
+def test_secret_among_the_values_is_rejected(tmp_path: Path) -> None:
     account = _account("a", "s3://b/p", "one")
     account["destination"]["options"] = {"secret_access_key": "s3cr3t"}
     assert "secret_access_key" in _refused(tmp_path, {"accounts": [account]})
 
 
-def test_neighbours_whose_names_begin_alike_are_not_the_same_place(tmp_path: Path) -> None:
+def test_prefixes_that_begin_alike_are_not_the_same_place(tmp_path: Path) -> None:
     changes = {"accounts": [_account("a", "s3://b/p", "one"), _account("b", "s3://b/p2", "two")]}
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(changes))
     done = _tool("helm", "template", "nightly", CHART, "--values", tmp_path / "values.yaml")
@@ -350,7 +350,9 @@ def test_version_of_the_chart_and_of_the_images_is_the_programs() -> None:
 
 def _known_metrics() -> dict[str, str]:
     """The type of every metric, by name."""
-    rows = re.findall(r"^\| `(profound_export_\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(profound_export_\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE
+    )
     assert len(rows) > 20
     return dict(rows)
 
@@ -417,8 +419,8 @@ def test_dashboard_is_whole() -> None:
 
 
 def test_materials_of_the_image_are_those_of_the_lockfile() -> None:
-    told = subprocess.run([DEPLOY / "docker/sbom.py"], capture_output=True, text=True, check=True).stdout
-    bom = json.loads(told)
+    output = subprocess.run([DEPLOY / "docker/sbom.py"], capture_output=True, text=True, check=True).stdout
+    bom = json.loads(output)
     lock = (ROOT / "Cargo.lock").read_text()
     components = {(one["name"], one["version"]): one for one in bom["components"]}
     assert len(components) == len(bom["components"]) > 100

@@ -1,4 +1,4 @@
-"""Trouble with the disk, of the lake or of the spool: a clear error, nothing half, and the next run goes on.
+"""Failures of the disk of lake or spool: a clear error, nothing half written, and the next run resumes.
 
 The disks are small file systems in memory, so these checks need a user who may mount: root.
 """
@@ -26,7 +26,7 @@ ROOM = "size=64m,nr_inodes=10000"
 
 @contextlib.contextmanager
 def small_disk(at: Path, options: str) -> Iterator[Callable[[str], None]]:
-    """Mounts a file system at `at`, and tells how to give it other options."""
+    """Mounts a file system at `at`, and returns its mount command."""
     at.mkdir(parents=True)
     _mount(["-t", "tmpfs", "-o", options, "tmpfs", str(at)])
     try:
@@ -61,7 +61,7 @@ def assert_goes_on(job: Job, account: Account) -> None:
 
 @dataclass(frozen=True)
 class Shortage:
-    """A disk that is too small, and what comes of it."""
+    """A disk that is too small, and the expected result."""
 
     place: str
     options: str
@@ -78,7 +78,7 @@ SHORTAGES = {
 
 
 @pytest.mark.parametrize("name", SHORTAGES)
-def test_full_disk_is_told_and_the_next_run_goes_on_when_there_is_room(
+def test_full_disk_is_reported_and_the_next_run_resumes_when_there_is_room(
     tmp_path: Path, account: Account, name: str
 ) -> None:
     shortage = SHORTAGES[name]
@@ -86,12 +86,12 @@ def test_full_disk_is_told_and_the_next_run_goes_on_when_there_is_room(
     with small_disk(job.dir / shortage.place, shortage.options) as change:
         ended = job.run("run").expect(shortage.code)
 
-        told = ended.stdout + ended.stderr
-        assert "No space left on device" in told
+        output = ended.stdout + ended.stderr
+        assert "No space left on device" in output
         named = r"`_?\w+/\S+\.(parquet|json)`" if shortage.place == "lake" else f"`{job.dir}/spool/"
-        assert re.search(named, told), told
-        assert f"make room {'where the lake lies' if shortage.place == 'lake' else 'in `spool.dir`'}" in told
-        assert "inodes (`df -i`)" in told
+        assert re.search(named, output), output
+        assert f"make room {'where the lake lies' if shortage.place == 'lake' else 'in `spool.dir`'}" in output
+        assert "inodes (`df -i`)" in output
         assert_nothing_half(job)
         change(ROOM)
         assert_goes_on(job, account)
@@ -109,16 +109,16 @@ def _begun(job: Job, account: Account, prefix: list[str]) -> "subprocess.Popen[s
     return running
 
 
-def test_lake_that_turns_read_only_ends_the_run_and_the_next_goes_on(tmp_path: Path, account: Account) -> None:
+def test_read_only_lake_ends_the_run_and_the_next_resumes(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
     with small_disk(job.lake, ROOM) as change:
         running = _begun(job, account, [])
         until("read-only", lambda: _is_changed(change, "ro"))
         assert running.wait(timeout=60) == UNAVAILABLE, (job.dir / "stderr.log").read_text()
 
-        told = (job.dir / "stderr.log").read_text()
-        assert "Read-only file system" in told
-        assert "write where the lake lies" in told
+        output = (job.dir / "stderr.log").read_text()
+        assert "Read-only file system" in output
+        assert "write where the lake lies" in output
         assert_nothing_half(job)
         job.run("status").expect(COMPLETE)
         job.run("verify", "--dry-run").expect(COMPLETE)
@@ -127,9 +127,7 @@ def test_lake_that_turns_read_only_ends_the_run_and_the_next_goes_on(tmp_path: P
         assert_goes_on(job, account)
 
 
-def test_spool_that_is_read_only_is_named_before_anything_is_asked_of_a_report(
-    tmp_path: Path, account: Account
-) -> None:
+def test_read_only_spool_is_named_before_the_first_report_request(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
     with small_disk(job.dir / "spool", ROOM) as change:
         change("ro")
@@ -152,9 +150,7 @@ def _is_changed(change: Callable[[str], None], options: str) -> bool:
 
 
 @pytest.mark.parametrize("place", ["lake", "spool"])
-def test_permission_that_is_lost_ends_the_run_and_the_next_goes_on(
-    tmp_path: Path, account: Account, place: str
-) -> None:
+def test_lost_permission_ends_the_run_and_the_next_resumes(tmp_path: Path, account: Account, place: str) -> None:
     job = Job(tmp_path / "job", account.url, STREAMS)
     # Root without this right obeys the modes of directories as anybody does.
     assert shutil.which("setpriv"), "setpriv of util-linux is missing"
@@ -162,10 +158,10 @@ def test_permission_that_is_lost_ends_the_run_and_the_next_goes_on(
     subprocess.run(["chmod", "-R", "a-w", str(job.dir / place)], check=True)
     assert running.wait(timeout=60) == UNAVAILABLE, (job.dir / "stderr.log").read_text()
 
-    told = (job.dir / "stderr.log").read_text()
-    assert "Permission denied" in told
-    assert str(job.dir / place) in told
-    assert f"write {'where the lake lies' if place == 'lake' else 'in `spool.dir`'}" in told
+    output = (job.dir / "stderr.log").read_text()
+    assert "Permission denied" in output
+    assert str(job.dir / place) in output
+    assert f"write {'where the lake lies' if place == 'lake' else 'in `spool.dir`'}" in output
     assert_nothing_half(job)
     account.clear_faults()
     subprocess.run(["chmod", "-R", "u+w", str(job.dir / place)], check=True)

@@ -1,7 +1,7 @@
 """What the exporter sends and what the simulated account answers are what the vendor's document says.
 
 The exporter's own requests are looked at, and sent again: so every stream is held against the document as it is really
-asked, by event stream and page by page, and nobody has to keep a second list of requests.
+asked, by event stream and page by page, without a second list of requests to maintain.
 """
 
 import json
@@ -64,7 +64,7 @@ def _again(account: Account, one: dict[str, Any]) -> Answer:
     return answer
 
 
-def test_every_stream_is_asked(exchanges: list[Exchange], tmp_path: Path) -> None:
+def test_every_stream_is_requested(exchanges: list[Exchange], tmp_path: Path) -> None:
     catalog = Job(tmp_path, "http://127.0.0.1:9").catalog
     # What is in no tier is chosen by name only: narrower ways out, what a user must give, what no document knows. A
     # month is asked when it is over, which may be before the first day that this run wants.
@@ -89,7 +89,7 @@ def meant(problem: str) -> bool:
     return "None is not " in problem or "'category_id' is a required property" in problem
 
 
-def test_answers_are_as_the_document_says(exchanges: list[Exchange]) -> None:
+def test_responses_are_as_the_document_says(exchanges: list[Exchange]) -> None:
     problems = {
         f"{exchange.stream} {exchange.request['path']}": found[:3]
         for exchange in exchanges
@@ -98,7 +98,7 @@ def test_answers_are_as_the_document_says(exchanges: list[Exchange]) -> None:
     assert not problems
 
 
-def test_answers_hold_rows(exchanges: list[Exchange], tmp_path: Path) -> None:
+def test_responses_contain_rows(exchanges: list[Exchange], tmp_path: Path) -> None:
     """An empty answer would be as the document says whatever its rows are like."""
     catalog = Job(tmp_path, "http://127.0.0.1:9").catalog
     full = {exchange.stream for exchange in exchanges if catalog[exchange.stream].whole or exchange.rows()}

@@ -38,7 +38,7 @@ def test_every_table_of_the_widest_tier_has_the_rows_of_the_account(tmp_path: Pa
     assert read == expected
 
 
-def test_second_run_asks_children_only_of_what_changed_and_writes_nothing(tmp_path: Path) -> None:
+def test_second_run_requests_only_changed_children_and_writes_nothing(tmp_path: Path) -> None:
     streams = ["projects", "project_details", "documents", "document_contents"]
     with Account(tmp_path) as account:
         job = Job(tmp_path, account.url, streams=streams)

@@ -33,7 +33,7 @@ def test_revoked_key_stops_everything_at_once(tmp_path: Path, account: Account) 
     assert ended.stderr.count("error:") == 1
     assert "401" in ended.stderr
     assert "exported and safe" in ended.stderr
-    # What was exported before stands, and is whole.
+    # Files published before are still there, complete.
     lake = Lake(str(job.lake))
     assert lake.streams()
     assert not (lake.streams() - job.catalog.keys())
@@ -54,7 +54,7 @@ def test_revoked_key_stops_those_in_flight_and_later_jobs_too(tmp_path: Path, ac
     assert max(one["seconds"] for one in rejected) - min(one["seconds"] for one in rejected) < 1
 
 
-def test_refused_category_is_shown_and_the_rest_exported(tmp_path: Path, account: Account) -> None:
+def test_category_without_entitlement_is_shown_and_the_rest_exported(tmp_path: Path, account: Account) -> None:
     category = account.category()
     account.fault("status", code=403, category=category["id"])
     job = Job(tmp_path, account.url, REPORTS)
@@ -72,20 +72,20 @@ def test_refused_category_is_shown_and_the_rest_exported(tmp_path: Path, account
     assert category["id"] not in str([one["body"] for one in account.requests()[sent:]])
 
 
-def test_refused_list_of_organizations_does_not_look_like_an_empty_account(tmp_path: Path, account: Account) -> None:
+def test_forbidden_list_of_organizations_is_not_an_empty_account(tmp_path: Path, account: Account) -> None:
     account.fault("status", code=403, stream="organizations")
 
     Job(tmp_path, account.url).run("run").expect(UNAVAILABLE)
 
 
-def test_configuration_tells_every_problem_at_once(tmp_path: Path) -> None:
+def test_configuration_reports_every_problem_at_once(tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").write_text(
         '[api]\nbase_url = "not an address"\nconcurency = 3\n[destination]\ncompression = "gzip"\n'
         '[[job]]\nname = "Nightly"\ncron = "61 * * * *"\ntimezone = "Mars/Olympus"\nstreams = ["minimum"]\n'
     )
     for command in ("check", "run", "plan", "config", "serve"):
         ended = program.run(command, cwd=tmp_path).expect(BAD_CONFIG)
-        for told in (
+        for line in (
             "base_url",
             "concurency",
             "concurrency",
@@ -95,15 +95,15 @@ def test_configuration_tells_every_problem_at_once(tmp_path: Path) -> None:
             "minimum",
             "minimal",
         ):
-            assert told in ended.stderr, f"{command} does not tell of {told}:\n{ended.stderr}"
+            assert line in ended.stderr, f"{command} does not print {line}:\n{ended.stderr}"
 
 
-def test_mistyped_command_is_usage(tmp_path: Path) -> None:
+def test_mistyped_command_is_a_usage_error(tmp_path: Path) -> None:
     program.run("rum", cwd=tmp_path).expect(USAGE)
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_api_out_of_reach(tmp_path: Path, command: str) -> None:
+def test_unreachable_api_is_unavailable(tmp_path: Path, command: str) -> None:
     address = f"http://127.0.0.1:{stores.free_port()}"
     job = Job(tmp_path, address, api_settings={"connect_timeout": "1s"}, job_settings={"deadline": "20s"})
 
@@ -112,14 +112,14 @@ def test_api_out_of_reach(tmp_path: Path, command: str) -> None:
     assert address.removeprefix("http://") in ended.stderr
 
 
-def test_missing_key_is_told(tmp_path: Path, account: Account) -> None:
+def test_missing_key_is_reported(tmp_path: Path, account: Account) -> None:
     ended = Job(tmp_path, account.url).run("run", env={"PROFOUND_API_KEY": ""})
 
     assert ended.code == BAD_CONFIG
     assert "PROFOUND_API_KEY" in ended.stderr
 
 
-def test_slice_that_fails_leaves_the_others(tmp_path: Path, account: Account) -> None:
+def test_failed_slice_leaves_the_others(tmp_path: Path, account: Account) -> None:
     account.fault("wrong_type", column="visibility_score", stream="visibility_v1")
     job = Job(tmp_path, account.url, REPORTS)
 
@@ -133,7 +133,7 @@ def test_slice_that_fails_leaves_the_others(tmp_path: Path, account: Account) ->
     _assert_whole(account, job)
 
 
-def test_hour_that_does_not_suffice_is_incomplete_and_continued(tmp_path: Path) -> None:
+def test_run_at_the_rate_limit_is_incomplete_and_resumed(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "12", "--period", "1h") as account:
         job = Job(tmp_path, account.url, REPORTS, job_settings={"deadline": "5s"})
         job.run("run").expect(INCOMPLETE)
@@ -145,16 +145,16 @@ def test_hour_that_does_not_suffice_is_incomplete_and_continued(tmp_path: Path) 
         job.run("run", "--incomplete-ok").expect(COMPLETE)
 
 
-def test_told_waits_are_kept(tmp_path: Path) -> None:
+def test_retry_after_is_honoured(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "20", "--period", "5s") as account:
         account.fault("status", code=429, retry_after=3, after=7, times=1)
         job = Job(tmp_path, account.url, REPORTS)
         job.run("run").expect(COMPLETE)
         _assert_whole(account, job)
         sent = [(one["seconds"], one["status"]) for one in account.requests()]
-    told_to_wait = next(when for when, status in sent if status == 429)
+    limited_at = next(when for when, status in sent if status == 429)
     # What was on its way when the 429 came may still arrive.
-    assert not [when for when, _ in sent if told_to_wait + 0.2 < when < told_to_wait + 2.9]
+    assert not [when for when, _ in sent if limited_at + 0.2 < when < limited_at + 2.9]
     assert [status for _, status in sent].count(429) <= 4
 
 

@@ -58,7 +58,7 @@ def test_lake_is_what_the_account_holds(tmp_path: Path, name: str) -> None:
     assert_equal(Lake(str(job.lake)), "duckdb", truths)
 
 
-def test_lost_lines_are_asked_again(tmp_path: Path, account: Account) -> None:
+def test_lost_lines_are_requested_again(tmp_path: Path, account: Account) -> None:
     """Everything that may go wrong once on the way, all in one run."""
     faults: list[dict[str, Any]] = [
         {"kind": "status", "code": 503, "times": 2},

@@ -49,11 +49,11 @@ def _found(directory: Path, key: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("auth", ["header", "bearer", "query"])
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_key_is_in_nothing_that_is_written(tmp_path: Path, mishap: str, auth: str) -> None:
+def test_key_is_in_no_output(tmp_path: Path, mishap: str, auth: str) -> None:
     _run_everything(tmp_path, mishap, auth, KEY)
 
 
-def test_key_with_signs_is_in_nothing_that_is_written(tmp_path: Path) -> None:
+def test_key_with_special_characters_is_in_no_output(tmp_path: Path) -> None:
     _run_everything(tmp_path, "unreadable", "query", KEY_OF_SIGNS)
 
 
@@ -95,10 +95,10 @@ def _run_everything(tmp_path: Path, mishap: str, auth: str, key: str) -> None:
     assert not list(_found(job.dir, key))
 
 
-def test_key_given_where_its_file_belongs_is_not_repeated(tmp_path: Path, account: Account) -> None:
+def test_key_in_place_of_its_file_name_is_not_printed(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path / "searched", account.url, api_settings={"key_file": KEY})
 
-    told = [job.run(*command) for command in (["config"], ["check"], ["run"])]
+    output = [job.run(*command) for command in (["config"], ["check"], ["run"])]
 
-    assert {one.code for one in told} == {program.BAD_CONFIG}
-    assert not [one for one in told if KEY in one.stdout + one.stderr]
+    assert {one.code for one in output} == {program.BAD_CONFIG}
+    assert not [one for one in output if KEY in one.stdout + one.stderr]

@@ -23,23 +23,23 @@ def written(job: Job) -> dict[str, int]:
     return {path: (job.lake / path).stat().st_mtime_ns for path in Lake(str(job.lake)).files()}
 
 
-def test_lost_ledger_is_made_again_and_nothing_is_written_twice(tmp_path: Path, account: Account) -> None:
+def test_lost_ledger_is_rebuilt_and_no_file_is_rewritten(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
     rebuild(job).expect(USAGE)
     job.run("run").expect(COMPLETE)
     files = written(job)
-    # What can be read is not thrown away.
+    # What can be read is kept.
     assert "--force" in rebuild(job).expect(BAD_CONFIG).stderr
     shutil.rmtree(job.lake / "_profound_export/ledger")
     shutil.rmtree(job.lake / "_profound_export/checkpoints", ignore_errors=True)
 
     assert "ledger rebuild" in job.run("run").expect(BAD_CONFIG).stderr
     assert rebuild(job, "--dry-run", "--output", "json").expect(COMPLETE).json()["rebuilt"]["record"] is None
-    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+    output = rebuild(job, "--output", "json").expect(COMPLETE).json()
 
-    assert told["fine"]
-    assert told["rebuilt"]["files"] == len(files)
-    assert any("forgotten" in unknown for unknown in told["rebuilt"]["unknown"])
+    assert output["fine"]
+    assert output["rebuilt"]["files"] == len(files)
+    assert any("forgotten" in unknown for unknown in output["rebuilt"]["unknown"])
     job.run("verify").expect(COMPLETE)
     job.run("run").expect(COMPLETE)
     assert written(job) == files
@@ -47,9 +47,7 @@ def test_lost_ledger_is_made_again_and_nothing_is_written_twice(tmp_path: Path, 
     assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
 
 
-def test_bucket_gets_its_ledger_again_and_nothing_is_written_twice(
-    tmp_path: Path, account: Account, moto: Store
-) -> None:
+def test_ledger_in_a_bucket_is_rebuilt_and_no_file_is_rewritten(tmp_path: Path, account: Account, moto: Store) -> None:
     job = Job(tmp_path, account.url, STREAMS, destination=f"s3://{BUCKET}/lost", options=moto.options)
     job.run("run").expect(COMPLETE)
 
@@ -69,10 +67,10 @@ def test_bucket_gets_its_ledger_again_and_nothing_is_written_twice(
         refused = job.run(verb).expect(BAD_CONFIG).stderr
         assert "has no ledger" in refused
         assert "profound-export ledger rebuild" in refused
-    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+    output = rebuild(job, "--output", "json").expect(COMPLETE).json()
 
-    assert told["fine"]
-    assert told["rebuilt"]["files"] == len(before)
+    assert output["fine"]
+    assert output["rebuilt"]["files"] == len(before)
     job.run("verify").expect(COMPLETE)
     job.run("run").expect(COMPLETE)
     assert files() == before
@@ -96,10 +94,10 @@ def test_damaged_record_is_named_with_the_way_to_recover(tmp_path: Path, account
         refused = job.run(verb).expect(BAD_CONFIG).stderr
         assert "000000/000000002.json" in refused
         assert "profound-export ledger rebuild" in refused
-    told = rebuild(job, "--output", "json").expect(COMPLETE).json()
+    output = rebuild(job, "--output", "json").expect(COMPLETE).json()
 
-    assert [lost["first"] for lost in told["rebuilt"]["lost"]] == [2]
-    # It stays where it is, for whoever wants to look.
+    assert [lost["first"] for lost in output["rebuilt"]["lost"]] == [2]
+    # It stays where it is, for inspection.
     assert record.stat().st_size == 100
     job.run("run").expect(COMPLETE)
     assert written(job) == files

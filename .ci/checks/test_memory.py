@@ -41,7 +41,7 @@ LOADS = {
 
 
 def _peak_mib(pid: int) -> int:
-    """The most memory a process has held so far. What `wait` tells would count the process that it was born of, too."""
+    """The most memory a process has held so far. The figure of `wait` would include the parent process."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) // 1024 if found else 0
 
@@ -85,7 +85,7 @@ def test_memory_stays_bounded(tmp_path: Path, name: str, capsys: pytest.CaptureF
     assert ran.memory_mib < MOST_MEMORY_MIB
 
 
-def test_memory_stays_bounded_when_many_streams_of_many_days_are_read_at_once(
+def test_memory_stays_bounded_with_many_streams_and_days_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Each slice has a month of days, whose files must not all be encoded at once.
@@ -110,7 +110,7 @@ FLOODED = {
 
 
 @pytest.mark.parametrize("name", FLOODED)
-def test_gigabyte_in_the_place_of_some_rows_is_given_up_in_bounded_memory(
+def test_gigabyte_instead_of_some_rows_fails_in_bounded_memory(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load = FLOODED[name]

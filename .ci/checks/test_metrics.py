@@ -37,7 +37,7 @@ def test_metrics_of_a_run_and_of_the_daemon_are_read_by_prometheus(tmp_path: Pat
     of_run = textfile.read_text()
     _assert_readable(of_run)
     documented = set(re.findall(r"^\| `(profound_export_\w+)` \|", PAGE.read_text(), re.MULTILINE))
-    # Nothing was told to anybody: no alert has a target.
+    # No notifications: no alert has a target.
     assert documented - _names(of_run) == {"profound_export_alerts_sent_total"}
 
     daemon = program.start("--config", str(job.dir / "jobs.toml"), *settings, "serve", cwd=job.dir)

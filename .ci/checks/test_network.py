@@ -29,9 +29,7 @@ def gateway(ca: Ca, account: Account) -> Iterator[str]:
         yield url
 
 
-def test_private_ca_that_is_not_named_is_refused_before_the_key_is_sent(
-    tmp_path: Path, account: Account, gateway: str
-) -> None:
+def test_untrusted_ca_ends_the_run_before_the_key_is_sent(tmp_path: Path, account: Account, gateway: str) -> None:
     ended = Job(tmp_path, gateway, STREAMS).run("run").expect(UNAVAILABLE)
 
     assert f"the certificate of {gateway} is not trusted" in ended.stderr
@@ -48,9 +46,7 @@ def test_private_ca_is_trusted_when_ca_file_names_it(tmp_path: Path, account: Ac
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), ("no certificate\n", "no certificate in PEM")])
-def test_ca_file_that_cannot_be_used_is_named_with_what_to_do(
-    tmp_path: Path, gateway: str, content: str | None, says: str
-) -> None:
+def test_unusable_ca_file_is_named_with_a_remedy(tmp_path: Path, gateway: str, content: str | None, says: str) -> None:
     path = tmp_path / "roots.pem"
     if content:
         path.write_text(content)
@@ -89,7 +85,7 @@ def test_host_of_no_proxy_is_reached_without_one(tmp_path: Path, gateway: str, c
         assert proxy.asked == []
 
 
-def test_proxy_that_is_down_is_told_with_what_to_check(tmp_path: Path, account: Account, gateway: str, ca: Ca) -> None:
+def test_unreachable_proxy_is_named_with_what_to_check(tmp_path: Path, account: Account, gateway: str, ca: Ca) -> None:
     variables = {"HTTPS_PROXY": f"http://127.0.0.1:{free_port()}", "NO_PROXY": ""}
     job = Job(tmp_path, gateway, STREAMS, api_settings={"ca_file": str(ca.roots)})
 
@@ -99,7 +95,7 @@ def test_proxy_that_is_down_is_told_with_what_to_check(tmp_path: Path, account: 
     assert account.requests() == []
 
 
-def test_bucket_with_a_private_ca_is_refused_until_its_roots_are_named(
+def test_bucket_with_a_private_ca_is_untrusted_until_its_roots_are_named(
     tmp_path: Path, account: Account, ca: Ca, moto: Store
 ) -> None:
     with network.tls(ca, moto.endpoint) as bucket:
@@ -108,7 +104,7 @@ def test_bucket_with_a_private_ca_is_refused_until_its_roots_are_named(
         ended = job.run("check").expect(UNAVAILABLE)
         assert "SSL_CERT_FILE" in ended.stderr
 
-        # Beside the roots of the system: every file of the directory counts.
+        # In addition to the roots of the system: every file of the directory counts.
         job.run("check", env={"SSL_CERT_DIR": str(ca.roots.parent)}).expect(COMPLETE)
 
 
@@ -130,14 +126,14 @@ def test_files_are_encrypted_with_the_key_that_the_options_name(tmp_path: Path, 
     job.run("verify").expect(COMPLETE)
 
 
-def test_credentials_of_a_role_come_for_the_token_of_the_workload(
+def test_workload_token_gives_the_credentials_of_a_role(
     tmp_path: Path, account: Account, ministack: Store, ca: Ca
 ) -> None:
     token = tmp_path / "token"
     token.write_text("a.b.c")
     options = {name: ministack.options[name] for name in ("endpoint", "region", "allow_http")}
     job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/role", options)
-    # Nobody sends such a token over plain HTTP.
+    # Such a token is never sent over plain HTTP.
     with network.tls(ca, ministack.endpoint) as sts:
         variables = {
             "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/profound",

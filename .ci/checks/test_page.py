@@ -41,9 +41,9 @@ def browser() -> Iterator[Browser]:
 def _opened(
     browser: Browser, *, dark: bool = False, phone: bool = False, scripts: bool = True, ends: bool = False
 ) -> Iterator[Page]:
-    """A page that must stay without an error, and must ask nobody but its own server.
+    """A page that must stay without an error, and must send requests to its own server only.
 
-    Where the server ends, the browser itself tells of the connection that broke.
+    When the server ends, the browser itself reports the broken connection.
     """
     context: BrowserContext = browser.new_context(
         viewport=PHONE if phone else DESKTOP,
@@ -94,7 +94,9 @@ def _keep_all(browser: Browser, url: str, name: str) -> None:
                 _keep(page, f"{name}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}")
 
 
-def test_page_of_an_empty_lake_says_when_it_begins(tmp_path: Path, account: Account, browser: Browser) -> None:
+def test_page_of_an_empty_lake_says_when_the_first_run_starts(
+    tmp_path: Path, account: Account, browser: Browser
+) -> None:
     job = Job(tmp_path, account.url, STREAMS, job_settings=NEVER)
     with _serving(job) as (_, url), _opened(browser) as page:
         page.goto(url)
@@ -103,7 +105,7 @@ def test_page_of_an_empty_lake_says_when_it_begins(tmp_path: Path, account: Acco
         _keep(page, "empty")
 
 
-def test_page_of_a_year_is_small_and_tells_of_each_day(tmp_path: Path, account: Account, browser: Browser) -> None:
+def test_page_of_a_year_is_small_and_shows_each_day(tmp_path: Path, account: Account, browser: Browser) -> None:
     start = str(today("eastern") - timedelta(days=365))
     job = Job(tmp_path, account.url, STREAMS, job_settings=NEVER | {"start": start})
     job.run("run").expect(COMPLETE)
@@ -119,7 +121,7 @@ def test_page_of_a_year_is_small_and_tells_of_each_day(tmp_path: Path, account: 
             expect(page.locator(".tip")).to_contain_text(
                 re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, read")
             )
-            # The viewer's clock stands beside that of the job.
+            # The viewer's clock is next to that of the job.
             expect(page.locator("#jobs .viewer").first).to_be_visible()
             # What one category lacks is seen by itself.
             page.get_by_label("Category").select_option(index=1)
@@ -148,7 +150,7 @@ def test_page_needs_no_script(tmp_path: Path, account: Account, browser: Browser
         _keep(page, "without-script")
 
 
-def test_open_page_follows_a_run_by_itself(tmp_path: Path, account: Account, browser: Browser) -> None:
+def test_open_page_updates_during_a_run(tmp_path: Path, account: Account, browser: Browser) -> None:
     # Long enough to be looked at.
     account.fault("drip", bytes=100, milliseconds=200, stream="visibility_v2_by_day")
     job = Job(tmp_path, account.url, STREAMS, job_settings=NEVER)

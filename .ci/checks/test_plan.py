@@ -22,7 +22,7 @@ def hours_after_start(plan: dict[str, Any], at: str) -> float:
     return (datetime.fromisoformat(at) - datetime.fromisoformat(plan["starts_at"])).total_seconds() / 3600
 
 
-def test_plan_of_a_night_says_when_each_stream_is_there(tmp_path: Path) -> None:
+def test_plan_of_a_nightly_run_says_when_each_stream_is_done(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "600", "--categories", "60") as account:
         job = Job(tmp_path, account.url, ["minimal"], job_settings=NIGHTLY, api_settings={"reserve_requests": 60})
 
@@ -38,7 +38,7 @@ def test_plan_of_a_night_says_when_each_stream_is_there(tmp_path: Path) -> None:
     assert sum(stream["requests"] for stream in planned["streams"]) == planned["requests"]
 
 
-def test_plan_of_a_first_run_tells_history_apart_and_when_it_is_complete(tmp_path: Path, account: Account) -> None:
+def test_plan_of_a_first_run_shows_backfill_and_its_end(tmp_path: Path, account: Account) -> None:
     start = today("eastern") - timedelta(days=100)
     job = Job(tmp_path, account.url, ["visibility_v2"], job_settings={**NIGHTLY, "start": str(start)})
 
@@ -53,7 +53,7 @@ def test_plan_of_a_first_run_tells_history_apart_and_when_it_is_complete(tmp_pat
     assert planned["history"]["done_at"] > planned["done_at"]
 
 
-def test_plan_after_a_run_expects_the_rows_and_bytes_that_came(tmp_path: Path, account: Account) -> None:
+def test_plan_after_a_run_expects_its_rows_and_bytes(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, ["visibility_v2_by_day", "prompts"])
     job.run("run").expect(COMPLETE)
 
@@ -67,7 +67,7 @@ def test_plan_after_a_run_expects_the_rows_and_bytes_that_came(tmp_path: Path, a
     assert planned["visibility_v2_by_day"]["files_a_year"] == 3 * 365
 
 
-def test_plan_is_the_same_when_asked_again(tmp_path: Path, account: Account) -> None:
+def test_plan_is_deterministic(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, ["core"], job_settings=NIGHTLY)
 
     first, second = plan(job), plan(job)
@@ -83,7 +83,7 @@ def test_plan_is_the_same_when_asked_again(tmp_path: Path, account: Account) -> 
     assert first["requests"] == second["requests"]
 
 
-def test_check_refuses_a_cron_that_can_never_be_kept(tmp_path: Path) -> None:
+def test_check_rejects_a_cron_that_can_never_be_kept(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "600", "--categories", "60") as account:
         settings = {"cron": "0 * * * *"}
         job = Job(tmp_path, account.url, ["core"], job_settings=settings, api_settings={"reserve_requests": 60})
@@ -97,7 +97,7 @@ def test_check_refuses_a_cron_that_can_never_be_kept(tmp_path: Path) -> None:
     assert "choose fewer streams" in refused
 
 
-def test_check_refuses_a_deadline_that_is_too_short(tmp_path: Path) -> None:
+def test_check_rejects_a_deadline_that_is_too_short(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "600", "--categories", "60") as account:
         settings = {**NIGHTLY, "deadline": "30m"}
         job = Job(tmp_path, account.url, ["core"], job_settings=settings, api_settings={"reserve_requests": 60})
@@ -108,7 +108,7 @@ def test_check_refuses_a_deadline_that_is_too_short(tmp_path: Path) -> None:
     assert "give it a deadline of more than" in refused
 
 
-def test_check_refuses_jobs_that_fit_one_by_one_and_not_together(tmp_path: Path) -> None:
+def test_check_rejects_jobs_that_fit_alone_and_not_together(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "600", "--categories", "20") as account:
         job = Job(tmp_path, account.url, ["minimal"], job_settings={"cron": "0 * * * *"})
         job.run("check").expect(COMPLETE)
@@ -124,7 +124,7 @@ def test_check_refuses_jobs_that_fit_one_by_one_and_not_together(tmp_path: Path)
     assert "more_3: " in refused
 
 
-def test_history_fills_itself_in_over_runs_newest_first(tmp_path: Path, account: Account) -> None:
+def test_automatic_backfill_proceeds_over_runs_newest_first(tmp_path: Path, account: Account) -> None:
     name = "visibility_v2_by_day"
     job = Job(tmp_path, account.url, [name], api_settings={"concurrency": 1})
     job.run("run").expect(COMPLETE)
@@ -142,15 +142,15 @@ def test_history_fills_itself_in_over_runs_newest_first(tmp_path: Path, account:
     assert days == {str(earlier + timedelta(days=number)) for number in range(wanted)}
 
 
-def test_history_that_the_budget_leaves_is_told_and_nothing_else_is_missing(tmp_path: Path) -> None:
+def test_backfill_deferred_by_the_rate_limit_is_reported_and_nothing_else_is_missing(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "12") as account:
         start = today("eastern") - timedelta(days=200)
         settings = {"start": str(start), "deadline": "5s"}
         job = Job(tmp_path, account.url, ["visibility_v2_by_day"], job_settings=settings)
 
-        told = job.run("run").expect(INCOMPLETE)
+        output = job.run("run").expect(INCOMPLETE)
 
-    assert "left for the next run (history)" in told.stdout
+    assert "left for the next run (history)" in output.stdout
     shown = job.run("status").expect(COMPLETE).stdout
     headline = shown.splitlines()[0]
     assert headline.startswith(f"Everything that was due is there. History from {start} on is ")

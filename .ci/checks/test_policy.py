@@ -39,12 +39,12 @@ def _under(job: Job, gate: Gate) -> Job:
     return job
 
 
-def test_printed_policy_suffices_for_everything_but_forgetting(tmp_path: Path, account: Account, moto: Store) -> None:
+def test_printed_policy_suffices_for_everything_but_forget(tmp_path: Path, account: Account, moto: Store) -> None:
     job = _job(tmp_path, account, moto, "team/suffices")
     with policy.gate(moto, _printed(job)) as gate:
         for ended in _everything(_under(job, gate)):
             ended.expect(COMPLETE)
-        # Days that changed are written anew.
+        # Days that changed are written again.
         for _ in range(2):
             account.restate(job.start)
             job.run("run").expect(COMPLETE)
@@ -82,7 +82,7 @@ def test_parts_of_an_upload_that_failed_stay_only_when_the_policy_lacks_aborting
     with Account(tmp_path, "--categories", "1", "--rows", "answers_v2=4000", "--answer-bytes", "10000") as account:
         job = _job(tmp_path, account, moto, f"team/abort-{may_abort}")
         job.streams, job.destination_settings = ["answers_v2"], {"compression": "none"}
-        # One file at a time: an upload that is dropped, because something else failed, is nobody's to abort.
+        # One file at a time: an upload that is dropped, because something else failed, would not be aborted.
         job.start, job.api_settings = today("eastern") - timedelta(days=1), {"concurrency": 1}
         job.write()
         printed = _printed(job)
@@ -95,7 +95,7 @@ def test_parts_of_an_upload_that_failed_stay_only_when_the_policy_lacks_aborting
     assert bool(left) != may_abort
 
 
-def test_policy_of_one_prefix_opens_no_other(tmp_path: Path, account: Account, moto: Store) -> None:
+def test_policy_of_one_prefix_grants_no_other(tmp_path: Path, account: Account, moto: Store) -> None:
     own = _job(tmp_path / "own", account, moto, "team/own")
     other = _job(tmp_path / "other", account, moto, "team/own-not")
     with policy.gate(moto, _printed(own)) as gate:
@@ -103,9 +103,7 @@ def test_policy_of_one_prefix_opens_no_other(tmp_path: Path, account: Account, m
     assert moto.objects("team/own-not") == {}
 
 
-def test_forgetting_needs_what_is_printed_for_it_and_nothing_less(
-    tmp_path: Path, account: Account, moto: Store
-) -> None:
+def test_forget_needs_exactly_the_printed_policy(tmp_path: Path, account: Account, moto: Store) -> None:
     job = _job(tmp_path, account, moto, "team/forget")
     printed, more = _printed(job), _printed(job, "--forget")
     with policy.gate(moto, printed) as gate:
@@ -116,7 +114,7 @@ def test_forgetting_needs_what_is_printed_for_it_and_nothing_less(
     assert not [path for path in moto.objects("team/forget") if path.startswith("visibility_v2_by_day/")]
 
 
-def test_policy_holds_before_a_server_that_knows_users_and_signatures(tmp_path: Path, account: Account) -> None:
+def test_policy_suffices_on_a_server_with_users_and_signatures(tmp_path: Path, account: Account) -> None:
     """moto itself decides here, which evaluates no condition: the one on the prefix is left out."""
     with stores.server("moto", tmp_path / "moto.log") as root:
         job = _job(tmp_path, account, root, "team/signed")
@@ -151,7 +149,7 @@ def test_policy_holds_before_a_server_that_knows_users_and_signatures(tmp_path: 
         job.run("run").expect(UNAVAILABLE)
 
 
-def test_directory_needs_no_policy_and_a_wrong_address_is_refused(tmp_path: Path, account: Account) -> None:
+def test_directory_needs_no_policy_and_an_invalid_address_is_rejected(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
     assert "no policy" in job.run("check", "--iam").expect(COMPLETE).stdout
     job.destination = "ftp://lake"

@@ -31,7 +31,7 @@ Files = Mapping[str, bytes]
 
 
 class Witness:
-    """What ever stood whole at a path of the lake, and what is wrong with what a power cut left."""
+    """Every complete version of each path of the lake, and what is wrong with the state after a power cut."""
 
     def __init__(self) -> None:
         self.versions: dict[str, set[bytes]] = {}
@@ -119,7 +119,7 @@ def test_power_cut_at_any_step_leaves_old_or_new(
             if path != "jobs.toml":
                 (after.dir / path).parent.mkdir(parents=True, exist_ok=True)
                 (after.dir / path).write_bytes(content)
-        # The first goes on with what was cut off; the second reads again what the account has changed since.
+        # The first resumes; the second extracts what the account has restated since.
         for _ in range(2):
             after.run("run").expect(COMPLETE)
         assert after.run("verify", "--output", "json").expect(COMPLETE).json()["fine"], f"after a cut of night {night}"
@@ -130,9 +130,7 @@ def test_power_cut_at_any_step_leaves_old_or_new(
         )
 
 
-def test_directories_of_a_killed_run_are_certain_when_the_next_run_has_used_them(
-    tmp_path: Path, account: Account
-) -> None:
+def test_directories_of_a_killed_run_are_durable_once_the_next_run_used_them(tmp_path: Path, account: Account) -> None:
     problems = []
     for number in range(1, KILLED_AT_SYNC + 1):
         job = _job(tmp_path / str(number), account)
@@ -153,7 +151,7 @@ def test_directories_of_a_killed_run_are_certain_when_the_next_run_has_used_them
     assert not problems, "\n".join(problems[:20])
 
 
-def test_what_is_forgotten_does_not_come_back(tmp_path: Path, account: Account) -> None:
+def test_forgotten_data_does_not_come_back(tmp_path: Path, account: Account) -> None:
     job = _job(tmp_path / "job", account)
     job.run("run").expect(COMPLETE)
     disk = Disk(job.dir, of_directory(job.dir))

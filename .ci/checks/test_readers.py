@@ -85,7 +85,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("reader", lakes.READERS)
 def test_totals_are_those_of_the_account(exported: Exported, reader: str) -> None:
     if exported.lake.store and reader not in ("duckdb", "pyarrow"):
-        pytest.skip("one engine and one library are enough for what lies in a bucket: the files are the same")
+        pytest.skip("one engine and one library are enough for a bucket: the files are the same")
     assert sum(truth["total"]["rows"] for truth in exported.truths.values()) > 50_000
     lakes.assert_equal(exported.lake, reader, exported.truths)
 
@@ -96,7 +96,7 @@ def test_every_stream_has_rows_and_a_table(exported: Exported) -> None:
     assert exported.lake.streams() == exported.truths.keys()
 
 
-def test_each_scope_lies_in_a_directory_of_its_own(exported: Exported) -> None:
+def test_each_scope_has_a_directory_of_its_own(exported: Exported) -> None:
     filesystem, root = exported.lake.filesystem(), exported.lake.directory()
     rows: dict[tuple[str, str], int] = {}
     for path in exported.lake.files():
@@ -113,7 +113,7 @@ def test_each_scope_lies_in_a_directory_of_its_own(exported: Exported) -> None:
     assert {place: count for place, count in rows.items() if count} == expected
 
 
-def test_nothing_but_whole_files_is_ever_in_sight(exported: Exported) -> None:
+def test_only_complete_files_are_ever_visible(exported: Exported) -> None:
     files = exported.lake.files()
     assert all(path.endswith(".parquet") for path in files)
     if exported.watch:

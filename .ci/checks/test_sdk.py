@@ -134,14 +134,14 @@ def _filled(row: Any) -> int:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_list_is_read(ask: Ask, name: str) -> None:
+def test_list_is_extracted(ask: Ask, name: str) -> None:
     rows = LISTS[name](ask)
     assert rows
     assert all(_filled(row) > 1 for row in rows)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_is_read(ask: Ask, name: str) -> None:
+def test_page_is_extracted(ask: Ask, name: str) -> None:
     page = PAGES[name](ask)
     assert page.info
     assert page.data
@@ -149,7 +149,7 @@ def test_page_is_read(ask: Ask, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_event_stream_is_read(ask: Ask, name: str) -> None:
+def test_event_stream_is_extracted(ask: Ask, name: str) -> None:
     summary, *rows = EVENTS[name](ask)
     # The client declares rows of version 1 streams as open objects.
     assert _filled(summary)

@@ -14,8 +14,8 @@ from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE
 from kit.stores import BUCKET, Store
 
-# The API tells the time in whole seconds. A run that begins within the second in which another one ended may take what
-# that one read for work done beside it.
+# The API's clock has whole seconds. A run that begins within the second in which another one ended may take the other's
+# work for concurrent work.
 A_SECOND = 1.1
 
 Versions = Callable[[], dict[str, Any]]
@@ -34,7 +34,7 @@ def _without_own(versions: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(params=["disk", "moto"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, account: Account) -> tuple[Job, Lake, Versions]:
-    """A job that has run once, its lake, and what tells the versions of its files."""
+    """A job that has run once, its lake, and the identity of its files' versions."""
     if request.param == "disk":
         job = Job(tmp_path, account.url)
         job.run("run").expect(COMPLETE)
@@ -54,7 +54,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, account: Account) -> t
     return job, Lake("second", store), versions
 
 
-def test_second_run_leaves_what_did_not_change(account: Account, place: tuple[Job, Lake, Versions]) -> None:
+def test_second_run_keeps_unchanged_files(account: Account, place: tuple[Job, Lake, Versions]) -> None:
     job, _, versions = place
     before, sent = versions(), len(account.requests())
 
@@ -91,7 +91,7 @@ def test_restated_day_replaces_its_files_alone(account: Account, place: tuple[Jo
     assert_equal(lake, "duckdb", new)
 
 
-def test_restated_day_that_is_final_is_left_alone(account: Account, place: tuple[Job, Lake, Versions]) -> None:
+def test_restated_final_day_is_kept(account: Account, place: tuple[Job, Lake, Versions]) -> None:
     job, _, versions = place
     before = versions()
 

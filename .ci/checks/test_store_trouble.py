@@ -67,7 +67,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_trouble_that_passes_costs_the_api_nothing(tmp_path: Path, account: Account, moto: Store, name: str) -> None:
+def test_transient_failures_cost_no_api_requests(tmp_path: Path, account: Account, moto: Store, name: str) -> None:
     Job(tmp_path / "clean", account.url, STREAMS).run("run").expect(COMPLETE)
     clean = _asked(account, 0)
     before = len(account.requests())
@@ -94,9 +94,7 @@ def _without_keys(job: Job) -> Job:
     return job
 
 
-def test_credentials_that_run_out_are_replaced_while_the_run_goes_on(
-    tmp_path: Path, account: Account, moto: Store
-) -> None:
+def test_expiring_credentials_are_replaced_during_the_run(tmp_path: Path, account: Account, moto: Store) -> None:
     first_used: dict[str, float] = {}
 
     def expire(request: Request) -> Refusal | None:
@@ -117,11 +115,11 @@ def test_credentials_that_run_out_are_replaced_while_the_run_goes_on(
 
 @dataclass(frozen=True)
 class Lasting:
-    """A refusal that no waiting ends, which requests it befalls, and words that must be told."""
+    """A permanent error, the requests it affects, and the expected text."""
 
     refusal: Refusal
     befalls: re.Pattern[str]
-    told: tuple[str, ...]
+    expected: tuple[str, ...]
 
 
 REGION = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'"
@@ -144,7 +142,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_trouble_that_lasts_is_told_and_the_next_run_goes_on(
+def test_permanent_failure_is_reported_and_the_next_run_resumes(
     tmp_path: Path, account: Account, moto: Store, name: str
 ) -> None:
     lasting = LASTING[name]
@@ -157,7 +155,7 @@ def test_trouble_that_lasts_is_told_and_the_next_run_goes_on(
         ended = _job(tmp_path, account, store, name).run("run").expect(UNAVAILABLE)
         assert time.monotonic() - began < 20
 
-    for words in lasting.told:
+    for words in lasting.expected:
         assert words in ended.stderr, ended.stderr
     assert len(re.findall("^error: ", ended.stderr, re.MULTILINE)) == 1
     job = _job(tmp_path, account, moto, name)
@@ -165,7 +163,7 @@ def test_trouble_that_lasts_is_told_and_the_next_run_goes_on(
     _assert_whole(job, account, moto, name)
 
 
-def test_uploads_in_parts_are_aborted_when_one_of_several_fails(tmp_path: Path, moto: Store) -> None:
+def test_multipart_uploads_are_aborted_when_one_of_several_fails(tmp_path: Path, moto: Store) -> None:
     refused: list[str] = []
 
     def refuse(request: Request) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""A store that overwrites where it was told not to would let two runs destroy each other's records: it is refused."""
+"""A store that overwrites despite create-if-absent would let two runs destroy each other's records: it is rejected."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def forgetful(moto: Store) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_store_without_conditional_writes_is_refused(
+def test_store_without_conditional_writes_is_rejected(
     tmp_path: Path, account: Account, forgetful: Store, command: str
 ) -> None:
     job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/refused-{command}", forgetful.options)
@@ -36,7 +36,7 @@ def test_store_without_conditional_writes_is_refused(
     assert not [path for path in left if path.endswith(".parquet") or "/ledger/" in path]
 
 
-def test_single_writer_goes_on_where_the_store_cannot_tell(tmp_path: Path, account: Account, forgetful: Store) -> None:
+def test_single_writer_works_without_conditional_writes(tmp_path: Path, account: Account, forgetful: Store) -> None:
     settings = {"single_writer": True}
     job = Job(tmp_path, account.url, STREAMS, f"s3://{BUCKET}/single", forgetful.options, destination_settings=settings)
 
@@ -47,7 +47,7 @@ def test_single_writer_goes_on_where_the_store_cannot_tell(tmp_path: Path, accou
     assert_equal(Lake("single", forgetful), "duckdb", truths)
 
 
-def test_bucket_that_is_not_there_is_named(tmp_path: Path, account: Account, moto: Store) -> None:
+def test_missing_bucket_is_named(tmp_path: Path, account: Account, moto: Store) -> None:
     job = Job(tmp_path, account.url, STREAMS, "s3://nowhere/lake", moto.options)
 
     ended = job.run("run").expect(UNAVAILABLE)
@@ -56,15 +56,15 @@ def test_bucket_that_is_not_there_is_named(tmp_path: Path, account: Account, mot
     assert "make the bucket" in ended.stderr
 
 
-def test_secret_of_the_bucket_is_never_shown(tmp_path: Path, account: Account, moto: Store) -> None:
+def test_secret_of_the_bucket_is_never_printed(tmp_path: Path, account: Account, moto: Store) -> None:
     job = Job(tmp_path, account.url, STREAMS, "s3://nowhere/lake", moto.options)
 
-    told = [job.run(command) for command in ("config", "check", "run")]
+    output = [job.run(command) for command in ("config", "check", "run")]
 
-    assert not [one for one in told if moto.secret_key in one.stdout + one.stderr]
+    assert not [one for one in output if moto.secret_key in one.stdout + one.stderr]
 
 
-def test_usual_variables_open_the_bucket(tmp_path: Path, account: Account, moto: Store) -> None:
+def test_usual_variables_give_access_to_the_bucket(tmp_path: Path, account: Account, moto: Store) -> None:
     variables = {
         "AWS_ACCESS_KEY_ID": moto.access_key,
         "AWS_SECRET_ACCESS_KEY": moto.secret_key,

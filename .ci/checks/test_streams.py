@@ -36,8 +36,8 @@ def test_list_is_narrowed_by_tiers_and_patterns(tmp_path: Path) -> None:
     assert 0 < len(names("--tier", "minimal")) < len(names("--tier", "core")) < len(names())
     assert all(name.startswith("citations_v2_") for name in names("citations_v2_*"))
     assert set(names("--tier", "core", "citations_*")) < set(names("citations_*"))
-    told = program.run("streams", "visibilty_v2", cwd=tmp_path, key=False).expect(USAGE).stderr
-    assert "did you mean `visibility_v2`?" in told
+    output = program.run("streams", "visibilty_v2", cwd=tmp_path, key=False).expect(USAGE).stderr
+    assert "did you mean `visibility_v2`?" in output
 
 
 def test_every_stream_is_shown(tmp_path: Path) -> None:
@@ -72,26 +72,26 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "change"), CHANGES, ids=[kind for kind, _ in CHANGES])
-def test_changed_document_is_told_once(tmp_path: Path, kind: str, change: Callable[[dict[str, Any]], Any]) -> None:
+def test_changed_document_is_reported_once(tmp_path: Path, kind: str, change: Callable[[dict[str, Any]], Any]) -> None:
     newer = copy.deepcopy(document.whole())
     change(newer)
     (tmp_path / "openapi.json").write_text(json.dumps(newer))
 
     diff = ("streams", "diff", "--openapi", "openapi.json")
-    [told] = program.run(*diff, "--output", "json", cwd=tmp_path, key=False).expect(SOME_FAILED).json()
+    [output] = program.run(*diff, "--output", "json", cwd=tmp_path, key=False).expect(SOME_FAILED).json()
     words = program.run(*diff, cwd=tmp_path, key=False).expect(SOME_FAILED).stdout
 
-    assert told["kind"] == kind
+    assert output["kind"] == kind
     assert words.count("\n") == 1
-    assert told["means"] in words
-    assert told["operation"] in words
+    assert output["means"] in words
+    assert output["operation"] in words
 
 
-def test_what_is_no_document_is_refused_in_words(tmp_path: Path) -> None:
+def test_invalid_document_is_rejected_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "text.yaml").write_text("openapi: 3.1.0\n")
     (tmp_path / "other.json").write_text("{}")
     for name, reason in [("none.json", "cannot read"), ("text.yaml", "is not JSON"), ("other.json", "OpenAPI")]:
-        told = program.run("streams", "diff", "--openapi", name, cwd=tmp_path, key=False).expect(USAGE).stderr
-        assert name in told
-        assert reason in told
-        assert "help:" in told
+        output = program.run("streams", "diff", "--openapi", name, cwd=tmp_path, key=False).expect(USAGE).stderr
+        assert name in output
+        assert reason in output
+        assert "help:" in output

@@ -19,21 +19,21 @@ def verify(job: Job, *arguments: str) -> program.Finished:
     return program.run("--config", job.dir / "jobs.toml", "verify", *arguments, cwd=job.dir, key=False)
 
 
-def test_sound_lake_is_told_to_be_so_without_a_key(tmp_path: Path, account: Account) -> None:
+def test_intact_lake_verifies_without_a_key(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
     assert "Nothing is exported yet" in verify(job).expect(COMPLETE).stdout
     assert not job.lake.exists()
     job.run("run").expect(COMPLETE)
 
-    told = verify(job, "--output", "json").expect(COMPLETE).json()
+    output = verify(job, "--output", "json").expect(COMPLETE).json()
 
-    assert told["fine"]
-    assert told["problems"] == []
-    assert told["verified"]["files"] == len(Lake(str(job.lake)).files())
+    assert output["fine"]
+    assert output["problems"] == []
+    assert output["verified"]["files"] == len(Lake(str(job.lake)).files())
     assert "all of them present, whole and unchanged" in verify(job).expect(COMPLETE).stdout
 
 
-def test_broken_files_are_mended_by_the_next_run_and_foreign_ones_stay(tmp_path: Path, account: Account) -> None:
+def test_damaged_files_are_repaired_by_the_next_run_and_unmanaged_ones_stay(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
     job.run("run").expect(COMPLETE)
     lake = Lake(str(job.lake))
@@ -51,15 +51,15 @@ def test_broken_files_are_mended_by_the_next_run_and_foreign_ones_stay(tmp_path:
     assert dry["verified"]["marked"] == 0
     quick = verify(job, "--quick", "--dry-run", "--output", "json").expect(SOME_FAILED).json()
     assert {one["kind"] for one in quick["problems"]} == {"missing", "wrong_size", "foreign"}
-    told = verify(job, "--output", "json").expect(SOME_FAILED).json()
-    kinds = {one["path"]: one["kind"] for one in told["problems"]}
+    output = verify(job, "--output", "json").expect(SOME_FAILED).json()
+    kinds = {one["path"]: one["kind"] for one in output["problems"]}
     assert kinds == {
         reports[0]: "missing",
         reports[1]: "wrong_size",
         reports[2]: "damaged",
         "models/notes.txt": "foreign",
     }
-    assert told["verified"]["marked"] == 3
+    assert output["verified"]["marked"] == 3
     # Only what was asked for is looked at.
     assert verify(job, "category_*", "--output", "json").expect(COMPLETE).json()["problems"] == []
 
@@ -97,21 +97,21 @@ def test_bucket_is_verified_like_a_disk(
     bytes_ = bytearray(whole(flipped))
     bytes_[40] ^= 0xFF
     put(flipped, bytes(bytes_))
-    # What somebody copied into another layout is read twice by whoever lists the directory.
+    # A copy in another layout is read twice by readers that list the directory.
     copy = f"{copied.split('/day=')[0]}/{copied.split('/day=')[1].split('/')[0]}.parquet"
     put(copy, whole(copied))
     put("models/notes.txt", b"mine")
 
-    told = verify(job, "--output", "json").expect(SOME_FAILED).json()
+    output = verify(job, "--output", "json").expect(SOME_FAILED).json()
 
-    assert {one["path"]: one["kind"] for one in told["problems"]} == {
+    assert {one["path"]: one["kind"] for one in output["problems"]} == {
         lost: "missing",
         cut: "wrong_size",
         flipped: "damaged",
         copy: "duplicate",
         "models/notes.txt": "foreign",
     }
-    assert told["verified"]["marked"] == 3
+    assert output["verified"]["marked"] == 3
     job.run("run").expect(COMPLETE)
     for mine in (copy, "models/notes.txt"):
         bucket.delete_object(Bucket=BUCKET, Key=f"verified/{mine}")
@@ -119,7 +119,7 @@ def test_bucket_is_verified_like_a_disk(
     assert_equal(lake, "duckdb", job.truths(account))
 
 
-def test_forgotten_category_is_gone_and_stays_gone(tmp_path: Path, account: Account) -> None:
+def test_forgotten_category_stays_forgotten(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
     job.run("run").expect(COMPLETE)
     lake = Lake(str(job.lake))
@@ -127,15 +127,15 @@ def test_forgotten_category_is_gone_and_stays_gone(tmp_path: Path, account: Acco
     category = reports[0].split("/")[1].removeprefix("category=")
     erase = ("forget", "visibility_v2_by_day", "category_topics", "--category", category)
 
-    # Nobody is there to be asked.
+    # No terminal to ask.
     refused = job.run(*erase).expect(USAGE)
     assert "--yes" in refused.stderr
     assert [path for path in lake.files() if path.startswith("visibility_v2_by_day/")] == reports
     job.run("forget", "visibility_v2_by_day", "--category", "a-slip", "--yes").expect(USAGE)
 
-    told = job.run(*erase, "--yes", "--output", "json").expect(COMPLETE).json()
+    output = job.run(*erase, "--yes", "--output", "json").expect(COMPLETE).json()
     mine = [path for path in reports if f"category={category}/" in path]
-    assert told["deleted"]["visibility_v2_by_day"]["files"] == len(mine)
+    assert output["deleted"]["visibility_v2_by_day"]["files"] == len(mine)
 
     job.run("run").expect(COMPLETE)
     assert not [path for path in lake.files() if f"category={category}/" in path]

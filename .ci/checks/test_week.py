@@ -1,6 +1,6 @@
-"""The daemon lives through a week in which the clocks change and all sorts of things go wrong, and tells of each once.
+"""The daemon survives a week with a daylight-saving change and many failures, and notifies once of each.
 
-docs/explanation/a-week.md shows what comes of it. The table there is made by this check, which leaves it under `target/ci`.
+docs/explanation/a-week.md shows the result. The table there is made by this check, which leaves it under `target/ci`.
 """
 
 import re
@@ -26,7 +26,7 @@ def _march(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2027, 3, day, hour, minute, tzinfo=UTC)
 
 
-def test_daemon_lives_through_a_week_of_mishaps_and_tells_of_each_once(tmp_path: Path) -> None:
+def test_daemon_survives_a_week_of_failures_and_notifies_once_of_each(tmp_path: Path) -> None:
     with Life(tmp_path, _utc(21, 23, 50), first_day=date(2026, 10, 8), key_expires=date(2026, 11, 6)) as life:
         life.start()
         life.happens("`serve` is started for the first time")
@@ -44,7 +44,7 @@ def test_daemon_lives_through_a_week_of_mishaps_and_tells_of_each_once(tmp_path:
 
         _assert_every_day_is_there(life)
         _assert_starts_are(life)
-        _assert_both_were_told_each_thing_once(life)
+        _assert_both_targets_were_notified_once(life)
         _assert_errors_are_those_that_were_caused(life)
         _assert_documented(life.rows, tmp_path)
 
@@ -98,7 +98,7 @@ def _saturday_the_process_is_killed(life: Life) -> None:
     life.start()
     life.starts_at("often", _utc(24, 12, 20))
     life.ended("often", _utc(24, 12, 20))
-    life.happens("`serve` is started again: the run that was cut short goes on")
+    life.happens("`serve` is started again: the interrupted run resumes")
     life.run_at("often", _utc(24, 18))
 
 
@@ -150,12 +150,12 @@ def _monday_the_api_is_out(life: Life) -> None:
 def _tuesday_the_destination_is_out(life: Life) -> None:
     life.run_at("often", _utc(27, 12))
     life.pass_to(_utc(27, 17, 30))
-    # No look may be under way when the clock moves on, or what it tells would come too late for it.
+    # No evaluation may be in progress when the clock moves, or its notification would come too late.
     life.looked(_utc(27, 17, 30))
     away = life.lake.rename(life.dir / "lake.away")
     life.lake.write_text("where the disk should be")
     life.clock.move_to(_utc(27, 17, 40))
-    life.happens("a file stands where the destination should be", f"firing `destination_trouble/{life.lake}`")
+    life.happens("a file is in the place of the destination", f"firing `destination_trouble/{life.lake}`")
     life.tried_at("often", _utc(27, 18))
     life.happens("`often` cannot write, and tries again")
     life.lake.rename(life.dir / "file.away")
@@ -176,7 +176,7 @@ def _wednesday_somebody_else_uses_the_key(life: Life) -> None:
     life.wait("a request", lambda: life.account.asked_since("domains", _utc(28, 12)))
     life.account.spend(200)
     life.ended("often", _utc(28, 12))
-    life.happens("somebody else sends 200 requests with the key while `often` runs", "firing `key_used_elsewhere`")
+    life.happens("another program sends 200 requests with the key while `often` runs", "firing `key_used_elsewhere`")
     life.clock.move_to(_utc(28, 13, 10))
     life.happens("they have sent nothing for an hour", "resolved `key_used_elsewhere`")
     life.run_at("often", _utc(28, 18))
@@ -204,12 +204,12 @@ def _assert_starts_are(life: Life) -> None:
     ]
 
 
-def _assert_both_were_told_each_thing_once(life: Life) -> None:
+def _assert_both_targets_were_notified_once(life: Life) -> None:
     assert life.receiver.wrong == []
     assert life.commanded == life.receiver.got
-    told = Counter((one["state"], one["key"]) for one in life.receiver.got)
-    keys = {key for _, key in told}
-    assert told == Counter((state, key) for state in ("firing", "resolved") for key in keys)
+    sent = Counter((one["state"], one["key"]) for one in life.receiver.got)
+    keys = {key for _, key in sent}
+    assert sent == Counter((state, key) for state in ("firing", "resolved") for key in keys)
     ends = [one["outcome"] for one in life.log() if "outcome" in one]
     # Two runs that end one right after the other may be one ping: so it may be when the API is back.
     assert ends.count("complete") - life.receiver.pings in (0, 1)
@@ -238,8 +238,10 @@ def _assert_documented(rows: list[Row], tmp_path: Path) -> None:
 
 
 def _line(row: Row) -> str:
-    told = "<br>".join(f"{one.what}: {_words(one.words)}" if "firing" in one.what else one.what for one in row.told)
-    return f"| {row.at:%a %-d %H:%M} | {row.happened} | {told} |\n"
+    alerts = "<br>".join(
+        f"{one.what}: {_words(one.words)}" if "firing" in one.what else one.what for one in row.notifications
+    )
+    return f"| {row.at:%a %-d %H:%M} | {row.happened} | {alerts} |\n"
 
 
 def _words(words: str) -> str:
@@ -248,7 +250,7 @@ def _words(words: str) -> str:
     return re.sub(r"(\d+ h) \d+ m|[0-9.]+ s(?=:)|(?<=at least )\d+", lambda found: found[1] or "…", words)
 
 
-def test_time_that_the_clock_jumps_over_runs_once_in_spring(tmp_path: Path) -> None:
+def test_skipped_local_time_runs_once_in_spring(tmp_path: Path) -> None:
     with Life(tmp_path, _march(27, 0, 50), first_day=date(2027, 3, 20)) as life:
         life.start()
         life.run_at("nightly", _march(27, 1, 30))

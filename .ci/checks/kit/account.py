@@ -1,4 +1,4 @@
-"""A simulated account: `profound-export simulate` in a process of its own, and what it tells of itself."""
+"""A simulated account: `profound-export simulate` in a process of its own, with its control endpoints."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ class Account:
             self._process.stdout.close()
 
     def truth(self, stream: str, first: date | None = None, last: date | None = None) -> Any:
-        """What the stream holds from `first` to `last`, both included, told by the generator and not by the API."""
+        """What the stream holds from `first` to `last`, both included, from the generator and not from the API."""
         query = {"stream": stream} | ({"from": str(first), "to": str(last)} if first else {})
         answer = ask(f"{self.url}/simulator/truth?{urllib.parse.urlencode(query)}")
         assert answer.status == 200, answer.body
@@ -90,7 +90,7 @@ class Account:
         return any(one["stream"] == stream and since <= datetime.fromisoformat(one["at"]) for one in self.requests())
 
     def fault(self, kind: str, **settings: Any) -> None:
-        """Lets a fault happen from now on."""
+        """Makes a fault occur from now on."""
         answer = ask(f"{self.url}/simulator/faults", {"fault": kind} | settings)
         assert answer.status == 200, answer.body
 
@@ -99,13 +99,13 @@ class Account:
         ask(f"{self.url}/simulator/faults", method="DELETE")
 
     def replace_key(self, key: str) -> None:
-        """Takes another key from now on, and no other one."""
+        """Accepts another key from now on, and only that one."""
         answer = ask(f"{self.url}/simulator/key", {"key": key})
         assert answer.status == 200, answer.body
         self.key = key
 
     def spend(self, requests: int) -> None:
-        """Somebody else with the same key sends so many requests."""
+        """Another program with the same key sends this many requests."""
         answer = ask(f"{self.url}/simulator/spend", {"requests": requests})
         assert answer.json() == {"spent": requests}, answer.body
 

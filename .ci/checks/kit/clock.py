@@ -1,7 +1,7 @@
-"""A clock that is moved by hand, for processes that read the system's: weeks pass in minutes, and nobody waits.
+"""A clock that is moved by hand, for processes that read the system's: weeks pass in minutes, without waiting.
 
-Between two moves it runs as fast as the real one, so that no timeout of any process becomes shorter. What a process was
-waiting for has come when it next looks at its clock, as after a machine has slept: whoever moves the clock wakes it.
+Between two moves it runs as fast as the real one, so that no timeout of any process becomes shorter. A process
+notices a move when it next reads its clock, as after a suspend: the caller of `move` wakes it.
 """
 
 import os
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-# Where libfaketime (Debian: `faketime`) lies, for programs of several threads.
+# Where libfaketime (Debian: `faketime`) is, for multi-threaded programs.
 _LIBRARY = "libfaketimeMT.so.1"
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -49,12 +49,12 @@ class MovedClock:
         return datetime.fromtimestamp(time.time() + self._ahead, UTC)
 
     def move_to(self, moment: datetime) -> None:
-        """Shows `moment` now, and goes on from there; never back."""
+        """Sets the clock to `moment`, from which it continues; never back."""
         ahead = moment.timestamp() - time.time()
         assert self._ahead <= ahead or not self._file.exists(), f"{moment} is over"
         new = self._file.with_suffix(".new")
         new.write_text(f"{ahead:+.6f}\n")
-        # At once: nobody may read half of a number.
+        # Atomically: no process may read half of a number.
         os.replace(new, self._file)
         self._ahead = ahead
 

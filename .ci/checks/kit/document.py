@@ -31,7 +31,7 @@ def whole() -> dict[str, Any]:
 
 def _problems(schema: dict[str, Any], value: Any) -> list[str]:
     # References of the document begin at its root. No format is asserted: version 1 declares its dates as date-time,
-    # and says beside it that plain dates are taken.
+    # and says as well that plain dates are accepted.
     validator = Draft202012Validator({"components": _document()["components"], **schema})
     return [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
 
@@ -79,8 +79,8 @@ class Operation:
             return _problems(schema, json.loads(content))
         # The first alternative is the summary, the second a row.
         summary, row = schema["oneOf"]
-        (first, told), *rows = events(content)
-        found = _problems(summary, told) + ([] if first == "summary" else [f"`{first}` comes first"])
+        (first, announced), *rows = events(content)
+        found = _problems(summary, announced) + ([] if first == "summary" else [f"`{first}` comes first"])
         for name, value in rows:
             found += _problems(row, value) + ([] if name in ("result", "row") else [f"an event `{name}`"])
         return found

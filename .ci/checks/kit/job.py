@@ -1,4 +1,4 @@
-"""A directory to run a job in: `jobs.toml`, a spool, and a lake unless the destination lies elsewhere."""
+"""A directory to run a job in: `jobs.toml`, a spool, and a lake unless the destination is elsewhere."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.dir.mkdir(parents=True, exist_ok=True)
-        # Computed once: a run over midnight must not look for a day that nobody asked for.
+        # Computed once: a run over midnight must not look for a day that was not requested.
         self.start = today("eastern") - timedelta(days=self.days)
         self.write()
 
@@ -96,11 +96,11 @@ class Job:
         return [one for one in self.catalog.values() if one.tier in self.streams or one.name in self.streams]
 
     def truths(self, account: Account) -> dict[str, Any]:
-        """What each stream of the job must hold, as the account tells it."""
+        """What each stream of the job must hold, as the account has it."""
         days = {one.name: one.last_day() for one in self.selected()}
         return {name: account.truth(name, self.start if last else None, last) for name, last in days.items()}
 
 
-def _stream(told: dict[str, Any]) -> Stream:
-    days = told.get("days") or {}
-    return Stream(told["name"], told["tier"], days.get("zone"), days.get("lookback", 0), told["rows"] == "body")
+def _stream(stream: dict[str, Any]) -> Stream:
+    days = stream.get("days") or {}
+    return Stream(stream["name"], stream["tier"], days.get("zone"), days.get("lookback", 0), stream["rows"] == "body")

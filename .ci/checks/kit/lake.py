@@ -1,4 +1,4 @@
-"""Readers made by other people, each telling the same of a stream: rows, days, and the sums of its figures."""
+"""Third-party readers, each returning the same totals of a stream: rows, days, and the sums of its figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Totals:
         return found
 
 
-def told(truth: Mapping[str, Any]) -> Totals:
+def expected_totals(truth: Mapping[str, Any]) -> Totals:
     """What the simulated account itself says."""
     days = {day: rows for day, rows in truth["days"].items() if rows}
     return Totals(truth["rows"], days, dict(truth["sums"]), dict(truth["nulls"]))
@@ -57,7 +57,7 @@ def told(truth: Mapping[str, Any]) -> Totals:
 
 @dataclass(frozen=True)
 class Lake:
-    """Where a lake lies: a directory, or a prefix of a bucket."""
+    """The location of a lake: a directory, or a prefix of a bucket."""
 
     root: str
     store: Store | None = None
@@ -95,7 +95,7 @@ class Lake:
 
 
 def with_pyarrow(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
-    """Reads a directory, whatever lies in it, and every column with it, however nested."""
+    """Reads every file of a directory with every column, however nested."""
     directory = f"{lake.directory()}/{stream}"
     table = pads.dataset(directory, filesystem=lake.filesystem(), format="parquet", partitioning="hive").to_table()
     assert len(set(table.column_names)) == len(table.column_names), f"a column comes twice: {table.column_names}"
@@ -109,7 +109,7 @@ def with_pyarrow(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
 
 
 def with_duckdb(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
-    """Reads by SQL, over HTTP where the lake lies in a bucket."""
+    """Reads by SQL, over HTTP if the lake is in a bucket."""
     connection = duckdb.connect()
     if lake.store:
         duckdb_extensions.import_extension("httpfs", con=connection)
@@ -120,7 +120,7 @@ def with_duckdb(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:
         )
     files = f"read_parquet('{lake.url()}/{stream}/**/*.parquet', hive_partitioning = true, filename = true)"
     names = {row[0] for row in connection.execute(f"describe from {files}").fetchall()}
-    # Every layout tells the day in the path.
+    # Every layout has the day in the path.
     day = r"regexp_extract(filename, '(\d{4}-\d\d-\d\d)(/data)?\.parquet$', 1)"
     days = dict(connection.execute(f"select {day}, count(*) from {files} where {day} <> '' group by all").fetchall())
     if days and "date" in names:
@@ -178,10 +178,10 @@ READERS: dict[str, Callable[[Lake, str, Sequence[str]], Totals]] = {
 
 
 def assert_equal(lake: Lake, reader: str, truths: Mapping[str, Any]) -> None:
-    """Fails where a lake, read with `reader`, is not what the account says, and tells of every stream."""
+    """Fails where a lake, read with `reader`, differs from the account, and names every stream."""
     problems: list[str] = []
     for stream, truth in truths.items():
-        expected = told(truth["total"])
+        expected = expected_totals(truth["total"])
         if expected.rows:
             read = READERS[reader](lake, stream, sorted(expected.sums))
             problems += [f"{stream}: {difference}" for difference in read.differences(expected)]

@@ -1,4 +1,4 @@
-"""A daemon that lives through days on a moved clock, with an operator beside it and someone who is told."""
+"""A daemon that lives through days on a moved clock, with an operator and alert receivers."""
 
 import contextlib
 import itertools
@@ -33,7 +33,7 @@ JOBS = ("nightly", "often")
 
 
 @dataclass(frozen=True)
-class Told:
+class Notification:
     """One alert: `firing job_failed/nightly`, and what it said."""
 
     what: str
@@ -42,11 +42,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Row:
-    """What happened at a moment, and what was told of it."""
+    """What happened at a moment, and the notifications it caused."""
 
     at: datetime
     happened: str
-    told: Sequence[Told]
+    notifications: Sequence[Notification]
 
 
 @dataclass
@@ -90,8 +90,8 @@ class Life:
     @property
     def commanded(self) -> list[dict[str, Any]]:
         """What the program that is started for each alert was given."""
-        told = self.dir / "told.jsonl"
-        return [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
+        sent = self.dir / "sent.jsonl"
+        return [json.loads(line) for line in sent.read_text().splitlines()] if sent.exists() else []
 
     def configure(self) -> None:
         """Writes `jobs.toml`."""
@@ -124,7 +124,7 @@ secret_file = "secret"
 [[alert]]
 name = "command"
 type = "command"
-command = ["/bin/sh", "-c", "{{ cat; echo; }} >> told.jsonl"]
+command = ["/bin/sh", "-c", "{{ cat; echo; }} >> sent.jsonl"]
 
 [[alert]]
 name = "{HEARTBEAT}"
@@ -229,7 +229,7 @@ start = "{self.first_day}"
         until("a look at the lake", at, PATIENCE_SECONDS)
 
     def run_at(self, job: str, moment: datetime) -> None:
-        """Lets time pass until a job starts, and waits until it has ended and everybody was told."""
+        """Lets time pass until a job starts, and waits until it has ended and every target was notified."""
         self.pass_to(moment)
         self.starts_at(job, moment)
         self.ended(job, moment)
@@ -244,7 +244,7 @@ start = "{self.first_day}"
         return bool(run and run["job"] == job) or bool(self.outcomes(job, since))
 
     def tried_at(self, job: str, moment: datetime) -> None:
-        """Lets time pass until a job starts, and waits until it has ended in vain."""
+        """Lets time pass until a job starts, and waits until it has failed."""
         self.pass_to(moment)
         self.wait(f"{job} to end", lambda: "unavailable" in self.outcomes(job, moment))
 
@@ -260,10 +260,10 @@ start = "{self.first_day}"
         until("nothing to run", is_idle, PATIENCE_SECONDS)
 
     def ended(self, job: str, since: datetime) -> None:
-        """Waits until a run that began at `since` or later is complete and everybody was told."""
+        """Waits until a run that began at `since` or later is complete and every target was notified."""
         found = self.wait(f"{job} to end", lambda: self.outcomes(job, since))
         assert found == ["complete"], f"{job} of {since} ended {found}"
-        # The heartbeat comes after everything else that is told.
+        # The heartbeat comes after every other notification.
         self.wait("the heartbeat", self.pinged)
 
     def outcomes(self, job: str, since: datetime) -> list[str]:
@@ -282,23 +282,25 @@ start = "{self.first_day}"
     # What happened.
 
     def happens(self, what: str, *alerts: str, at: datetime | None = None) -> None:
-        """Waits until these alerts, and no others, were told to both, and writes down why."""
-        known = sum(len(row.told) for row in self.rows)
+        """Waits until these alerts, and no others, reached both targets, and records why."""
+        known = sum(len(row.notifications) for row in self.rows)
         at = at or self.clock.now().replace(second=0, microsecond=0)
         wanted = known + len(alerts)
         for name in ("webhook", "command"):
-            # What the daemon says it sent: whoever got it may know it before.
-            self.wait(f"{alerts} to {name}, of {self.told()[known:]}", lambda name=name: wanted <= len(self.sent(name)))
-        told = sorted(self.told()[known:], key=lambda one: one.what)
-        assert [one.what for one in told] == sorted(alerts), told
-        self.rows.append(Row(at, what, told))
+            # By the daemon's log: a receiver may get a notification before the daemon logs it.
+            self.wait(
+                f"{alerts} to {name}, of {self.notified()[known:]}", lambda name=name: wanted <= len(self.sent(name))
+            )
+        fresh = sorted(self.notified()[known:], key=lambda one: one.what)
+        assert [one.what for one in fresh] == sorted(alerts), fresh
+        self.rows.append(Row(at, what, fresh))
 
-    def told(self) -> list[Told]:
-        """Everything that the webhook was told."""
-        return [Told(f"{one['state']} `{one['key']}`", one["what"]) for one in self.receiver.got]
+    def notified(self) -> list[Notification]:
+        """Every notification that the webhook received."""
+        return [Notification(f"{one['state']} `{one['key']}`", one["what"]) for one in self.receiver.got]
 
     def sent(self, target: str) -> list[dict[str, Any]]:
-        """Everything that the daemon says it told a target."""
+        """Every notification to a target in the daemon's log."""
         return [line for line in self.log() if line.get("alert") == target and line["message"].startswith("told:")]
 
     def log(self) -> list[dict[str, Any]]:
@@ -326,7 +328,7 @@ start = "{self.first_day}"
         return [{"at": one["at"]} | entry for one in records for entry in one["entries"] if entry["kind"] == kind]
 
     def truths(self) -> dict[str, Any]:
-        """What each stream must hold by now, as the account tells it."""
+        """What each stream must hold by now, as the account has it."""
         known = json.loads(self.command("streams", "--output", "json").stdout)
         streams = {one["name"]: (one.get("days") or {}).get("zone") for one in known if one["tier"] == "minimal"}
         truths = {}

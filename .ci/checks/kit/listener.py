@@ -1,4 +1,4 @@
-"""Whoever is told: a webhook that wants what it gets to be signed, and a heartbeat that is only pinged."""
+"""Alert receivers: a webhook that requires signatures, and a heartbeat that is only pinged."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What stands between a program and the internet in a company: a private CA, TLS that it signed, a proxy."""
+"""A corporate network between the program and the internet: a private CA, TLS signed by it, a proxy."""
 
 import contextlib
 import ipaddress
@@ -99,7 +99,7 @@ def tls(ca: Ca, upstream: str) -> Iterator[str]:
 
     class Front(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            # A client that trusts nobody here hangs up in the middle.
+            # A client without this CA aborts the handshake.
             with (
                 contextlib.suppress(OSError),
                 context.wrap_socket(self.request, server_side=True) as client,

@@ -36,7 +36,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    # The language's own wildcards; brackets mean themselves, as does what stands in ${}.
+    # The language's own wildcards; brackets mean themselves, as does the content of ${}.
     escaped = re.sub(r"\[", "[[]", pattern)
     for sign in "*?":
         escaped = escaped.replace(f"${{{sign}}}", f"[{sign}]")
@@ -148,7 +148,7 @@ def gate(behind: Store, policy: Any) -> Iterator[Gate]:
                 and not allows(held.policy, Asked("s3:ListBucket", bucket))
             ):
                 return self.answer(403, [], DENIED)
-            # The answer to HEAD tells the length of a body that does not come.
+            # A response to HEAD has the length of a body that is not sent.
             length = got.getheader("Content-Length") if self.command == "HEAD" else None
             return self.answer(got.status, got.getheaders(), content, length)
 
@@ -162,7 +162,7 @@ def gate(behind: Store, policy: Any) -> Iterator[Gate]:
             self.send_header("Content-Length", length or str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
-                # Whoever was told to stop reads no further.
+                # A client that got an early response reads no further.
                 with contextlib.suppress(OSError):
                     self.wfile.write(content)
 

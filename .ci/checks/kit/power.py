@@ -62,14 +62,14 @@ Node = File | Directory
 
 @dataclass(frozen=True)
 class Open:
-    """What a descriptor stands for."""
+    """What a descriptor refers to."""
 
     node: Node
     path: Path
 
 
 class Fate(Enum):
-    """What becomes of that which was not synced."""
+    """How unsynced changes are treated."""
 
     LOST = "lost"
     # Names reach the disk before the bytes of their files, as with delayed allocation.
@@ -79,7 +79,7 @@ class Fate(Enum):
 
 
 def of_directory(path: Path) -> Directory:
-    """What lies below `path`, all of it long on the disk."""
+    """The content of `path`, all of it durable."""
     made = Directory()
     for entry in path.iterdir():
         node: Node = of_directory(entry) if entry.is_dir() else _settled(entry.read_bytes())
@@ -111,11 +111,11 @@ class Disk:
         return found
 
     def replay(self, trace: Path) -> Iterator[str]:
-        """Does what one process did, and stops after each step that changed or synced something, telling which."""
+        """Replays one process, and yields each step that changed or synced something."""
         descriptors: dict[int, Open] = {}
         for call in _calls(trace):
-            if told := self._step(call, descriptors):
-                yield told
+            if step := self._step(call, descriptors):
+                yield step
 
     def _inside(self, path: Path) -> bool:
         return path != self.root and path.is_relative_to(self.root)
@@ -171,7 +171,7 @@ class Disk:
         return f"{call.name} {ours[-1].name if ours else ''}"
 
     def adopt(self) -> None:
-        """Sees what is really there: a process that is killed may have done what it never heard the end of."""
+        """Compares with the real state: a killed process may have completed a call whose result it never received."""
         _adopt(self.tree, self.root)
 
     def after_power_cut(self, fate: Fate, chance: random.Random) -> dict[str, bytes]:
@@ -265,7 +265,7 @@ _ENDED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+|\?)(?:x\w+)?
 
 
 def _calls(trace: Path) -> Iterator[Call]:
-    """The calls that succeeded, in the order in which they ended: until then nobody relies on them."""
+    """The calls that succeeded, in the order in which they ended: until then no caller relies on them."""
     begun: dict[str, str] = {}
     for line in trace.read_text().splitlines():
         if whole := _WHOLE.match(line):

@@ -57,7 +57,7 @@ def environment(more: Mapping[str, str] | None = None, key: bool = True) -> dict
 
 
 def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, key: bool = True) -> Finished:
-    """Runs the program to its end, with the key in a variable unless told otherwise."""
+    """Runs the program to its end, with the key in a variable by default."""
     command = [str(binary()), *map(str, arguments)]
     done = subprocess.run(
         command,

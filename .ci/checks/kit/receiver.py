@@ -14,7 +14,7 @@ from typing import Any
 
 SECRET = "what bodies are signed with"
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
-# Paths, as vendors have them. Whoever knows Slack's may write, so it is a secret too.
+# Paths, as vendors have them. Slack's is a secret: knowing it is enough to post.
 HOOK, SLACK, PAGERDUTY, BEAT = "/hook", "/services/T000/B000/s3cr3tT0ken", "/v2/enqueue", "/beat"
 MEMBERS = {
     "version", "state", "event", "key", "job", "what", "since", "resolved_at", "affected", "to_do", "destination",
@@ -48,7 +48,7 @@ class Receiver:
         """What came to `path`."""
         return [one for one in self.got if one.path == path]
 
-    def told(self) -> list[str]:
+    def notified(self) -> list[str]:
         """Key and state of every message to the webhook."""
         return [f"{one.json()['key']} {one.json()['state']}" for one in self.at(HOOK)]
 

@@ -24,7 +24,7 @@ BUCKET = "lake"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -124,7 +124,7 @@ class Refusal:
 
     status: int
     code: str
-    message: str = "as told"
+    message: str = "injected"
     # Where S3 words it otherwise.
     raw: bytes = b""
 
@@ -151,7 +151,7 @@ Meddling = Callable[[Request], Refusal | Silence | None]
 
 @contextlib.contextmanager
 def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[Store]:
-    """The same store, with somebody between who may change a request, or answer it instead."""
+    """The same store, behind a proxy that may change a request, or answer it instead."""
 
     class Between(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -189,11 +189,11 @@ def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[
             for header, value in headers:
                 if header.lower() not in hop_by_hop:
                     self.send_header(header, value)
-            # The answer to HEAD tells the length of a body that does not come.
+            # A response to HEAD has the length of a body that is not sent.
             is_head = self.command == "HEAD"
-            told = {header.lower(): value for header, value in headers}.get("content-length")
-            self.send_header("Content-Length", (told if is_head else None) or str(len(content)))
-            # Whoever was stopped meanwhile hears nothing.
+            length = {header.lower(): value for header, value in headers}.get("content-length")
+            self.send_header("Content-Length", (length if is_head else None) or str(len(content)))
+            # The client may be gone by now.
             with contextlib.suppress(ConnectionError):
                 self.end_headers()
                 self.wfile.write(b"" if is_head else content)
