@@ -1,4 +1,4 @@
-"""Alerts: every kind of target is notified in its vendor's format, once when a problem starts, once when it is resolved."""
+"""Alerts: every kind of target is notified in its vendor's format, once when firing and once when resolved."""
 
 import json
 from collections.abc import Iterator
