@@ -19,7 +19,18 @@ def test_real_store_keeps_the_promises_of_memory_and_disk(server: str, request: 
     destination = {"url": f"s3://{BUCKET}/contract", "options": store.options}
     env = os.environ | {"PROFOUND_TEST_S3": json.dumps(destination), "NO_PROXY": "*"}
 
-    suite = ["cargo", "test", "--locked", "--package", "profound-export", "--test", "it", "on_a_real_store", "--", "--nocapture"]
+    suite = [
+        "cargo",
+        "test",
+        "--locked",
+        "--package",
+        "profound-export",
+        "--test",
+        "it",
+        "on_a_real_store",
+        "--",
+        "--nocapture",
+    ]
     ended = subprocess.run(suite, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-6000:]
