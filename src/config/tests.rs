@@ -659,9 +659,9 @@ streams = ["answers_v2"]
 }
 
 #[test]
-fn examples_of_own_streams_and_personal_data_in_the_readme_are_accepted() {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+fn documented_examples_of_own_streams_and_personal_data_are_valid() {
+    let guides = concat!(include_str!("../../docs/guides/own-streams.md"), include_str!("../../docs/guides/privacy.md"));
+    let blocks = guides.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
     let own: Vec<&str> = blocks.filter(|block| block.contains("[[stream]]") || block.contains("[privacy]")).collect();
     assert_eq!(own.len(), 3);
     for block in own {
