@@ -8,14 +8,14 @@ use crate::alert::Sender;
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config};
 use crate::error_text::error_chain;
 use crate::model::figures::{counted, took};
 
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub enum AlertCommand {
     /// Send one message to each target that says that nothing is the matter, or ping it where it is a heartbeat
     Test {
         /// The targets [default: all]
@@ -23,10 +23,10 @@ pub enum Command {
     },
 }
 
-pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Failure> {
-    let Command::Test { names } = command;
-    logging::start(around, "alert");
-    let (_, config) = configuration(around)?;
+pub async fn execute(options: &GlobalOptions, command: AlertCommand) -> Result<u8, Failure> {
+    let AlertCommand::Test { names } = command;
+    logging::start(options, "alert");
+    let (_, config) = configuration(options)?;
     let targets = chosen(&config, &names)?;
     // Trying alerts makes no lake.
     let sender = Sender::new(&config);
@@ -40,15 +40,15 @@ pub async fn execute(around: &Surroundings, command: Command) -> Result<u8, Fail
     });
     let sent = join_all(sending.collect::<Vec<_>>()).await;
     let kind = |target: &AlertConfig| target.kind.map_or("", |kind| kind.name());
-    match around.output {
-        Output::Json => {
+    match options.output {
+        OutputFormat::Json => {
             let sent = sent.iter().map(|(target, sent, took)| {
                 let problem = sent.as_ref().err().map(|error| error_chain(error));
                 json!({"name": target.name, "type": kind(target), "sent": sent.is_ok(), "problem": problem, "seconds": took.as_secs_f64()})
             });
             print_json(&sent.collect::<serde_json::Value>())?
         }
-        Output::Table => {
+        OutputFormat::Table => {
             let rows = sent.iter().map(|(target, sent, time)| {
                 let result = sent.as_ref().map_or_else(|error| error_chain(error), |()| "sent".to_owned());
                 vec![target.name.clone(), kind(target).to_owned(), result, took(*time)]

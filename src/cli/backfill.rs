@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::failure::Failure;
 use crate::cli::run::run_one;
 use crate::cli::setup::{configuration, goal, settings};
-use crate::cli::{Surroundings, exit, logging};
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::model::day::Day;
@@ -13,7 +13,7 @@ use crate::model::window::Window;
 use crate::plan::WantedDays;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct BackfillArgs {
     /// The job
     job: String,
     /// The first day
@@ -33,20 +33,20 @@ pub struct Arguments {
     incomplete_ok: bool,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let (events, _progress) = logging::start(around, "backfill");
-    let (sources, config) = configuration(around)?;
-    let job = config.job(&arguments.job)?;
-    let Some(window) = Window::inclusive(arguments.from, arguments.to) else {
-        return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", arguments.from, arguments.to)));
+pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, Failure> {
+    let (events, _progress) = logging::start(options, "backfill");
+    let (sources, config) = configuration(options)?;
+    let job = config.job(&args.job)?;
+    let Some(window) = Window::inclusive(args.from, args.to) else {
+        return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", args.from, args.to)));
     };
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let mut goal = goal(&config, job, settings.clock.now())?;
-    if !arguments.streams.is_empty() {
+    if !args.streams.is_empty() {
         // Excludes alone narrow what the job has.
-        let excludes = arguments.streams.iter().all(|pattern| pattern.starts_with('!'));
+        let excludes = args.streams.iter().all(|pattern| pattern.starts_with('!'));
         let base = if excludes { job.streams.clone() } else { Vec::new() };
-        let narrowed = JobConfig { streams: [base, arguments.streams].concat(), ..job.clone() };
+        let narrowed = JobConfig { streams: [base, args.streams].concat(), ..job.clone() };
         let wanted = self::goal(&config, &narrowed, settings.clock.now())?.streams;
         goal.streams.retain(|stream| wanted.iter().any(|other| other.name == stream.name));
         if goal.streams.is_empty() {
@@ -58,6 +58,6 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     }
     // A backfill is not bound by the job's next start: it is served by whoever asked for it.
     goal.time = job.deadline.map(|deadline| deadline.0);
-    goal.days = Some(WantedDays::Only { window, force: arguments.force });
-    run_one(around, &settings, &goal, arguments.incomplete_ok).await
+    goal.days = Some(WantedDays::Only { window, force: args.force });
+    run_one(options, &settings, &goal, args.incomplete_ok).await
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::room::{self, Scheduled};
+use crate::cli::schedule_fit::{self, Scheduled};
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
-use crate::cli::{Output, Surroundings, exit, iam, logging, print, print_json, sample};
+use crate::cli::{GlobalOptions, OutputFormat, exit, iam, logging, print, print_json, sample};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
@@ -21,7 +21,7 @@ use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
 const RUNS_SHOWN: usize = 3;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct CheckArgs {
     /// Also read one small page of each chosen stream, and print every value that would not fit its column
     #[arg(long)]
     sample: bool,
@@ -33,13 +33,13 @@ pub struct Arguments {
     forget: bool,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let (events, _progress) = logging::start(around, "check");
-    if arguments.iam {
-        return iam::show(around, arguments.forget);
+pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Failure> {
+    let (events, _progress) = logging::start(options, "check");
+    if args.iam {
+        return iam::show(options, args.forget);
     }
-    let mut facts = Facts { output: around.output, told: Vec::new() };
-    let (sources, config) = configuration(around)?;
+    let mut facts = Facts { output: options.output, told: Vec::new() };
+    let (sources, config) = configuration(options)?;
     let chosen = jobs(&config, &[])?;
     facts.tell("configuration", "fine".to_owned())?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
@@ -81,7 +81,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         }
     }
     let mut misfitting = 0;
-    if arguments.sample {
+    if args.sample {
         for (stream, scopes) in sampled.into_values() {
             let (text, fits) = sample::report(&settings, &stream, &scopes, &found).await;
             facts.tell("sample", text)?;
@@ -89,14 +89,14 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         }
     }
     let budget = settings.client.budget().snapshot();
-    room::check(&config, &scheduled, &budget, |job, tier| {
+    schedule_fit::check(&config, &scheduled, &budget, |job, tier| {
         let of_tier = JobConfig { streams: vec![tier.name().to_owned()], ..job.clone() };
         planned(&of_tier).map(|preview| preview.forecast.night)
     })?;
-    for warning in room::uneven(&scheduled) {
+    for warning in schedule_fit::uneven(&scheduled) {
         facts.tell("warning", warning)?;
     }
-    if let Some(sum) = room::sum(&scheduled, &budget) {
+    if let Some(sum) = schedule_fit::sum(&scheduled, &budget) {
         facts.tell("budget", sum)?;
     }
     facts.end()?;
@@ -109,13 +109,13 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 
 /// What was found, told at once to people and at the end to machines.
 struct Facts {
-    output: Output,
+    output: OutputFormat,
     told: Vec<(&'static str, String)>,
 }
 
 impl Facts {
     fn tell(&mut self, topic: &'static str, fact: String) -> Result<(), Failure> {
-        if self.output == Output::Table {
+        if self.output == OutputFormat::Table {
             print(&format!("{topic:<15}{}", fact.replace('\n', "\n               ")))?;
         }
         self.told.push((topic, fact));
@@ -123,7 +123,7 @@ impl Facts {
     }
 
     fn end(self) -> Result<(), Failure> {
-        if self.output == Output::Json {
+        if self.output == OutputFormat::Json {
             let facts = self.told.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
             print_json(&facts.collect::<serde_json::Value>())?;
         }

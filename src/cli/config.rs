@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
 use crate::config::schema;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct ConfigArgs {
     /// `schema` prints the JSON Schema of jobs.toml, for editors
     #[arg(value_enum)]
     what: Option<What>,
@@ -20,16 +20,16 @@ enum What {
     Schema,
 }
 
-pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    if arguments.what == Some(What::Schema) {
+pub fn execute(options: &GlobalOptions, args: ConfigArgs) -> Result<u8, Failure> {
+    if args.what == Some(What::Schema) {
         return print_json(&schema());
     }
-    logging::start(around, "config");
-    let (_, config) = configuration(around)?;
+    logging::start(options, "config");
+    let (_, config) = configuration(options)?;
     let settings = config.effective();
-    match around.output {
-        Output::Json => print_json(&json!(settings)),
-        Output::Table => {
+    match options.output {
+        OutputFormat::Json => print_json(&json!(settings)),
+        OutputFormat::Table => {
             let rows =
                 settings.iter().map(|setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()]);
             print(&table(&["setting", "value", "from"], rows))

@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::run::{failure, until_done};
 use crate::cli::setup::{built_in, goal, settings};
 use crate::cli::table::{size, table};
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::error_text::error_chain;
@@ -32,26 +32,26 @@ const STREAMS: [&str; 6] =
     ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct DemoArgs {
     /// Where the lake goes
     #[arg(long, default_value = "demo-lake", value_name = "DIRECTORY")]
     to: PathBuf,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let (events, progress) = logging::start(&quiet(around), "Exporting");
+pub async fn execute(options: &GlobalOptions, args: DemoArgs) -> Result<u8, Failure> {
+    let (events, progress) = logging::start(&quiet(options), "Exporting");
     let account = Account::default();
     let key = account.key.clone();
     let simulator = Simulator::start(built_in()?, account.clone())
         .await
         .map_err(|error| Failure::new(exit::UNAVAILABLE, error_chain(&error)))?;
-    if around.output == Output::Table {
+    if options.output == OutputFormat::Table {
         print(&format!(
             "Simulated account: {} organizations, {} categories, {} domains, {DAYS} days. No key needed.\n\n",
             account.organizations, account.categories, account.domains
         ))?;
     }
-    let (sources, config) = configuration(&simulator, &key, &arguments)?;
+    let (sources, config) = configuration(&simulator, &key, &args)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
     let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
@@ -66,7 +66,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         return Err(failure(&settings, result, code).unwrap_or_else(|| Failure::new(code, problem)));
     }
     let differences = differences(&settings, &simulator, &goal.streams, job.start).await?;
-    show(around, &settings, &arguments, &result, &differences)?;
+    show(options, &settings, &args, &result, &differences)?;
     match differences.is_empty() {
         true => Ok(exit::COMPLETE),
         false => Err(Failure::new(
@@ -77,16 +77,16 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 }
 
 /// Log lines would hide the table: only what went wrong.
-fn quiet(around: &Surroundings) -> Surroundings {
-    let log = around.log.clone().or_else(|| Some(EnvFilter::new("warn")));
-    Surroundings { log, ..around.clone() }
+fn quiet(options: &GlobalOptions) -> GlobalOptions {
+    let log = options.log.clone().or_else(|| Some(EnvFilter::new("warn")));
+    GlobalOptions { log, ..options.clone() }
 }
 
-fn configuration(simulator: &Simulator, key: &str, arguments: &Arguments) -> Result<(Sources, Config), Failure> {
+fn configuration(simulator: &Simulator, key: &str, args: &DemoArgs) -> Result<(Sources, Config), Failure> {
     let sources =
         Sources { environment: [("PROFOUND_API_KEY".to_owned(), key.to_owned())].into(), ..Sources::default() }
             .with_flag(Flag::new("demo", "api.base_url", simulator.url()))
-            .with_flag(Flag::new("--to", "destination.url", arguments.to.display().to_string()));
+            .with_flag(Flag::new("--to", "destination.url", args.to.display().to_string()));
     let config = load(&sources)?;
     Ok((sources, config))
 }
@@ -147,14 +147,14 @@ fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
 }
 
 fn show(
-    around: &Surroundings,
+    options: &GlobalOptions,
     settings: &RunSettings,
-    arguments: &Arguments,
+    args: &DemoArgs,
     result: &RunResult,
     differences: &[String],
 ) -> Result<u8, Failure> {
     let totals = result.totals();
-    if around.output == Output::Json {
+    if options.output == OutputFormat::Json {
         let streams: BTreeMap<_, _> = result
             .streams
             .iter()
@@ -164,7 +164,7 @@ fn show(
             })
             .collect();
         return print_json(&json!({
-            "lake": arguments.to, "streams": streams, "rows": totals.done.rows, "files": totals.done.files,
+            "lake": args.to, "streams": streams, "rows": totals.done.rows, "files": totals.done.files,
             "bytes": totals.done.bytes, "requests": result.requests, "seconds": result.took.as_secs_f64(), "differences": differences,
         }));
     }
@@ -190,7 +190,7 @@ fn show(
     if differences.is_empty() {
         text.push_str("Verified: every stream equals the simulator's own totals.\n");
     }
-    let lake = arguments.to.display();
+    let lake = args.to.display();
     text.push_str(&format!(
         "\nLook at it:    duckdb -c \"select day, model.name as model, count(*) as answers from read_parquet('{lake}/answers_v2/**/*.parquet', hive_partitioning = true) group by all order by all\"\nYour account:  profound-export init\n"
     ));

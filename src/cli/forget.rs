@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, standing_lake};
+use crate::cli::setup::{configuration, existing_lake};
 use crate::cli::table::{size, table};
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
@@ -28,7 +28,7 @@ use crate::run::{alive_runs, write_coverage};
 const CONSENT: &str = "forget";
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct ForgetArgs {
     /// The streams: names, tiers, a trailing `*`, a leading `!`
     #[arg(value_name = "STREAM", required = true)]
     streams: Vec<String>,
@@ -55,23 +55,23 @@ pub struct Arguments {
     yes: bool,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    logging::start(around, "forget");
-    let (_, config) = configuration(around)?;
+pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Failure> {
+    logging::start(options, "forget");
+    let (_, config) = configuration(options)?;
     let clock = Clock::system();
-    let Some((mut ledger, destinations)) = standing_lake(&config, &clock).await? else {
+    let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
         return Err(Failure::new(exit::USAGE, "there is no lake yet, so there is nothing to forget"));
     };
-    let window = match (arguments.from, arguments.to) {
+    let window = match (args.from, args.to) {
         (Some(from), Some(to)) => Some(
             Window::inclusive(from, to)
                 .ok_or_else(|| Failure::new(exit::USAGE, format!("--from {from} lies after --to {to}")))?,
         ),
         _ => None,
     };
-    let erasures = erasures(config.catalog(), ledger.state(), &arguments, window)?;
+    let erasures = erasures(config.catalog(), ledger.state(), &args, window)?;
     let lake = &destinations.lake;
-    if !arguments.yes {
+    if !args.yes {
         let found = doomed(lake, &erasures).await?;
         consent(&summary(&found), lake.url())?;
     }
@@ -84,12 +84,12 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         );
     }
     write_coverage(lake, destinations.layout, ledger.state(), config.catalog(), clock.now()).await?;
-    match around.output {
-        Output::Json => print_json(&json!({
+    match options.output {
+        OutputFormat::Json => print_json(&json!({
             "forgotten": erasures.iter().map(|(stream, erasure)| json!({"stream": stream, "of": erasure})).collect::<Vec<_>>(),
             "deleted": erased,
         })),
-        Output::Table => print(&format!(
+        OutputFormat::Table => print(&format!(
             "{}\nForgotten for good: these files are deleted, and no run asks for them again. Versions that a bucket keeps, and backups, \
              are yours to delete.",
             summary(&erased)
@@ -101,16 +101,16 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
 fn erasures(
     catalog: &Catalog,
     state: &State,
-    arguments: &Arguments,
+    args: &ForgetArgs,
     window: Option<Window>,
 ) -> Result<Vec<(String, Erasure)>, Failure> {
     let usage = |message: String| Failure::new(exit::USAGE, message);
-    let scopes = scopes(arguments);
+    let scopes = scopes(args);
     let asked: BTreeSet<ScopePart> = scopes.iter().flat_map(|scope| scope.keys().copied()).collect();
     let mut tables: Vec<(String, Option<Window>)> = Vec::new();
     // Tables that are no streams of their own: snapshots, and what another version wrote.
     let (others, patterns): (Vec<String>, Vec<String>) =
-        arguments.streams.iter().cloned().partition(|name| catalog.get(name).is_none() && is_table(state, name));
+        args.streams.iter().cloned().partition(|name| catalog.get(name).is_none() && is_table(state, name));
     tables.extend(others.into_iter().map(|name| (name, window)));
     if !patterns.is_empty() {
         let streams = select(catalog, &patterns)
@@ -156,12 +156,12 @@ fn tables_of(stream: &Stream, window: Option<Window>) -> Vec<(String, Option<Win
 }
 
 /// The scopes that the flags mean: one of each kind, in every combination; one without ids means all.
-fn scopes(arguments: &Arguments) -> Vec<BTreeMap<ScopePart, String>> {
+fn scopes(args: &ForgetArgs) -> Vec<BTreeMap<ScopePart, String>> {
     let given = [
-        (ScopePart::Organization, &arguments.organization),
-        (ScopePart::Category, &arguments.category),
-        (ScopePart::Asset, &arguments.asset),
-        (ScopePart::Domain, &arguments.domain),
+        (ScopePart::Organization, &args.organization),
+        (ScopePart::Category, &args.category),
+        (ScopePart::Asset, &args.asset),
+        (ScopePart::Domain, &args.domain),
     ];
     let mut scopes = vec![BTreeMap::new()];
     for (part, ids) in given.into_iter().filter(|(_, ids)| !ids.is_empty()) {

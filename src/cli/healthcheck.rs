@@ -8,13 +8,13 @@ use tokio::net::TcpStream;
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
-use crate::cli::{Surroundings, exit, print};
+use crate::cli::{GlobalOptions, exit, print};
 
 /// Enough for a status line.
 const MOST_BYTES: u64 = 1024;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct HealthcheckArgs {
     /// Where `serve` listens [default: what the configuration says]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -26,15 +26,15 @@ pub struct Arguments {
     timeout: u64,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let listens = match arguments.listen {
+pub async fn execute(options: &GlobalOptions, args: HealthcheckArgs) -> Result<u8, Failure> {
+    let listens = match args.listen {
         Some(listens) => listens,
-        None => configuration(around)?.1.server.of_serve().ok_or_else(|| {
+        None => configuration(options)?.1.server.of_serve().ok_or_else(|| {
             Failure::new(exit::CONFIGURATION, "`server.listen` is `off`, so `serve` cannot be asked whether it lives")
                 .hint("give it an address of this machine, or leave the health check out")
         })?,
     };
-    check(listens, &arguments.path, Duration::from_secs(arguments.timeout)).await
+    check(listens, &args.path, Duration::from_secs(args.timeout)).await
 }
 
 /// Asks what listens at `listens` for `path`, and waits for the answer no longer than `patience`.

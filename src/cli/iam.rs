@@ -4,22 +4,22 @@ use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
-use crate::cli::{Output, Surroundings, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, print, print_json};
 use crate::destination::{Permissions, RoleGrant, least_permissions};
 
 /// Prints it. Nothing is asked of the API or of the destination.
-pub fn show(around: &Surroundings, forgetting: bool) -> Result<u8, Failure> {
-    let (_, config) = configuration(around)?;
+pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
+    let (_, config) = configuration(options)?;
     let permissions = least_permissions(&config.destination, forgetting)?;
-    match (permissions, around.output) {
+    match (permissions, options.output) {
         // A document is what the provider takes, whoever reads it.
         (Permissions::Policy(policy), _) => print_json(&policy),
-        (Permissions::Roles(grants), Output::Json) => print_json(&grants),
-        (Permissions::Roles(grants), Output::Table) => {
+        (Permissions::Roles(grants), OutputFormat::Json) => print_json(&grants),
+        (Permissions::Roles(grants), OutputFormat::Table) => {
             print(&grants.iter().map(in_words).collect::<Vec<_>>().join("\n"))
         }
-        (Permissions::Directory(path), Output::Json) => print_json(&json!({"directory": path})),
-        (Permissions::Directory(path), Output::Table) => print(&format!(
+        (Permissions::Directory(path), OutputFormat::Json) => print_json(&json!({"directory": path})),
+        (Permissions::Directory(path), OutputFormat::Table) => print(&format!(
             "The destination is the directory {}: the user that runs the program must be able to read and write there. There is no policy to write.",
             path.display()
         )),

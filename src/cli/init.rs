@@ -9,14 +9,14 @@ use crate::cli::{exit, print};
 use crate::config::template;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct InitArgs {
     /// Where to write it
     #[arg(default_value = "jobs.toml")]
     file: PathBuf,
 }
 
-pub fn execute(arguments: &Arguments) -> Result<u8, Failure> {
-    let file = &arguments.file;
+pub fn execute(args: &InitArgs) -> Result<u8, Failure> {
+    let file = &args.file;
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => {
             Failure::new(exit::FAILED, format!("`{}` is there already, and was left alone", file.display()))

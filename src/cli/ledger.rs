@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, destinations};
 use crate::cli::table::{fitted, size};
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::Location;
 use crate::layout::Layout;
@@ -22,13 +22,13 @@ use crate::run::write_coverage;
 const SHOWN: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct LedgerArgs {
     #[command(subcommand)]
-    command: Command,
+    command: LedgerCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum LedgerCommand {
     /// Make a ledger that was deleted or cannot be read again from what the files of the lake say; nothing is deleted
     Rebuild(RebuildArguments),
 }
@@ -46,10 +46,10 @@ struct RebuildArguments {
     organization: Vec<String>,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    logging::start(around, "ledger");
-    let Command::Rebuild(arguments) = arguments.command;
-    let (_, config) = configuration(around)?;
+pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Failure> {
+    logging::start(options, "ledger");
+    let LedgerCommand::Rebuild(args) = args.command;
+    let (_, config) = configuration(options)?;
     if let Ok(Location::Local(path)) = config.destination.location()
         && !path.exists()
     {
@@ -61,9 +61,9 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         lake: destinations.lake.clone(),
         layout: destinations.layout,
         catalog: Arc::clone(config.catalog()),
-        organizations: arguments.organization.iter().cloned().collect::<BTreeSet<String>>(),
-        force: arguments.force,
-        dry_run: arguments.dry_run,
+        organizations: args.organization.iter().cloned().collect::<BTreeSet<String>>(),
+        force: args.force,
+        dry_run: args.dry_run,
         now: clock.now(),
         spool_dir: destinations.spool_dir,
         spool_bytes: destinations.spool_bytes,
@@ -81,11 +81,11 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         let layout = Layout::named(&rebuilt.partition).unwrap_or(destinations.layout);
         write_coverage(&destinations.lake, layout, ledger.state(), config.catalog(), clock.now()).await?;
     }
-    match around.output {
-        Output::Json => {
+    match options.output {
+        OutputFormat::Json => {
             print_json(&json!({"fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown}))?;
         }
-        Output::Table => {
+        OutputFormat::Table => {
             print(&text(&rebuilt, &shown))?;
         }
     }

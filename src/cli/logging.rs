@@ -5,36 +5,36 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::{LogFormat, Surroundings};
+use crate::cli::{GlobalOptions, LogFormat};
 use crate::model::event::EventSink;
 use crate::observe::{Progress, log_lines};
 
 /// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
 /// Returns what hears events, and the bar.
-pub fn start(around: &Surroundings, name: &str) -> (EventSink, Option<Progress>) {
-    let terminal = std::io::stderr().is_terminal() && around.log_format == LogFormat::Text;
+pub fn start(options: &GlobalOptions, name: &str) -> (EventSink, Option<Progress>) {
+    let terminal = std::io::stderr().is_terminal() && options.log_format == LogFormat::Text;
     let progress = terminal.then(|| Progress::new(name));
     // With a bar on the screen, lines only for what went wrong.
     let default = if terminal { "warn" } else { "info,tokio_cron_scheduler=warn" };
-    let filter = around.log.clone().unwrap_or_else(|| EnvFilter::new(default));
+    let filter = options.log.clone().unwrap_or_else(|| EnvFilter::new(default));
     match &progress {
-        Some(progress) => init(around, filter, progress.clone()),
-        None => init(around, filter, std::io::stderr),
+        Some(progress) => init(options, filter, progress.clone()),
+        None => init(options, filter, std::io::stderr),
     }
     // A daemon prints nothing, and a program that reads log lines wants all of them.
-    let lines = log_lines(name == "serve" || around.log_format == LogFormat::Json);
+    let lines = log_lines(name == "serve" || options.log_format == LogFormat::Json);
     match &progress {
         Some(progress) => (lines.and(progress.events()), Some(progress.clone())),
         None => (lines, None),
     }
 }
 
-fn init(around: &Surroundings, filter: EnvFilter, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+fn init(options: &GlobalOptions, filter: EnvFilter, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
     // A second start in one process, as in tests, keeps the first.
-    match around.log_format {
+    match options.log_format {
         LogFormat::Text => builder.try_init().ok(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init().ok(),
     };

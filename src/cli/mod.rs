@@ -4,6 +4,7 @@ mod alert;
 mod backfill;
 mod check;
 mod config;
+mod deferred;
 mod demo;
 pub mod exit;
 mod failure;
@@ -12,23 +13,22 @@ mod healthcheck;
 mod iam;
 mod init;
 mod ledger;
-mod left;
 mod logging;
-mod names;
-mod page;
 mod plan;
-mod room;
+mod process_monitor;
 mod run;
 mod sample;
+mod schedule_fit;
 mod serve;
 mod setup;
 mod simulate;
 mod status;
+mod status_page;
+mod stream_names;
 mod streams;
 mod streams_diff;
 mod table;
 mod verify;
-mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub struct Cli {
     config: Option<PathBuf>,
     /// The form of what is printed
     #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     /// The form of log lines
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -66,7 +66,7 @@ pub struct Cli {
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum OutputFormat {
     /// For people.
     #[default]
     Table,
@@ -87,38 +87,38 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Export a simulated account to ./demo-lake and show the result: no key, no network, no file needed
-    Demo(demo::Arguments),
+    Demo(demo::DemoArgs),
     /// Write a commented jobs.toml
-    Init(init::Arguments),
+    Init(init::InitArgs),
     /// Check the configuration, the key, the API and the destination, and print the next runs
-    Check(check::Arguments),
+    Check(check::CheckArgs),
     /// Print what the next run would ask for and what it costs
-    Plan(plan::Arguments),
+    Plan(plan::PlanArgs),
     /// Run jobs once and exit
-    Run(run::Arguments),
+    Run(run::RunArgs),
     /// Export given days of a job
-    Backfill(backfill::Arguments),
+    Backfill(backfill::BackfillArgs),
     /// Run every job at its time, until stopped
-    Serve(serve::Arguments),
+    Serve(serve::ServeArgs),
     /// Ask a running `serve` whether it lives: for a container's health check
-    Healthcheck(healthcheck::Arguments),
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Show coverage and the last runs
-    Status(status::Arguments),
+    Status(status::StatusArgs),
     /// Compare every file of the lake with the ledger; what is broken is written again by the next run
-    Verify(verify::Arguments),
+    Verify(verify::VerifyArgs),
     /// Remove streams, scopes or days for good: their files are deleted, and no run asks for them again
-    Forget(forget::Arguments),
+    Forget(forget::ForgetArgs),
     /// Send a test to the targets of alerts
     #[command(subcommand)]
-    Alert(alert::Command),
+    Alert(alert::AlertCommand),
     /// Make a ledger that was deleted or cannot be read again from the files of the lake
-    Ledger(ledger::Arguments),
+    Ledger(ledger::LedgerArgs),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
-    Streams(streams::Arguments),
+    Streams(streams::StreamsArgs),
     /// Run the simulator of the API alone
-    Simulate(simulate::Arguments),
+    Simulate(simulate::SimulateArgs),
     /// Print the effective settings, or their JSON Schema
-    Config(config::Arguments),
+    Config(config::ConfigArgs),
     /// Print a completion script
     Completions {
         /// The shell
@@ -128,9 +128,9 @@ enum Command {
 
 /// What every verb knows of its surroundings.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct GlobalOptions {
     config: Option<PathBuf>,
-    output: Output,
+    output: OutputFormat,
     log_format: LogFormat,
     log: Option<EnvFilter>,
     set: Vec<Flag>,
@@ -145,25 +145,30 @@ fn setting(text: &str) -> Result<Flag, String> {
 
 /// Runs the command; the result becomes the exit code.
 pub async fn execute(cli: Cli) -> ExitCode {
-    let around =
-        Surroundings { config: cli.config, output: cli.output, log_format: cli.log_format, log: cli.log, set: cli.set };
+    let options = GlobalOptions {
+        config: cli.config,
+        output: cli.output,
+        log_format: cli.log_format,
+        log: cli.log,
+        set: cli.set,
+    };
     let result = match cli.command {
-        Command::Demo(arguments) => demo::execute(&around, arguments).await,
-        Command::Init(arguments) => init::execute(&arguments),
-        Command::Check(arguments) => check::execute(&around, arguments).await,
-        Command::Plan(arguments) => plan::execute(&around, arguments).await,
-        Command::Run(arguments) => run::execute(&around, arguments).await,
-        Command::Backfill(arguments) => backfill::execute(&around, arguments).await,
-        Command::Serve(arguments) => serve::execute(&around, arguments).await,
-        Command::Healthcheck(arguments) => healthcheck::execute(&around, arguments).await,
-        Command::Status(arguments) => status::execute(&around, arguments).await,
-        Command::Verify(arguments) => verify::execute(&around, arguments).await,
-        Command::Forget(arguments) => forget::execute(&around, arguments).await,
-        Command::Alert(command) => alert::execute(&around, command).await,
-        Command::Ledger(arguments) => ledger::execute(&around, arguments).await,
-        Command::Streams(arguments) => streams::execute(&around, arguments),
-        Command::Simulate(arguments) => simulate::execute(&around, arguments).await,
-        Command::Config(arguments) => config::execute(&around, arguments),
+        Command::Demo(args) => demo::execute(&options, args).await,
+        Command::Init(args) => init::execute(&args),
+        Command::Check(args) => check::execute(&options, args).await,
+        Command::Plan(args) => plan::execute(&options, args).await,
+        Command::Run(args) => run::execute(&options, args).await,
+        Command::Backfill(args) => backfill::execute(&options, args).await,
+        Command::Serve(args) => serve::execute(&options, args).await,
+        Command::Healthcheck(args) => healthcheck::execute(&options, args).await,
+        Command::Status(args) => status::execute(&options, args).await,
+        Command::Verify(args) => verify::execute(&options, args).await,
+        Command::Forget(args) => forget::execute(&options, args).await,
+        Command::Alert(command) => alert::execute(&options, command).await,
+        Command::Ledger(args) => ledger::execute(&options, args).await,
+        Command::Streams(args) => streams::execute(&options, args),
+        Command::Simulate(args) => simulate::execute(&options, args).await,
+        Command::Config(args) => config::execute(&options, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "profound-export", &mut script);
@@ -173,7 +178,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure.tell(around.log_format);
+            failure.tell(options.log_format);
             ExitCode::from(failure.code)
         }
     }

@@ -12,7 +12,7 @@ use crate::api::BudgetState;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
@@ -25,15 +25,15 @@ use crate::plan::Due;
 use crate::run::{HistoryForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct PlanArgs {
     /// The job [default: all]
     job: Option<String>,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let (events, _progress) = logging::start(around, "plan");
-    let (sources, config) = configuration(around)?;
-    let names: Vec<String> = arguments.job.into_iter().collect();
+pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Failure> {
+    let (events, _progress) = logging::start(options, "plan");
+    let (sources, config) = configuration(options)?;
+    let names: Vec<String> = args.job.into_iter().collect();
     let chosen = jobs(&config, &names)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
@@ -51,16 +51,16 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
             zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
             by_hand: starts.is_none(),
         };
-        match around.output {
-            Output::Json => all.push(shown.json()),
-            Output::Table => {
+        match options.output {
+            OutputFormat::Json => all.push(shown.json()),
+            OutputFormat::Table => {
                 print(&shown.text())?;
             }
         }
     }
-    match around.output {
-        Output::Json => print_json(&Value::Array(all)),
-        Output::Table => Ok(exit::COMPLETE),
+    match options.output {
+        OutputFormat::Json => print_json(&Value::Array(all)),
+        OutputFormat::Table => Ok(exit::COMPLETE),
     }
 }
 

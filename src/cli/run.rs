@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::deferred::{deferred_json, deferred_lines};
 use crate::cli::failure::Failure;
-use crate::cli::left::{left_json, left_lines};
-use crate::cli::names::in_short;
-use crate::cli::page::look_and_show;
+use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
-use crate::cli::watch::Watch;
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::status_page::look_and_show;
+use crate::cli::stream_names::abbreviated;
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
@@ -21,7 +21,7 @@ use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 const LONGEST_STOP: Duration = Duration::from_secs(25);
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct RunArgs {
     /// The jobs [default: all]
     jobs: Vec<String>,
     /// Exit with 0 where 75 would say that there is more to do, for schedulers that would restart at once
@@ -29,19 +29,19 @@ pub struct Arguments {
     incomplete_ok: bool,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    let (events, progress) = logging::start(around, "run");
-    let (sources, config) = configuration(around)?;
-    let chosen = jobs(&config, &arguments.jobs)?;
+pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failure> {
+    let (events, progress) = logging::start(options, "run");
+    let (sources, config) = configuration(options)?;
+    let chosen = jobs(&config, &args.jobs)?;
     let cancel = CancellationToken::new();
     let clock = Clock::system();
-    let watch = Watch::new(&config, &clock);
+    let monitor = ProcessMonitor::new(&config, &clock);
     let address = config.server.of_run();
-    let settings = match settings(&sources, &config, clock.clone(), events.and(watch.events()), cancel.clone()) {
+    let settings = match settings(&sources, &config, clock.clone(), events.and(monitor.events()), cancel.clone()) {
         Ok(settings) => settings,
         Err(failure) => {
-            watch.tell_not_begun(&chosen, &failure, &cancel).await;
-            watch.leave().await;
+            monitor.report_failed_start(&chosen, &failure, &cancel).await;
+            monitor.shut_down().await;
             return Err(failure);
         }
     };
@@ -52,7 +52,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
             let result = run_job(&settings, &goal).await;
             // Nobody can ask a run that ends: only a file tells of it.
             if config.metrics.textfile.is_some() {
-                watch.look().await;
+                monitor.refresh().await;
             }
             // Nothing more is sent with a key that was rejected, nor after a signal.
             let stop = result.outcome == Outcome::KeyRejected || settings.cancel.is_cancelled();
@@ -65,14 +65,14 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
     };
     let ended = tokio::select! {
         ended = until_done(running, cancel.clone()) => ended??,
-        () = look_and_show(&watch, &clock, address), if address.is_some() => Vec::new(),
+        () = look_and_show(&monitor, &clock, address), if address.is_some() => Vec::new(),
     };
     if let Some(progress) = progress {
         progress.finish();
     }
-    let code = show(around, &settings, ended, arguments.incomplete_ok)?;
-    watch.tell_at_the_end(&cancel).await;
-    watch.leave().await;
+    let code = show(options, &settings, ended, args.incomplete_ok)?;
+    monitor.notify_before_exit(&cancel).await;
+    monitor.shut_down().await;
     Ok(code)
 }
 
@@ -97,25 +97,25 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
 
 /// Runs `goal` once under signals, and shows the result.
 pub async fn run_one(
-    around: &Surroundings,
+    options: &GlobalOptions,
     settings: &RunSettings,
     goal: &Goal,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
     let result = until_done(run_job(settings, goal), settings.cancel.clone()).await?;
-    show(around, settings, vec![result], incomplete_ok)
+    show(options, settings, vec![result], incomplete_ok)
 }
 
 /// Prints what came of runs; the worst of them is the exit code.
 pub fn show(
-    around: &Surroundings,
+    options: &GlobalOptions,
     settings: &RunSettings,
     ended: Vec<RunResult>,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
-    match around.output {
-        Output::Json => print_json(&json!(ended.iter().map(to_json).collect::<Vec<_>>()))?,
-        Output::Table => {
+    match options.output {
+        OutputFormat::Json => print_json(&json!(ended.iter().map(to_json).collect::<Vec<_>>()))?,
+        OutputFormat::Table => {
             for result in &ended {
                 print(&text(result))?;
             }
@@ -126,7 +126,7 @@ pub fn show(
     for result in ended {
         let code = code(result.outcome, incomplete_ok);
         if let Some(failure) = failure(settings, result, code) {
-            failure.tell(around.log_format);
+            failure.tell(options.log_format);
         }
     }
     Ok(code(worst, incomplete_ok))
@@ -168,7 +168,7 @@ fn text(result: &RunResult) -> String {
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         text.push_str(&format!("  ended early: {}{hint}\n", error_chain(error)));
     }
-    for line in left_lines(&result.left) {
+    for line in deferred_lines(&result.left) {
         text.push_str(&format!("  left for the next run: {line}\n"));
     }
     let mut not_entitled: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -176,7 +176,7 @@ fn text(result: &RunResult) -> String {
         not_entitled.entry(slice.scope.to_string()).or_default().push(&slice.stream.name);
     }
     for (scope, streams) in not_entitled {
-        text.push_str(&format!("  not entitled: {} of {scope}\n", in_short(streams)));
+        text.push_str(&format!("  not entitled: {} of {scope}\n", abbreviated(streams)));
     }
     text
 }
@@ -201,7 +201,7 @@ fn to_json(result: &RunResult) -> Value {
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
-        "left_by_stream": left_json(&result.left),
+        "left_by_stream": deferred_json(&result.left),
         "backfill_remaining": result.backfill_remaining,
         "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::page::show;
+use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::run::until_done;
 use crate::cli::serve::jobs::Jobs;
 use crate::cli::serve::systemd::keep_told;
 use crate::cli::setup::{configuration, schedule, settings};
-use crate::cli::watch::Watch;
-use crate::cli::{Surroundings, exit, logging};
+use crate::cli::status_page::show;
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error_text::error_chain;
@@ -26,13 +26,13 @@ use crate::run::alive_runs;
 use crate::schedule::{PreviousRun, Schedule, ScheduledJobs, SystemdNotifier, serve};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct ServeArgs {}
 
-pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure> {
-    let (events, _progress) = logging::start(around, "serve");
+pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failure> {
+    let (events, _progress) = logging::start(options, "serve");
     let (reload, reloads) = mpsc::channel(1);
     let reloading = hear_reloads(reload);
-    let (sources, config) = configuration(around)?;
+    let (sources, config) = configuration(options)?;
     let schedules = schedules(&config)?;
     if schedules.is_empty() {
         return Err(Failure::new(exit::CONFIGURATION, "no job has a `cron`, so there is nothing to wait for")
@@ -40,24 +40,24 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
     }
     let cancel = CancellationToken::new();
     let clock = Clock::system();
-    let watch = Watch::new(&config, &clock);
-    let events = events.and(watch.events());
+    let monitor = ProcessMonitor::new(&config, &clock);
+    let events = events.and(monitor.events());
     let settings = match settings(&sources, &config, clock.clone(), events, cancel.clone()) {
         Ok(settings) => settings,
         Err(failure) => {
             let jobs: Vec<_> = config.jobs.iter().filter(|job| job.cron.is_some()).collect();
-            watch.tell_not_begun(&jobs, &failure, &cancel).await;
-            watch.leave().await;
+            monitor.report_failed_start(&jobs, &failure, &cancel).await;
+            monitor.shut_down().await;
             return Err(failure);
         }
     };
-    watch.begin_jobs(Arc::new(config.clone())).await;
+    monitor.begin_jobs(Arc::new(config.clone())).await;
     let address = config.server.of_serve();
-    let jobs = Jobs::new(around.clone(), config, settings, watch.clone());
+    let jobs = Jobs::new(options.clone(), config, settings, monitor.clone());
     let notify = SystemdNotifier::from_environment();
     let serving = async {
-        watch.look().await;
-        let last_runs = watch.board.with_state(|state, _, now| {
+        monitor.refresh().await;
+        let last_runs = monitor.cache.with_state(|state, _, now| {
             for (job, since) in alive_runs(state, now) {
                 tracing::warn!(
                     job,
@@ -70,22 +70,22 @@ pub async fn execute(around: &Surroundings, _: Arguments) -> Result<u8, Failure>
         tokio::select! {
             served = serve(scheduled, &clock, &jobs, reloads, &notify, &cancel) => served,
             () = reloading => Ok(()),
-            () = watch.keep_looking() => Ok(()),
-            () = watch.keep_telling() => Ok(()),
-            () = keep_told(&watch, &notify) => Ok(()),
+            () = monitor.refresh_periodically() => Ok(()),
+            () = monitor.dispatch_alerts() => Ok(()),
+            () = keep_told(&monitor, &notify) => Ok(()),
         }
     };
     let shown = async {
         tokio::select! {
             served = serving => served,
             // Also while the lake is looked at for the first time, which may take its time.
-            () = show(&watch, &clock, address) => Ok(()),
+            () = show(&monitor, &clock, address) => Ok(()),
         }
     };
     let served = until_done(shown, cancel.clone()).await?;
-    watch.tell_at_the_end(&cancel).await;
+    monitor.notify_before_exit(&cancel).await;
     // The run that ended the daemon was not looked at any more, and alerts were told since.
-    watch.leave().await;
+    monitor.shut_down().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", error_chain(&error))))?;
     Ok(jobs.code())
 }

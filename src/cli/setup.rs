@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ApiError, Client, ClientSettings};
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::{Surroundings, exit};
+use crate::cli::{GlobalOptions, exit};
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
 use crate::destination::Destination;
@@ -24,9 +24,9 @@ use crate::schedule::Schedule;
 const EXPIRY_WARNING_DAYS: i64 = 14;
 
 /// Reads the configuration, and says what looks wrong in it.
-pub fn configuration(around: &Surroundings) -> Result<(Sources, Config), Failure> {
-    let process = Sources::from_process(around.config.clone());
-    let sources = around.set.iter().cloned().fold(process, Sources::with_flag);
+pub fn configuration(options: &GlobalOptions) -> Result<(Sources, Config), Failure> {
+    let process = Sources::from_process(options.config.clone());
+    let sources = options.set.iter().cloned().fold(process, Sources::with_flag);
     let config = load(&sources)?;
     for warning in &config.warnings {
         tracing::warn!("{}", one_line(warning));
@@ -68,7 +68,7 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
 
 /// The ledger of the configured lake, and the lake as the ledger says that it is laid out. None where there is no lake
 /// yet, which looking must not make.
-pub async fn standing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
+pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
     if let Ok(Location::Local(path)) = config.destination.location()
         && !path.exists()
     {

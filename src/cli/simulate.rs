@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration, until_stopped};
-use crate::cli::{Output, Surroundings, exit, logging, print};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print};
 use crate::config::Period;
 use crate::error_text::error_chain;
 use crate::simulator::{Account, Fault, Simulator};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct SimulateArgs {
     /// Where it listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
@@ -82,47 +82,47 @@ fn rows(text: &str) -> Result<(String, u64), String> {
     Ok((stream.to_owned(), rows.parse().map_err(|_| wrong())?))
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    logging::start(around, "simulate");
+pub async fn execute(options: &GlobalOptions, args: SimulateArgs) -> Result<u8, Failure> {
+    logging::start(options, "simulate");
     // A named configuration may declare streams of its own, which are then answered too.
-    let catalog = match around.config {
-        Some(_) => Arc::clone(configuration(around)?.1.catalog()),
+    let catalog = match options.config {
+        Some(_) => Arc::clone(configuration(options)?.1.catalog()),
         None => built_in()?,
     };
-    let rows: BTreeMap<String, u64> = arguments.rows.into_iter().collect();
+    let rows: BTreeMap<String, u64> = args.rows.into_iter().collect();
     if let Some(unknown) = rows.keys().find(|name| catalog.get(name).is_none()) {
         return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream"))
             .hint("`profound-export streams` lists them"));
     }
     let account = Account {
-        listen: arguments.listen,
-        seed: arguments.seed,
-        key: arguments.key,
-        organizations: arguments.organizations,
-        categories: arguments.categories,
-        domains: arguments.domains,
-        assets_per_category: arguments.assets,
-        prompts_per_category: arguments.prompts,
-        now: arguments.now,
+        listen: args.listen,
+        seed: args.seed,
+        key: args.key,
+        organizations: args.organizations,
+        categories: args.categories,
+        domains: args.domains,
+        assets_per_category: args.assets,
+        prompts_per_category: args.prompts,
+        now: args.now,
         first_day: None,
-        requests_per_period: arguments.limit,
-        period: arguments.period.0,
-        event_cost: arguments.event_cost,
+        requests_per_period: args.limit,
+        period: args.period.0,
+        event_cost: args.event_cost,
         rows_per_day: rows,
-        answer_bytes: arguments.answer_bytes,
-        named_events: !arguments.positional_events,
-        wrap_lists: arguments.wrap_lists,
-        reverse_positions: arguments.reverse_positions,
-        inclusive_v2: !arguments.exclusive_v2,
+        answer_bytes: args.answer_bytes,
+        named_events: !args.positional_events,
+        wrap_lists: args.wrap_lists,
+        reverse_positions: args.reverse_positions,
+        inclusive_v2: !args.exclusive_v2,
         ..Account::default()
     };
     let simulator = Simulator::start(catalog, account)
         .await
         .map_err(|error| Failure::new(exit::UNAVAILABLE, error_chain(&error)))?;
-    arguments.fault.into_iter().for_each(|fault| simulator.inject(fault));
-    match around.output {
-        Output::Json => print(&json!({"url": simulator.url(), "key": simulator.key()}).to_string())?,
-        Output::Table => {
+    args.fault.into_iter().for_each(|fault| simulator.inject(fault));
+    match options.output {
+        OutputFormat::Json => print(&json!({"url": simulator.url(), "key": simulator.key()}).to_string())?,
+        OutputFormat::Table => {
             print(&format!("{} answers for the key `{}`; stop with Ctrl-C", simulator.url(), simulator.key()))?
         }
     };

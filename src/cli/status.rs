@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::names::in_short;
 use crate::cli::setup::{configuration, destinations, schedule};
+use crate::cli::stream_names::abbreviated;
 use crate::cli::table::table;
-use crate::cli::{Output, Surroundings, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Location};
 use crate::ledger::{Ledger, RunSummary, State};
@@ -23,23 +23,23 @@ use crate::model::forgotten::Forgotten;
 use crate::status::{DayCell, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct StatusArgs {
     /// How many days of coverage are shown
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
     days: u16,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    logging::start(around, "status");
-    let (_, config) = configuration(around)?;
+pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Failure> {
+    logging::start(options, "status");
+    let (_, config) = configuration(options)?;
     let clock = Clock::system();
     let state = read_state(&config, &clock).await?;
     let (catalog, now) = (config.catalog(), clock.now());
-    match around.output {
-        Output::Json => print_json(&to_json(&state, catalog, &config, now)?),
-        Output::Table => {
-            let status = Status::of(&state, &config, now, arguments.days)?;
-            print(&text(&status, arguments.days))
+    match options.output {
+        OutputFormat::Json => print_json(&to_json(&state, catalog, &config, now)?),
+        OutputFormat::Table => {
+            let status = Status::of(&state, &config, now, args.days)?;
+            print(&text(&status, args.days))
         }
     }
 }
@@ -88,7 +88,7 @@ fn text(status: &Status, shown_days: u16) -> String {
     }
     for told in &status.not_entitled {
         let at = told.at.strftime("%-d %b %H:%M UTC");
-        let streams = in_short(told.streams.iter().map(String::as_str));
+        let streams = abbreviated(told.streams.iter().map(String::as_str));
         text.push_str(&format!("not entitled: {streams} of {}, told {at}: {}\n", told.scope, told.detail));
     }
     text

@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration};
 use crate::cli::table::{cut, fitted, wrapped};
-use crate::cli::{Output, Surroundings, exit, print, print_json, streams_diff};
+use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json, streams_diff};
 use crate::model::stream::{Stream, Tier};
 use crate::reference::{column_lines, facts, requests};
 
@@ -21,7 +21,7 @@ const SHORT: usize = 30;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+pub struct StreamsArgs {
     #[command(subcommand)]
     verb: Option<Verb>,
     /// A stream, to see everything about it; or tiers and patterns such as `citations*`, to list those
@@ -35,7 +35,7 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Compare the streams with a newer OpenAPI document of the vendor; exit code 1 where they differ
-    Diff(streams_diff::Arguments),
+    Diff(streams_diff::StreamsDiffArgs),
 }
 
 fn tier(text: &str) -> Result<Tier, String> {
@@ -43,30 +43,32 @@ fn tier(text: &str) -> Result<Tier, String> {
     found.ok_or_else(|| format!("tiers are {}", Tier::ALL.map(Tier::name).join(", ")))
 }
 
-pub fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    if let Some(Verb::Diff(arguments)) = &arguments.verb {
-        return streams_diff::execute(around, &*built_in()?, arguments);
+pub fn execute(options: &GlobalOptions, args: StreamsArgs) -> Result<u8, Failure> {
+    if let Some(Verb::Diff(args)) = &args.verb {
+        return streams_diff::execute(options, &*built_in()?, args);
     }
-    let (catalog, own) = known(around)?;
-    if let ([name], None) = (arguments.names.as_slice(), arguments.tier)
+    let (catalog, own) = known(options)?;
+    if let ([name], None) = (args.names.as_slice(), args.tier)
         && let Some(stream) = catalog.get(name)
     {
-        return match around.output {
-            Output::Json => print_json(&in_json(stream, &own)),
-            Output::Table => print(&show(stream, &own, width())),
+        return match options.output {
+            OutputFormat::Json => print_json(&in_json(stream, &own)),
+            OutputFormat::Table => print(&show(stream, &own, width())),
         };
     }
-    let streams = chosen(&catalog, &arguments)?;
-    match around.output {
-        Output::Json => print_json(&json!(streams.iter().map(|stream| in_json(stream, &own)).collect::<Vec<_>>())),
-        Output::Table => print(&list(&streams, &own, width())),
+    let streams = chosen(&catalog, &args)?;
+    match options.output {
+        OutputFormat::Json => {
+            print_json(&json!(streams.iter().map(|stream| in_json(stream, &own)).collect::<Vec<_>>()))
+        }
+        OutputFormat::Table => print(&list(&streams, &own, width())),
     }
 }
 
 /// The streams there are, and the names of those that the configuration declares. Looking needs no configuration: one
 /// that is wrong is told, and what the program knows by itself is shown all the same.
-fn known(around: &Surroundings) -> Result<(Arc<Catalog>, BTreeSet<String>), Failure> {
-    match configuration(around) {
+fn known(options: &GlobalOptions) -> Result<(Arc<Catalog>, BTreeSet<String>), Failure> {
+    match configuration(options) {
         Ok((_, config)) => {
             let own = config.streams.iter().map(|stream| stream.name().to_owned()).collect();
             Ok((Arc::clone(config.catalog()), own))
@@ -79,15 +81,15 @@ fn known(around: &Surroundings) -> Result<(Arc<Catalog>, BTreeSet<String>), Fail
 }
 
 /// The streams that names, patterns and tier choose; all without any.
-fn chosen(catalog: &Catalog, arguments: &Arguments) -> Result<Vec<Arc<Stream>>, Failure> {
+fn chosen(catalog: &Catalog, args: &StreamsArgs) -> Result<Vec<Arc<Stream>>, Failure> {
     let every = ["*".to_owned()];
-    let patterns = if arguments.names.is_empty() { &every[..] } else { &arguments.names };
+    let patterns = if args.names.is_empty() { &every[..] } else { &args.names };
     let mut streams = crate::config::select(catalog, patterns).map_err(|problems| {
         let told: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.what, problem.instead)).collect();
         Failure::new(exit::USAGE, told.join("\n"))
     })?;
-    if let Some(tier) = arguments.tier {
+    if let Some(tier) = args.tier {
         streams.retain(|stream| stream.tier.is_some_and(|own| own <= tier));
     }
     Ok(streams)

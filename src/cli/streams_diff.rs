@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::{Output, Surroundings, exit, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json};
 use crate::document::{DocumentError, Surface, compare};
 use crate::error_text::error_chain;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct StreamsDiffArgs {
     /// The vendor's OpenAPI document, as JSON
     #[arg(long, value_name = "FILE")]
     openapi: PathBuf,
@@ -20,21 +20,21 @@ pub struct Arguments {
     surface: bool,
 }
 
-pub fn execute(around: &Surroundings, catalog: &Catalog, arguments: &Arguments) -> Result<u8, Failure> {
-    let newer = read(arguments)?;
-    if arguments.surface {
+pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArgs) -> Result<u8, Failure> {
+    let newer = read(args)?;
+    if args.surface {
         // Written and read in one order, so that its own history is short.
         return print(&serde_json::to_string_pretty(&newer).unwrap_or_default());
     }
     let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))?;
     let differences = compare(&known, &newer, catalog);
-    match around.output {
-        Output::Json => print_json(&json!(differences))?,
-        Output::Table if differences.is_empty() => {
+    match options.output {
+        OutputFormat::Json => print_json(&json!(differences))?,
+        OutputFormat::Table if differences.is_empty() => {
             let operations = newer.operations.len();
             print(&format!("no differences: {operations} operations, as this version knows them"))?
         }
-        Output::Table => {
+        OutputFormat::Table => {
             let lines: Vec<String> = differences.iter().map(|difference| difference.words()).collect();
             print(&lines.join("\n"))?
         }
@@ -49,10 +49,10 @@ pub fn execute(around: &Surroundings, catalog: &Catalog, arguments: &Arguments) 
     }
 }
 
-fn read(arguments: &Arguments) -> Result<Surface, Failure> {
-    let file = arguments.openapi.display();
+fn read(args: &StreamsDiffArgs) -> Result<Surface, Failure> {
+    let file = args.openapi.display();
     let usage = |what: String| Failure::new(exit::USAGE, what);
-    let text = std::fs::read_to_string(&arguments.openapi).map_err(|error| {
+    let text = std::fs::read_to_string(&args.openapi).map_err(|error| {
         usage(format!("cannot read `{file}`: {error}")).hint("name the document's file after --openapi")
     })?;
     let document: Value = serde_json::from_str(&text).map_err(|error| {

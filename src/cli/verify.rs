@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, standing_lake};
+use crate::cli::setup::{configuration, existing_lake};
 use crate::cli::table::{fitted, size};
-use crate::cli::{Output, Surroundings, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, select};
 use crate::ledger::State;
@@ -21,7 +21,7 @@ use crate::model::history::history_name;
 const SHOWN: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct VerifyArgs {
     /// Only these streams: names, tiers, a trailing `*`, a leading `!` [default: everything that is there]
     #[arg(value_name = "NAME")]
     streams: Vec<String>,
@@ -33,21 +33,21 @@ pub struct Arguments {
     dry_run: bool,
 }
 
-pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, Failure> {
-    logging::start(around, "verify");
-    let (_, config) = configuration(around)?;
+pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Failure> {
+    logging::start(options, "verify");
+    let (_, config) = configuration(options)?;
     let clock = Clock::system();
-    let Some((mut ledger, destinations)) = standing_lake(&config, &clock).await? else {
-        show(around, &arguments, &Verified::default(), &[])?;
+    let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
+        show(options, &args, &Verified::default(), &[])?;
         return Ok(exit::COMPLETE);
     };
     let settings = Verify {
-        tables: tables(&config, ledger.state(), &arguments.streams)?,
+        tables: tables(&config, ledger.state(), &args.streams)?,
         lake: destinations.lake,
         layout: destinations.layout,
         catalog: Arc::clone(config.catalog()),
-        depth: if arguments.quick { Depth::Sizes } else { Depth::Rows },
-        marks: !arguments.dry_run,
+        depth: if args.quick { Depth::Sizes } else { Depth::Rows },
+        marks: !args.dry_run,
         now: clock.now(),
         spool_dir: destinations.spool_dir,
         spool_bytes: destinations.spool_bytes,
@@ -59,7 +59,7 @@ pub async fn execute(around: &Surroundings, arguments: Arguments) -> Result<u8, 
         }
     };
     let verified = verify(&settings, &mut ledger, keep).await?;
-    show(around, &arguments, &verified, &shown)?;
+    show(options, &args, &verified, &shown)?;
     Ok(if verified.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
 
@@ -84,23 +84,23 @@ fn tables(config: &Config, state: &State, patterns: &[String]) -> Result<Option<
     Ok(Some(tables))
 }
 
-fn show(around: &Surroundings, arguments: &Arguments, verified: &Verified, shown: &[Finding]) -> Result<u8, Failure> {
-    match around.output {
-        Output::Json => print_json(&json!({
+fn show(options: &GlobalOptions, args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> Result<u8, Failure> {
+    match options.output {
+        OutputFormat::Json => print_json(&json!({
             "fine": verified.is_fine(),
-            "checked": if arguments.quick { "sizes" } else { "rows" },
+            "checked": if args.quick { "sizes" } else { "rows" },
             "verified": verified,
             "problems": shown,
         })),
-        Output::Table => print(&text(arguments, verified, shown)),
+        OutputFormat::Table => print(&text(args, verified, shown)),
     }
 }
 
-fn text(arguments: &Arguments, verified: &Verified, shown: &[Finding]) -> String {
+fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
     if verified.streams == 0 {
         return "Nothing is exported yet: `profound-export run` begins.".to_owned();
     }
-    let what = if arguments.quick { "present and as long as they were" } else { "present, whole and unchanged" };
+    let what = if args.quick { "present and as long as they were" } else { "present, whole and unchanged" };
     let all = format!("{} files of {} streams, {}", grouped(verified.files), verified.streams, size(verified.bytes));
     if verified.findings.is_empty() {
         return format!("{all}: all of them {what}, and no other file among them.");
@@ -119,7 +119,7 @@ fn text(arguments: &Arguments, verified: &Verified, shown: &[Finding]) -> String
             "What is broken is marked stale: the next run whose job wants those days reads and writes them again.\n",
         );
     } else if shown.iter().any(is_due) {
-        text.push_str(match arguments.dry_run {
+        text.push_str(match args.dry_run {
             true => "Nothing was marked, so the next run mends nothing: verify again without --dry-run.\n",
             false => "What is broken is marked stale already: the next run whose job wants those days mends it.\n",
         });

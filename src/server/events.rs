@@ -12,7 +12,7 @@ use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::ServerState;
 use crate::status::Status;
 
 /// The least time between two events.
@@ -23,23 +23,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(3);
 
 /// `/events`.
-pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn events(State(shared): State<Arc<ServerState>>) -> Response {
     let Ok(permit) = Arc::clone(&shared.event_streams).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
     let changes =
-        Changes { statuses: shared.board.statuses(), doings: shared.live.changes(), told: None, _permit: permit };
+        ChangeEvents { statuses: shared.cache.statuses(), doings: shared.live.changes(), told: None, _permit: permit };
     Sse::new(changes.stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
-struct Changes {
+struct ChangeEvents {
     statuses: watch::Receiver<Option<Arc<Status>>>,
     doings: watch::Receiver<u64>,
     told: Option<Instant>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Changes {
+impl ChangeEvents {
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         futures::stream::unfold(self, |mut changes| async move {
             let event = changes.next().await?;

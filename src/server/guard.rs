@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Shared;
+use super::ServerState;
 
 /// How long an answer may take to begin.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 /// Lets a request through that only reads and asks for a host that is ours.
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(shared): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&shared, &request) {
         Some(refusal) => refusal,
         None => match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
@@ -47,12 +47,12 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     response
 }
 
-fn refusal(shared: &Shared, request: &Request) -> Option<Response> {
+fn refusal(shared: &ServerState, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(header::ALLOW, "GET, HEAD")];
         return Some((StatusCode::METHOD_NOT_ALLOWED, allow, "this server only shows\n").into_response());
     }
-    let hosts = &shared.board.config().server.hosts;
+    let hosts = &shared.cache.config().server.hosts;
     if !host_of(request.headers()).is_some_and(|host| is_ours(&host, hosts)) {
         let words =
             "this server does not answer to that name: ask for its address, or list the name in `server.hosts`\n";

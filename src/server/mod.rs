@@ -6,8 +6,8 @@ mod connections;
 mod events;
 mod guard;
 mod page;
-mod report;
 mod routes;
+mod status_json;
 mod verdict;
 
 use std::fmt;
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::observe::ActivityMonitor;
-use crate::status::Board;
+use crate::status::StatusCache;
 
 /// Browsers that are told of changes at the same time.
 const EVENT_STREAMS: usize = 32;
@@ -28,21 +28,21 @@ const EVENT_STREAMS: usize = 32;
 type Text = Box<dyn Fn() -> String + Send + Sync>;
 
 /// What is served.
-pub struct Server(Shared);
+pub struct StatusServer(ServerState);
 
-struct Shared {
-    board: Arc<Board>,
+struct ServerState {
+    cache: Arc<StatusCache>,
     live: ActivityMonitor,
     clock: Clock,
     metrics: Option<Text>,
     event_streams: Arc<Semaphore>,
 }
 
-impl Server {
+impl StatusServer {
     /// Shows what stands and what is being done now.
-    pub fn new(board: Arc<Board>, live: ActivityMonitor, clock: Clock) -> Self {
+    pub fn new(cache: Arc<StatusCache>, live: ActivityMonitor, clock: Clock) -> Self {
         let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS));
-        Self(Shared { board, live, clock, metrics: None, event_streams })
+        Self(ServerState { cache, live, clock, metrics: None, event_streams })
     }
 
     /// Answers `/metrics` with `text`, in the format of Prometheus.
@@ -62,9 +62,9 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for StatusServer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Server")
+        out.write_str("StatusServer")
     }
 }
 
@@ -72,7 +72,7 @@ impl fmt::Debug for Server {
 pub struct Listening {
     address: SocketAddr,
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
 }
 
 impl Listening {

@@ -9,15 +9,15 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 
-use super::Shared;
+use super::ServerState;
 use super::events::events;
 use super::guard::guard;
-use super::page::{self, Facts};
-use super::report::{Report, days_json};
+use super::page::{self, PageData};
+use super::status_json::{StatusJson, days_json};
 use crate::status::{Status, StreamDetails, StreamStatus};
 
 /// Everything that is served.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(shared: Arc<ServerState>) -> Router {
     let mut router = Router::new()
         .route("/", get(index))
         .route("/status.json", get(status_json))
@@ -40,35 +40,35 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 /// What a page may be asked for.
 #[derive(Debug, Default, Deserialize)]
-struct Asked {
+struct PageQuery {
     /// The id of the category that is shown alone.
     #[serde(default)]
     category: String,
 }
 
-impl Shared {
+impl ServerState {
     fn status(&self) -> Option<Arc<Status>> {
-        self.board.statuses().borrow().clone()
+        self.cache.statuses().borrow().clone()
     }
 
-    fn facts(&self, status: Option<Arc<Status>>) -> Facts {
-        Facts {
+    fn data(&self, status: Option<Arc<Status>>) -> PageData {
+        PageData {
             status,
             doing: self.live.activity(),
-            config: self.board.config(),
-            trouble: self.board.trouble(),
+            config: self.cache.config(),
+            trouble: self.cache.trouble(),
             now: self.clock.now(),
-            shown_days: self.board.shown_days(),
+            shown_days: self.cache.shown_days(),
             has_metrics: self.metrics.is_some(),
             category: None,
         }
     }
 
     /// The streams of one category alone, where one is asked for that is known.
-    async fn of_category(&self, status: Option<&Status>, asked: &Asked) -> Option<(String, Vec<StreamStatus>)> {
+    async fn of_category(&self, status: Option<&Status>, asked: &PageQuery) -> Option<(String, Vec<StreamStatus>)> {
         let named = status?.categories.iter().find(|category| category.id == asked.category)?;
-        let (id, shown_days) = (named.id.clone(), self.board.shown_days());
-        let looking = self.board.with_state(move |state, config, now| {
+        let (id, shown_days) = (named.id.clone(), self.cache.shown_days());
+        let looking = self.cache.with_state(move |state, config, now| {
             (Status::streams_of_category(state, config, now, shown_days, &id), id)
         });
         let (streams, id) = looking.await;
@@ -76,23 +76,23 @@ impl Shared {
     }
 }
 
-async fn index(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Response {
+async fn index(State(shared): State<Arc<ServerState>>, Query(asked): Query<PageQuery>) -> Response {
     let status = shared.status();
     let category = shared.of_category(status.as_deref(), &asked).await;
-    let facts = Facts { category, ..shared.facts(status) };
-    Html(page::index(&facts).into_string()).into_response()
+    let data = PageData { category, ..shared.data(status) };
+    Html(page::index(&data).into_string()).into_response()
 }
 
-async fn status_json(State(shared): State<Arc<Shared>>) -> Response {
-    Json(Report::of(&shared.facts(shared.status()))).into_response()
+async fn status_json(State(shared): State<Arc<ServerState>>) -> Response {
+    Json(StatusJson::of(&shared.data(shared.status()))).into_response()
 }
 
-async fn stream(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    let (asked, shown_days) = (name.clone(), shared.board.shown_days());
+async fn stream(State(shared): State<Arc<ServerState>>, Path(name): Path<String>) -> Response {
+    let (asked, shown_days) = (name.clone(), shared.cache.shown_days());
     let details =
-        shared.board.with_state(move |state, config, now| StreamDetails::of(state, config, now, shown_days, &asked));
+        shared.cache.with_state(move |state, config, now| StreamDetails::of(state, config, now, shown_days, &asked));
     match details.await {
-        Some(details) => Html(page::stream(&shared.facts(shared.status()), &details).into_string()).into_response(),
+        Some(details) => Html(page::stream(&shared.data(shared.status()), &details).into_string()).into_response(),
         None => {
             let page = page::no_such_stream(&name).into_string();
             (StatusCode::NOT_FOUND, Html(page)).into_response()
@@ -100,7 +100,11 @@ async fn stream(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> 
     }
 }
 
-async fn days(State(shared): State<Arc<Shared>>, Path(name): Path<String>, Query(asked): Query<Asked>) -> Response {
+async fn days(
+    State(shared): State<Arc<ServerState>>,
+    Path(name): Path<String>,
+    Query(asked): Query<PageQuery>,
+) -> Response {
     let status = shared.status();
     let of_category = shared.of_category(status.as_deref(), &asked).await;
     let all = status.as_ref().map(|status| status.streams.as_slice()).unwrap_or_default();
@@ -112,8 +116,8 @@ async fn days(State(shared): State<Arc<Shared>>, Path(name): Path<String>, Query
 }
 
 /// Ready is who has read its configuration, without which nothing is served, and the ledger.
-async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    match (shared.status(), shared.board.trouble()) {
+async fn readyz(State(shared): State<Arc<ServerState>>) -> Response {
+    match (shared.status(), shared.cache.trouble()) {
         (Some(_), _) => "ok\n".into_response(),
         (None, trouble) => {
             let words = trouble.unwrap_or_else(|| "the ledger is being read".to_owned());
@@ -122,7 +126,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(State(shared): State<Arc<ServerState>>) -> Response {
     let text = shared.metrics.as_ref().map(|text| text()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

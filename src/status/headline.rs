@@ -11,9 +11,9 @@ use crate::error_text::as_sentence;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
 use crate::model::outcome::Outcome;
+use crate::status::exceptions::SuspectDays;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
-use crate::status::troubles::SuspectDays;
 
 /// What is to be done where a record does not say it.
 const NEW_KEY: &str =

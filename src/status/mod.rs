@@ -3,12 +3,12 @@
 //!
 //! A pure function of ledger, configuration and time.
 
-mod board;
+mod cache;
 mod details;
+mod exceptions;
 mod headline;
 mod jobs;
 mod streams;
-mod troubles;
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ use crate::model::day_status::DayStatus;
 use crate::model::scope::{Named, Scope};
 use crate::schedule::ScheduleError;
 
-pub use board::{Board, BoardError};
+pub use cache::{StatusCache, StatusError};
 pub use details::{ScopeDetails, StreamDetails};
+pub use exceptions::{NotEntitledStreams, SuspectDays};
 pub use headline::{BadRun, Headline, HistoryStatus};
 pub use jobs::JobStatus;
 pub use streams::{DayCell, StreamStatus};
-pub use troubles::{NotEntitledStreams, SuspectDays};
 
 /// What stands at a moment.
 #[derive(Debug, Clone, Serialize)]
@@ -60,7 +60,7 @@ impl Status {
     pub fn of(state: &State, config: &Config, now: Timestamp, shown_days: u16) -> Result<Self, ScheduleError> {
         let starts = starts(state, config);
         let streams = streams::of(state, config.catalog(), &starts, now, shown_days, |_| true);
-        let suspects = troubles::suspects(state);
+        let suspects = exceptions::suspects(state);
         let jobs = jobs::of(state, config, &streams, now)?;
         let headline = Headline::of(state, config.catalog(), &starts, &jobs, &streams, &suspects, now);
         Ok(Self {
@@ -72,7 +72,7 @@ impl Status {
             streams,
             categories: categories(state),
             suspects,
-            not_entitled: troubles::not_entitled(state),
+            not_entitled: exceptions::not_entitled(state),
         })
     }
 

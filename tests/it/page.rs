@@ -6,9 +6,9 @@ use std::sync::Arc;
 use profound_export::clock::Clock;
 use profound_export::config::{Flag, Sources, load};
 use profound_export::observe::ActivityMonitor;
-use profound_export::server::Server;
+use profound_export::server::StatusServer;
 use profound_export::simulator::{Fault, FaultKind};
-use profound_export::status::Board;
+use profound_export::status::StatusCache;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ const STREAM: &str = "visibility_v2_by_day";
 /// An exporter whose runs are shown.
 struct Shown {
     export: Export,
-    board: Arc<Board>,
+    cache: Arc<StatusCache>,
     live: ActivityMonitor,
     clock: Clock,
 }
@@ -36,16 +36,16 @@ impl Shown {
         let live = ActivityMonitor::new(clock.clone());
         let events = live.events();
         export.listen(move |event| events.emit(event));
-        let board = Arc::new(Board::new(Arc::new(load(&sources).unwrap()), clock.clone(), 90));
-        Self { export, board, live, clock }
+        let cache = Arc::new(StatusCache::new(Arc::new(load(&sources).unwrap()), clock.clone(), 90));
+        Self { export, cache, live, clock }
     }
 
-    fn server(&self) -> Server {
-        Server::new(Arc::clone(&self.board), self.live.clone(), self.clock.clone())
+    fn server(&self) -> StatusServer {
+        StatusServer::new(Arc::clone(&self.cache), self.live.clone(), self.clock.clone())
     }
 
     /// Serves while `promise` is kept.
-    async fn serve(&self, server: Server, promise: impl AsyncFnOnce(SocketAddr)) {
+    async fn serve(&self, server: StatusServer, promise: impl AsyncFnOnce(SocketAddr)) {
         let listening = server.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listening.address();
         tokio::select! {
@@ -78,12 +78,12 @@ async fn page_and_json_tell_of_a_run_and_show_no_key() {
     shown
         .serve(shown.server(), async |address| {
             assert_eq!(status(&get(address, "/readyz").await), "503", "nothing was read yet");
-            shown.board.refresh().await.unwrap();
+            shown.cache.refresh().await.unwrap();
             assert_eq!(status(&get(address, "/readyz").await), "200");
             assert!(get(address, "/").await.contains("Nothing is exported yet."));
 
             assert!(shown.export.run().await.error.is_none());
-            shown.board.refresh().await.unwrap();
+            shown.cache.refresh().await.unwrap();
             let page = get(address, "/").await;
             assert!(page.contains("Everything that was due is there.") && page.contains(STREAM), "{page}");
             let json = get(address, "/status.json").await;
@@ -112,7 +112,7 @@ async fn page_says_that_the_key_was_rejected_and_what_to_do() {
     let fault = Fault { kind, stream: None, path: None, category: None, longer_than: None, after: 0, times: Some(1) };
     shown.export.simulator.inject(fault);
     shown.export.run().await;
-    shown.board.refresh().await.unwrap();
+    shown.cache.refresh().await.unwrap();
     shown
         .serve(shown.server(), async |address| {
             let page = get(address, "/").await;
@@ -146,7 +146,7 @@ async fn open_page_hears_of_a_change_when_a_run_ends() {
             };
             until("event: hello").await;
             shown.export.run().await;
-            shown.board.refresh().await.unwrap();
+            shown.cache.refresh().await.unwrap();
             until("event: changed").await;
         })
         .await;
@@ -155,7 +155,7 @@ async fn open_page_hears_of_a_change_when_a_run_ends() {
 #[tokio::test]
 async fn nothing_but_reading_is_answered_and_only_to_names_that_are_ours() {
     let shown = Shown::start().await;
-    shown.board.refresh().await.unwrap();
+    shown.cache.refresh().await.unwrap();
     shown
         .serve(shown.server(), async |address| {
             for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {

@@ -3,22 +3,22 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::cli::deferred::deferred_lines;
 use crate::cli::failure::Failure;
-use crate::cli::left::left_lines;
+use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::run::{code, failure};
 use crate::cli::serve::schedules;
 use crate::cli::setup::{configuration, goal, settings, warn_of_expiry};
-use crate::cli::watch::Watch;
-use crate::cli::{Surroundings, exit};
+use crate::cli::{GlobalOptions, exit};
 use crate::config::Config;
 use crate::run::{Outcome, RunSettings, run_job};
 use crate::schedule::{DueRun, JobOutcome, JobRunner, Schedule};
 
 /// Runs jobs with the configuration that was read last.
 pub(super) struct Jobs {
-    around: Surroundings,
+    options: GlobalOptions,
     read: Mutex<Read>,
-    watch: Watch,
+    monitor: ProcessMonitor,
     /// The exit code of what ended the daemon.
     code: AtomicU8,
 }
@@ -31,9 +31,9 @@ struct Read {
 }
 
 impl Jobs {
-    pub(super) fn new(around: Surroundings, config: Config, settings: RunSettings, watch: Watch) -> Self {
+    pub(super) fn new(options: GlobalOptions, config: Config, settings: RunSettings, monitor: ProcessMonitor) -> Self {
         let read = Mutex::new(Read { config: Arc::new(config), settings });
-        Self { around, read, watch, code: AtomicU8::new(exit::COMPLETE) }
+        Self { options, read, monitor, code: AtomicU8::new(exit::COMPLETE) }
     }
 
     /// The exit code of what ended the daemon.
@@ -46,7 +46,7 @@ impl Jobs {
     }
 
     fn read_again(&self) -> Result<(Read, Vec<(String, Schedule)>), Failure> {
-        let (sources, config) = configuration(&self.around)?;
+        let (sources, config) = configuration(&self.options)?;
         let schedules = schedules(&config)?;
         let old = self.read().clone();
         let RunSettings { events, cancel, clock, .. } = old.settings;
@@ -78,13 +78,13 @@ impl JobRunner for Jobs {
         }
         warn_of_expiry(&config, settings.clock.now());
         let result = run_job(&settings, &goal).await;
-        for left in left_lines(&result.left) {
+        for left in deferred_lines(&result.left) {
             tracing::info!(job = name, "left for the next run: {left}");
         }
         let outcome = result.outcome;
         let ended = code(outcome, true);
         if let Some(failure) = failure(&settings, result, ended) {
-            failure.tell(self.around.log_format);
+            failure.tell(self.options.log_format);
         }
         // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
         match outcome {
@@ -102,10 +102,10 @@ impl JobRunner for Jobs {
         match self.read_again() {
             Ok((read, schedules)) => {
                 tracing::info!("the configuration was read again; a run that is under way keeps the old one");
-                if read.config.server.of_serve() != self.watch.board.config().server.of_serve() {
+                if read.config.server.of_serve() != self.monitor.cache.config().server.of_serve() {
                     tracing::warn!("the status page stays where it is: another `server.listen` needs a restart");
                 }
-                self.watch.begin_jobs(Arc::clone(&read.config)).await;
+                self.monitor.begin_jobs(Arc::clone(&read.config)).await;
                 *self.read() = read;
                 Some(schedules)
             }

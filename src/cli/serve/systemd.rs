@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::watch::Watch;
+use crate::cli::process_monitor::ProcessMonitor;
 use crate::observe::ActiveRun;
 use crate::schedule::SystemdNotifier;
 use crate::status::JobStatus;
@@ -14,11 +14,11 @@ use crate::status::JobStatus;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Tells what is being done whenever that changes, for as long as it is polled.
-pub(super) async fn keep_told(watch: &Watch, notify: &SystemdNotifier) {
-    let (mut changes, mut statuses) = (watch.live.changes(), watch.board.statuses());
+pub(super) async fn keep_told(monitor: &ProcessMonitor, notify: &SystemdNotifier) {
+    let (mut changes, mut statuses) = (monitor.live.changes(), monitor.cache.statuses());
     let mut told = String::new();
     loop {
-        let words = words(watch, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));
+        let words = words(monitor, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));
         if words != told {
             notify.status(&words);
             told = words;
@@ -31,8 +31,8 @@ pub(super) async fn keep_told(watch: &Watch, notify: &SystemdNotifier) {
     }
 }
 
-fn words(watch: &Watch, jobs: &Option<Vec<JobStatus>>) -> String {
-    let doing = watch.live.activity();
+fn words(monitor: &ProcessMonitor, jobs: &Option<Vec<JobStatus>>) -> String {
+    let doing = monitor.live.activity();
     match (&doing.run, jobs) {
         (Some(run), _) => under_way(run, doing.waits_until),
         (None, Some(jobs)) => waiting(jobs),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::Facts;
-use super::strip::{sign, states, strip};
+use super::PageData;
+use super::day_strip::{sign, states, strip};
 use super::time::stamp;
 use crate::model::day::DayZone;
 use crate::model::day_status::DayStatus;
@@ -20,21 +20,21 @@ const CATEGORIES: usize = 500;
 /// Entries of a list of exceptions.
 const EXCEPTIONS: usize = 20;
 
-pub(super) fn coverage(facts: &Facts) -> Markup {
-    let streams = facts.streams();
+pub(super) fn coverage(data: &PageData) -> Markup {
+    let streams = data.streams();
     html! {
-        @if !streams.is_empty() || facts.category.is_some() {
+        @if !streams.is_empty() || data.category.is_some() {
             section #coverage {
                 h2 { "Coverage" }
-                (filter(facts))
+                (filter(data))
                 (legend())
-                (axis(facts))
+                (axis(data))
                 @for (family, streams) in families(streams) {
-                    (family_of(family, &streams, facts))
+                    (family_of(family, &streams, data))
                 }
                 @if streams.is_empty() { p { "Nothing is asked for this category alone." } }
             }
-            (exceptions(facts))
+            (exceptions(data))
         }
     }
 }
@@ -48,9 +48,9 @@ fn families(streams: &[StreamStatus]) -> BTreeMap<&str, Vec<&StreamStatus>> {
     families
 }
 
-fn filter(facts: &Facts) -> Markup {
-    let categories = facts.status.as_ref().map(|status| status.categories.as_slice()).unwrap_or_default();
-    let chosen = facts.category.as_ref().map(|(id, _)| id.as_str());
+fn filter(data: &PageData) -> Markup {
+    let categories = data.status.as_ref().map(|status| status.categories.as_slice()).unwrap_or_default();
+    let chosen = data.category.as_ref().map(|(id, _)| id.as_str());
     html! {
         @if 1 < categories.len() {
             form.filter method="get" action="./" {
@@ -91,9 +91,9 @@ fn legend() -> Markup {
     }
 }
 
-fn axis(facts: &Facts) -> Markup {
-    let last = DayZone::Eastern.yesterday(facts.now);
-    let first = last.plus(1 - i64::from(facts.shown_days));
+fn axis(data: &PageData) -> Markup {
+    let last = DayZone::Eastern.yesterday(data.now);
+    let first = last.plus(1 - i64::from(data.shown_days));
     html! {
         div.row.axis aria-hidden="true" {
             span {} span.ends { span { (first.short()) } span { (last.short()) } } small {} b { "rows" }
@@ -101,9 +101,9 @@ fn axis(facts: &Facts) -> Markup {
     }
 }
 
-fn family_of(family: &str, streams: &[&StreamStatus], facts: &Facts) -> Markup {
+fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup {
     let is_behind = streams.iter().any(|stream| stream.lacks_days || stream.is_suspect || stream.lag_seconds != 0);
-    let is_open = is_behind || facts.streams().len() <= ALL_OPEN;
+    let is_open = is_behind || data.streams().len() <= ALL_OPEN;
     html! {
         details.family id={ "family-" (family) } open[is_open] {
             summary.row {
@@ -159,8 +159,8 @@ fn row(stream: &StreamStatus) -> Markup {
 }
 
 /// Doubtful readings, and what the account may not read.
-fn exceptions(facts: &Facts) -> Markup {
-    let Some(status) = &facts.status else {
+fn exceptions(data: &PageData) -> Markup {
+    let Some(status) = &data.status else {
         return html! {};
     };
     let more = |all: usize| (EXCEPTIONS < all).then(|| grouped((all - EXCEPTIONS) as u64));

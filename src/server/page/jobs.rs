@@ -3,14 +3,14 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::Facts;
+use super::PageData;
 use super::time::{between, stamp_in};
 use crate::model::figures::took;
 use crate::model::outcome::Outcome;
 use crate::status::JobStatus;
 
-pub(super) fn jobs(facts: &Facts) -> Markup {
-    let jobs = facts.status.as_ref().map(|status| status.jobs.as_slice()).unwrap_or_default();
+pub(super) fn jobs(data: &PageData) -> Markup {
+    let jobs = data.status.as_ref().map(|status| status.jobs.as_slice()).unwrap_or_default();
     html! {
         @if !jobs.is_empty() {
             section #jobs {
@@ -19,7 +19,7 @@ pub(super) fn jobs(facts: &Facts) -> Markup {
                     table {
                         thead { tr { th scope="col" { "job" } th scope="col" { "last run" } th scope="col" { "result" }
                             th.n scope="col" { "took" } th scope="col" { "next start" } th scope="col" { "behind" } } }
-                        tbody { @for job in jobs { (row(job, facts)) } }
+                        tbody { @for job in jobs { (row(job, data)) } }
                     }
                 }
             }
@@ -27,9 +27,9 @@ pub(super) fn jobs(facts: &Facts) -> Markup {
     }
 }
 
-fn row(job: &JobStatus, facts: &Facts) -> Markup {
+fn row(job: &JobStatus, data: &PageData) -> Markup {
     let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
-    let is_running = facts.doing.run.as_ref().is_some_and(|run| run.job == job.name);
+    let is_running = data.doing.run.as_ref().is_some_and(|run| run.job == job.name);
     html! {
         tr {
             th scope="row" { (job.name) }

@@ -1,12 +1,12 @@
 //! The page: HTML made here, at once, from values. Everything that others named or said is escaped by the templates.
 
 mod coverage;
-mod hour;
+mod day_strip;
+mod inline_code;
 mod jobs;
+mod rate_limit;
 mod runs;
-mod said;
 mod stream;
-mod strip;
 mod time;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error_text::as_sentence;
 use crate::model::day::DayZone;
 use crate::observe::Activity;
 use crate::status::{Status, StreamStatus};
-use said::said;
+use inline_code::inline_code;
 use time::stamp;
 
 pub(super) use stream::{no_such_stream, stream};
@@ -34,7 +34,7 @@ const EXPIRY_DAYS: i64 = 14;
 
 /// Everything that a page shows.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct PageData {
     /// What stands; none before the ledger was read.
     pub status: Option<Arc<Status>>,
     /// What is being done.
@@ -53,7 +53,7 @@ pub(super) struct Facts {
     pub category: Option<(String, Vec<StreamStatus>)>,
 }
 
-impl Facts {
+impl PageData {
     /// What stands on top.
     pub fn verdict(&self) -> Verdict {
         Verdict::of(self.status.as_deref(), &self.doing, self.trouble.as_deref(), self.now)
@@ -82,8 +82,8 @@ impl Facts {
 }
 
 /// The page at `/`.
-pub(super) fn index(facts: &Facts) -> Markup {
-    let verdict = facts.verdict();
+pub(super) fn index(data: &PageData) -> Markup {
+    let verdict = data.verdict();
     let title = match verdict.tone {
         Tone::Fresh => "Fresh",
         Tone::Busy => "Under way",
@@ -91,16 +91,16 @@ pub(super) fn index(facts: &Facts) -> Markup {
     };
     let body = html! {
         main {
-            (headline(&verdict, facts))
-            (alerts(facts))
-            (runs::under_way(facts))
-            (coverage::coverage(facts))
-            (hour::hour(facts))
-            (jobs::jobs(facts))
-            (runs::runs(facts))
-            (runs::troubles(facts))
+            (headline(&verdict, data))
+            (alerts(data))
+            (runs::under_way(data))
+            (coverage::coverage(data))
+            (rate_limit::rate_limit(data))
+            (jobs::jobs(data))
+            (runs::runs(data))
+            (runs::troubles(data))
         }
-        (footer(facts))
+        (footer(data))
     };
     document(&format!("{title} · profound-export"), "", &body)
 }
@@ -123,7 +123,7 @@ fn document(title: &str, root: &str, body: &Markup) -> Markup {
     }
 }
 
-fn headline(verdict: &Verdict, facts: &Facts) -> Markup {
+fn headline(verdict: &Verdict, data: &PageData) -> Markup {
     let (class, sign) = match verdict.tone {
         Tone::Fresh => ("fresh", "✓"),
         Tone::Busy => ("busy", "…"),
@@ -133,18 +133,18 @@ fn headline(verdict: &Verdict, facts: &Facts) -> Markup {
         header #headline class=(class) {
             span.sign aria-hidden="true" { (sign) }
             div {
-                h1 { (said(&verdict.sentence)) }
-                @if let Some(next) = &verdict.next { p.next { (said(next)) } }
-                @if let Some(words) = expiry(facts, EXPIRY_DAYS) { p.next { (words) } }
+                h1 { (inline_code(&verdict.sentence)) }
+                @if let Some(next) = &verdict.next { p.next { (inline_code(next)) } }
+                @if let Some(words) = expiry(data, EXPIRY_DAYS) { p.next { (words) } }
             }
         }
     }
 }
 
 /// That the key ends, where it does so within `days`.
-fn expiry(facts: &Facts, days: i64) -> Option<String> {
-    let expires = facts.config.api.key_expires?;
-    let left = expires.since(DayZone::Utc.today(facts.now));
+fn expiry(data: &PageData, days: i64) -> Option<String> {
+    let expires = data.config.api.key_expires?;
+    let left = expires.since(DayZone::Utc.today(data.now));
     let words = match left {
         ..0 => format!("The key expired on {expires}: make a new one under Settings → API Keys."),
         0 => "The key expires today: make a new one under Settings → API Keys.".to_owned(),
@@ -154,17 +154,17 @@ fn expiry(facts: &Facts, days: i64) -> Option<String> {
     (left <= days).then_some(words)
 }
 
-fn alerts(facts: &Facts) -> Markup {
+fn alerts(data: &PageData) -> Markup {
     html! {
-        @if !facts.doing.alerts.is_empty() {
+        @if !data.doing.alerts.is_empty() {
             section #alerts {
                 h2 { "Alerts" }
                 ul.plain {
-                    @for alert in &facts.doing.alerts {
+                    @for alert in &data.doing.alerts {
                         li.alert {
-                            strong { (said(&alert.what)) }
+                            strong { (inline_code(&alert.what)) }
                             " since " (stamp(alert.since))
-                            ": " (said(&alert.affected)) ". " (said(&as_sentence(&alert.to_do)))
+                            ": " (inline_code(&alert.affected)) ". " (inline_code(&as_sentence(&alert.to_do)))
                         }
                     }
                 }
@@ -173,23 +173,23 @@ fn alerts(facts: &Facts) -> Markup {
     }
 }
 
-fn footer(facts: &Facts) -> Markup {
+fn footer(data: &PageData) -> Markup {
     html! {
         footer #footer {
             p {
-                "profound-export " (env!("CARGO_PKG_VERSION")) " to " code { (facts.destination()) }
-                @if let Some(expires) = facts.config.api.key_expires { " · key expires " (expires) }
+                "profound-export " (env!("CARGO_PKG_VERSION")) " to " code { (data.destination()) }
+                @if let Some(expires) = data.config.api.key_expires { " · key expires " (expires) }
             }
             p {
-                @if let Some(status) = &facts.status {
+                @if let Some(status) = &data.status {
                     "ledger read " (stamp(status.at)) ", " (crate::model::figures::counted(status.records, "record")) " · "
                 }
-                "page made " (stamp(facts.now))
+                "page made " (stamp(data.now))
                 " · " span #live { "reload for what is newer" }
             }
             p {
                 a href="status.json" { "JSON" }
-                @if facts.has_metrics { " · " a href="metrics" { "metrics" } }
+                @if data.has_metrics { " · " a href="metrics" { "metrics" } }
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::Facts;
+use super::PageData;
+use super::inline_code::inline_code;
 use super::jobs::outcome;
-use super::said::said;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
 use crate::model::figures::{bytes, counted, grouped, took};
-use crate::server::report::RUNS;
+use crate::server::status_json::RUNS;
 
 /// Slices that are named while they are asked for.
 const ASKING: usize = 4;
@@ -18,8 +18,8 @@ const PROBLEMS: usize = 5;
 const TROUBLES: usize = 10;
 
 /// The run that is under way.
-pub(super) fn under_way(facts: &Facts) -> Markup {
-    let Some(run) = &facts.doing.run else {
+pub(super) fn under_way(data: &PageData) -> Markup {
+    let Some(run) = &data.doing.run else {
         return html! {};
     };
     html! {
@@ -28,9 +28,9 @@ pub(super) fn under_way(facts: &Facts) -> Markup {
             @match run.planned {
                 Some(planned) => {
                     progress max=(planned.max(1)) value=(run.over) aria-label="slices" {}
-                    p { b { (grouped(run.over as u64)) } " of " (grouped(planned as u64)) " slices" (figures(facts)) }
+                    p { b { (grouped(run.over as u64)) } " of " (grouped(planned as u64)) " slices" (figures(data)) }
                 }
-                None => { progress aria-label="planning" {} p { "Finding out what is due" (figures(facts)) } }
+                None => { progress aria-label="planning" {} p { "Finding out what is due" (figures(data)) } }
             }
             @if !run.asking.is_empty() {
                 p.of {
@@ -42,34 +42,34 @@ pub(super) fn under_way(facts: &Facts) -> Markup {
     }
 }
 
-fn figures(facts: &Facts) -> Markup {
-    let Some(run) = &facts.doing.run else {
+fn figures(data: &PageData) -> Markup {
+    let Some(run) = &data.doing.run else {
         return html! {};
     };
     html! {
         " · " (counted(run.requests, "request")) " · " (counted(run.rows, "row")) " · " (counted(run.files, "file"))
         @if 0 < run.failed { " · " strong { (grouped(run.failed as u64)) " failed" } }
-        " · since " (clock(run.since)) " (" (took(between(run.since, facts.now))) ")"
+        " · since " (clock(run.since)) " (" (took(between(run.since, data.now))) ")"
     }
 }
 
 /// The last runs, each to be opened.
-pub(super) fn runs(facts: &Facts) -> Markup {
-    let runs = facts.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
+pub(super) fn runs(data: &PageData) -> Markup {
+    let runs = data.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
     html! {
         @if !runs.is_empty() {
             section #runs {
                 h2 { "Last runs" }
-                ul.plain { @for run in runs.iter().take(RUNS) { li { (one(run, facts)) } } }
+                ul.plain { @for run in runs.iter().take(RUNS) { li { (one(run, data)) } } }
             }
         }
     }
 }
 
-fn one(run: &RunSummary, facts: &Facts) -> Markup {
+fn one(run: &RunSummary, data: &PageData) -> Markup {
     let end = &run.end;
     // What was recovered from is known only while the process lives that did it.
-    let lived = facts.doing.troubles.iter().filter(|trouble| trouble.run == Some(end.run) && !trouble.is_error);
+    let lived = data.doing.troubles.iter().filter(|trouble| trouble.run == Some(end.run) && !trouble.is_error);
     html! {
         details.run id={ "run-" (end.run) "-" (run.number) } {
             summary {
@@ -90,12 +90,12 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
                 }
                 @if !end.problems.is_empty() {
                     ul {
-                        @for problem in end.problems.iter().take(PROBLEMS) { li { (said(problem)) } }
+                        @for problem in end.problems.iter().take(PROBLEMS) { li { (inline_code(problem)) } }
                         @if PROBLEMS < end.problems.len() { li { "and more: the log has them all" } }
                     }
                 }
-                @if let Some(hint) = &end.hint { p { "help: " (said(hint)) } }
-                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (said(&trouble.words)) } }
+                @if let Some(hint) = &end.hint { p { "help: " (inline_code(hint)) } }
+                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (inline_code(&trouble.words)) } }
                 p.of { "run " code { (end.run) } }
             }
         }
@@ -103,8 +103,8 @@ fn one(run: &RunSummary, facts: &Facts) -> Markup {
 }
 
 /// What went wrong lately in this process, in the words of the log.
-pub(super) fn troubles(facts: &Facts) -> Markup {
-    let troubles = &facts.doing.troubles;
+pub(super) fn troubles(data: &PageData) -> Markup {
+    let troubles = &data.doing.troubles;
     html! {
         @if !troubles.is_empty() {
             section #troubles {
@@ -115,7 +115,7 @@ pub(super) fn troubles(facts: &Facts) -> Markup {
                             span.outcome.bad { @if trouble.is_error { "failed" } @else { "recovered" } } " "
                             (clock(trouble.at)) " "
                             @if let Some(job) = &trouble.job { (job) ": " }
-                            (said(&trouble.words.chars().take(500).collect::<String>()))
+                            (inline_code(&trouble.words.chars().take(500).collect::<String>()))
                         }
                     }
                 }

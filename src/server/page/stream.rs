@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::strip::{class, sign, states, strip};
+use super::day_strip::{class, sign, states, strip};
 use super::time::stamp;
-use super::{Facts, document, footer};
+use super::{PageData, document, footer};
 use crate::model::figures::{counted, grouped};
 use crate::status::{DayCell, ScopeDetails, StreamDetails};
 
@@ -12,7 +12,7 @@ use crate::status::{DayCell, ScopeDetails, StreamDetails};
 const SCOPES: usize = 200;
 
 /// The page of one stream.
-pub(in crate::server) fn stream(facts: &Facts, details: &StreamDetails) -> Markup {
+pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Markup {
     let StreamDetails { about, all, scopes } = details;
     let body = html! {
         main {
@@ -41,7 +41,7 @@ pub(in crate::server) fn stream(facts: &Facts, details: &StreamDetails) -> Marku
             }
             @if !all.days.is_empty() { (days(&all.days)) }
         }
-        (footer(facts))
+        (footer(data))
     };
     document(&format!("{} · profound-export", all.name), "../", &body)
 }

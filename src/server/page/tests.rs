@@ -18,8 +18,8 @@ fn now() -> Timestamp {
     "2026-11-28T06:12:00Z".parse().unwrap()
 }
 
-fn facts(status: Option<Status>) -> Facts {
-    Facts {
+fn data(status: Option<Status>) -> PageData {
+    PageData {
         status: status.map(Arc::new),
         doing: Activity::default(),
         config: Arc::new(Config::default()),
@@ -119,7 +119,7 @@ fn all_streams(state: impl Fn(i64) -> DayStatus + Copy) -> Vec<StreamStatus> {
 
 #[test]
 fn page_without_anything_says_that_the_lake_is_being_read() {
-    let page = index(&facts(None)).into_string();
+    let page = index(&data(None)).into_string();
     assert!(page.contains("The lake is being read.") && page.contains("</html>"));
     assert!(!page.contains("<h2>"), "nothing is shown of what is not known: {page}");
 }
@@ -137,15 +137,15 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         problem: HOSTILE.into(),
         days: Vec::new(),
     });
-    let mut facts = facts(Some(status));
-    facts.doing.troubles.push_front(Problem {
+    let mut data = data(Some(status));
+    data.doing.troubles.push_front(Problem {
         at: now(),
         job: Some(HOSTILE.into()),
         run: None,
         is_error: true,
         words: HOSTILE.into(),
     });
-    facts.doing.run = Some(ActiveRun {
+    data.doing.run = Some(ActiveRun {
         run: Uuid::nil(),
         job: HOSTILE.into(),
         since: now(),
@@ -157,15 +157,15 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         failed: 1,
         asking: vec![HOSTILE.into()],
     });
-    facts.doing.alerts.push(crate::model::event::FiringAlert {
+    data.doing.alerts.push(crate::model::event::FiringAlert {
         event: "job_failed",
         what: HOSTILE.into(),
         since: now(),
         affected: HOSTILE.into(),
         to_do: HOSTILE.into(),
     });
-    facts.trouble = Some(HOSTILE.into());
-    let shown = index(&facts).into_string();
+    data.trouble = Some(HOSTILE.into());
+    let shown = index(&data).into_string();
     assert!(shown.contains("&lt;script&gt;alert(1)"));
     assert_eq!(shown.matches("<script").count(), 1, "only its own: {shown}");
     assert!(!shown.contains("<img") && !shown.contains("\"'>"), "{shown}");
@@ -176,10 +176,10 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
 #[test]
 fn page_of_every_stream_and_ninety_days_stays_below_a_hundred_kilobytes() {
     let usual = |at: i64| if at < 87 { DayStatus::Final } else { DayStatus::Provisional };
-    let page = index(&facts(Some(status(all_streams(usual))))).into_string();
+    let page = index(&data(Some(status(all_streams(usual))))).into_string();
     assert!(page.len() < 100_000, "{} bytes", page.len());
     // No two neighbours equal, which no lake is: it stays a page that a browser shows.
-    let page = index(&facts(Some(status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]))))).into_string();
+    let page = index(&data(Some(status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]))))).into_string();
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }
 
@@ -189,7 +189,7 @@ fn json_has_a_bound_whatever_the_lake_holds() {
     let suspect =
         SuspectDays { stream: "answers_v2".into(), scope: "x".repeat(100), problem: "y".repeat(300), days: Vec::new() };
     status.suspects = vec![suspect; 10_000];
-    let json = serde_json::to_string(&crate::server::report::Report::of(&facts(Some(status)))).unwrap();
+    let json = serde_json::to_string(&crate::server::status_json::StatusJson::of(&data(Some(status)))).unwrap();
     assert!(json.len() < 3_000_000, "{} bytes", json.len());
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((value["suspects"].as_array().unwrap().len(), &value["left_out"]), (100, &9_900.into()));
@@ -197,9 +197,9 @@ fn json_has_a_bound_whatever_the_lake_holds() {
 
 #[test]
 fn hour_gauge_says_what_is_spent_and_what_is_free() {
-    let mut facts = facts(Some(status(Vec::new())));
+    let mut data = data(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
-    facts.doing.budget = Some(RateLimitView {
+    data.doing.budget = Some(RateLimitView {
         limit: 600,
         remaining: Some(188),
         reserved: 60,
@@ -208,7 +208,7 @@ fn hour_gauge_says_what_is_spent_and_what_is_free() {
         resets_at,
         at: now(),
     });
-    let text = hour::hour(&facts).into_string();
+    let text = rate_limit::rate_limit(&data).into_string();
     assert!(
         text.contains("<b>412</b> spent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
         "{text}"
@@ -219,23 +219,23 @@ fn hour_gauge_says_what_is_spent_and_what_is_free() {
 fn footer_shows_the_destination_without_what_could_be_secret() {
     let mut config = Config::default();
     config.destination.url = "s3://AKIA:s3cr3t@bucket/prefix?token=t0ken".into();
-    let facts = Facts { config: Arc::new(config), ..facts(None) };
-    assert_eq!(facts.destination(), "s3://bucket/prefix");
+    let data = PageData { config: Arc::new(config), ..data(None) };
+    assert_eq!(data.destination(), "s3://bucket/prefix");
 }
 
 #[test]
 fn verdict_names_the_worst_thing_first_and_what_to_do() {
     let mut fresh = status(Vec::new());
     fresh.headline = Headline::default();
-    let mut facts = facts(Some(fresh));
-    let said = |facts: &Facts| {
-        let verdict = facts.verdict();
+    let mut data = data(Some(fresh));
+    let verdict_text = |data: &PageData| {
+        let verdict = data.verdict();
         format!("{:?}: {} | {}", verdict.tone, verdict.sentence, verdict.next.unwrap_or_default())
     };
-    let mut all = vec![said(&facts)];
-    facts.trouble = Some("the bucket `lake` does not answer".into());
-    all.push(said(&facts));
-    facts.trouble = None;
+    let mut all = vec![verdict_text(&data)];
+    data.trouble = Some("the bucket `lake` does not answer".into());
+    all.push(verdict_text(&data));
+    data.trouble = None;
     let ended = |outcome, problem: &str, hint: Option<&str>| crate::observe::LatestRun {
         at: now(),
         job: "nightly".into(),
@@ -243,22 +243,21 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
         problem: Some(problem.into()),
         hint: hint.map(str::to_owned),
     };
-    facts.doing.ended =
+    data.doing.ended =
         Some(ended(Outcome::Unavailable, "no space is left on `/data`", Some("make room, or name another directory")));
-    all.push(said(&facts));
-    facts.doing.ended =
-        Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
-    facts.doing.key_rejected_at = Some(now());
-    all.push(said(&facts));
-    facts.doing = Activity::default();
+    all.push(verdict_text(&data));
+    data.doing.ended = Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
+    data.doing.key_rejected_at = Some(now());
+    all.push(verdict_text(&data));
+    data.doing = Activity::default();
     let mut lacking = status(Vec::new());
     lacking.headline =
         Headline { streams_lacking_days: 3, lacking_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };
-    facts.status = Some(Arc::new(lacking));
-    all.push(said(&facts));
-    facts.status =
+    data.status = Some(Arc::new(lacking));
+    all.push(verdict_text(&data));
+    data.status =
         Some(Arc::new(Status { headline: Headline { is_new: true, ..Headline::default() }, ..status(Vec::new()) }));
-    all.push(said(&facts));
+    all.push(verdict_text(&data));
     insta::assert_snapshot!(all.join("\n"));
 }
 
@@ -267,7 +266,7 @@ fn states_are_told_apart_without_colour() {
     let shapes: BTreeMap<&str, String> = DayStatus::ALL
         .into_iter()
         .map(|state| {
-            let rule = format!("svg .{} {{", strip::class(state));
+            let rule = format!("svg .{} {{", day_strip::class(state));
             let line =
                 STYLE.lines().find(|line| line.starts_with(&rule)).unwrap_or_else(|| panic!("no shape of {rule}"));
             (&line[line.find("stroke-width").unwrap()..], state.to_string())

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Facts;
+use super::PageData;
 use super::time::clock;
 use crate::model::figures::grouped;
 use crate::observe::RateLimitView;
@@ -10,11 +10,11 @@ use crate::observe::RateLimitView;
 /// The width of the gauge in units of its picture.
 const WIDTH: u64 = 600;
 
-pub(super) fn hour(facts: &Facts) -> Markup {
-    let Some(budget) = facts.doing.budget else {
+pub(super) fn rate_limit(data: &PageData) -> Markup {
+    let Some(budget) = data.doing.budget else {
         return html! {};
     };
-    let has_turned = budget.resets_at.is_some_and(|at| at <= facts.now);
+    let has_turned = budget.resets_at.is_some_and(|at| at <= data.now);
     let parts = Parts::of(budget, has_turned);
     let figures = [
         ("spent", parts.spent, "g-spent"),
@@ -49,10 +49,10 @@ pub(super) fn hour(facts: &Facts) -> Markup {
                     (None, _) => { "As of " (clock(budget.at)) "." }
                 }
             }
-            @if let Some(until) = facts.doing.waits_until.filter(|until| facts.now < *until) {
+            @if let Some(until) = data.doing.waits_until.filter(|until| data.now < *until) {
                 p {
                     strong { "Waiting until " (clock(until)) "." }
-                    @if let Some(run) = &facts.doing.run {
+                    @if let Some(run) = &data.doing.run {
                         " " (grouped(run.planned.unwrap_or_default().saturating_sub(run.over) as u64)) " slices of `" (run.job) "` wait for it."
                     }
                 }

@@ -2,28 +2,28 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::watch::Watch;
+use crate::cli::process_monitor::ProcessMonitor;
 use crate::clock::Clock;
-use crate::server::Server;
+use crate::server::StatusServer;
 
 /// Looks at the lake, and shows it, for as long as it is polled.
-pub async fn look_and_show(watch: &Watch, clock: &Clock, address: Option<SocketAddr>) {
-    tokio::join!(watch.keep_looking(), show(watch, clock, address));
+pub async fn look_and_show(monitor: &ProcessMonitor, clock: &Clock, address: Option<SocketAddr>) {
+    tokio::join!(monitor.refresh_periodically(), show(monitor, clock, address));
 }
 
 /// Shows what is known on a page where there is an address, for as long as it is polled. That the address cannot be had
 /// is told; exports matter more and go on.
-pub async fn show(watch: &Watch, clock: &Clock, address: Option<SocketAddr>) {
+pub async fn show(monitor: &ProcessMonitor, clock: &Clock, address: Option<SocketAddr>) {
     if let Some(address) = address {
-        serve(watch, clock, address).await;
+        serve(monitor, clock, address).await;
     }
     std::future::pending().await
 }
 
-async fn serve(watch: &Watch, clock: &Clock, address: SocketAddr) {
-    let metrics = watch.metrics.clone();
-    let server =
-        Server::new(watch.board.clone(), watch.live.clone(), clock.clone()).with_metrics(move || metrics.text());
+async fn serve(monitor: &ProcessMonitor, clock: &Clock, address: SocketAddr) {
+    let metrics = monitor.metrics.clone();
+    let server = StatusServer::new(monitor.cache.clone(), monitor.live.clone(), clock.clone())
+        .with_metrics(move || metrics.text());
     match server.bind(address).await {
         Ok(listening) => {
             tracing::info!("the status page is at http://{}/", listening.address());

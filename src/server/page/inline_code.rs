@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 /// `words`, escaped; what stands between two backticks is code.
-pub(super) fn said(words: &str) -> Markup {
+pub(super) fn inline_code(words: &str) -> Markup {
     let parts: Vec<&str> = words.split('`').collect();
     // An odd backtick belongs to no pair, so it stays what it is.
     if parts.len().is_multiple_of(2) {
@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn names_in_backticks_are_set_apart_and_escaped() {
-        assert_eq!(said("a `b<c>` d").into_string(), "a <code>b&lt;c&gt;</code> d");
-        assert_eq!(said("no `pair <").into_string(), "no `pair &lt;");
+        assert_eq!(inline_code("a `b<c>` d").into_string(), "a <code>b&lt;c&gt;</code> d");
+        assert_eq!(inline_code("no `pair <").into_string(), "no `pair &lt;");
     }
 }

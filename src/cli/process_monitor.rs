@@ -23,7 +23,7 @@ use crate::model::outcome::Outcome;
 #[cfg(feature = "otlp")]
 use crate::observe::otlp::Otlp;
 use crate::observe::{ActivityMonitor, Metrics, write_textfile};
-use crate::status::{Board, Status};
+use crate::status::{Status, StatusCache};
 
 /// How often the lake is looked at while a run is under way.
 const DURING_A_RUN: Duration = Duration::from_secs(30);
@@ -40,18 +40,18 @@ const SHOWN_DAYS: u16 = 90;
 
 /// What a process knows of its runs and its lake. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct ProcessMonitor {
     /// What is being done now.
     pub live: ActivityMonitor,
     /// What stands.
-    pub board: Arc<Board>,
+    pub cache: Arc<StatusCache>,
     /// Both in figures.
     pub metrics: Metrics,
     /// Tells someone what is the matter.
     teller: Arc<Teller>,
     clock: Clock,
     /// What was seen of the lake last.
-    looked: watch::Sender<Option<Looked>>,
+    looked: watch::Sender<Option<LakeView>>,
     /// Sends both to where OpenTelemetry says.
     #[cfg(feature = "otlp")]
     otlp: Option<Otlp>,
@@ -63,17 +63,17 @@ pub struct Watch {
 
 /// What was seen of a lake at one time.
 #[derive(Debug, Clone)]
-struct Looked {
+struct LakeView {
     /// What was configured then, which says what lake it was.
     config: Arc<Config>,
     /// What stands, or why that cannot be told.
     status: Result<Arc<Status>, String>,
 }
 
-impl Watch {
+impl ProcessMonitor {
     /// Knows nothing yet but what was counted by an earlier process with the same text file.
     pub fn new(config: &Config, clock: &Clock) -> Self {
-        let board = Board::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
+        let cache = StatusCache::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = ActivityMonitor::new(clock.clone());
         let metrics = Metrics::new(clock.clone());
         // One that is not there, or cannot be read, is written all the same; that is told if it fails.
@@ -84,7 +84,7 @@ impl Watch {
             #[cfg(feature = "otlp")]
             otlp: otlp(&metrics, clock),
             live,
-            board: Arc::new(board),
+            cache: Arc::new(cache),
             metrics,
             teller: Arc::new(teller),
             clock: clock.clone(),
@@ -104,20 +104,20 @@ impl Watch {
 
     /// This process begins jobs itself, from now on with `config`.
     pub async fn begin_jobs(&self, config: Arc<Config>) {
-        self.board.configure(config).await;
+        self.cache.configure(config).await;
         self.teller.begin_jobs();
         self.look_again.notify_one();
     }
 
     /// Looks at the lake, and writes the text file where one is set. That the lake cannot be read is told, and what was
     /// known stands.
-    pub async fn look(&self) {
+    pub async fn refresh(&self) {
         let looked = loop {
-            let config = self.board.config();
-            let status = self.board.refresh().await.map_err(|error| error_chain(&error));
+            let config = self.cache.config();
+            let status = self.cache.refresh().await.map_err(|error| error_chain(&error));
             // Else it may be that of another lake.
-            if Arc::ptr_eq(&config, &self.board.config()) {
-                break Looked { config, status };
+            if Arc::ptr_eq(&config, &self.cache.config()) {
+                break LakeView { config, status };
             }
         };
         match &looked.status {
@@ -133,7 +133,7 @@ impl Watch {
     }
 
     /// Leaves what is to be left when no more will be looked at: the text file, and what was not sent yet.
-    pub async fn leave(self) {
+    pub async fn shut_down(self) {
         self.write_textfile();
         #[cfg(feature = "otlp")]
         if let Some(otlp) = self.otlp {
@@ -143,7 +143,7 @@ impl Watch {
 
     /// Writes the text file where one is set. That it cannot be written is told once, and fails nothing.
     fn write_textfile(&self) {
-        let config = self.board.config();
+        let config = self.cache.config();
         let Some(path) = &config.metrics.textfile else {
             return;
         };
@@ -157,7 +157,7 @@ impl Watch {
     }
 
     /// Tells what is the matter each time the lake was looked at, for as long as it is polled.
-    pub async fn keep_telling(&self) {
+    pub async fn dispatch_alerts(&self) {
         let mut looked = self.looked.subscribe();
         while looked.changed().await.is_ok() {
             self.tell().await;
@@ -166,13 +166,13 @@ impl Watch {
 
     /// Tells what is the matter when no more will be looked at. That takes no longer than a service manager waits, and hardly
     /// any time once `cancel` is cancelled, as a signal does.
-    pub async fn tell_at_the_end(&self, cancel: &CancellationToken) {
-        let config = self.board.config();
+    pub async fn notify_before_exit(&self, cancel: &CancellationToken) {
+        let config = self.cache.config();
         if config.alert_targets.is_empty() {
             return;
         }
         let telling = async {
-            match tokio::time::timeout(LONGEST_LOOK, self.look()).await {
+            match tokio::time::timeout(LONGEST_LOOK, self.refresh()).await {
                 Ok(()) => self.tell().await,
                 // A lake that is slow is no trouble yet; what runs told is known all the same.
                 Err(_) => self.teller.turn(&config, None, None).await,
@@ -198,14 +198,14 @@ impl Watch {
 
     async fn tell(&self) {
         let looked = self.looked.borrow().clone();
-        if let Some(Looked { config, status }) = looked {
+        if let Some(LakeView { config, status }) = looked {
             let problem = status.as_ref().err().map(String::as_str);
             self.teller.turn(&config, status.as_deref().ok(), problem).await;
         }
     }
 
     /// Tells that `jobs` could not begin: without a key or a place to write there is no run that could tell.
-    pub async fn tell_not_begun(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
+    pub async fn report_failed_start(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
         let outcome = match failure.code {
             exit::UNAVAILABLE => Outcome::Unavailable,
             _ => Outcome::ConfigMismatch,
@@ -224,15 +224,15 @@ impl Watch {
                 figures: RunFigures::default(),
             })));
         }
-        self.tell_at_the_end(cancel).await;
+        self.notify_before_exit(cancel).await;
     }
 
     /// Looks at the lake again and again, for as long as it is polled: when a run begins or ends, and from time to time.
-    pub async fn keep_looking(&self) {
+    pub async fn refresh_periodically(&self) {
         let mut changes = self.live.changes();
         let mut running = None;
         loop {
-            self.look().await;
+            self.refresh().await;
             let interval = if running.is_some() { DURING_A_RUN } else { BETWEEN_RUNS };
             let until = Instant::now() + interval;
             loop {

@@ -15,7 +15,7 @@ use crate::status::Status;
 
 /// Why the status cannot be told.
 #[derive(Debug, thiserror::Error)]
-pub enum BoardError {
+pub enum StatusError {
     /// The destination cannot be opened.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -29,7 +29,7 @@ pub enum BoardError {
 
 /// The status that a process shows while it lives.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusCache {
     clock: Clock,
     shown_days: u16,
     config: Mutex<Arc<Config>>,
@@ -38,7 +38,7 @@ pub struct Board {
     status: watch::Sender<Option<Arc<Status>>>,
 }
 
-impl Board {
+impl StatusCache {
     /// A board of the lake that `config` names, with the last `shown_days` days. It shows nothing before it is refreshed.
     pub fn new(config: Arc<Config>, clock: Clock, shown_days: u16) -> Self {
         Self {
@@ -73,8 +73,8 @@ impl Board {
     /// Reads what was recorded since the last time, and makes the status anew.
     ///
     /// # Errors
-    /// [`BoardError`]; the last status then stands.
-    pub async fn refresh(&self) -> Result<Arc<Status>, BoardError> {
+    /// [`StatusError`]; the last status then stands.
+    pub async fn refresh(&self) -> Result<Arc<Status>, StatusError> {
         let made = self.read_and_make().await;
         let trouble = made.as_ref().err().map(|error| error_chain(error));
         let was = std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), trouble.clone());
@@ -103,7 +103,7 @@ impl Board {
         self.shown_days
     }
 
-    async fn read_and_make(&self) -> Result<Arc<Status>, BoardError> {
+    async fn read_and_make(&self) -> Result<Arc<Status>, StatusError> {
         self.read().await?;
         let shown_days = self.shown_days;
         let made = self.with_state(move |state, config, now| Status::of(state, config, now, shown_days)).await?;
@@ -127,7 +127,7 @@ impl Board {
     }
 
     /// Reads the tail of the ledger. A lake that is not there yet is not made by looking.
-    async fn read(&self) -> Result<(), BoardError> {
+    async fn read(&self) -> Result<(), StatusError> {
         let mut ledger = self.ledger.lock().await;
         if let Some(ledger) = &mut *ledger {
             return Ok(ledger.refresh().await?);

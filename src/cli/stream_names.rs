@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const WRITTEN_OUT: usize = 3;
 
 /// `accuracy_* (13), documents`: names that begin with the same word together, where there are many.
-pub fn in_short<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn abbreviated<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_unstable();
     names.dedup();
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn many_names_are_told_by_their_first_words() {
-        assert_eq!(in_short(["b_1", "a_1", "a_1"]), "a_1, b_1");
-        assert_eq!(in_short(["b_1", "a_1", "a_2", "c", "a_3"]), "a_* (3), b_1, c");
+        assert_eq!(abbreviated(["b_1", "a_1", "a_1"]), "a_1, b_1");
+        assert_eq!(abbreviated(["b_1", "a_1", "a_2", "c", "a_3"]), "a_* (3), b_1, c");
     }
 }

@@ -21,7 +21,7 @@ struct Left {
 }
 
 /// A line for each of the streams that leave most, and one for the others.
-pub fn left_lines(slices: &[Slice]) -> Vec<String> {
+pub fn deferred_lines(slices: &[Slice]) -> Vec<String> {
     let mut streams: Vec<(&str, Left)> = by_stream(slices).into_iter().collect();
     streams.sort_by_key(|(_, left)| std::cmp::Reverse(left.slices));
     let others = streams.split_off(TOLD.min(streams.len()));
@@ -35,7 +35,7 @@ pub fn left_lines(slices: &[Slice]) -> Vec<String> {
 }
 
 /// The same for programs, all streams.
-pub fn left_json(slices: &[Slice]) -> Value {
+pub fn deferred_json(slices: &[Slice]) -> Value {
     let streams: Map<String, Value> = by_stream(slices)
         .into_iter()
         .map(|(stream, left)| {
@@ -95,10 +95,10 @@ mod tests {
             slice("bots_v2", days("2026-03-09", "2026-03-09")),
         ];
         assert_eq!(
-            left_lines(&slices),
+            deferred_lines(&slices),
             ["visibility_v2: 2 slices, 59 days from 2026-02-01 on", "bots_v2: 1 slice, 2026-03-09", "models: 1 slice"]
         );
         let many: Vec<Slice> = catalog.streams().take(12).map(|stream| slice(&stream.name, None)).collect();
-        assert_eq!(left_lines(&many).last().unwrap(), "2 other streams: 2 slices");
+        assert_eq!(deferred_lines(&many).last().unwrap(), "2 other streams: 2 slices");
     }
 }

@@ -1,11 +1,11 @@
-//! The same facts as JSON. Equal days in a row are one entry, and lists end, so that its size has a bound.
+//! The same data as JSON. Equal days in a row are one entry, and lists end, so that its size has a bound.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::page::Facts;
+use super::page::PageData;
 use super::verdict::Verdict;
 use crate::ledger::RunSummary;
 use crate::model::day::Day;
@@ -21,7 +21,7 @@ pub(super) const RUNS: usize = 20;
 
 /// Everything the page shows.
 #[derive(Debug, Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct StatusJson<'a> {
     version: &'static str,
     at: Timestamp,
     /// When the ledger was read last.
@@ -36,7 +36,7 @@ pub(super) struct Report<'a> {
     jobs: &'a [JobStatus],
     runs: &'a [RunSummary],
     days_by_status: BTreeMap<DayStatus, u64>,
-    streams: Vec<StreamReport<'a>>,
+    streams: Vec<StreamJson<'a>>,
     suspects: &'a [SuspectDays],
     not_entitled: Vec<&'a NotEntitledStreams>,
     /// Entries of the two lists above that are left out.
@@ -44,7 +44,7 @@ pub(super) struct Report<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct StreamReport<'a> {
+struct StreamJson<'a> {
     name: &'a str,
     family: &'a str,
     asked_for: &'a str,
@@ -57,21 +57,21 @@ struct StreamReport<'a> {
     lag_seconds: u64,
     lacks_days: bool,
     missing_since: Option<Day>,
-    days: Vec<DaysReport>,
+    days: Vec<DaysJson>,
 }
 
 /// Consecutive days with the same status.
 #[derive(Debug, Serialize)]
-struct DaysReport {
+struct DaysJson {
     from: Day,
     to: Day,
     status: DayStatus,
     rows: u64,
 }
 
-impl<'a> Report<'a> {
-    pub fn of(facts: &'a Facts) -> Self {
-        let status = facts.status.as_deref();
+impl<'a> StatusJson<'a> {
+    pub fn of(data: &'a PageData) -> Self {
+        let status = data.status.as_deref();
         let first = |length: usize| length.min(ENTRIES);
         let suspects = status.map(|status| status.suspects.as_slice()).unwrap_or_default();
         let not_entitled = status.map(|status| status.not_entitled.as_slice()).unwrap_or_default();
@@ -79,18 +79,18 @@ impl<'a> Report<'a> {
         let left_out = suspects.len() + not_entitled.len() - first(suspects.len()) - first(not_entitled.len());
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            at: facts.now,
+            at: data.now,
             read_at: status.map(|status| status.at),
-            verdict: facts.verdict(),
-            trouble: facts.trouble.as_deref(),
+            verdict: data.verdict(),
+            trouble: data.trouble.as_deref(),
             headline: status.map(|status| &status.headline),
-            destination: facts.destination(),
-            key_expires: facts.config.api.key_expires,
-            doing: &facts.doing,
+            destination: data.destination(),
+            key_expires: data.config.api.key_expires,
+            doing: &data.doing,
             jobs: status.map(|status| status.jobs.as_slice()).unwrap_or_default(),
             runs: &runs[..runs.len().min(RUNS)],
             days_by_status: status.map(|status| status.days_by_status()).unwrap_or_default(),
-            streams: facts.streams().iter().map(StreamReport::of).collect(),
+            streams: data.streams().iter().map(StreamJson::of).collect(),
             suspects: &suspects[..first(suspects.len())],
             not_entitled: not_entitled.iter().take(ENTRIES).collect(),
             left_out,
@@ -98,16 +98,16 @@ impl<'a> Report<'a> {
     }
 }
 
-impl<'a> StreamReport<'a> {
+impl<'a> StreamJson<'a> {
     fn of(stream: &'a StreamStatus) -> Self {
-        let mut days: Vec<DaysReport> = Vec::new();
+        let mut days: Vec<DaysJson> = Vec::new();
         for cell in stream.days.iter().flatten() {
             match days.last_mut() {
                 Some(last) if last.status == cell.worst && last.to.next() == cell.day => {
                     last.to = cell.day;
                     last.rows += cell.rows;
                 }
-                _ => days.push(DaysReport { from: cell.day, to: cell.day, status: cell.worst, rows: cell.rows }),
+                _ => days.push(DaysJson { from: cell.day, to: cell.day, status: cell.worst, rows: cell.rows }),
             }
         }
         Self {
