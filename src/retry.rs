@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use crate::model::figures::took;
+use crate::model::format::format_duration;
 
 /// How a failed request or write is retried. Only idempotent operations can be: the response that was lost may be that of an
 /// attempt that succeeded.
@@ -73,7 +73,7 @@ impl Attempts {
 impl fmt::Display for Attempts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.count > 1 {
-            write!(out, ", {} attempts in {}", self.count, took(self.elapsed()))?;
+            write!(out, ", {} attempts in {}", self.count, format_duration(self.elapsed()))?;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl Account {
         let mut state = State { number: 1, ..State::default() };
         let before = self.now - SignedDuration::from_hours(24);
         for (number, (stream, scope)) in (0_u64..).zip(self.asked()) {
-            let mut coverage = ScopeCoverage::of(scope.clone());
+            let mut coverage = ScopeCoverage::new(scope.clone());
             match &stream.days {
                 None => coverage.whole = Some(read(mix(number), before)),
                 Some(days) => {
@@ -160,7 +160,7 @@ pub fn known(state: &State) -> usize {
 
 /// When a day was last read: the first morning on which it was final.
 fn last_read(days: &Days, day: Day, before: Timestamp) -> Timestamp {
-    (days.settled(day, days.lookback) + SignedDuration::from_hours(7)).min(before)
+    (days.final_at(day, days.lookback) + SignedDuration::from_hours(7)).min(before)
 }
 
 /// A day as it was read within the half hour after `at`. One in ten has no rows.

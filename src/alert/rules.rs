@@ -13,7 +13,7 @@ use crate::alert::condition::{Condition, key_of};
 use crate::alert::ears::Heard;
 use crate::config::{AlertEvent, Config};
 use crate::model::day::DayZone;
-use crate::model::figures::counted;
+use crate::model::format::format_count;
 use crate::model::outcome::Outcome;
 use crate::schedule::Schedule;
 use crate::status::{JobStatus, Status};
@@ -151,7 +151,10 @@ impl Facts<'_> {
         let doubled = |most: &u64| most.checked_mul(2).filter(|more| *more <= seen);
         let at_least = std::iter::successors(Some(most), doubled).last().unwrap_or(most);
         Some(Condition {
-            what: format!("others sent at least {} with the same key within an hour", counted(at_least, "request")),
+            what: format!(
+                "others sent at least {} with the same key within an hour",
+                format_count(at_least, "request")
+            ),
             affected: "they spend the budget that jobs wait for".into(),
             to_do:
                 "find out who uses the key, or give them one of their own; `api.reserve_requests` leaves room for them"

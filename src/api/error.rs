@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::blocks::FramingError;
 use crate::http::RootsError;
-use crate::model::figures::took;
+use crate::model::format::format_duration;
 use crate::retry::Attempts;
 
 /// Why rows could not be fetched. Each variant names what was requested (`what`: stream, scope and variables), so that its log
@@ -33,7 +33,7 @@ pub enum ApiError {
     #[error("the API rate limited the request for {what} (HTTP 429{attempts}: {detail})")]
     RateLimited { what: String, detail: String, retry_after: Option<Duration>, attempts: Attempts },
     /// HTTP 408 or 5xx, and the next attempt would begin after the deadline. Other requests can still succeed.
-    #[error("the API could not answer {what} (HTTP {status}{attempts}: {detail}), and the next attempt, in {}, is after the deadline", took(*wait))]
+    #[error("the API could not answer {what} (HTTP {status}{attempts}: {detail}), and the next attempt, in {}, is after the deadline", format_duration(*wait))]
     RetryAfterDeadline { what: String, status: u16, detail: String, wait: Duration, attempts: Attempts },
     /// No connection, after every retry.
     #[error("cannot reach the API at {at}{attempts}: {problem}")]
@@ -48,10 +48,10 @@ pub enum ApiError {
     #[error("the response for {what} is broken{attempts}: {problem}")]
     Broken { what: String, problem: String, attempts: Attempts },
     /// A response in progress at the deadline did not end soon after it.
-    #[error("the response for {what} was incomplete {} after the deadline", took(*after))]
+    #[error("the response for {what} was incomplete {} after the deadline", format_duration(*after))]
     Late { what: String, after: Duration },
     /// No request may be sent before the deadline.
-    #[error("the next request may be sent in {}, which is after the deadline", took(*wait))]
+    #[error("the next request may be sent in {}, which is after the deadline", format_duration(*wait))]
     OutOfTime { wait: Duration },
     #[error("stopped")]
     Cancelled,

@@ -215,8 +215,8 @@ impl Asked<'_> {
         body.values_mut().for_each(|value| fill_value(value, texts));
         self.facts.without.iter().for_each(|member| remove(&mut body, member));
         for (part, named) in self.slice.scope.parts() {
-            let said =
-                stream.takes(&format!("{}_id", part.path_key())) || stream.takes(&format!("{}_name", part.path_key()));
+            let said = stream.uses_variable(&format!("{}_id", part.path_key()))
+                || stream.uses_variable(&format!("{}_name", part.path_key()));
             if said {
                 continue;
             }

@@ -12,7 +12,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config};
 use crate::error_text::error_chain;
-use crate::model::figures::{counted, took};
+use crate::model::format::{format_count, format_duration};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum AlertCommand {
@@ -51,14 +51,16 @@ pub async fn execute(options: &GlobalOptions, command: AlertCommand) -> Result<u
         OutputFormat::Table => {
             let rows = sent.iter().map(|(target, sent, time)| {
                 let result = sent.as_ref().map_or_else(|error| error_chain(error), |()| "sent".to_owned());
-                vec![target.name.clone(), kind(target).to_owned(), result, took(*time)]
+                vec![target.name.clone(), kind(target).to_owned(), result, format_duration(*time)]
             });
             print(&table(&["alert", "type", "result", ">took"], rows))?
         }
     };
     match sent.iter().filter(|(_, sent, _)| sent.is_err()).count() {
         0 => Ok(exit::COMPLETE),
-        failed => Err(Failure::new(exit::FAILED, format!("{} could not be told", counted(failed as u64, "alert")))),
+        failed => {
+            Err(Failure::new(exit::FAILED, format!("{} could not be told", format_count(failed as u64, "alert"))))
+        }
     }
 }
 

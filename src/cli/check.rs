@@ -13,7 +13,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, iam, logging, print, print_j
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
-use crate::model::figures::counted;
+use crate::model::format::format_count;
 use crate::model::scope::{Scope, ScopeKind};
 use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
 
@@ -72,7 +72,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         if let Some(starts) = starts(job, now)? {
             scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.night });
         }
-        facts.tell("job", format!("{}: {}; {next}", job.name, counted(goal.streams.len() as u64, "stream")))?;
+        facts.tell("job", format!("{}: {}; {next}", job.name, format_count(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
             facts.tell("warning", warning.clone())?;
         }
@@ -102,7 +102,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     facts.end()?;
     match misfitting {
         0 => Ok(exit::COMPLETE),
-        _ => Err(Failure::new(exit::FAILED, format!("{} would fail", counted(misfitting, "stream")))
+        _ => Err(Failure::new(exit::FAILED, format!("{} would fail", format_count(misfitting, "stream")))
             .hint("leave them out with `!name` until a version that knows the new form is there; everything else can be exported")),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::model::day::Day;
-use crate::model::figures::{counted, grouped};
+use crate::model::format::{format_count, format_number};
 use crate::model::slice::Slice;
 
 /// Streams that are told one by one; what the others leave is told in one line.
@@ -28,8 +28,8 @@ pub fn deferred_lines(slices: &[Slice]) -> Vec<String> {
     let mut lines: Vec<String> = streams.iter().map(|(stream, left)| format!("{stream}: {}", left.words())).collect();
     if !others.is_empty() {
         let slices: u64 = others.iter().map(|(_, left)| left.slices).sum();
-        let streams = counted(others.len() as u64, "other stream");
-        lines.push(format!("{streams}: {}", counted(slices, "slice")));
+        let streams = format_count(others.len() as u64, "other stream");
+        lines.push(format!("{streams}: {}", format_count(slices, "slice")));
     }
     lines
 }
@@ -61,9 +61,9 @@ fn by_stream(slices: &[Slice]) -> BTreeMap<&str, Left> {
 
 impl Left {
     fn words(&self) -> String {
-        let slices = counted(self.slices, "slice");
+        let slices = format_count(self.slices, "slice");
         match self.oldest {
-            Some(oldest) if 1 < self.days => format!("{slices}, {} days from {oldest} on", grouped(self.days)),
+            Some(oldest) if 1 < self.days => format!("{slices}, {} days from {oldest} on", format_number(self.days)),
             Some(day) => format!("{slices}, {day}"),
             None => slices,
         }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::error_text::error_chain;
 use crate::model::day::{Day, DayZone};
-use crate::model::figures::{grouped, took};
+use crate::model::format::{format_duration, format_number};
 use crate::model::stream::{Pagination, Stream};
 use crate::model::window::Window;
 use crate::run::{Outcome, RunResult, RunSettings, run_job};
@@ -171,12 +171,12 @@ fn show(
     let row = |name: &str, done: crate::model::event::SliceDone, requests: u64, time: std::time::Duration| {
         vec![
             name.to_owned(),
-            grouped(done.rows),
-            grouped(done.files),
-            grouped(done.unchanged),
+            format_number(done.rows),
+            format_number(done.files),
+            format_number(done.unchanged),
             size(done.bytes),
-            grouped(requests),
-            took(time),
+            format_number(requests),
+            format_duration(time),
         ]
     };
     let mut rows: Vec<_> = result
@@ -186,7 +186,10 @@ fn show(
         .collect();
     rows.push(row("", totals.done, result.requests, result.took));
     let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
-    text.push_str(&format!("\nPaging by cursor would have taken {} requests.\n", grouped(by_cursor(settings, result))));
+    text.push_str(&format!(
+        "\nPaging by cursor would have taken {} requests.\n",
+        format_number(by_cursor(settings, result))
+    ));
     if differences.is_empty() {
         text.push_str("Verified: every stream equals the simulator's own totals.\n");
     }

@@ -16,8 +16,8 @@ use crate::ledger::State;
 use crate::maintain::{Erased, doomed, forget};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
-use crate::model::figures::grouped;
 use crate::model::forgotten::Erasure;
+use crate::model::format::format_number;
 use crate::model::history::history_name;
 use crate::model::scope::ScopePart;
 use crate::model::stream::Stream;
@@ -126,7 +126,7 @@ fn erasures(
     }
     let is_known = |(name, erasure): &(String, Erasure)| {
         let mut scopes = state.coverage.get(name).into_iter().flat_map(BTreeMap::values);
-        scopes.any(|coverage| erasure.is_of(&coverage.scope)) || state.forgotten.of(name).contains(erasure)
+        scopes.any(|coverage| erasure.is_of(&coverage.scope)) || state.forgotten.erasures(name).contains(erasure)
     };
     // An id with a slip in it must not look as if something had been erased.
     match erasures.iter().any(is_known) {
@@ -137,7 +137,7 @@ fn erasures(
 }
 
 fn is_table(state: &State, name: &str) -> bool {
-    state.coverage.contains_key(name) || !state.forgotten.of(name).is_empty()
+    state.coverage.contains_key(name) || !state.forgotten.erasures(name).is_empty()
 }
 
 /// The tables of `stream`, and the days of each that `window` means: whole months where rows tell of months, and of a list
@@ -147,8 +147,9 @@ fn tables_of(stream: &Stream, window: Option<Window>) -> Vec<(String, Option<Win
         (None, None) => vec![(stream.name.clone(), None), (history_name(&stream.name), None)],
         (None, Some(window)) => vec![(history_name(&stream.name), Some(window))],
         (Some(days), Some(window)) if days.kind == DaysKind::Month => {
-            let month =
-                |day: Day| format!("{}-01", day.month()).parse().map_or(Window::day(day), |first| days.span(first));
+            let month = |day: Day| {
+                format!("{}-01", day.month()).parse().map_or(Window::from_day(day), |first| days.span(first))
+            };
             vec![(stream.name.clone(), Window::new(month(window.start).start, month(window.last()).end))]
         }
         (Some(_), window) => vec![(stream.name.clone(), window)],
@@ -176,7 +177,7 @@ fn scopes(args: &ForgetArgs) -> Vec<BTreeMap<ScopePart, String>> {
 }
 
 fn summary(erased: &BTreeMap<String, Erased>) -> String {
-    let rows = erased.iter().map(|(name, erased)| vec![name.clone(), grouped(erased.files), size(erased.bytes)]);
+    let rows = erased.iter().map(|(name, erased)| vec![name.clone(), format_number(erased.files), size(erased.bytes)]);
     table(&["table", ">files", ">size"], rows)
 }
 

@@ -15,7 +15,7 @@ use crate::config::Location;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::maintain::{Finding, FindingKind, Rebuild, Rebuilt, Remedy, rebuild};
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::run::write_coverage;
 
 /// Findings that are shown one by one; all of them are counted.
@@ -112,16 +112,16 @@ fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
     for unknown in &rebuilt.unknown {
         text.push_str(&format!("not known any more: {unknown}\n"));
     }
-    let all = format!("{} files of {} streams, {}", grouped(rebuilt.files), rebuilt.streams, size(rebuilt.bytes));
+    let all = format!("{} files of {} streams, {}", format_number(rebuilt.files), rebuilt.streams, size(rebuilt.bytes));
     text.push_str(&match rebuilt.record {
         Some(record) => format!("The ledger begins anew with record {record} and knows {all}.\n"),
         None => format!("The ledger would know {all}. Nothing is written.\n"),
     });
     if 0 < rebuilt.as_recorded {
-        let recorded = grouped(rebuilt.as_recorded);
+        let recorded = format_number(rebuilt.as_recorded);
         text.push_str(&format!("{recorded} of them are as the records say that can still be read.\n"));
     }
-    let counts = rebuilt.findings.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.name()));
+    let counts = rebuilt.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
     let counts = counts.collect::<Vec<_>>().join(", ");
     if !counts.is_empty() {
         text.push_str(&format!("Not as it should be: {counts}.\n"));

@@ -18,7 +18,7 @@ use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::day::DayZone;
 use crate::model::days::DaysKind;
-use crate::model::figures::{bytes, counted, grouped, took};
+use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::model::scope::ScopeKey;
 use crate::model::stream::Stream;
 use crate::plan::Due;
@@ -108,7 +108,7 @@ impl Cost<'_> {
         let mut told: Vec<String> = reasons
             .iter()
             .filter(|(days, _)| 0 < *days)
-            .map(|(days, reason)| format!("{} {reason}", grouped(u64::from(*days))))
+            .map(|(days, reason)| format!("{} {reason}", format_number(u64::from(*days))))
             .collect();
         if self.stream.days.is_none() {
             told.insert(0, "list".to_owned());
@@ -195,18 +195,19 @@ impl<'a> Shown<'a> {
         let costs = self.costs(false);
         let or_unknown = |figure: Option<u64>, shown: fn(u64) -> String| figure.map_or_else(|| "?".to_owned(), shown);
         let rows = costs.iter().map(|cost| {
-            let days = if cost.stream.days.is_none() { "-".to_owned() } else { grouped(u64::from(cost.due.days())) };
+            let days =
+                if cost.stream.days.is_none() { "-".to_owned() } else { format_number(u64::from(cost.due.days())) };
             vec![
                 cost.stream.name.clone(),
-                grouped(cost.scopes.len() as u64),
+                format_number(cost.scopes.len() as u64),
                 days,
-                grouped(cost.requests),
-                or_unknown(cost.rows, grouped),
-                or_unknown(cost.bytes, bytes),
+                format_number(cost.requests),
+                or_unknown(cost.rows, format_number),
+                or_unknown(cost.bytes, format_bytes),
                 self.clock(cost.over),
                 match cost.files_a_year() {
                     0 => "-".to_owned(),
-                    files => grouped(files),
+                    files => format_number(files),
                 },
                 cost.why(),
             ]
@@ -217,11 +218,11 @@ impl<'a> Shown<'a> {
             String::new(),
             String::new(),
             String::new(),
-            grouped(requests),
-            grouped(sum(&|cost| cost.rows.unwrap_or(0))),
-            bytes(sum(&|cost| cost.bytes.unwrap_or(0))),
+            format_number(requests),
+            format_number(sum(&|cost| cost.rows.unwrap_or(0))),
+            format_bytes(sum(&|cost| cost.bytes.unwrap_or(0))),
             self.clock(forecast.due_takes),
-            grouped(sum(&Cost::files_a_year)),
+            format_number(sum(&Cost::files_a_year)),
             String::new(),
         ];
         let headings =
@@ -232,14 +233,18 @@ impl<'a> Shown<'a> {
             0 => String::new(),
             more => format!(", and {more} more to find out what the account holds"),
         };
-        text.push_str(&format!("\n{} in {}{discovery}.\n", counted(requests, "request"), counted(slices, "slice")));
+        text.push_str(&format!(
+            "\n{} in {}{discovery}.\n",
+            format_count(requests, "request"),
+            format_count(slices, "slice")
+        ));
         text.push_str(&self.budget_line());
         if let Some(history) = &forecast.history {
             text.push_str(&self.history_line(history));
         }
         text.push_str(&self.night_line());
         if !plan.not_entitled.is_empty() {
-            let slices = counted(plan.not_entitled.len() as u64, "slice");
+            let slices = format_count(plan.not_entitled.len() as u64, "slice");
             text.push_str(&format!("{slices} not asked: the account may not read them, as of the last 24 hours.\n"));
         }
         text
@@ -248,16 +253,19 @@ impl<'a> Shown<'a> {
     fn budget_line(&self) -> String {
         let (budget, forecast) = (&self.budget, &self.preview.forecast);
         let reserved = budget.limit().saturating_sub(budget.usable());
-        let done =
-            format!("Done about {}, {} after the start.", self.clock(forecast.due_takes), took(forecast.due_takes));
+        let done = format!(
+            "Done about {}, {} after the start.",
+            self.clock(forecast.due_takes),
+            format_duration(forecast.due_takes)
+        );
         let in_time = forecast.room.is_none_or(|room| forecast.due_takes <= room);
         let cut = forecast.room.filter(|_| !in_time).map_or_else(String::new, |time| {
-            format!(" The run may take {}: what is left then is done by the next ones.", took(time))
+            format!(" The run may take {}: what is left then is done by the next ones.", format_duration(time))
         });
         format!(
             "Budget {} in {}, {reserved} reserved for people: {} usable. {done}{cut}\n",
             budget.limit(),
-            took(budget.known_period()),
+            format_duration(budget.known_period()),
             budget.usable(),
         )
     }
@@ -271,7 +279,7 @@ impl<'a> Shown<'a> {
             }
             None => "never complete: the runs leave nothing over for it".to_owned(),
         };
-        let (slices, requests) = (counted(*slices, "slice"), counted(*requests, "request"));
+        let (slices, requests) = (format_count(*slices, "slice"), format_count(*requests, "request"));
         format!("Then history, {first} to {last}, newest first: {requests} in {slices}; {done}.\n")
     }
 
@@ -279,14 +287,14 @@ impl<'a> Shown<'a> {
         let night = &self.preview.forecast.night;
         let needs = format!(
             "When all that is there, a run needs {} and {}",
-            counted(night.requests, "request"),
-            took(night.takes)
+            format_count(night.requests, "request"),
+            format_duration(night.takes)
         );
         match (night.room, night.fits()) {
             (None, _) => format!("{needs}.\n"),
-            (Some(room), true) => format!("{needs}; it has {}.\n", took(room)),
+            (Some(room), true) => format!("{needs}; it has {}.\n", format_duration(room)),
             (Some(room), false) => {
-                format!("{needs}, but it has {}: `profound-export check` says what would fit.\n", took(room))
+                format!("{needs}, but it has {}: `profound-export check` says what would fit.\n", format_duration(room))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::api::BudgetState;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::config::{Config, JobConfig};
-use crate::model::figures::{counted, grouped, took};
+use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::stream::Tier;
 use crate::run::{NightForecast, Starts};
 
@@ -30,15 +30,16 @@ pub fn check(
     budget: &BudgetState,
     tiers: impl Fn(&JobConfig, Tier) -> Result<NightForecast, Failure>,
 ) -> Result<(), Failure> {
-    let a_period = format!("{} in {}", grouped(u64::from(budget.usable())), took(budget.known_period()));
+    let a_period =
+        format!("{} in {}", format_number(u64::from(budget.usable())), format_duration(budget.known_period()));
     for Scheduled { job, starts, night } in scheduled {
         let Some(room) = night.room.filter(|_| !night.fits()) else {
             continue;
         };
-        let every = took(starts.every.average.unsigned_abs());
+        let every = format_duration(starts.every.average.unsigned_abs());
         let (what, setting) = match job.deadline {
             Some(deadline) if deadline.0 == room => {
-                (format!("can never finish within its deadline of {}", took(room)), "deadline")
+                (format!("can never finish within its deadline of {}", format_duration(room)), "deadline")
             }
             _ => ("can never finish before it starts again".to_owned(), "cron"),
         };
@@ -54,23 +55,23 @@ pub fn check(
             }
         }
         let longer = match setting {
-            "deadline" => format!("give it a deadline of more than {}", took(night.takes)),
-            _ => format!("start it less often than every {}", took(longest_need(night, budget))),
+            "deadline" => format!("give it a deadline of more than {}", format_duration(night.takes)),
+            _ => format!("start it less often than every {}", format_duration(longest_need(night, budget))),
         };
         let fewer = match fitting {
             Some((tier, of_tier)) => format!(
                 "choose fewer streams, such as the tier `{}` ({}, {})",
                 tier.name(),
-                counted(of_tier.requests, "request"),
-                took(of_tier.takes),
+                format_count(of_tier.requests, "request"),
+                format_duration(of_tier.takes),
             ),
             None => "choose fewer streams or categories (`profound-export plan` says what each costs)".to_owned(),
         };
         return Err(Failure::new(exit::CONFIGURATION, format!("job `{}` {what}", job.name))
             .detail(format!(
                 "{} every {every} take {}: {a_period} are allowed",
-                counted(night.requests, "request"),
-                took(night.takes),
+                format_count(night.requests, "request"),
+                format_duration(night.takes),
             ))
             .detail(config.quoted(job, setting))
             .hint(format!("{longer}; or {fewer}")));
@@ -89,8 +90,8 @@ pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
                 "{}: a run takes {}, and some starts follow each other after {}: those runs end incomplete (75), and the next \
                  one continues",
                 one.job.name,
-                took(one.night.takes),
-                took(one.starts.every.shortest.unsigned_abs())
+                format_duration(one.night.takes),
+                format_duration(one.starts.every.shortest.unsigned_abs())
             )
         })
         .collect()
@@ -99,17 +100,18 @@ pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
 /// What the runs of all jobs need of the budget, in words; none without a schedule.
 pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> {
     let requests = scheduled.iter().map(|one| {
-        let takes = took(one.night.takes);
+        let takes = format_duration(one.night.takes);
         format!(
             "{}: {} a run, {takes} of {}",
             one.job.name,
-            counted(one.night.requests, "request"),
-            took(one.starts.every.average.unsigned_abs())
+            format_count(one.night.requests, "request"),
+            format_duration(one.starts.every.average.unsigned_abs())
         )
     });
     let each: Vec<String> = requests.collect();
-    let usable = grouped(u64::from(budget.usable()));
-    (!each.is_empty()).then(|| format!("{usable} requests in {}; {}", took(budget.known_period()), each.join("; ")))
+    let usable = format_number(u64::from(budget.usable()));
+    (!each.is_empty())
+        .then(|| format!("{usable} requests in {}; {}", format_duration(budget.known_period()), each.join("; ")))
 }
 
 /// Requests an hour that runs as `night` need when they start as `starts` says.
@@ -139,7 +141,8 @@ fn check_together(scheduled: &[Scheduled<'_>], budget: &BudgetState, a_period: &
         return Ok(());
     }
     let each = scheduled.iter().map(|one| -> String {
-        let (requests, every) = (counted(one.night.requests, "request"), took(one.starts.every.average.unsigned_abs()));
+        let (requests, every) =
+            (format_count(one.night.requests, "request"), format_duration(one.starts.every.average.unsigned_abs()));
         format!("{}: {requests} every {every}, {:.0} an hour", one.job.name, an_hour(&one.night, &one.starts))
     });
     let refused = Failure::new(exit::CONFIGURATION, "the jobs can never all finish before they start again")

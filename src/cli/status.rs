@@ -18,8 +18,8 @@ use crate::ledger::{Ledger, RunSummary, State};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
-use crate::model::figures::{grouped, took};
 use crate::model::forgotten::Forgotten;
+use crate::model::format::{format_duration, format_number};
 use crate::status::{DayCell, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ fn text(status: &Status, shown_days: u16) -> String {
     let rows = status
         .streams
         .iter()
-        .map(|stream| vec![stream.name.clone(), stream.asked_for.clone(), picture(stream), grouped(stream.rows)]);
+        .map(|stream| vec![stream.name.clone(), stream.asked_for.clone(), picture(stream), format_number(stream.rows)]);
     text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
     for suspect in &status.suspects {
         let SuspectDays { stream, scope, problem, .. } = suspect;
@@ -105,7 +105,7 @@ fn jobs(jobs: &[JobStatus]) -> String {
             Some(run) => {
                 let length =
                     std::time::Duration::try_from(run.ended_at.duration_since(run.end.started_at)).unwrap_or_default();
-                (format!("{}, {}", time(run.end.started_at), took(length)), run.end.outcome.label())
+                (format!("{}, {}", time(run.end.started_at), format_duration(length)), run.end.outcome.label())
             }
             None => ("never".to_owned(), "-".to_owned()),
         };

@@ -58,7 +58,7 @@ fn read(args: &StreamsDiffArgs) -> Result<Surface, Failure> {
     let document: Value = serde_json::from_str(&text).map_err(|error| {
         usage(format!("`{file}` is not JSON: {error}")).hint("a document in YAML must be turned into JSON first")
     })?;
-    Surface::of(&document).map_err(|error: DocumentError| {
+    Surface::from_document(&document).map_err(|error: DocumentError| {
         usage(format!("`{file}` cannot be compared: {}", error_chain(&error)))
             .hint("the vendor publishes its document as JSON, with `openapi` and `paths` at its top")
     })

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, select};
 use crate::ledger::State;
 use crate::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::model::history::history_name;
 
 /// Findings that are shown one by one; all of them are counted, and marked.
@@ -101,7 +101,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
         return "Nothing is exported yet: `profound-export run` begins.".to_owned();
     }
     let what = if args.quick { "present and as long as they were" } else { "present, whole and unchanged" };
-    let all = format!("{} files of {} streams, {}", grouped(verified.files), verified.streams, size(verified.bytes));
+    let all = format!("{} files of {} streams, {}", format_number(verified.files), verified.streams, size(verified.bytes));
     if verified.findings.is_empty() {
         return format!("{all}: all of them {what}, and no other file among them.");
     }
@@ -111,7 +111,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
     let width = terminal.map(|(width, _)| usize::from(width.0));
     let mut text = fitted(&["what", "file", "problem"], rows.collect(), width);
     let count = |kind: &FindingKind| verified.findings.get(kind).copied().unwrap_or_default();
-    let counts = verified.findings.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.name()));
+    let counts = verified.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
     text.push_str(&format!("\n{all}: {}.\n", counts.collect::<Vec<_>>().join(", ")));
     let is_due = |finding: &Finding| finding.remedy == Remedy::Rewrite;
     if 0 < verified.marked {

@@ -71,7 +71,7 @@ pub(super) fn apply(
         }
     }
     // Nothing but the protection is new, so the catalog stays one; without it nothing may run.
-    catalog.with(protected).unwrap_or_else(|error| {
+    catalog.with_streams(protected).unwrap_or_else(|error| {
         problems.error("job", format!("the streams cannot be protected: {error}"), "");
         catalog
     })

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, CatalogError, NotARead, check_read, check_stream};
 use crate::model::column::Column;
 use crate::model::stream::{Fallback, Stream};
 
-/// A stream of the user's own, as it is written: the members of a [`Stream`], and `override`, `like` and `reads`.
+/// A stream of the user's own, as it is written: the members of a [`Stream`], and `override`, `extends` and `read_only`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnStream(Map<String, Value>);
@@ -37,7 +37,7 @@ impl JsonSchema for OwnStream {
 }
 
 /// Members that are no part of the declaration itself.
-const OWN_MEMBERS: [&str; 3] = ["override", "like", "reads"];
+const OWN_MEMBERS: [&str; 3] = ["override", "extends", "read_only"];
 /// Members that a new stream must say for itself: what it is called, where it belongs, whether other streams are asked for
 /// its rows. A fallback of another grain would stand in for the wrong rows.
 const NEVER_TAKEN: [&str; 3] = ["name", "tier", "discovers"];
@@ -76,7 +76,8 @@ pub(super) fn catalog(built_in: &Catalog, own: &[OwnStream], problems: &mut Prob
         }
     }
     loop {
-        let (stream, problem) = match built_in.with(declared.iter().map(|(_, stream)| stream.clone()).collect()) {
+        let (stream, problem) = match built_in.with_streams(declared.iter().map(|(_, stream)| stream.clone()).collect())
+        {
             Ok(catalog) => return (catalog, left_out),
             Err(CatalogError::Stream { stream, problem }) => (stream, problem),
             Err(error) => (String::new(), error.to_string()),
@@ -111,22 +112,22 @@ impl Reading<'_> {
     fn read(&self, problems: &mut Problems) -> Option<Stream> {
         let before = problems.errors.len();
         let replaces = self.truth("override", problems);
-        let promised = self.truth("reads", problems);
+        let promised = self.truth("read_only", problems);
         self.check_name(replaces, problems);
-        let like = self.like(problems);
+        let like = self.extended(problems);
         let mut members = like.as_ref().map(|like| self.taken(like)).unwrap_or_default();
         for (name, value) in self.own.iter().filter(|(name, _)| !OWN_MEMBERS.contains(&name.as_str())) {
             members.insert(name.clone(), value.clone());
         }
         // What would have been taken from a stream that is not there is not told too.
-        let is_lost = like.is_none() && self.own.contains_key("like");
+        let is_lost = like.is_none() && self.own.contains_key("extends");
         for (name, _) in REQUIRED.iter().filter(|(name, _)| !members.contains_key(*name)) {
             if is_lost && *name != "name" {
                 continue;
             }
             let instead = match *name {
                 "name" => "write for example `name = \"visibility_v2_by_region\"`",
-                _ => "say it, or name with `like` a stream that it is to be taken from",
+                _ => "say it, or name with `extends` a stream that it is to be taken from",
             };
             problems.error(&self.at(name), format!("the stream has no `{name}`"), instead);
         }
@@ -184,11 +185,11 @@ impl Reading<'_> {
     }
 
     /// The stream it is like.
-    fn like(&self, problems: &mut Problems) -> Option<Stream> {
-        let value = self.own.get("like")?;
-        let path = self.at("like");
+    fn extended(&self, problems: &mut Problems) -> Option<Stream> {
+        let value = self.own.get("extends")?;
+        let path = self.at("extends");
         let Some(name) = value.as_str() else {
-            problems.refuse(&path, "this is not the name of a stream", "write for example `like = \"prompts\"`");
+            problems.refuse(&path, "this is not the name of a stream", "write for example `extends = \"prompts\"`");
             return None;
         };
         let own = self.declared.iter().map(|(_, stream)| stream).find(|stream| stream.name == name);
@@ -204,7 +205,7 @@ impl Reading<'_> {
         found
     }
 
-    /// What is taken from `like` where nothing else is given.
+    /// What is taken from `extends` where nothing else is given.
     fn taken(&self, like: &Stream) -> Map<String, Value> {
         // A declaration is text, numbers and lists of them: it serializes.
         let mut members =
@@ -254,7 +255,7 @@ impl Reading<'_> {
             match entry.as_str() {
                 Some(name) => match known.iter().find_map(|stream| stream.column(name)) {
                     Some(column) => found.push(column.clone()),
-                    None if known.is_empty() && like.is_none() && self.own.contains_key("like") => {}
+                    None if known.is_empty() && like.is_none() && self.own.contains_key("extends") => {}
                     None => {
                         let names = known.iter().flat_map(|stream| &stream.columns).map(|column| column.name.as_str());
                         let instead = match nearest(name, names) {
@@ -316,7 +317,7 @@ impl Reading<'_> {
             let instead = match refused {
                 NotARead::Path(_) => "write parameters under `query`, and variables in braces",
                 NotARead::Writes { .. } => "leave it out: there is nothing to export there",
-                NotARead::Unknown(_) => "write `reads = true` if you know that it is a query and changes nothing",
+                NotARead::Unknown(_) => "write `read_only = true` if you know that it is a query and changes nothing",
             };
             problems.error(&self.at("request"), refused.to_string(), instead);
         }

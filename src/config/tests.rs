@@ -412,7 +412,7 @@ fn odd_variables_are_told_in_words_too() {
 const GRAIN: &str = r#"
 [[stream]]
 name = "visibility_v2_by_region"
-like = "visibility_v2_by_day"
+extends = "visibility_v2_by_day"
 body = { scope = "all", interval = "day", group_by = ["date", "region"], metrics = ["visibility_score", "weight"] }
 key = ["date", "asset.name", "region.id"]
 columns = ["date", "asset", "region", "visibility_score", { name = "weight", type = "int64", about = "weight" }]
@@ -424,7 +424,7 @@ const UNKNOWN: &str = r#"
 name = "weather"
 about = "One row per day and region."
 request = "POST /v2/reports/weather"
-reads = true
+read_only = true
 scope = "category"
 days = { zone = "eastern", end = "inclusive", lookback = 3 }
 pagination = { cursor = { limit = 50 } }
@@ -461,7 +461,7 @@ fn endpoint_nobody_knew_is_declared_as_the_catalog_declares_its_own() {
 
 #[test]
 fn built_in_stream_is_replaced_only_where_the_file_says_so() {
-    let text = "[[stream]]\nname = \"models\"\nlike = \"models\"\ncolumns = [\"id\", { name = \"name\", type = \"json\", about = \"name\" }]\n";
+    let text = "[[stream]]\nname = \"models\"\nextends = \"models\"\ncolumns = [\"id\", { name = \"name\", type = \"json\", about = \"name\" }]\n";
     let written = file(&format!("{text}override = true\n"));
     let config = written.load();
     let models = config.catalog().get("models").unwrap();
@@ -482,7 +482,7 @@ scope = "categories"
 
 [[stream]]
 name = "weather"
-like = "citations_v2_domain_by_modle"
+extends = "citations_v2_domain_by_modle"
 columns = ["date", { name = "rain", type = "float", about = "rain" }, { name = "sun", type = "int64", abuot = "sun" }]
 
 [[stream]]
@@ -494,29 +494,29 @@ key = "date"
 columns = []
 pagination = { cursor = { limt = 50 } }
 tier = "minimum"
-like = 4
+extends = 4
 
 [[stream]]
 name = "snow"
-like = "citations_v2_domain_by_model"
+extends = "citations_v2_domain_by_model"
 columns = ["date", "domian"]
 
 [[stream]]
 name = "ice"
-like = "citations_v2_domain_by_model"
+extends = "citations_v2_domain_by_model"
 key = ["model"]
 
 [[stream]]
 name = "hail_history"
-like = "models"
+extends = "models"
 
 [[stream]]
 name = "hail"
-like = "models"
+extends = "models"
 
 [[stream]]
 name = "hail"
-like = "models"
+extends = "models"
 
 [[job]]
 name = "nightly"
@@ -529,12 +529,12 @@ streams = ["hail", "weather", "wether"]
 #[test]
 fn request_that_could_change_something_is_refused() {
     let stream = |name: &str, request: &str, more: &str| {
-        format!("[[stream]]\nname = \"{name}\"\nlike = \"models\"\nrequest = \"{request}\"\n{more}\n")
+        format!("[[stream]]\nname = \"{name}\"\nextends = \"models\"\nrequest = \"{request}\"\n{more}\n")
     };
     let text = [
         stream("unknown", "POST /v2/reports/weather", ""),
-        stream("promised", "POST /v2/reports/weather", "reads = true"),
-        stream("changes", "POST /v1/projects", "reads = true"),
+        stream("promised", "POST /v2/reports/weather", "read_only = true"),
+        stream("changes", "POST /v1/projects", "read_only = true"),
         stream("elsewhere", "GET /v1/x?y=z", ""),
         stream("get", "GET /v2/weather", ""),
         stream("known", "POST /v2/reports/citations", ""),
@@ -660,7 +660,8 @@ streams = ["answers_v2"]
 
 #[test]
 fn documented_examples_of_own_streams_and_personal_data_are_valid() {
-    let guides = concat!(include_str!("../../docs/guides/own-streams.md"), include_str!("../../docs/guides/privacy.md"));
+    let guides =
+        concat!(include_str!("../../docs/guides/own-streams.md"), include_str!("../../docs/guides/privacy.md"));
     let blocks = guides.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
     let own: Vec<&str> = blocks.filter(|block| block.contains("[[stream]]") || block.contains("[privacy]")).collect();
     assert_eq!(own.len(), 3);

@@ -24,10 +24,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ledger::record::{FORGETTING_FORMAT, FORMAT, NEWEST_FORMAT};
 use crate::ledger::state::State;
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::content_hash::ContentHash;
 use crate::model::coverage::{Coverage, DayState, NotEntitled, ScopeCoverage, Suspect};
 use crate::model::day::Day;
-use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
 
@@ -147,7 +147,7 @@ impl State {
             for Held { scope, not_entitled } in of_stream {
                 let scope = scopes.get(scope).cloned().ok_or(Unreadable::Part("scope"))?;
                 names.push(stream.clone());
-                held.push(ScopeCoverage { not_entitled, ..ScopeCoverage::of(scope) });
+                held.push(ScopeCoverage { not_entitled, ..ScopeCoverage::new(scope) });
             }
         }
         for batch in file.with_batch_size(BATCH).build()? {
@@ -205,8 +205,8 @@ fn head(state: &State) -> String {
 fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
     let mut hashes = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
     rows.iter().try_for_each(|(_, _, state)| hashes.append_value(state.hash.bytes()))?;
-    let moment = |of: &dyn Fn(&DayState) -> Option<Moment>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| of(row.2).map(Moment::as_microsecond)).collect::<Int64Array>())
+    let moment = |of: &dyn Fn(&DayState) -> Option<CompactTimestamp>| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| of(row.2).map(CompactTimestamp::as_microsecond)).collect::<Int64Array>())
     };
     let flag = |of: &dyn Fn(&DayState) -> Option<bool>| -> ArrayRef {
         Arc::new(rows.iter().map(|row| of(row.2)).collect::<BooleanArray>())
@@ -252,7 +252,7 @@ fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadabl
     for row in 0..batch.num_rows() {
         let coverage = held.get_mut(places.value(row) as usize).ok_or(Unreadable::Part("scope"))?;
         let proof = match proofs.is_valid(row) {
-            true => Some(Proof::named(proofs.value(row)).ok_or(Unreadable::Part("proof"))?),
+            true => Some(Proof::from_name(proofs.value(row)).ok_or(Unreadable::Part("proof"))?),
             false => None,
         };
         let suspect = problems.is_valid(row).then(|| {
@@ -262,8 +262,8 @@ fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadabl
         let hash: [u8; 16] = hashes.value(row).try_into().map_err(|_| Unreadable::Part("hash"))?;
         let day = days.is_valid(row).then(|| Day::from_epoch_days(days.value(row)));
         *coverage.state_mut(day) = DayState {
-            read_at: read_at.is_valid(row).then(|| Moment::from_microsecond(read_at.value(row))),
-            changed_at: changed_at.is_valid(row).then(|| Moment::from_microsecond(changed_at.value(row))),
+            read_at: read_at.is_valid(row).then(|| CompactTimestamp::from_microsecond(read_at.value(row))),
+            changed_at: changed_at.is_valid(row).then(|| CompactTimestamp::from_microsecond(changed_at.value(row))),
             rows: rows.value(row),
             hash: ContentHash::from(hash),
             proof,

@@ -11,9 +11,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
-use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopePart};
 
 /// Rows that are made columns at once. A large lake has more than a million of them.
@@ -36,9 +36,9 @@ pub struct CoverageRow<'a> {
     /// How the end was known.
     pub proof: Option<&'static str>,
     /// When it was last read.
-    pub extracted_at: Option<Moment>,
+    pub extracted_at: Option<CompactTimestamp>,
     /// When what was read last differed from what stood.
-    pub changed_at: Option<Moment>,
+    pub changed_at: Option<CompactTimestamp>,
     /// The file, from the root of the lake; none where there is none.
     pub path: Option<String>,
     /// What is wrong, in words.
@@ -76,8 +76,8 @@ fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {
         fields.push(Field::new(name, data_type, true));
         arrays.push(array);
     };
-    let time = |value: &dyn Fn(&CoverageRow<'_>) -> Option<Moment>| -> ArrayRef {
-        let values = rows.iter().map(|row| value(row).map(Moment::as_microsecond));
+    let time = |value: &dyn Fn(&CoverageRow<'_>) -> Option<CompactTimestamp>| -> ArrayRef {
+        let values = rows.iter().map(|row| value(row).map(CompactTimestamp::as_microsecond));
         Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
     add("stream", DataType::Utf8, texts(rows, |row| Some(row.stream)));

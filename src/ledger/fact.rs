@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(facts.iter().count(), 5);
         assert_eq!(facts.window_end("reports_v2"), Some(WindowEnd::Exclusive));
         assert_eq!(facts.window_end("answers_v2"), Some(WindowEnd::Inclusive));
-        assert_eq!((facts.costs().of(RequestKind::Events), facts.costs().of(RequestKind::Page)), (4, 2));
+        assert_eq!((facts.costs().cost(RequestKind::Events), facts.costs().cost(RequestKind::Page)), (4, 2));
         assert_eq!(facts.categories_shrunk(), None);
     }
 

@@ -10,10 +10,10 @@ use crate::ledger::fact::Facts;
 use crate::ledger::open_run::OpenRun;
 use crate::ledger::record::{DayEntry, Entry, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage, Suspect};
 use crate::model::day::Day;
 use crate::model::forgotten::{Erasure, Forgotten};
-use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
@@ -154,7 +154,7 @@ impl State {
         }
         let coverage = self.scope_mut(&slice.stream, &slice.scope);
         coverage.not_entitled = None;
-        let read_at = Moment::from(slice.extracted_at);
+        let read_at = CompactTimestamp::from(slice.extracted_at);
         for day in days {
             let state = coverage.state_mut(day.day);
             let changed = day.written == Written::File || state.hash != day.hash || state.changed_at.is_none();
@@ -220,7 +220,7 @@ impl State {
 
     fn scope_mut(&mut self, stream: &str, scope: &Scope) -> &mut ScopeCoverage {
         let scopes = self.coverage.entry(stream.to_owned()).or_default();
-        let coverage = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::of(scope.clone()));
+        let coverage = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope.clone()));
         coverage.scope = scope.clone();
         coverage
     }

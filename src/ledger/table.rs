@@ -47,7 +47,7 @@ impl TableMeaning {
             request["kind"] = json!(days.kind);
         }
         if let Some(parent) = &stream.parent {
-            request["parent"] = json!({"stream": parent.stream, "takes": parent.takes, "variants": parent.variants});
+            request["parent"] = json!({"stream": parent.stream, "bind": parent.bind, "variants": parent.variants});
         }
         if !stream.parameters.is_empty() {
             request["parameters"] = json!(stream.parameters);

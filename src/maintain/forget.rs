@@ -57,7 +57,7 @@ pub async fn forget(
     erasures: &[(String, Erasure)],
 ) -> Result<BTreeMap<String, Erased>, MaintainError> {
     let forgotten = &ledger.state().forgotten;
-    let is_news = |(table, erasure): &&(String, Erasure)| !forgotten.of(table).contains(erasure);
+    let is_news = |(table, erasure): &&(String, Erasure)| !forgotten.erasures(table).contains(erasure);
     let entry =
         |(stream, erasure): &(String, Erasure)| Entry::Forgotten { stream: stream.clone(), erasure: erasure.clone() };
     let entries = erasures.iter().filter(is_news).map(entry).collect();

@@ -158,7 +158,7 @@ async fn tables(settings: &Verify, state: &State) -> Result<BTreeSet<String>, Ma
         .directories()
         .await?
         .into_iter()
-        .filter(|name| is_stream(name) || !state.forgotten.of(name).is_empty());
+        .filter(|name| is_stream(name) || !state.forgotten.erasures(name).is_empty());
     let mut tables: BTreeSet<String> = there.chain(state.coverage.keys().cloned()).collect();
     if let Some(wanted) = &settings.tables {
         tables.retain(|name| wanted.contains(name));
@@ -196,7 +196,7 @@ async fn look_at(
         for object in some {
             let Object { path, bytes } = object?;
             let Some(file) = table.find(&path) else {
-                if is_of_any(state.forgotten.of(name), &path) {
+                if is_of_any(state.forgotten.erasures(name), &path) {
                     let problem = "it was forgotten and still lies there".to_owned();
                     suspicions.push(suspect(&path, None, FindingKind::Forgotten, problem));
                     continue;
@@ -244,7 +244,7 @@ fn settle(state: &State, settings: &Verify, suspicion: Suspicion) -> Option<(Fin
     let Some(before) = before else {
         // A file that no record named may be named by now, or soon.
         let path = Path::from(finding.path.as_str());
-        if is_of_any(state.forgotten.of(&finding.stream), &path) {
+        if is_of_any(state.forgotten.erasures(&finding.stream), &path) {
             finding.kind = FindingKind::Forgotten;
             finding.remedy = Remedy::Forget;
         }

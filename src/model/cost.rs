@@ -40,7 +40,7 @@ impl Default for Costs {
 
 impl Costs {
     /// What one request of `kind` takes.
-    pub fn of(self, kind: RequestKind) -> u32 {
+    pub fn cost(self, kind: RequestKind) -> u32 {
         match kind {
             RequestKind::Events => self.events,
             RequestKind::Page => self.page,

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
 use crate::model::day_states::DayStates;
 use crate::model::days::Days;
-use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 
@@ -47,9 +47,9 @@ pub struct NotEntitled {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayState {
     /// When it was last read whole; none while only a doubtful reading exists.
-    pub read_at: Option<Moment>,
+    pub read_at: Option<CompactTimestamp>,
     /// When what was read last differed from what stood before.
-    pub changed_at: Option<Moment>,
+    pub changed_at: Option<CompactTimestamp>,
     /// Rows.
     pub rows: u64,
     /// What the rows say.
@@ -102,7 +102,7 @@ impl DayState {
 
 impl ScopeCoverage {
     /// A scope of which nothing is known yet.
-    pub fn of(scope: Scope) -> Self {
+    pub fn new(scope: Scope) -> Self {
         Self { scope, whole: None, days: DayStates::default(), not_entitled: None }
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let read = |days: &[&str]| {
             let state = DayState { read_at: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..DayState::unknown() };
             let days = days.iter().map(|day| (day.parse().unwrap(), state.clone())).collect();
-            ScopeCoverage { days, ..ScopeCoverage::of(Scope::default()) }.history_ends().map(|day| day.to_string())
+            ScopeCoverage { days, ..ScopeCoverage::new(Scope::default()) }.history_ends().map(|day| day.to_string())
         };
         assert_eq!(read(&[]), None);
         assert_eq!(read(&["2026-11-01", "2026-11-02"]).as_deref(), Some("2026-11-01"));

@@ -5,11 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::days::Days;
 use crate::model::history::{list_of, snapshot_day};
-use crate::model::moment::Moment;
 use crate::model::stream::Stream;
 
 /// The status of one day, or list, of one stream and scope. The most urgent comes first: where several scopes share a cell, it shows the
@@ -37,7 +37,7 @@ impl DayStatus {
         [Self::Suspect, Self::Missing, Self::Stale, Self::Provisional, Self::Final, Self::Empty, Self::NotEntitled];
 
     /// The status of a day that is final when it was extracted at `final_from` or later; with `None`, whenever it was extracted.
-    pub fn of(state: Option<&DayState>, final_from: Option<Moment>) -> Self {
+    pub fn of(state: Option<&DayState>, final_from: Option<CompactTimestamp>) -> Self {
         let Some(state) = state else {
             return Self::Missing;
         };
@@ -80,12 +80,12 @@ impl<'a> Finality<'a> {
     }
 
     /// From when an extraction of `day` is final, as [`DayStatus::of`] takes it.
-    pub fn final_from(self, day: Day, now: Timestamp) -> Option<Moment> {
+    pub fn final_from(self, day: Day, now: Timestamp) -> Option<CompactTimestamp> {
         match self {
             Self::List => None,
             // Nothing can be added to the snapshot of a day that is over, so when it was taken no longer matters.
             Self::Snapshots => (day >= snapshot_day(now)).then(|| Timestamp::MAX.into()),
-            Self::Lookback(days) => Some(days.settled(day, days.lookback).into()),
+            Self::Lookback(days) => Some(days.final_at(day, days.lookback).into()),
         }
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn day_is_final_only_when_extracted_after_its_lookback() {
         // The Eastern day ends at 05:00 UTC; three days later is the fifth.
-        let days = Days { lookback: 3, ..Days::of(DaysKind::Dated, DayZone::Eastern) };
+        let days = Days { lookback: 3, ..Days::new(DaysKind::Dated, DayZone::Eastern) };
         let status = |state| status(&state, "2026-03-01", Finality::Lookback(&days), "2026-04-01T00:00:00Z");
         assert_eq!(status(read("2026-03-05T04:59:59Z")), DayStatus::Provisional);
         assert_eq!(status(read("2026-03-05T05:00:00Z")), DayStatus::Final);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn month_is_final_only_when_extracted_after_its_end_and_lookback() {
-        let days = Days { lookback: 7, ..Days::of(DaysKind::Month, DayZone::Eastern) };
+        let days = Days { lookback: 7, ..Days::new(DaysKind::Month, DayZone::Eastern) };
         let status = |at| status(&read(at), "2026-03-01", Finality::Lookback(&days), "2026-05-01T00:00:00Z");
         assert_eq!(status("2026-04-07T23:59:59Z"), DayStatus::Provisional);
         assert_eq!(status("2026-04-08T04:00:00Z"), DayStatus::Final);

@@ -46,7 +46,7 @@ impl Forgotten {
     }
 
     /// What was removed of `stream`.
-    pub fn of(&self, stream: &str) -> &[Erasure] {
+    pub fn erasures(&self, stream: &str) -> &[Erasure] {
         self.0.get(stream).map_or(&[], Vec::as_slice)
     }
 
@@ -60,7 +60,7 @@ impl Forgotten {
 
     /// Whether `day` of `stream` of `scope` was removed. Without a day, whether the list, or the scope with all its days, was.
     pub fn covers(&self, stream: &str, scope: &Scope, day: Option<Day>) -> bool {
-        self.of(stream).iter().any(|erasure| erasure.has_day(day) && erasure.is_of(scope))
+        self.erasures(stream).iter().any(|erasure| erasure.has_day(day) && erasure.is_of(scope))
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let mut forgotten = Forgotten::default();
         forgotten.add("reports", &Erasure { scope: scope.clone(), window });
         forgotten.add("reports", &Erasure { scope: scope.clone(), window });
-        assert_eq!(forgotten.of("reports").len(), 1);
+        assert_eq!(forgotten.erasures("reports").len(), 1);
         assert!(forgotten.covers("reports", &category("c"), day("2026-03-02")));
         assert!(!forgotten.covers("reports", &category("c"), day("2026-03-03")));
         assert!(!forgotten.covers("reports", &category("c"), None));

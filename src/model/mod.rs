@@ -1,6 +1,7 @@
 //! The nouns: plain values that every layer speaks of. No input or output happens here.
 
 pub mod block;
+pub mod compact_timestamp;
 pub mod content_hash;
 pub mod cost;
 pub mod coverage;
@@ -8,13 +9,12 @@ pub mod day_states;
 pub mod day_status;
 pub mod disk_trouble;
 pub mod event;
-pub mod figures;
 pub mod forgotten;
-pub mod moment;
+pub mod format;
 pub mod outcome;
 pub mod periods;
 pub mod proof;
+pub mod response_totals;
 pub mod slice;
-pub mod told;
 
 pub use catalog::model::{column, day, days, history, pagination, relation, request_line, scope, stream, window};

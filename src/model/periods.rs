@@ -15,7 +15,7 @@ pub struct Periods {
 
 impl Periods {
     /// Always the same.
-    pub fn of(period: SignedDuration) -> Self {
+    pub fn constant(period: SignedDuration) -> Self {
         Self { shortest: period, average: period, longest: period }
     }
 }

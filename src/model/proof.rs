@@ -25,7 +25,7 @@ impl Proof {
     pub const ALL: [Self; 6] = [Self::Total, Self::AtLeast, Self::Body, Self::CursorEnd, Self::StreamEnd, Self::Gate];
 
     /// The proof that is called `name`.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|proof| proof.name() == name)
     }
 

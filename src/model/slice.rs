@@ -37,7 +37,7 @@ impl Slice {
     }
 
     /// The same slice over other days.
-    pub fn over(&self, window: Window) -> Self {
+    pub fn with_window(&self, window: Window) -> Self {
         Self { window: Some(window), ..self.clone() }
     }
 
@@ -45,29 +45,29 @@ impl Slice {
     pub fn halves(&self) -> Option<(Self, Self)> {
         let dated = self.stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated);
         let (older, newer) = self.window.filter(|_| dated)?.halves()?;
-        Some((self.over(older), self.over(newer)))
+        Some((self.with_window(older), self.with_window(newer)))
     }
 
     /// What it is recorded under: each of its days, the first day of its month, or the list as a whole.
-    pub fn marks(&self) -> Vec<Option<Day>> {
+    pub fn recorded_days(&self) -> Vec<Option<Day>> {
         match (self.window, &self.stream.days) {
-            (Some(window), Some(days)) => days.marks(window).map(Some).collect(),
+            (Some(window), Some(days)) => days.recorded_days(window).map(Some).collect(),
             (Some(window), None) => window.days().map(Some).collect(),
             (None, _) => vec![None],
         }
     }
 
     /// The days it is recorded under, as a window: for a month, its first day.
-    pub fn marked_window(&self) -> Option<Window> {
+    pub fn recorded_window(&self) -> Option<Window> {
         match &self.stream.days {
-            Some(days) if days.kind == DaysKind::Month => self.window.map(|window| Window::day(window.start)),
+            Some(days) if days.kind == DaysKind::Month => self.window.map(|window| Window::from_day(window.start)),
             _ => self.window,
         }
     }
 
     /// The same slice in pages of at most `rows` rows, where its endpoint takes a limit.
-    pub fn with_pages_of(&self, rows: u64) -> Self {
-        let pagination = self.stream.pagination.with_limit_of(rows);
+    pub fn with_page_limit(&self, rows: u64) -> Self {
+        let pagination = self.stream.pagination.with_limit(rows);
         let stream = Stream { pagination, ..Stream::clone(&self.stream) };
         Self { stream: Arc::new(stream), ..self.clone() }
     }

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::event::{Event, EventSink};
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::observe::run_progress::RunProgress;
 
 const TICK: Duration = Duration::from_millis(250);
@@ -93,8 +93,8 @@ fn style(way: &Arc<Mutex<RunProgress>>) -> ProgressStyle {
     let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style
         .progress_chars("━╸─")
-        .with_key("requests", read(|way| grouped(way.requests)))
-        .with_key("rows", read(|way| grouped(way.rows)))
+        .with_key("requests", read(|way| format_number(way.requests)))
+        .with_key("rows", read(|way| format_number(way.rows)))
         .with_key(
             "ahead",
             read(|way| {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::event::{Event, RateLimitStatus};
-use crate::model::figures::{grouped, took};
+use crate::model::format::{format_duration, format_number};
 use crate::observe::rate_limit_waits::RateLimitWaits;
 
 /// Requests after which it is known how long they take.
@@ -112,18 +112,18 @@ impl RunProgress {
                 "waiting for the hour to turn: {:02}:{:02} ({} of {} spent)",
                 left / 60,
                 left % 60,
-                grouped(spent.into()),
-                grouped(usable.into())
+                format_number(spent.into()),
+                format_number(usable.into())
             )),
             (Some(left), None, _) => {
                 parts.push(format!("waiting for the hour to turn: {:02}:{:02}", left / 60, left % 60));
             }
-            (None, _, Some(free)) => parts.push(format!("{} requests left this hour", grouped(free.into()))),
+            (None, _, Some(free)) => parts.push(format!("{} requests left this hour", format_number(free.into()))),
             (None, _, None) => {}
         }
         parts.extend(self.time_left(now).map(|to_go| match to_go.as_secs() {
             0..60 => "less than a minute to go".to_owned(),
-            seconds => format!("about {} to go", took(Duration::from_secs(seconds / 60 * 60))),
+            seconds => format!("about {} to go", format_duration(Duration::from_secs(seconds / 60 * 60))),
         }));
         parts.join(", ")
     }

@@ -39,10 +39,10 @@ impl Average {
 /// nothing is known, each as often as its kind costs.
 pub fn pages(stream: &Stream, rows: Option<u64>, wanted: &Wanted) -> u64 {
     if wanted.event_streams && stream.event_stream.is_some() && !wanted.paged.contains(&stream.name) {
-        return u64::from(wanted.costs.of(RequestKind::Events));
+        return u64::from(wanted.costs.cost(RequestKind::Events));
     }
     let pages = stream.pagination.limit().map_or(1, |limit| rows.unwrap_or(0).div_ceil(limit).max(1));
-    pages * u64::from(wanted.costs.of(RequestKind::Page))
+    pages * u64::from(wanted.costs.cost(RequestKind::Page))
 }
 
 /// How many requests a slice is made of, as far as earlier readings tell: one, or one for each row of its parent. Where

@@ -45,7 +45,7 @@ fn read_whole(slice: &Slice, known: &Known<'_>, start: Day, at: Timestamp) -> Sc
     let (rows, bytes) = average.map_or((0, 0), |average| (average.rows, average.bytes));
     let state =
         DayState { read_at: Some(at.into()), rows, bytes, proof: Some(Proof::Body), file: true, ..DayState::unknown() };
-    let mut coverage = ScopeCoverage::of(slice.scope.clone());
+    let mut coverage = ScopeCoverage::new(slice.scope.clone());
     coverage.not_entitled = seen.and_then(|seen| seen.not_entitled.clone());
     match &stream.days {
         None => coverage.whole = Some(state),

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::ScopeCoverage;
-use crate::model::moment::Moment;
 use crate::model::scope::ScopeKey;
 use crate::model::stream::Stream;
 use crate::plan::planned::PlannedSlice;
@@ -51,7 +51,7 @@ pub fn sort(slices: &mut [PlannedSlice], wanted: &Wanted, known: &Known<'_>, end
 }
 
 /// Where a stream of a scope stands among the others: tier, whether its last reading was doubtful, and when that was.
-type Rank = (usize, bool, Way<Option<Moment>>);
+type Rank = (usize, bool, Way<Option<CompactTimestamp>>);
 
 /// The rank of every stream and scope: its own, or that of whatever waits for it, if that comes first.
 fn ranks<'a>(wanted: &'a Wanted, known: &Known<'_>, end: End) -> HashMap<(&'a str, ScopeKey), Rank> {
@@ -125,6 +125,6 @@ fn depth(stream: &Stream, wanted: &Wanted) -> usize {
     own + ancestors.filter(|ancestor| ancestor.is_fan_out()).count()
 }
 
-fn last_read(coverage: &ScopeCoverage) -> Option<Moment> {
+fn last_read(coverage: &ScopeCoverage) -> Option<CompactTimestamp> {
     coverage.days.values().chain(&coverage.whole).filter_map(|state| state.read_at).max()
 }

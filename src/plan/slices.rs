@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::{Day, DayZone};
 use crate::model::days::{Days, DaysKind};
-use crate::model::moment::Moment;
 use crate::model::scope::{ScopeKey, ScopeKind};
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
@@ -44,7 +44,7 @@ pub fn due(
 pub struct Settling {
     days: Days,
     /// Wanted and over, oldest first.
-    wanted: Vec<(Day, Moment)>,
+    wanted: Vec<(Day, CompactTimestamp)>,
 }
 
 impl Settling {
@@ -61,7 +61,7 @@ impl Settling {
             DaysKind::Window | DaysKind::Month => days.lookback,
         };
         let over = days.complete(start, now).filter(|day| last.is_none_or(|last| *day <= last));
-        let wanted = over.map(|day| (day, days.settled(day, lookback).into())).collect();
+        let wanted = over.map(|day| (day, days.final_at(day, lookback).into())).collect();
         Some(Self { days, wanted })
     }
 }
@@ -95,7 +95,7 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
 }
 
 /// Whether something was read by the run that this one goes on with.
-fn was_just_read(read_at: Moment, known: &Known<'_>) -> bool {
+fn was_just_read(read_at: CompactTimestamp, known: &Known<'_>) -> bool {
     known.read_since.is_some_and(|since| since <= read_at)
 }
 
@@ -141,7 +141,7 @@ impl OfScope<'_> {
             let due = Due::one(self.reason_of_single(*day, *settled)?);
             let is_past = self.history_ends.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
             let due = if is_past { due.of_the_past() } else { due };
-            let slice = self.slice.over(self.settling.days.span(*day));
+            let slice = self.slice.with_window(self.settling.days.span(*day));
             let requests = pages(&slice.stream, rows, self.wanted) * asked_times(&slice, None, self.known);
             let bytes = average.map(|average| average.bytes);
             Some(PlannedSlice { slice, due, requests, rows, bytes, history: false })
@@ -173,7 +173,7 @@ impl OfScope<'_> {
                     *already += due;
                 }
                 _ => {
-                    let slice = self.slice.over(Window::day(*day));
+                    let slice = self.slice.with_window(Window::from_day(*day));
                     joins = true;
                     slices.push(PlannedSlice { slice, due, requests: 1, rows: None, bytes: None, history: false });
                 }
@@ -197,15 +197,15 @@ impl OfScope<'_> {
         self.known.forgotten.covers(&self.slice.stream.name, &self.slice.scope, Some(day))
     }
 
-    fn reason_of_single(&self, day: Day, settled: Moment) -> Option<Reason> {
+    fn reason_of_single(&self, day: Day, settled: CompactTimestamp) -> Option<Reason> {
         match (self.reason(day, settled)?, self.wanted.days) {
             // Each costs a request: once when it is over, and once more when it is no longer revised.
-            (Reason::Lookback, WantedDays::Since(_)) if Moment::from(self.known.now) < settled => None,
+            (Reason::Lookback, WantedDays::Since(_)) if CompactTimestamp::from(self.known.now) < settled => None,
             (reason, _) => Some(reason),
         }
     }
 
-    fn reason(&self, day: Day, settled: Moment) -> Option<Reason> {
+    fn reason(&self, day: Day, settled: CompactTimestamp) -> Option<Reason> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),

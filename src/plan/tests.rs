@@ -44,7 +44,7 @@ fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
 fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &str) {
     let scope = category(scope);
     let scopes = coverage.entry(stream.to_owned()).or_default();
-    let found = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::of(scope));
+    let found = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope));
     for text in days {
         let state = DayState { read_at: Some(at.parse().unwrap()), rows: 10, ..DayState::unknown() };
         found.days.insert(day(text), state);
@@ -323,7 +323,7 @@ fn streams_whose_events_lack_columns_cost_their_pages() {
     let rows = DayState { read_at: Some("2026-03-08T12:00:00Z".parse().unwrap()), rows: 120, ..DayState::unknown() };
     let scope = category("c1");
     let days = [(day("2026-03-07"), rows)].into_iter().collect();
-    let known = crate::model::coverage::ScopeCoverage { days, ..ScopeCoverage::of(scope.clone()) };
+    let known = crate::model::coverage::ScopeCoverage { days, ..ScopeCoverage::new(scope.clone()) };
     coverage.entry("visibility_v2".into()).or_default().insert(scope.key(), known);
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
     wanted.scopes.insert(ScopeKind::Category, vec![scope]);
@@ -358,7 +358,8 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
         for scope in &categories {
             let read = DayState { read_at: Some("2026-03-09T12:00:00Z".parse().unwrap()), ..DayState::unknown() };
             let scopes = coverage.entry(stream.to_owned()).or_default();
-            let whole = crate::model::coverage::ScopeCoverage { whole: Some(read), ..ScopeCoverage::of(scope.clone()) };
+            let whole =
+                crate::model::coverage::ScopeCoverage { whole: Some(read), ..ScopeCoverage::new(scope.clone()) };
             scopes.insert(scope.key(), whole);
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::cost::Costs;
 use crate::model::coverage::Coverage;
 use crate::model::day::Day;
 use crate::model::forgotten::Forgotten;
-use crate::model::moment::Moment;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -72,7 +72,7 @@ pub struct Known<'a> {
     /// The time.
     pub now: Timestamp,
     /// When the run began that this one goes on with: what was read since is not read again.
-    pub read_since: Option<Moment>,
+    pub read_since: Option<CompactTimestamp>,
 }
 
 impl<'a> Known<'a> {

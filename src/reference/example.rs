@@ -55,7 +55,7 @@ fn window(stream: &Stream) -> Option<Window> {
 }
 
 fn variables(stream: &Stream) -> Variables {
-    let taken = stream.parent.iter().flat_map(|parent| parent.takes.keys());
+    let taken = stream.parent.iter().flat_map(|parent| parent.bind.keys());
     let mut variables: Variables =
         taken.chain(&stream.parameters).map(|name| (name.clone(), name.to_uppercase())).collect();
     if let Some(variant) = stream.parent.iter().flat_map(|parent| &parent.variants).next() {

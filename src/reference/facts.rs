@@ -8,7 +8,7 @@ use crate::config::Partition;
 use crate::layout::Layout;
 use crate::model::day::DayZone;
 use crate::model::stream::{
-    Days, DaysKind, Fallback, Pagination, Parent, RowsAt, Status, Stream, Tier, Total, WindowEnd,
+    Days, DaysKind, EndpointStatus, Fallback, Pagination, Parent, RowsAt, Stream, Tier, Total, WindowEnd,
 };
 
 /// One fact: what it is about, and what is so.
@@ -105,7 +105,7 @@ fn rows(rows: &RowsAt) -> Option<String> {
 
 fn parent(parent: &Parent) -> String {
     let takes: Vec<String> = parent
-        .takes
+        .bind
         .iter()
         .map(|(variable, place)| match variable == place {
             true => format!("`{variable}`"),
@@ -229,10 +229,10 @@ fn files(stream: &Stream) -> String {
 
 fn source(stream: &Stream) -> Option<String> {
     match stream.status {
-        Status::Current => Some("current".to_owned()),
-        Status::Beta => Some("documented as beta".to_owned()),
-        Status::Deprecated => Some("deprecated: announced to go".to_owned()),
-        Status::Undocumented => Some("not in the published document; seen elsewhere".to_owned()),
+        EndpointStatus::Current => Some("current".to_owned()),
+        EndpointStatus::Beta => Some("documented as beta".to_owned()),
+        EndpointStatus::Deprecated => Some("deprecated: announced to go".to_owned()),
+        EndpointStatus::Undocumented => Some("not in the published document; seen elsewhere".to_owned()),
     }
 }
 

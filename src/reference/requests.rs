@@ -83,7 +83,7 @@ mod tests {
     fn requests_of_children_are_told_by_their_parents() {
         let parent = |changed: Option<&str>| Parent {
             stream: "prompts".into(),
-            takes: BTreeMap::new(),
+            bind: BTreeMap::new(),
             changed: changed.map(str::to_owned),
             variants: Vec::new(),
         };

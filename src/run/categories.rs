@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::OnShrink;
 use crate::ledger::{Entry, Fact, LearnedFact, State};
-use crate::model::figures::counted;
+use crate::model::format::format_count;
 use crate::model::scope::Scope;
 use crate::run::discover::Discovered;
 
@@ -113,7 +113,7 @@ fn told(names: &[&str], [one, many]: [&str; 2]) -> Option<String> {
     let quoted: Vec<String> = distinct.iter().take(WRITTEN_OUT).map(|name| format!("{name:?}")).collect();
     let more = match names.len().saturating_sub(quoted.len()) {
         0 => String::new(),
-        more => format!(" and {}", counted(more as u64, "other")),
+        more => format!(" and {}", format_count(more as u64, "other")),
     };
     match names.len() {
         0 => None,

@@ -15,8 +15,8 @@ use crate::api::{ApiError, Asked, RequestFacts, Variables};
 use crate::error_text::error_chain;
 use crate::model::block::Block;
 use crate::model::proof::Proof;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
-use crate::model::told::Told;
 use crate::run::context::RunContext;
 use crate::run::discover::hold;
 use crate::run::error::RunError;
@@ -40,7 +40,7 @@ pub struct Due {
 
 /// What came of the requests of a slice.
 pub struct Answers {
-    pub told: Told,
+    pub told: ResponseTotals,
     /// What failed while the others succeeded, in words.
     pub incomplete: Option<String>,
     /// Which requests that were.
@@ -49,7 +49,7 @@ pub struct Answers {
 
 impl Answers {
     /// Answers of which none is missing.
-    pub fn whole(told: Told) -> Self {
+    pub fn whole(told: ResponseTotals) -> Self {
         Self { told, incomplete: None, failed: HashSet::new() }
     }
 }
@@ -103,7 +103,7 @@ impl RunContext<'_> {
 
     /// The rows of the file that stands for a slice of one file, none where it cannot be trusted.
     async fn standing_rows(&self, slice: &Slice, schema: &SchemaRef) -> Result<Vec<RecordBatch>, RunError> {
-        let mark = slice.marks().first().copied().flatten();
+        let mark = slice.recorded_days().first().copied().flatten();
         let coverage = self.coverage_of(slice).await;
         let stands = coverage.as_ref().and_then(|coverage| coverage.state(mark));
         if !stands.is_some_and(|state| state.file && !state.stale) || self.is_doubtful(slice, mark).await {
@@ -130,7 +130,7 @@ impl RunContext<'_> {
     ) -> Result<Answers, RunError> {
         let slice = &piece.slice;
         let all = children.len();
-        let mut told = Told::new(Proof::Body);
+        let mut told = ResponseTotals::new(Proof::Body);
         let (mut answered, mut gone, mut problems, mut failed) = (0, None, Vec::new(), HashSet::new());
         for child in children {
             let asked = Asked { slice, transport: piece.transport, facts, variables: &child.variables };

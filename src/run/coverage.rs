@@ -41,7 +41,7 @@ impl RunContext<'_> {
         ledger.refresh().await?;
         let forgotten = &ledger.state().forgotten;
         let is_forgotten = |day: &Option<Day>| forgotten.covers(&slice.stream.name, &slice.scope, *day);
-        Ok(slice.marks().into_iter().filter(is_forgotten).collect())
+        Ok(slice.recorded_days().into_iter().filter(is_forgotten).collect())
     }
 
     /// Whether another process has read the slice since this run began, or has forgotten it. Reads the tail of the ledger.
@@ -53,7 +53,7 @@ impl RunContext<'_> {
         ledger.refresh().await?;
         let (stream, scope) = (&slice.stream.name, slice.scope.key());
         let forgotten = &ledger.state().forgotten;
-        if slice.marks().into_iter().all(|day| forgotten.covers(stream, &slice.scope, day)) {
+        if slice.recorded_days().into_iter().all(|day| forgotten.covers(stream, &slice.scope, day)) {
             return Ok(true);
         }
         let Some(coverage) = ledger.state().scope(stream, &scope) else {
@@ -63,7 +63,7 @@ impl RunContext<'_> {
             let sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
             sound && ledger.was_read_elsewhere(stream, &scope, day)
         };
-        Ok(slice.marks().into_iter().all(fresh))
+        Ok(slice.recorded_days().into_iter().all(fresh))
     }
 
     /// Days of the slice for which a file stands, which a file without rows must replace when there are none any more.
@@ -72,7 +72,7 @@ impl RunContext<'_> {
             return BTreeSet::new();
         };
         let stands = |day: &Option<Day>| coverage.state(*day).is_some_and(|state| state.file);
-        slice.marks().into_iter().filter(stands).collect()
+        slice.recorded_days().into_iter().filter(stands).collect()
     }
 
     /// Whether a killed run may have overwritten the file of `day` after it was recorded.
@@ -97,7 +97,7 @@ impl RunContext<'_> {
             run: self.run_id,
             stream: slice.stream.name.clone(),
             scope: slice.scope.clone(),
-            window: slice.marked_window(),
+            window: slice.recorded_window(),
             problem: problem.to_owned(),
             awaiting,
         }

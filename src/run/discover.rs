@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use crate::api::{ApiError, Asked, Client, RequestFacts, Transport, Variables};
 use crate::catalog::Catalog;
 use crate::model::block::Block;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream, WindowEnd};
-use crate::model::told::Told;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 
@@ -41,7 +41,7 @@ pub struct Fetched {
     /// Its rows.
     pub blocks: Vec<Block>,
     /// What the API told.
-    pub told: Told,
+    pub told: ResponseTotals,
     /// Requests it cost.
     pub requests: u64,
     /// How `end_date` was known to be read when it was asked, if it was.

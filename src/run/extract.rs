@@ -8,8 +8,8 @@ use tokio::sync::mpsc::Sender;
 use crate::api::{Asked, Client, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::{Cursor, PageInfo, Pagination, Total};
-use crate::model::told::Told;
 use crate::run::error::RunError;
 
 /// Sends every block of what is `asked` to `blocks`; returns what the API told about it.
@@ -24,9 +24,9 @@ pub async fn extract(
     blocks: Sender<Block>,
     most_pages: Option<u64>,
     spent: &AtomicU64,
-) -> Result<Told, RunError> {
+) -> Result<ResponseTotals, RunError> {
     let pagination = &asked.slice.stream.pagination;
-    let mut told = Told::new(end_of(pagination, asked.transport));
+    let mut told = ResponseTotals::new(end_of(pagination, asked.transport));
     let mut followed = HashSet::new();
     let mut cursor = None;
     loop {

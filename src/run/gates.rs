@@ -121,7 +121,7 @@ impl RunContext<'_> {
             |mark: &Option<Day>| own.as_ref().and_then(|own| own.state(*mark)).is_some_and(|state| 0 < state.rows);
         let closed = !days.is_empty()
             && days.iter().all(|day| told.days.get(day).is_some_and(|state| state.signal == Some(false)))
-            && !slice.marks().iter().any(has_rows);
+            && !slice.recorded_days().iter().any(has_rows);
         match closed {
             true => Gate::Nothing,
             false => Gate::Open,

@@ -20,7 +20,7 @@ pub fn snapshot_slice(cx: &RunContext<'_>, list: &Slice, at: Timestamp) -> Optio
     (cx.list_snapshots && is_list).then(|| Slice {
         stream: Arc::new(history_of(&list.stream)),
         scope: list.scope.clone(),
-        window: Some(Window::day(snapshot_day(at))),
+        window: Some(Window::from_day(snapshot_day(at))),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::error_text::error_chain;
 use crate::ledger::{Entry, Fact, LearnedFact, Ledger, LedgerError, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
 use crate::model::event::{Event, EventSink, RunFinished};
-use crate::model::figures::took;
+use crate::model::format::format_duration;
 use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
@@ -296,7 +296,7 @@ fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
     let message = format!(
         "no request may be sent {until}for {}, and the deadline of this run comes first: nothing more is begun, and the \
          next run continues",
-        took(wait)
+        format_duration(wait)
     );
     Event::Notice { message }
 }
@@ -400,9 +400,9 @@ fn problems_of(result: &RunResult) -> Vec<String> {
 fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
     let budget = settings.client.budget().snapshot();
     let (costs, known) = (budget.costs(), state.facts.costs());
-    let changed = RequestKind::ALL.into_iter().filter(|kind| costs.of(*kind) != known.of(*kind));
+    let changed = RequestKind::ALL.into_iter().filter(|kind| costs.cost(*kind) != known.cost(*kind));
     let costs = changed.map(|request| {
-        let requests = costs.of(request);
+        let requests = costs.cost(request);
         let evidence = format!("the remaining requests fell by {requests} across requests that were in flight alone");
         (Fact::RequestCost { request, requests }, evidence)
     });

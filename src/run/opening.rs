@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
 use crate::ledger::{Entry, RunEnd, State};
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::{Day, DayZone};
-use crate::model::moment::Moment;
 use crate::model::outcome::Outcome;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
@@ -137,7 +137,7 @@ fn leave_out_forgotten(
     for stream in streams.iter().filter(|stream| stream.days.is_some()) {
         for scope in scopes.get(&stream.scope).into_iter().flatten() {
             let is_forgotten = |day| state.forgotten.covers(&stream.name, scope, Some(day));
-            let erasures = state.forgotten.of(&stream.name).iter().filter(|erasure| erasure.is_of(scope));
+            let erasures = state.forgotten.erasures(&stream.name).iter().filter(|erasure| erasure.is_of(scope));
             match erasures.count() {
                 0 => left = true,
                 _ => {
@@ -196,7 +196,7 @@ pub fn is_beside_another(state: &State, own: Uuid, at: Timestamp) -> bool {
 /// When the run began that a run of `job` at `at` goes on with: the first of those that ended one after the other with
 /// something left, or never ended, in the last twelve hours. What was read before the present Eastern day is read again:
 /// it may have been revised since, and a day more is over.
-fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<Moment> {
+fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<CompactTimestamp> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
     let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
     // One that left nothing but history has read all that was due: the next reads it again.

@@ -14,9 +14,9 @@ use crate::catalog::Catalog;
 use crate::ledger::{Fact, LearnedFact};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
 use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
-use crate::model::told::Told;
 use crate::run::context::RunContext;
 use crate::run::discover::{Fetched, MOST_LIST_BYTES, at, hold, rows_of, too_long};
 use crate::run::error::RunError;
@@ -140,8 +140,12 @@ impl RunContext<'_> {
                 .map_err(|doubt| RunError::Doubt { what: slice.to_string(), doubt })?;
             return Ok(fetched);
         };
-        let mut all =
-            Fetched { blocks: Vec::new(), told: Told::new(Proof::Body), requests: 0, window_end: facts.window_end };
+        let mut all = Fetched {
+            blocks: Vec::new(),
+            told: ResponseTotals::new(Proof::Body),
+            requests: 0,
+            window_end: facts.window_end,
+        };
         let (mut answered, mut gone, mut bytes) = (0, None, 0);
         for child in children {
             let asked = Asked { slice, transport, facts, variables: &child.variables };
@@ -176,7 +180,7 @@ pub fn children_of(parent: &Parent, rows: &[Value]) -> Vec<Child> {
     let mut children = Vec::new();
     for row in rows {
         let taken: Option<Variables> =
-            parent.takes.iter().map(|(name, path)| Some((name.clone(), text_at(row, path)?))).collect();
+            parent.bind.iter().map(|(name, path)| Some((name.clone(), text_at(row, path)?))).collect();
         // A row that does not say what its children are asked by has none.
         let Some(taken) = taken else {
             continue;
@@ -235,7 +239,7 @@ mod tests {
     fn children_are_asked_once_each_in_the_variants_that_their_parent_is_for() {
         let parent = parent(
             r#"stream = "agents"
-            takes = { agent_id = "id" }
+            bind = { agent_id = "id" }
             changed = "updated_at"
             variants = [{ set = { version = "published" }, when = { status = "published" } }, { set = { version = "draft" } }]"#,
         );

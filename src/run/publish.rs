@@ -71,7 +71,7 @@ pub async fn publish(
     };
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
     let is_empty = |day: &Option<Day>| !written.contains(day) && !forgotten.contains(day);
-    entries.extend(slice.marks().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
+    entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
     let mut done = SliceDone {
         rows: whole.told.rows,
         files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,
@@ -227,7 +227,7 @@ pub async fn publish_nothing(cx: &RunContext<'_>, slice: &Slice) -> Result<(), R
         outside: 0,
         requests: 0,
         extracted_at: cx.now(),
-        days: slice.marks().into_iter().map(|day| empty_day(slice, day)).collect(),
+        days: slice.recorded_days().into_iter().map(|day| empty_day(slice, day)).collect(),
     }));
     Ok(cx.committer.commit(record, u64::MAX).await?)
 }

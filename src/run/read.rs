@@ -10,9 +10,9 @@ use crate::decode::Decoder;
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::{Block, Positions};
 use crate::model::history::history_of;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
 use crate::model::stream::{DaysKind, RowsAt, Stream, WindowEnd};
-use crate::model::told::Told;
 use crate::run::children::{Answers, Due};
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
@@ -71,7 +71,7 @@ struct Transfer {
     /// How `end_date` was known to be read when it was asked, if it was.
     window_end: Option<WindowEnd>,
     written: Written,
-    told: Told,
+    told: ResponseTotals,
     incomplete: Option<String>,
 }
 
@@ -232,7 +232,7 @@ async fn transfer(
     Ok(Transfer { window_end, written: worked.written, told, incomplete })
 }
 
-async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<Told, RunError> {
+async fn replay(fetched: Fetched, blocks: mpsc::Sender<Block>) -> Result<ResponseTotals, RunError> {
     for block in fetched.blocks {
         if blocks.send(block).await.is_err() {
             break;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::model::event::{RunFigures, SliceDone};
-use crate::model::figures::{counted, grouped, took};
+use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
@@ -81,27 +81,27 @@ impl RunResult {
             "{}: {}. {}, {}, {} ({} unchanged), {}",
             self.job,
             self.outcome.label(),
-            counted(self.requests, "request"),
-            counted(totals.done.rows, "row"),
-            counted(totals.done.files, "file"),
-            grouped(totals.done.unchanged),
-            took(self.took),
+            format_count(self.requests, "request"),
+            format_count(totals.done.rows, "row"),
+            format_count(totals.done.files, "file"),
+            format_number(totals.done.unchanged),
+            format_duration(self.took),
         );
         let mut also = Vec::new();
         if !self.failed.is_empty() {
-            also.push(format!("{} failed", counted(self.failed.len() as u64, "slice")));
+            also.push(format!("{} failed", format_count(self.failed.len() as u64, "slice")));
         }
         if !self.left.is_empty() {
             let left = self.left.len() as u64;
             let history = match self.backfill_remaining {
                 0 => String::new(),
                 history if history == left => " (history)".to_owned(),
-                history => format!(" ({} of them history)", grouped(history)),
+                history => format!(" ({} of them history)", format_number(history)),
             };
-            also.push(format!("{} left for the next run{history}", counted(left, "slice")));
+            also.push(format!("{} left for the next run{history}", format_count(left, "slice")));
         }
         if !self.not_entitled.is_empty() {
-            also.push(format!("{} not entitled", counted(self.not_entitled.len() as u64, "slice")));
+            also.push(format!("{} not entitled", format_count(self.not_entitled.len() as u64, "slice")));
         }
         if !also.is_empty() {
             text = format!("{text}; {}", also.join(", "));

@@ -78,7 +78,7 @@ async fn one_page(
     variables: &Variables,
     most_rows: u64,
 ) -> Result<Vec<Block>, RunError> {
-    let small = slice.with_pages_of(most_rows);
+    let small = slice.with_page_limit(most_rows);
     let asked = Asked { slice: &small, transport: Transport::Pages, facts, variables };
     let (sender, mut receiver) = mpsc::channel(2);
     let spent = AtomicU64::new(0);

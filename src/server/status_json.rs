@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::page::PageData;
 use super::verdict::Verdict;
 use crate::ledger::RunSummary;
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
-use crate::model::moment::Moment;
 use crate::observe::Activity;
 use crate::status::{DayCell, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
 
@@ -52,7 +52,7 @@ struct StreamJson<'a> {
     not_entitled: u64,
     rows: u64,
     is_list: bool,
-    read_at: Option<Moment>,
+    read_at: Option<CompactTimestamp>,
     is_suspect: bool,
     lag_seconds: u64,
     lacks_days: bool,

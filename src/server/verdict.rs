@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::error_text::{as_sentence, with_full_stop};
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::model::outcome::Outcome;
 use crate::observe::Activity;
 use crate::status::Status;
@@ -81,8 +81,9 @@ fn first_start(status: &Status) -> Option<String> {
 
 fn under_way(doing: &Activity, now: Timestamp) -> Option<String> {
     let run = doing.run.as_ref()?;
-    let slices =
-        run.planned.map(|planned| format!(", {} of {} slices", grouped(run.over as u64), grouped(planned as u64)));
+    let slices = run
+        .planned
+        .map(|planned| format!(", {} of {} slices", format_number(run.over as u64), format_number(planned as u64)));
     let waits = doing.waits_until.filter(|until| now < *until);
     let waits =
         waits.map(|until| format!("; it waits until {} UTC, when requests are free again", until.strftime("%H:%M")));

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::catalog::Catalog;
 use crate::ledger::State;
+use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
 use crate::model::history::{list_of, snapshot_day};
-use crate::model::moment::Moment;
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
 use crate::model::stream::{Days, Stream};
@@ -29,7 +29,7 @@ pub struct DayCell {
     /// Rows of all scopes.
     pub rows: u64,
     /// When the first of them was read last.
-    pub read_at: Option<Moment>,
+    pub read_at: Option<CompactTimestamp>,
     /// How it is known that they are whole.
     pub proofs: Vec<Proof>,
     /// What was doubtful, of the first scope where something was.
@@ -54,7 +54,7 @@ pub struct StreamStatus {
     /// Whether it is a list, which is read whole and has no days.
     pub is_list: bool,
     /// When a list was last read for all scopes.
-    pub read_at: Option<Moment>,
+    pub read_at: Option<CompactTimestamp>,
     /// Whether the last reading of a list was doubtful.
     pub is_suspect: bool,
     /// The last days, oldest first; none where nothing is wanted or known of a day.
@@ -111,7 +111,7 @@ impl<'a> View<'a> {
         let days = stream.days.as_ref().filter(|_| list_of(name).is_none());
         let owed = days.zip(start).and_then(|(days, start)| self.oldest_owed(name, &scopes, days, start));
         let age = |day: Day, days: &Days| {
-            u64::try_from(self.now.duration_since(days.settled(day, 0)).as_secs()).unwrap_or_default()
+            u64::try_from(self.now.duration_since(days.final_at(day, 0)).as_secs()).unwrap_or_default()
         };
         let known = || scopes.iter().flat_map(|scope| scope.days.values().chain(&scope.whole));
         let lists = || scopes.iter().filter_map(|scope| scope.whole.as_ref());
@@ -181,7 +181,7 @@ impl<'a> View<'a> {
         let wanted: Vec<Option<(Day, Day)>> = scopes.iter().map(wanted).collect();
         let cell = |day: Day| {
             // Of streams by month only the first day stands for anything.
-            days.marks(Window::day(day)).next()?;
+            days.recorded_days(Window::from_day(day)).next()?;
             let known = scopes.iter().zip(&wanted).filter_map(|(scope, wanted)| {
                 let state = scope.days.get(&day);
                 let is_wanted = || {
@@ -213,7 +213,7 @@ impl<'a> View<'a> {
 fn cell_of<'a>(
     day: Day,
     scopes: impl Iterator<Item = Option<&'a DayState>>,
-    final_from: Option<Moment>,
+    final_from: Option<CompactTimestamp>,
 ) -> Option<DayCell> {
     let mut cell: Option<DayCell> = None;
     for state in scopes {

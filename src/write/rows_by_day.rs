@@ -30,7 +30,7 @@ pub(super) fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<D
             _ => {
                 let instant = array.as_primitive::<TimestampMicrosecondType>().value(row);
                 let instant = Timestamp::from_microsecond(instant).ok()?;
-                Some(zone_of(row).map_or_else(|| days.zone.today(instant), |zone| Day::at(instant, zone)))
+                Some(zone_of(row).map_or_else(|| days.zone.today(instant), |zone| Day::from_timestamp(instant, zone)))
             }
         }
     };
@@ -56,7 +56,7 @@ mod tests {
     /// The day on which a row falls that was told `at` this instant, and where rows say it in this `zone`.
     fn day_of(at: &str, zone: DayZone, said: Option<&str>) -> String {
         let instant: Timestamp = at.parse().unwrap();
-        let days = Days { column: "at".into(), zone_column: Some("zone".into()), ..Days::of(DaysKind::Dated, zone) };
+        let days = Days { column: "at".into(), zone_column: Some("zone".into()), ..Days::new(DaysKind::Dated, zone) };
         let at = TimestampMicrosecondArray::from(vec![instant.as_microsecond()]).with_timezone("UTC");
         let zones = StringArray::from(vec![said]);
         let batch = RecordBatch::try_from_iter_with_nullable([

@@ -11,8 +11,8 @@ use parquet::file::properties::WriterProperties;
 use crate::config::Compression;
 use crate::model::day::Day;
 use crate::model::proof::Proof;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
-use crate::model::told::Told;
 use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
@@ -174,7 +174,7 @@ impl SliceWriter {
         let decoded = batch.project(&content).map_err(|source| self.shape(source))?;
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
         // A slice that takes rows over is a list, or one day of rows without a date.
-        let mark = self.slice.marks().first().copied().flatten();
+        let mark = self.slice.recorded_days().first().copied().flatten();
         self.open(mark)?.take(batch.clone(), hash);
         self.bound_memory()
     }
@@ -272,7 +272,7 @@ impl Written {
     }
 
     /// What the footer of every file of the slice says.
-    pub(super) fn metadata(&self, told: &Told, proof: Proof) -> Vec<(String, String)> {
+    pub(super) fn metadata(&self, told: &ResponseTotals, proof: Proof) -> Vec<(String, String)> {
         let SliceWriter { slice, provenance, .. } = &self.0;
         let mut pairs = vec![
             ("stream", slice.stream.name.clone()),

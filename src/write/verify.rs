@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::day::Day;
 use crate::model::proof::Proof;
+use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::Total;
-use crate::model::told::Told;
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::parquet_file::WholeDay;
@@ -58,7 +58,7 @@ pub struct WholeSlice {
     /// Rows outside the wanted days, dropped after the total was compared.
     pub outside: u64,
     /// What the API told.
-    pub told: Told,
+    pub told: ResponseTotals,
     // Keeps the files until the slice is published.
     _dir: SliceDir,
 }
@@ -73,7 +73,7 @@ impl Written {
     /// then empty again.
     pub fn verified_against(
         mut self,
-        told: Told,
+        told: ResponseTotals,
         total: Total,
         standing: &BTreeSet<Option<Day>>,
     ) -> Result<Result<WholeSlice, Doubt>, WriteError> {
@@ -105,7 +105,7 @@ impl Written {
         Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
     }
 
-    fn check(&mut self, told: &Told, total: Total) -> Result<Proof, Doubt> {
+    fn check(&mut self, told: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
         match (proof_of(told, total), self.repeated_rows()) {
             (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
             (proof, 0) => proof,
@@ -118,7 +118,7 @@ impl Written {
 ///
 /// # Errors
 /// Why it is not believed to be whole.
-pub fn proof_of(told: &Told, total: Total) -> Result<Proof, Doubt> {
+pub fn proof_of(told: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
     if told.repeated_cursor {
         return Err(Doubt::RepeatedCursor);
     }

@@ -27,9 +27,9 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let costs = export.state().await.facts.costs();
-        assert_eq!(costs.of(RequestKind::Page), 1);
+        assert_eq!(costs.cost(RequestKind::Page), 1);
         // With others in flight all the time nothing may be learned, and nothing wrong is.
-        let learned = costs.of(RequestKind::Events);
+        let learned = costs.cost(RequestKind::Events);
         assert!(learned == 3 || (1 < concurrency && learned == 1), "{concurrency} at once: {learned}");
 
         let (run, received) = export.run_and_watch().await;

@@ -10,7 +10,7 @@ use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
 use profound_export::catalog::{Catalog, NotExportedKind};
 use profound_export::model::scope::{Named, Scope, ScopePart};
 use profound_export::model::slice::Slice;
-use profound_export::model::stream::{Cursor, DaysKind, Fallback, Status, Stream};
+use profound_export::model::stream::{Cursor, DaysKind, EndpointStatus, Fallback, Stream};
 use profound_export::run::Outcome;
 use serde_json::{Value, json};
 
@@ -73,14 +73,14 @@ pub fn operations(stream: &Stream) -> Vec<(String, String)> {
 /// The streams that the document knows.
 pub fn documented() -> Vec<Arc<Stream>> {
     let catalog = Catalog::embedded().unwrap();
-    catalog.streams().filter(|stream| stream.status != Status::Undocumented).cloned().collect()
+    catalog.streams().filter(|stream| stream.status != EndpointStatus::Undocumented).cloned().collect()
 }
 
 #[test]
 fn every_request_of_the_catalog_is_an_operation_of_the_document() {
     let Some(document) = document() else { return };
     for stream in Catalog::embedded().unwrap().streams() {
-        let documented = stream.status != Status::Undocumented;
+        let documented = stream.status != EndpointStatus::Undocumented;
         for (method, path) in operations(stream) {
             let found = operation(&document, &method, &path).is_some();
             assert_eq!(found, documented, "`{}`: {method} {path}", stream.name);
@@ -114,7 +114,7 @@ fn every_operation_of_the_document_is_a_stream_or_not_exported_for_a_reason() {
 /// A value for each variable of a stream: one that its column knows, if it knows some.
 fn made_up_variables(stream: &Stream) -> Variables {
     let parent = stream.parent.iter();
-    let taken = parent.clone().flat_map(|parent| parent.takes.keys());
+    let taken = parent.clone().flat_map(|parent| parent.bind.keys());
     let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
     let names = taken.chain(set).chain(&stream.parameters);
     let value = |name: &String| stream.column(name).and_then(|column| column.values.first()).cloned();

@@ -8,7 +8,7 @@ use crate::document::document;
 
 fn differences(newer: &Value) -> Vec<Difference> {
     let catalog = Catalog::embedded().unwrap();
-    compare(&Surface::embedded().unwrap(), &Surface::of(newer).unwrap(), &catalog)
+    compare(&Surface::embedded().unwrap(), &Surface::from_document(newer).unwrap(), &catalog)
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn shipped_surface_is_that_of_the_document() {
     let Some(document) = document() else { return };
     let told: Vec<String> = differences(&document).iter().map(Difference::words).collect();
     assert!(
-        Surface::embedded().unwrap() == Surface::of(&document).unwrap(),
+        Surface::embedded().unwrap() == Surface::from_document(&document).unwrap(),
         "streams diff --openapi FILE --surface > crates/catalog/src/document/surface.json\n{}",
         told.join("\n")
     );

@@ -319,7 +319,7 @@ on_memory_and_disk! {
 pub fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Catalog {
     let mut streams: Vec<Stream> = catalog.streams().map(|stream| Stream::clone(stream)).collect();
     streams.iter_mut().filter(|stream| stream.name == name).for_each(alter);
-    Catalog::of(streams).unwrap()
+    Catalog::new(streams).unwrap()
 }
 
 type Change = fn(&mut Stream);

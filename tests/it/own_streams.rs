@@ -10,7 +10,7 @@ use crate::support::{Export, account, of_stream, on_memory_and_disk};
 const OWN: &str = r#"
 [[stream]]
 name = "visibility_v2_by_region"
-like = "visibility_v2_by_day"
+extends = "visibility_v2_by_day"
 body = { scope = "all", interval = "day", group_by = ["date", "region"], metrics = ["visibility_score", "share_of_voice", "average_position"] }
 key = ["date", "asset.name", "region.id"]
 columns = ["date", "asset", "region", "visibility_score", "share_of_voice", "average_position"]

@@ -537,7 +537,7 @@ async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
     // The same stream with a key of its own, into which one day has been written.
     let mut stream = profound_export::model::stream::Stream::clone(export.stream(REPORT));
     stream.key.pop();
-    export.catalog = export.catalog.with(vec![stream]).unwrap();
+    export.catalog = export.catalog.with_streams(vec![stream]).unwrap();
     let other = Export::start_with(Place::Memory, account(), export.catalog.clone(), &[REPORT]).await;
     other.simulator.set_now(instant("2026-03-20T17:00:00Z"));
     assert_eq!(other.run().await.outcome, Outcome::Complete);

@@ -13,10 +13,10 @@ use profound_export::config::Compression;
 use profound_export::decode::{EXTRA_COLUMN, TableSchema};
 use profound_export::model::day::Day;
 use profound_export::model::proof::Proof;
+use profound_export::model::response_totals::ResponseTotals;
 use profound_export::model::scope::{Named, Scope};
 use profound_export::model::slice::Slice;
 use profound_export::model::stream::Total;
-use profound_export::model::told::Told;
 use profound_export::model::window::Window;
 use profound_export::write::{Provenance, SliceWriter, Spool, WholeSlice};
 use uuid::Uuid;
@@ -68,7 +68,7 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> WholeSlice {
     for number in 0..BATCHES {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }
-    let told = Told::new(Proof::Total);
+    let told = ResponseTotals::new(Proof::Total);
     writer.finish().verified_against(told, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
 }
 

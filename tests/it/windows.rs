@@ -172,7 +172,7 @@ proptest! {
 
 #[test]
 fn single_day_is_asked_with_both_ends_alike_unless_its_family_ends_behind_it() {
-    let one = Window::day(day("2028-02-29"));
+    let one = Window::from_day(day("2028-02-29"));
     for stream in DATED.iter() {
         let days = stream.days.as_ref().filter(|days| days.kind != DaysKind::Month && days.sent);
         let Some(days) = days else { continue };

@@ -1,6 +1,6 @@
 //! A year of nights as a table.
 
-use profound_export::model::figures::{grouped, took};
+use profound_export::model::format::{format_duration, format_number};
 
 use crate::support::year::Year;
 
@@ -11,10 +11,10 @@ pub fn table(year: &Year) -> String {
     for (number, night) in (1..).zip(&year.nights) {
         text.push_str(&format!(
             "| {number} | {} | {} | {} | {} |\n",
-            grouped(night.requests),
-            took(night.took),
-            took(night.planned),
-            grouped(night.left as u64),
+            format_number(night.requests),
+            format_duration(night.took),
+            format_duration(night.planned),
+            format_number(night.left as u64),
         ));
     }
     text

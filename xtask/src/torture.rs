@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use profound_export::model::figures::grouped;
+use profound_export::model::format::format_number;
 
 use crate::support::torture::{Tally, Torture};
 
@@ -61,7 +61,7 @@ fn build_program() -> PathBuf {
 fn table(place: &str, sum: &Tally) -> String {
     let figures =
         [sum.seeds, sum.kills, sum.runs, sum.files, sum.half, sum.strange, sum.lost, sum.duplicated, sum.spools_left];
-    let cells: Vec<String> = figures.into_iter().map(grouped).collect();
+    let cells: Vec<String> = figures.into_iter().map(format_number).collect();
     format!(
         "\
 | lake on | seeds | kills | runs | files read | half files | files never so | rows lost | rows doubled | spools left |

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use catalog::model::stream::Tier;
 use profound_export::api::BudgetState;
-use profound_export::model::figures::{counted, grouped};
+use profound_export::model::format::{format_count, format_number};
 use tokio::time::Instant;
 
 use crate::nights;
@@ -31,9 +31,9 @@ pub fn run(args: &YearArgs) {
     println!(
         "planning the night after it: {:.2} s for {}",
         planning.as_secs_f64(),
-        counted(plan.slices.len() as u64, "slice"),
+        format_count(plan.slices.len() as u64, "slice"),
     );
-    println!("days of streams and scopes known at the end: {}", grouped(nights::days_known(&year)));
+    println!("days of streams and scopes known at the end: {}", format_number(nights::days_known(&year)));
 }
 
 /// A year of nights of tier `core`; the first is 2026-01-02.

@@ -84,7 +84,7 @@ impl Catalog {
     pub fn embedded() -> Result<Self, CatalogError> {
         static EMBEDDED: LazyLock<Result<Catalog, CatalogError>> = LazyLock::new(|| {
             let read = FILES.iter().map(|(name, text)| read(name, text));
-            Catalog::of(read.collect::<Result<Vec<_>, _>>()?.concat())
+            Catalog::new(read.collect::<Result<Vec<_>, _>>()?.concat())
         });
         EMBEDDED.clone()
     }
@@ -94,7 +94,7 @@ impl Catalog {
     /// # Errors
     /// The first stream that contradicts itself or another, takes a name twice, writes, or names a stream that is not
     /// there.
-    pub fn of(streams: Vec<Stream>) -> Result<Self, CatalogError> {
+    pub fn new(streams: Vec<Stream>) -> Result<Self, CatalogError> {
         let mut by_name = BTreeMap::new();
         for stream in streams {
             let fault = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
@@ -123,11 +123,11 @@ impl Catalog {
     /// The same with `streams` in it, in place of those of the same names.
     ///
     /// # Errors
-    /// As [`Catalog::of`].
-    pub fn with(&self, streams: Vec<Stream>) -> Result<Self, CatalogError> {
+    /// As [`Catalog::new`].
+    pub fn with_streams(&self, streams: Vec<Stream>) -> Result<Self, CatalogError> {
         let replaced = |stream: &&Arc<Stream>| streams.iter().any(|other| other.name == stream.name);
         let kept = self.streams().filter(|stream| !replaced(stream)).map(|stream| Stream::clone(stream));
-        Self::of(kept.chain(streams.iter().cloned()).collect())
+        Self::new(kept.chain(streams.iter().cloned()).collect())
     }
 
     /// Known requests that no stream makes, and why.
@@ -197,7 +197,7 @@ mod tests {
     fn streams_of_a_family_that_count_days_otherwise_are_refused() {
         let catalog = Catalog::embedded().unwrap();
         let of_family = |name: &str| Stream { family: "answers".into(), ..Stream::clone(catalog.get(name).unwrap()) };
-        let refused = Catalog::of(vec![of_family("answers_v1"), of_family("answers_v2")]).unwrap_err();
+        let refused = Catalog::new(vec![of_family("answers_v1"), of_family("answers_v2")]).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "stream `answers_v2`: counts days otherwise than `answers_v1`, which is of the same family"
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn names_taken_twice_are_refused() {
         let twice = Catalog::embedded().unwrap().streams().map(|stream| Stream::clone(stream)).next().unwrap();
-        let refused = Catalog::of(vec![twice.clone(), twice]).unwrap_err();
+        let refused = Catalog::new(vec![twice.clone(), twice]).unwrap_err();
         assert!(refused.to_string().contains("taken by another stream"), "{refused}");
     }
 }

@@ -97,7 +97,7 @@ fn check_days(stream: &Stream) -> Result<(), String> {
         }
         DaysKind::Window | DaysKind::Month => {}
     }
-    let says_days = stream.takes("first") && stream.takes("last");
+    let says_days = stream.uses_variable("first") && stream.uses_variable("last");
     match (days.sent, stream.request.method) {
         (true, Method::Get) => {
             Err("a GET has no body for `start_date`: say `sent = false`, and `{first}` and `{last}` in the query"
@@ -194,7 +194,7 @@ fn check_changes_rarely(stream: &Stream) -> Result<(), String> {
 /// The names of what a request takes from a parent, its variants, or a user.
 fn variables(stream: &Stream) -> BTreeSet<&str> {
     let parent = stream.parent.iter();
-    let taken = parent.clone().flat_map(|parent| parent.takes.keys());
+    let taken = parent.clone().flat_map(|parent| parent.bind.keys());
     let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
     taken.chain(set).chain(&stream.parameters).map(String::as_str).collect()
 }
@@ -222,7 +222,7 @@ fn check_variables(stream: &Stream) -> Result<(), String> {
                  with `from_request = true` where the API does not"
             ));
         }
-        if !stream.takes(name) {
+        if !stream.uses_variable(name) {
             return Err(format!("variable `{name}` stands nowhere in its path, query or body"));
         }
     }

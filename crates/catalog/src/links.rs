@@ -61,10 +61,10 @@ fn check_parent(catalog: &Catalog, stream: &Stream, parent: &Parent) -> Result<(
         return Err(format!("is asked for rows of `{}`, which are of many days at once", of.name));
     }
     let conditions = parent.variants.iter().flat_map(|variant| variant.when.keys());
-    let paths = parent.takes.values().chain(&parent.changed).chain(conditions);
+    let paths = parent.bind.values().chain(&parent.changed).chain(conditions);
     for path in paths {
         if !holds(of, path) {
-            return Err(format!("takes `{path}` from rows of `{}`, which have no such column", of.name));
+            return Err(format!("binds `{path}` of rows of `{}`, which have no such column", of.name));
         }
     }
     Ok(())
@@ -134,7 +134,7 @@ mod tests {
         let mut streams: Vec<Stream> =
             Catalog::embedded().unwrap().streams().map(|stream| Stream::clone(stream)).collect();
         change(streams.iter_mut().find(|stream| stream.name == name).unwrap());
-        Catalog::of(streams).unwrap_err().to_string()
+        Catalog::new(streams).unwrap_err().to_string()
     }
 
     #[test]
@@ -163,11 +163,11 @@ mod tests {
         let take = |path: &str| {
             let path = path.to_owned();
             refused("document_contents", |stream| {
-                stream.parent.as_mut().unwrap().takes.insert("document_id".into(), path);
+                stream.parent.as_mut().unwrap().bind.insert("document_id".into(), path);
             })
         };
-        assert!(take("key").ends_with("takes `key` from rows of `documents`, which have no such column"));
-        assert!(take("id.inner").ends_with("takes `id.inner` from rows of `documents`, which have no such column"));
+        assert!(take("key").ends_with("binds `key` of rows of `documents`, which have no such column"));
+        assert!(take("id.inner").ends_with("binds `id.inner` of rows of `documents`, which have no such column"));
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
             });
             stream.parent = Some(Parent {
                 stream: "factcheck_scores_v2_by_theme".into(),
-                takes: [("topic_id".to_owned(), "theme.id".to_owned())].into(),
+                bind: [("topic_id".to_owned(), "theme.id".to_owned())].into(),
                 changed: None,
                 variants: Vec::new(),
             });

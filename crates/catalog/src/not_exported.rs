@@ -41,7 +41,7 @@ impl fmt::Display for NotExportedKind {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct NotExportedFile {
     writes: BTreeMap<String, String>,
     gone: BTreeMap<String, String>,
 }
@@ -52,7 +52,7 @@ impl NotExported {
     /// # Errors
     /// Only when the embedded file is wrong, which the tests rule out.
     pub fn all() -> Result<Vec<Self>, CatalogError> {
-        let file: File = toml::from_str(include_str!("../not_exported.toml"))
+        let file: NotExportedFile = toml::from_str(include_str!("../not_exported.toml"))
             .map_err(|source| CatalogError::Syntax { file: FILE.to_owned(), source: Box::new(source) })?;
         let of_kind = |requests: BTreeMap<String, String>, kind| {
             requests.into_iter().map(move |(request, reason)| Self { request, kind, reason })

@@ -9,7 +9,7 @@ use crate::model::stream::Stream;
 /// One file of the catalog.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct StreamFile {
     /// What its streams share about the edges of their windows.
     family: String,
     /// Fields of every stream that does not say them itself.
@@ -30,7 +30,7 @@ const OWN: [&str; 2] = ["name", "about"];
 /// # Errors
 /// The file, and the stream where one is at fault.
 pub fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
-    let parsed: File = toml::from_str(text)
+    let parsed: StreamFile = toml::from_str(text)
         .map_err(|source| CatalogError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
     let mut streams = Vec::new();
     for (index, declared) in parsed.streams.iter().enumerate() {
@@ -47,7 +47,7 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
 }
 
 /// One declaration with everything that its file says for it.
-fn complete(file: &File, declared: &Map<String, Value>) -> Result<Value, String> {
+fn complete(file: &StreamFile, declared: &Map<String, Value>) -> Result<Value, String> {
     if let Some(name) = OWN.into_iter().find(|name| file.defaults.contains_key(*name)) {
         return Err(format!("`{name}` cannot stand in [defaults]"));
     }
@@ -67,7 +67,7 @@ fn complete(file: &File, declared: &Map<String, Value>) -> Result<Value, String>
 }
 
 /// The column `name` of the file's own dictionary.
-fn shared(file: &File, name: &str) -> Result<Value, String> {
+fn shared(file: &StreamFile, name: &str) -> Result<Value, String> {
     let Some(Value::Object(column)) = file.columns.get(name) else {
         return Err(format!("column `{name}` does not stand in [columns]"));
     };

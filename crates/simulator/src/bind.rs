@@ -64,7 +64,7 @@ fn unlike(place: &[&str], given: &Value) -> Refusal {
 
 /// Whether a request of `stream` says `part` by a variable of its own, and not by the usual member of the body.
 pub(super) fn says(stream: &Stream, part: ScopePart) -> bool {
-    ["id", "name"].iter().any(|what| stream.takes(&format!("{}_{what}", part.path_key())))
+    ["id", "name"].iter().any(|what| stream.uses_variable(&format!("{}_{what}", part.path_key())))
 }
 
 /// A template cut at its variables: text, and the name of the variable behind it, if one is.

@@ -28,7 +28,7 @@ pub(super) struct Part {
 /// Whether a request of `stream` says its days.
 pub(super) fn tells_days(stream: &Stream) -> bool {
     let sent = stream.days.as_ref().is_some_and(|days| days.sent);
-    sent || stream.takes("first") || stream.takes("last")
+    sent || stream.uses_variable("first") || stream.uses_variable("last")
 }
 
 /// Everything that `stream` holds for `place` on `days`, request by request.
@@ -92,7 +92,7 @@ pub(super) fn requests(
     for row in parts(of, &place, days, world, conditions).iter().flat_map(|part| named(of, part, world)) {
         let text = |path: &str| text_at(&row, path);
         let taken: Option<Variables> =
-            parent.takes.iter().map(|(name, path)| Some((name.clone(), text(path)?))).collect();
+            parent.bind.iter().map(|(name, path)| Some((name.clone(), text(path)?))).collect();
         let Some(taken) = taken else { continue };
         for variant in variants {
             if variant.when.iter().any(|(path, wanted)| text(path).as_ref() != Some(wanted)) {

@@ -224,7 +224,7 @@ pub(super) fn asked_variables(stream: &Stream) -> BTreeSet<&str> {
     let parent = stream.parent.iter();
     let of_parent = parent.flat_map(|parent| {
         let of_variants = parent.variants.iter().flat_map(|variant| variant.set.keys());
-        parent.takes.keys().chain(of_variants)
+        parent.bind.keys().chain(of_variants)
     });
     of_parent.chain(&stream.parameters).map(String::as_str).collect()
 }

@@ -6,7 +6,7 @@ use crate::alert::condition::{Condition, Touches, key_of};
 use crate::alert::rules::Facts;
 use crate::alert::rules::grouped::{grouped, grown, some_of};
 use crate::config::AlertEvent;
-use crate::model::figures::counted;
+use crate::model::format::format_count;
 
 impl Facts<'_> {
     /// Readings that could not be proven whole: the scopes of each stream.
@@ -26,12 +26,12 @@ impl Facts<'_> {
                     more => format!(
                         "`{}`, {first_words} and {}",
                         first.stream,
-                        counted(more as u64, "other doubtful reading")
+                        format_count(more as u64, "other doubtful reading")
                     ),
                 },
                 streams => format!(
                     "readings of {} could not be proven whole, such as `{}`, {first_words}",
-                    counted(streams as u64, "stream"),
+                    format_count(streams as u64, "stream"),
                     first.stream
                 ),
             };

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::alert::book::Book;
 use crate::alert::condition::{Condition, Touched, Touches, key_of};
 use crate::config::AlertEvent;
-use crate::model::figures::counted;
+use crate::model::format::format_count;
 
 /// So many subjects of an event have a condition each. What comes beyond shares one.
 const ALONE_AT_MOST: usize = 3;
@@ -75,6 +75,6 @@ pub(super) fn some_of(names: impl IntoIterator<Item = String>, what: &str) -> St
     let first = names.next().unwrap_or_default();
     match names.count() {
         0 => first,
-        more => format!("{first} and {}", counted(more as u64, &format!("other {what}"))),
+        more => format!("{first} and {}", format_count(more as u64, &format!("other {what}"))),
     }
 }

@@ -38,7 +38,7 @@ impl LearnedCosts {
     /// The costs as far as they are sure.
     pub(super) fn costs(&self) -> Costs {
         let of = |kind: RequestKind, observed: &VecDeque<u32>| {
-            let known = self.known.of(kind);
+            let known = self.known.cost(kind);
             match observed.iter().copied().min() {
                 // Nobody's spending makes a drop smaller, so less than was known is certain at once.
                 Some(least) if least < known || ENOUGH <= observed.len() => least,
@@ -59,7 +59,7 @@ mod tests {
         let mut learned = LearnedCosts::default();
         learned.expect(Costs::default().with(RequestKind::Events, known));
         drops.iter().for_each(|drop| learned.observe(RequestKind::Events, *drop));
-        learned.costs().of(RequestKind::Events)
+        learned.costs().cost(RequestKind::Events)
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Foreign {
             match self.most[index] {
                 _ if maybe == 0 => {}
                 // What has become dearer is learned from requests that fly alone.
-                Some(most) => own += maybe * most.max(u64::from(costs.of(kind))),
+                Some(most) => own += maybe * most.max(u64::from(costs.cost(kind))),
                 None => return,
             }
         }

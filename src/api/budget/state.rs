@@ -277,7 +277,7 @@ impl BudgetState {
             false => 0,
         };
         let room = self.usable() - kept;
-        let cost = self.costs().of(kind).min(room);
+        let cost = self.costs().cost(kind).min(room);
         let taken = self.logged.saturating_add(self.unanswered + cost);
         if taken <= room {
             return None;
@@ -295,7 +295,7 @@ impl BudgetState {
 
     /// The second condition: what the API said remains is more than what is in flight and reserved.
     fn turn_by_remaining(&self, now: Instant, kind: RequestKind) -> Turn {
-        let cost = self.costs().of(kind).min(self.usable());
+        let cost = self.costs().cost(kind).min(self.usable());
         match self.remaining {
             Some(remaining) if remaining < self.reserved().saturating_add(self.in_flight + cost) => {
                 match (self.in_flight, self.resets_at.or(self.doubted_at)) {
@@ -309,7 +309,7 @@ impl BudgetState {
 
     /// A request is sent.
     pub fn send(&mut self, now: Instant, kind: RequestKind) -> Sent {
-        let cost = self.costs().of(kind);
+        let cost = self.costs().cost(kind);
         let calm = self.unanswered == 0 && self.exact;
         self.alone = self.remaining.filter(|_| calm);
         self.in_flight += cost;

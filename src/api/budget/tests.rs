@@ -306,13 +306,13 @@ fn costs_are_learned_from_requests_that_fly_alone_and_count_in_the_log() {
     for remaining in [597, 594, 591, 588] {
         exchange(&mut state, now, events, told(600, remaining, 3600), Came::Rows);
     }
-    assert_eq!((state.costs().of(events), state.costs().of(PAGE)), (3, 1));
+    assert_eq!((state.costs().cost(events), state.costs().cost(PAGE)), (3, 1));
     // A refusal that was free says nothing, nor do two that fly together.
     exchange(&mut state, now, events, told(600, 588, 3600), Came::Refusal);
     let (mut one, mut other) = (state.send(now, events), state.send(now, events));
     state.answer(&mut one, now, told(600, 582, 3600), Came::Rows);
     state.answer(&mut other, now, told(600, 582, 3600), Came::Rows);
-    assert_eq!(state.costs().of(events), 3);
+    assert_eq!(state.costs().cost(events), 3);
 
     let mut next = BudgetState::new(0);
     next.expect(state.costs());

@@ -30,7 +30,7 @@ fn slice(rows: u64, written: Written) -> Entry {
         stream: "visibility_v2".into(),
         fingerprint: "f".into(),
         scope: category(),
-        window: Some(Window::day(day("2026-03-01"))),
+        window: Some(Window::from_day(day("2026-03-01"))),
         proof: Proof::Total,
         total: Some(rows),
         rows,
@@ -221,8 +221,11 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
     let lake = lake();
     let mut ledger = open(&lake).await;
     let (killed, key) = (Uuid::now_v7(), category().key());
-    let planned =
-        Planned { stream: "visibility_v2".into(), scope: key.clone(), window: Some(Window::day(day("2026-03-01"))) };
+    let planned = Planned {
+        stream: "visibility_v2".into(),
+        scope: key.clone(),
+        window: Some(Window::from_day(day("2026-03-01"))),
+    };
     ledger.append(vec![slice(7, Written::File)], ledger.state().number).await.unwrap();
     ledger
         .append(

@@ -28,7 +28,7 @@ use crate::maintain::forget::is_of_any;
 use crate::maintain::rebuild::said::Said;
 use crate::maintain::rebuild::table::Table;
 use crate::model::day::Day;
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::model::history::list_of;
 use crate::write::{Held, Opened, Reread, RereadError, Spool};
 
@@ -202,7 +202,8 @@ async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, MaintainErr
         [(layout, _)] => Ok(*layout),
         several if several.iter().any(|(layout, _)| *layout == settings.layout) => Ok(settings.layout),
         several => {
-            let words = several.iter().map(|(layout, files)| format!("{} of `{}`", grouped(*files), layout.name()));
+            let words =
+                several.iter().map(|(layout, files)| format!("{} of `{}`", format_number(*files), layout.name()));
             Err(MaintainError::Refused {
                 problem: format!("files lie there in several layouts: {}", words.collect::<Vec<_>>().join(", ")),
                 hint: "write the lake's as `destination.partition`; files of the others are then told and left alone"
@@ -247,7 +248,7 @@ struct Looked {
 impl Walk<'_> {
     /// Reads every file of `table`.
     async fn read(&mut self, table: &mut Table, state: &State) -> Result<(), MaintainError> {
-        let forgotten = state.forgotten.of(&table.name);
+        let forgotten = state.forgotten.erasures(&table.name);
         let is_ours = self.settings.knows(&table.name);
         let lake = &self.settings.lake;
         let mut objects = std::pin::pin!(lake.objects(&Layout::directory(&table.name)).chunks(READS));
@@ -406,7 +407,7 @@ impl Accounts {
             return Ok(self.found.iter().flat_map(|(account, ..)| account.iter().cloned()).collect());
         }
         let words = self.found.iter().map(|(account, files, example)| {
-            format!("{} of organizations {} (such as {example})", grouped(*files), joined(account))
+            format!("{} of organizations {} (such as {example})", format_number(*files), joined(account))
         });
         Err(MaintainError::Refused {
             problem: format!("files of several accounts lie there: {}", words.collect::<Vec<_>>().join("; ")),
@@ -447,7 +448,7 @@ fn unknown(state: &State, rebuilt: &Rebuilt, gone: bool, had_forgotten: bool, wa
     if 0 < walk.silent {
         unknown.push(format!(
             "what {} files of an earlier version mean beside their columns: they are taken to be what the configuration declares now",
-            grouped(walk.silent)
+            format_number(walk.silent)
         ));
     }
     unknown

@@ -50,7 +50,7 @@ impl Said {
             window: day("window_start").zip(day("window_end")),
             day: day("day"),
             extracted_at: footer.get("extracted_at")?.parse().ok()?,
-            proof: footer.get("proof").and_then(|proof| Proof::named(proof)),
+            proof: footer.get("proof").and_then(|proof| Proof::from_name(proof)),
             organizations,
             request: footer.get("request").cloned(),
             protected: footer

@@ -116,7 +116,7 @@ impl Table {
                 signal: read.signal,
             },
         };
-        let coverage = self.found.entry(key.clone()).or_insert_with(|| ScopeCoverage::of(said.scope.clone()));
+        let coverage = self.found.entry(key.clone()).or_insert_with(|| ScopeCoverage::new(said.scope.clone()));
         *coverage.state_mut(path.day) = state;
         let named_at = self.named_at.entry(key).or_insert(said.extracted_at);
         if *named_at <= said.extracted_at {
@@ -149,7 +149,7 @@ impl Table {
             _ => Remedy::Look,
         };
         if let (Remedy::Rewrite, Some(scope)) = (remedy, &scope) {
-            let coverage = self.found.entry(scope.key()).or_insert_with(|| ScopeCoverage::of(scope.clone()));
+            let coverage = self.found.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope.clone()));
             let known = self.known.get(&scope.key()).and_then(|coverage| coverage.state(file.day));
             let state = known.cloned().unwrap_or_else(DayState::unknown);
             let bytes = if state.file { state.bytes } else { bytes };
@@ -220,7 +220,7 @@ impl Table {
             }
         }
         for (key, mut known) in std::mem::take(&mut self.known) {
-            let coverage = found.entry(key).or_insert_with(|| ScopeCoverage::of(known.scope.clone()));
+            let coverage = found.entry(key).or_insert_with(|| ScopeCoverage::new(known.scope.clone()));
             coverage.not_entitled = known.not_entitled.take();
             let days = known.days.iter().map(|(day, state)| (Some(*day), state));
             for (day, state) in days.chain(known.whole.iter().map(|state| (None, state))) {

@@ -9,7 +9,7 @@ use super::day_strip::{sign, states, strip};
 use super::time::stamp;
 use crate::model::day::DayZone;
 use crate::model::day_status::DayStatus;
-use crate::model::figures::{counted, grouped};
+use crate::model::format::{format_count, format_number};
 use crate::model::scope::Named;
 use crate::status::StreamStatus;
 
@@ -112,8 +112,8 @@ fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup
                     true => { span.list { "lists" } }
                     false => (strip(&worst(streams))),
                 }
-                small { (counted(streams.len() as u64, "stream")) }
-                b { (grouped(streams.iter().map(|stream| stream.rows).sum())) }
+                small { (format_count(streams.len() as u64, "stream")) }
+                b { (format_number(streams.iter().map(|stream| stream.rows).sum())) }
             }
             ul.rows { @for stream in streams { (row(stream)) } }
         }
@@ -153,7 +153,7 @@ fn row(stream: &StreamStatus) -> Markup {
                 @if !is_closed { (stream.asked_for) }
                 @if let Some(day) = stream.missing_since.filter(|_| stream.lacks_days) { em { " missing since " (day.short()) } }
             }
-            b { (grouped(stream.rows)) }
+            b { (format_number(stream.rows)) }
         }
     }
 }
@@ -163,7 +163,7 @@ fn exceptions(data: &PageData) -> Markup {
     let Some(status) = &data.status else {
         return html! {};
     };
-    let more = |all: usize| (EXCEPTIONS < all).then(|| grouped((all - EXCEPTIONS) as u64));
+    let more = |all: usize| (EXCEPTIONS < all).then(|| format_number((all - EXCEPTIONS) as u64));
     html! {
         @if !status.suspects.is_empty() {
             section #suspects {
@@ -183,7 +183,7 @@ fn exceptions(data: &PageData) -> Markup {
         @if !status.not_entitled.is_empty() {
             section #not-entitled {
                 details id="details-not-entitled" {
-                    summary { h2 { "Not entitled" } " " span.of { (grouped(status.not_entitled.len() as u64)) } }
+                    summary { h2 { "Not entitled" } " " span.of { (format_number(status.not_entitled.len() as u64)) } }
                     ul {
                         @for told in status.not_entitled.iter().take(EXCEPTIONS) {
                             li {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::PageData;
 use super::time::{between, stamp_in};
-use crate::model::figures::took;
+use crate::model::format::format_duration;
 use crate::model::outcome::Outcome;
 use crate::status::JobStatus;
 
@@ -37,7 +37,7 @@ fn row(job: &JobStatus, data: &PageData) -> Markup {
                 Some(run) => {
                     td data-label="last run" { (stamp_in(run.end.started_at, &zone)) }
                     td data-label="result" { (outcome(run.end.outcome)) @if is_running { ", running now" } }
-                    td.n data-label="took" { (took(between(run.end.started_at, run.ended_at))) }
+                    td.n data-label="took" { (format_duration(between(run.end.started_at, run.ended_at))) }
                 }
                 None => {
                     td data-label="last run" { "never" }

@@ -182,7 +182,7 @@ fn footer(data: &PageData) -> Markup {
             }
             p {
                 @if let Some(status) = &data.status {
-                    "ledger read " (stamp(status.at)) ", " (crate::model::figures::counted(status.records, "record")) " · "
+                    "ledger read " (stamp(status.at)) ", " (crate::model::format::format_count(status.records, "record")) " · "
                 }
                 "page made " (stamp(data.now))
                 " · " span #live { "reload for what is newer" }

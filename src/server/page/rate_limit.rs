@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::PageData;
 use super::time::clock;
-use crate::model::figures::grouped;
+use crate::model::format::format_number;
 use crate::observe::RateLimitView;
 
 /// The width of the gauge in units of its picture.
@@ -40,9 +40,9 @@ pub(super) fn rate_limit(data: &PageData) -> Markup {
                 @for (index, (words, count, class)) in figures.iter().filter(|(words, count, _)| 0 < *count || *words == "free").enumerate() {
                     @if 0 < index { ", " }
                     svg.sign viewBox="0 0 1 1" aria-hidden="true" { rect.(class) width="1" height="1" {} } " "
-                    b { (grouped(*count)) } " " (words)
+                    b { (format_number(*count)) } " " (words)
                 }
-                " of " (grouped(budget.limit.into())) " requests. "
+                " of " (format_number(budget.limit.into())) " requests. "
                 @match (budget.resets_at, has_turned) {
                     (Some(at), true) => { "The hour turned at " (clock(at)) "." }
                     (Some(at), false) => { "The hour turns at " (clock(at)) "." }
@@ -53,7 +53,7 @@ pub(super) fn rate_limit(data: &PageData) -> Markup {
                 p {
                     strong { "Waiting until " (clock(until)) "." }
                     @if let Some(run) = &data.doing.run {
-                        " " (grouped(run.planned.unwrap_or_default().saturating_sub(run.over) as u64)) " slices of `" (run.job) "` wait for it."
+                        " " (format_number(run.planned.unwrap_or_default().saturating_sub(run.over) as u64)) " slices of `" (run.job) "` wait for it."
                     }
                 }
             }

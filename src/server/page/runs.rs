@@ -7,7 +7,7 @@ use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
-use crate::model::figures::{bytes, counted, grouped, took};
+use crate::model::format::{format_bytes, format_count, format_number, format_duration};
 use crate::server::status_json::RUNS;
 
 /// Slices that are named while they are asked for.
@@ -28,7 +28,7 @@ pub(super) fn under_way(data: &PageData) -> Markup {
             @match run.planned {
                 Some(planned) => {
                     progress max=(planned.max(1)) value=(run.over) aria-label="slices" {}
-                    p { b { (grouped(run.over as u64)) } " of " (grouped(planned as u64)) " slices" (figures(data)) }
+                    p { b { (format_number(run.over as u64)) } " of " (format_number(planned as u64)) " slices" (figures(data)) }
                 }
                 None => { progress aria-label="planning" {} p { "Finding out what is due" (figures(data)) } }
             }
@@ -47,9 +47,9 @@ fn figures(data: &PageData) -> Markup {
         return html! {};
     };
     html! {
-        " · " (counted(run.requests, "request")) " · " (counted(run.rows, "row")) " · " (counted(run.files, "file"))
-        @if 0 < run.failed { " · " strong { (grouped(run.failed as u64)) " failed" } }
-        " · since " (clock(run.since)) " (" (took(between(run.since, data.now))) ")"
+        " · " (format_count(run.requests, "request")) " · " (format_count(run.rows, "row")) " · " (format_count(run.files, "file"))
+        @if 0 < run.failed { " · " strong { (format_number(run.failed as u64)) " failed" } }
+        " · since " (clock(run.since)) " (" (format_duration(between(run.since, data.now))) ")"
     }
 }
 
@@ -77,16 +77,16 @@ fn one(run: &RunSummary, data: &PageData) -> Markup {
                 span.when { (stamp(end.started_at)) } " "
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
-                    (counted(end.requests, "request")) " · " (counted(end.rows, "row")) " · "
-                    (counted(end.files, "file")) @if 0 < end.files { " (" (bytes(end.bytes)) ")" }
-                    " · " (took(between(end.started_at, run.ended_at)))
+                    (format_count(end.requests, "request")) " · " (format_count(end.rows, "row")) " · "
+                    (format_count(end.files, "file")) @if 0 < end.files { " (" (format_bytes(end.bytes)) ")" }
+                    " · " (format_duration(between(end.started_at, run.ended_at)))
                 }
             }
             div.inside {
                 p {
-                    (counted(end.slices, "slice")) " published, " (grouped(end.slices_left)) " left for the next run"
-                    @if 0 < end.backfill_remaining { " (" (grouped(end.backfill_remaining)) " of them history)" }
-                    ", " (counted(end.unchanged, "file")) " unchanged."
+                    (format_count(end.slices, "slice")) " published, " (format_number(end.slices_left)) " left for the next run"
+                    @if 0 < end.backfill_remaining { " (" (format_number(end.backfill_remaining)) " of them history)" }
+                    ", " (format_count(end.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
                     ul {

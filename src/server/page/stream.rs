@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::day_strip::{class, sign, states, strip};
 use super::time::stamp;
 use super::{PageData, document, footer};
-use crate::model::figures::{counted, grouped};
+use crate::model::format::{format_count, format_number};
 use crate::status::{DayCell, ScopeDetails, StreamDetails};
 
 /// Scopes that are shown.
@@ -21,9 +21,9 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
                 h1 { (all.name) }
                 p.next { (about) }
                 p {
-                    (all.asked_for) ", " (counted(all.rows, "row"))
+                    (all.asked_for) ", " (format_count(all.rows, "row"))
                     @if let Some(at) = all.read_at { ", read " (stamp(at.time())) }
-                    @if 0 < all.not_entitled { ", " (counted(all.not_entitled, "scope")) " not entitled" }
+                    @if 0 < all.not_entitled { ", " (format_count(all.not_entitled, "scope")) " not entitled" }
                     @match all.missing_since {
                         Some(day) => { ". " strong { "Missing since " (day.short()) "." } }
                         None => ".",
@@ -35,7 +35,7 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
                 ul.rows {
                     @for scope in scopes.iter().take(SCOPES) { (row(scope, scopes)) }
                     @if SCOPES < scopes.len() {
-                        li { "and " (grouped((scopes.len() - SCOPES) as u64)) " more: `profound-export status --output json` has them all" }
+                        li { "and " (format_number((scopes.len() - SCOPES) as u64)) " more: `profound-export status --output json` has them all" }
                     }
                 }
             }
@@ -60,7 +60,7 @@ fn row(scope: &ScopeDetails, all: &[ScopeDetails]) -> Markup {
                 (strip(&states(&status.days)))
             }
             small { @if let Some(day) = status.missing_since { em { "missing since " (day.short()) } } }
-            b { (grouped(status.rows)) }
+            b { (format_number(status.rows)) }
         }
     }
 }
@@ -78,7 +78,7 @@ fn days(days: &[Option<DayCell>]) -> Markup {
                             tr {
                                 th scope="row" { (cell.day) }
                                 td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst) @if let Some(problem) = &cell.problem { ": " (problem) } }
-                                td.n { (grouped(cell.rows)) }
+                                td.n { (format_number(cell.rows)) }
                                 td { @if let Some(at) = cell.read_at { (stamp(at.time())) } }
                                 td { (cell.proofs.iter().map(|proof| proof.name().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
                                 td { (cell.scopes.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>().join(", ")) }

@@ -38,7 +38,7 @@ impl Reader {
             };
             for scope in export.simulator.scopes(stream.scope) {
                 for day in &days {
-                    let rows = export.simulator.rows(stream, &scope, day.map(Window::day));
+                    let rows = export.simulator.rows(stream, &scope, day.map(Window::from_day));
                     let path = export.path_of(name, &scope, *day);
                     let allowed = self.allowed.entry(path).or_insert_with(|| (stream.name.clone(), BTreeSet::new()));
                     allowed.1.insert(contents(stream, &rows));

@@ -119,7 +119,7 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
         outside: 0,
         requests: 1,
         extracted_at: at,
-        days: slice.marks().into_iter().map(day).collect(),
+        days: slice.recorded_days().into_iter().map(day).collect(),
     };
     let entries = vec![Entry::Slice(entry)];
     state.apply(&Record { format: 1, number, id: Uuid::nil(), at, version: String::new(), entries });
@@ -218,7 +218,7 @@ pub fn planned(
         concurrency: AT_ONCE,
         request_takes: Some(TAKES),
         deadline: None,
-        every: Some(Periods::of(DAY)),
+        every: Some(Periods::constant(DAY)),
     };
     let forecast = forecast(&plan, &night, &around);
     (plan, forecast)

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use profound_export::model::figures::grouped;
+use profound_export::model::format::format_number;
 
 use super::driver::{Figures, fuzz};
 use super::targets;
@@ -37,13 +37,13 @@ fn row(name: &str, figures: &Figures) -> String {
     let a_second = figures.inputs as f64 / figures.took.as_secs_f64().max(0.001);
     [
         name.to_owned(),
-        grouped(figures.kept),
-        grouped(figures.inputs),
-        grouped(figures.panics),
-        grouped(figures.beyond),
+        format_number(figures.kept),
+        format_number(figures.inputs),
+        format_number(figures.panics),
+        format_number(figures.beyond),
         format!("{:.1} MiB", figures.most_bytes as f64 / f64::from(1 << 20)),
         format!("{} ms", figures.slowest.as_millis()),
-        grouped(a_second as u64),
+        format_number(a_second as u64),
     ]
     .join(" | ")
 }

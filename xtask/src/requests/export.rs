@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profound_export::model::figures::grouped;
+use profound_export::model::format::format_number;
 use profound_export::run::{Outcome, discover, preview};
 use profound_export::simulator::Account;
 
@@ -50,7 +50,7 @@ impl Case {
     }
 
     /// Requests of a first run, as the simulator counts them.
-    async fn counted(&self, event_streams: bool) -> u64 {
+    async fn sent_requests(&self, event_streams: bool) -> u64 {
         let (run, received) = self.export(event_streams).await.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}: {}", self.title, run.summary());
         received.iter().map(|request| u64::from(request.cost)).sum()
@@ -63,19 +63,19 @@ impl Case {
         let found = discover(&settings.catalog, &settings.client).await.unwrap();
         let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().wanted;
         let least = Least::of(&export, &wanted);
-        let ours = self.counted(true).await;
+        let ours = self.sent_requests(true).await;
         let cursors = match self.walks_cursors {
-            true => self.counted(false).await,
+            true => self.sent_requests(false).await,
             false => least.pages,
         };
         format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             self.title,
-            grouped(least.rows),
-            grouped(least.requests),
-            grouped(ours),
-            grouped(cursors),
-            grouped(least.day_by_day),
+            format_number(least.rows),
+            format_number(least.requests),
+            format_number(ours),
+            format_number(cursors),
+            format_number(least.day_by_day),
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use profound_export::model::figures::{grouped, took};
+use profound_export::model::format::{format_duration, format_number};
 use profound_export::model::periods::Periods;
 use profound_export::run::{Starts, discover, preview};
 use profound_export::simulator::Account;
@@ -40,7 +40,7 @@ async fn row(categories: usize) -> String {
     export.job.start = Some(day("2025-03-10"));
     let settings = export.settings();
     let found = discover(&settings.catalog, &settings.client).await.unwrap();
-    let starts = Starts { next: export.simulator.now(), every: Periods::of(SignedDuration::from_hours(24)) };
+    let starts = Starts { next: export.simulator.now(), every: Periods::constant(SignedDuration::from_hours(24)) };
     let preview = preview(&settings, &export.goal(), &export.state().await, &found, Some(starts)).unwrap();
     let due = preview.plan.slices.iter().filter(|planned| !planned.history).map(|planned| planned.requests);
     let forecast = &preview.forecast;
@@ -51,18 +51,18 @@ async fn row(categories: usize) -> String {
     };
     format!(
         "| {categories} | {} | {} | {} | {} | {} | {there} |\n",
-        grouped(due.sum::<u64>() + preview.discovery_requests),
-        took(forecast.due_takes),
-        grouped(forecast.night.requests),
-        took(forecast.night.takes),
-        grouped(history.requests),
+        format_number(due.sum::<u64>() + preview.discovery_requests),
+        format_duration(forecast.due_takes),
+        format_number(forecast.night.requests),
+        format_duration(forecast.night.takes),
+        format_number(history.requests),
     )
 }
 
 /// The number of nights where it is more than one.
 fn nights_or_time(time: Duration) -> String {
     match time.as_secs() / 86_400 {
-        0 => took(time),
-        nights => format!("{} nights", grouped(nights + 1)),
+        0 => format_duration(time),
+        nights => format!("{} nights", format_number(nights + 1)),
     }
 }

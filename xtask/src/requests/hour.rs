@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use profound_export::model::event::Event;
-use profound_export::model::figures::{counted, took};
+use profound_export::model::format::{format_count, format_duration};
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Received};
 
@@ -69,9 +69,9 @@ fn lines(heard: &[(Duration, Event)]) -> String {
             | Event::AlertsFiring(_)
             | Event::NotificationSent { .. } => continue,
             Event::RunPlanned { slices, requests, .. } => {
-                format!("planned: {}, {}", counted(*slices as u64, "slice"), counted(*requests, "request"))
+                format!("planned: {}, {}", format_count(*slices as u64, "slice"), format_count(*requests, "request"))
             }
-            Event::RateLimitWait { wait } => format!("rate limit reached, waiting {}", took(*wait)),
+            Event::RateLimitWait { wait } => format!("rate limit reached, waiting {}", format_duration(*wait)),
             Event::SliceRetried { slice, remedy, .. } => format!("{slice}: {remedy}"),
             Event::SliceDeferred { slice, problem } => format!("{slice}: deferred, {problem}"),
             Event::SliceFailed { slice, problem } => format!("{slice}: failed, {problem}"),
@@ -81,7 +81,7 @@ fn lines(heard: &[(Duration, Event)]) -> String {
             Event::RunFinished(ended) => ended.summary.clone(),
         };
         if let (last, 1..) = done {
-            line(last, &format!("{} exported", counted(done.1, "slice")));
+            line(last, &format!("{} exported", format_count(done.1, "slice")));
             done.1 = 0;
         }
         line(*at, &words);

@@ -42,7 +42,9 @@ impl Least {
         let is_asked = |rows: u64| stream.gate.is_none() || 0 < rows;
         let of_day = |day| truth.days.get(&day).copied().unwrap_or_default();
         let days: Vec<u64> = match (&stream.days, window) {
-            (Some(days), Some(window)) => days.marks(window).map(of_day).filter(|rows| is_asked(*rows)).collect(),
+            (Some(days), Some(window)) => {
+                days.recorded_days(window).map(of_day).filter(|rows| is_asked(*rows)).collect()
+            }
             _ => Some(truth.rows).filter(|rows| is_asked(*rows)).into_iter().collect(),
         };
         let together: &[u64] = match stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated) {

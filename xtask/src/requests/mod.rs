@@ -5,7 +5,7 @@ mod forecasts;
 mod hour;
 mod least;
 
-use profound_export::model::figures::{counted, grouped};
+use profound_export::model::format::{format_count, format_number};
 
 use crate::nights;
 use crate::support::year::Year;
@@ -56,8 +56,8 @@ plan said. The most requests in any trailing hour were {most}, of 600.
 ",
         streams = year.wanted.streams.len(),
         table = nights::table(year),
-        nights = counted(nights as u64, "night"),
-        days = counted(nights::days_known(year), "day"),
-        most = grouped(year.most_in_an_hour as u64),
+        nights = format_count(nights as u64, "night"),
+        days = format_count(nights::days_known(year), "day"),
+        most = format_number(year.most_in_an_hour as u64),
     )
 }

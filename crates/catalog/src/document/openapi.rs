@@ -28,7 +28,7 @@ impl Surface {
     ///
     /// # Errors
     /// When it is no OpenAPI document, or refers to what it does not hold.
-    pub fn of(document: &Value) -> Result<Self, DocumentError> {
+    pub fn from_document(document: &Value) -> Result<Self, DocumentError> {
         let version = document.get("openapi").and_then(Value::as_str);
         if !version.is_some_and(|version| version.starts_with("3.")) {
             return Err(DocumentError::NotOpenApi("`openapi` that begins with `3.`"));
@@ -265,7 +265,7 @@ mod tests {
                 "schema": schema
             } } } } } } }
         });
-        let surface = Surface::of(&document).unwrap();
+        let surface = Surface::from_document(&document).unwrap();
         let operation = surface.operations.into_values().next().unwrap();
         let text = |member: &Member| serde_json::to_value(member).unwrap().as_str().unwrap().to_owned();
         operation.answers.iter().map(|(path, member)| (path.clone(), text(member))).collect()
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_no_document_is_refused_in_words() {
-        let told = |document: Value| Surface::of(&document).unwrap_err().to_string();
+        let told = |document: Value| Surface::from_document(&document).unwrap_err().to_string();
         assert!(told(json!([1])).contains("no `openapi`"));
         assert!(told(json!({ "swagger": "2.0", "paths": {} })).contains("no `openapi`"));
         assert!(told(json!({ "openapi": "3.1.0" })).contains("no `paths`"));

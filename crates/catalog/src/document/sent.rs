@@ -26,7 +26,7 @@ pub fn sent(stream: &Stream) -> BTreeMap<String, BTreeSet<String>> {
     if stream.request.method == Method::Post {
         for part in stream.scope.parts() {
             let key = part.path_key();
-            let said = stream.takes(&format!("{key}_id")) || stream.takes(&format!("{key}_name"));
+            let said = stream.uses_variable(&format!("{key}_id")) || stream.uses_variable(&format!("{key}_name"));
             let name = match part {
                 ScopePart::Organization | ScopePart::Category => format!("body {key}_id"),
                 ScopePart::Asset | ScopePart::Domain => format!("body {key}"),

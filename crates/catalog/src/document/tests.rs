@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::sent::sent;
 use super::{Difference, OperationName, Surface, compare};
 use crate::catalog::Catalog;
-use crate::model::stream::{Status, Stream};
+use crate::model::stream::{EndpointStatus, Stream};
 
 /// A small document with a report that the catalog asks, its twin for events, and a list.
 fn document() -> Value {
@@ -74,15 +74,15 @@ fn catalog() -> Catalog {
     let named = |name: &str| Stream { on_422: None, ..Stream::clone(all.get(name).unwrap()) };
     let mut streams = vec![named("prompts"), named("visibility_v2_by_day"), named("visibility_v2_by_model")];
     streams.extend(["organizations", "categories"].map(named));
-    Catalog::of(streams).unwrap()
+    Catalog::new(streams).unwrap()
 }
 
 /// What is told of the document after `change`.
 fn told(change: impl FnOnce(&mut Value)) -> Vec<String> {
-    let before = Surface::of(&document()).unwrap();
+    let before = Surface::from_document(&document()).unwrap();
     let mut document = document();
     change(&mut document);
-    let differences = compare(&before, &Surface::of(&document).unwrap(), &catalog());
+    let differences = compare(&before, &Surface::from_document(&document).unwrap(), &catalog());
     differences.iter().map(Difference::words).collect()
 }
 
@@ -197,7 +197,7 @@ fn requests_of_the_catalog_are_in_the_surface() {
         let (method, path) = line.split_once(' ').unwrap();
         let name = OperationName { path: path.to_owned(), method: method.to_owned() };
         let operation = surface.operations.iter().find(|(other, _)| other.identity() == name.identity());
-        let undocumented = stream.status == Status::Undocumented;
+        let undocumented = stream.status == EndpointStatus::Undocumented;
         assert_eq!(operation.is_none(), undocumented, "`{}`: {line}", stream.name);
         let known = operation.map(|(_, operation)| &operation.parameters);
         for (parameter, values) in sent(stream) {

@@ -68,7 +68,7 @@ impl fmt::Display for Day {
 
 impl Day {
     /// The day on which `instant` falls in `zone`.
-    pub fn at(instant: Timestamp, zone: TimeZone) -> Self {
+    pub fn from_timestamp(instant: Timestamp, zone: TimeZone) -> Self {
         Self(instant.to_zoned(zone).date())
     }
 

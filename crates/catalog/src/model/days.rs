@@ -62,14 +62,14 @@ impl DaysKind {
     }
 
     /// Whether something is recorded under `day`: every day, or the first of a month.
-    fn marks(self, day: Day) -> bool {
+    fn is_recorded(self, day: Day) -> bool {
         self != Self::Month || day.is_first_of_month()
     }
 }
 
 impl Days {
     /// Days of `kind` in `zone` that end with their last day and are never revised.
-    pub fn of(kind: DaysKind, zone: DayZone) -> Self {
+    pub fn new(kind: DaysKind, zone: DayZone) -> Self {
         Self {
             kind,
             zone,
@@ -85,13 +85,13 @@ impl Days {
     /// The days that `day` stands for: itself, or the month that begins with it.
     pub fn span(&self, day: Day) -> Window {
         match self.kind {
-            DaysKind::Dated | DaysKind::Window => Window::day(day),
+            DaysKind::Dated | DaysKind::Window => Window::from_day(day),
             DaysKind::Month => Window { start: day, end: day.next_month() },
         }
     }
 
     /// When the service no longer revises `day`, or the month that begins with it.
-    pub fn settled(&self, day: Day, lookback_days: u16) -> Timestamp {
+    pub fn final_at(&self, day: Day, lookback_days: u16) -> Timestamp {
         self.zone.start_of(self.span(day).end.plus(i64::from(lookback_days)))
     }
 
@@ -103,13 +103,13 @@ impl Days {
             DaysKind::Month => (from.first_of_month(), today.first_of_month()),
         };
         let kind = self.kind;
-        Window::new(start, end).into_iter().flat_map(Window::days).filter(move |day| kind.marks(*day))
+        Window::new(start, end).into_iter().flat_map(Window::days).filter(move |day| kind.is_recorded(*day))
     }
 
     /// The days under which `window` is recorded: each of them, or the first of each month.
-    pub fn marks(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> + use<> {
+    pub fn recorded_days(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> + use<> {
         let kind = self.kind;
-        window.days().filter(move |day| kind.marks(*day))
+        window.days().filter(move |day| kind.is_recorded(*day))
     }
 }
 

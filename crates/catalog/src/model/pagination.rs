@@ -90,7 +90,7 @@ impl Pagination {
     }
 
     /// The same in pages of at most `rows` rows, where the request says the limit apart from its fixed query.
-    pub fn with_limit_of(&self, rows: u64) -> Self {
+    pub fn with_limit(&self, rows: u64) -> Self {
         let mut smaller = self.clone();
         match &mut smaller {
             Self::Offset { limit }

@@ -54,7 +54,7 @@ pub struct Parent {
     /// The stream whose rows are the parents. It has the same scope, and the same days.
     pub stream: String,
     /// What requests take from a row of the parent: the name of a variable, and where the row holds it.
-    pub takes: BTreeMap<String, String>,
+    pub bind: BTreeMap<String, String>,
     /// Where a row of the parent says when it last changed; children read since then are not asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,

@@ -32,7 +32,7 @@ pub struct Stream {
     pub opt_in: Option<String>,
     /// How far the vendor stands behind the endpoint.
     #[serde(default)]
-    pub status: Status,
+    pub status: EndpointStatus,
     /// Method and path; `{category_id}` and the like are filled from the scope and the parent.
     pub request: RequestLine,
     /// Path of the twin that answers with server-sent events, if there is one.
@@ -103,7 +103,7 @@ impl Stream {
     }
 
     /// Whether it takes the variable `{name}` in path, query or body.
-    pub fn takes(&self, name: &str) -> bool {
+    pub fn uses_variable(&self, name: &str) -> bool {
         let variable = format!("{{{name}}}");
         let in_body = || self.body.values().any(|value| value.to_string().contains(&variable));
         self.request.path.contains(&variable) || self.query.contains(&variable) || in_body()
@@ -165,7 +165,7 @@ impl Tier {
 /// How far the vendor stands behind an endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum EndpointStatus {
     /// Documented and current.
     #[default]
     Current,
@@ -177,7 +177,7 @@ pub enum Status {
     Undocumented,
 }
 
-impl Status {
+impl EndpointStatus {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {

@@ -43,7 +43,7 @@ impl Window {
     }
 
     /// One day.
-    pub fn day(day: Day) -> Self {
+    pub fn from_day(day: Day) -> Self {
         Self { start: day, end: day.next() }
     }
 
@@ -107,7 +107,10 @@ mod tests {
         }
         let text = r#"{"start":"2026-03-01","end":"2026-03-02"}"#;
         let window: Window = serde_json::from_str(text).unwrap();
-        assert_eq!((window, serde_json::to_string(&window).unwrap().as_str()), (Window::day(day("2026-03-01")), text));
+        assert_eq!(
+            (window, serde_json::to_string(&window).unwrap().as_str()),
+            (Window::from_day(day("2026-03-01")), text)
+        );
     }
 
     #[test]
@@ -116,6 +119,6 @@ mod tests {
         let (older, newer) = window.halves().unwrap();
         let days: Vec<_> = older.days().chain(newer.days()).collect();
         assert_eq!(days, window.days().collect::<Vec<_>>());
-        assert_eq!(Window::day(day("2026-03-01")).halves(), None);
+        assert_eq!(Window::from_day(day("2026-03-01")).halves(), None);
     }
 }

@@ -59,7 +59,7 @@ fn watched(seed: u64, costs: Costs, rarely: u32) -> (u64, u64) {
                 // Some are refused, which is free.
                 way.heard = Some(match random.u32(0..20) {
                     0 => (server.count(now, 0).0, Came::Refusal),
-                    _ => server.count(now, costs.of(way.kind)),
+                    _ => server.count(now, costs.cost(way.kind)),
                 });
             }
             if let (Some((headers, came)), false, true) = (way.heard, way.is_answered, way.back <= now) {

@@ -4,7 +4,7 @@ use crate::model::proof::Proof;
 
 /// What the API told about a slice, beside its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ResponseTotals {
     /// Rows that came over the wire.
     pub rows: u64,
     /// The total on the last page that told one.
@@ -19,7 +19,7 @@ pub struct Told {
     pub end: Proof,
 }
 
-impl Told {
+impl ResponseTotals {
     /// Nothing told yet; `end` is how this kind of response ends.
     pub fn new(end: Proof) -> Self {
         Self { rows: 0, total: None, moved: None, repeated_cursor: false, pages: 0, end }

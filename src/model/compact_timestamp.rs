@@ -9,12 +9,12 @@ use serde::{Serialize, Serializer};
 
 /// An instant, to the microsecond. An optional one takes no more room.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(NonZeroU64);
+pub struct CompactTimestamp(NonZeroU64);
 
 /// Flips the sign, so that earlier is less and no instant of the calendar is zero.
 const SIGN: u64 = 1 << 63;
 
-impl Moment {
+impl CompactTimestamp {
     /// Microseconds since 1970, negative before.
     pub fn as_microsecond(self) -> i64 {
         (self.0.get() ^ SIGN) as i64
@@ -31,14 +31,14 @@ impl Moment {
     }
 }
 
-impl From<Timestamp> for Moment {
+impl From<Timestamp> for CompactTimestamp {
     /// What is finer than a microsecond is cut off.
     fn from(time: Timestamp) -> Self {
         Self(NonZeroU64::new(time.as_microsecond() as u64 ^ SIGN).unwrap_or(NonZeroU64::MIN))
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for CompactTimestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, jiff::Error> {
@@ -46,13 +46,13 @@ impl FromStr for Moment {
     }
 }
 
-impl fmt::Debug for Moment {
+impl fmt::Debug for CompactTimestamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.time().fmt(out)
     }
 }
 
-impl Serialize for Moment {
+impl Serialize for CompactTimestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.time().serialize(serializer)
     }
@@ -65,11 +65,11 @@ mod tests {
     #[test]
     fn moments_are_ordered_as_instants_and_take_eight_bytes() {
         let texts = ["1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", "2026-03-01T05:00:00.000001Z"];
-        let moments = texts.map(|text| text.parse::<Moment>().unwrap());
+        let moments = texts.map(|text| text.parse::<CompactTimestamp>().unwrap());
         assert!(moments.is_sorted());
         assert_eq!(moments.map(|moment| moment.time().to_string()), texts);
-        assert_eq!(moments.map(|moment| Moment::from_microsecond(moment.as_microsecond())), moments);
-        assert_eq!(Moment::from(Timestamp::MIN).as_microsecond(), Timestamp::MIN.as_microsecond());
-        assert_eq!(size_of::<Option<Moment>>(), 8);
+        assert_eq!(moments.map(|moment| CompactTimestamp::from_microsecond(moment.as_microsecond())), moments);
+        assert_eq!(CompactTimestamp::from(Timestamp::MIN).as_microsecond(), Timestamp::MIN.as_microsecond());
+        assert_eq!(size_of::<Option<CompactTimestamp>>(), 8);
     }
 }
