@@ -101,7 +101,8 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
         return "Nothing is exported yet: `profound-export run` begins.".to_owned();
     }
     let what = if args.quick { "present and as long as they were" } else { "present, whole and unchanged" };
-    let all = format!("{} files of {} streams, {}", format_number(verified.files), verified.streams, size(verified.bytes));
+    let all =
+        format!("{} files of {} streams, {}", format_number(verified.files), verified.streams, size(verified.bytes));
     if verified.findings.is_empty() {
         return format!("{all}: all of them {what}, and no other file among them.");
     }

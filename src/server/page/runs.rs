@@ -7,7 +7,7 @@ use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
-use crate::model::format::{format_bytes, format_count, format_number, format_duration};
+use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::server::status_json::RUNS;
 
 /// Slices that are named while they are asked for.
