@@ -18,6 +18,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::error_text::error_chain;
+use crate::model::counters::Counters;
 use crate::model::day::{Day, DayZone};
 use crate::model::format::{format_duration, format_number};
 use crate::model::stream::{Pagination, Stream};
@@ -136,12 +137,12 @@ async fn rows_in_files(settings: &RunSettings, stream: &str, window: Option<Wind
 
 /// Requests that cursors would have taken, at the page size of each stream.
 fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
-    let pages = |(name, totals): (&String, &crate::run::StreamTotals)| {
+    let pages = |(name, totals): (&String, &Counters)| {
         let limit = match settings.catalog.get(name).map(|stream| stream.pagination.clone()) {
             Some(Pagination::Cursor { limit }) => limit,
-            _ => return totals.done.requests,
+            _ => return totals.requests,
         };
-        totals.done.rows.div_ceil(limit).max(totals.slices)
+        totals.rows.div_ceil(limit).max(totals.slices)
     };
     result.streams.iter().map(pages).sum()
 }
@@ -159,16 +160,16 @@ fn show(
             .streams
             .iter()
             .map(|(name, stream)| {
-                let done = stream.done;
-                (name, json!({"rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes, "requests": done.requests, "seconds": done.took.as_secs_f64()}))
+                let done = stream;
+                (name, json!({"rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes, "requests": done.requests, "seconds": done.elapsed.as_secs_f64()}))
             })
             .collect();
         return print_json(&json!({
-            "lake": args.to, "streams": streams, "rows": totals.done.rows, "files": totals.done.files,
-            "bytes": totals.done.bytes, "requests": result.requests, "seconds": result.took.as_secs_f64(), "differences": differences,
+            "lake": args.to, "streams": streams, "rows": totals.rows, "files": totals.files,
+            "bytes": totals.bytes, "requests": result.requests, "seconds": result.took.as_secs_f64(), "differences": differences,
         }));
     }
-    let row = |name: &str, done: crate::model::event::SliceDone, requests: u64, time: std::time::Duration| {
+    let row = |name: &str, done: Counters, requests: u64, time: std::time::Duration| {
         vec![
             name.to_owned(),
             format_number(done.rows),
@@ -179,12 +180,9 @@ fn show(
             format_duration(time),
         ]
     };
-    let mut rows: Vec<_> = result
-        .streams
-        .iter()
-        .map(|(name, stream)| row(name, stream.done, stream.done.requests, stream.done.took))
-        .collect();
-    rows.push(row("", totals.done, result.requests, result.took));
+    let mut rows: Vec<_> =
+        result.streams.iter().map(|(name, stream)| row(name, *stream, stream.requests, stream.elapsed)).collect();
+    rows.push(row("", totals, result.requests, result.took));
     let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
     text.push_str(&format!(
         "\nPaging by cursor would have taken {} requests.\n",

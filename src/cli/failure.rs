@@ -5,7 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::ApiError;
 use crate::cli::{LogFormat, exit};
 use crate::clock::Clock;
 use crate::config::{ConfigError, KeyError, Problem, SaltError};
@@ -13,7 +12,6 @@ use crate::destination::DestinationError;
 use crate::error_text::error_chain;
 use crate::ledger::LedgerError;
 use crate::maintain::MaintainError;
-use crate::model::outcome::Outcome;
 use crate::run::RunError;
 use crate::schedule::ScheduleError;
 
@@ -145,26 +143,7 @@ fn ledger_code(error: &LedgerError) -> u8 {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        let code = match &error {
-            RunError::Api(ApiError::KeyRejected { .. }) | RunError::Account(ApiError::KeyRejected { .. }) => {
-                Outcome::KeyRejected.exit_code()
-            }
-            RunError::Late
-            | RunError::Api(
-                ApiError::OutOfTime { .. }
-                | ApiError::Late { .. }
-                | ApiError::RateLimited { .. }
-                | ApiError::RetryAfterDeadline { .. }
-                | ApiError::Cancelled,
-            ) => Outcome::Incomplete.exit_code(),
-            RunError::Api(ApiError::ClockSkew(_)) | RunError::Refused { .. } => exit::CONFIGURATION,
-            RunError::Destination(DestinationError::Open { .. }) => exit::CONFIGURATION,
-            RunError::Ledger(error) => ledger_code(error),
-            RunError::Shared(error) => ledger_code(error),
-            RunError::Api(_) | RunError::Account(_) | RunError::Destination(_) => exit::UNAVAILABLE,
-            error if error.is_spool_out_of_reach() => exit::UNAVAILABLE,
-            _ => exit::FAILED,
-        };
+        let code = error.disposition().outcome.exit_code();
         let hint = error.hint();
         Self { hint, ..Self::new(code, error_chain(&error)) }
     }

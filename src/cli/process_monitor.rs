@@ -17,8 +17,9 @@ use crate::cli::setup::until_stopped;
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig};
 use crate::error_text::error_chain;
+use crate::model::counters::Counters;
 use crate::model::day::DayZone;
-use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
+use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::outcome::Outcome;
 #[cfg(feature = "otlp")]
 use crate::observe::otlp::Otlp;
@@ -221,7 +222,7 @@ impl ProcessMonitor {
                 is_destination_error: failure.is_of_destination,
                 started_at: self.clock.now(),
                 elapsed: Duration::ZERO,
-                figures: RunFigures::default(),
+                counters: Counters::default(),
             })));
         }
         self.notify_before_exit(cancel).await;

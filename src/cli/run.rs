@@ -15,6 +15,7 @@ use crate::cli::stream_names::abbreviated;
 use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
+use crate::model::counters::Counters;
 use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
 
 /// How long a run may take to end after a signal: service managers kill after thirty seconds.
@@ -183,21 +184,21 @@ fn text(result: &RunResult) -> String {
 
 fn to_json(result: &RunResult) -> Value {
     let totals = result.totals();
-    let figures = |slices: u64, done: crate::model::event::SliceDone| {
+    let figures = |done: &Counters| {
         json!({
-            "slices": slices, "rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes,
-            "requests": done.requests, "rows_outside_the_window": done.outside, "seconds": done.took.as_secs_f64(),
+            "slices": done.slices, "rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes,
+            "requests": done.requests, "outside_rows": done.outside_rows, "seconds": done.elapsed.as_secs_f64(),
         })
     };
     let streams: serde_json::Map<String, Value> =
-        result.streams.iter().map(|(name, totals)| (name.clone(), figures(totals.slices, totals.done))).collect();
+        result.streams.iter().map(|(name, totals)| (name.clone(), figures(totals))).collect();
     json!({
         "run": result.run_id,
         "job": result.job,
         "outcome": result.outcome,
         "requests": result.requests,
         "seconds": result.took.as_secs_f64(),
-        "totals": figures(totals.slices, totals.done),
+        "totals": figures(&totals),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),

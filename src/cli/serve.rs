@@ -21,7 +21,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error_text::error_chain;
 use crate::ledger::State;
-use crate::model::outcome::Outcome;
 use crate::run::alive_runs;
 use crate::schedule::{PreviousRun, Schedule, ScheduledJobs, SystemdNotifier, serve};
 
@@ -95,7 +94,7 @@ fn last_runs(state: &State) -> BTreeMap<String, PreviousRun> {
     let mut last: BTreeMap<String, PreviousRun> = BTreeMap::new();
     let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
         // What only fills in history waits for the next night.
-        let is_interrupted = run.end.outcome == Outcome::Incomplete && run.end.backfill_remaining < run.end.slices_left;
+        let is_interrupted = run.end.is_cut_short();
         (&run.end.job, PreviousRun { started_at: run.end.started_at, is_interrupted })
     });
     let open = state.open_runs.values().filter(|run| !run.backfill);

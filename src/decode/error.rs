@@ -56,10 +56,3 @@ pub enum DecodeError {
         page: u64,
     },
 }
-
-impl DecodeError {
-    /// Whether asking again may bring other bytes.
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. })
-    }
-}

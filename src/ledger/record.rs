@@ -8,6 +8,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::fact::LearnedFact;
 use crate::ledger::table::TableMeaning;
 use crate::model::content_hash::ContentHash;
+use crate::model::counters::Counters;
 use crate::model::day::Day;
 use crate::model::forgotten::Erasure;
 use crate::model::outcome::Outcome;
@@ -278,27 +279,22 @@ pub struct RunEnd {
     /// When it began.
     pub started_at: Timestamp,
     pub outcome: Outcome,
-    /// Slices published.
-    pub slices: u64,
-    /// Slices that were left for the next run.
-    pub slices_left: u64,
-    /// How many of these only fill in days long over.
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// Deferred slices that are backfill.
     #[serde(default)]
     pub backfill_remaining: u64,
-    /// Requests spent.
-    pub requests: u64,
-    /// Rows read.
-    pub rows: u64,
-    /// Files written.
-    pub files: u64,
-    /// Files left alone because nothing changed.
-    pub unchanged: u64,
-    /// Bytes written.
-    pub bytes: u64,
     /// What went wrong, in words: what stopped it first, then what could not be exported; the first few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     /// What mends the first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl RunEnd {
+    /// Whether the run was ended before it exported all that was due. One that deferred nothing but backfill exported that.
+    pub fn is_cut_short(&self) -> bool {
+        self.outcome == Outcome::Incomplete && self.counters.deferred + self.counters.failed > self.backfill_remaining
+    }
 }

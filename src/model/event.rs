@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::model::counters::Counters;
 use crate::model::outcome::Outcome;
 use crate::model::slice::{Slice, SliceName};
 
@@ -30,7 +31,7 @@ pub enum Event {
     /// Published and recorded in the ledger.
     SlicePublished {
         slice: Slice,
-        counters: SliceDone,
+        counters: Counters,
     },
     /// The slice is requested another time, in the form that `remedy` names.
     SliceRetried {
@@ -106,7 +107,7 @@ pub struct RunFinished {
     pub is_destination_error: bool,
     pub started_at: Timestamp,
     pub elapsed: Duration,
-    pub figures: RunFigures,
+    pub counters: Counters,
 }
 
 /// An alert condition that holds, as the status page shows it.
@@ -122,29 +123,6 @@ pub struct FiringAlert {
     pub affected: String,
     /// What someone can do.
     pub to_do: String,
-}
-
-/// What came of a run, in figures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RunFigures {
-    /// Requests spent, retries and discovery included.
-    pub requests: u64,
-    /// Rows that came over the wire.
-    pub rows: u64,
-    /// Files written.
-    pub files: u64,
-    /// Files left alone because nothing changed.
-    pub unchanged: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Slices that were published and recorded.
-    pub slices: u64,
-    /// Slices that someone must look at.
-    pub failed: u64,
-    /// Slices left for the next run.
-    pub left: u64,
-    /// Slices that the account may not read.
-    pub not_entitled: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,25 +166,6 @@ pub struct RateLimitStatus {
     /// The length of a window, as far as it is known.
     pub window: Duration,
     pub resets_in: Option<Duration>,
-}
-
-/// What came of a slice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SliceDone {
-    /// Rows that came over the wire.
-    pub rows: u64,
-    /// Files written.
-    pub files: u64,
-    /// Files left alone because nothing changed.
-    pub unchanged: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Requests spent, retries included.
-    pub requests: u64,
-    /// Rows outside the window, dropped.
-    pub outside: u64,
-    /// From the first request to the record.
-    pub took: Duration,
 }
 
 /// Where events are emitted. Cheap to clone.

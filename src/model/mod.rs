@@ -4,6 +4,7 @@ pub mod block;
 pub mod compact_timestamp;
 pub mod content_hash;
 pub mod cost;
+pub mod counters;
 pub mod coverage;
 pub mod day_states;
 pub mod day_status;

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::event::{Event, EventSink, FiringAlert, RateLimitStatus, RunFinished, SliceDone};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, EventSink, FiringAlert, RateLimitStatus, RunFinished};
 use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 
@@ -203,7 +204,7 @@ impl Activity {
         }
     }
 
-    fn end_slice(&mut self, slice: &Slice, done: Option<SliceDone>) {
+    fn end_slice(&mut self, slice: &Slice, done: Option<Counters>) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -287,7 +288,6 @@ fn later(now: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::RunFigures;
 
     #[test]
     fn what_a_run_does_is_known_while_it_does_it_and_its_end_leaves_why_it_failed() {
@@ -311,7 +311,7 @@ mod tests {
             is_destination_error: false,
             started_at: "2026-03-10T16:00:00Z".parse().unwrap(),
             elapsed: Duration::ZERO,
-            figures: RunFigures::default(),
+            counters: Counters::default(),
         })));
         let activity = live.activity();
         assert!(activity.run.is_none() && activity.waits_until.is_none() && activity.key_rejected_at.is_some());

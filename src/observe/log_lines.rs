@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::event::{Event, EventSink, RunFigures, RunFinished};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::slice::Slice;
 use crate::observe::run_progress::RunProgress;
 
@@ -77,7 +78,7 @@ impl Lines {
             Event::SlicePublished { slice, counters } => {
                 let (stream, scope, window) = parts(slice);
                 let (rows, files, unchanged) = (counters.rows, counters.files, counters.unchanged);
-                let (bytes, requests, seconds) = (counters.bytes, counters.requests, counters.took.as_secs_f64());
+                let (bytes, requests, seconds) = (counters.bytes, counters.requests, counters.elapsed.as_secs_f64());
                 tracing::debug!(
                     stream, scope, window, job, run, rows, files, unchanged, bytes, requests, seconds, "exported"
                 );
@@ -128,7 +129,8 @@ impl Lines {
 
 /// The end of a run, with its figures as fields.
 fn summary(ended: &RunFinished) {
-    let RunFigures { requests, rows, files, unchanged, bytes, slices, failed, left, not_entitled } = ended.figures;
+    let Counters { requests, rows, files, unchanged, bytes, slices, failed, deferred, not_entitled, .. } =
+        ended.counters;
     let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome.to_string(), &ended.summary);
     let (seconds, problem, hint) = (ended.elapsed.as_secs_f64(), &ended.problem, &ended.hint);
     macro_rules! line {
@@ -144,7 +146,7 @@ fn summary(ended: &RunFinished) {
                 bytes,
                 slices,
                 failed,
-                left,
+                deferred,
                 not_entitled,
                 seconds,
                 problem,

@@ -16,7 +16,7 @@ use crate::run::error::RunError;
 /// What the first record must say, or what must be added to it; refuses a lake of another account or layout.
 ///
 /// # Errors
-/// [`RunError::Refused`].
+/// [`RunError::ConfigMismatch`].
 pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str) -> Result<Vec<Entry>, RunError> {
     let organizations: BTreeSet<String> =
         found.organizations.iter().map(|organization| organization.id.clone()).collect();
@@ -25,7 +25,7 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
         return Ok(vec![Entry::Root { organizations: organizations.into_iter().collect(), partition: name.into() }]);
     };
     if laid_out != name {
-        return Err(RunError::Refused {
+        return Err(RunError::ConfigMismatch {
             problem: format!(
                 "the lake at `{lake}` is laid out with partition `{laid_out}`, and the configuration says `{name}`"
             ),
@@ -35,7 +35,7 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
         });
     }
     if !state.organizations.is_empty() && state.organizations.is_disjoint(&organizations) {
-        return Err(RunError::Refused {
+        return Err(RunError::ConfigMismatch {
             problem: format!(
                 "the lake at `{lake}` belongs to another account: none of its organizations is one of this key"
             ),
@@ -49,7 +49,7 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
 /// Refuses streams whose rows would not fit the tables that are there.
 ///
 /// # Errors
-/// [`RunError::Refused`] that names every such stream.
+/// [`RunError::ConfigMismatch`] that names every such stream.
 pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunError> {
     let conflicts: Vec<String> = conflicts(state, streams)
         .into_iter()
@@ -57,7 +57,7 @@ pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunErr
         .collect();
     match conflicts.is_empty() {
         true => Ok(()),
-        false => Err(RunError::Refused {
+        false => Err(RunError::ConfigMismatch {
             problem: format!("tables would change their meaning: {}", conflicts.join("; ")),
             hint: "`backfill JOB --from DAY --to DAY --force` gives these tables their new meaning, and every day is then read \
                    again; or export under a new destination, or leave these streams out (`!name`)"
@@ -70,7 +70,7 @@ pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunErr
 /// to be read again.
 ///
 /// # Errors
-/// [`RunError::Refused`] where that is not possible.
+/// [`RunError::ConfigMismatch`] where that is not possible.
 pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry>, RunError> {
     let conflicts = conflicts(state, streams);
     let moved: Vec<String> = conflicts
@@ -79,7 +79,7 @@ pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry
         .map(|(stream, ..)| format!("`{}`", stream.name))
         .collect();
     if !moved.is_empty() {
-        return Err(RunError::Refused {
+        return Err(RunError::ConfigMismatch {
             problem: format!(
                 "files of these tables would lie elsewhere, beside those that stand: {}",
                 moved.join(", ")
@@ -99,7 +99,7 @@ pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry
                 |(stream, meaning, _): (&Arc<Stream>, _, _)| Entry::Table { stream: stream.name.clone(), meaning };
             Ok(conflicts.into_iter().map(entry).collect())
         }
-        false => Err(RunError::Refused {
+        false => Err(RunError::ConfigMismatch {
             problem: format!("snapshots cannot be taken again in another form: {}", kept.join(", ")),
             hint:
                 "export under a new destination, leave these streams out (`!name`), or `forget` their snapshots first"
@@ -137,16 +137,16 @@ fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stre
 /// Refuses to hash with another salt than before: the same text would stand under two hashes.
 ///
 /// # Errors
-/// [`RunError::Refused`].
+/// [`RunError::ConfigMismatch`].
 pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -> Result<(), RunError> {
     let hashes = streams.iter().any(|stream| stream.hashes());
     match (state.facts.salt(), salt) {
         _ if !hashes => Ok(()),
-        (_, None) => Err(RunError::Refused {
+        (_, None) => Err(RunError::ConfigMismatch {
             problem: "columns are to be hashed, and no salt is given".into(),
             hint: "name its file as `salt_file` under `[privacy]`".into(),
         }),
-        (Some(before), Some(salt)) if before != salt.fingerprint() => Err(RunError::Refused {
+        (Some(before), Some(salt)) if before != salt.fingerprint() => Err(RunError::ConfigMismatch {
             problem: "texts of this lake were hashed with another salt, so the same text would get another hash".into(),
             hint: "name the file of that salt as `privacy.salt_file`, or export under a new destination".into(),
         }),

@@ -19,6 +19,7 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
 use crate::run::context::RunContext;
 use crate::run::discover::hold;
+use crate::run::disposition::FailureScope;
 use crate::run::error::RunError;
 use crate::run::parents::Child;
 use crate::run::read::Piece;
@@ -137,7 +138,7 @@ impl RunContext<'_> {
             let held = hold(&asked, &self.settings.client, spent).await;
             let held = held.and_then(|held| match proof_of(&held.told, slice.stream.total) {
                 Ok(_) => Ok(held),
-                Err(doubt) => Err(RunError::Doubt { what: slice.to_string(), doubt }),
+                Err(doubt) => Err(RunError::Unproven { slice: slice.to_string(), doubt, transport: piece.transport }),
             });
             match held {
                 Ok(held) => {
@@ -151,7 +152,7 @@ impl RunContext<'_> {
                 }
                 // Gone since its parent was read, or never there in this variant.
                 Err(error @ RunError::Api(ApiError::NotEntitled { status: 404, .. })) => gone = Some(error),
-                Err(error) if ends_all(&error) => return Err(error),
+                Err(error) if error.disposition().scope > FailureScope::Slice => return Err(error),
                 Err(error) => {
                     let is_refusal = matches!(error, RunError::Api(ApiError::NotEntitled { .. }));
                     failed.insert(child.variables);
@@ -173,20 +174,6 @@ impl RunContext<'_> {
             }
         }
     }
-}
-
-/// Whether the requests that follow would fail alike.
-fn ends_all(error: &RunError) -> bool {
-    let out_of_reach = matches!(
-        error,
-        RunError::Api(
-            ApiError::Unreachable { .. }
-                | ApiError::Untrusted { .. }
-                | ApiError::RateLimited { .. }
-                | ApiError::RetryAfterDeadline { .. }
-        ) | RunError::Write(_)
-    );
-    error.is_fatal() || out_of_reach
 }
 
 /// The rows of a file of the table, when it has the columns that the table has now.

@@ -115,10 +115,11 @@ pub async fn write_coverage(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Result<(), RunError> {
-    let table = coverage_parquet(coverage_rows(state, catalog, layout, now)).map_err(|error| RunError::Refused {
-        problem: format!("the coverage table cannot be made: {error}"),
-        hint: "this is a fault of the program; please report it".into(),
-    })?;
+    let table =
+        coverage_parquet(coverage_rows(state, catalog, layout, now)).map_err(|error| RunError::ConfigMismatch {
+            problem: format!("the coverage table cannot be made: {error}"),
+            hint: "this is a fault of the program; please report it".into(),
+        })?;
     let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
     Ok(retry_write(|| lake.overwrite(&path, table.clone()), || true).await?)
 }

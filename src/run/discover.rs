@@ -14,6 +14,7 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream, WindowEnd};
+use crate::run::disposition::FailureScope;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 
@@ -68,16 +69,9 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
             {
                 continue;
             }
-            Err(RunError::Api(
-                error @ (ApiError::NotEntitled { .. }
-                | ApiError::RequestRejected { .. }
-                | ApiError::Redirected { .. }
-                | ApiError::KeyLeaked { .. }
-                | ApiError::Unreachable { .. }
-                | ApiError::Untrusted { .. }
-                | ApiError::ServerError { .. }
-                | ApiError::Broken { .. }),
-            )) => return Err(RunError::Account(error)),
+            // What ends every run says so itself. Any other failure means here that the account is unknown.
+            Err(error) if error.disposition().scope == FailureScope::Run => return Err(error),
+            Err(RunError::Api(error)) => return Err(RunError::Discovery(error)),
             Err(error) => return Err(error),
         };
         for row in rows_of(&fetched.blocks) {

@@ -70,7 +70,7 @@ pub async fn extract(
         if let (1, Some(most), Some(pages)) = (told.pages, most_pages, pages_of(pagination, page.total))
             && most < pages
         {
-            return Err(RunError::TooManyPages { what: asked.slice.to_string(), pages, most });
+            return Err(RunError::TooManyPages { slice: asked.slice.to_string(), pages, limit: most });
         }
     }
 }

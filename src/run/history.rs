@@ -78,6 +78,6 @@ async fn publish_file(
     let (slice, file, dir) = (list.clone(), file.clone(), cx.spool.begin_beside()?);
     let compression = cx.settings.destinations.compression;
     let copying = tokio::task::spawn_blocking(move || snapshot(&slice, &file, day, compression, dir)).await;
-    let copy = copying.map_err(|_| RunError::Worker { what: to.to_string() })??;
+    let copy = copying.map_err(|_| RunError::WorkerPanicked { slice: to.to_string() })??;
     publish_day(cx, to, &copy.whole, before).await
 }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, Limits, Waiting};
 use crate::config::JobConfig;
-use crate::destination::DestinationError;
 use crate::error_text::error_chain;
-use crate::ledger::{Entry, Fact, LearnedFact, Ledger, LedgerError, Planned, RunEnd, State};
+use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
+use crate::model::counters::Counters;
 use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::format::format_duration;
 use crate::model::outcome::Outcome;
@@ -28,6 +28,7 @@ use crate::run::commit::committer;
 use crate::run::context::{RunContext, RunSettings, RunStart};
 use crate::run::coverage::write_coverage;
 use crate::run::discover::discover;
+use crate::run::disposition::Origin;
 use crate::run::error::RunError;
 use crate::run::opening::{Opening, is_beside_another, open};
 use crate::run::parents::ancestors_of;
@@ -119,10 +120,13 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         summary: result.summary(),
         problem: result.error.as_ref().map(|error| error_chain(error)),
         hint: result.error.as_ref().and_then(RunError::hint),
-        is_destination_error: result.error.as_ref().is_some_and(RunError::is_of_destination),
+        is_destination_error: result
+            .error
+            .as_ref()
+            .is_some_and(|error| error.disposition().origin == Origin::Destination),
         started_at,
         elapsed: result.took,
-        figures: result.figures(),
+        counters: result.counters(),
     })));
     result
 }
@@ -140,12 +144,12 @@ async fn run_opened(
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
         // The clock is right from the first response on.
-        Ok((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
+        Ok::<_, RunError>((open(settings, goal, ledger.state(), &found, settings.clock.now())?, found))
     };
     let (Opening { wanted, mut plan, warnings, news, doubt, mut entries, .. }, mut found) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
-            let (outcome, belongs) = (outcome_of_error(&error), !matches!(error, RunError::Refused { .. }));
+            let (outcome, belongs) = (error.disposition().outcome, !matches!(error, RunError::ConfigMismatch { .. }));
             result.error = Some(error);
             return match belongs && 0 < ledger.state().number {
                 true => record_vain(settings, goal, result, &mut ledger, outcome).await,
@@ -268,20 +272,15 @@ async fn run_opened(
                 // Everything in flight is dropped whole; nothing more is sent.
                 _ => settings.cancel.cancel(),
             }
-            // What stopped the run counts more than what follows from it, or only lets it end.
-            let counts_more = match (&result.error, &error) {
-                (None | Some(RunError::Api(ApiError::OutOfTime { .. } | ApiError::Cancelled)), _) => true,
-                // What is late stops the others, which then say that they were stopped.
-                (Some(RunError::Api(ApiError::Late { .. })), RunError::Api(ApiError::Cancelled)) => false,
-                (Some(RunError::Api(ApiError::Late { .. })), _) => true,
-                (Some(_), _) => false,
-            };
+            // An error that ends the run makes other slices end, too: their errors are milder, or the same.
+            let known = result.error.as_ref().map(|error| error.disposition().outcome);
+            let counts_more = known.is_none_or(|known| error.disposition().outcome > known);
             if counts_more {
                 result.error = Some(error);
             }
         }
         if result.error.is_none() && !result.left.is_empty() && cx.is_late() {
-            result.error = Some(RunError::Late);
+            result.error = Some(RunError::DeadlinePassed);
         }
     };
     tokio::join!(slices, commits.run());
@@ -303,8 +302,8 @@ fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
 
 /// Adds what came of a slice to the result; returns what stops the run, if anything does.
 fn take(result: &mut RunResult, processed: Processed) -> Option<RunError> {
-    for (stream, done) in processed.done {
-        result.count(&stream, done);
+    for (stream, counters) in processed.done {
+        *result.streams.entry(stream).or_default() += counters;
     }
     result.failed.extend(processed.failed);
     result.left.extend(processed.left);
@@ -326,14 +325,8 @@ async fn record_vain(
         backfill: goal.is_backfill(),
         started_at: settings.clock.now(),
         outcome,
-        slices: 0,
-        slices_left: 0,
+        counters: Counters::default(),
         backfill_remaining: 0,
-        requests: 0,
-        rows: 0,
-        files: 0,
-        unchanged: 0,
-        bytes: 0,
         problems: problems_of(result),
         hint: result.error.as_ref().and_then(RunError::hint),
     };
@@ -349,21 +342,14 @@ async fn finish(
     began: &Began,
     started_at: Timestamp,
 ) -> Result<(), RunError> {
-    let totals = result.totals();
     let end = RunEnd {
         run: result.run_id,
         job: goal.job.name.clone(),
         backfill: goal.is_backfill(),
         started_at,
         outcome: outcome_of(result),
-        slices: totals.slices,
-        slices_left: (result.left.len() + result.failed.len()) as u64,
+        counters: Counters { requests: settings.client.requests() - began.requests, ..result.counters() },
         backfill_remaining: result.backfill_remaining,
-        requests: settings.client.requests() - began.requests,
-        rows: totals.done.rows,
-        files: totals.done.files,
-        unchanged: totals.done.unchanged,
-        bytes: totals.done.bytes,
         problems: problems_of(result),
         hint: result.error.as_ref().and_then(RunError::hint),
     };
@@ -421,39 +407,10 @@ fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
 
 fn outcome_of(result: &RunResult) -> Outcome {
     match &result.error {
-        Some(error) => outcome_of_error(error),
+        Some(error) => error.disposition().outcome,
         None if !result.failed.is_empty() => Outcome::Failed,
         None if !result.left.is_empty() => Outcome::Incomplete,
         None => Outcome::Complete,
-    }
-}
-
-fn outcome_of_error(error: &RunError) -> Outcome {
-    match error {
-        RunError::Api(error) | RunError::Account(error) => match error {
-            ApiError::KeyRejected { .. } => Outcome::KeyRejected,
-            ApiError::OutOfTime { .. }
-            | ApiError::Late { .. }
-            | ApiError::RateLimited { .. }
-            | ApiError::RetryAfterDeadline { .. }
-            | ApiError::Cancelled => Outcome::Incomplete,
-            ApiError::ClockSkew(_) => Outcome::ConfigMismatch,
-            _ => Outcome::Unavailable,
-        },
-        RunError::Late => Outcome::Incomplete,
-        RunError::Refused { .. } | RunError::Destination(DestinationError::Open { .. }) => Outcome::ConfigMismatch,
-        RunError::Ledger(error) => outcome_of_ledger(error),
-        RunError::Shared(error) => outcome_of_ledger(error),
-        RunError::Destination(_) => Outcome::Unavailable,
-        error if error.is_spool_out_of_reach() => Outcome::Unavailable,
-        _ => Outcome::Failed,
-    }
-}
-
-fn outcome_of_ledger(error: &LedgerError) -> Outcome {
-    match error.is_lasting() {
-        true => Outcome::ConfigMismatch,
-        false => Outcome::Unavailable,
     }
 }
 

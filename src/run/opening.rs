@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::config::JobConfig;
-use crate::ledger::{Entry, RunEnd, State};
+use crate::ledger::{Entry, State};
 use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::{Day, DayZone};
-use crate::model::outcome::Outcome;
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
@@ -57,7 +56,7 @@ pub struct Opening {
 /// ledger knows. Sends nothing, and writes nothing.
 ///
 /// # Errors
-/// [`RunError::Refused`] when account, lake and job do not belong together.
+/// [`RunError::ConfigMismatch`] when account, lake and job do not belong together.
 pub fn open(
     settings: &RunSettings,
     goal: &Goal,
@@ -152,7 +151,7 @@ fn leave_out_forgotten(
     match (touched.is_empty(), left) {
         (true, _) => Ok(None),
         (false, true) => Ok(Some(format!("days that were forgotten are left out, for good: of {names}"))),
-        (false, false) => Err(RunError::Refused {
+        (false, false) => Err(RunError::ConfigMismatch {
             problem: format!("everything that this backfill asks for was forgotten: {names}"),
             hint: "what `forget` removed is never asked for again in this lake; another lake, or a stream of another name, is free to".into(),
         }),
@@ -199,11 +198,9 @@ pub fn is_beside_another(state: &State, own: Uuid, at: Timestamp) -> bool {
 fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<CompactTimestamp> {
     let is_recent = |began: &Timestamp| at.duration_since(*began) < GOES_ON_WITHIN;
     let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
-    // One that left nothing but history has read all that was due: the next reads it again.
-    let is_cut_short = |end: &RunEnd| end.outcome == Outcome::Incomplete && end.backfill_remaining < end.slices_left;
-    let incomplete = of_job().take_while(|run| is_cut_short(&run.end)).map(|run| run.end.started_at);
+    let incomplete = of_job().take_while(|run| run.end.is_cut_short()).map(|run| run.end.started_at);
     // Records are numbered, so that it does not matter whose clock told the time.
-    let last_whole = of_job().find(|run| !is_cut_short(&run.end)).map_or(0, |run| run.number);
+    let last_whole = of_job().find(|run| !run.end.is_cut_short()).map_or(0, |run| run.number);
     let killed = state.open_runs.values().filter(|run| run.job == job && !run.backfill && last_whole < run.number);
     let began = incomplete.chain(killed.map(|run| run.at)).filter(is_recent).min()?;
     let today = DayZone::Eastern.start_of(DayZone::Eastern.today(at));
@@ -213,7 +210,9 @@ fn goes_on_since(state: &State, job: &str, at: Timestamp) -> Option<CompactTimes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{OpenRun, RunSummary};
+    use crate::ledger::{OpenRun, RunEnd, RunSummary};
+    use crate::model::counters::Counters;
+    use crate::model::outcome::Outcome;
 
     const RUN: Uuid = Uuid::nil();
 
@@ -229,14 +228,8 @@ mod tests {
             backfill,
             started_at: at(started_at),
             outcome,
-            slices: 3,
-            slices_left: u64::from(outcome == Outcome::Incomplete),
+            counters: Counters { deferred: u64::from(outcome == Outcome::Incomplete), ..Counters::default() },
             backfill_remaining: 0,
-            requests: 9,
-            rows: 1,
-            files: 1,
-            unchanged: 0,
-            bytes: 1,
             problems: Vec::new(),
             hint: None,
         };

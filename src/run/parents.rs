@@ -121,9 +121,11 @@ impl RunContext<'_> {
             _ => first,
         };
         match (last, expected) {
-            (Ok(held), Some(stream)) if held.told.rows == 0 => {
-                Err(RunError::Doubt { what: slice.to_string(), doubt: Doubt::Expected { stream } })
-            }
+            (Ok(held), Some(stream)) if held.told.rows == 0 => Err(RunError::Unproven {
+                slice: slice.to_string(),
+                doubt: Doubt::Expected { stream },
+                transport: self.transport(&slice.stream),
+            }),
             (last, _) => last,
         }
     }
@@ -136,8 +138,11 @@ impl RunContext<'_> {
             let variables = Variables::new();
             let asked = Asked { slice, transport, facts, variables: &variables };
             let fetched = hold(&asked, &self.settings.client, &spent).await?;
-            proof_of(&fetched.told, slice.stream.total)
-                .map_err(|doubt| RunError::Doubt { what: slice.to_string(), doubt })?;
+            proof_of(&fetched.told, slice.stream.total).map_err(|doubt| RunError::Unproven {
+                slice: slice.to_string(),
+                doubt,
+                transport,
+            })?;
             return Ok(fetched);
         };
         let mut all = Fetched {

@@ -49,7 +49,7 @@ pub struct Preview {
 /// the schedule of a job that has one. Sends nothing, and writes nothing.
 ///
 /// # Errors
-/// [`RunError::Refused`] when account, lake and job do not belong together.
+/// [`RunError::ConfigMismatch`] when account, lake and job do not belong together.
 pub fn preview(
     settings: &RunSettings,
     goal: &Goal,

@@ -5,22 +5,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::api::ApiError;
 use crate::error_text::error_chain;
 use crate::ledger::Entry;
-use crate::model::event::{Event, RetryReason, SliceDone};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, RetryReason};
 use crate::model::slice::Slice;
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
+use crate::run::disposition::Retry;
 use crate::run::error::RunError;
 use crate::run::gates::Gate;
 use crate::run::lengths::Tried;
 use crate::run::publish::{publish, publish_nothing};
 use crate::run::read::{Piece, read};
-use crate::run::remedy::{Remedy, is_damage, remedy};
+use crate::run::remedy::{Remedy, remedy};
 
 /// What came of a planned slice.
 #[derive(Debug, Default)]
 pub struct Processed {
     /// What was published, a stream and its figures each.
-    pub done: Vec<(String, SliceDone)>,
+    pub done: Vec<(String, Counters)>,
     /// What someone must look at.
     pub failed: Vec<(Slice, String)>,
     /// What is left for the next run.
@@ -83,7 +85,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
         };
         let error = match result {
             Ok(mut done) => {
-                done.done.took = began.elapsed();
+                done.done.elapsed = began.elapsed();
                 damaged_in_a_row = 0;
                 cx.outages.came(&piece.slice.stream.name);
                 if !piece.again && piece.transport == cx.transport(&piece.slice.stream) {
@@ -100,7 +102,7 @@ pub async fn process(cx: &RunContext<'_>, slice: Slice, fetched: Option<Fetched>
             }
             Err(error) => error,
         };
-        let is_damage = is_damage(&error, piece.transport);
+        let is_damage = error.disposition().retry == Retry::Smaller;
         if is_damage {
             damaged_in_a_row += 1;
             tried.broke(&piece.slice);
@@ -191,7 +193,7 @@ async fn is_settled(cx: &RunContext<'_>, slice: &Slice, processed: &mut Processe
         Gate::Open => Ok(false),
         Gate::Nothing => {
             publish_nothing(cx, slice).await?;
-            let done = SliceDone::default();
+            let done = Counters { slices: 1, ..Counters::default() };
             cx.settings.events.emit(&Event::SlicePublished { slice: slice.clone(), counters: done });
             processed.done.push((slice.stream.name.clone(), done));
             Ok(true)

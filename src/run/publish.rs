@@ -6,9 +6,9 @@ use crate::config::OnShrink;
 use crate::destination::retry_write;
 use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, Written as DayWritten};
 use crate::model::content_hash::ContentHash;
+use crate::model::counters::Counters;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
-use crate::model::event::SliceDone;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::window::Window;
@@ -24,7 +24,7 @@ const UPLOADS: usize = 8;
 
 /// What was published, and days that wait for another run to confirm them.
 pub struct PublishedSlice {
-    pub done: SliceDone,
+    pub done: Counters,
     pub suspect: Option<String>,
 }
 
@@ -72,14 +72,15 @@ pub async fn publish(
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
     let is_empty = |day: &Option<Day>| !written.contains(day) && !forgotten.contains(day);
     entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
-    let mut done = SliceDone {
+    let mut done = Counters {
+        slices: 1,
         rows: whole.told.rows,
         files: entries.iter().filter(|day| day.written == DayWritten::File).count() as u64,
         unchanged: entries.iter().filter(|day| day.written == DayWritten::Unchanged).count() as u64,
         bytes: entries.iter().filter(|day| day.written == DayWritten::File).map(|day| day.bytes).sum(),
         requests,
-        outside: whole.outside,
-        took: std::time::Duration::ZERO,
+        outside_rows: whole.outside,
+        ..Counters::default()
     };
     let mut record = cx.table_entry(slice).await;
     let meaning = TableMeaning::of(&slice.stream);
@@ -128,7 +129,7 @@ async fn leave_stale(cx: &RunContext<'_>, slice: &Slice, days: Vec<Option<Day>>,
 }
 
 /// Counts the files that `entries` say were written.
-fn add_files(done: &mut SliceDone, entries: &[Entry]) {
+fn add_files(done: &mut Counters, entries: &[Entry]) {
     for entry in entries {
         let Entry::Slice(slice) = entry else {
             continue;
@@ -212,7 +213,7 @@ fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEn
 /// Records that there is nothing to read on the days of `slice`, as another stream told.
 ///
 /// # Errors
-/// [`RunError::Shared`].
+/// [`RunError::SharedLedger`].
 pub async fn publish_nothing(cx: &RunContext<'_>, slice: &Slice) -> Result<(), RunError> {
     let mut record = cx.table_entry(slice).await;
     record.push(Entry::Slice(SliceEntry {

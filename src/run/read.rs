@@ -16,6 +16,7 @@ use crate::model::stream::{DaysKind, RowsAt, Stream, WindowEnd};
 use crate::run::children::{Answers, Due};
 use crate::run::context::RunContext;
 use crate::run::discover::Fetched;
+use crate::run::disposition::FailureScope;
 use crate::run::error::RunError;
 use crate::run::extract::extract;
 use crate::run::work::decode_and_write;
@@ -114,14 +115,15 @@ pub async fn read(cx: &RunContext<'_>, piece: &mut Piece, spent: &AtomicU64) -> 
     }
     if let (Some(by), true) = (expected, got.written.days_seen().is_empty()) {
         let doubt = Doubt::Expected { stream: by };
-        return Err(RunError::Doubt { what, doubt });
+        return Err(RunError::Unproven { slice: what, doubt, transport: piece.transport });
     }
     let Transfer { written, told, incomplete, .. } = got;
     let standing = cx.standing(&piece.slice).await;
     let total = stream.total;
     let verified = tokio::task::spawn_blocking(move || written.verified_against(told, total, &standing)).await;
-    let verified = verified.map_err(|_| RunError::Worker { what: what.clone() })??;
-    let whole = verified.map_err(|doubt| RunError::Doubt { what: what.clone(), doubt })?;
+    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: what.clone() })??;
+    let whole =
+        verified.map_err(|doubt| RunError::Unproven { slice: what.clone(), doubt, transport: piece.transport })?;
     if piece.facts.window_end == Some(WindowEnd::Exclusive) {
         learn(window_end(WindowEnd::Exclusive), format!("{what} was whole with the day after its last as `end_date`"));
     }
@@ -153,7 +155,7 @@ async fn transfer(
         Some(fetched) => Some(fetched),
         None if !piece.again => match cx.read_as_parent(&piece.slice).await {
             // Some of its own requests failed: those that did not are worth having.
-            Err(error) if piece.slice.stream.is_fan_out() && !error.is_fatal() => None,
+            Err(error) if piece.slice.stream.is_fan_out() && error.disposition().scope < FailureScope::Run => None,
             read => read?,
         },
         None => None,
@@ -223,11 +225,11 @@ async fn transfer(
     };
     // When writing fails its channel closes, which ends extracting: the writer's error is the cause, so it comes first.
     let (told, worked) = tokio::join!(extracting, working);
-    let worked = worked.map_err(|_| RunError::Worker { what: slice.to_string() })??;
+    let worked = worked.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let Answers { told, incomplete, .. } = told?;
     cx.tell_drift(&stream.name, &worked.drift);
     if !worked.absent.is_empty() && piece.transport == Transport::Events {
-        return Err(RunError::Absent { what: slice.to_string(), columns: worked.absent });
+        return Err(RunError::MissingColumns { slice: slice.to_string(), columns: worked.absent });
     }
     Ok(Transfer { window_end, written: worked.written, told, incomplete })
 }

@@ -6,9 +6,9 @@ use crate::api::{ApiError, RequestFacts, Transport};
 use crate::model::slice::Slice;
 use crate::model::stream::{Fallback, WindowEnd};
 use crate::run::context::RunContext;
+use crate::run::disposition::{Disposition, FailureScope, Retry};
 use crate::run::error::RunError;
 use crate::run::read::Piece;
-use crate::write::Doubt;
 
 /// Damaged answers in a row before the rest of a slice is left for the next run: a month is halved down to a day, which
 /// is asked again and then page by page.
@@ -34,35 +34,27 @@ pub enum Remedy {
 }
 
 pub fn remedy(cx: &RunContext<'_>, piece: Piece, error: &RunError, damaged_in_a_row: u32) -> Remedy {
-    match error {
-        error if error.is_fatal() || error.is_spool_out_of_reach() => Remedy::Stop(piece.slice),
-        RunError::Api(ApiError::Unreachable { .. } | ApiError::Untrusted { .. }) | RunError::Destination(_) => {
-            Remedy::Stop(piece.slice)
+    let Disposition { scope, retry, .. } = error.disposition();
+    match retry {
+        _ if scope == FailureScope::Run => Remedy::Stop(piece.slice),
+        _ if scope == FailureScope::Stream => Remedy::Later(piece.slice),
+        Retry::OnceEntitled => Remedy::NotEntitled(piece.slice),
+        Retry::Fallback => fall_back(cx, piece),
+        Retry::Smaller => {
+            let most =
+                if matches!(error, RunError::Api(ApiError::ServerError { .. })) { MOST_BUSY } else { MOST_DAMAGED };
+            if damaged_in_a_row > most { Remedy::Suspect(piece.slice) } else { mend(piece) }
         }
-        RunError::Api(ApiError::NotEntitled { .. }) => Remedy::NotEntitled(piece.slice),
-        RunError::Api(ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. }) => Remedy::Later(piece.slice),
-        RunError::Api(ApiError::RequestRejected { status: 422, .. }) => fall_back(cx, piece),
-        RunError::Api(ApiError::ServerError { .. }) if MOST_BUSY < damaged_in_a_row => Remedy::Suspect(piece.slice),
-        error if is_damage(error, piece.transport) => mend(piece, damaged_in_a_row),
-        RunError::Doubt { .. } if !piece.again => Remedy::Again {
+        Retry::Once if !piece.again => Remedy::Again {
             pieces: vec![Piece { again: true, fetched: None, ..piece }],
             words: "reading it again".into(),
         },
-        // The document's examples show named rows with fewer values than were asked for; positional rows hold them all.
-        RunError::Absent { .. } => Remedy::Again {
+        Retry::Pages => Remedy::Again {
             pieces: vec![Piece { transport: Transport::Pages, events_lack: true, fetched: None, ..piece }],
             words: "asking page by page".into(),
         },
-        RunError::Doubt { .. } | RunError::TooManyPages { .. } => Remedy::Suspect(piece.slice),
-        _ => Remedy::Fail(piece.slice),
-    }
-}
-
-/// Whether an answer was hurt on its way. An event stream may be cut without a sign, and a shorter one may not.
-pub fn is_damage(error: &RunError, transport: Transport) -> bool {
-    match error {
-        RunError::Doubt { doubt: Doubt::Total { rows, total }, .. } => transport == Transport::Events && rows < total,
-        error => error.is_damage(),
+        Retry::Once | Retry::NextRun => Remedy::Suspect(piece.slice),
+        Retry::Never => Remedy::Fail(piece.slice),
     }
 }
 
@@ -99,10 +91,7 @@ fn fall_back(cx: &RunContext<'_>, piece: Piece) -> Remedy {
 }
 
 /// What is tried when an answer broke: half the window, the same once more, pages in place of events.
-fn mend(piece: Piece, damaged_in_a_row: u32) -> Remedy {
-    if MOST_DAMAGED < damaged_in_a_row {
-        return Remedy::Suspect(piece.slice);
-    }
+fn mend(piece: Piece) -> Remedy {
     if let Some(halves) = piece.halves() {
         return Remedy::Again { pieces: halves.into(), words: "asking half the window".into() };
     }

@@ -21,7 +21,7 @@ pub struct Resolved {
 /// Applies the filters of `job` to what was discovered.
 ///
 /// # Errors
-/// [`RunError::Refused`] when a filter leaves nothing at all, which is surely not meant.
+/// [`RunError::ConfigMismatch`] when a filter leaves nothing at all, which is surely not meant.
 pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError> {
     let mut warnings = Vec::new();
     let organizations = choose(job, "organizations", &job.organizations, &found.organizations, &mut warnings)?;
@@ -89,7 +89,7 @@ fn choose<'a>(
         false => Ok(chosen),
         true => {
             let names: Vec<String> = objects.iter().map(|object| format!("{:?}", object.name)).collect();
-            Err(RunError::Refused {
+            Err(RunError::ConfigMismatch {
                 problem: format!("`{setting}` of job `{}` matches nothing in this account", job.name),
                 hint: format!("the account has {}", names.join(", ")),
             })

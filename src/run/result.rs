@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::event::{RunFigures, SliceDone};
+use crate::model::counters::Counters;
 use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
@@ -23,7 +23,7 @@ pub struct RunResult {
     /// What stopped it, when something did.
     pub error: Option<RunError>,
     /// Figures by stream.
-    pub streams: BTreeMap<String, StreamTotals>,
+    pub streams: BTreeMap<String, Counters>,
     /// Slices that someone must look at, with why.
     pub failed: Vec<(Slice, String)>,
     /// Slices left for the next run.
@@ -38,39 +38,20 @@ pub struct RunResult {
     pub took: Duration,
 }
 
-/// What came of one stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StreamTotals {
-    /// Slices published.
-    pub slices: u64,
-    /// The sums of their figures.
-    pub done: SliceDone,
-}
-
 impl RunResult {
     /// The sums over all streams.
-    pub fn totals(&self) -> StreamTotals {
-        let mut totals = StreamTotals::default();
-        for stream in self.streams.values() {
-            totals.slices += stream.slices;
-            add(&mut totals.done, stream.done);
-        }
-        totals
+    pub fn totals(&self) -> Counters {
+        self.streams.values().copied().sum()
     }
 
-    /// All of it in figures.
-    pub fn figures(&self) -> RunFigures {
-        let StreamTotals { slices, done } = self.totals();
-        RunFigures {
+    /// The counters of the run: the sums over all streams, with every request and slice.
+    pub fn counters(&self) -> Counters {
+        Counters {
             requests: self.requests,
-            rows: done.rows,
-            files: done.files,
-            unchanged: done.unchanged,
-            bytes: done.bytes,
-            slices,
             failed: self.failed.len() as u64,
-            left: self.left.len() as u64,
+            deferred: self.left.len() as u64,
             not_entitled: self.not_entitled.len() as u64,
+            ..self.totals()
         }
     }
 
@@ -82,9 +63,9 @@ impl RunResult {
             self.job,
             self.outcome.label(),
             format_count(self.requests, "request"),
-            format_count(totals.done.rows, "row"),
-            format_count(totals.done.files, "file"),
-            format_number(totals.done.unchanged),
+            format_count(totals.rows, "row"),
+            format_count(totals.files, "file"),
+            format_number(totals.unchanged),
             format_duration(self.took),
         );
         let mut also = Vec::new();
@@ -108,20 +89,4 @@ impl RunResult {
         }
         text
     }
-
-    pub(super) fn count(&mut self, stream: &str, done: SliceDone) {
-        let totals = self.streams.entry(stream.to_owned()).or_default();
-        totals.slices += 1;
-        add(&mut totals.done, done);
-    }
-}
-
-fn add(sum: &mut SliceDone, done: SliceDone) {
-    sum.rows += done.rows;
-    sum.files += done.files;
-    sum.unchanged += done.unchanged;
-    sum.bytes += done.bytes;
-    sum.requests += done.requests;
-    sum.outside += done.outside;
-    sum.took += done.took;
 }

@@ -22,7 +22,7 @@ on_memory_and_disk! {
         let run = export.run().await;
 
         assert_eq!(run.outcome, Outcome::Complete);
-        let done = run.totals().done;
+        let done = run.totals();
         assert!(0 < done.rows && 0 < done.unchanged, "{}", run.summary());
         assert_eq!((done.files, done.bytes), (0, 0), "{}", run.summary());
         for (stream, before) in STREAMS.iter().zip(before) {
@@ -65,7 +65,7 @@ async fn figures_that_only_moved_to_other_rows_are_a_change() {
     export.run().await;
     export.simulator.restate(day("2026-03-07"));
     let run = export.run().await;
-    assert_eq!(run.totals().done.files as usize, changed_scopes(&export, "citations_v1", "2026-03-07"));
+    assert_eq!(run.totals().files as usize, changed_scopes(&export, "citations_v1", "2026-03-07"));
 }
 
 /// Scopes that have rows on a day.

@@ -12,7 +12,7 @@ async fn assert_days_are_whole(now: &str, first: &str, last: &str) {
     export.job.start = Some(day(first));
     let run = export.run().await;
     assert!(run.error.is_none() && run.failed.is_empty(), "{} {:?}", run.summary(), run.failed);
-    assert_eq!(run.totals().done.outside, 0, "rows were dropped as outside the window");
+    assert_eq!(run.totals().outside_rows, 0, "rows were dropped as outside the window");
     for name in STREAMS {
         let stream = export.stream(name);
         assert_eq!(export.wanted(stream), Some(days(first, last)), "{name}");

@@ -33,13 +33,13 @@ async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
     }
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
-    assert!(matches!(run.error, Some(RunError::Late)), "{:?}", run.error);
+    assert!(matches!(run.error, Some(RunError::DeadlinePassed)), "{:?}", run.error);
     assert!(run.took < Duration::from_secs(20), "{}", run.summary());
     let left: BTreeSet<String> = run.left.iter().map(ToString::to_string).collect();
     assert!(!left.is_empty() && 0 < run.totals().slices, "{}", run.summary());
     assert!(begun(&export).is_disjoint(&left));
     export.assert_ledger_knows_every_file().await;
-    assert_eq!(export.state().await.runs.back().unwrap().end.slices_left, left.len() as u64);
+    assert_eq!(export.state().await.runs.back().unwrap().end.counters.deferred, left.len() as u64);
 
     export.simulator.clear_faults();
     export.time = None;
@@ -110,5 +110,5 @@ async fn history_that_is_left_is_told_apart() {
     assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
     assert!(run.summary().ends_with(&format!("{left} slices left for the next run (history)")), "{}", run.summary());
     let end = export.state().await.runs.back().unwrap().end.clone();
-    assert_eq!((end.slices_left, end.backfill_remaining), (left, left));
+    assert_eq!((end.counters.deferred, end.backfill_remaining), (left, left));
 }

@@ -92,7 +92,7 @@ on_memory_and_disk! {
             // Refused once, learned, and not asked for again, neither in this run nor in the next.
             export.simulator.clear_faults();
             let (run, second) = export.run_and_watch().await;
-            assert_eq!((run.outcome, run.totals().done.files), (Outcome::Complete, 0), "{}", run.summary());
+            assert_eq!((run.outcome, run.totals().files), (Outcome::Complete, 0), "{}", run.summary());
             let slices = of_stream(&second, name).len();
             assert_eq!(of_stream(&first, name).len(), slices + 1, "{name}");
             assert!(of_stream(&second, name).iter().all(|request| !request.body.to_string().contains(column.trim_start_matches("cited_"))), "{name}");

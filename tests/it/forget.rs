@@ -135,7 +135,7 @@ on_memory_and_disk! {
         goal.days = Some(WantedDays::Only { window: days("2026-03-07", "2026-03-08"), force: true });
         let result = run_job(&export.settings(), &goal).await;
         assert_eq!(result.outcome, Outcome::ConfigMismatch);
-        assert!(matches!(result.error, Some(RunError::Refused { .. })));
+        assert!(matches!(result.error, Some(RunError::ConfigMismatch { .. })));
 
         export.a_minute_later();
         goal.days = Some(WantedDays::Only { window: days("2026-03-06", "2026-03-09"), force: true });

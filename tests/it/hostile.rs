@@ -21,7 +21,7 @@ fn hostile_answers() -> Vec<(Vec<FaultKind>, &'static [&'static str])> {
         (vec![FaultKind::Html { code: 200 }], &["not JSON: it begins with `<html>"]),
         (vec![FaultKind::InvalidUtf8], &["damaged", "not JSON", "column"]),
         (vec![gzip(Some(100), None)], &["unexpected end of file", "broke"]),
-        (vec![gzip(None, Some(60))], &["broke", "damaged", "not proven whole"]),
+        (vec![gzip(None, Some(60))], &["broke", "damaged", "not proven complete"]),
         (vec![FaultKind::Deep { levels: 1_000_000 }], &["nest deeper than 64 levels", "damaged"]),
         (vec![flood(FloodForm::Text)], &["is longer than 33554432 bytes"]),
         (vec![flood(FloodForm::Blanks)], &["is longer than 4194304 bytes"]),
@@ -90,7 +90,7 @@ async fn reading_ends_when_more_rows_come_than_were_announced() {
     }
     let run = export.run().await;
     assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 2), "{}", run.summary());
-    assert!(run.failed.iter().all(|(_, problem)| problem.contains("is not proven whole")), "{:?}", run.failed);
+    assert!(run.failed.iter().all(|(_, problem)| problem.contains("is not proven complete")), "{:?}", run.failed);
     assert!(export.files().await.is_empty());
 }
 

@@ -169,7 +169,7 @@ async fn table_refuses_rows_that_are_protected_otherwise() {
     export.salt = Some(Salt::of(SALT).unwrap());
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::ConfigMismatch);
-    let Some(RunError::Refused { problem, .. }) = run.error else {
+    let Some(RunError::ConfigMismatch { problem, .. }) = run.error else {
         panic!("{:?}", run.error);
     };
     assert!(problem.contains("column `response` was kept as it came and is now to be dropped"), "{problem}");

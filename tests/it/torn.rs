@@ -52,7 +52,7 @@ async fn assert_nothing_half_is_believed(dies: bool) {
                 (Outcome::Complete, _) => true,
                 // A record that is half stands for ever, and nobody takes it for another.
                 (Outcome::ConfigMismatch, Some(RunError::Ledger(LedgerError::Foreign { .. }))) => true,
-                (Outcome::ConfigMismatch, Some(RunError::Shared(error))) => {
+                (Outcome::ConfigMismatch, Some(RunError::SharedLedger(error))) => {
                     matches!(**error, LedgerError::Foreign { .. })
                 }
                 _ => false,

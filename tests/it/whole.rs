@@ -111,7 +111,7 @@ on_memory_and_disk! {
             let run = export.run().await;
 
             assert_eq!(run.outcome, Outcome::Failed, "{fault:?}: {}", run.summary());
-            assert!(run.failed[0].1.contains("is not proven whole"), "{fault:?}: {:?}", run.failed);
+            assert!(run.failed[0].1.contains("is not proven complete"), "{fault:?}: {:?}", run.failed);
             assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} left something visible");
 
             export.simulator.clear_faults();

@@ -11,7 +11,8 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, AlertKind, JobConfig};
 use crate::ledger::{OpenRun, RunEnd, RunSummary, State};
-use crate::model::event::{Event, RateLimitStatus, RunFigures, RunFinished};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, RateLimitStatus, RunFinished};
 use crate::model::outcome::Outcome;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
@@ -44,14 +45,8 @@ fn ran(began: &str, outcome: Outcome) -> State {
         backfill: false,
         started_at: at(began),
         outcome,
-        slices: 1,
-        slices_left: 0,
+        counters: Counters::default(),
         backfill_remaining: 0,
-        requests: 1,
-        rows: 1,
-        files: 1,
-        unchanged: 0,
-        bytes: 1,
         problems: Vec::new(),
         hint: None,
     };
@@ -69,7 +64,7 @@ fn run_ended(outcome: Outcome, is_destination_error: bool) -> Event {
         is_destination_error,
         started_at: at(NOW),
         elapsed: Duration::ZERO,
-        figures: RunFigures::default(),
+        counters: Counters::default(),
     }))
 }
 

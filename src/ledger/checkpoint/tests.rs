@@ -5,6 +5,7 @@ use super::*;
 use crate::ledger::fact::{Fact, LearnedFact};
 use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
 use crate::ledger::table::TableMeaning;
+use crate::model::counters::Counters;
 use crate::model::days::WindowEnd;
 use crate::model::scope::Named;
 use crate::model::window::Window;
@@ -67,14 +68,8 @@ prop_compose! {
                 backfill: number % 2 == 1,
                 started_at: instant(seconds),
                 outcome: crate::model::outcome::Outcome::Complete,
-                slices: rows,
-                slices_left: 0,
+                counters: Counters { slices: rows, requests: 1, rows, files: 1, bytes: 2, ..Counters::default() },
                 backfill_remaining: 0,
-                requests: 1,
-                rows,
-                files: 1,
-                unchanged: 0,
-                bytes: 2,
                 problems: Vec::new(),
                 hint: None,
             }),

@@ -16,7 +16,8 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config::AlertEvent;
-use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFinished, SliceDone};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFinished};
 use crate::model::outcome::Outcome;
 use crate::observe::rate_limit_waits::RateLimitWaits;
 use crate::status::{JobStatus, Status};
@@ -183,7 +184,7 @@ impl Known {
         self.foreign = external_requests;
     }
 
-    fn count_slice(&mut self, stream: &str, done: SliceDone) {
+    fn count_slice(&mut self, stream: &str, done: Counters) {
         let samples = &mut self.samples;
         samples.add(&SLICES, &["done"], 1.0);
         samples.add(&ROWS, &[stream], done.rows as f64);
@@ -199,9 +200,9 @@ impl Known {
         let samples = &mut self.samples;
         samples.set(&JOB_RUNNING, &[job], 0.0);
         samples.add(&RUNS, &[job, &ended.outcome.to_string()], 1.0);
-        samples.add(&SLICES, &["failed"], ended.figures.failed as f64);
-        samples.add(&SLICES, &["left"], ended.figures.left as f64);
-        samples.add(&SLICES, &["not_entitled"], ended.figures.not_entitled as f64);
+        samples.add(&SLICES, &["failed"], ended.counters.failed as f64);
+        samples.add(&SLICES, &["left"], ended.counters.deferred as f64);
+        samples.add(&SLICES, &["not_entitled"], ended.counters.not_entitled as f64);
         if ended.outcome == Outcome::KeyRejected {
             samples.set(&KEY_REJECTED, &[], 1.0);
         }

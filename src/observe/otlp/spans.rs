@@ -10,7 +10,8 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use crate::clock::Clock;
-use crate::model::event::{Event, RunFinished, SliceDone};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, RunFinished};
 use crate::model::slice::{Slice, SliceName};
 
 /// Spans that are open.
@@ -109,12 +110,12 @@ impl Open {
             end(Some(slice), Vec::new(), Status::Unset, at);
         }
         let figures = [
-            ("requests", ended.figures.requests),
-            ("rows", ended.figures.rows),
-            ("files", ended.figures.files),
-            ("bytes", ended.figures.bytes),
-            ("failed", ended.figures.failed),
-            ("left", ended.figures.left),
+            ("requests", ended.counters.requests),
+            ("rows", ended.counters.rows),
+            ("files", ended.counters.files),
+            ("bytes", ended.counters.bytes),
+            ("failed", ended.counters.failed),
+            ("deferred", ended.counters.deferred),
         ];
         let mut attributes = counts(&figures);
         attributes.push(KeyValue::new("outcome", ended.outcome.to_string()));
@@ -155,7 +156,7 @@ fn about(slice: &SliceName) -> Vec<KeyValue> {
     attributes
 }
 
-fn figures(done: SliceDone) -> Vec<KeyValue> {
+fn figures(done: Counters) -> Vec<KeyValue> {
     counts(&[
         ("requests", done.requests),
         ("rows", done.rows),

@@ -77,16 +77,16 @@ fn one(run: &RunSummary, data: &PageData) -> Markup {
                 span.when { (stamp(end.started_at)) } " "
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
-                    (format_count(end.requests, "request")) " · " (format_count(end.rows, "row")) " · "
-                    (format_count(end.files, "file")) @if 0 < end.files { " (" (format_bytes(end.bytes)) ")" }
+                    (format_count(end.counters.requests, "request")) " · " (format_count(end.counters.rows, "row")) " · "
+                    (format_count(end.counters.files, "file")) @if 0 < end.counters.files { " (" (format_bytes(end.counters.bytes)) ")" }
                     " · " (format_duration(between(end.started_at, run.ended_at)))
                 }
             }
             div.inside {
                 p {
-                    (format_count(end.slices, "slice")) " published, " (format_number(end.slices_left)) " left for the next run"
+                    (format_count(end.counters.slices, "slice")) " published, " (format_number(end.counters.failed)) " failed, " (format_number(end.counters.deferred)) " deferred to a later run"
                     @if 0 < end.backfill_remaining { " (" (format_number(end.backfill_remaining)) " of them history)" }
-                    ", " (format_count(end.unchanged, "file")) " unchanged."
+                    ", " (format_count(end.counters.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
                     ul {

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ledger::{RunEnd, RunSummary};
+use crate::model::counters::Counters;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
 use crate::model::outcome::Outcome;
@@ -69,14 +70,17 @@ fn status(streams: Vec<StreamStatus>) -> Status {
         backfill: false,
         started_at: now(),
         outcome: Outcome::Failed,
-        slices: 3,
-        slices_left: 1,
+        counters: Counters {
+            slices: 3,
+            deferred: 1,
+            requests: 477,
+            rows: 1_198_402,
+            files: 1_640,
+            unchanged: 412,
+            bytes: 31_000_000,
+            ..Counters::default()
+        },
         backfill_remaining: 0,
-        requests: 477,
-        rows: 1_198_402,
-        files: 1_640,
-        unchanged: 412,
-        bytes: 31_000_000,
         problems: vec!["answers_v2 of \"Acme\": a value does not fit its column".into()],
         hint: None,
     };
