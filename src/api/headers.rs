@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap};
 
-use crate::api::budget::{LONGEST_PERIOD, RateHeaders};
+use crate::api::rate_limit::{MAX_WINDOW, RateLimitHeaders};
 use crate::http::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 
 /// A time since 1970 from this number on is in milliseconds: in seconds it would lie in the year 5138.
@@ -18,10 +18,10 @@ pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 /// What the headers say of the rate limit, as of `now` on the server's clock.
-pub fn rate_headers(headers: &HeaderMap, now: Timestamp) -> RateHeaders {
+pub fn rate_limit_headers(headers: &HeaderMap, now: Timestamp) -> RateLimitHeaders {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let count = |name: &str| text(name)?.parse::<u32>().ok();
-    RateHeaders {
+    RateLimitHeaders {
         limit: count("x-ratelimit-limit"),
         remaining: count("x-ratelimit-remaining"),
         reset_after: text("x-ratelimit-reset").and_then(|reset| until_reset(reset, now)),
@@ -42,7 +42,7 @@ fn until_reset(reset: &str, now: Timestamp) -> Option<Duration> {
             Duration::try_from(then.duration_since(now)).ok()?
         }
     };
-    (!until.is_zero() && until <= LONGEST_PERIOD).then_some(until)
+    (!until.is_zero() && until <= MAX_WINDOW).then_some(until)
 }
 
 /// The pause that a response of `status` asks for, at most [`MAX_RETRY_AFTER`].
@@ -50,7 +50,7 @@ fn until_reset(reset: &str, now: Timestamp) -> Option<Duration> {
 /// A `Retry-After` beyond that is a mistake, such as milliseconds: then the rate-limit reset counts, if there is one. A 429
 /// without `Retry-After` asks to wait until the reset.
 pub fn pause_asked(headers: &HeaderMap, now: Timestamp, status: StatusCode) -> Option<Duration> {
-    let reset = || rate_headers(headers, now).reset_after;
+    let reset = || rate_limit_headers(headers, now).reset_after;
     match retry_after(headers, now) {
         Some(asked) if asked <= MAX_RETRY_AFTER => Some(asked),
         Some(_) => Some(reset().unwrap_or(MAX_RETRY_AFTER)),
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn reset_is_a_time_or_seconds_from_now() {
-        let reset = |value: &str| rate_headers(&headers(&[("x-ratelimit-reset", value)]), now()).reset_after;
+        let reset = |value: &str| rate_limit_headers(&headers(&[("x-ratelimit-reset", value)]), now()).reset_after;
         let seconds = now().as_second();
         let then = [
             "90".to_owned(),

@@ -75,7 +75,7 @@ enum Next {
 
 impl JsonRows {
     /// Cuts the rows that stand `at` a place.
-    pub fn at(at: RowsAt) -> Self {
+    pub fn new(at: RowsAt) -> Self {
         Self {
             at,
             state: State::Start,
@@ -393,7 +393,7 @@ mod tests {
         body: &str,
         size: usize,
     ) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
-        let (mut rows, mut blocks) = (JsonRows::at(at), BlockBuilder::with_members(members));
+        let (mut rows, mut blocks) = (JsonRows::new(at), BlockBuilder::with_members(members));
         for piece in body.as_bytes().chunks(size) {
             rows.push(piece, &mut blocks)?;
         }

@@ -1,24 +1,29 @@
-//! The only HTTP of the exporter: requests, the budget they draw on, retries, and whole rows cut from what comes back.
+//! The client of the Profound API: requests, the rate limit, retries, and rows framed from response bodies.
 
 mod blocks;
-mod budget;
 mod client;
+mod client_key;
 mod error;
 mod events;
 mod headers;
 mod json_rows;
-mod pace;
-mod patience;
+mod key_leak;
+
 #[cfg(test)]
 mod properties;
-mod repeats;
+mod rate_limit;
+
 mod request;
+mod response;
+mod response_limits;
 
 pub use blocks::{BlockBuilder, Envelope, FramingError};
-pub use budget::{Budget, BudgetState, Came, RateHeaders, Sent, Turn, Waiting};
-pub use client::{Client, ClientSettings, Limits, Response};
+pub use client::{Client, ClientSettings, Limits};
 pub use error::ApiError;
 pub use events::EventRows;
 pub use json_rows::JsonRows;
-pub use pace::pace;
+pub use rate_limit::{
+    Admission, RateLimitHeaders, RateLimitState, RateLimiter, ResponseKind, SentRequest, completion_times,
+};
 pub use request::{Asked, Request, RequestFacts, Transport, Variables};
+pub use response::Response;

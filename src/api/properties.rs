@@ -87,7 +87,7 @@ fn cut_of(mut blocks: BlockBuilder, envelope: Envelope) -> Cut {
 }
 
 fn cut_body(at: &RowsAt, members: &[(String, Value)], body: &str, cuts: &[Index]) -> Result<Cut, FramingError> {
-    let (mut rows, mut blocks) = (JsonRows::at(at.clone()), BlockBuilder::with_members(members));
+    let (mut rows, mut blocks) = (JsonRows::new(at.clone()), BlockBuilder::with_members(members));
     for piece in pieces(body.as_bytes(), cuts) {
         rows.push(piece, &mut blocks)?;
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use crate::api::patience::{MOST_EVENT_BYTES, MOST_LIST_BYTES, MOST_PAGE_BYTES};
+use crate::api::response_limits::{MAX_EVENT_STREAM_BYTES, MAX_LIST_BYTES, MAX_PAGE_BYTES};
 use crate::model::cost::RequestKind;
 use crate::model::scope::ScopePart;
 use crate::model::slice::{Slice, SliceName};
@@ -89,7 +89,7 @@ pub struct Request {
     /// What it is a part of.
     pub(super) slice: SliceName,
     /// The most bytes that its answer may have, inflated.
-    pub(super) most_bytes: u64,
+    pub(super) max_bytes: u64,
 }
 
 impl Request {
@@ -136,10 +136,10 @@ impl Asked<'_> {
             what: self.what(),
             endpoint: path.to_owned(),
             slice: self.slice.name(),
-            most_bytes: match (events, &stream.pagination, &stream.days) {
-                (true, ..) => MOST_EVENT_BYTES,
-                (false, Pagination::Single, None) => MOST_LIST_BYTES,
-                (false, ..) => MOST_PAGE_BYTES,
+            max_bytes: match (events, &stream.pagination, &stream.days) {
+                (true, ..) => MAX_EVENT_STREAM_BYTES,
+                (false, Pagination::Single, None) => MAX_LIST_BYTES,
+                (false, ..) => MAX_PAGE_BYTES,
             },
         }
     }

@@ -47,7 +47,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     let found = discover(&settings.catalog, &settings.client).await?;
     let at = config.api.base_url.as_str().trim_end_matches('/');
     facts.tell("API", format!("{at} answers: {}", holdings(&found)))?;
-    if let Some(wrong_by) = settings.client.clock_error().filter(|wrong_by| 300 < wrong_by.as_secs().abs()) {
+    if let Some(wrong_by) = settings.client.clock_skew().filter(|wrong_by| 300 < wrong_by.as_secs().abs()) {
         facts.tell("clock", format!("differs from the API's by {wrong_by:#}; days follow the API's"))?;
     }
     let lake = &settings.destinations.lake;
@@ -88,7 +88,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
             misfitting += u64::from(!fits);
         }
     }
-    let budget = settings.client.budget().snapshot();
+    let budget = settings.client.rate_limiter().snapshot();
     schedule_fit::check(&config, &scheduled, &budget, |job, tier| {
         let of_tier = JobConfig { streams: vec![tier.name().to_owned()], ..job.clone() };
         planned(&of_tier).map(|preview| preview.forecast.night)

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::BudgetState;
+use crate::api::RateLimitState;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
@@ -47,7 +47,7 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
         let shown = Shown {
             job,
             preview: &preview,
-            budget: settings.client.budget().snapshot(),
+            budget: settings.client.rate_limiter().snapshot(),
             zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
             by_hand: starts.is_none(),
         };
@@ -68,7 +68,7 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
 struct Shown<'a> {
     job: &'a JobConfig,
     preview: &'a Preview,
-    budget: BudgetState,
+    budget: RateLimitState,
     zone: TimeZone,
     by_hand: bool,
 }
@@ -265,7 +265,7 @@ impl<'a> Shown<'a> {
         format!(
             "Budget {} in {}, {reserved} reserved for people: {} usable. {done}{cut}\n",
             budget.limit(),
-            format_duration(budget.known_period()),
+            format_duration(budget.window()),
             budget.usable(),
         )
     }
@@ -343,7 +343,7 @@ impl<'a> Shown<'a> {
             "budget": {
                 "limit": budget.limit(),
                 "usable": budget.usable(),
-                "period_seconds": budget.known_period().as_secs(),
+                "period_seconds": budget.window().as_secs(),
                 "remaining": budget.remaining(),
             },
             "history": forecast.history.as_ref().map(|history| json!({

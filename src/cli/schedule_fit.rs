@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::BudgetState;
+use crate::api::RateLimitState;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::config::{Config, JobConfig};
@@ -27,11 +27,10 @@ pub struct Scheduled<'a> {
 pub fn check(
     config: &Config,
     scheduled: &[Scheduled<'_>],
-    budget: &BudgetState,
+    budget: &RateLimitState,
     tiers: impl Fn(&JobConfig, Tier) -> Result<NightForecast, Failure>,
 ) -> Result<(), Failure> {
-    let a_period =
-        format!("{} in {}", format_number(u64::from(budget.usable())), format_duration(budget.known_period()));
+    let a_period = format!("{} in {}", format_number(u64::from(budget.usable())), format_duration(budget.window()));
     for Scheduled { job, starts, night } in scheduled {
         let Some(room) = night.room.filter(|_| !night.fits()) else {
             continue;
@@ -98,7 +97,7 @@ pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
 }
 
 /// What the runs of all jobs need of the budget, in words; none without a schedule.
-pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> {
+pub fn sum(scheduled: &[Scheduled<'_>], budget: &RateLimitState) -> Option<String> {
     let requests = scheduled.iter().map(|one| {
         let takes = format_duration(one.night.takes);
         format!(
@@ -111,7 +110,7 @@ pub fn sum(scheduled: &[Scheduled<'_>], budget: &BudgetState) -> Option<String> 
     let each: Vec<String> = requests.collect();
     let usable = format_number(u64::from(budget.usable()));
     (!each.is_empty())
-        .then(|| format!("{usable} requests in {}; {}", format_duration(budget.known_period()), each.join("; ")))
+        .then(|| format!("{usable} requests in {}; {}", format_duration(budget.window()), each.join("; ")))
 }
 
 /// Requests an hour that runs as `night` need when they start as `starts` says.
@@ -120,14 +119,14 @@ fn an_hour(night: &NightForecast, starts: &Starts) -> f64 {
 }
 
 /// How far apart runs like `night` must start, each to end before the next, and all of them to find requests left.
-fn longest_need(night: &NightForecast, budget: &BudgetState) -> Duration {
+fn longest_need(night: &NightForecast, budget: &RateLimitState) -> Duration {
     let sustained = night.requests as f64 / allowed_an_hour(budget).max(f64::EPSILON) * 3600.0;
     Duration::try_from_secs_f64(sustained).map_or(night.takes, |sustained| night.takes.max(sustained))
 }
 
 /// Requests an hour that the budget allows for as long as one likes.
-fn allowed_an_hour(budget: &BudgetState) -> f64 {
-    f64::from(budget.usable()) / hours(budget.known_period().as_secs_f64())
+fn allowed_an_hour(budget: &RateLimitState) -> f64 {
+    f64::from(budget.usable()) / hours(budget.window().as_secs_f64())
 }
 
 fn hours(seconds: f64) -> f64 {
@@ -135,7 +134,7 @@ fn hours(seconds: f64) -> f64 {
 }
 
 /// Whether jobs that have room one by one have it together.
-fn check_together(scheduled: &[Scheduled<'_>], budget: &BudgetState, a_period: &str) -> Result<(), Failure> {
+fn check_together(scheduled: &[Scheduled<'_>], budget: &RateLimitState, a_period: &str) -> Result<(), Failure> {
     let needed: f64 = scheduled.iter().map(|one| an_hour(&one.night, &one.starts)).sum();
     if needed <= allowed_an_hour(budget) {
         return Ok(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::api::{BudgetState, pace};
+use crate::api::{RateLimitState, completion_times};
 use crate::model::day::Day;
 use crate::model::periods::Periods;
 use crate::plan::{Plan, PlannedSlice};
@@ -23,7 +23,7 @@ pub struct Circumstances {
     /// When the run starts.
     pub starts_at: Timestamp,
     /// What is known of the budget at `now`.
-    pub budget: BudgetState,
+    pub budget: RateLimitState,
     /// Requests for lists that name objects, which come before the plan's.
     pub discovery_requests: u64,
     /// Slices at once.
@@ -89,11 +89,12 @@ impl NightForecast {
 /// Plays `plan` forward; `night` is the plan of a run that follows a complete one.
 pub fn forecast(plan: &Plan, night: &Plan, around: &Circumstances) -> Forecast {
     let until_start = Duration::try_from(around.starts_at.duration_since(around.now)).unwrap_or_default();
-    let whole = around.budget.rested();
-    let budget = if around.budget.known_period() <= until_start { &whole } else { &around.budget };
+    let whole = around.budget.after_idle_window();
+    let budget = if around.budget.window() <= until_start { &whole } else { &around.budget };
     let request_takes = around.request_takes.unwrap_or(TYPICAL_REQUEST);
-    let times =
-        |budget: &BudgetState, requests: u64| pace(budget, around.instant, requests, around.concurrency, request_takes);
+    let times = |budget: &RateLimitState, requests: u64| {
+        completion_times(budget, around.instant, requests, around.concurrency, request_takes)
+    };
     let requests = plan.requests() + around.discovery_requests;
     let times_of_plan = times(budget, requests);
     let after = |count: u64| last_of(&times_of_plan, count);
@@ -153,11 +154,11 @@ fn last_of(times: &[Duration], count: u64) -> Duration {
 }
 
 /// Requests that a run leaves over for history.
-fn spare(night: &NightForecast, budget: &BudgetState) -> u64 {
+fn spare(night: &NightForecast, budget: &RateLimitState) -> u64 {
     let Some(room) = night.room else {
         return u64::from(budget.usable());
     };
-    let periods = room.as_secs_f64() / budget.known_period().as_secs_f64();
+    let periods = room.as_secs_f64() / budget.window().as_secs_f64();
     ((f64::from(budget.usable()) * periods) as u64).saturating_sub(night.requests)
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::api::{ApiError, Limits, Waiting};
+use crate::api::{ApiError, Limits};
 use crate::config::JobConfig;
 use crate::error_text::error_chain;
 use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
@@ -96,7 +96,7 @@ pub async fn run_job(settings: &RunSettings, goal: &Goal) -> RunResult {
         requests: 0,
         took: Duration::ZERO,
     };
-    let waits = tell_waits(settings.client.budget().waiting(), settings.events.clone());
+    let waits = tell_waits(settings.client.rate_limiter().waiting_until(), settings.events.clone());
     let running = async {
         match run_opened(settings, goal, &mut result, &began).await {
             Ok(()) => {}
@@ -140,7 +140,7 @@ async fn run_opened(
     let destinations = &settings.destinations;
     let (lake, clock) = (destinations.lake.clone(), settings.clock.clone());
     let mut ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
-    settings.client.budget().expect(ledger.state().facts.costs());
+    settings.client.rate_limiter().assume_costs(ledger.state().facts.costs());
     let opened = async {
         let found = discover(&settings.catalog, &settings.client).await?;
         // The clock is right from the first response on.
@@ -157,8 +157,7 @@ async fn run_opened(
             };
         }
     };
-    if let Some(wrong_by) =
-        settings.client.clock_error().filter(|wrong_by| TOLD_SKEW_SECONDS < wrong_by.as_secs().abs())
+    if let Some(wrong_by) = settings.client.clock_skew().filter(|wrong_by| TOLD_SKEW_SECONDS < wrong_by.as_secs().abs())
     {
         let message =
             format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
@@ -384,7 +383,7 @@ fn problems_of(result: &RunResult) -> Vec<String> {
 
 /// What requests turned out to cost and how long they took, where the ledger says otherwise.
 fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
-    let budget = settings.client.budget().snapshot();
+    let budget = settings.client.rate_limiter().snapshot();
     let (costs, known) = (budget.costs(), state.facts.costs());
     let changed = RequestKind::ALL.into_iter().filter(|kind| costs.cost(*kind) != known.cost(*kind));
     let costs = changed.map(|request| {
@@ -396,7 +395,7 @@ fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
         let is_near = |known: Duration| (known.mul_f64(0.8)..=known.mul_f64(1.25)).contains(duration);
         !state.facts.request_duration().is_some_and(is_near)
     };
-    let duration = budget.request_takes().filter(differs).map(|duration| {
+    let duration = budget.average_latency().filter(differs).map(|duration| {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or_default();
         (Fact::RequestDuration { milliseconds }, "the average over the requests of one run".to_owned())
     });
@@ -415,10 +414,10 @@ fn outcome_of(result: &RunResult) -> Outcome {
 }
 
 /// Tells of waits for the budget, for as long as it is polled: once for each time that is waited for, however many wait.
-async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Waiting>>, events: EventSink) {
+async fn tell_waits(mut waiting: tokio::sync::watch::Receiver<Option<Instant>>, events: EventSink) {
     let mut told = Instant::now();
     while waiting.changed().await.is_ok() {
-        let until = waiting.borrow_and_update().map(|waiting| waiting.until);
+        let until = *waiting.borrow_and_update();
         if let Some(until) = until.filter(|until| told + SAME_WAIT < *until) {
             told = until;
             events.emit(&Event::RateLimitWait { wait: until.saturating_duration_since(Instant::now()) });

@@ -67,7 +67,7 @@ pub fn preview(
         now,
         instant: Instant::now(),
         starts_at,
-        budget: settings.client.budget().snapshot(),
+        budget: settings.client.rate_limiter().snapshot(),
         discovery_requests,
         concurrency: settings.concurrency,
         request_takes: state.facts.request_duration(),

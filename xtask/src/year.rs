@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use catalog::model::stream::Tier;
-use profound_export::api::BudgetState;
+use profound_export::api::RateLimitState;
 use profound_export::model::format::{format_count, format_number};
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ pub fn run(args: &YearArgs) {
     println!("{}", nights::table(&year));
     let now = "2026-02-02T11:30:00Z".parse().expect("an instant");
     let before = std::time::Instant::now();
-    let (plan, _) = year::planned(&year.wanted, &year.state, (now, Instant::now()), &BudgetState::new(60));
+    let (plan, _) = year::planned(&year.wanted, &year.state, (now, Instant::now()), &RateLimitState::new(60));
     let planning = before.elapsed();
     println!("most requests in any trailing hour: {}", year.most_in_an_hour);
     println!(

@@ -73,7 +73,7 @@ impl JobRunner for Jobs {
                 return JobOutcome::Complete;
             }
         };
-        if settings.client.take_changed_key() {
+        if settings.client.reload_key() {
             tracing::info!("another key stands in the place of the old one, and is used from now on");
         }
         warn_of_expiry(&config, settings.clock.now());

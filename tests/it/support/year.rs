@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use profound_export::api::{BudgetState, Came, RateHeaders, Sent, Turn};
+use profound_export::api::{Admission, RateLimitHeaders, RateLimitState, ResponseKind, SentRequest};
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Written};
 use profound_export::model::content_hash::ContentHash;
@@ -127,12 +127,12 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
 
 /// The requests of one key on their way to a server that counts in fixed hours.
 struct Wire {
-    budget: BudgetState,
+    budget: RateLimitState,
     began: Instant,
     /// How much of the server's hour was over by then.
     into_the_hour: Duration,
     now: Instant,
-    under_way: VecDeque<(Instant, Sent, RateHeaders)>,
+    under_way: VecDeque<(Instant, SentRequest, RateLimitHeaders)>,
     arrivals: Vec<Duration>,
 }
 
@@ -143,20 +143,20 @@ impl Wire {
 
     fn take_answers(&mut self) {
         while let Some((end, mut sent, headers)) = self.under_way.pop_front_if(|(end, ..)| *end <= self.now) {
-            self.budget.answer(&mut sent, end, headers, Came::Rows);
+            self.budget.record_response(&mut sent, end, headers, ResponseKind::Ok);
             self.budget.end(&mut sent, end);
         }
     }
 
     /// What the server says to a request that reaches it now.
-    fn arrive(&mut self) -> RateHeaders {
+    fn arrive(&mut self) -> RateLimitHeaders {
         let at = self.elapsed() + self.into_the_hour;
         self.arrivals.push(at);
         let hour = at.as_secs() / HOUR.as_secs();
         let used = self.arrivals.iter().rev().take_while(|at| at.as_secs() / HOUR.as_secs() == hour).count() as u32;
         let reset_after = Duration::from_secs((hour + 1) * HOUR.as_secs()) - at;
         let remaining = Some(LIMIT.saturating_sub(used));
-        RateHeaders { limit: Some(LIMIT), remaining, reset_after: Some(reset_after) }
+        RateLimitHeaders { limit: Some(LIMIT), remaining, reset_after: Some(reset_after) }
     }
 
     /// Sends one request as soon as it may go; says when it will be over.
@@ -165,18 +165,18 @@ impl Wire {
             self.take_answers();
             let next = self.under_way.front().map(|(end, ..)| *end);
             let turn = match next {
-                Some(end) if AT_ONCE <= self.under_way.len() => Turn::At(end),
-                _ => self.budget.turn(self.now, RequestKind::Page),
+                Some(end) if AT_ONCE <= self.under_way.len() => Admission::At(end),
+                _ => self.budget.admit(self.now, RequestKind::Page),
             };
             self.now = match turn {
-                Turn::Now => {
+                Admission::Now => {
                     let sent = self.budget.send(self.now, RequestKind::Page);
                     let headers = self.arrive();
                     self.under_way.push_back((self.now + TAKES, sent, headers));
                     return self.now + TAKES;
                 }
-                Turn::At(until) => next.map_or(until, |end| end.min(until)),
-                Turn::AfterResponse => next.unwrap(),
+                Admission::At(until) => next.map_or(until, |end| end.min(until)),
+                Admission::AfterResponse => next.unwrap(),
             };
         }
     }
@@ -204,7 +204,7 @@ pub fn planned(
     wanted: &Wanted,
     state: &State,
     (now, instant): (Timestamp, Instant),
-    budget: &BudgetState,
+    budget: &RateLimitState,
 ) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
     let known = Known::at(now, &state.coverage, &state.forgotten, &doubtful);
@@ -229,7 +229,7 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour
     let start: Day = "2025-01-01".parse().unwrap();
     let wanted = wanted(categories, tier, start);
     let began = Instant::now();
-    let budget = BudgetState::new(RESERVED);
+    let budget = RateLimitState::new(RESERVED);
     let mut wire = Wire { budget, began, into_the_hour, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
     let mut state = State::default();
     let mut nights: Vec<Night> = Vec::new();

@@ -10,7 +10,7 @@ pub type Cut = Result<(Vec<Block>, Envelope), FramingError>;
 
 /// The rows of a list or a page.
 pub fn list<'a>(at: &RowsAt, pieces: impl Iterator<Item = &'a [u8]>) -> Cut {
-    let (mut rows, mut blocks) = (JsonRows::at(at.clone()), BlockBuilder::default());
+    let (mut rows, mut blocks) = (JsonRows::new(at.clone()), BlockBuilder::default());
     for piece in pieces {
         rows.push(piece, &mut blocks)?;
     }

@@ -1,5 +1,6 @@
 //! Finds the key where a server repeats it, so that it is neither shown nor kept.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,13 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::api::request::UNRESERVED;
 
-/// What stands in place of the key.
 const MASK: &str = "***";
-/// Shorter keys might stand anywhere by chance; there are none.
-const SHORTEST: usize = 8;
+/// Shorter keys might occur anywhere by chance; real ones are longer.
+const MIN_KEY_BYTES: usize = 8;
 
-/// A key in the forms in which an answer may repeat it: as it is, as part of an address, of JSON, and as Base64. Wiped
-/// when it is dropped, and never printed.
+/// Keys in every form in which a response may repeat them: as they are, in an address, in JSON, and in Base64. Wiped when dropped,
+/// and never printed.
 #[derive(Clone, Default)]
 pub struct KeyForms(Arc<Vec<SecretString>>);
 
@@ -28,38 +28,38 @@ impl fmt::Debug for KeyForms {
 }
 
 impl KeyForms {
-    /// The forms of `key`, and those of the keys before it.
-    pub fn of(key: &str, before: &Self) -> Self {
-        if key.len() < SHORTEST {
-            return before.clone();
+    /// These forms and those of `key`.
+    pub fn with_key(&self, key: &str) -> Self {
+        if key.len() < MIN_KEY_BYTES {
+            return self.clone();
         }
         let upper = utf8_percent_encode(key, UNRESERVED).to_string();
         let lower = lower_case_escapes(&upper);
+        let form: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
         let json = serde_json::Value::from(key).to_string();
         let json = json.trim_matches('"').to_owned();
+        let slashed = json.replace('/', "\\/");
         // Without padding, so that it is found with and without.
         let base64 = STANDARD_NO_PAD.encode(key);
-        let slashed = json.replace('/', "\\/");
-        let form: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
-        let mut forms: Vec<SecretString> = before.0.to_vec();
+        let mut forms: Vec<SecretString> = self.0.to_vec();
         for text in [key.to_owned(), upper, lower, form, json, slashed, base64] {
             if !forms.iter().any(|form| form.expose_secret() == text) {
                 forms.push(text.into());
             }
         }
-        // The longest first, so that none leaves a part of another.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
+        // The longest first, so that masking one form leaves no part of another.
+        forms.sort_by_key(|form| Reverse(form.expose_secret().len()));
         Self(Arc::new(forms))
     }
 
     /// Length of the longest form.
-    pub fn longest(&self) -> usize {
+    pub fn max_bytes(&self) -> usize {
         self.0.first().map_or(0, |form| form.expose_secret().len())
     }
 
-    /// `words` without the key.
-    pub fn mask(&self, words: &str) -> String {
-        self.0.iter().fold(words.to_owned(), |words, form| words.replace(form.expose_secret(), MASK))
+    /// `text` without the key.
+    pub fn mask(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK))
     }
 
     fn are_in(&self, bytes: &[u8]) -> bool {
@@ -67,34 +67,33 @@ impl KeyForms {
     }
 }
 
-/// Looks for the key in a body that comes piece by piece.
+/// Scans a body for the key as its pieces arrive.
 #[derive(Debug)]
-pub struct Watch {
+pub struct KeyLeakScanner {
     forms: KeyForms,
-    /// The end of what came, in which the key may have begun.
+    /// The end of the body so far, in which the key may have begun.
     tail: Vec<u8>,
 }
 
-impl Watch {
-    /// Looks for `forms`.
+impl KeyLeakScanner {
     pub fn new(forms: KeyForms) -> Self {
         Self { forms, tail: Vec::new() }
     }
 
-    /// Whether what came, `piece` included, holds the key.
-    pub fn hears(&mut self, piece: &[u8]) -> bool {
-        let most = self.forms.longest().saturating_sub(1);
-        let head = &piece[..piece.len().min(most)];
+    /// Whether the body so far, `piece` included, contains the key.
+    pub fn scan(&mut self, piece: &[u8]) -> bool {
+        let overlap = self.forms.max_bytes().saturating_sub(1);
+        let head = &piece[..piece.len().min(overlap)];
         self.tail.extend_from_slice(head);
         if self.forms.are_in(&self.tail) || self.forms.are_in(piece) {
             return true;
         }
-        if most <= piece.len() {
+        if piece.len() >= overlap {
             self.tail.clear();
-            self.tail.extend_from_slice(&piece[piece.len() - most..]);
+            self.tail.extend_from_slice(&piece[piece.len() - overlap..]);
         } else {
-            let over = self.tail.len().saturating_sub(most);
-            self.tail.drain(..over);
+            let excess = self.tail.len().saturating_sub(overlap);
+            self.tail.drain(..excess);
         }
         false
     }
@@ -114,7 +113,7 @@ mod tests {
     const KEY: &str = "prf+THIS/is=the%KEY&of?the#account";
 
     fn forms() -> KeyForms {
-        KeyForms::of(KEY, &KeyForms::default())
+        KeyForms::default().with_key(KEY)
     }
 
     #[test]
@@ -132,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn key_before_is_still_masked_when_another_took_its_place() {
-        let both = KeyForms::of("prf-the-other-key", &forms());
+    fn previous_key_is_still_masked() {
+        let both = forms().with_key("prf-the-other-key");
         assert_eq!(both.mask(&format!("{KEY} prf-the-other-key")), "*** ***");
     }
 
@@ -141,17 +140,17 @@ mod tests {
     fn key_is_found_however_the_body_is_cut() {
         let body = format!("[{{\"text\":\"{KEY}\"}}]").into_bytes();
         for size in 1..body.len() {
-            let mut watch = Watch::new(forms());
-            assert!(body.chunks(size).any(|piece| watch.hears(piece)), "pieces of {size}");
-            let mut watch = Watch::new(forms());
+            let mut scanner = KeyLeakScanner::new(forms());
+            assert!(body.chunks(size).any(|piece| scanner.scan(piece)), "pieces of {size}");
+            let mut scanner = KeyLeakScanner::new(forms());
             let mut without = body.clone();
             without[20] = b'!';
-            assert!(!without.chunks(size).any(|piece| watch.hears(piece)), "pieces of {size}");
+            assert!(!without.chunks(size).any(|piece| scanner.scan(piece)), "pieces of {size}");
         }
     }
 
     #[test]
-    fn nothing_tells_the_key_when_it_is_printed() {
-        assert!(!format!("{:?} {:?}", forms(), Watch::new(forms())).contains("THIS"));
+    fn debug_output_does_not_contain_the_key() {
+        assert!(!format!("{:?} {:?}", forms(), KeyLeakScanner::new(forms())).contains("THIS"));
     }
 }
