@@ -5,7 +5,7 @@ use std::time::Duration;
 use profound_export::ledger::Fact;
 use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Received};
+use profound_export::simulator::{Account, ReceivedRequest};
 
 use crate::support::{Export, Place, account};
 
@@ -38,7 +38,7 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
             continue;
         }
         assert!(received.iter().all(|request| request.status == 200), "{concurrency} at once: the limit was hit");
-        let most = Received::most_in_any(&received, PERIOD);
+        let most = ReceivedRequest::max_cost_within(&received, PERIOD);
         assert!(most <= 30, "{concurrency} at once: {most} of 30");
         assert!(30 < received.iter().map(|request| request.cost).sum::<u32>(), "one period is enough");
     }

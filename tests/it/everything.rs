@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use profound_export::model::event::Event;
 use profound_export::model::stream::Tier;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Holders};
+use profound_export::simulator::{Account, ProductHolders};
 
 use crate::support::{Export, Place, account, day};
 
 /// A small account that has every product.
 fn holder() -> Account {
-    let products = account().products.into_keys().map(|gate| (gate, Holders::All)).collect();
+    let products = account().products.into_keys().map(|gate| (gate, ProductHolders::All)).collect();
     Account { products, categories: 1, prompts_per_category: 3, ..account() }
 }
 

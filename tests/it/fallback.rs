@@ -103,7 +103,7 @@ on_memory_and_disk! {
 on_memory_and_disk! {
     async fn pages_are_asked_and_remembered_when_event_streams_lack_a_column(place) {
         let export = Export::start(place, account(), &["visibility_v1"]).await;
-        export.simulator.inject(FaultKind::LackField { column: "executions".into() }.into());
+        export.simulator.inject(FaultKind::MissingField { column: "executions".into() }.into());
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         export.assert_equals_simulator("visibility_v1").await;

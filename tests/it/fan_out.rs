@@ -140,7 +140,7 @@ async fn parent_that_may_not_be_read_makes_its_children_not_entitled() {
 #[tokio::test]
 async fn children_are_whole_whatever_the_end_of_their_parent_s_window_means() {
     let children = ["accuracy_claim_citations", "accuracy_cluster_example_runs"];
-    for end in [UndocumentedEnd::Inclusive, UndocumentedEnd::Refused, UndocumentedEnd::Empty] {
+    for end in [UndocumentedEnd::Inclusive, UndocumentedEnd::Rejected, UndocumentedEnd::Empty] {
         for with_parent in [true, false] {
             let parent = with_parent.then_some("accuracy_inaccurate_clusters");
             let streams: Vec<&str> = children.into_iter().chain(parent).collect();

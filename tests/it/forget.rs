@@ -63,7 +63,7 @@ fn middle() -> Erasure {
 }
 
 /// The days that a stream was asked for.
-fn asked_days(received: &[profound_export::simulator::Received]) -> BTreeSet<String> {
+fn asked_days(received: &[profound_export::simulator::ReceivedRequest]) -> BTreeSet<String> {
     let mut asked = BTreeSet::new();
     for request in of_stream(received, REPORT) {
         let (first, last) = (request.body["start_date"].as_str().unwrap(), request.body["end_date"].as_str().unwrap());

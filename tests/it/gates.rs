@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use profound_export::model::proof::Proof;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Holders};
+use profound_export::simulator::{Account, ProductHolders};
 
 use crate::support::{Export, Place, account, instant, of_stream, on_memory_and_disk};
 
-fn with(gate: &str, holders: Holders) -> Account {
+fn with(gate: &str, holders: ProductHolders) -> Account {
     let products = BTreeMap::from([(gate.to_owned(), holders)]);
     Account { products, ..account() }
 }
@@ -19,7 +19,7 @@ const SHOPPING: &str = "shopping_trigger_rate_v2";
 on_memory_and_disk! {
     async fn category_without_factcheck_is_not_entitled_at_no_cost(place) {
         let streams = ["factcheck_scores_v2_by_model", "factcheck_claims_v2", "accuracy_inaccurate_clusters"];
-        let export = Export::start(place, with(FACTCHECK, Holders::First), &streams).await;
+        let export = Export::start(place, with(FACTCHECK, ProductHolders::First), &streams).await;
 
         let (run, received) = export.run_and_watch().await;
 
@@ -39,7 +39,7 @@ on_memory_and_disk! {
 on_memory_and_disk! {
     async fn days_that_the_gate_calls_empty_are_there_with_its_answer_as_proof(place) {
         let streams = [SHOPPING, "shopping_brands_v2", "shopping_merchants_v2_by_brand"];
-        let export = Export::start(place, with(SHOPPING, Holders::First), &streams).await;
+        let export = Export::start(place, with(SHOPPING, ProductHolders::First), &streams).await;
 
         let (run, received) = export.run_and_watch().await;
 
@@ -61,13 +61,13 @@ on_memory_and_disk! {
 
 #[tokio::test]
 async fn gate_comes_along_unless_it_is_left_out_by_name() {
-    let brought = Export::start(Place::Memory, with(SHOPPING, Holders::Nobody), &["shopping_brands_v2"]).await;
+    let brought = Export::start(Place::Memory, with(SHOPPING, ProductHolders::None), &["shopping_brands_v2"]).await;
     let (run, received) = brought.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert_eq!((of_stream(&received, SHOPPING).len(), of_stream(&received, "shopping_brands_v2").len()), (2, 0));
 
     let left_out = ["shopping_brands_v2", "!shopping_trigger_rate_v2"];
-    let alone = Export::start(Place::Memory, with(SHOPPING, Holders::Nobody), &left_out).await;
+    let alone = Export::start(Place::Memory, with(SHOPPING, ProductHolders::None), &left_out).await;
     let (run, received) = alone.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert_eq!(of_stream(&received, SHOPPING).len(), 0);
@@ -77,13 +77,13 @@ async fn gate_comes_along_unless_it_is_left_out_by_name() {
 #[tokio::test]
 async fn product_that_is_set_up_later_is_made_up_for() {
     let streams = ["factcheck_scores_v2_by_model"];
-    let mut export = Export::start(Place::Memory, with(FACTCHECK, Holders::Nobody), &streams).await;
+    let mut export = Export::start(Place::Memory, with(FACTCHECK, ProductHolders::None), &streams).await;
     let run = export.run().await;
     assert_eq!((run.outcome, run.not_entitled.len()), (Outcome::Complete, 2));
 
     // The same account, some days later and with FactCheck.
     let catalog = std::sync::Arc::new(export.catalog.clone());
-    let later = with(FACTCHECK, Holders::All);
+    let later = with(FACTCHECK, ProductHolders::All);
     let simulator = profound_export::simulator::Simulator::start(catalog, later).await.unwrap();
     export.api.base_url = simulator.url().parse().unwrap();
     export.simulator = std::sync::Arc::new(simulator);

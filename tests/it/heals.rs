@@ -7,7 +7,7 @@ use profound_export::config::WholeDays;
 use profound_export::model::window::Window;
 use profound_export::plan::WantedDays;
 use profound_export::run::{Goal, Outcome, run_job};
-use profound_export::simulator::{Account, Fault, FaultKind, Received, Simulator};
+use profound_export::simulator::{Account, Fault, FaultKind, ReceivedRequest, Simulator};
 
 use crate::support::{Export, Place, account, day, days, instant, on_memory_and_disk};
 
@@ -25,7 +25,7 @@ async fn settled(place: Place) -> Export {
 }
 
 /// The days that dated streams were asked for.
-fn asked(received: &[Received]) -> Asked {
+fn asked(received: &[ReceivedRequest]) -> Asked {
     let mut asked = Asked::new();
     for request in received {
         let text = |name: &str| request.body[name].as_str();

@@ -22,7 +22,7 @@ fn hostile_answers() -> Vec<(Vec<FaultKind>, &'static [&'static str])> {
         (vec![FaultKind::InvalidUtf8], &["damaged", "not JSON", "column"]),
         (vec![gzip(Some(100), None)], &["unexpected end of file", "broke"]),
         (vec![gzip(None, Some(60))], &["broke", "damaged", "not proven complete"]),
-        (vec![FaultKind::Deep { levels: 1_000_000 }], &["nest deeper than 64 levels", "damaged"]),
+        (vec![FaultKind::DeepNesting { levels: 1_000_000 }], &["nest deeper than 64 levels", "damaged"]),
         (vec![flood(FloodForm::Text)], &["is longer than 33554432 bytes"]),
         (vec![flood(FloodForm::Blanks)], &["is longer than 4194304 bytes"]),
         (vec![flood(FloodForm::Blanks), gzip(None, None)], &["is longer than 4194304 bytes"]),

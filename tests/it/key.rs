@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use profound_export::config::Auth;
 use profound_export::model::event::Event;
 use profound_export::run::{Outcome, RunResult};
-use profound_export::simulator::{Fault, FaultKind, KeyPlace, Received};
+use profound_export::simulator::{Fault, FaultKind, KeyLocation, ReceivedRequest};
 
 use crate::support::{Export, KEY, Place, account, on_memory_and_disk, words};
 
 const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "models", "category_topics"];
 
 /// Requests that were received after the first rejected one.
-fn after_rejection(received: &[Received]) -> usize {
+fn after_rejection(received: &[ReceivedRequest]) -> usize {
     let rejected = received.iter().position(|request| request.status == 401).expect("no request was rejected");
     received.len() - 1 - rejected
 }
@@ -114,11 +114,11 @@ fn told(export: &Export, run: &RunResult) -> String {
 on_memory_and_disk! {
     async fn key_is_neither_shown_nor_kept_when_the_api_repeats_it(place) {
         for (at, outcome) in [
-            (KeyPlace::Error, Outcome::Failed),
-            (KeyPlace::Redirect, Outcome::Failed),
-            (KeyPlace::Page, Outcome::Failed),
-            (KeyPlace::Rows, Outcome::Failed),
-            (KeyPlace::Headers, Outcome::Complete),
+            (KeyLocation::Error, Outcome::Failed),
+            (KeyLocation::Redirect, Outcome::Failed),
+            (KeyLocation::Page, Outcome::Failed),
+            (KeyLocation::Rows, Outcome::Failed),
+            (KeyLocation::Headers, Outcome::Complete),
         ] {
             for auth in [Auth::Header, Auth::Bearer, Auth::Query] {
                 let mut export = Export::start(place, account(), &["visibility_v2_by_day", "answers_v2", "models"]).await;
@@ -131,7 +131,7 @@ on_memory_and_disk! {
                 assert_eq!(run.outcome, outcome, "{at:?}: {} {:?}", run.summary(), run.failed);
                 let told = told(&export, &run);
                 assert!(!told.contains(KEY), "{at:?}: {told}");
-                if let KeyPlace::Page | KeyPlace::Rows = at {
+                if let KeyLocation::Page | KeyLocation::Rows = at {
                     assert!(told.contains("contains the API key"), "{at:?}: {told}");
                 }
                 assert_key_is_in_no_file(&export).await;
@@ -148,7 +148,7 @@ on_memory_and_disk! {
 
 #[tokio::test]
 async fn key_is_not_shown_when_the_account_itself_is_answered_with_it() {
-    for at in [KeyPlace::Error, KeyPlace::Redirect, KeyPlace::Page, KeyPlace::Rows] {
+    for at in [KeyLocation::Error, KeyLocation::Redirect, KeyLocation::Page, KeyLocation::Rows] {
         let export = Export::start(Place::Memory, account(), &["models"]).await;
         export.simulator.inject(FaultKind::RepeatKey { at }.into());
         let run = export.run().await;

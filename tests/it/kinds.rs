@@ -84,7 +84,7 @@ async fn clusters_asked(end: UndocumentedEnd) -> (usize, usize) {
 #[tokio::test]
 async fn end_that_nobody_documents_is_learned_from_answers() {
     assert_eq!(clusters_asked(UndocumentedEnd::Inclusive).await, (4, 1));
-    for end in [UndocumentedEnd::Refused, UndocumentedEnd::Empty] {
+    for end in [UndocumentedEnd::Rejected, UndocumentedEnd::Empty] {
         let (first, second) = clusters_asked(end).await;
         // At most as many days are asked in vain as slices were in flight before the first answer.
         assert!((5..=8).contains(&first), "{end:?}: {first}");

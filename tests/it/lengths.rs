@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use profound_export::model::day::Day;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Fault, FaultKind, Received};
+use profound_export::simulator::{Account, Fault, FaultKind, ReceivedRequest};
 
 use crate::support::{Export, Place, account, day, of_stream};
 
@@ -18,8 +18,8 @@ async fn a_month(categories: usize) -> Export {
 }
 
 /// Category, days and attempts together: every window that was asked for, once.
-fn windows(received: &[Received]) -> BTreeSet<(String, i64, Day)> {
-    let text = |request: &Received, name: &str| request.body[name].as_str().unwrap_or_default().to_owned();
+fn windows(received: &[ReceivedRequest]) -> BTreeSet<(String, i64, Day)> {
+    let text = |request: &ReceivedRequest, name: &str| request.body[name].as_str().unwrap_or_default().to_owned();
     let windows = of_stream(received, STREAM).into_iter().map(|request| {
         let (first, last): (Day, Day) =
             (text(request, "start_date").parse().unwrap(), text(request, "end_date").parse().unwrap());

@@ -49,7 +49,7 @@ fn faults() -> Vec<FaultKind> {
         FaultKind::NoRateHeaders,
         FaultKind::ExtraField,
         FaultKind::InvalidUtf8,
-        FaultKind::Deep { levels: 100_000 },
+        FaultKind::DeepNesting { levels: 100_000 },
         FaultKind::Gzip { ends_at: None, damaged_at: None },
         FaultKind::Gzip { ends_at: Some(60), damaged_at: None },
         FaultKind::Gzip { ends_at: None, damaged_at: Some(60) },

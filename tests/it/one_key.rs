@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use profound_export::model::event::{Event, EventSink};
 use profound_export::plan::WantedDays;
 use profound_export::run::{Goal, Outcome, RunResult, RunSettings, run_job};
-use profound_export::simulator::{Account, Received};
+use profound_export::simulator::{Account, ReceivedRequest};
 
 use crate::support::{Export, Place, account, days};
 
@@ -42,19 +42,19 @@ fn process(export: &Export) -> (RunSettings, Done) {
 }
 
 /// Both at the same time, and what the simulator received meanwhile.
-async fn both(export: &Export, goals: [Goal; 2]) -> ([RunResult; 2], [Done; 2], Vec<Received>) {
+async fn both(export: &Export, goals: [Goal; 2]) -> ([RunResult; 2], [Done; 2], Vec<ReceivedRequest>) {
     let ((one, one_done), (other, other_done)) = (process(export), process(export));
     let (one, other) = tokio::join!(run_job(&one, &goals[0]), run_job(&other, &goals[1]));
     ([one, other], [one_done, other_done], export.simulator.requests())
 }
 
-fn assert_converged(export: &Export, runs: &[RunResult], received: &[Received]) {
+fn assert_converged(export: &Export, runs: &[RunResult], received: &[ReceivedRequest]) {
     for run in runs {
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     }
     // As the server counts: in periods that begin at multiples of their length.
-    let period = |one: &Received| one.at.as_second().div_euclid(PERIOD.as_secs() as i64);
-    let most = received.chunk_by(|one, next| period(one) == period(next)).map(<[Received]>::len).max().unwrap() as u64;
+    let period = |one: &ReceivedRequest| one.at.as_second().div_euclid(PERIOD.as_secs() as i64);
+    let most = received.chunk_by(|one, next| period(one) == period(next)).map(<[ReceivedRequest]>::len).max().unwrap() as u64;
     let in_flight = 2 * export.api.concurrency as u64;
     assert!(most <= u64::from(LIMIT) + in_flight, "{most} within a period of {LIMIT}");
     assert!(2 * LIMIT < received.len() as u32, "two periods are enough for {} requests", received.len());
@@ -70,7 +70,7 @@ async fn two_runs_of_a_job_share_the_hour_and_do_not_repeat_each_other() {
     }
     // What one has recorded the other does not ask for, but for the few that were about to be sent.
     let categories = export.categories();
-    let is_late = |request: &&Received| {
+    let is_late = |request: &&ReceivedRequest| {
         let text = format!("{} {} {}", request.path, request.query, request.body);
         let category = categories.iter().find(|id| text.contains(*id)).cloned();
         let key = request.stream.clone().zip(category);

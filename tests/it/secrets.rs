@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
-use profound_export::simulator::{Account, Fault, FaultKind, KeyPlace, Simulator};
+use profound_export::simulator::{Account, Fault, FaultKind, KeyLocation, Simulator};
 
 use crate::support::account;
 use crate::support::lake::whole_table_of;
@@ -123,7 +123,7 @@ async fn no_secret_is_in_anything_that_any_verb_says_or_writes() {
         let account = Account { now: None, key: KEY.into(), categories: 1, domains: 1, ..account() };
         let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
         let place = Workplace::new(&format!("[api]\nauth = \"{auth}\"\nbase_url = \"{}\"", simulator.url()));
-        for at in [KeyPlace::Headers, KeyPlace::Rows, KeyPlace::Page, KeyPlace::Error, KeyPlace::Redirect] {
+        for at in [KeyLocation::Headers, KeyLocation::Rows, KeyLocation::Page, KeyLocation::Error, KeyLocation::Redirect] {
             simulator.clear_faults();
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("answers"));
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("bots"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use profound_export::model::event::Event;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Fault, FaultKind, Received};
+use profound_export::simulator::{Account, Fault, FaultKind, ReceivedRequest};
 
 use crate::support::{Export, Place, account, of_stream};
 
@@ -15,7 +15,7 @@ fn told_to_wait(seconds: &str) -> FaultKind {
 }
 
 /// Seconds from each rejected request to the next one received after those that were under way with it.
-fn shortest_wait(received: &[Received], concurrency: usize) -> Option<f64> {
+fn shortest_wait(received: &[ReceivedRequest], concurrency: usize) -> Option<f64> {
     let waits =
         received.iter().enumerate().filter(|(_, request)| request.status == 429).filter_map(|(index, request)| {
             let next = received.get(index + concurrency)?;

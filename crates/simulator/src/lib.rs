@@ -1,125 +1,64 @@
-//! The API, simulated: an HTTP server that answers every stream of the catalog with made-up data, and fails on request.
+//! The API, simulated: an HTTP server that answers every stream of the catalog with invented data, and fails on request.
 //!
-//! The catalog decides the answers: paths, columns, types, ranges, keys and pagination. What a column's values look
-//! like follows from its name (`axis.rs`) or, where no vocabulary knows the name, from its type, so a stream that is added to
-//! the catalog is answered at once. All data are a function of the account's seed, the scope, the day and the number of
-//! the row; nothing is stored, and any row can be made without those before it.
+//! The catalog decides the answers: paths, columns, types, ranges, keys and pagination. What a column's values look like
+//! follows from its name (`data/dimension.rs`) or, where the vocabulary does not know the name, from its type, so a stream
+//! that is added to the catalog is answered at once. All rows are a function of the account's seed, the scope, the day and
+//! the number of the row; nothing is stored, and any row can be made without those before it.
+//!
+//! `data` invents the account and its rows, `query` decides what a request means, `server` speaks HTTP.
 
-mod account;
-mod answer;
-mod asked;
-mod axes;
-mod axis;
-mod bind;
-mod budget;
-mod clock;
-mod control;
-mod cursor;
-mod days;
-mod effects;
-mod endpoint;
-mod fault;
-mod figure;
-mod frame;
-mod gzip;
-mod hash;
-mod invent;
-mod kin;
-mod lists;
-mod page;
-mod product;
-mod question;
-mod radix;
-mod refusal;
-mod rules;
+mod data;
+mod query;
 mod server;
-mod state;
-mod stuffing;
-mod table;
 #[cfg(test)]
 mod tests;
-mod truth;
-mod words;
-mod world;
-mod write;
-mod zone;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
-
-use jiff::Timestamp;
-use serde_json::Value;
+use std::sync::Arc;
 
 use catalog::Catalog;
-use catalog::model::day::{Day, DayZone};
+use catalog::model::day::Day;
 use catalog::model::scope::{Scope, ScopeKind};
 use catalog::model::stream::Stream;
 use catalog::model::window::Window;
+use jiff::Timestamp;
+use serde_json::Value;
 
-pub use account::{Account, UndocumentedEnd};
-pub use fault::{DetailForm, Fault, FaultKind, FloodForm, KeyPlace, ResetForm};
-pub use product::Holders;
-pub use state::Received;
-pub use truth::Truth;
+pub use data::account::{Account, ProductHolders, UndocumentedEnd};
+pub use query::truth::Truth;
+pub use server::fault::{DetailForm, Fault, FaultKind, FloodForm, KeyLocation, ResetForm};
+pub use server::state::ReceivedRequest;
 
-use state::Shared;
-use world::Place;
+use data::objects::Subject;
+use query::fan_out::RequestRows;
+use server::state::ServerState;
+use server::{control, exchange};
 
 /// Why the simulator could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
-    /// The address is taken, or is none of this machine.
     #[error("the simulator cannot listen on `{address}`")]
-    Listen {
-        /// Where it was to listen.
-        address: SocketAddr,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// No thread could be had for it.
-    #[error("the simulator has no thread to run on")]
-    Runtime(#[source] io::Error),
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the simulator cannot start its thread")]
+    Thread(#[source] io::Error),
 }
 
-/// A running server. It stops when it is dropped, connections and all.
+/// A running server. It stops when it is dropped, connections included.
 #[derive(Debug)]
 pub struct Simulator {
-    shared: Arc<Shared>,
+    server: Arc<ServerState>,
     url: String,
-    keys: Keys,
-    /// A runtime of its own, so that neither a busy test nor a paused clock holds it up. Taken when dropped.
+    /// A runtime of its own, so that neither a busy test nor a paused clock delays it. Taken when dropped.
     runtime: Option<tokio::runtime::Runtime>,
-}
-
-/// The keys of the account, oldest first. Only ever grows, so that a key may be lent out.
-#[derive(Debug)]
-struct Keys {
-    key: String,
-    next: OnceLock<Box<Keys>>,
-}
-
-impl Keys {
-    fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), next: OnceLock::new() }
-    }
-
-    fn last(&self) -> &Self {
-        let mut last = self;
-        while let Some(next) = last.next.get() {
-            last = next;
-        }
-        last
-    }
 }
 
 impl Simulator {
     /// Starts a server that answers the streams of `catalog` for `account`, listening on `account.listen`.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// If the address is in use or not of this machine.
     pub async fn start(catalog: Arc<Catalog>, account: Account) -> Result<Self, SimulatorError> {
         let listen = |source| SimulatorError::Listen { address: account.listen, source };
         let listener = std::net::TcpListener::bind(account.listen).map_err(listen)?;
@@ -130,17 +69,18 @@ impl Simulator {
             .thread_name("simulator")
             .enable_all()
             .build()
-            .map_err(SimulatorError::Runtime)?;
-        let keys = Keys::new(&account.key);
-        let shared = Arc::new(Shared::new(catalog, account));
-        let router = axum::Router::new().fallback(server::handle).with_state(shared.clone());
+            .map_err(SimulatorError::Thread)?;
+        let server = Arc::new(ServerState::new(catalog, account));
+        let routes = control::routes().into_iter();
+        let router = routes.fold(axum::Router::new(), |router, (path, method)| router.route(path, method));
+        let router = router.fallback(exchange::handle).with_state(server.clone());
         runtime.spawn(async move {
-            // Nobody is left to hear of an error: requests then fail, and say so.
+            // An error has no caller left; requests then fail to connect.
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                 let _ = axum::serve(listener, router).await;
             }
         });
-        Ok(Self { shared, url: format!("http://{address}"), keys, runtime: Some(runtime) })
+        Ok(Self { server, url: format!("http://{address}"), runtime: Some(runtime) })
     }
 
     /// The base URL, such as `http://127.0.0.1:40123`.
@@ -148,133 +88,117 @@ impl Simulator {
         &self.url
     }
 
-    /// The API key of the account: the last one that was made, also when it was revoked since.
-    pub fn key(&self) -> &str {
-        &self.keys.last().key
+    /// The newest API key of the account, revoked or not.
+    pub fn key(&self) -> String {
+        self.server.live.lock().key.clone()
     }
 
     /// Every API request so far, oldest first.
-    pub fn requests(&self) -> Vec<Received> {
-        self.shared.state().received.clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.server.live.lock().received.clone()
     }
 
-    /// Lets `fault` happen from now on.
+    /// Applies `fault` to requests from now on.
     pub fn inject(&self, fault: Fault) {
-        self.shared.state().faults.add(fault);
+        self.server.live.lock().faults.add(fault);
     }
 
-    /// Ends all faults. A key revoked by one stays revoked.
+    /// Ends all faults. A revoked key stays revoked.
     pub fn clear_faults(&self) {
-        self.shared.state().faults.clear();
+        self.server.live.lock().faults.clear();
     }
 
     /// The time on the simulated clock.
     pub fn now(&self) -> Timestamp {
-        self.shared.state().clock.now()
+        self.server.live.lock().clock.now()
     }
 
-    /// Sets the simulated clock; it goes on from there.
+    /// Sets the simulated clock, which continues from there.
     pub fn set_now(&self, now: Timestamp) {
-        self.shared.state().clock = clock::starting_at(Some(now));
+        self.server.live.lock().clock = catalog::clock::Clock::starting_at(now);
     }
 
-    /// Today in `zone`, by the simulated clock: the last day with data, and not yet whole.
-    pub fn today(&self, zone: DayZone) -> Day {
-        zone.today(self.now())
-    }
-
-    /// The first day with data.
-    pub fn first_day(&self) -> Day {
-        self.shared.first_day
-    }
-
-    /// Changes all figures of `day` from now on; its rows and their keys stay. Again each time.
+    /// Changes all figures of `day`, once more with each call; its rows and their keys stay.
     pub fn restate(&self, day: Day) {
-        *self.shared.state().revisions.entry(day).or_default() += 1;
+        *self.server.live.lock().dataset.revisions.entry(day).or_default() += 1;
     }
 
-    /// Changes the first `rows` rows of each scope of the list `stream`: they say that they changed now, where the list
-    /// says so at all, and what is read for them is another text. Again each time.
+    /// Changes the first `rows` rows of each scope of the list `stream`: their time of change is now, if they have one, and
+    /// so are the texts of their children.
     pub fn touch(&self, stream: &str, rows: usize) {
-        self.shared.touch(stream, rows);
+        self.server.live.lock().touch(stream, rows);
     }
 
-    /// Takes up to `requests` of the budget, now, as somebody else with the same key would; how many were left to take.
+    /// Takes up to `requests` of those that remain, as another user of the key would; returns how many it took.
     pub fn spend(&self, requests: u32) -> u32 {
-        self.shared.spend(requests)
+        self.server.live.lock().spend(requests)
     }
 
     /// Rejects the key from now on.
     pub fn revoke_key(&self) {
-        self.shared.state().key = None;
+        self.server.live.lock().is_key_revoked = true;
     }
 
-    /// Accepts `new` from now on, and no other key.
-    pub fn rotate_key(&self, new: &str) {
-        let mut next = Box::new(Keys::new(new));
-        // Another thread may add a key at the same time; then this one goes behind it.
-        while let Err(kept) = self.keys.last().next.set(next) {
-            next = kept;
-        }
-        self.shared.state().key = Some(new.to_owned());
+    /// Accepts `key` from now on, and no other key.
+    pub fn rotate_key(&self, key: &str) {
+        self.server.live.lock().replace_key(key);
     }
 
-    /// Every scope of a kind. Assets are the owned ones.
+    /// Every scope of a kind; of assets, the owned ones.
     pub fn scopes(&self, kind: ScopeKind) -> Vec<Scope> {
-        let world = &self.shared.world;
-        world.places(kind).iter().map(|place| world.scope(place)).collect()
+        let objects = self.server.dataset().objects;
+        objects.subjects(kind).iter().map(|subject| objects.scope(subject)).collect()
     }
 
-    /// What `stream` holds for `scope`, in `window` or the whole history. Nothing when the account has no such scope.
-    /// Days outside the data, and the hours of today that are yet to come, have no rows.
+    /// What `stream` holds for `scope`, in `window` or the whole history; nothing if the account has no such scope. Days
+    /// outside the history, and the rest of today, have no rows.
     pub fn truth(&self, stream: &Stream, scope: &Scope, window: Option<Window>) -> Truth {
-        match self.place(scope) {
-            Some(place) => Truth::of(&self.shared, &Arc::new(stream.clone()), &place, window),
-            None => Truth::default(),
-        }
+        let dataset = self.server.dataset();
+        let subject = dataset.objects.subject(scope);
+        let truth = |subject| Truth::new(&Arc::new(stream.clone()), &subject, window, &dataset);
+        subject.map(truth).unwrap_or_default()
     }
 
-    /// The rows that [`Simulator::truth`] adds up, as objects of named values, oldest day first.
+    /// The rows that [`Simulator::truth`] sums up, as objects of named values, oldest day first.
     pub fn rows(&self, stream: &Stream, scope: &Scope, window: Option<Window>) -> Vec<Value> {
-        match self.place(scope) {
-            Some(place) => truth::named_rows(&self.shared, &Arc::new(stream.clone()), &place, window),
-            None => Vec::new(),
-        }
+        self.rows_with(stream, scope, window, BTreeMap::new())
     }
 
-    /// The requests that bring about what [`Simulator::truth`] tells: the day or month of each, where rows do not carry
-    /// it, and the variables that it names beside its scope.
-    pub fn requests_for(
-        &self,
-        stream: &Stream,
-        scope: &Scope,
-        window: Option<Window>,
-    ) -> Vec<(Option<Day>, BTreeMap<String, String>)> {
-        match self.place(scope) {
-            Some(place) => truth::variables(&self.shared, &Arc::new(stream.clone()), &place, window),
-            None => Vec::new(),
-        }
-    }
-
-    /// The same as [`Simulator::rows`] for a stream whose `variables` a user gives.
-    pub fn rows_given(
+    /// The same as [`Simulator::rows`] for a stream with the parameters `variables` of a user.
+    pub fn rows_with(
         &self,
         stream: &Stream,
         scope: &Scope,
         window: Option<Window>,
         variables: BTreeMap<String, String>,
     ) -> Vec<Value> {
-        match self.place(scope) {
-            Some(place) => {
-                let place = Place { variables, ..place };
-                truth::named_rows(&self.shared, &Arc::new(stream.clone()), &place, window)
-            }
-            None => Vec::new(),
-        }
+        let requests = self.request_rows(stream, scope, window, variables);
+        requests.iter().flat_map(|request| request.objects(stream)).map(Value::Object).collect()
     }
 
-    fn place(&self, scope: &Scope) -> Option<Place> {
-        self.shared.world.place(scope)
+    /// The requests with which an exporter gets what [`Simulator::truth`] sums up: the day or month of each, if rows do not
+    /// carry it, and its variables.
+    pub fn requests_for(
+        &self,
+        stream: &Stream,
+        scope: &Scope,
+        window: Option<Window>,
+    ) -> Vec<(Option<Day>, BTreeMap<String, String>)> {
+        let requests = self.request_rows(stream, scope, window, BTreeMap::new());
+        requests.into_iter().map(|request| (request.day, request.subject.variables)).collect()
+    }
+
+    fn request_rows(
+        &self,
+        stream: &Stream,
+        scope: &Scope,
+        window: Option<Window>,
+        variables: BTreeMap<String, String>,
+    ) -> Vec<RequestRows> {
+        let dataset = self.server.dataset();
+        let Some(subject) = dataset.objects.subject(scope) else { return Vec::new() };
+        let subject = Subject { variables, ..subject };
+        query::truth::requests(&Arc::new(stream.clone()), &subject, window, &dataset)
     }
 }
 

@@ -32,7 +32,7 @@ use profound_export::model::scope::{Scope, ScopeKind};
 use profound_export::model::stream::Stream;
 use profound_export::model::window::Window;
 use profound_export::run::{Destinations, Goal, RunResult, RunSettings, run_job};
-use profound_export::simulator::{Account, Received, Simulator};
+use profound_export::simulator::{Account, ReceivedRequest, Simulator};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -271,7 +271,7 @@ impl Export {
     }
 
     /// The same, and what the simulator received meanwhile.
-    pub async fn run_and_watch(&self) -> (RunResult, Vec<Received>) {
+    pub async fn run_and_watch(&self) -> (RunResult, Vec<ReceivedRequest>) {
         let before = self.simulator.requests().len();
         let result = self.run().await;
         (result, self.simulator.requests().split_off(before))
@@ -318,7 +318,7 @@ impl Export {
 }
 
 /// The requests of `received` about a stream, discovery left out.
-pub fn of_stream<'a>(received: &'a [Received], stream: &str) -> Vec<&'a Received> {
+pub fn of_stream<'a>(received: &'a [ReceivedRequest], stream: &str) -> Vec<&'a ReceivedRequest> {
     received.iter().filter(|request| request.stream.as_deref() == Some(stream)).collect()
 }
 

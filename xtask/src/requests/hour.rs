@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use profound_export::model::event::Event;
 use profound_export::model::format::{format_count, format_duration};
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, Received};
+use profound_export::simulator::{Account, ReceivedRequest};
 
 use crate::support::{self, Export, Place};
 
@@ -46,7 +46,7 @@ What the simulator recorded:
 The most requests in any trailing ten seconds were {most}, of {LIMIT}; {refused} were refused.
 ",
         periods = periods(&received),
-        most = Received::most_in_any(&received, PERIOD),
+        most = ReceivedRequest::max_cost_within(&received, PERIOD),
     )
 }
 
@@ -90,9 +90,9 @@ fn lines(heard: &[(Duration, Event)]) -> String {
 }
 
 /// A row for each period, from that of the first request on.
-fn periods(received: &[Received]) -> String {
+fn periods(received: &[ReceivedRequest]) -> String {
     let seconds = PERIOD.as_secs() as i64;
-    let period = |request: &Received| request.at.as_second().div_euclid(seconds);
+    let period = |request: &ReceivedRequest| request.at.as_second().div_euclid(seconds);
     let rows = received.chunk_by(|one, next| period(one) == period(next)).map(|within| {
         let number = period(&within[0]) - period(&received[0]) + 1;
         let refused = within.iter().filter(|request| request.status == 429).count();

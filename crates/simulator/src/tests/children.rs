@@ -1,4 +1,4 @@
-//! Streams that are asked for the rows of another.
+//! Streams with one request per row of a parent.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn text(row: &Value, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn children_are_told_of_every_row_of_their_parent_and_of_no_other() {
+async fn child_stream_has_a_row_for_every_row_of_its_parent() {
     let sim = simulator(account()).await;
     let scopes = sim.scopes(ScopeKind::Category);
     let scope = &scopes[0];
@@ -16,7 +16,7 @@ async fn children_are_told_of_every_row_of_their_parent_and_of_no_other() {
     let ids = |rows: &[Value]| rows.iter().map(|row| text(row, "project_id")).collect::<Vec<_>>();
     assert_eq!(ids(&projects), ids(&details));
     let category = &scope.category.as_ref().unwrap().id;
-    let (status, answer) = read(get(&sim, &format!("/v1/projects/nobody?category_id={category}")).await).await;
+    let (status, answer) = read(get(&sim, &format!("/v1/projects/unknown?category_id={category}")).await).await;
     assert_eq!((status, &answer["detail"]), (404, &json!("Resource not found")));
     let other = &scopes[1].category.as_ref().unwrap().id;
     let elsewhere = format!("/v1/projects/{}?category_id={other}", ids(&projects)[0]);
@@ -24,7 +24,7 @@ async fn children_are_told_of_every_row_of_their_parent_and_of_no_other() {
 }
 
 #[tokio::test]
-async fn version_is_not_found_when_its_parent_does_not_have_it() {
+async fn version_that_the_parent_lacks_is_not_found() {
     let sim = simulator(account()).await;
     let agents = sim.rows(&stream("agents"), &Scope::default(), None);
     let draft = agents.iter().find(|agent| agent["status"] == "draft").unwrap();
@@ -38,7 +38,7 @@ async fn version_is_not_found_when_its_parent_does_not_have_it() {
 }
 
 #[tokio::test]
-async fn touched_parents_change_and_say_when_and_the_others_stay() {
+async fn only_touched_rows_change_and_they_say_when() {
     let sim = simulator(account()).await;
     let scope = &sim.scopes(ScopeKind::Organization)[0];
     let read = |name: &str| sim.rows(&stream(name), scope, None);
@@ -54,7 +54,7 @@ async fn touched_parents_change_and_say_when_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn children_of_a_day_are_those_of_its_rows() {
+async fn children_of_a_day_belong_to_the_rows_of_that_day() {
     let sim = simulator(account()).await;
     let scope = &sim.scopes(ScopeKind::Category)[0];
     let (parent, child) = (stream("accuracy_inaccurate_clusters"), stream("accuracy_claim_citations"));
@@ -84,13 +84,13 @@ async fn children_of_a_day_are_those_of_its_rows() {
 }
 
 #[tokio::test]
-async fn whatever_a_user_gives_has_rows_of_its_own() {
+async fn every_user_parameter_has_rows_of_its_own() {
     let sim = simulator(account()).await;
     let (stream, scope) = (stream("knowledge_base_search"), &sim.scopes(ScopeKind::Organization)[0]);
     let rows = |query: &str| {
         let given = [("knowledge_base_id", "kb"), ("query", query)];
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        sim.rows_given(&stream, scope, None, given)
+        sim.rows_with(&stream, scope, None, given)
     };
     assert_eq!(rows("tea"), rows("tea"));
     assert_ne!(rows("tea")[0]["id"], rows("coffee")[0]["id"]);
@@ -99,7 +99,7 @@ async fn whatever_a_user_gives_has_rows_of_its_own() {
 }
 
 #[tokio::test]
-async fn faults_befall_rows_of_lists_and_of_children_too() {
+async fn faults_change_rows_of_lists_and_of_children() {
     let sim = simulator(account()).await;
     sim.inject("extra_field".parse().unwrap());
     sim.inject("wrong_type:column=responseCount".parse().unwrap());
@@ -110,7 +110,7 @@ async fn faults_befall_rows_of_lists_and_of_children_too() {
         let (_, variables) = sim.requests_for(&stream, scope, window).remove(0);
         let (_, answer) = read(ask(&sim, &stream, scope, window, &variables).await).await;
         let rows = rows_of(&stream, answer);
-        assert!(rows.iter().all(|row| row["unannounced_field"]["level"] == 1), "{name}");
+        assert!(rows.iter().all(|row| row["unknown_field"]["level"] == 1), "{name}");
         let wrong = stream.column("responseCount").is_some();
         assert!(!wrong || rows.iter().all(|row| row["responseCount"] == "not a number"), "{name}");
     }

@@ -1,4 +1,4 @@
-//! What tests of other layers rely on, over HTTP.
+//! What other crates' tests rely on, over HTTP.
 
 mod children;
 mod pages;
@@ -15,7 +15,9 @@ use catalog::model::scope::{Scope, ScopeKind};
 use catalog::model::stream::{DaysKind, Method, Pagination, RowsAt, Stream, WindowEnd};
 use catalog::model::window::Window;
 
-use super::{Account, Fault, FaultKind, Holders, Simulator, UndocumentedEnd};
+use crate::data::stream_shape::is_positional;
+use crate::query::parameters::{names, query_pairs};
+use crate::{Account, Fault, FaultKind, ProductHolders, Simulator, UndocumentedEnd};
 
 const NOW: &str = "2026-08-20T16:00:00Z";
 
@@ -64,14 +66,14 @@ fn visibility_v1(sim: &Simulator, order: &[&str], limit: u64, offset: u64) -> Va
     body
 }
 
-/// The dimensions of every row of a walk by offsets.
-async fn walk(sim: &Simulator, order: &[&str]) -> Vec<String> {
+/// The dimensions of every row of all offset pages.
+async fn offset_pages(sim: &Simulator, order: &[&str]) -> Vec<String> {
     let mut rows = Vec::new();
     loop {
         let body = visibility_v1(sim, order, 40, rows.len() as u64);
         let page: Value = post(sim, "/v1/reports/visibility", &body).await.json().await.unwrap();
         rows.extend(page["data"].as_array().unwrap().iter().map(|row| row["dimensions"].to_string()));
-        if page["info"]["total_rows"].as_u64().unwrap() <= rows.len() as u64 {
+        if rows.len() as u64 >= page["info"]["total_rows"].as_u64().unwrap() {
             return rows;
         }
     }
@@ -99,28 +101,28 @@ fn fits(value: &Value, data_type: &ColumnType) -> bool {
 fn problems(stream: &Stream, rows: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     let mut keys = BTreeSet::new();
-    let mut tell = |problem: String| found.push(format!("{}: {problem}", stream.name));
+    let mut report = |problem: String| found.push(format!("{}: {problem}", stream.name));
     for row in rows {
         if row.as_object().unwrap().len() != stream.columns.len() {
-            tell(format!("the row {row} has other columns"));
+            report(format!("the row {row} has other columns"));
         }
         for column in &stream.columns {
             let value = &row[&column.name];
             let outside = match (column.range, value.as_f64()) {
-                (Some([low, high]), Some(number)) => number < low || high < number,
+                (Some([low, high]), Some(number)) => !(low..=high).contains(&number),
                 _ => false,
             };
             if outside || !fits(value, &column.data_type) {
-                tell(format!("{} is {value}", column.name));
+                report(format!("{} is {value}", column.name));
             }
         }
         let part = |path: &String| path.split('.').fold(row, |value, name| &value[name]).clone();
         let key: Vec<_> = stream.key.iter().map(part).collect();
         if key.contains(&Value::Null) {
-            tell(format!("the key {key:?} has a null"));
+            report(format!("the key {key:?} has a null"));
         }
         if !keys.insert(format!("{key:?}")) {
-            tell(format!("the key {key:?} stands twice"));
+            report(format!("the key {key:?} occurs twice"));
         }
     }
     found.truncate(3);
@@ -131,7 +133,7 @@ fn check_rows(stream: &Stream, rows: &[Value]) {
     assert_eq!(problems(stream, rows), Vec::<String>::new());
 }
 
-/// Days that a stream is asked for in these tests.
+/// Days that these tests request of a stream.
 fn some_days(stream: &Stream) -> Option<Window> {
     stream.days.as_ref().map(|counting| match counting.kind {
         DaysKind::Month => days("2026-07-01", "2026-07-31"),
@@ -140,7 +142,7 @@ fn some_days(stream: &Stream) -> Option<Window> {
 }
 
 #[tokio::test]
-async fn every_stream_has_rows_of_its_types_with_keys_that_are_unique() {
+async fn every_stream_has_typed_rows_with_unique_keys() {
     let sim = simulator(account()).await;
     let mut found = Vec::new();
     for stream in Catalog::embedded().unwrap().streams().filter(|stream| stream.parameters.is_empty()) {
@@ -148,14 +150,13 @@ async fn every_stream_has_rows_of_its_types_with_keys_that_are_unique() {
         let mut total = 0;
         for scope in sim.scopes(stream.scope) {
             let rows = sim.rows(stream, &scope, window);
-            match stream.days.as_ref().is_some_and(|counting| counting.kind.is_single()) {
-                // Rows of one day are told apart, those of several are not.
-                true => {
-                    for day in window.into_iter().flat_map(Window::days) {
-                        found.extend(problems(stream, &sim.rows(stream, &scope, Some(Window::from_day(day)))));
-                    }
+            if stream.days.as_ref().is_some_and(|counting| counting.kind.is_single()) {
+                // The key distinguishes rows of one day, not those of several.
+                for day in window.into_iter().flat_map(Window::days) {
+                    found.extend(problems(stream, &sim.rows(stream, &scope, Some(Window::day(day)))));
                 }
-                false => found.extend(problems(stream, &rows)),
+            } else {
+                found.extend(problems(stream, &rows));
             }
             assert_eq!(sim.truth(stream, &scope, window).rows, rows.len() as u64, "{}", stream.name);
             total += rows.len();
@@ -172,7 +173,7 @@ fn filled(template: &str, variables: &BTreeMap<String, String>) -> String {
     variables.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
-/// The answer to the only request of `stream` over `window` that names `variables`.
+/// The response to the request of `stream` over `window` with `variables`.
 async fn ask(
     sim: &Simulator,
     stream: &Stream,
@@ -199,7 +200,7 @@ async fn ask(
         (name.clone(), url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>().replace('+', "%20"))
     };
     let steps = variables.iter().map(encoded).collect();
-    let pairs = super::bind::query_pairs(&stream.query).map(|(name, value)| (name, filled(value, &variables)));
+    let pairs = query_pairs(&stream.query).map(|(name, value)| (name, filled(value, &variables)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let url = format!("{}{}?{query}", sim.url(), filled(&stream.request.path, &steps));
     let request = match stream.request.method {
@@ -213,8 +214,7 @@ async fn ask(
                 ("organization_id", scope.organization.as_ref().map(|named| &named.id)),
             ] {
                 let part = name.trim_end_matches("_id");
-                let taken =
-                    stream.uses_variable(&format!("{part}_name")) || stream.uses_variable(&format!("{part}_id"));
+                let taken = stream.takes(&format!("{part}_name")) || stream.takes(&format!("{part}_id"));
                 if let Some(value) = value.filter(|_| !taken) {
                     body[name] = json!(value);
                 }
@@ -238,7 +238,7 @@ fn escaped_fill(text: &str, variables: &BTreeMap<String, String>) -> String {
     filled(text, &variables.iter().map(|(name, value)| (name.clone(), escaped(value))).collect())
 }
 
-/// The rows of a body, wherever they stand; positional rows are left as they are.
+/// The rows of a body; positional rows are left as they are.
 fn rows_of(stream: &Stream, answer: Value) -> Vec<Value> {
     match &stream.rows {
         RowsAt::Body => vec![answer],
@@ -267,7 +267,7 @@ fn rows_of(stream: &Stream, answer: Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_stream_answers_its_own_request_with_the_rows_it_is_said_to_have() {
+async fn every_stream_answers_its_request_with_the_generated_rows() {
     let sim = simulator(Account { requests_per_period: 1_000_000, ..account() }).await;
     let mut found = Vec::new();
     for stream in Catalog::embedded().unwrap().streams() {
@@ -275,22 +275,19 @@ async fn every_stream_answers_its_own_request_with_the_rows_it_is_said_to_have()
         let mut window = some_days(stream);
         let given: BTreeMap<_, _> =
             stream.parameters.iter().map(|name| (name.clone(), format!("some \"{name}\" & more"))).collect();
-        let variables = match given.is_empty() {
-            true => {
-                let (day, variables) = sim.requests_for(stream, scope, window).remove(0);
-                window = match (day, &stream.days) {
-                    (Some(day), Some(counting)) => Some(counting.span(day)),
-                    _ => window,
-                };
-                variables
+        let variables = if given.is_empty() {
+            let (day, variables) = sim.requests_for(stream, scope, window).remove(0);
+            window = match (day, &stream.days) {
+                (Some(day), Some(counting)) => Some(counting.span(day)),
+                _ => window,
+            };
+            variables
+        } else {
+            // Without a date in the rows there is one answer for all days.
+            if stream.days.as_ref().is_some_and(|counting| counting.kind == DaysKind::Window) {
+                window = window.map(|window| Window::day(window.start));
             }
-            false => {
-                // Without a date in the rows there is one answer for all days.
-                if stream.days.as_ref().is_some_and(|counting| counting.kind == DaysKind::Window) {
-                    window = window.map(|window| Window::from_day(window.start));
-                }
-                given
-            }
+            given
         };
         let answer = ask(&sim, stream, scope, window, &variables).await;
         let status = answer.status();
@@ -300,30 +297,30 @@ async fn every_stream_answers_its_own_request_with_the_rows_it_is_said_to_have()
             continue;
         }
         let rows = rows_of(stream, serde_json::from_str(&text).unwrap());
-        let mut told = sim.rows_given(stream, scope, window, variables.clone());
+        let mut expected = sim.rows_with(stream, scope, window, variables.clone());
         if stream.parent.is_some() {
             let of_request = |row: &Value| {
                 variables.iter().all(|(name, value)| stream.column(name).is_none() || row[name] == *value)
             };
-            told.retain(of_request);
+            expected.retain(of_request);
         }
-        for row in &mut told {
+        for row in &mut expected {
             for column in stream.columns.iter().filter(|column| column.from_request) {
                 row.as_object_mut().unwrap().shift_remove(&column.name);
             }
         }
         // Reports have more rows than a page.
-        let all = matches!(stream.pagination, Pagination::Cursor { .. }) || rows.len() == told.len();
-        let same = super::endpoint::is_positional(stream) || rows.iter().all(|row| told.contains(row));
+        let all = matches!(stream.pagination, Pagination::Cursor { .. }) || rows.len() == expected.len();
+        let same = is_positional(stream) || rows.iter().all(|row| expected.contains(row));
         if rows.is_empty() || !all || !same {
-            found.push(format!("{}: {} rows where {} are told", stream.name, rows.len(), told.len()));
+            found.push(format!("{}: {} rows instead of {}", stream.name, rows.len(), expected.len()));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]
-async fn stream_that_nobody_foresaw_is_answered_from_its_declaration() {
+async fn unknown_stream_is_answered_from_its_declaration() {
     let declared: Stream = toml::from_str(
         r#"
         name = "podcasts"
@@ -346,7 +343,7 @@ async fn stream_that_nobody_foresaw_is_answered_from_its_declaration() {
     )
     .unwrap();
     let account = Account { rows_per_day: BTreeMap::from([("podcasts".into(), 1000)]), ..account() };
-    let sim = Simulator::start(Arc::new(Catalog::new(vec![declared.clone()]).unwrap()), account).await.unwrap();
+    let sim = Simulator::start(Arc::new(Catalog::of(vec![declared.clone()]).unwrap()), account).await.unwrap();
     let scope = &sim.scopes(ScopeKind::Category)[0];
     let rows = sim.rows(&declared, scope, Some(days("2026-08-18", "2026-08-19")));
     assert_eq!(rows.len(), 2000);
@@ -361,18 +358,18 @@ async fn stream_that_nobody_foresaw_is_answered_from_its_declaration() {
 }
 
 #[tokio::test]
-async fn offsets_walk_every_row_once_only_when_the_order_is_total() {
+async fn offset_pages_hold_every_row_once_only_if_the_order_is_total() {
     let sim = simulator(account()).await;
-    let dimensions = super::endpoint::names(&stream("visibility_v1").body, "dimensions");
+    let dimensions = names(&stream("visibility_v1").body, "dimensions");
     let total: Vec<_> = dimensions.iter().map(String::as_str).collect();
-    let rows = walk(&sim, &total).await;
+    let rows = offset_pages(&sim, &total).await;
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
-    let rows = walk(&sim, &["date"]).await;
+    let rows = offset_pages(&sim, &["date"]).await;
     assert!(rows.iter().collect::<BTreeSet<_>>().len() < rows.len());
 }
 
 #[tokio::test]
-async fn figures_of_a_day_change_when_it_is_restated_and_its_rows_stay() {
+async fn restated_day_has_other_figures_and_the_same_keys() {
     let sim = simulator(account()).await;
     let (stream, window) = (stream("visibility_v2"), days("2026-08-17", "2026-08-18"));
     let scope = &sim.scopes(ScopeKind::Category)[0];
@@ -384,11 +381,11 @@ async fn figures_of_a_day_change_when_it_is_restated_and_its_rows_stay() {
     assert_eq!(keys(&before), keys(&after));
     let changed = before.iter().zip(&after).filter(|(one, other)| one != other);
     assert!(changed.clone().all(|(row, _)| row["date"] == "2026-08-17"));
-    assert!(100 < changed.count());
+    assert!(changed.count() > 100);
 }
 
 #[tokio::test]
-async fn today_has_only_the_rows_of_its_hours_and_tomorrow_has_none() {
+async fn today_has_the_rows_of_its_hours_and_tomorrow_has_none() {
     let account = Account { rows_per_day: BTreeMap::from([("visibility_v2".into(), 240)]), ..account() };
     let sim = simulator(account).await;
     let scope = &sim.scopes(ScopeKind::Category)[0];
@@ -398,16 +395,16 @@ async fn today_has_only_the_rows_of_its_hours_and_tomorrow_has_none() {
 }
 
 #[tokio::test]
-async fn budget_is_told_in_every_answer_and_ends_in_429() {
+async fn rate_limit_is_announced_until_it_ends_in_429() {
     let sim = simulator(Account { requests_per_period: 2, ..account() }).await;
     let body = visibility_v1(&sim, &["date"], 1, 0);
     for left in ["1", "0"] {
         let response = post(&sim, "/v1/reports/visibility", &body).await;
         assert_eq!(response.headers()["x-ratelimit-remaining"], left);
     }
-    let refused = post(&sim, "/v1/reports/visibility", &body).await;
-    assert_eq!(refused.status(), 429);
-    let seconds: i64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let throttled = post(&sim, "/v1/reports/visibility", &body).await;
+    assert_eq!(throttled.status(), 429);
+    let seconds: i64 = throttled.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((3590..=3600).contains(&seconds), "{seconds}");
     sim.set_now("2026-08-20T17:00:00Z".parse().unwrap());
     assert_eq!(post(&sim, "/v1/reports/visibility", &body).await.status(), 200);
@@ -416,7 +413,7 @@ async fn budget_is_told_in_every_answer_and_ends_in_429() {
 }
 
 #[tokio::test]
-async fn key_is_rejected_when_revoked_and_another_is_accepted_when_rotated() {
+async fn revoked_key_is_rejected_and_rotated_key_is_accepted() {
     let sim = simulator(account()).await;
     let body = visibility_v1(&sim, &["date"], 1, 0);
     sim.inject(Fault::from(FaultKind::RevokeKey).after(1));
@@ -430,7 +427,7 @@ async fn key_is_rejected_when_revoked_and_another_is_accepted_when_rotated() {
 }
 
 #[tokio::test]
-async fn body_breaks_off_when_it_is_truncated_and_ends_cleanly_when_rows_are_kept_back() {
+async fn truncated_body_is_an_error_and_silent_end_is_not() {
     let sim = simulator(account()).await;
     let mut body = visibility_v1(&sim, &["date"], 1, 0);
     body["pagination"] = Value::Null;
@@ -443,7 +440,7 @@ async fn body_breaks_off_when_it_is_truncated_and_ends_cleanly_when_rows_are_kep
 }
 
 #[tokio::test]
-async fn another_key_is_taken_when_the_control_says_so() {
+async fn key_is_replaced_over_http() {
     let sim = simulator(account()).await;
     let client = plain_client();
     let url = format!("{}/simulator/key", sim.url());
@@ -454,12 +451,12 @@ async fn another_key_is_taken_when_the_control_says_so() {
         let request = client.get(format!("{}/v1/org/categories", sim.url())).header("X-API-Key", key);
         request.send().await.unwrap().status()
     };
-    assert_eq!(asked(sim.key()).await, 401);
+    assert_eq!(asked(&account().key).await, 401);
     assert_eq!(asked("another").await, 200);
 }
 
 #[tokio::test]
-async fn server_is_gone_when_it_is_dropped() {
+async fn server_stops_when_it_is_dropped() {
     let sim = simulator(account()).await;
     let url = format!("{}/simulator/faults", sim.url());
     let client = plain_client();
@@ -469,7 +466,7 @@ async fn server_is_gone_when_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn scopes_are_unlike_each_other_and_known_by_the_account() {
+async fn scopes_are_distinct_and_belong_to_the_account() {
     let sim = simulator(account()).await;
     let assets = sim.scopes(ScopeKind::CategoryAsset);
     assert_eq!(assets.len(), 4);

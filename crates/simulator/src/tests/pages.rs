@@ -1,9 +1,9 @@
-//! Pages of every kind, the limits of bodies, and what goes together in them.
+//! Pages of every kind, the limits of bodies, and which parameters combine.
 
 use super::*;
 
-/// Every row of a list that is read page by page with `limit`, asked by `next` of the page before.
-async fn walked(sim: &Simulator, path: &str, next: impl Fn(&Value, usize) -> Option<String>) -> Vec<Value> {
+/// Every row of a list, read page by page: `next` makes the parameter of each page from the page before it.
+async fn all_pages(sim: &Simulator, path: &str, next: impl Fn(&Value, usize) -> Option<String>) -> Vec<Value> {
     let (mut rows, mut further) = (Vec::new(), String::new());
     for _ in 0..100 {
         let (status, page) = read(get(sim, &format!("{path}{further}")).await).await;
@@ -33,19 +33,19 @@ fn insights(sim: &Simulator, limit: u64) -> String {
 }
 
 #[tokio::test]
-async fn insights_are_walked_by_the_last_row_and_their_days_are_those_of_their_zone() {
+async fn insights_continue_after_the_last_row_and_count_days_in_their_zone() {
     let sim = simulator(account()).await;
     let next = |page: &Value, _| {
         let more = page["has_more"] == true;
         more.then(|| format!("after={}", page["last_id"].as_str().unwrap()))
     };
-    let rows = walked(&sim, &insights(&sim, 7), next).await;
-    let told = sim.rows(
+    let rows = all_pages(&sim, &insights(&sim, 7), next).await;
+    let expected = sim.rows(
         &stream("openai_ads_insights_campaign"),
         &sim.scopes(ScopeKind::Organization)[0],
         Some(days("2026-08-10", "2026-08-12")),
     );
-    assert_eq!(rows.len(), told.len());
+    assert_eq!(rows.len(), expected.len());
     let ids: BTreeSet<String> = rows.iter().map(|row| row["id"].to_string()).collect();
     assert_eq!(ids.len(), rows.len());
     // Midnight in Los Angeles.
@@ -55,11 +55,11 @@ async fn insights_are_walked_by_the_last_row_and_their_days_are_those_of_their_z
     assert_eq!(starts.len(), 3);
     assert!(rows.iter().all(|row| row["timezone"] == "America/Los_Angeles"));
     assert_eq!(get(&sim, &insights(&sim, 2001)).await.status(), 422);
-    assert_eq!(get(&sim, &format!("{}&after=nobody", insights(&sim, 7))).await.status(), 422);
+    assert_eq!(get(&sim, &format!("{}&after=unknown", insights(&sim, 7))).await.status(), 422);
 }
 
 #[tokio::test]
-async fn lists_are_walked_by_cursor_and_by_offset() {
+async fn lists_have_cursor_and_offset_pages() {
     let rows = [("documents", 120), ("projects", 45), ("content_optimizations", 12)];
     let rows_per_day = rows.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
     let sim = simulator(Account { rows_per_day, ..account() }).await;
@@ -68,23 +68,23 @@ async fn lists_are_walked_by_cursor_and_by_offset() {
         token.map(|token| format!("next_cursor={token}"))
     };
     let documents = format!("/v1/documents?organization_id={}&limit=50", organization(&sim));
-    assert_eq!(walked(&sim, &documents, by_cursor).await.len(), 120);
-    // A list that moves has pages without rows on the way.
+    assert_eq!(all_pages(&sim, &documents, by_cursor).await.len(), 120);
+    // Lists that move have pages without rows in between.
     assert_eq!(sim.requests().len(), 5);
     let category = sim.scopes(ScopeKind::Category)[0].category.clone().unwrap().id;
     let projects = format!("/v1/projects?category_id={category}&limit=20");
     let by_short_page = |page: &Value, read: usize| {
-        assert!(page.get("info").is_none(), "no total is told");
+        assert!(page.get("info").is_none(), "a total is announced");
         (page["data"].as_array().unwrap().len() == 20).then(|| format!("offset={read}"))
     };
-    assert_eq!(walked(&sim, &projects, by_short_page).await.len(), 45);
+    assert_eq!(all_pages(&sim, &projects, by_short_page).await.len(), 45);
     assert_eq!(get(&sim, &format!("/v1/projects?category_id={category}&limit=201")).await.status(), 422);
     let asset = sim.scopes(ScopeKind::CategoryAsset)[0].asset.clone().unwrap().id;
     let contents = format!("/v1/content/{asset}/optimization?limit=5");
     let by_total = |page: &Value, read: usize| {
         (read < page["info"]["total_rows"].as_u64().unwrap() as usize).then(|| format!("offset={read}"))
     };
-    assert_eq!(walked(&sim, &contents, by_total).await.len(), 12);
+    assert_eq!(all_pages(&sim, &contents, by_total).await.len(), 12);
 }
 
 /// The status of a request of `stream` for the first category, with `changes` to its body.
@@ -102,7 +102,7 @@ async fn status(sim: &Simulator, name: &str, changes: &[(&str, Value)]) -> u16 {
 }
 
 #[tokio::test]
-async fn limit_at_the_top_of_a_body_has_bounds() {
+async fn limit_at_the_top_of_a_body_is_bounded() {
     let sim = simulator(account()).await;
     let clusters = "accuracy_inaccurate_clusters";
     for (member, value, expected) in [
@@ -117,11 +117,11 @@ async fn limit_at_the_top_of_a_body_has_bounds() {
 }
 
 #[tokio::test]
-async fn end_that_nobody_documents_means_what_the_account_says() {
+async fn undocumented_end_date_means_what_the_account_says() {
     for (undocumented_end, expected) in [
         (UndocumentedEnd::Inclusive, (200, true)),
         (UndocumentedEnd::Empty, (200, false)),
-        (UndocumentedEnd::Refused, (422, false)),
+        (UndocumentedEnd::Rejected, (422, false)),
     ] {
         let sim = simulator(Account { undocumented_end, ..account() }).await;
         let clusters = stream("accuracy_inaccurate_clusters");
@@ -134,9 +134,9 @@ async fn end_that_nobody_documents_means_what_the_account_says() {
 }
 
 #[tokio::test]
-async fn combinations_that_reports_do_not_support_are_refused() {
+async fn unsupported_combinations_are_rejected() {
     let sim = simulator(account()).await;
-    let refused: [(&str, &[(&str, Value)]); 8] = [
+    let unsupported: [(&str, &[(&str, Value)]); 8] = [
         ("factcheck_scores_v2_by_model", &[("group_by", json!(["date", "model", "region"]))]),
         ("factcheck_scores_v2_by_model", &[("group_by", json!(["date", "citation"]))]),
         ("factcheck_scores_v2_by_model", &[("interval", json!("day"))]),
@@ -146,7 +146,7 @@ async fn combinations_that_reports_do_not_support_are_refused() {
         ("shopping_merchants_v2_by_brand", &[("group_by", json!(["date", "brand"]))]),
         ("youtube_summary_v2", &[("unknown", json!(1))]),
     ];
-    for (name, changes) in refused {
+    for (name, changes) in unsupported {
         assert_eq!(status(&sim, name, changes).await, 422, "{name} {changes:?}");
         assert_eq!(status(&sim, name, &[]).await, 200, "{name}");
     }
