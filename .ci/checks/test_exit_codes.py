@@ -147,7 +147,7 @@ def test_run_at_the_rate_limit_is_incomplete_and_resumed(tmp_path: Path) -> None
 
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
     with Account(tmp_path, "--limit", "20", "--period", "5s") as account:
-        account.fault("status", code=429, retry_after=3, after=7, times=1)
+        account.fault("status", code=429, retry_after="3", after=7, times=1)
         job = Job(tmp_path, account.url, REPORTS)
         job.run("run").expect(COMPLETE)
         _assert_whole(account, job)

@@ -62,7 +62,7 @@ def test_lost_lines_are_requested_again(tmp_path: Path, account: Account) -> Non
     """Everything that may go wrong once on the way, all in one run."""
     faults: list[dict[str, Any]] = [
         {"kind": "status", "code": 503, "times": 2},
-        {"kind": "status", "code": 429, "retry_after": 1, "times": 1, "after": 5},
+        {"kind": "status", "code": 429, "retry_after": "1", "times": 1, "after": 5},
         {"kind": "html", "times": 1, "after": 9},
         {"kind": "truncate", "bytes": 2000, "times": 2, "stream": "answers"},
         # Once: what ends early twice is left for the next run.

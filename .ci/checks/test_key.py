@@ -21,7 +21,7 @@ MISHAPS: dict[str, list[dict[str, Any]]] = {
     "rejected": [{"kind": "revoke_key", "after": 10}],
     "unreadable": [
         {"kind": "html", "stream": "visibility"},
-        {"kind": "status", "code": 503, "stream": "citations", "retry_after": 0},
+        {"kind": "status", "code": 503, "stream": "citations", "retry_after": "0"},
         {"kind": "truncate", "bytes": 300, "stream": "answers"},
         {"kind": "wrong_type", "column": "occurrence", "stream": "sentiment"},
         {"kind": "unprocessable", "stream": "query_fanouts"},

@@ -71,9 +71,7 @@ impl Simulator {
             .build()
             .map_err(SimulatorError::Thread)?;
         let server = Arc::new(ServerState::new(catalog, account));
-        let routes = control::routes().into_iter();
-        let router = routes.fold(axum::Router::new(), |router, (path, method)| router.route(path, method));
-        let router = router.fallback(exchange::handle).with_state(server.clone());
+        let router = control::router().fallback(exchange::handle).with_state(server.clone());
         runtime.spawn(async move {
             // An error has no caller left; requests then fail to connect.
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
@@ -146,17 +144,15 @@ impl Simulator {
 
     /// Every scope of a kind; of assets, the owned ones.
     pub fn scopes(&self, kind: ScopeKind) -> Vec<Scope> {
-        let objects = self.server.dataset().objects;
-        objects.subjects(kind).iter().map(|subject| objects.scope(subject)).collect()
+        self.server.dataset().objects.scopes(kind, true)
     }
 
     /// What `stream` holds for `scope`, in `window` or the whole history; nothing if the account has no such scope. Days
     /// outside the history, and the rest of today, have no rows.
     pub fn truth(&self, stream: &Stream, scope: &Scope, window: Option<Window>) -> Truth {
         let dataset = self.server.dataset();
-        let subject = dataset.objects.subject(scope);
-        let truth = |subject| Truth::new(&Arc::new(stream.clone()), &subject, window, &dataset);
-        subject.map(truth).unwrap_or_default()
+        let Some(scope) = dataset.objects.find_scope(scope) else { return Truth::default() };
+        Truth::new(&Arc::new(stream.clone()), &Subject { scope, ..Subject::default() }, window, &dataset)
     }
 
     /// The rows that [`Simulator::truth`] sums up, as objects of named values, oldest day first.
@@ -196,8 +192,8 @@ impl Simulator {
         variables: BTreeMap<String, String>,
     ) -> Vec<RequestRows> {
         let dataset = self.server.dataset();
-        let Some(subject) = dataset.objects.subject(scope) else { return Vec::new() };
-        let subject = Subject { variables, ..subject };
+        let Some(scope) = dataset.objects.find_scope(scope) else { return Vec::new() };
+        let subject = Subject { scope, variables, changed: None };
         query::truth::requests(&Arc::new(stream.clone()), &subject, window, &dataset)
     }
 }

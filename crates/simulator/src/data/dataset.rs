@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use catalog::Catalog;
 use catalog::model::day::{Day, DayZone};
-use catalog::model::stream::Stream;
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::objects::{AccountObjects, Subject};
-use super::products::ProductState;
+use super::objects::AccountObjects;
 
 /// Days before the start that have data, unless the account says its first day.
 const DAYS_WITH_DATA: i64 = 400;
@@ -41,10 +39,5 @@ impl Dataset {
             revisions: BTreeMap::new(),
             touched: BTreeMap::new(),
         }
-    }
-
-    /// What `subject` has of the product that `stream` is about.
-    pub(crate) fn product(&self, stream: &Stream, subject: &Subject) -> ProductState {
-        ProductState::new(stream, subject, &self.catalog, &self.account, self.objects.categories.len())
     }
 }

@@ -10,8 +10,6 @@ use super::permutation::Permutation;
 #[derive(Debug, Clone)]
 pub(crate) struct DayRows {
     pub(crate) day: Day,
-    /// The day as rows write it.
-    pub(crate) label: String,
     /// The first second of the day, Unix.
     pub(crate) start_second: i64,
     /// The first second of the next day, Unix.
@@ -86,7 +84,6 @@ mod tests {
         let first: Day = "2026-03-01".parse().unwrap();
         let day = |(index, rows): (usize, &u64)| DayRows {
             day: first.plus(index as i64),
-            label: String::new(),
             start_second: 0,
             next_second: 86_400,
             rows: *rows,

@@ -4,9 +4,9 @@ use catalog::model::column::{Column, ColumnType};
 use serde_json::{Value, json};
 
 use super::invented::{invented, is_id, open_object, snake_case};
-use super::objects::{AccountObjects, Object, Subject, object, text};
-use super::seeded::{mix, salt as name_salt, uuid};
-use super::vocabulary as words;
+use super::objects::{AccountObjects, Object, Subject, object};
+use super::seeded::{mix, pick, salt as name_salt, uuid};
+use super::vocabulary::WORDS;
 
 /// A kind of object that rows can be distinguished by. All columns of one kind describe the same object of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,7 @@ const READY: u64 = 4096;
 impl Dimension {
     /// The kind of object that the column `name` describes.
     pub(crate) fn from_column_name(name: &str) -> Option<Self> {
-        Some(match &*snake_case(name) {
+        Some(match snake_case(name).as_str() {
             "asset" | "asset_id" | "asset_name" | "brand" | "mentions" => Self::Asset,
             "competitor" | "competitor_id" => Self::Competitor,
             "model" | "model_id" | "platform" | "platforms" => Self::Model,
@@ -82,32 +82,32 @@ impl Dimension {
 
     /// How readily the vocabulary grows when a day has more rows than there are combinations (0 is never), the label of
     /// its objects, and their names as far as they are known.
-    fn vocabulary(&self) -> (u8, &'static str, &'static [&'static str]) {
+    fn vocabulary(&self) -> (u8, &'static str, &'static [String]) {
         match self {
             Self::Run => (9, "Run", &[]),
             Self::Page => (8, "Page", &[]),
-            Self::Query => (7, "query", &words::QUERIES),
+            Self::Query => (7, "query", &WORDS.queries),
             Self::Site => (6, "Site", &[]),
-            Self::Path => (5, "Path", &words::PATHS),
+            Self::Path => (5, "Path", &WORDS.paths),
             Self::Prompt => (4, "Prompt", &[]),
-            Self::Claim => (3, "Claim", &words::CLAIMS),
-            Self::Theme => (2, "Theme", &words::THEMES),
+            Self::Claim => (3, "Claim", &WORDS.claims),
+            Self::Theme => (2, "Theme", &WORDS.themes),
             Self::Persona => (2, "Persona", &[]),
             Self::Tag => (2, "Tag", &[]),
-            Self::Asset | Self::Competitor => (1, "asset", &words::ASSETS),
+            Self::Asset | Self::Competitor => (1, "asset", &WORDS.assets),
             Self::Topic => (1, "Topic", &[]),
             Self::Declared(column) => (u8::from(column.values.is_empty()), "", &[]),
             Self::Model => (0, "Engine", &[]),
             Self::Region => (0, "Region", &[]),
-            Self::CitationCategory => (0, "citation-category", &words::CITATION_CATEGORIES),
-            Self::ReferralSource => (0, "referral-source", &words::REFERRAL_SOURCES),
+            Self::CitationCategory => (0, "citation-category", &WORDS.citation_categories),
+            Self::ReferralSource => (0, "referral-source", &WORDS.referral_sources),
             Self::Host | Self::Bot => (0, "", &[]),
         }
     }
 
     /// The objects of this kind that the account lists for `subject`, if it lists any.
     fn listed<'a>(&self, objects: &'a AccountObjects, subject: &Subject) -> Option<&'a [Object]> {
-        let category = objects.category(subject);
+        let category = objects.category(&subject.scope);
         match self {
             Self::Model => Some(&objects.models),
             Self::Region => Some(&objects.regions),
@@ -128,11 +128,11 @@ impl Dimension {
     /// How many objects of this kind the account knows; at least one.
     pub(crate) fn len(&self, objects: &AccountObjects, subject: &Subject) -> u64 {
         let known = match self {
-            Self::Query => words::QUERIES.len() * 3,
-            Self::Site => words::SITES.len(),
-            Self::Page => words::SITES.len() * 5,
+            Self::Query => WORDS.queries.len() * 3,
+            Self::Site => WORDS.sites.len(),
+            Self::Page => WORDS.sites.len() * 5,
             Self::Host => 3,
-            Self::Bot => words::BOTS.len(),
+            Self::Bot => WORDS.bots.len(),
             Self::Declared(column) if column.values.is_empty() => 8,
             Self::Declared(column) => column.values.len(),
             _ => self.listed(objects, subject).map_or(self.vocabulary().2.len(), <[Object]>::len),
@@ -152,8 +152,8 @@ impl Dimension {
             return listed.clone();
         }
         let (_, label, names) = self.vocabulary();
-        let name = names.get(position).map_or_else(|| format!("{label} {index}"), |name| (*name).to_owned());
-        match (self, objects.category(subject)) {
+        let name = names.get(position).cloned().unwrap_or_else(|| format!("{label} {index}"));
+        match (self, objects.category(&subject.scope)) {
             (Self::Prompt, Some(category)) => objects.prompt(category, position),
             (Self::Query, _) if position >= names.len() => {
                 let name = format!("{} {}", names[position % names.len()], position / names.len());
@@ -162,10 +162,10 @@ impl Dimension {
             (Self::Site, _) => site(position),
             (Self::Page, _) => page(position),
             (Self::Host, _) => {
-                let domain = subject.domain.and_then(|domain| objects.domains.get(domain));
-                let name = domain.map_or_else(|| "www.northwind-tea.example".to_owned(), |domain| text(domain, "name"));
+                let domain = subject.scope.domain.as_ref();
+                let name = domain.map_or("www.northwind-tea.example", |domain| &domain.name);
                 let bare = name.trim_start_matches("www.");
-                let hosts = [&name, bare, &format!("shop.{bare}")];
+                let hosts = [name, bare, &format!("shop.{bare}")];
                 object(json!({ "id": null, "name": hosts[position % 3] }))
             }
             (Self::Path, _) if position >= names.len() => {
@@ -173,7 +173,7 @@ impl Dimension {
             }
             (Self::Path, _) => object(json!({ "name": name })),
             (Self::Bot, _) => {
-                let (name, provider, kind) = words::BOTS[position % words::BOTS.len()];
+                let [name, provider, kind] = pick(&WORDS.bots, index);
                 object(json!({ "name": name, "bot_name": name, "bot_provider": provider, "bot_type": kind }))
             }
             (Self::Declared(column), _) => declared(column, objects, subject, index),
@@ -197,7 +197,7 @@ fn declared(column: &Column, objects: &AccountObjects, subject: &Subject, index:
     let label = format!("{name} {index}");
     let path = format!("{name}/{index}");
     let value = match invented(name, &column.data_type, &[], index.wrapping_add(1)) {
-        Value::String(_) if is_id(name) => json!(uuid(subject.identity(objects, "id"), &path)),
+        Value::String(_) if is_id(name) => json!(uuid(subject.identity(objects.seed, "id"), &path)),
         Value::String(_) => json!(label),
         Value::Number(_) => json!(index),
         Value::Object(_) if column.data_type == ColumnType::Json => open_object(name, index),
@@ -207,8 +207,8 @@ fn declared(column: &Column, objects: &AccountObjects, subject: &Subject, index:
 }
 
 fn site(position: usize) -> Object {
-    let unknown = format!("site-{position}.example");
-    let (name, category) = words::SITES.get(position).copied().unwrap_or((&unknown, "other"));
+    let unknown = || [format!("site-{position}.example"), "other".to_owned()];
+    let [name, category] = WORDS.sites.get(position).cloned().unwrap_or_else(unknown);
     object(json!({
         "id": null, "name": name, "domain": name, "hostname": name, "root_domain": name,
         "citation_category": category, "title": format!("About {name}"),
@@ -216,19 +216,19 @@ fn site(position: usize) -> Object {
 }
 
 fn page(position: usize) -> Object {
-    let sites = words::SITES.len();
-    let (host, category) = words::SITES[position % sites];
-    let path = match words::PATHS.get(position / sites) {
+    let sites = WORDS.sites.len();
+    let [host, category] = &WORDS.sites[position % sites];
+    let path = match WORDS.paths.get(position / sites) {
         // A URL that does not fit into small buffers: about 5 kB.
         _ if position == 7 => format!("/redirect?state={}", "q%3D%E2%98%83".repeat(400)),
         // Each site has a few of the paths, and no page twice.
         Some(path) if position % 3 == 0 => format!("{path}#{position}"),
-        Some(path) => (*path).to_owned(),
+        Some(path) => path.clone(),
         None => format!("/archive/{position}"),
     };
     let bare = path.split(['?', '#']).next().unwrap_or_default();
     let title = if position % 5 == 4 { String::new() } else { format!("\"Best\" of {host} – № {position}") };
-    let sentence = words::SENTENCES[position % words::SENTENCES.len()];
+    let sentence = pick(&WORDS.sentences, position as u64);
     object(json!({
         "id": null,
         "name": format!("{host}{path}"),

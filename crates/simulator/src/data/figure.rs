@@ -1,9 +1,10 @@
 //! The figures of rows: in range, mostly small, with the least and the greatest among them.
 
-use super::json_text::{Number, ONE};
+use serde_json::{Value, json};
+
 use super::seeded::mix;
 
-/// How a figure is made.
+/// How a figure is made. Fractions are whole millionths, so that sums over a table are exact in any order.
 #[derive(Debug)]
 pub(crate) enum Figure {
     /// A whole number from the first to the last.
@@ -18,8 +19,8 @@ pub(crate) enum Figure {
     Visits { dimension: usize, counts: Vec<bool>, column: u64 },
 }
 
-/// One row before it is written: what its columns are made from.
-#[derive(Debug, Default)]
+/// What the columns of one row are made from.
+#[derive(Debug)]
 pub(crate) struct RowSeed {
     /// The index of its day.
     pub(crate) day: usize,
@@ -33,24 +34,31 @@ pub(crate) struct RowSeed {
     pub(crate) figures: u64,
 }
 
+/// One in millionths.
+pub(crate) const ONE: i64 = 1_000_000;
+
 impl Figure {
     /// The figure of `row`; `number` is random, and the column's own.
-    pub(crate) fn value(&self, number: u64, row: &RowSeed) -> Number {
+    pub(crate) fn value(&self, number: u64, row: &RowSeed) -> Value {
         let is_float = (number >> 40) % 2 == 1;
         match self {
-            Self::Rank => Number::Integer(row.number as i64 + 1),
-            Self::Whole(low, high) => Number::Integer(whole(number, *low, *high)),
-            Self::Fraction(low, high) => Number::Millionths { value: fraction(number, *low, *high), is_float },
+            Self::Rank => json!(row.number + 1),
+            Self::Whole(low, high) => json!(whole(number, *low, *high)),
+            Self::Fraction(low, high) => millionths(fraction(number, *low, *high), is_float),
             Self::RestOfHundred { column } => {
-                let value = 100 * ONE - fraction(mix(row.figures ^ column), 0, 100 * ONE);
-                Number::Millionths { value, is_float }
+                millionths(100 * ONE - fraction(mix(row.figures ^ column), 0, 100 * ONE), is_float)
             }
             Self::Visits { dimension, counts, column } => {
                 let is_counted = counts.get(row.digits[*dimension] as usize).copied().unwrap_or(true);
-                Number::Integer(if is_counted { whole(mix(row.figures ^ column), 1, 400) } else { 0 })
+                json!(if is_counted { whole(mix(row.figures ^ column), 1, 400) } else { 0 })
             }
         }
     }
+}
+
+/// A fraction in one of the forms of the API: `0`, `0.0`, `1`, `0.25` and `1.2e-5` all occur.
+fn millionths(value: i64, is_float: bool) -> Value {
+    if value % ONE == 0 && !is_float { json!(value / ONE) } else { json!(value as f64 / ONE as f64) }
 }
 
 /// Mostly small, often the least, sometimes the greatest.
@@ -73,5 +81,17 @@ fn fraction(number: u64, low: i64, high: i64) -> i64 {
         // Most figures have few digits.
         3..=16 => low + ((number >> 8) % (width / 1000).max(1)) as i64 * 1000.min(width as i64),
         _ => low + ((number >> 8) % width) as i64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_have_every_form_of_the_api() {
+        let form = |value, is_float| millionths(value, is_float).to_string();
+        assert_eq!([form(0, false), form(0, true), form(ONE, false), form(ONE, true)], ["0", "0.0", "1", "1.0"]);
+        assert_eq!([form(250_000, true), form(12, false), form(-1_000_001, false)], ["0.25", "1.2e-5", "-1.000001"]);
     }
 }

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use catalog::model::column::{Column, ColumnType};
 use catalog::model::day::Day;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::binding::{BoundDimension, bind_dimensions, dimension_of};
 use super::dataset::Dataset;
 use super::day_rows::{DayRows, DayTable};
 use super::dimension::{Dimension, describe};
-use super::figure::{Figure, RowSeed};
+use super::figure::{Figure, ONE, RowSeed};
 use super::invented::{in_type, invented};
-use super::json_text::{Number, ONE, json_text, write_instant};
 use super::objects::{AccountObjects, Object, Subject, text};
 use super::permutation::Permutation;
 use super::row_spec::{RowSpec, RowVolume, SpecColumn};
-use super::seeded::{mix, pick, salt, write_uuid};
-use super::vocabulary as words;
+use super::seeded::{mix, pick, row_uuid, salt};
+use super::stream_shape::is_positional;
+use super::vocabulary::WORDS;
 
 /// The rows of one answer, none of them made yet.
 #[derive(Debug)]
@@ -28,10 +29,9 @@ pub(crate) struct GeneratedRows {
     dimensions: Vec<BoundDimension>,
     /// Which combination of counted dimensions each row of a day has.
     combinations: Permutation,
-    days: DayTable,
+    pub(crate) days: DayTable,
     /// Rows within a day are rotated by this many, as the API does with rows that an incomplete `order_by` leaves equal.
     rotation: u64,
-    sentences: Vec<Box<[u8]>>,
     answer_bytes: usize,
 }
 
@@ -48,42 +48,27 @@ struct BoundColumn {
 #[derive(Debug)]
 enum ValueSource {
     Day,
-    /// The first second of the row's day, or of the next day, in Unix seconds.
-    Second {
-        next: bool,
-    },
+    /// The first second of the row's day, in Unix seconds.
+    StartSecond,
+    /// The first second of the next day, in Unix seconds.
+    EndSecond,
     /// The identifier of the row itself.
     RowId,
     /// The same in every row.
-    Fixed(Box<[u8]>),
+    Fixed(Value),
     /// An instant within the row's day.
     InDay,
     /// An instant before the row's day.
     Earlier,
-    /// The identifier of the row's execution.
-    Run {
-        dimension: usize,
-    },
-    /// What the column says of the row's object.
-    Object {
-        dimension: usize,
-        ready: Vec<Box<[u8]>>,
-    },
+    /// The identifier of the row's execution, in this dimension.
+    Run(usize),
+    /// What the column says of the row's object in this dimension, with the values of objects that are ready.
+    Object(usize, Vec<Value>),
     Figure(Figure),
-    /// One of some values, or up to `at_most` of them if the column is a list.
-    Choice {
-        values: Vec<Box<[u8]>>,
-        at_most: Option<u64>,
-    },
+    /// One of some values, or up to so many of them if the column is a list.
+    Choice(Vec<Value>, Option<u64>),
     /// The text of an answer.
     LongText,
-}
-
-/// Rows of a full day, and whether every day has exactly as many.
-#[derive(Debug, Clone, Copy)]
-struct DayVolume {
-    rows: u64,
-    is_exact: bool,
 }
 
 impl GeneratedRows {
@@ -94,9 +79,9 @@ impl GeneratedRows {
         let mut grain: Vec<_> =
             spec.columns.iter().filter(|one| one.is_key).map(|one| one.column.name.as_str()).collect();
         grain.sort_unstable();
-        let identity = spec.subject.identity(objects, &format!("{grain:?}{}", spec.kind));
+        let identity = spec.subject.identity(objects.seed, &format!("{grain:?}{}", spec.stream.query));
         let changed = spec.subject.changed.as_deref().map_or(0, |changed| salt(1, changed));
-        let wanted = dataset.account.rows_per_day.get(&spec.stream).copied();
+        let wanted = dataset.account.rows_per_day.get(&spec.stream.name).copied();
         let volume = day_volume(wanted, identity, &mut dimensions, spec, objects);
         let has_runs = dimensions.iter().any(|bound| bound.is_counted && bound.dimension == Dimension::Run);
         // Executions are counted in order, so that the rows of one are neighbours.
@@ -106,7 +91,6 @@ impl GeneratedRows {
             let revision = dataset.revisions.get(day).copied().unwrap_or(0);
             DayRows {
                 day: *day,
-                label: day.to_string(),
                 start_second: spec.zone.start_of(*day).as_second(),
                 next_second: spec.zone.start_of(day.next()).as_second(),
                 rows: rows_on(*day, spec, dataset, identity, volume),
@@ -114,11 +98,6 @@ impl GeneratedRows {
                 figures: mix(keys ^ mix(revision + 1) ^ changed),
             }
         });
-        let sentence = |(index, text): (usize, &&str)| {
-            // Without the quotes: sentences are joined within one text.
-            let text = json_text(&json!(text), index % 5 == 4);
-            text[1..text.len() - 1].into()
-        };
         let mut rows = Self {
             objects: dataset.objects.clone(),
             subject: spec.subject.clone(),
@@ -127,36 +106,35 @@ impl GeneratedRows {
             combinations,
             days: DayTable::new(days, spec.order),
             rotation: 0,
-            sentences: words::SENTENCES.iter().enumerate().map(sentence).collect(),
             answer_bytes: dataset.account.answer_bytes,
         };
-        rows.columns = spec.columns.iter().map(|column| rows.bind(column, spec)).collect();
+        let bind = |SpecColumn { column, is_key }: &SpecColumn| {
+            let (source, null_in) = rows.source(column, *is_key, spec);
+            BoundColumn { column: column.clone(), source, salt: salt(0, same_as(&column.name)), null_in }
+        };
+        rows.columns = spec.columns.iter().map(bind).collect();
         rows
-    }
-
-    fn bind(&self, SpecColumn { column, is_key }: &SpecColumn, spec: &RowSpec) -> BoundColumn {
-        let (source, null_in) = self.source(column, *is_key, spec);
-        BoundColumn { column: column.clone(), source, salt: salt(0, same_as(&column.name)), null_in }
     }
 
     /// Where the values of `column` come from, and in how many rows one is null; 0 is never.
     fn source(&self, column: &Column, is_key: bool, spec: &RowSpec) -> (ValueSource, u64) {
         let data_type = &column.data_type;
-        let unless_positional = |null_in| if spec.positional { 0 } else { null_in };
+        // The schema of positional values allows hardly any nulls.
+        let unless_positional = |null_in| if is_positional(&spec.stream) { 0 } else { null_in };
         if spec.is_day(column) {
             return match data_type {
                 ColumnType::Timestamp => (ValueSource::InDay, 0),
-                ColumnType::UnixSeconds => (ValueSource::Second { next: false }, 0),
+                ColumnType::UnixSeconds => (ValueSource::StartSecond, 0),
                 _ => (ValueSource::Day, 0),
             };
         }
         if let Some(text) = spec.fixed(&column.name) {
-            return (ValueSource::Fixed(json_text(&in_type(text, data_type), false)), 0);
+            return (ValueSource::Fixed(in_type(text, data_type)), 0);
         }
-        if spec.signal.as_ref() == Some(&column.name) && !spec.zero {
+        if spec.stream.signal.as_ref() == Some(&column.name) && !spec.zero {
             let most = column.range.map_or(500, |[_, most]| most as i64);
             let source = match data_type {
-                ColumnType::Bool => ValueSource::Fixed(b"true".as_slice().into()),
+                ColumnType::Bool => ValueSource::Fixed(json!(true)),
                 ColumnType::Float64 => ValueSource::Figure(Figure::Fraction(ONE.min(most * ONE), most * ONE)),
                 _ => ValueSource::Figure(Figure::Whole(1, most)),
             };
@@ -165,14 +143,14 @@ impl GeneratedRows {
         if let Some(index) = self.dimension_for(column, is_key) {
             let bound = &self.dimensions[index];
             if bound.dimension == Dimension::Run {
-                return (ValueSource::Run { dimension: index }, 0);
+                return (ValueSource::Run(index), 0);
             }
-            let ready = bound.ready.iter().enumerate().map(|(position, object)| {
-                let value = describe(object, &column.name, data_type, &column.values, position as u64);
-                json_text(&value, position % 4 == 3)
-            });
+            let describe = |(position, object): (usize, &Object)| {
+                describe(object, &column.name, data_type, &column.values, position as u64)
+            };
+            let ready = bound.ready.iter().enumerate().map(describe).collect();
             let null_in = if !is_key && bound.dimension == Dimension::Persona { 4 } else { 0 };
-            return (ValueSource::Object { dimension: index, ready: ready.collect() }, null_in);
+            return (ValueSource::Object(index, ready), null_in);
         }
         match data_type {
             ColumnType::Int64 | ColumnType::Float64 => {
@@ -181,9 +159,9 @@ impl GeneratedRows {
             }
             ColumnType::Timestamp if column.name.starts_with("first") => (ValueSource::Earlier, 10),
             ColumnType::Timestamp => (ValueSource::InDay, unless_positional(30)),
-            ColumnType::UnixSeconds => (ValueSource::Second { next: true }, 0),
+            ColumnType::UnixSeconds => (ValueSource::EndSecond, 0),
             ColumnType::Date => (ValueSource::Day, 0),
-            ColumnType::Bool if spec.zero => (ValueSource::Fixed(b"false".as_slice().into()), 0),
+            ColumnType::Bool if spec.zero => (ValueSource::Fixed(json!(false)), 0),
             ColumnType::Utf8 if column.name == "id" => (ValueSource::RowId, 0),
             ColumnType::Utf8 if column.long_text => (ValueSource::LongText, 50),
             _ => (choices(column, spec, &self.objects), 25),
@@ -244,15 +222,6 @@ impl GeneratedRows {
         (figure, null_in)
     }
 
-    pub(crate) fn total(&self) -> u64 {
-        self.days.total()
-    }
-
-    /// The days that have rows, in the order of the answer.
-    pub(crate) fn days(&self) -> &DayTable {
-        &self.days
-    }
-
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().map(|bound| &bound.column)
     }
@@ -262,24 +231,20 @@ impl GeneratedRows {
         self.rotation = rows;
     }
 
-    /// Begins row `offset` of the answer; there must be such a row.
-    pub(crate) fn seek(&self, offset: u64, row: &mut RowSeed) {
-        let (day, number) = self.days.locate(offset);
-        self.begin_row(day, number, row);
+    /// Row `number` of the day at `day` as named values.
+    pub(crate) fn object(&self, day: usize, number: u64) -> Object {
+        let row = self.row(day, number);
+        self.columns().enumerate().map(|(index, column)| (column.name.clone(), self.value(index, &row))).collect()
     }
 
-    /// Begins row `number` of the day at `day`.
-    pub(crate) fn begin_row(&self, day: usize, number: u64, row: &mut RowSeed) {
+    /// What the columns of row `number` of the day at `day` are made from.
+    pub(crate) fn row(&self, day: usize, number: u64) -> RowSeed {
         let of_day = self.days.get(day);
         let number = if self.rotation == 0 { number } else { (number + self.rotation) % of_day.rows };
-        row.day = day;
-        row.number = number;
-        row.figures = mix(of_day.figures ^ number);
-        row.subject = number;
-        row.digits.clear();
         let mut combination = self.combinations.at(number);
+        let mut subject = number;
         // Counted dimensions come first, so the execution is known where the others are chosen.
-        for bound in &self.dimensions {
+        let digits = self.dimensions.iter().map(|bound| {
             let is_run = bound.dimension == Dimension::Run;
             let len = bound.len.max(1);
             let digit = if bound.is_counted {
@@ -287,23 +252,18 @@ impl GeneratedRows {
             } else if is_run {
                 number
             } else {
-                mix(of_day.keys ^ mix(row.subject ^ bound.salt)) % len
+                mix(of_day.keys ^ mix(subject ^ bound.salt)) % len
             };
             if bound.is_counted {
                 combination /= len;
             }
             if is_run {
-                row.subject = digit;
+                subject = digit;
             }
-            row.digits.push(digit);
-        }
-    }
-
-    /// The number that column `index` holds in `row`, or `None` if the column holds no numbers.
-    pub(crate) fn number(&self, index: usize, row: &RowSeed) -> Option<Number> {
-        let bound = &self.columns[index];
-        let ValueSource::Figure(figure) = &bound.source else { return None };
-        Some(if bound.is_null(row) { Number::Null } else { figure.value(mix(row.figures ^ bound.salt), row) })
+            digit
+        });
+        let digits = digits.collect();
+        RowSeed { day, number, digits, subject, figures: mix(of_day.figures ^ number) }
     }
 
     /// Whether column `index` holds numbers.
@@ -311,100 +271,72 @@ impl GeneratedRows {
         matches!(self.columns[index].source, ValueSource::Figure(_))
     }
 
-    /// Writes the value of column `index` in `row`.
-    pub(crate) fn write(&self, index: usize, row: &RowSeed, out: &mut Vec<u8>) {
+    /// The value of column `index` in `row`.
+    pub(crate) fn value(&self, index: usize, row: &RowSeed) -> Value {
         let bound = &self.columns[index];
-        if bound.is_null(row) {
-            out.extend_from_slice(b"null");
-            return;
+        if bound.null_in != 0 && mix(row.figures ^ !bound.salt).is_multiple_of(bound.null_in) {
+            return Value::Null;
         }
         let day = self.days.get(row.day);
-        let mut write_id = |before: &str, number: u64, after: &str| {
-            out.extend_from_slice(before.as_bytes());
-            write_uuid(number, out);
-            out.extend_from_slice(after.as_bytes());
-        };
         match &bound.source {
-            ValueSource::RowId => write_id("\"", day.keys ^ mix(row.number) ^ bound.salt, "\""),
-            ValueSource::Run { dimension } => {
-                let number = day.keys ^ mix(row.digits[*dimension]);
+            ValueSource::RowId => json!(row_uuid(day.keys ^ mix(row.number) ^ bound.salt)),
+            ValueSource::Run(dimension) => {
+                let id = row_uuid(day.keys ^ mix(row.digits[*dimension]));
                 match bound.column.data_type {
-                    ColumnType::Struct(_) => write_id("{\"id\":\"", number, "\",\"name\":null}"),
-                    _ => write_id("\"", number, "\""),
+                    ColumnType::Struct(_) => json!({ "id": id, "name": null }),
+                    _ => json!(id),
                 }
             }
-            ValueSource::Figure(figure) => figure.value(mix(row.figures ^ bound.salt), row).write(out),
-            ValueSource::Object { dimension, ready } => {
+            ValueSource::Figure(figure) => figure.value(mix(row.figures ^ bound.salt), row),
+            ValueSource::Object(dimension, ready) => {
                 let digit = row.digits[*dimension];
-                match ready.get(digit as usize) {
-                    Some(text) => out.extend_from_slice(text),
-                    None => out.extend_from_slice(&self.describe_further(*dimension, digit, &bound.column)),
-                }
+                let further = || self.describe_further(*dimension, digit, &bound.column);
+                ready.get(digit as usize).cloned().unwrap_or_else(further)
             }
-            ValueSource::Day => out.extend_from_slice(format!("\"{}\"", day.label).as_bytes()),
-            ValueSource::Second { next } => {
-                Number::Integer(if *next { day.next_second } else { day.start_second }).write(out);
-            }
-            ValueSource::Fixed(text) => out.extend_from_slice(text),
+            ValueSource::Day => json!(day.day),
+            ValueSource::StartSecond => json!(day.start_second),
+            ValueSource::EndSecond => json!(day.next_second),
+            ValueSource::Fixed(value) => value.clone(),
             ValueSource::InDay => {
                 // Within 23 hours, which even the shortest day has; the same in all rows of an execution.
                 let number = mix(day.keys ^ mix(row.subject) ^ bound.salt);
-                let micros = if number >> 60 == 0 { (number >> 32) as u32 % 1_000_000 } else { 0 };
-                write_instant(day.start_second + (number % (23 * 3600)) as i64, micros, out);
+                let micros = if number >> 60 == 0 { (number >> 32) as i32 & 0xf_ffff } else { 0 };
+                json!(Timestamp::new(day.start_second + (number % (23 * 3600)) as i64, micros % 1_000_000 * 1000).ok())
             }
             ValueSource::Earlier => {
                 let number = mix(day.keys ^ mix(row.number) ^ bound.salt);
-                write_instant(day.start_second - (number % (90 * 86_400)) as i64, 0, out);
+                json!(Timestamp::from_second(day.start_second - (number % (90 * 86_400)) as i64).ok())
             }
-            ValueSource::Choice { values, at_most } => {
+            ValueSource::Choice(values, at_most) => {
                 let number = mix(mix(day.figures ^ row.subject) ^ bound.salt);
-                write_choice(values, *at_most, number, out);
+                let value = |position| pick(values, (number >> 8) + position).clone();
+                match at_most {
+                    Some(most) => (0..(number % (most + 1)).min(values.len() as u64)).map(value).collect(),
+                    None => value(0),
+                }
             }
-            ValueSource::LongText => self.write_text(mix(day.figures ^ mix(row.subject)), out),
+            ValueSource::LongText => json!(self.long_text(mix(day.figures ^ mix(row.subject)))),
         }
     }
 
     /// What `column` says of an object that is not kept ready.
-    fn describe_further(&self, dimension: usize, index: u64, column: &Column) -> Box<[u8]> {
+    fn describe_further(&self, dimension: usize, index: u64, column: &Column) -> Value {
         let object = self.dimensions[dimension].dimension.object(&self.objects, &self.subject, index);
-        json_text(&describe(&object, &column.name, &column.data_type, &column.values, index), false)
+        describe(&object, &column.name, &column.data_type, &column.values, index)
     }
 
-    fn write_text(&self, mut number: u64, out: &mut Vec<u8>) {
-        out.push(b'"');
+    fn long_text(&self, mut number: u64) -> String {
+        let mut text = String::new();
         if !number.is_multiple_of(40) {
-            let end = out.len() + self.answer_bytes / 2 + (number >> 16) as usize % (self.answer_bytes + 1);
-            Number::Integer((number >> 1) as i64).write(out);
-            out.push(b' ');
-            while out.len() < end {
+            let length = self.answer_bytes / 2 + (number >> 16) as usize % (self.answer_bytes + 1);
+            text = format!("{} ", number >> 1);
+            while text.len() < length {
                 number = mix(number);
-                out.extend_from_slice(&pick(&self.sentences, number)[..]);
+                text.push_str(pick::<String>(&WORDS.sentences, number));
             }
         }
-        out.push(b'"');
+        text
     }
-}
-
-impl BoundColumn {
-    fn is_null(&self, row: &RowSeed) -> bool {
-        self.null_in != 0 && mix(row.figures ^ !self.salt).is_multiple_of(self.null_in)
-    }
-}
-
-fn write_choice(values: &[Box<[u8]>], at_most: Option<u64>, number: u64, out: &mut Vec<u8>) {
-    let first = number >> 8;
-    let Some(at_most) = at_most else {
-        out.extend_from_slice(&pick(values, first)[..]);
-        return;
-    };
-    out.push(b'[');
-    for position in 0..(number % (at_most + 1)).min(values.len() as u64) {
-        if position > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&pick(values, first + position)[..]);
-    }
-    out.push(b']');
 }
 
 /// How many combinations of counted dimensions there are.
@@ -413,18 +345,18 @@ fn combinations(dimensions: &[BoundDimension]) -> u64 {
     counted.fold(1, |product: u64, bound| product.saturating_mul(bound.len.max(1)))
 }
 
-/// The rows of a full day. Grows the vocabulary until a day of `wanted` rows fits.
+/// The rows of a full day, and whether every day has exactly as many. Grows the vocabulary until `wanted` rows fit.
 fn day_volume(
     wanted: Option<u64>,
     identity: u64,
     dimensions: &mut [BoundDimension],
     spec: &RowSpec,
     objects: &AccountObjects,
-) -> DayVolume {
+) -> (u64, bool) {
     let counted = || dimensions.iter().filter(|bound| bound.is_counted);
     let has_runs = counted().any(|bound| bound.dimension == Dimension::Run);
     let usual = match (spec.volume, counted().count()) {
-        (RowVolume::One, _) => return DayVolume { rows: 1, is_exact: true },
+        (RowVolume::One, _) => return (1, true),
         (RowVolume::Few, _) => 2 + mix(identity) % 3,
         _ if has_runs => 20,
         (_, 0) => 1,
@@ -445,10 +377,10 @@ fn day_volume(
         let further = most.ready.len() as u64..most.dimension.ready(most.len);
         most.ready.extend(further.map(|index| most.dimension.object(objects, &spec.subject, index)));
     }
-    DayVolume { rows: rows.min(combinations(dimensions)), is_exact }
+    (rows.min(combinations(dimensions)), is_exact)
 }
 
-fn rows_on(day: Day, spec: &RowSpec, dataset: &Dataset, identity: u64, full: DayVolume) -> u64 {
+fn rows_on(day: Day, spec: &RowSpec, dataset: &Dataset, identity: u64, (full, is_exact): (u64, bool)) -> u64 {
     if spec.volume == RowVolume::One {
         return 1;
     }
@@ -457,12 +389,13 @@ fn rows_on(day: Day, spec: &RowSpec, dataset: &Dataset, identity: u64, full: Day
         return 0;
     }
     let number = mix(identity ^ mix(day.to_epoch_days() as u64) ^ 0x5eed);
-    let is_last = spec.subject.category.is_some_and(|index| index > 0 && index + 1 == dataset.objects.categories.len());
+    let category = dataset.objects.category_index(&spec.subject.scope);
+    let is_last = category.is_some_and(|index| index > 0 && index + 1 == dataset.objects.categories.len());
     let rows = match spec.volume {
-        _ if full.is_exact => full.rows,
+        _ if is_exact => full,
         // The last category is hardly asked about: some of its days are empty.
         RowVolume::ByGrain if is_last && number.is_multiple_of(5) => 0,
-        _ => (full.rows * (60 + number % 41)).div_ceil(100),
+        _ => (full * (60 + number % 41)).div_ceil(100),
     };
     if day < today {
         return rows;
@@ -506,6 +439,5 @@ fn choices(column: &Column, spec: &RowSpec, objects: &AccountObjects) -> ValueSo
         }
         None => (0..24).map(|index| invented(&column.name, item, &column.values, mix(index))).collect(),
     };
-    let values = values.iter().enumerate().map(|(index, value)| json_text(value, index % 4 == 2)).collect();
-    ValueSource::Choice { values, at_most }
+    ValueSource::Choice(values, at_most)
 }

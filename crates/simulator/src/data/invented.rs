@@ -1,26 +1,18 @@
 //! Values of columns that the vocabulary does not know, made from the column's declaration.
 
-use std::borrow::Cow;
-
 use catalog::model::column::ColumnType;
 use serde_json::{Value, json};
 
 use super::seeded::{mix, pick, uuid};
-use super::vocabulary as words;
+use super::vocabulary::WORDS;
 
 /// `name` as most of the API writes names: some endpoints write `modelId`.
-pub(crate) fn snake_case(name: &str) -> Cow<'_, str> {
-    if !name.contains(|letter: char| letter.is_ascii_uppercase()) {
-        return Cow::Borrowed(name);
-    }
-    let mut snake = String::with_capacity(name.len() + 4);
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    Cow::Owned(snake)
+pub(crate) fn snake_case(name: &str) -> String {
+    let snake = |letter: char| {
+        let underscore = letter.is_ascii_uppercase().then_some('_');
+        underscore.into_iter().chain([letter.to_ascii_lowercase()])
+    };
+    name.chars().flat_map(snake).collect()
 }
 
 /// Whether the column `name` holds an identifier.
@@ -50,7 +42,7 @@ pub(crate) fn invented(name: &str, data_type: &ColumnType, values: &[String], sa
         ColumnType::Utf8 if name.ends_with("url") => json!(format!("https://review.example/{name}/{}", number % 100)),
         ColumnType::Utf8 => match number % 8 {
             0 => json!(""),
-            1 => json!(pick(&words::CLAIMS, number >> 8)),
+            1 => json!(pick(&WORDS.claims, number >> 8)),
             _ => json!(format!("{name} \"{}\"", number % 1000)),
         },
         ColumnType::Int64 if name == "impact" => json!(number % 5 + 1),
@@ -64,7 +56,7 @@ pub(crate) fn invented(name: &str, data_type: &ColumnType, values: &[String], sa
             open_object(name, number % 100)
         }
         ColumnType::Json => json!({
-            "claim": pick(&words::CLAIMS, number),
+            "claim": pick(&WORDS.claims, number),
             "sentiment": pick(&["positive", "negative", "neutral"], number),
             "score": (number % 100) as f64 / 100.0,
             "details": { "nested": [1, 2.5, null, "x"], "empty": {} },
@@ -74,8 +66,7 @@ pub(crate) fn invented(name: &str, data_type: &ColumnType, values: &[String], sa
         }
         ColumnType::Struct(fields) => {
             let field = |(position, (field, inner)): (usize, &(String, ColumnType))| {
-                let known = words::values_of(name, field).map(|known| known.map(str::to_owned));
-                let values = known.as_ref().map_or(values, |known| &known[..]);
+                let values = WORDS.values_of(name, field).unwrap_or(values);
                 (field.clone(), invented(field, inner, values, mix(number ^ position as u64)))
             };
             Value::Object(fields.iter().enumerate().map(field).collect())

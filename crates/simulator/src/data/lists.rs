@@ -1,18 +1,17 @@
 //! The lists of the account: metadata that has no days.
 
 use catalog::model::column::{Column, ColumnType};
-use catalog::model::stream::{RowsAt, Stream};
+use catalog::model::stream::Stream;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
 use super::dimension::{Dimension, describe};
 use super::invented::{in_type, invented, is_id};
-use super::json_text::json_text;
 use super::objects::{CategoryObjects, Object, Subject, created_at, object, reference};
 use super::products::ProductState;
 use super::seeded::{mix, pick, salt, uuid};
 use super::stream_shape::is_single;
-use super::vocabulary as words;
+use super::vocabulary::WORDS;
 
 /// Where the account knows the objects of a list; other lists are invented from their columns.
 pub(crate) const METADATA_PATH: &str = "/v1/org";
@@ -43,7 +42,7 @@ fn known_objects(stream: &Stream, subject: &Subject, dataset: &Dataset) -> Optio
         rows
     };
     let segment = stream.request.path.rsplit('/').next().unwrap_or_default();
-    Some(match (segment, account.category(subject)) {
+    Some(match (segment, account.category(&subject.scope)) {
         ("org", _) => account.organizations.clone(),
         ("regions", _) => account.regions.clone(),
         ("models", _) => account.models.clone(),
@@ -57,7 +56,7 @@ fn known_objects(stream: &Stream, subject: &Subject, dataset: &Dataset) -> Optio
         ("tags", Some(category)) => category.tags.clone(),
         ("prompts", Some(category)) => category.prompts.clone(),
         ("citation-categories", _) => {
-            words::CITATION_CATEGORIES.iter().map(|name| object(json!({ "id": name, "name": name }))).collect()
+            WORDS.citation_categories.iter().map(|name| object(json!({ "id": name, "name": name }))).collect()
         }
         _ => return None,
     })
@@ -65,7 +64,7 @@ fn known_objects(stream: &Stream, subject: &Subject, dataset: &Dataset) -> Optio
 
 /// The objects of a list that the account does not know: a few, distinguished by their key.
 fn invented_objects(stream: &Stream, subject: &Subject, dataset: &Dataset) -> Vec<Object> {
-    let identity = subject.identity(&dataset.objects, &stream.request.to_string());
+    let identity = subject.identity(dataset.objects.seed, &stream.request.to_string());
     let wanted = dataset.account.rows_per_day.get(&stream.name).map(|rows| *rows as usize);
     let usual = if stream.is_fan_out() { 2 + mix(identity) as usize % 3 } else { 5 };
     let rows = if is_single(stream) { 1 } else { wanted.unwrap_or(usual) };
@@ -79,7 +78,7 @@ fn invented_objects(stream: &Stream, subject: &Subject, dataset: &Dataset) -> Ve
                 _ => json!(u64::from(is_present)),
             },
             None if stream.key.contains(name) => key_value(column, identity, index, subject, dataset),
-            None => plain_value(column, identity, index, subject, dataset),
+            None => plain_value(column, identity, index, subject),
         }
     };
     let object =
@@ -103,31 +102,21 @@ fn key_value(column: &Column, identity: u64, index: usize, subject: &Subject, da
     }
 }
 
-fn plain_value(column: &Column, identity: u64, index: usize, subject: &Subject, dataset: &Dataset) -> Value {
-    let (name, objects) = (column.name.as_str(), &dataset.objects);
+fn plain_value(column: &Column, identity: u64, index: usize, subject: &Subject) -> Value {
     // The rows of a parent change when the parent says so, and at no other time.
     let contents = salt(identity, subject.changed.as_deref().unwrap_or_default());
-    let number = mix(contents ^ salt(index as u64, name));
-    let known = match name {
-        "organization_id" => {
-            let organization = subject.organization.unwrap_or(index % objects.organizations.len());
-            Some(&objects.organizations[organization]["id"])
-        }
-        "category_id" => objects.category(subject).map(|category| &category.object["id"]),
-        _ => None,
-    };
-    match (&column.data_type, known) {
-        (ColumnType::Utf8, Some(known)) => known.clone(),
+    let number = mix(contents ^ salt(index as u64, &column.name));
+    match column.data_type {
         // Every value occurs, so that streams which depend on one of them have rows.
-        (ColumnType::Utf8, None) if !column.values.is_empty() => json!(pick(&column.values, index as u64)),
-        (ColumnType::Timestamp, None) => json!(created_at((number % 4000) as usize)),
-        _ => invented(name, &column.data_type, &column.values, number),
+        ColumnType::Utf8 if !column.values.is_empty() => json!(pick(&column.values, index as u64)),
+        ColumnType::Timestamp => json!(created_at((number % 4000) as usize)),
+        _ => invented(&column.name, &column.data_type, &column.values, number),
     }
 }
 
-/// The JSON texts of a list's rows. Where rows say when they changed, every fifth does not, and those that were touched
-/// changed at that moment.
-pub(crate) fn list_rows(mut objects: Vec<Object>, stream: &Stream, dataset: &Dataset) -> Vec<Box<[u8]>> {
+/// The rows of a list. Where rows say when they changed, every fifth does not, and those that were touched changed at that
+/// moment.
+pub(crate) fn list_rows(mut objects: Vec<Object>, stream: &Stream, dataset: &Dataset) -> Vec<Object> {
     let touched = dataset.touched.get(&stream.name);
     let parents = dataset.catalog.streams().filter_map(|child| child.parent.as_ref());
     let own_children = parents.filter(|parent| parent.stream == stream.name);
@@ -135,21 +124,18 @@ pub(crate) fn list_rows(mut objects: Vec<Object>, stream: &Stream, dataset: &Dat
         for (index, object) in objects.iter_mut().enumerate() {
             let Some(value) = object.get_mut(member) else { continue };
             match touched {
-                Some((rows, at)) if index < *rows => *value = json!(at.to_string()),
+                Some((rows, at)) if index < *rows => *value = json!(at),
                 _ if index % 5 == 4 => *value = Value::Null,
                 _ => {}
             }
         }
     }
-    objects.iter().enumerate().map(|(index, object)| list_row(object, stream, index)).collect()
-}
-
-fn list_row(object: &Object, stream: &Stream, index: usize) -> Box<[u8]> {
-    let value = |column: &Column| describe(object, &column.name, &column.data_type, &column.values, mix(index as u64));
-    let columns = stream.columns.iter().filter(|column| !column.from_request);
-    let row = match &stream.rows {
-        RowsAt::Texts { column } => stream.column(column).map(value).unwrap_or_default(),
-        _ => Value::Object(columns.map(|column| (column.name.clone(), value(column))).collect()),
+    let columns = || stream.columns.iter().filter(|column| !column.from_request);
+    let row = |(index, object): (usize, &Object)| {
+        let value = |Column { name, data_type, values, .. }: &Column| {
+            (name.clone(), describe(object, name, data_type, values, mix(index as u64)))
+        };
+        columns().map(value).collect()
     };
-    json_text(&row, index % 3 == 2)
+    objects.iter().enumerate().map(row).collect()
 }

@@ -8,7 +8,6 @@ pub(crate) mod dimension;
 pub(crate) mod figure;
 pub(crate) mod generated;
 pub(crate) mod invented;
-pub(crate) mod json_text;
 pub(crate) mod lists;
 pub(crate) mod objects;
 pub(crate) mod permutation;

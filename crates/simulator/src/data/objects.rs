@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::seeded::{mix, pick, salt, uuid};
-use super::vocabulary as words;
+use super::vocabulary::WORDS;
 
 /// One object, or one row: everything that a list or a report may say of it, by name of the member.
 pub(crate) type Object = Map<String, Value>;
@@ -39,15 +39,10 @@ pub(crate) struct CategoryObjects {
     pub(crate) prompts: Vec<Object>,
 }
 
-/// What a request is about. Objects are named by their positions.
+/// What a request is about.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Subject {
-    /// `None` if the request names an organization only together with a domain.
-    pub(crate) organization: Option<usize>,
-    pub(crate) category: Option<usize>,
-    /// The position of the asset in its category.
-    pub(crate) asset: Option<usize>,
-    pub(crate) domain: Option<usize>,
+    pub(crate) scope: Scope,
     /// What else the request names: a row of a parent, or the parameters of a user.
     pub(crate) variables: Variables,
     /// When the parent's row last changed, where the row says it.
@@ -56,8 +51,8 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// The seed of its rows of one kind, such as those of an endpoint.
-    pub(crate) fn identity(&self, objects: &AccountObjects, kind: &str) -> u64 {
-        let identity = salt(objects.seed, &format!("{}/{kind}", objects.scope(self).key()));
+    pub(crate) fn identity(&self, seed: u64, kind: &str) -> u64 {
+        let identity = salt(seed, &format!("{}/{kind}", self.scope.key()));
         if self.variables.is_empty() { identity } else { salt(identity, &format!("{:?}", self.variables)) }
     }
 }
@@ -66,18 +61,18 @@ impl AccountObjects {
     pub(crate) fn new(account: &Account) -> Self {
         let seed = account.seed;
         let organization = |index: usize| {
-            let name = words::ORGANIZATIONS.get(index);
+            let name = WORDS.organizations.get(index);
             object(json!({ "id": uuid(seed, &format!("organization/{index}")), "name": name }))
         };
-        let named = |kind: &str, names: &[&str]| -> Vec<Object> {
-            let object = |name: &&str| object(json!({ "id": uuid(seed, &format!("{kind}/{name}")), "name": name }));
+        let named = |kind: &str, names: &[String]| -> Vec<Object> {
+            let object = |name: &String| object(json!({ "id": uuid(seed, &format!("{kind}/{name}")), "name": name }));
             names.iter().map(object).collect()
         };
         let mut objects = Self {
             seed,
             organizations: (0..account.organizations.max(1)).map(organization).collect(),
-            models: named("model", &words::MODELS),
-            regions: named("region", &words::REGIONS),
+            models: named("model", &WORDS.models),
+            regions: named("region", &WORDS.regions),
             domains: Vec::new(),
             categories: Vec::new(),
         };
@@ -86,80 +81,60 @@ impl AccountObjects {
         objects
     }
 
-    /// The category of `subject`.
-    pub(crate) fn category(&self, subject: &Subject) -> Option<&CategoryObjects> {
-        self.categories.get(subject.category?)
+    /// The position of the category of `scope`.
+    pub(crate) fn category_index(&self, scope: &Scope) -> Option<usize> {
+        let wanted = scope.category.as_ref()?;
+        self.categories.iter().position(|category| category.object["id"] == wanted.id)
     }
 
-    /// Every subject of a kind; of assets, the owned ones.
-    pub(crate) fn subjects(&self, kind: ScopeKind) -> Vec<Subject> {
-        let count = match kind {
-            ScopeKind::Account => 1,
-            ScopeKind::Organization => self.organizations.len(),
-            ScopeKind::Category | ScopeKind::CategoryAsset => self.categories.len(),
-            ScopeKind::Domain => self.domains.len(),
+    /// The category of `scope`.
+    pub(crate) fn category(&self, scope: &Scope) -> Option<&CategoryObjects> {
+        self.categories.get(self.category_index(scope)?)
+    }
+
+    /// Every scope of a kind, with all assets or only with owned ones.
+    pub(crate) fn scopes(&self, kind: ScopeKind, owned_only: bool) -> Vec<Scope> {
+        let named = |object: &Object| Some(Named { id: text(object, "id"), name: text(object, "name") });
+        let of_category = |category: &CategoryObjects| Scope { category: named(&category.object), ..Scope::default() };
+        match kind {
+            ScopeKind::Account => vec![Scope::default()],
+            ScopeKind::Organization => {
+                let scope = |organization| Scope { organization: named(organization), ..Scope::default() };
+                self.organizations.iter().map(scope).collect()
+            }
+            ScopeKind::Category => self.categories.iter().map(of_category).collect(),
+            ScopeKind::CategoryAsset => {
+                let assets =
+                    self.categories.iter().flat_map(|category| category.assets.iter().map(move |one| (category, one)));
+                let wanted = assets.filter(|(_, asset)| !owned_only || asset["is_owned"] == true);
+                wanted.map(|(category, asset)| Scope { asset: named(asset), ..of_category(category) }).collect()
+            }
+            ScopeKind::Domain => {
+                let scope = |domain: &Object| {
+                    // The API names domains by their host names, never by id.
+                    let host = text(domain, "name");
+                    let organization = domain["organization"].as_object().and_then(named);
+                    Scope { organization, domain: Some(Named { id: host.clone(), name: host }), ..Scope::default() }
+                };
+                self.domains.iter().map(scope).collect()
+            }
+        }
+    }
+
+    /// The account's own scope of the same ids as `scope`, or `None` if it has no such objects.
+    pub(crate) fn find_scope(&self, scope: &Scope) -> Option<Scope> {
+        let kind = match (&scope.domain, &scope.asset, &scope.category, &scope.organization) {
+            (Some(_), ..) => ScopeKind::Domain,
+            (None, Some(_), ..) => ScopeKind::CategoryAsset,
+            (None, None, Some(_), _) => ScopeKind::Category,
+            (None, None, None, Some(_)) => ScopeKind::Organization,
+            (None, None, None, None) => ScopeKind::Account,
         };
-        let mut subjects = Vec::new();
-        for index in 0..count {
-            let category = Subject { category: Some(index), ..Subject::default() };
-            match kind {
-                ScopeKind::Account => subjects.push(Subject::default()),
-                ScopeKind::Organization => {
-                    subjects.push(Subject { organization: Some(index), ..Subject::default() });
-                }
-                ScopeKind::Category => subjects.push(category),
-                ScopeKind::Domain => subjects.push(Subject { domain: Some(index), ..Subject::default() }),
-                ScopeKind::CategoryAsset => {
-                    let assets = self.categories[index].assets.iter().enumerate();
-                    let owned = assets.filter(|(_, asset)| asset["is_owned"] == true);
-                    subjects.extend(owned.map(|(asset, _)| Subject { asset: Some(asset), ..category.clone() }));
-                }
-            }
-        }
-        subjects
-    }
-
-    /// The scope by which the exporter knows `subject`.
-    pub(crate) fn scope(&self, subject: &Subject) -> Scope {
-        let named = |object: &Object| Named { id: text(object, "id"), name: text(object, "name") };
-        let domain = subject.domain.and_then(|index| self.domains.get(index));
-        let category = self.category(subject);
-        let owner = domain.and_then(|domain| domain["organization"].as_object());
-        let organization = subject.organization.and_then(|index| self.organizations.get(index));
-        Scope {
-            organization: owner.or(organization).map(named),
-            category: category.map(|category| named(&category.object)),
-            asset: category.zip(subject.asset).and_then(|(category, asset)| category.assets.get(asset)).map(named),
-            // The API names domains by their host names, never by id.
-            domain: domain.map(|domain| Named { id: text(domain, "name"), name: text(domain, "name") }),
-        }
-    }
-
-    /// The subject of a scope, or `None` if the account has no such objects.
-    pub(crate) fn subject(&self, scope: &Scope) -> Option<Subject> {
-        let mut subject = Subject::default();
-        if let Some(wanted) = &scope.category {
-            let index = self.categories.iter().position(|category| category.object["id"] == wanted.id)?;
-            subject.category = Some(index);
-            if let Some(asset) = &scope.asset {
-                subject.asset = Some(position(&self.categories[index].assets, &asset.id)?);
-            }
-        }
-        let organization = scope.organization.as_ref().map(|organization| organization.id.as_str());
-        match (&scope.domain, organization) {
-            (Some(domain), _) => subject.domain = Some(self.domain(&domain.id, organization)?),
-            (None, Some(id)) => subject.organization = Some(position(&self.organizations, id)?),
-            (None, None) => {}
-        }
-        Some(subject)
-    }
-
-    /// The position of the domain called `host`, of `organization` if one is given.
-    pub(crate) fn domain(&self, host: &str, organization: Option<&str>) -> Option<usize> {
-        self.domains.iter().position(|domain| {
-            let owner = &domain["organization"]["id"];
-            domain["name"] == host && organization.is_none_or(|wanted| owner == wanted)
-        })
+        let is_same = |found: &Scope| {
+            let mut parts = scope.parts();
+            parts.all(|(part, wanted)| found.part(part).is_some_and(|named| named.id == wanted.id))
+        };
+        self.scopes(kind, false).into_iter().find(is_same)
     }
 
     fn new_domain(&self, index: usize) -> Object {
@@ -178,26 +153,26 @@ impl AccountObjects {
     fn new_category(&self, account: &Account, index: usize) -> CategoryObjects {
         let id = uuid(self.seed, &format!("category/{index}"));
         let id_of = |kind: &str, position: usize| uuid(self.seed, &format!("{id}/{kind}/{position}"));
-        let name = words::CATEGORIES.get(index).map_or_else(|| format!("Category {index}"), |name| (*name).to_owned());
+        let name = WORDS.categories.get(index).cloned().unwrap_or_else(|| format!("Category {index}"));
         let owners = match (index, self.organizations.len()) {
             (_, 1) => vec![0],
             (0, _) => vec![0, 1],
             (index, count) => vec![index % count],
         };
-        let list = |kind: &str, names: &[&str]| -> Vec<Object> {
-            let object = |(position, name): (usize, &&str)| {
+        let list = |kind: &str, names: &[String]| -> Vec<Object> {
+            let object = |(position, name): (usize, &String)| {
                 let status = if position % 4 == 3 { "disabled" } else { "active" };
                 object(json!({ "id": id_of(kind, position), "name": name, "status": status }))
             };
             names.iter().enumerate().map(object).collect()
         };
-        let mut personas = list("persona", &words::PERSONAS[..3]);
+        let mut personas = list("persona", &WORDS.personas[..3]);
         for (persona, profile) in personas.iter_mut().zip(profiles()) {
             persona.insert("persona".into(), profile);
         }
         let category = json!({ "id": id, "name": name, "internal_name": format!("category-{index}") });
         let asset = |position: usize| {
-            let name = words::ASSETS.get(position).map_or_else(|| format!("Brand {position}"), |name| (*name).into());
+            let name = WORDS.assets.get(position).cloned().unwrap_or_else(|| format!("Brand {position}"));
             let alternate_domains = match position % 3 {
                 0 => json!(["northwind.example", "tea.northwind.example"]),
                 1 => json!([]),
@@ -219,8 +194,8 @@ impl AccountObjects {
         };
         let mut objects = CategoryObjects {
             owners,
-            topics: list("topic", &words::TOPICS[index % 2..4 + index % 2]),
-            tags: list("tag", &words::TAGS),
+            topics: list("topic", &WORDS.topics[index % 2..4 + index % 2]),
+            tags: list("tag", &WORDS.tags),
             personas,
             assets: (0..account.assets_per_category.max(1)).map(asset).collect(),
             prompts: Vec::new(),
@@ -234,9 +209,9 @@ impl AccountObjects {
     pub(crate) fn prompt(&self, category: &CategoryObjects, position: usize) -> Object {
         let id = text(&category.object, "id");
         let topic = &category.topics[position % category.topics.len()];
-        let template = words::PROMPTS[position % words::PROMPTS.len()].replace("{}", &text(topic, "name"));
+        let template = WORDS.prompts[position % WORDS.prompts.len()].replace("{}", &text(topic, "name"));
         // Some reports know prompts by their text alone, so no two of a category are equal.
-        let prompt = match position / words::PROMPTS.len() {
+        let prompt = match position / WORDS.prompts.len() {
             0 => template,
             round => format!("{template} ({round})"),
         };
@@ -267,11 +242,6 @@ impl AccountObjects {
     }
 }
 
-/// The position of the object `id`.
-pub(crate) fn position(objects: &[Object], id: &str) -> Option<usize> {
-    objects.iter().position(|object| object["id"] == id)
-}
-
 /// The member `name` as text; empty when it is null or absent.
 pub(crate) fn text(object: &Object, name: &str) -> String {
     object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -299,24 +269,18 @@ pub(crate) fn created_at(index: usize) -> String {
 
 /// The profiles of personas: full, nearly empty, and with nulls.
 fn profiles() -> [Value; 3] {
-    [
+    let profile = |pain_points: Value, motivations: Value, industries: &[&str], jobs: &[&str], others: &[&str]| {
         json!({
-            "behavior": { "painPoints": "prices \"rise\"\nevery year", "motivations": null },
+            "behavior": { "painPoints": pain_points, "motivations": motivations },
             "employment": {
-                "industry": ["Retail", "Food & beverage"], "jobTitle": [],
-                "companySize": ["1-10"], "roleSeniority": ["Senior"],
+                "industry": industries, "jobTitle": jobs, "companySize": others, "roleSeniority": others,
             },
-            "demographics": { "ageRange": ["25-34", "35-44"] },
-        }),
-        json!({
-            "behavior": { "painPoints": "", "motivations": "נוחות" },
-            "employment": { "industry": [], "jobTitle": ["Einkäufer"], "companySize": [], "roleSeniority": [] },
-            "demographics": { "ageRange": [] },
-        }),
-        json!({
-            "behavior": { "painPoints": null, "motivations": null },
-            "employment": { "industry": ["Education"], "jobTitle": ["Student"], "companySize": [], "roleSeniority": [] },
-            "demographics": { "ageRange": ["18-24"] },
-        }),
+            "demographics": { "ageRange": others },
+        })
+    };
+    [
+        profile(json!("prices \"rise\"\nevery year"), Value::Null, &["Retail", "Food & beverage"], &[], &["1-10"]),
+        profile(json!(""), json!("נוחות"), &[], &["Einkäufer"], &[]),
+        profile(Value::Null, Value::Null, &["Education"], &["Student"], &["18-24"]),
     ]
 }

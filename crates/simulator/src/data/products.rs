@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use catalog::Catalog;
 use catalog::model::stream::Stream;
 
-use super::account::Account;
+use super::dataset::Dataset;
 use super::objects::Subject;
 
 /// What a subject has of the product that a stream is about.
@@ -19,28 +18,24 @@ pub(crate) enum ProductState {
     Absent,
 }
 
-impl ProductState {
-    pub(crate) fn new(
-        stream: &Stream,
-        subject: &Subject,
-        catalog: &Catalog,
-        account: &Account,
-        categories: usize,
-    ) -> Self {
-        let holds = |gate: &str| match (account.products.get(gate), subject.category) {
-            (Some(holders), Some(index)) => holders.contains(index, categories),
+impl Dataset {
+    /// What `subject` has of the product that `stream` is about.
+    pub(crate) fn product(&self, stream: &Stream, subject: &Subject) -> ProductState {
+        let category = self.objects.category_index(&subject.scope);
+        let holds = |gate: &str| match (self.account.products.get(gate), category) {
+            (Some(holders), Some(index)) => holders.contains(index, self.objects.categories.len()),
             _ => true,
         };
-        let gates: BTreeSet<&str> = catalog.streams().filter_map(|stream| stream.gate.as_deref()).collect();
+        let gates: BTreeSet<&str> = self.catalog.streams().filter_map(|stream| stream.gate.as_deref()).collect();
         // A gate's endpoint reports the same at every grain.
-        let is_same = |gate: &&&str| catalog.get(gate).is_some_and(|gate| gate.request == stream.request);
+        let is_same = |gate: &&&str| self.catalog.get(gate).is_some_and(|gate| gate.request == stream.request);
         let own_gate = || gates.iter().find(is_same);
         match &stream.gate {
-            None if stream.signal.is_none() => Self::Present,
+            None if stream.signal.is_none() => ProductState::Present,
             behind => match (own_gate(), behind) {
-                (Some(gate), _) if !holds(gate) => Self::Zero,
-                (None, Some(gate)) if !holds(gate) => Self::Absent,
-                _ => Self::Present,
+                (Some(gate), _) if !holds(gate) => ProductState::Zero,
+                (None, Some(gate)) if !holds(gate) => ProductState::Absent,
+                _ => ProductState::Present,
             },
         }
     }

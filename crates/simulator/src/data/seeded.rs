@@ -1,7 +1,5 @@
 //! Seeded numbers: the same input gives the same output in every process.
 
-use std::io::Write as _;
-
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -28,10 +26,8 @@ pub(crate) fn uuid(seed: u64, label: &str) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{seed}/{label}").as_bytes()).to_string()
 }
 
-/// Writes the identifier of object `number`, without allocating: tables write millions of them.
-pub(crate) fn write_uuid(number: u64, out: &mut Vec<u8>) {
+/// The identifier of row `number`.
+pub(crate) fn row_uuid(number: u64) -> String {
     let random = (u128::from(mix(number)) << 64) | u128::from(mix(!number));
-    let uuid = uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid();
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{uuid}");
+    uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().to_string()
 }

@@ -1,6 +1,7 @@
 //! From a method and a path to the streams that may be meant.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalog::Catalog;
@@ -81,15 +82,10 @@ impl Endpoint {
         self.streams.iter().any(|stream| dimensions(&stream.body).iter().any(|dimension| dimension == name))
     }
 
-    /// The metrics of all streams, each once.
+    /// The metrics of all streams, sorted.
     pub(crate) fn metrics(&self) -> Vec<String> {
-        let mut metrics: Vec<String> = Vec::new();
-        for name in self.streams.iter().flat_map(|stream| names(&stream.body, "metrics")) {
-            if !metrics.contains(&name) {
-                metrics.push(name);
-            }
-        }
-        metrics
+        let metrics = self.streams.iter().flat_map(|stream| names(&stream.body, "metrics"));
+        metrics.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether any stream sends the member `name`.
@@ -132,7 +128,7 @@ fn agreement(stream: &Stream, parameters: &Parameters) -> i64 {
 }
 
 /// What each row of a report is about, where the body says it.
-pub(crate) fn entity<'a>(body: &'a Map<String, Value>, groups: &[String]) -> &'a str {
+fn entity<'a>(body: &'a Map<String, Value>, groups: &[String]) -> &'a str {
     let usual = if groups.iter().any(|group| group == "page") { "page" } else { "domain" };
     member(body, "entity").unwrap_or(usual)
 }

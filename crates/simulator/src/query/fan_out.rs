@@ -27,7 +27,7 @@ pub(crate) struct RequestRows {
 impl RequestRows {
     /// Every row as named values, with what only the request says.
     pub(crate) fn objects(&self, stream: &Stream) -> Vec<Object> {
-        let mut rows = self.rows.objects(stream);
+        let mut rows = self.rows.oldest_first();
         for column in stream.columns.iter().filter(|column| column.from_request) {
             for row in &mut rows {
                 row.insert(column.name.clone(), json!(self.subject.variables.get(&column.name)));

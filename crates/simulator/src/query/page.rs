@@ -110,5 +110,5 @@ fn query_number(parameters: &Parameters, name: &str, least: u64, most: u64) -> R
 
 /// The number of the row after the one with `id`.
 fn row_after(rows: &Rows, id: &str) -> Option<u64> {
-    (0..rows.total()).find(|offset| rows.text(*offset, "id").as_deref() == Some(id)).map(|offset| offset + 1)
+    (0..rows.total()).find(|offset| rows.id(*offset) == id).map(|offset| offset + 1)
 }

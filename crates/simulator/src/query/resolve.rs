@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use catalog::model::day::Day;
-use catalog::model::scope::ScopeKind;
+use catalog::model::scope::Scope;
 use catalog::model::stream::{Pagination, Stream, WindowEnd};
 use catalog::model::window::Window;
 use serde_json::{Map, Value, json};
 
 use crate::data::account::{Account, UndocumentedEnd};
 use crate::data::dataset::Dataset;
-use crate::data::objects::{AccountObjects, Object, Subject, Variables, position};
+use crate::data::objects::{AccountObjects, Subject, Variables};
 use crate::data::rows::Rows;
 use crate::data::stream_shape::{self, is_single, sends_days};
 
@@ -74,7 +74,7 @@ impl ResolvedRequest {
         // A window without days has no rows, whichever row of a parent the request names.
         let is_child = stream.parent.is_some() && !(stream.is_dated() && days.is_empty());
         let subject = if is_child {
-            find_request(&stream, &subject, &days, &dataset).ok_or_else(|| ErrorResponse::not_found("Resource"))?
+            find_request(&stream, &subject, &days, &dataset).ok_or_else(|| ErrorResponse::not_found("resource"))?
         } else {
             subject
         };
@@ -117,43 +117,24 @@ fn fingerprint(endpoint: &Endpoint, parameters: &Parameters, seed: u64) -> u64 {
     cursor::fingerprint(seed, &request)
 }
 
+/// What a request is about: the first scope that fits its variables, since a key of one organization need not name it.
 fn find_subject(stream: &Stream, variables: &Variables, objects: &AccountObjects) -> Result<Subject, ErrorResponse> {
-    let given = |name: &str| variables.get(name).map(String::as_str);
-    let mut subject = Subject::default();
-    if let Some(id) = given("category_id") {
-        let found = objects.categories.iter().position(|category| category.object["id"] == id);
-        subject.category = Some(found.ok_or_else(|| ErrorResponse::not_found("Category"))?);
-    }
-    // A key of one organization need not name it.
-    let organization = match given("organization_id") {
-        Some(id) => position(&objects.organizations, id).ok_or_else(|| ErrorResponse::not_found("Organization"))?,
-        None => 0,
-    };
-    match stream.scope {
-        ScopeKind::Organization => subject.organization = Some(organization),
-        ScopeKind::Domain => {
-            let host = given("domain_name").or_else(|| given("domain_id")).unwrap_or_default();
-            let found = objects.domain(host, given("organization_id"));
-            subject.domain = Some(found.ok_or_else(|| ErrorResponse::not_found("Domain"))?);
-        }
-        ScopeKind::CategoryAsset => {
-            let is_wanted = |asset: &Object| {
-                given("asset_id").is_none_or(|id| asset["id"] == id)
-                    && given("asset_name").is_none_or(|name| asset["name"] == name || asset["id"] == name)
+    let is_meant = |scope: &Scope| {
+        scope.parts().all(|(part, named)| {
+            let fits = |what| {
+                let given = variables.get(&format!("{}_{what}", part.path_key()));
+                given.is_none_or(|given| *given == named.id || *given == named.name)
             };
-            let categories = objects.categories.iter().enumerate();
-            let mut found = categories
-                .filter(|(index, _)| subject.category.is_none_or(|wanted| wanted == *index))
-                .filter_map(|(index, category)| Some((index, category.assets.iter().position(is_wanted)?)));
-            let (category, asset) = found.next().ok_or_else(|| ErrorResponse::not_found("Asset"))?;
-            (subject.category, subject.asset) = (Some(category), Some(asset));
-        }
-        ScopeKind::Account | ScopeKind::Category => {}
-    }
+            fits("id") && fits("name")
+        })
+    };
+    let scope = objects.scopes(stream.scope, false).into_iter().find(is_meant);
+    let what = stream.scope.parts().last().map_or("", |part| part.path_key());
+    let scope = scope.ok_or_else(|| ErrorResponse::not_found(what))?;
     let own = stream_shape::request_variables(stream);
     let is_own = |(name, _): &(&String, &String)| own.contains(name.as_str());
-    subject.variables = variables.iter().filter(is_own).map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(subject)
+    let variables = variables.iter().filter(is_own).map(|(name, value)| (name.clone(), value.clone())).collect();
+    Ok(Subject { scope, variables, changed: None })
 }
 
 /// The first and the last day of a request, for streams that have days.

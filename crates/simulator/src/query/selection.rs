@@ -5,7 +5,7 @@ use std::sync::Arc;
 use catalog::model::column::{Column, ColumnType};
 use catalog::model::day::Day;
 use catalog::model::stream::{DaysKind, Pagination, RowsAt, Stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::data::dataset::Dataset;
 use crate::data::day_rows::DayOrder;
@@ -16,7 +16,7 @@ use crate::data::products::ProductState;
 use crate::data::row_spec::{RowSpec, RowVolume, SpecColumn};
 use crate::data::row_zone::RowZone;
 use crate::data::rows::Rows;
-use crate::data::stream_shape::{is_positional, is_single, sends_days};
+use crate::data::stream_shape::{is_single, sends_days};
 
 use super::endpoint::Endpoint;
 use super::parameters::{Parameters, dimensions, member, names, parse_query};
@@ -25,7 +25,7 @@ use super::validation::can_order_by;
 /// All rows of one request.
 pub(crate) fn select_rows(
     endpoint: &Endpoint,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     parameters: &Parameters,
     subject: &Subject,
     days: &[Day],
@@ -53,7 +53,7 @@ pub(crate) fn stream_rows(stream: &Arc<Stream>, subject: &Subject, days: &[Day],
 
 fn select(
     endpoint: &Endpoint,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     body: &Map<String, Value>,
     subject: &Subject,
     days: &[Day],
@@ -69,28 +69,21 @@ fn select(
     if endpoint.is_event_stream && endpoint.is_positional() && dataset.account.named_events {
         columns.iter_mut().for_each(|selected| name_reference(&mut selected.column));
     }
-    let counting = stream.days.as_ref();
-    let day_column = counting.map(|days| days.column.clone());
-    let has_day = counting.is_some_and(|days| days.kind == DaysKind::Dated)
-        && columns.iter().any(|selected| day_column.as_ref() == Some(&selected.column.name));
+    let has_day = stream.days.as_ref().is_some_and(|days| {
+        days.kind == DaysKind::Dated && columns.iter().any(|selected| selected.column.name == days.column)
+    });
     let days = if sends_days(stream) { days } else { std::slice::from_ref(&dataset.first_day) };
-    // Without a date in the rows there is one figure for the whole window.
-    let days = if has_day { days.to_vec() } else { days.iter().take(1).copied().collect() };
     RowSpec {
-        stream: stream.name.clone(),
-        kind: stream.query.clone(),
+        stream: stream.clone(),
         columns,
-        day_column,
-        zone: RowZone::new(counting, &dataset.account),
-        zone_column: counting.and_then(|days| days.zone_column.clone()),
-        days,
+        zone: RowZone::new(stream.days.as_ref(), &dataset.account),
+        // Without a date in the rows there is one figure for the whole window.
+        days: days.iter().copied().take(if has_day { days.len() } else { 1 }).collect(),
         volume: volume(stream),
-        signal: stream.signal.clone(),
         zero: dataset.product(stream, subject) != ProductState::Present,
         subject: subject.clone(),
         // Reports of assets leave competitors out by default.
         owned_only: endpoint.sends("scope") && member(body, "scope") != Some("all"),
-        positional: is_positional(stream),
         order: order(stream, body, is_grouped),
     }
 }
@@ -117,10 +110,10 @@ fn grouped_columns(endpoint: &Endpoint, stream: &Stream, body: &Map<String, Valu
     let mut columns: Vec<SpecColumn> = Vec::new();
     for column in stream.columns.iter().filter(|column| !column.from_request) {
         let name = &column.name;
-        // The entity of the row, and what an option adds.
+        // The entity of the row, and what options add.
         let is_grouping = own.contains(name) || endpoint.is_dimension(name);
-        if !is_grouping && !known_metrics.contains(name) && is_option_on(stream, body, name) {
-            columns.push(SpecColumn { column: as_entity(column, stream, body), is_key: is_key(name) });
+        if !is_grouping && !known_metrics.contains(name) {
+            columns.push(SpecColumn { column: column.clone(), is_key: is_key(name) });
         }
     }
     let mut add = |column: Column, is_key: bool| {
@@ -153,22 +146,6 @@ fn volume(stream: &Stream) -> RowVolume {
         (false, false, true) => RowVolume::Steady,
         (false, false, false) => RowVolume::ByGrain,
     }
-}
-
-/// The column of the row's entity under the name that `body` gives it; any other column as it is.
-fn as_entity(column: &Column, stream: &Stream, body: &Map<String, Value>) -> Column {
-    match member(body, "entity") {
-        Some(entity) if member(&stream.body, "entity") == Some(column.name.as_str()) => {
-            Column { name: entity.to_owned(), ..column.clone() }
-        }
-        _ => column.clone(),
-    }
-}
-
-/// Whether `include_<column>` is on, for columns that have such an option.
-fn is_option_on(stream: &Stream, body: &Map<String, Value>, name: &str) -> bool {
-    let option = format!("include_{name}");
-    !stream.body.contains_key(&option) || body.get(&option) == Some(&json!(true))
 }
 
 /// Rows of version 1 event streams name their objects by reference, as the published examples show.
@@ -229,13 +206,6 @@ fn filter_list(mut objects: Vec<Object>, stream: &Stream, parameters: &Parameter
         let values = parameters.query.iter().filter(|(given, _)| given == name);
         values.flat_map(|(_, value)| value.split(',')).collect()
     };
-    let organizations = given("organization_ids");
-    if !organizations.is_empty() {
-        objects.retain(|object| {
-            let owner = object.get("organization").and_then(|owner| owner["id"].as_str());
-            owner.is_none_or(|id| organizations.contains(&id))
-        });
-    }
     if matches!(stream.pagination, Pagination::QueryCursor { .. }) && stream.request.path.starts_with(METADATA_PATH) {
         let given_status = given("status");
         let status = if given_status.is_empty() { vec!["active"] } else { given_status };

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::model::day::Day;
-use catalog::model::scope::Scope;
 use catalog::model::stream::Stream;
 use catalog::model::window::Window;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::dataset::Dataset;
-use crate::data::figure::RowSeed;
+use crate::data::figure::ONE;
 use crate::data::generated::GeneratedRows;
-use crate::data::json_text::{Number, ONE};
 use crate::data::objects::Subject;
 use crate::data::rows::Rows;
 
@@ -52,19 +50,16 @@ impl Truth {
 
     /// Adds the rows of one request, of `day` where rows do not carry one. `sums` are in millionths.
     fn add_generated(&mut self, rows: &GeneratedRows, day: Option<Day>, sums: &mut BTreeMap<String, i128>) {
-        for of_day in rows.days().iter() {
-            *self.days.entry(day.unwrap_or(of_day.day)).or_default() += of_day.rows;
-        }
         let columns: Vec<_> = rows.columns().enumerate().filter(|(index, _)| rows.is_numeric(*index)).collect();
         let mut found = vec![(0, 0); columns.len()];
-        let mut row = RowSeed::default();
-        for offset in 0..rows.total() {
-            rows.seek(offset, &mut row);
-            for ((index, _), (sum, nulls)) in columns.iter().zip(&mut found) {
-                match rows.number(*index, &row) {
-                    Some(Number::Integer(value)) => *sum += i128::from(value) * i128::from(ONE),
-                    Some(Number::Millionths { value, .. }) => *sum += i128::from(value),
-                    Some(Number::Null) | None => *nulls += 1,
+        for (index, of_day) in rows.days.iter().enumerate() {
+            *self.days.entry(day.unwrap_or(of_day.day)).or_default() += of_day.rows;
+            for row in (0..of_day.rows).map(|number| rows.row(index, number)) {
+                for ((column, _), (sum, nulls)) in columns.iter().zip(&mut found) {
+                    match rows.value(*column, &row).as_f64() {
+                        Some(value) => *sum += (value * ONE as f64).round() as i128,
+                        None => *nulls += 1,
+                    }
                 }
             }
         }
@@ -103,20 +98,15 @@ pub(crate) fn requests(
 
 /// The truth of every scope of a stream, and of all together.
 pub(crate) fn truth_of_scopes(stream: &Arc<Stream>, window: Option<Window>, dataset: &Dataset) -> Value {
-    #[derive(Serialize)]
-    struct ScopeTruth {
-        scope: Scope,
-        key: String,
-        #[serde(flatten)]
-        truth: Truth,
-    }
     let mut total = Truth::default();
-    let scopes = dataset.objects.subjects(stream.scope).into_iter().map(|subject| {
+    let mut scopes = Vec::new();
+    for scope in dataset.objects.scopes(stream.scope, true) {
+        let subject = Subject { scope: scope.clone(), ..Subject::default() };
         let truth = Truth::new(stream, &subject, window, dataset);
         total.add(&truth);
-        let scope = dataset.objects.scope(&subject);
-        ScopeTruth { key: scope.key().to_string(), scope, truth }
-    });
-    let scopes: Vec<_> = scopes.collect();
+        let mut described = json!(truth);
+        (described["scope"], described["key"]) = (json!(scope), json!(scope.key()));
+        scopes.push(described);
+    }
     json!({ "stream": stream.name, "scopes": scopes, "total": total })
 }

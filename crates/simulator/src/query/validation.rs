@@ -3,12 +3,11 @@
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 
-use axum::http::StatusCode;
 use catalog::model::scope::{ScopeKind, ScopePart};
 use catalog::model::stream::{Method, Pagination, Stream};
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Endpoint, entity};
+use super::endpoint::Endpoint;
 use super::error_response::ErrorResponse;
 use super::parameters::{Parameters, names};
 use super::template::has_scope_variable;
@@ -53,8 +52,7 @@ pub(crate) fn validate(endpoint: &Endpoint, stream: &Stream, parameters: &Parame
         check_number(&top("limit").0, top("limit").1, 1..=most)?;
         check_number(&top("offset").0, top("offset").1, 0..)?;
     }
-    check_names(endpoint, body)?;
-    check_combinations(endpoint, body)
+    check_names(endpoint, body)
 }
 
 fn required_members(endpoint: &Endpoint, stream: &Stream) -> Vec<&'static str> {
@@ -136,12 +134,7 @@ fn check_names(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Err
     for name in names(body, "metrics") {
         let is_column = endpoint.column(&name).is_some() && !endpoint.is_dimension(&name);
         if !is_column && !metrics.contains(&name) {
-            let expected = metrics.iter().map(|metric| format!("'{metric}'")).collect::<Vec<_>>().join(", ");
-            let context = json!({ "expected": expected });
-            let mut detail = json!([{ "loc": ["body", "metrics", 0], "type": "literal_error", "input": name }]);
-            detail[0]["msg"] = json!(format!("Input should be {expected}"));
-            detail[0]["ctx"] = context;
-            return Err(ErrorResponse { status: StatusCode::UNPROCESSABLE_ENTITY, detail });
+            return unknown("metrics", format!("Input should be one of {metrics:?}"), &name);
         }
     }
     let order = body.get("order_by").and_then(Value::as_object);
@@ -158,100 +151,4 @@ fn check_names(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), Err
 /// Whether `order_by` of a report may name `name`: those on bots do not sort by the bot.
 pub(crate) fn can_order_by(scope: ScopeKind, name: &str) -> bool {
     scope != ScopeKind::Domain || (name != "bot_name" && name != "bot_provider")
-}
-
-/// What a report's body selects, as combination rules see it.
-struct ReportQuery<'a> {
-    body: &'a Map<String, Value>,
-    groups: Vec<String>,
-    metrics: Vec<String>,
-}
-
-impl ReportQuery<'_> {
-    fn groups_by(&self, name: &str) -> bool {
-        self.groups.iter().any(|group| group == name)
-    }
-
-    fn has_metric(&self, name: &str) -> bool {
-        self.metrics.iter().any(|metric| metric == name)
-    }
-
-    /// How many groupings there are besides `names`.
-    fn groups_besides(&self, names: &[&str]) -> usize {
-        self.groups.iter().filter(|group| !names.contains(&group.as_str())).count()
-    }
-
-    /// Whether the groupings, in any order, are one of `allowed`.
-    fn groups_are_among(&self, allowed: &[&[&str]]) -> bool {
-        allowed.iter().any(|names| names.len() == self.groups.len() && self.groups_besides(names) == 0)
-    }
-
-    fn entity(&self) -> &str {
-        entity(self.body, &self.groups)
-    }
-}
-
-/// A combination that a report does not support: its path, the message, and what breaks the rule.
-type CombinationRule = (&'static str, &'static str, fn(&ReportQuery<'_>) -> bool);
-
-const COMBINATION_RULES: [CombinationRule; 13] = [
-    ("sentiment", "Unsupported group_by combination; use at most two dimensions besides date.", |query| {
-        query.groups_besides(&["date"]) > 2
-    }),
-    ("sentiment", "occurrence and include_cited_websites need group_by theme or claim.", |query| {
-        let needs_theme =
-            query.has_metric("occurrence") || query.body.get("include_cited_websites") == Some(&json!(true));
-        needs_theme && !query.groups_by("theme") && !query.groups_by("claim")
-    }),
-    (
-        "citations",
-        "Unsupported group_by combination; use one dimension (or topic + model), optionally with date.",
-        |query| {
-            let dimensions = query.groups_besides(&["date", "page"]);
-            dimensions > 1 && !(dimensions == 2 && query.groups_by("topic") && query.groups_by("model"))
-        },
-    ),
-    ("citations", "scope applies to entity=domain only.", |query| {
-        query.entity() != "domain" && query.body.get("scope").is_some_and(|scope| scope != "all")
-    }),
-    ("citations", "first_cited_at is available for entity=page only.", |query| {
-        query.entity() != "page" && query.has_metric("first_cited_at")
-    }),
-    ("factcheck", "Unsupported group_by combination; use at most two dimensions, or citation alone.", |query| {
-        query.groups.len() > if query.groups_by("citation") { 1 } else { 2 }
-    }),
-    ("factcheck", "Extra inputs are not permitted", |query| {
-        ["metrics", "interval", "scope"].iter().any(|name| query.body.contains_key(*name))
-    }),
-    ("factcheck/claims", "citation_sources is available without group_by only.", |query| {
-        !query.groups.is_empty() && names(query.body, "include").iter().any(|name| name == "citation_sources")
-    }),
-    ("social/youtube/channels", "Unsupported group_by combination.", |query| {
-        !query.groups_are_among(&[
-            &["channel"],
-            &["video_category"],
-            &["source_type"],
-            &["channel", "video_category"],
-            &["channel", "source_type"],
-            &["channel", "model"],
-        ])
-    }),
-    ("shopping/merchants", "group_by takes one of date, brand and product.", |query| {
-        !query.groups_are_among(&[&[], &["date"], &["brand"], &["product"]])
-    }),
-    ("query-fanouts", "group_by query requires prompt.", |query| {
-        query.groups_by("query") && !query.groups_by("prompt")
-    }),
-    ("query-fanouts", "share requires group_by query.", |query| query.has_metric("share") && !query.groups_by("query")),
-    ("query-fanouts", "query_variations cannot be combined with group_by query.", |query| {
-        query.has_metric("query_variations") && query.groups_by("query")
-    }),
-];
-
-/// Which dimensions and metrics a report supports together.
-fn check_combinations(endpoint: &Endpoint, body: &Map<String, Value>) -> Result<(), ErrorResponse> {
-    let report = endpoint.path().strip_prefix("/v2/reports/");
-    let query = ReportQuery { body, groups: names(body, "group_by"), metrics: names(body, "metrics") };
-    let broken = COMBINATION_RULES.iter().find(|(path, _, is_broken)| report == Some(*path) && is_broken(&query));
-    broken.map_or(Ok(()), |(_, message, _)| Err(ErrorResponse::unsupported(message)))
 }

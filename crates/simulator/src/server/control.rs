@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Json, Query, State};
 use axum::http::StatusCode;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
 use catalog::model::day::Day;
 use catalog::model::window::Window;
 use serde::Deserialize;
@@ -21,16 +22,15 @@ type Server = State<Arc<ServerState>>;
 /// A JSON answer, or 422 with a problem.
 type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
-/// The control endpoints by path.
-pub(crate) fn routes() -> [(&'static str, MethodRouter<Arc<ServerState>>); 6] {
-    [
-        ("/simulator/truth", get(truth)),
-        ("/simulator/requests", get(requests)),
-        ("/simulator/faults", get(faults).post(add_fault).delete(clear_faults)),
-        ("/simulator/restate", post(restate)),
-        ("/simulator/spend", post(spend)),
-        ("/simulator/key", post(replace_key)),
-    ]
+/// The control endpoints.
+pub(crate) fn router() -> Router<Arc<ServerState>> {
+    Router::new()
+        .route("/simulator/truth", get(truth))
+        .route("/simulator/requests", get(requests))
+        .route("/simulator/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/simulator/restate", post(restate))
+        .route("/simulator/spend", post(spend))
+        .route("/simulator/key", post(replace_key))
 }
 
 fn problem(text: String) -> (StatusCode, Json<Value>) {

@@ -83,11 +83,11 @@ impl Envelope<'_> {
     /// The cursor of lists that continue after a row's id.
     fn row_cursor(&self) -> Value {
         let offset = self.request.page.offset;
-        let id = |row: u64| self.request.rows.text(row, "id");
+        let id = |row: u64| self.request.rows.id(row);
         let is_repeated = self.faults.has(&FaultKind::RepeatedCursor);
         let has_more = self.rows > 0 && (is_repeated || offset + self.rows < self.request.rows.total());
         let last = if is_repeated && offset > 0 { offset - 1 } else { offset + self.rows.saturating_sub(1) };
-        let (first_id, last_id) = if self.rows > 0 { (id(offset), id(last)) } else { (None, None) };
+        let (first_id, last_id) = ((self.rows > 0).then(|| id(offset)), (self.rows > 0).then(|| id(last)));
         json!({ "count": self.rows, "first_id": first_id, "last_id": last_id, "has_more": has_more })
     }
 
@@ -155,11 +155,7 @@ impl Envelope<'_> {
         let body = &self.request.parameters.body;
         let (dimensions, metrics) = match &self.request.shape {
             RowShape::Positional { dimensions, metrics } => (dimensions.clone(), metrics.clone()),
-            RowShape::Named => {
-                let mut lists = ["dimensions", "metrics"].map(|name| names(body, name));
-                lists.iter_mut().for_each(|names| names.sort());
-                lists.into()
-            }
+            RowShape::Named => (names(body, "dimensions"), names(body, "metrics")),
         };
         let given = |name: &str, default: Value| body.get(name).cloned().unwrap_or(default);
         json!({

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::data::dataset::Dataset;
 use crate::data::objects::text;
@@ -62,12 +62,9 @@ pub(crate) async fn handle(State(server): State<Arc<ServerState>>, request: Requ
     let response = match Exchange::begin(&server, &received, endpoint.as_ref(), &parameters, &dataset, key) {
         Err(response) => response,
         Ok(exchange) => match endpoint {
-            _ if !is_readable => exchange.error(&ErrorResponse::invalid(
-                &["body"],
-                "JSON decode error",
-                "json_invalid",
-                &Value::Object(Map::new()),
-            )),
+            _ if !is_readable => {
+                exchange.error(&ErrorResponse::invalid(&["body"], "JSON decode error", "json_invalid", &json!({})))
+            }
             Some(endpoint) => exchange.answer(endpoint, parameters, dataset),
             None => exchange.error(&ErrorResponse::new(StatusCode::NOT_FOUND, "Not Found")),
         },
@@ -189,7 +186,7 @@ impl Exchange {
     fn status_response(&self, status: StatusCode, retry_after: Option<&str>, reset: Option<i64>) -> Response {
         let mut exchange = self.clone();
         if let Some(reset) = reset {
-            (exchange.window.remaining, exchange.window.reset) = (0, self.now.as_second() + reset);
+            (exchange.window.remaining, exchange.window.reset) = (0, self.now.as_second().saturating_add(reset));
         }
         // The edge in front of the API answers 502 with a page of HTML.
         let response = if status == StatusCode::BAD_GATEWAY {
@@ -238,15 +235,12 @@ impl Exchange {
         if self.faults.has(&FaultKind::NoRateHeaders) {
             return response;
         }
-        let limit = last_fault!(self.faults, FaultKind::LimitHeader { limit } => *limit);
-        set("x-ratelimit-limit", &limit.unwrap_or(self.window.limit.into()).to_string());
+        set("x-ratelimit-limit", &self.window.limit.to_string());
         set("x-ratelimit-remaining", &self.window.remaining.to_string());
-        let reset = Timestamp::from_second(self.window.reset).unwrap_or(self.now);
+        let (now, reset) = (self.now.as_second(), Timestamp::from_second(self.window.reset).unwrap_or_default());
         match last_fault!(self.faults, FaultKind::ResetHeader { form } => *form) {
-            None => set("x-ratelimit-reset", &reset.as_second().to_string()),
-            Some(ResetForm::Seconds) => {
-                set("x-ratelimit-reset", &(reset.as_second() - self.now.as_second()).to_string());
-            }
+            None => set("x-ratelimit-reset", &self.window.reset.to_string()),
+            Some(ResetForm::Seconds) => set("x-ratelimit-reset", &(self.window.reset - now).to_string()),
             Some(ResetForm::HttpDate) => set("x-ratelimit-reset", &http_date(reset)),
             Some(ResetForm::IsoDate) => set("x-ratelimit-reset", &reset.to_string()),
             Some(ResetForm::Absent) => {}

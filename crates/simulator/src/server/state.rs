@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use catalog::Catalog;
 use catalog::clock::Clock;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,23 +36,6 @@ pub struct ReceivedRequest {
     pub cost: u32,
     /// The status of the response; 0 while there is none.
     pub status: u16,
-}
-
-impl ReceivedRequest {
-    /// The most requests that `received`, oldest first, count as within any `period`, whenever it begins.
-    pub fn max_cost_within(received: &[Self], period: Duration) -> u64 {
-        let period = SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX);
-        let (mut oldest, mut cost, mut most) = (0, 0, 0);
-        for request in received {
-            cost += u64::from(request.cost);
-            while request.at.duration_since(received[oldest].at) >= period {
-                cost -= u64::from(received[oldest].cost);
-                oldest += 1;
-            }
-            most = most.max(cost);
-        }
-        most
-    }
 }
 
 fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

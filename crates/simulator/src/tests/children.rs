@@ -17,7 +17,7 @@ async fn child_stream_has_a_row_for_every_row_of_its_parent() {
     assert_eq!(ids(&projects), ids(&details));
     let category = &scope.category.as_ref().unwrap().id;
     let (status, answer) = read(get(&sim, &format!("/v1/projects/unknown?category_id={category}")).await).await;
-    assert_eq!((status, &answer["detail"]), (404, &json!("Resource not found")));
+    assert_eq!((status, &answer["detail"]), (404, &json!("resource not found")));
     let other = &scopes[1].category.as_ref().unwrap().id;
     let elsewhere = format!("/v1/projects/{}?category_id={other}", ids(&projects)[0]);
     assert_eq!(get(&sim, &elsewhere).await.status(), 404);
