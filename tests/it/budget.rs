@@ -7,14 +7,14 @@ use profound_export::model::event::Event;
 use profound_export::run::{Outcome, discover, preview};
 use profound_export::simulator::{Account, Fault, FaultKind, ReceivedRequest, ResetForm};
 
-use crate::support::{Export, Place, account, instant};
+use crate::support::{Export, Place, account, instant, max_cost_within};
 
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "category_topics"];
 
 /// Every request was answered, and no `period` held more than `limit`.
 fn assert_within(received: &[ReceivedRequest], limit: u64, period: Duration) {
     assert!(received.iter().all(|request| request.status == 200), "the limit was hit");
-    let most = ReceivedRequest::max_cost_within(received, period);
+    let most = max_cost_within(received, period);
     assert!(most <= limit, "{most} requests within {period:?}, and {limit} are allowed");
 }
 
@@ -96,7 +96,7 @@ async fn retries_take_permits_as_well() {
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert_eq!(received.iter().filter(|request| request.status == 503).count(), 12);
     assert!(received.iter().all(|request| request.status != 429), "the limit was hit");
-    let most = ReceivedRequest::max_cost_within(&received, period);
+    let most = max_cost_within(&received, period);
     assert!(most <= 12, "{most} requests within a period");
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use profound_export::ledger::Fact;
 use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::run::Outcome;
-use profound_export::simulator::{Account, ReceivedRequest};
+use profound_export::simulator::Account;
 
-use crate::support::{Export, Place, account};
+use crate::support::{Export, Place, account, max_cost_within};
 
 const EVENTS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
 const PERIOD: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
             continue;
         }
         assert!(received.iter().all(|request| request.status == 200), "{concurrency} at once: the limit was hit");
-        let most = ReceivedRequest::max_cost_within(&received, PERIOD);
+        let most = max_cost_within(&received, PERIOD);
         assert!(most <= 30, "{concurrency} at once: {most} of 30");
         assert!(30 < received.iter().map(|request| request.cost).sum::<u32>(), "one period is enough");
     }

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use profound_export::config::Period;
 use profound_export::run::Outcome;
 use profound_export::simulator::{Fault, FaultKind};
+use serde_json::Value;
 
 use crate::support::{Export, Place, account, day, real_store};
 
@@ -56,6 +57,19 @@ fn faults() -> Vec<FaultKind> {
     ]
 }
 
+/// `fault` as the command line writes it.
+fn fault_name(fault: &Fault) -> String {
+    let mut members = serde_json::to_value(fault).unwrap();
+    let mut name = members["fault"].take().as_str().unwrap().to_owned();
+    let is_default = |name: &str, value: &Value| value.is_null() || (name == "after" && *value == 0);
+    let settings = members.as_object().unwrap().iter().filter(|(name, value)| !is_default(name, value));
+    for (index, (setting, value)) in settings.enumerate() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        name.push_str(&format!("{}{setting}={value}", if index == 0 { ':' } else { ',' }));
+    }
+    name
+}
+
 /// A day of one category in the lake, which the service has revised since.
 async fn revised(place: Place, stream: &str) -> Export {
     let mut export = Export::start(place, account(), &[stream]).await;
@@ -74,7 +88,7 @@ async fn assert_whole(export: &Export, stream: &str) {
 
 /// What a run comes to when `fault` befalls the stream; whatever that is, nothing is half, and the next run mends it.
 async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
-    let what = format!("{fault} of {stream}");
+    let what = format!("{} of {stream}", fault_name(&fault));
     // Shown only where the test fails: the last line says which cell it was.
     eprintln!("{what}");
     let mut export = revised(place, stream).await;
@@ -116,7 +130,7 @@ async fn table(place: Place) -> String {
         text.push_str(&format!("{way:<24}"));
     }
     for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * WAYS.len())) {
-        text.push_str(&format!("\n{:<32}", Fault::from(fault).to_string()));
+        text.push_str(&format!("\n{:<32}", fault_name(&Fault::from(fault))));
         for pair in outcomes.chunks(2) {
             let [once, always] = [pair[0].to_string(), pair[1].to_string()];
             let cell = if once == always { once } else { format!("{once}, {always}") };

@@ -54,7 +54,8 @@ fn assert_converged(export: &Export, runs: &[RunResult], received: &[ReceivedReq
     }
     // As the server counts: in periods that begin at multiples of their length.
     let period = |one: &ReceivedRequest| one.at.as_second().div_euclid(PERIOD.as_secs() as i64);
-    let most = received.chunk_by(|one, next| period(one) == period(next)).map(<[ReceivedRequest]>::len).max().unwrap() as u64;
+    let most =
+        received.chunk_by(|one, next| period(one) == period(next)).map(<[ReceivedRequest]>::len).max().unwrap() as u64;
     let in_flight = 2 * export.api.concurrency as u64;
     assert!(most <= u64::from(LIMIT) + in_flight, "{most} within a period of {LIMIT}");
     assert!(2 * LIMIT < received.len() as u32, "two periods are enough for {} requests", received.len());

@@ -123,7 +123,9 @@ async fn no_secret_is_in_anything_that_any_verb_says_or_writes() {
         let account = Account { now: None, key: KEY.into(), categories: 1, domains: 1, ..account() };
         let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
         let place = Workplace::new(&format!("[api]\nauth = \"{auth}\"\nbase_url = \"{}\"", simulator.url()));
-        for at in [KeyLocation::Headers, KeyLocation::Rows, KeyLocation::Page, KeyLocation::Error, KeyLocation::Redirect] {
+        for at in
+            [KeyLocation::Headers, KeyLocation::Rows, KeyLocation::Page, KeyLocation::Error, KeyLocation::Redirect]
+        {
             simulator.clear_faults();
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("answers"));
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("bots"));

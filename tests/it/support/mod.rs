@@ -208,7 +208,7 @@ impl Export {
 
     /// The same on a machine with this clock.
     pub fn settings_at(&self, clock: Clock) -> RunSettings {
-        let variable = ("PROFOUND_API_KEY".to_owned(), self.simulator.key().to_owned());
+        let variable = ("PROFOUND_API_KEY".to_owned(), self.simulator.key());
         let environment = match self.api.key_file {
             Some(_) => BTreeMap::new(),
             None => [variable].into(),
@@ -320,6 +320,21 @@ impl Export {
 /// The requests of `received` about a stream, discovery left out.
 pub fn of_stream<'a>(received: &'a [ReceivedRequest], stream: &str) -> Vec<&'a ReceivedRequest> {
     received.iter().filter(|request| request.stream.as_deref() == Some(stream)).collect()
+}
+
+/// The most requests that `received`, oldest first, count as within any `period`, whenever it begins.
+pub fn max_cost_within(received: &[ReceivedRequest], period: Duration) -> u64 {
+    let period = SignedDuration::try_from(period).unwrap();
+    let (mut oldest, mut cost, mut most) = (0, 0, 0);
+    for request in received {
+        cost += u64::from(request.cost);
+        while request.at.duration_since(received[oldest].at) >= period {
+            cost -= u64::from(received[oldest].cost);
+            oldest += 1;
+        }
+        most = most.max(cost);
+    }
+    most
 }
 
 /// An error and everything behind it, in words.

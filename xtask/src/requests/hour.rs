@@ -8,7 +8,7 @@ use profound_export::model::format::{format_count, format_duration};
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, ReceivedRequest};
 
-use crate::support::{self, Export, Place};
+use crate::support::{self, Export, Place, max_cost_within};
 
 const LIMIT: u32 = 60;
 const PERIOD: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ What the simulator recorded:
 The most requests in any trailing ten seconds were {most}, of {LIMIT}; {refused} were refused.
 ",
         periods = periods(&received),
-        most = ReceivedRequest::max_cost_within(&received, PERIOD),
+        most = max_cost_within(&received, PERIOD),
     )
 }
 
