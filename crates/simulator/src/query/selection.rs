@@ -112,7 +112,7 @@ fn grouped_columns(endpoint: &Endpoint, stream: &Stream, body: &Map<String, Valu
         let name = &column.name;
         // The entity of the row, and what options add.
         let is_grouping = own.contains(name) || endpoint.is_dimension(name);
-        if !is_grouping && !known_metrics.contains(name) {
+        if !is_grouping && !known_metrics.contains(name) && is_option_on(stream, body, name) {
             columns.push(SpecColumn { column: column.clone(), is_key: is_key(name) });
         }
     }
@@ -146,6 +146,12 @@ fn volume(stream: &Stream) -> RowVolume {
         (false, false, true) => RowVolume::Steady,
         (false, false, false) => RowVolume::ByGrain,
     }
+}
+
+/// Whether `include_<column>` is on, for columns that have such an option.
+fn is_option_on(stream: &Stream, body: &Map<String, Value>, name: &str) -> bool {
+    let option = format!("include_{name}");
+    !stream.body.contains_key(&option) || body.get(&option).is_some_and(|on| on == true)
 }
 
 /// Rows of version 1 event streams name their objects by reference, as the published examples show.

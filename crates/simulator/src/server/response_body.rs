@@ -167,7 +167,9 @@ fn members(names: &[String], column: &str, request: &ResolvedRequest, faults: &A
 fn written_row(mut row: Object, request: &ResolvedRequest, faults: &AppliedFaults) -> Value {
     let stream = &request.stream;
     for kind in &faults.kinds {
-        if let FaultKind::MissingField { column } = kind {
+        if let FaultKind::MissingField { column } = kind
+            && request.shape == RowShape::Named
+        {
             row.shift_remove(column);
         } else if let FaultKind::WrongType { column } = kind
             && let Some((value, column)) = row.get_mut(column).zip(stream.column(column))
