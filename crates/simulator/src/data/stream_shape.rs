@@ -9,14 +9,14 @@ use catalog::model::stream::{DaysKind, Pagination, RowsAt, Stream};
 pub(crate) fn request_variables(stream: &Stream) -> BTreeSet<&str> {
     let of_parent = stream.parent.iter().flat_map(|parent| {
         let of_variants = parent.variants.iter().flat_map(|variant| variant.set.keys());
-        parent.takes.keys().chain(of_variants)
+        parent.bind.keys().chain(of_variants)
     });
     of_parent.chain(&stream.parameters).map(String::as_str).collect()
 }
 
 /// Whether a request of `stream` says its days.
 pub(crate) fn sends_days(stream: &Stream) -> bool {
-    stream.days.as_ref().is_some_and(|days| days.sent) || stream.takes("first") || stream.takes("last")
+    stream.days.as_ref().is_some_and(|days| days.sent) || stream.uses_variable("first") || stream.uses_variable("last")
 }
 
 /// Whether every request of `stream` has exactly one row: nothing in its key could distinguish two of them.

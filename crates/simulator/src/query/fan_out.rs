@@ -87,7 +87,7 @@ fn request_subjects(stream: &Stream, subject: &Subject, days: &[Day], dataset: &
     let requests = request_rows(parent_stream, &subject, days, dataset);
     for row in requests.iter().flat_map(|request| request.objects(parent_stream)) {
         let text = |path: &String| text_at(&row, path);
-        let bound = parent.takes.iter().map(|(name, path)| Some((name.clone(), text(path)?)));
+        let bound = parent.bind.iter().map(|(name, path)| Some((name.clone(), text(path)?)));
         let Some(bound) = bound.collect::<Option<Variables>>() else { continue };
         for variant in variants {
             if variant.when.iter().any(|(path, wanted)| text(path).as_ref() != Some(wanted)) {

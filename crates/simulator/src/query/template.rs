@@ -57,7 +57,7 @@ pub(crate) fn request_variables(
 
 /// Whether a request of `stream` names `part` of its scope by a variable, and not by the usual member of the body.
 pub(crate) fn has_scope_variable(stream: &Stream, part: ScopePart) -> bool {
-    ["id", "name"].iter().any(|what| stream.takes(&format!("{}_{what}", part.path_key())))
+    ["id", "name"].iter().any(|what| stream.uses_variable(&format!("{}_{what}", part.path_key())))
 }
 
 /// A template cut at its variables: text, and the name of the variable that follows, if one does.

@@ -153,7 +153,7 @@ async fn every_stream_has_typed_rows_with_unique_keys() {
             if stream.days.as_ref().is_some_and(|counting| counting.kind.is_single()) {
                 // The key distinguishes rows of one day, not those of several.
                 for day in window.into_iter().flat_map(Window::days) {
-                    found.extend(problems(stream, &sim.rows(stream, &scope, Some(Window::day(day)))));
+                    found.extend(problems(stream, &sim.rows(stream, &scope, Some(Window::from_day(day)))));
                 }
             } else {
                 found.extend(problems(stream, &rows));
@@ -214,7 +214,8 @@ async fn ask(
                 ("organization_id", scope.organization.as_ref().map(|named| &named.id)),
             ] {
                 let part = name.trim_end_matches("_id");
-                let taken = stream.takes(&format!("{part}_name")) || stream.takes(&format!("{part}_id"));
+                let taken =
+                    stream.uses_variable(&format!("{part}_name")) || stream.uses_variable(&format!("{part}_id"));
                 if let Some(value) = value.filter(|_| !taken) {
                     body[name] = json!(value);
                 }
@@ -285,7 +286,7 @@ async fn every_stream_answers_its_request_with_the_generated_rows() {
         } else {
             // Without a date in the rows there is one answer for all days.
             if stream.days.as_ref().is_some_and(|counting| counting.kind == DaysKind::Window) {
-                window = window.map(|window| Window::day(window.start));
+                window = window.map(|window| Window::from_day(window.start));
             }
             given
         };
@@ -343,7 +344,7 @@ async fn unknown_stream_is_answered_from_its_declaration() {
     )
     .unwrap();
     let account = Account { rows_per_day: BTreeMap::from([("podcasts".into(), 1000)]), ..account() };
-    let sim = Simulator::start(Arc::new(Catalog::of(vec![declared.clone()]).unwrap()), account).await.unwrap();
+    let sim = Simulator::start(Arc::new(Catalog::new(vec![declared.clone()]).unwrap()), account).await.unwrap();
     let scope = &sim.scopes(ScopeKind::Category)[0];
     let rows = sim.rows(&declared, scope, Some(days("2026-08-18", "2026-08-19")));
     assert_eq!(rows.len(), 2000);
