@@ -26,7 +26,7 @@ impl RowZone {
     }
 
     pub(crate) fn today(&self, now: Timestamp) -> Day {
-        Day::at(now, self.zone.clone())
+        Day::from_timestamp(now, self.zone.clone())
     }
 
     /// The first instant of `day`.
