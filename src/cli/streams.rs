@@ -150,7 +150,7 @@ fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> S
     let facts = facts(stream).into_iter().map(|(name, fact)| vec![name.to_owned(), fact.replace('`', "")]);
     let declared = own.contains(&stream.name).then(|| vec!["declared".to_owned(), "in the configuration".to_owned()]);
     let protected = stream.protect.iter().map(|(column, protect)| {
-        vec!["protected".to_owned(), format!("{column} is {} before anything touches the disk", protect.done())]
+        vec!["protected".to_owned(), format!("{column} is {} before anything touches the disk", protect.past_tense())]
     });
     let notes = stream.notes.iter().map(|note| vec!["note".to_owned(), note.clone()]);
     let columns = column_lines(stream, true)

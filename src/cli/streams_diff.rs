@@ -15,17 +15,10 @@ pub struct StreamsDiffArgs {
     /// The vendor's OpenAPI document, as JSON
     #[arg(long, value_name = "FILE")]
     openapi: PathBuf,
-    /// Print the names it holds, as `crates/catalog/src/document/surface.json` keeps them
-    #[arg(long, hide = true)]
-    surface: bool,
 }
 
 pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArgs) -> Result<u8, Failure> {
     let newer = read(args)?;
-    if args.surface {
-        // Written and read in one order, so that its own history is short.
-        return print(&serde_json::to_string_pretty(&newer).unwrap_or_default());
-    }
     let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))?;
     let differences = compare(&known, &newer, catalog);
     match options.output {
@@ -35,7 +28,7 @@ pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArg
             print(&format!("no differences: {operations} operations, as this version knows them"))?
         }
         OutputFormat::Table => {
-            let lines: Vec<String> = differences.iter().map(|difference| difference.words()).collect();
+            let lines: Vec<String> = differences.iter().map(|difference| difference.to_line()).collect();
             print(&lines.join("\n"))?
         }
     };

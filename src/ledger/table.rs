@@ -73,7 +73,7 @@ impl TableMeaning {
             Some(_) => None,
         });
         of_columns.or_else(|| {
-            let done = |protect: Option<&Protect>| protect.map_or("kept as it came", |protect| protect.done());
+            let done = |protect: Option<&Protect>| protect.map_or("kept as it came", |protect| protect.past_tense());
             self.columns.keys().find_map(|name| {
                 let (before, after) = (self.protected.get(name), now.protected.get(name));
                 let words = || format!("column `{name}` was {} and is now to be {}", done(before), done(after));

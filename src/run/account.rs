@@ -139,7 +139,7 @@ fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stre
 /// # Errors
 /// [`RunError::ConfigMismatch`].
 pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -> Result<(), RunError> {
-    let hashes = streams.iter().any(|stream| stream.hashes());
+    let hashes = streams.iter().any(|stream| stream.has_hashed_columns());
     match (state.facts.salt(), salt) {
         _ if !hashes => Ok(()),
         (_, None) => Err(RunError::ConfigMismatch {

@@ -110,7 +110,7 @@ pub async fn publish(
     if let Some(problem) = &incomplete {
         record.push(cx.suspect(slice, problem, Vec::new()));
     }
-    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.hashes()) {
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.has_hashed_columns()) {
         let (fact, evidence) = (Fact::Salt { fingerprint: salt.fingerprint() }, format!("{slice} was hashed with it"));
         learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
     }

@@ -266,7 +266,7 @@ fn footer(cx: &RunContext<'_>, stream: &Stream) -> Vec<(&'static str, String)> {
     if cx.list_snapshots && stream.days.is_none() {
         pairs.push(("snapshot_request", TableMeaning::of(&history_of(stream)).request));
     }
-    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.hashes()) {
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.has_hashed_columns()) {
         pairs.push(("salt", salt.fingerprint()));
     }
     pairs

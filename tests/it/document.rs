@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
-use profound_export::catalog::{Catalog, NotExportedKind};
+use profound_export::catalog::{Catalog, NotExported, NotExportedKind};
 use profound_export::model::scope::{Named, Scope, ScopePart};
 use profound_export::model::slice::Slice;
 use profound_export::model::stream::{Cursor, DaysKind, EndpointStatus, Fallback, Stream};
@@ -97,7 +97,7 @@ fn every_operation_of_the_document_is_a_stream_or_not_exported_for_a_reason() {
         .map(|(method, path)| format!("{method} {path}"))
         .collect();
     let listed: BTreeMap<String, NotExportedKind> =
-        Catalog::not_exported().unwrap().into_iter().map(|listed| (listed.request, listed.kind)).collect();
+        NotExported::all().unwrap().into_iter().map(|listed| (listed.request, listed.kind)).collect();
     let mut operations = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         operations

@@ -1,14 +1,17 @@
-//! `cargo xtask COMMAND`: what maintainers run. Nothing of it is in the shipped program.
+//! `cargo xtask COMMAND`: the maintainers' tools. None of them is in the shipped program.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use xtask::{fuzz, reference, requests, torture, year};
 
 #[derive(Parser)]
-enum Command {
+enum XtaskCommand {
     /// Print docs/reference/streams.md
     Reference,
+    /// Print the names in an OpenAPI document, as crates/catalog/src/document/surface.json holds them
+    Surface { openapi: PathBuf },
     /// Feed mutated inputs to everything that parses foreign data
     Fuzz(fuzz::FuzzArgs),
     /// Kill the built program at random instants and count what the lake lost
@@ -20,12 +23,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Command::parse() {
-        Command::Reference => print!("{}", reference::committed_page()),
-        Command::Fuzz(args) => return fuzz::run(&args),
-        Command::Torture(args) => torture::run(args),
-        Command::Requests(args) => requests::run(&args),
-        Command::Year(args) => year::run(&args),
+    match XtaskCommand::parse() {
+        XtaskCommand::Reference => print!("{}", reference::committed_page()),
+        XtaskCommand::Surface { openapi } => print!("{}", reference::surface(&openapi)),
+        XtaskCommand::Fuzz(args) => return fuzz::run(&args),
+        XtaskCommand::Torture(args) => torture::run(args),
+        XtaskCommand::Requests(args) => requests::run(&args),
+        XtaskCommand::Year(args) => year::run(&args),
     }
     ExitCode::SUCCESS
 }

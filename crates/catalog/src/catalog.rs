@@ -1,4 +1,4 @@
-//! All the streams this build knows: TOML embedded in the binary, read and checked once.
+//! All streams of this build: TOML embedded in the binary, parsed and checked once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock};
 use crate::model::stream::{DiscoveredObject, Stream, Tier};
 
 use crate::check::check_stream;
-use crate::links;
+use crate::error::CatalogError;
+use crate::links::check_links;
 use crate::not_exported::{NotExported, NotExportedKind};
-use crate::read::read;
+use crate::read::parse_streams;
 
-/// The embedded files: name and text. A file per kind of endpoint.
+/// Name and text of each file. A file per kind of endpoint.
 const FILES: [(&str, &str); 24] = [
     ("organization.toml", include_str!("../streams/organization.toml")),
     ("domain_segments.toml", include_str!("../streams/domain_segments.toml")),
@@ -38,53 +39,18 @@ const FILES: [(&str, &str); 24] = [
     ("prompt_volumes.toml", include_str!("../streams/prompt_volumes.toml")),
 ];
 
-/// Why a catalog cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CatalogError {
-    /// A file is not the TOML that is expected.
-    #[error("catalog file `{file}`")]
-    Syntax {
-        /// Which file.
-        file: String,
-        /// What the parser says.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// A declaration of a file is not one.
-    #[error("catalog file `{file}`, stream `{stream}`: {problem}")]
-    Declaration {
-        /// Which file.
-        file: String,
-        /// Which stream: its name, or its number where it has none.
-        stream: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A declaration contradicts itself or another.
-    #[error("stream `{stream}`: {problem}")]
-    Stream {
-        /// Which stream.
-        stream: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
-/// Every stream by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     streams: BTreeMap<String, Arc<Stream>>,
 }
 
 impl Catalog {
-    /// The streams embedded in the binary.
-    ///
     /// # Errors
-    /// Only when the embedded files are wrong, which the tests rule out.
+    /// When the embedded files are invalid, which the tests rule out.
     pub fn embedded() -> Result<Self, CatalogError> {
         static EMBEDDED: LazyLock<Result<Catalog, CatalogError>> = LazyLock::new(|| {
-            let read = FILES.iter().map(|(name, text)| read(name, text));
-            Catalog::new(read.collect::<Result<Vec<_>, _>>()?.concat())
+            let streams = FILES.iter().map(|(name, text)| parse_streams(name, text));
+            Catalog::new(streams.collect::<Result<Vec<_>, _>>()?.concat())
         });
         EMBEDDED.clone()
     }
@@ -92,35 +58,34 @@ impl Catalog {
     /// A catalog of exactly `streams`.
     ///
     /// # Errors
-    /// The first stream that contradicts itself or another, takes a name twice, writes, or names a stream that is not
-    /// there.
+    /// The first stream that contradicts itself or another, has the name of another, writes, or names a missing stream.
     pub fn new(streams: Vec<Stream>) -> Result<Self, CatalogError> {
         let mut by_name = BTreeMap::new();
         for stream in streams {
-            let fault = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
-            check_stream(&stream).map_err(fault)?;
+            let error = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
+            check_stream(&stream).map_err(error)?;
             if by_name.contains_key(&stream.name) {
-                return Err(fault("the name is taken by another stream".into()));
+                return Err(error("another stream has the same name".into()));
             }
             by_name.insert(stream.name.clone(), Arc::new(stream));
         }
         let catalog = Self { streams: by_name };
         catalog.check_families()?;
-        let writing: Vec<_> =
+        let writes: Vec<_> =
             NotExported::all()?.into_iter().filter(|listed| listed.kind == NotExportedKind::Writes).collect();
         for stream in catalog.streams() {
-            let fault = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
+            let error = |problem: String| CatalogError::Stream { stream: stream.name.clone(), problem };
             let events = stream.event_stream.iter().map(|path| format!("POST {path}"));
             let mut requests = [stream.request.to_string()].into_iter().chain(events);
-            if let Some(listed) = requests.find_map(|request| writing.iter().find(|listed| listed.is(&request))) {
-                return Err(fault(format!("`{}` {}: streams only read", listed.request, listed.reason)));
+            if let Some(listed) = requests.find_map(|request| writes.iter().find(|listed| listed.matches(&request))) {
+                return Err(error(format!("`{}` {}: streams are read-only", listed.request, listed.reason)));
             }
-            links::check(&catalog, stream).map_err(fault)?;
+            check_links(&catalog.streams, stream).map_err(error)?;
         }
         Ok(catalog)
     }
 
-    /// The same with `streams` in it, in place of those of the same names.
+    /// Adds `streams`; they replace those with the same names.
     ///
     /// # Errors
     /// As [`Catalog::new`].
@@ -130,15 +95,7 @@ impl Catalog {
         Self::new(kept.chain(streams.iter().cloned()).collect())
     }
 
-    /// Known requests that no stream makes, and why.
-    ///
-    /// # Errors
-    /// Only when the embedded list is wrong, which the tests rule out.
-    pub fn not_exported() -> Result<Vec<NotExported>, CatalogError> {
-        NotExported::all()
-    }
-
-    /// What is learned of one stream of a family is believed of the others, so they must count days alike.
+    /// Facts learned about one stream of a family apply to all of it, so its streams must count days alike.
     fn check_families(&self) -> Result<(), CatalogError> {
         let mut families: BTreeMap<&str, &Stream> = BTreeMap::new();
         for stream in self.streams() {
@@ -147,29 +104,28 @@ impl Catalog {
             };
             let first = families.entry(&stream.family).or_insert(stream);
             if first.days.as_ref().is_some_and(|first| (first.zone, first.end) != (days.zone, days.end)) {
-                let problem = format!("counts days otherwise than `{}`, which is of the same family", first.name);
+                let problem = format!("its `zone` or `end` differs from `{}` of the same family", first.name);
                 return Err(CatalogError::Stream { stream: stream.name.clone(), problem });
             }
         }
         Ok(())
     }
 
-    /// The stream called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<Stream>> {
         self.streams.get(name)
     }
 
-    /// Every stream, by name.
+    /// All streams, ordered by name.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.streams.values()
     }
 
-    /// The streams of `tier` and of the tiers it contains.
+    /// The streams of `tier` and of the smaller tiers.
     pub fn tier(&self, tier: Tier) -> impl Iterator<Item = &Arc<Stream>> {
         self.streams().filter(move |stream| stream.tier.is_some_and(|own| own <= tier))
     }
 
-    /// The stream whose rows name the objects of a kind.
+    /// The stream whose rows are the objects of a kind.
     pub fn discovering(&self, object: DiscoveredObject) -> Option<&Arc<Stream>> {
         self.streams().find(|stream| stream.discovers.as_ref().is_some_and(|found| found.object == object))
     }
@@ -180,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn embedded_catalog_is_whole() {
+    fn embedded_catalog_is_valid_and_discovers_every_object() {
         let catalog = Catalog::embedded().unwrap();
         assert_eq!(catalog.tier(Tier::Minimal).count(), 18);
         for object in [
@@ -194,20 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn streams_of_a_family_that_count_days_otherwise_are_refused() {
+    fn streams_of_a_family_count_days_alike() {
         let catalog = Catalog::embedded().unwrap();
         let of_family = |name: &str| Stream { family: "answers".into(), ..Stream::clone(catalog.get(name).unwrap()) };
-        let refused = Catalog::new(vec![of_family("answers_v1"), of_family("answers_v2")]).unwrap_err();
+        let error = Catalog::new(vec![of_family("answers_v1"), of_family("answers_v2")]).unwrap_err();
         assert_eq!(
-            refused.to_string(),
-            "stream `answers_v2`: counts days otherwise than `answers_v1`, which is of the same family"
+            error.to_string(),
+            "stream `answers_v2`: its `zone` or `end` differs from `answers_v1` of the same family"
         );
     }
 
     #[test]
-    fn names_taken_twice_are_refused() {
+    fn names_are_unique() {
         let twice = Catalog::embedded().unwrap().streams().map(|stream| Stream::clone(stream)).next().unwrap();
-        let refused = Catalog::new(vec![twice.clone(), twice]).unwrap_err();
-        assert!(refused.to_string().contains("taken by another stream"), "{refused}");
+        let error = Catalog::new(vec![twice.clone(), twice]).unwrap_err();
+        assert!(error.to_string().contains("another stream has the same name"), "{error}");
     }
 }

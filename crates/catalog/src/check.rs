@@ -1,4 +1,4 @@
-//! What a declaration must hold that its types do not say.
+//! Rules for one declaration that its types cannot express.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::model::stream::{Days, DaysKind, Method, Pagination, RowsAt, Stream};
 /// Checks one declaration by itself.
 ///
 /// # Errors
-/// What is wrong, in words that go after the name of the stream.
+/// The problem, as text that follows the name of the stream.
 pub fn check_stream(stream: &Stream) -> Result<(), String> {
     check_name(&stream.name)?;
     check_columns(stream)?;
@@ -28,58 +28,61 @@ pub fn check_stream(stream: &Stream) -> Result<(), String> {
 
 fn check_name(name: &str) -> Result<(), String> {
     if name.ends_with(HISTORY_ENDING) {
-        return Err(format!("names that end in `{HISTORY_ENDING}` belong to the daily snapshots of lists"));
+        return Err(format!("names that end in `{HISTORY_ENDING}` are reserved for list snapshots"));
     }
     let plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
-    match name.starts_with(|first: char| first.is_ascii_lowercase()) && name.chars().all(plain) {
-        true => Ok(()),
-        false => Err("the name must be lower case letters, digits and underscores, a letter first".into()),
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) && name.chars().all(plain) {
+        Ok(())
+    } else {
+        Err("the name must consist of lower-case letters, digits and underscores, starting with a letter".into())
     }
 }
 
 fn check_columns(stream: &Stream) -> Result<(), String> {
     if stream.columns.is_empty() {
-        return Err("it has no columns".into());
+        return Err("no columns".into());
     }
     for (index, column) in stream.columns.iter().enumerate() {
         let name = &column.name;
         if stream.columns[..index].iter().any(|other| other.name == *name) {
-            return Err(format!("column `{name}` stands twice"));
+            return Err(format!("column `{name}` is declared twice"));
         }
         if name.starts_with('_') {
-            return Err(format!("column `{name}` begins with an underscore, as only the exporter's own columns do"));
+            return Err(format!(
+                "column `{name}` starts with an underscore, which is reserved for the exporter's columns"
+            ));
         }
-        if is_of_scope(stream, name) {
-            return Err(format!("column `{name}` is one that the exporter adds for its scope"));
+        if is_scope_column(stream, name) {
+            return Err(format!("column `{name}` is reserved: the exporter adds it for the scope"));
         }
         if name == SNAPSHOT_COLUMN {
-            return Err(format!("column `{name}` is one that daily snapshots of lists have"));
+            return Err(format!("column `{name}` is reserved for list snapshots"));
         }
         if column.about.is_empty() {
-            return Err(format!("column `{name}` does not say what it means"));
+            return Err(format!("column `{name}` has no description: set `about`"));
         }
         if matches!(column.data_type, ColumnType::Float64) && column.unit.is_none() {
-            return Err(format!("column `{name}` is a number without a unit"));
+            return Err(format!("column `{name}` is a number and has no `unit`"));
         }
-        if holds_list_of_lists(&column.data_type) {
-            return Err(format!("column `{name}` has a list of lists, which not every reader knows: make it json"));
+        if has_list_of_lists(&column.data_type) {
+            return Err(format!("column `{name}` is a list of lists, which some readers reject: use `json`"));
         }
     }
     Ok(())
 }
 
 /// Whether the exporter adds a column called `name` for the scope of `stream`.
-fn is_of_scope(stream: &Stream, name: &str) -> bool {
+fn is_scope_column(stream: &Stream, name: &str) -> bool {
     stream.scope.parts().iter().any(|part: &ScopePart| {
         let (id, label) = part.columns();
         id == Some(name) || label == name
     })
 }
 
-fn holds_list_of_lists(data_type: &ColumnType) -> bool {
+fn has_list_of_lists(data_type: &ColumnType) -> bool {
     match data_type {
-        ColumnType::List(items) => matches!(**items, ColumnType::List(_)) || holds_list_of_lists(items),
-        ColumnType::Struct(fields) => fields.iter().any(|(_, field)| holds_list_of_lists(field)),
+        ColumnType::List(items) => matches!(**items, ColumnType::List(_)) || has_list_of_lists(items),
+        ColumnType::Struct(fields) => fields.iter().any(|(_, field)| has_list_of_lists(field)),
         _ => false,
     }
 }
@@ -91,37 +94,37 @@ fn check_days(stream: &Stream) -> Result<(), String> {
     match days.kind {
         DaysKind::Dated => check_day_column(stream, days)?,
         DaysKind::Window | DaysKind::Month if days.lookback == 0 => {
-            return Err("a day or month without dates in its rows is read once more `lookback` days after its end, \
-                        so `lookback` must be 1 or more"
+            return Err("`lookback` must be 1 or more: a day or month without dates in its rows is extracted again \
+                        `lookback` days after its end"
                 .into());
         }
         DaysKind::Window | DaysKind::Month => {}
     }
-    let says_days = stream.uses_variable("first") && stream.uses_variable("last");
+    let has_days = stream.uses_variable("first") && stream.uses_variable("last");
     match (days.sent, stream.request.method) {
         (true, Method::Get) => {
-            Err("a GET has no body for `start_date`: say `sent = false`, and `{first}` and `{last}` in the query"
+            Err("a GET has no body for `start_date`: set `sent = false`, and use `{first}` and `{last}` in the query"
                 .into())
         }
-        (false, _) if days.kind == DaysKind::Dated && !says_days => {
-            Err("with `sent = false` its query must say `{first}` and `{last}`".into())
+        (false, _) if days.kind == DaysKind::Dated && !has_days => {
+            Err("with `sent = false` the query must contain `{first}` and `{last}`".into())
         }
         _ => Ok(()),
     }
 }
 
 fn check_day_column(stream: &Stream, days: &Days) -> Result<(), String> {
-    let of_type = |name: &str| stream.column(name).map(|column| &column.data_type);
+    let type_of = |name: &str| stream.column(name).map(|column| &column.data_type);
     let dated =
-        matches!(of_type(&days.column), Some(ColumnType::Date | ColumnType::Timestamp | ColumnType::UnixSeconds));
+        matches!(type_of(&days.column), Some(ColumnType::Date | ColumnType::Timestamp | ColumnType::UnixSeconds));
     if !dated {
         return Err(format!(
-            "its rows must carry a day: `{}` must be a column of type date, timestamp or unix_seconds",
+            "rows must have a day: `{}` must be a column of type date, timestamp or unix_seconds",
             days.column
         ));
     }
     match &days.zone_column {
-        Some(zone) if of_type(zone) != Some(&ColumnType::Utf8) => {
+        Some(zone) if type_of(zone) != Some(&ColumnType::Utf8) => {
             Err(format!("`zone_column` must name a column of type utf8, which `{zone}` is not"))
         }
         _ => Ok(()),
@@ -129,16 +132,16 @@ fn check_day_column(stream: &Stream, days: &Days) -> Result<(), String> {
 }
 
 fn check_key(stream: &Stream) -> Result<(), String> {
-    // Whatever brings several rows needs a key to tell them apart.
-    let whole = stream.rows == RowsAt::Body || stream.pagination == Pagination::Single || is_total(stream);
-    let many_rows = stream.is_fan_out() || !whole;
+    // A stream that may return several rows needs a key.
+    let one_row = stream.rows == RowsAt::Body || stream.pagination == Pagination::Single || is_total(stream);
+    let many_rows = stream.is_fan_out() || !one_row;
     if stream.key.is_empty() && many_rows {
-        return Err("it has no key".into());
+        return Err("no key".into());
     }
     for path in &stream.key {
         let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
         let Some(column) = stream.column(name) else {
-            return Err(format!("key `{path}` names no column"));
+            return Err(format!("key `{path}` is not a column"));
         };
         let found = match (&column.data_type, field) {
             (ColumnType::Struct(fields), Some(field)) => fields.iter().any(|(name, _)| name == field),
@@ -146,26 +149,26 @@ fn check_key(stream: &Stream) -> Result<(), String> {
             (_, None) => true,
         };
         if !found {
-            return Err(format!("key `{path}` must name a column, or a field of a struct"));
+            return Err(format!("key `{path}` must be a column, or a field of a struct"));
         }
     }
     Ok(())
 }
 
-/// Whether nothing is grouped, so that the whole scope is one row.
+/// Whether the request groups by nothing, so that each scope has one row.
 fn is_total(stream: &Stream) -> bool {
     stream.body.get("group_by").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 fn check_rows(stream: &Stream) -> Result<(), String> {
     let column = match &stream.rows {
-        RowsAt::Members { names, .. } if names.is_empty() => return Err("`rows.members` names no member".into()),
+        RowsAt::Members { names, .. } if names.is_empty() => return Err("`rows.members` is empty".into()),
         RowsAt::Members { column, .. } | RowsAt::Texts { column } => column,
         RowsAt::Data | RowsAt::Body => return Ok(()),
     };
     match stream.column(column).map(|column| &column.data_type) {
         Some(ColumnType::Utf8) => Ok(()),
-        _ => Err(format!("`rows` puts a text into `{column}`, which must be a column of type utf8")),
+        _ => Err(format!("`rows` stores a text in `{column}`, which must be a column of type utf8")),
     }
 }
 
@@ -175,32 +178,32 @@ fn check_signal(stream: &Stream) -> Result<(), String> {
     };
     match stream.column(signal).map(|column| &column.data_type) {
         Some(ColumnType::Bool | ColumnType::Int64 | ColumnType::Float64) => Ok(()),
-        _ => Err(format!("signal `{signal}` must be a column that is true or false, or a number")),
+        _ => Err(format!("signal `{signal}` must be a boolean or numeric column")),
     }
 }
 
 fn check_changes_rarely(stream: &Stream) -> Result<(), String> {
     let why = match stream {
         Stream { changes_rarely: false, .. } => return Ok(()),
-        Stream { days: Some(_), .. } => "days are read when they are due",
-        Stream { signal: Some(_), .. } => "other streams wait for it",
-        Stream { discovers: Some(_), .. } => "other streams are asked for what it holds",
-        _ if stream.scope.parts().is_empty() => "one request reads it for the whole account",
+        Stream { days: Some(_), .. } => "days are extracted when they are due",
+        Stream { signal: Some(_), .. } => "it gates other streams",
+        Stream { discovers: Some(_), .. } => "other streams are requested for its objects",
+        _ if stream.scope.parts().is_empty() => "it takes one request for the whole account",
         _ => return Ok(()),
     };
-    Err(format!("`changes_rarely` is for lists that are read once a week, which this one cannot be: {why}"))
+    Err(format!("`changes_rarely` is for lists that a weekly refresh is enough for; here, {why}"))
 }
 
-/// The names of what a request takes from a parent, its variants, or a user.
+/// Variables from a parent, its variants, or the user.
 fn variables(stream: &Stream) -> BTreeSet<&str> {
     let parent = stream.parent.iter();
-    let taken = parent.clone().flat_map(|parent| parent.bind.keys());
+    let bound = parent.clone().flat_map(|parent| parent.bind.keys());
     let set = parent.flat_map(|parent| &parent.variants).flat_map(|variant| variant.set.keys());
-    taken.chain(set).chain(&stream.parameters).map(String::as_str).collect()
+    bound.chain(set).chain(&stream.parameters).map(String::as_str).collect()
 }
 
-/// The names of what every request of a stream like this one knows already.
-fn known_to_all(stream: &Stream) -> BTreeSet<String> {
+/// Variables that every request with the scope and days of `stream` has.
+fn scope_variables(stream: &Stream) -> BTreeSet<String> {
     let parts = stream.scope.parts().iter();
     let mut known: BTreeSet<String> =
         parts.flat_map(|part| [format!("{}_id", part.path_key()), format!("{}_name", part.path_key())]).collect();
@@ -211,32 +214,32 @@ fn known_to_all(stream: &Stream) -> BTreeSet<String> {
 }
 
 fn check_variables(stream: &Stream) -> Result<(), String> {
-    let (variables, known) = (variables(stream), known_to_all(stream));
+    let (variables, known) = (variables(stream), scope_variables(stream));
     for name in &variables {
         if known.contains(*name) {
-            return Err(format!("variable `{name}` is one that every request of its scope has already"));
+            return Err(format!("variable `{name}` is already set by its scope"));
         }
         if stream.column(name).is_none() {
             return Err(format!(
-                "variable `{name}` must be a column, so that its rows say what they were asked for; \
-                 with `from_request = true` where the API does not"
+                "variable `{name}` must be a column, so that rows say what they were requested for; \
+                 set `from_request = true` if the API does not return it"
             ));
         }
         if !stream.uses_variable(name) {
-            return Err(format!("variable `{name}` stands nowhere in its path, query or body"));
+            return Err(format!("variable `{name}` is not used in path, query or body"));
         }
     }
-    let added = |column: &&Column| column.from_request && !variables.contains(column.name.as_str());
-    match stream.columns.iter().find(added) {
+    let unset = |column: &&Column| column.from_request && !variables.contains(column.name.as_str());
+    match stream.columns.iter().find(unset) {
         Some(column) => Err(format!(
-            "column `{}` is `from_request`, but no variable of that name is taken from a parent or given by a user",
+            "column `{}` is `from_request`, but neither a parent nor `parameters` has a variable of that name",
             column.name
         )),
         None => Ok(()),
     }
 }
 
-/// The `{names}` that stand in `template`. Braces of JSON are none.
+/// The `{names}` in `template`; JSON braces do not count.
 fn names_in(template: &str) -> impl Iterator<Item = &str> {
     template.split('{').skip(1).filter_map(|rest| {
         let name = rest.split_once('}')?.0;
@@ -245,7 +248,7 @@ fn names_in(template: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Every text of `value`, however deep.
+/// All texts in `value`, recursively.
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
@@ -256,7 +259,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 fn check_templates(stream: &Stream) -> Result<(), String> {
-    let (variables, known) = (variables(stream), known_to_all(stream));
+    let (variables, known) = (variables(stream), scope_variables(stream));
     let paths = [stream.request.path.as_str()].into_iter().chain(stream.event_stream.as_deref());
     let body = stream.body.values().flat_map(texts);
     let unknown = paths
@@ -266,7 +269,7 @@ fn check_templates(stream: &Stream) -> Result<(), String> {
         .find(|name| !variables.contains(name) && !known.contains(*name));
     match unknown {
         Some(name) => Err(format!(
-            "`{{{name}}}` is no variable: neither its scope ({}) has it, nor a parent, nor a user gives it",
+            "`{{{name}}}` is unknown: neither the scope ({}), nor a parent, nor `parameters` has it",
             stream.scope.describe()
         )),
         None => Ok(()),
@@ -279,12 +282,12 @@ fn check_request(stream: &Stream) -> Result<(), String> {
         return Err("a GET has no body".into());
     }
     if stream.event_stream.as_ref().is_some_and(|path| !path.starts_with('/')) {
-        return Err("`event_stream` must be a path from its first slash".into());
+        return Err("`event_stream` must be a path that starts with a slash".into());
     }
     for path in [&stream.request.path].into_iter().chain(&stream.event_stream) {
         let odd = |step: &str| ["", ".", ".."].contains(&step) || step.contains(['?', '#', '%']);
         if path[1..].split('/').any(odd) {
-            return Err(format!("`{path}` is no plain path: every step must have a name, and the query stands apart"));
+            return Err(format!("`{path}` is not a plain path: no empty steps, dots or escapes, and no query"));
         }
     }
     let in_body = matches!(
@@ -292,18 +295,18 @@ fn check_request(stream: &Stream) -> Result<(), String> {
         Pagination::Offset { .. } | Pagination::Cursor { .. } | Pagination::BodyOffset { .. }
     );
     if in_body && is_get {
-        return Err("offset and cursor pagination stand in a body, which a GET has not".into());
+        return Err("offset and cursor pagination need a body, which a GET does not have".into());
     }
     if let Some((dimensions, metrics)) = stream.positional_names() {
         let sorted = |names: &[String]| names.is_sorted();
         if !sorted(&dimensions) || !sorted(&metrics) {
-            return Err("`dimensions` and `metrics` must be sorted, so that both readings of the order agree".into());
+            return Err("`dimensions` and `metrics` must be sorted: the API may return values in either order".into());
         }
-        // Rows without any metric of their own hold them deeper, under names the request does not know.
+        // If no metric is a column, rows nest them under names that the request does not contain.
         let is_column = |name: &String| stream.column(name).is_some();
         let missing = dimensions.iter().chain(&metrics).find(|name| !is_column(name));
         if let Some(missing) = missing.filter(|_| metrics.iter().any(is_column)) {
-            return Err(format!("it asks for `{missing}`, which is not a column"));
+            return Err(format!("it requests `{missing}`, which is not a column"));
         }
     }
     Ok(())
@@ -314,8 +317,8 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
 
-    /// What the check says of the stream `name` after `change`.
-    fn refused(name: &str, change: impl FnOnce(&mut Stream)) -> String {
+    /// The problem of the stream `name` after `change`.
+    fn problem(name: &str, change: impl FnOnce(&mut Stream)) -> String {
         let mut stream = Stream::clone(Catalog::embedded().unwrap().get(name).unwrap());
         change(&mut stream);
         check_stream(&stream).unwrap_err()
@@ -327,128 +330,128 @@ mod tests {
     }
 
     #[test]
-    fn dated_streams_without_a_day_in_their_rows_are_refused() {
-        let told = refused("visibility_v2", |stream| retype(stream, "date", "utf8"));
-        assert_eq!(told, "its rows must carry a day: `date` must be a column of type date, timestamp or unix_seconds");
+    fn dated_stream_needs_a_day_column() {
+        let found = problem("visibility_v2", |stream| retype(stream, "date", "utf8"));
+        assert_eq!(found, "rows must have a day: `date` must be a column of type date, timestamp or unix_seconds");
     }
 
     #[test]
-    fn zones_that_no_column_tells_are_refused() {
-        let told = refused("openai_ads_insights_ad", |stream| retype(stream, "timezone", "int64"));
-        assert_eq!(told, "`zone_column` must name a column of type utf8, which `timezone` is not");
+    fn zone_column_must_be_text() {
+        let found = problem("openai_ads_insights_ad", |stream| retype(stream, "timezone", "int64"));
+        assert_eq!(found, "`zone_column` must name a column of type utf8, which `timezone` is not");
     }
 
     #[test]
-    fn windows_that_are_never_read_again_are_refused() {
-        let told = refused("youtube_videos_v2", |stream| stream.days.as_mut().unwrap().lookback = 0);
-        assert!(told.ends_with("so `lookback` must be 1 or more"), "{told}");
+    fn windows_need_a_lookback() {
+        let found = problem("youtube_videos_v2", |stream| stream.days.as_mut().unwrap().lookback = 0);
+        assert!(found.starts_with("`lookback` must be 1 or more"), "{found}");
     }
 
     #[test]
-    fn days_that_no_request_says_are_refused() {
-        let told = refused("openai_ads_insights_ad", |stream| stream.days.as_mut().unwrap().sent = true);
-        assert!(told.starts_with("a GET has no body for `start_date`"), "{told}");
-        let told = refused("openai_ads_insights_ad", |stream| stream.query = "limit=2000".into());
-        assert_eq!(told, "with `sent = false` its query must say `{first}` and `{last}`");
+    fn get_sends_days_in_its_query() {
+        let found = problem("openai_ads_insights_ad", |stream| stream.days.as_mut().unwrap().sent = true);
+        assert!(found.starts_with("a GET has no body for `start_date`"), "{found}");
+        let found = problem("openai_ads_insights_ad", |stream| stream.query = "limit=2000".into());
+        assert_eq!(found, "with `sent = false` the query must contain `{first}` and `{last}`");
     }
 
     #[test]
-    fn only_what_is_one_row_may_lack_a_key() {
-        assert_eq!(refused("citations_v2_domain_by_day", |stream| stream.key.clear()), "it has no key");
-        assert_eq!(refused("agent_details", |stream| stream.key.clear()), "it has no key");
+    fn only_a_stream_of_one_row_may_lack_a_key() {
+        assert_eq!(problem("citations_v2_domain_by_day", |stream| stream.key.clear()), "no key");
+        assert_eq!(problem("agent_details", |stream| stream.key.clear()), "no key");
         let catalog = Catalog::embedded().unwrap();
         assert!(catalog.get("youtube_summary_v2").unwrap().key.is_empty());
         assert!(catalog.get("accuracy_factcheck_setup_status").unwrap().key.is_empty());
     }
 
     #[test]
-    fn rows_of_several_members_must_say_which_in_a_column() {
-        let told = refused("accuracy_claim_breakdown", |stream| {
+    fn rows_of_several_members_name_theirs_in_a_column() {
+        let found = problem("accuracy_claim_breakdown", |stream| {
             stream.rows = RowsAt::Members { names: vec!["platform".into()], column: "member".into() };
         });
-        assert_eq!(told, "`rows` puts a text into `member`, which must be a column of type utf8");
-        let told = refused("accuracy_claim_breakdown", |stream| {
+        assert_eq!(found, "`rows` stores a text in `member`, which must be a column of type utf8");
+        let found = problem("accuracy_claim_breakdown", |stream| {
             stream.rows = RowsAt::Members { names: Vec::new(), column: "breakdown".into() };
         });
-        assert_eq!(told, "`rows.members` names no member");
+        assert_eq!(found, "`rows.members` is empty");
     }
 
     #[test]
-    fn texts_without_a_column_are_refused() {
-        let told = refused("accuracy_topic_ids", |stream| retype(stream, "topic_id", "int64"));
-        assert_eq!(told, "`rows` puts a text into `topic_id`, which must be a column of type utf8");
+    fn texts_need_a_text_column() {
+        let found = problem("accuracy_topic_ids", |stream| retype(stream, "topic_id", "int64"));
+        assert_eq!(found, "`rows` stores a text in `topic_id`, which must be a column of type utf8");
     }
 
     #[test]
-    fn signals_must_be_true_or_false_or_a_number() {
-        let told = refused("youtube_summary_v2", |stream| stream.signal = Some("total".into()));
-        assert_eq!(told, "signal `total` must be a column that is true or false, or a number");
+    fn signal_is_boolean_or_numeric() {
+        let found = problem("youtube_summary_v2", |stream| stream.signal = Some("total".into()));
+        assert_eq!(found, "signal `total` must be a boolean or numeric column");
     }
 
     #[test]
-    fn only_lists_that_nothing_waits_for_may_change_rarely() {
+    fn only_lists_that_nothing_depends_on_may_change_rarely() {
         for (name, why) in [
-            ("visibility_v2", "days are read when they are due"),
-            ("accuracy_factcheck_setup_status", "other streams wait for it"),
-            ("categories", "other streams are asked for what it holds"),
-            ("regions", "one request reads it for the whole account"),
+            ("visibility_v2", "days are extracted when they are due"),
+            ("accuracy_factcheck_setup_status", "it gates other streams"),
+            ("categories", "other streams are requested for its objects"),
+            ("regions", "it takes one request for the whole account"),
         ] {
-            let told = refused(name, |stream| stream.changes_rarely = true);
-            assert!(told.ends_with(why), "{name}: {told}");
+            let found = problem(name, |stream| stream.changes_rarely = true);
+            assert!(found.ends_with(why), "{name}: {found}");
         }
     }
 
     #[test]
-    fn variables_that_no_column_keeps_are_refused() {
-        let told = refused("agent_details", |stream| {
+    fn variable_must_be_a_column() {
+        let found = problem("agent_details", |stream| {
             stream.key.retain(|path| path != "version");
             stream.columns.retain(|column| column.name != "version");
         });
-        assert!(told.starts_with("variable `version` must be a column"), "{told}");
+        assert!(found.starts_with("variable `version` must be a column"), "{found}");
     }
 
     #[test]
-    fn variables_that_nothing_asks_with_are_refused() {
-        let told = refused("agent_details", |stream| stream.query.clear());
-        assert_eq!(told, "variable `version` stands nowhere in its path, query or body");
+    fn variable_must_be_used() {
+        let found = problem("agent_details", |stream| stream.query.clear());
+        assert_eq!(found, "variable `version` is not used in path, query or body");
     }
 
     #[test]
-    fn variables_of_the_scope_cannot_be_taken_again() {
-        let told = refused("knowledge_base_search", |stream| stream.parameters.push("organization_id".into()));
-        assert_eq!(told, "variable `organization_id` is one that every request of its scope has already");
+    fn variable_must_not_hide_one_of_the_scope() {
+        let found = problem("knowledge_base_search", |stream| stream.parameters.push("organization_id".into()));
+        assert_eq!(found, "variable `organization_id` is already set by its scope");
     }
 
     #[test]
-    fn columns_of_a_request_must_be_variables_of_it() {
-        let told = refused("documents", |stream| stream.columns[0].from_request = true);
-        assert!(told.starts_with("column `id` is `from_request`, but no variable"), "{told}");
+    fn column_from_request_must_be_a_variable() {
+        let found = problem("documents", |stream| stream.columns[0].from_request = true);
+        assert!(found.starts_with("column `id` is `from_request`, but neither"), "{found}");
     }
 
     #[test]
-    fn templates_with_unknown_variables_are_refused() {
-        let told = refused("integrations", |stream| stream.query = "category={category_id}".into());
+    fn templates_use_known_variables() {
+        let found = problem("integrations", |stream| stream.query = "category={category_id}".into());
         assert_eq!(
-            told,
-            "`{category_id}` is no variable: neither its scope (organization) has it, nor a parent, nor a user gives it"
+            found,
+            "`{category_id}` is unknown: neither the scope (organization), nor a parent, nor `parameters` has it"
         );
-        let told = refused("knowledge_base_search", |stream| {
+        let found = problem("knowledge_base_search", |stream| {
             stream.body.insert("filters".into(), serde_json::json!([{"path": "{folder}"}]));
         });
-        assert!(told.starts_with("`{folder}` is no variable"), "{told}");
+        assert!(found.starts_with("`{folder}` is unknown"), "{found}");
     }
 
     #[test]
-    fn paths_that_are_not_plain_are_refused() {
+    fn paths_are_plain() {
         for path in ["/v1/projects/", "/v1//agents", "/v1/x/../agents", "/v1/agents?x=1", "/v1/%61gents"] {
-            let told = refused("regions", |stream| stream.request.path = path.into());
-            assert!(told.ends_with("every step must have a name, and the query stands apart"), "{told}");
+            let found = problem("regions", |stream| stream.request.path = path.into());
+            assert!(found.ends_with("no empty steps, dots or escapes, and no query"), "{found}");
         }
     }
 
     #[test]
-    fn lists_of_lists_are_refused_however_deep() {
-        let told = refused("prompts", |stream| retype(stream, "tags", "list<struct<id: list<list<utf8>>>>"));
-        assert_eq!(told, "column `tags` has a list of lists, which not every reader knows: make it json");
+    fn nested_lists_are_rejected() {
+        let found = problem("prompts", |stream| retype(stream, "tags", "list<struct<id: list<list<utf8>>>>"));
+        assert_eq!(found, "column `tags` is a list of lists, which some readers reject: use `json`");
     }
 }

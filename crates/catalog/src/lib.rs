@@ -6,13 +6,15 @@ mod catalog;
 mod check;
 pub mod clock;
 pub mod document;
+mod error;
 mod links;
 pub mod model;
 mod not_exported;
 mod read;
 mod safety;
 
-pub use catalog::{Catalog, CatalogError};
+pub use catalog::Catalog;
 pub use check::check_stream;
+pub use error::CatalogError;
 pub use not_exported::{NotExported, NotExportedKind};
 pub use safety::{NotARead, check_read};

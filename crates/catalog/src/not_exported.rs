@@ -1,32 +1,29 @@
-//! Requests that no stream makes, and why.
+//! Known requests that no stream makes, and why.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::CatalogError;
+use crate::error::CatalogError;
 
 const FILE: &str = "not_exported.toml";
 
-/// A request that no stream makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotExported {
-    /// Method and path, written `DELETE /v1/documents/{document_id}`. May have a method that no stream can have.
+    /// Method and path: `DELETE /v1/documents/{document_id}`. Streams cannot have every one of these methods.
     pub request: String,
-    /// What kind of request it is.
     pub kind: NotExportedKind,
-    /// Why it is not exported, in words that go after the request.
+    /// Text that follows the request.
     pub reason: String,
 }
 
-/// What kind of request is not exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotExportedKind {
-    /// It changes what the account holds, or starts work in it. No stream may make it.
+    /// Changes the account, or starts work in it. No stream may make it.
     Writes,
-    /// Neither the published document nor a current client of the vendor knows it.
+    /// In neither the published document nor a current client of the vendor.
     Gone,
 }
 
@@ -47,10 +44,10 @@ struct NotExportedFile {
 }
 
 impl NotExported {
-    /// Everything that is known and not exported, those that write first.
+    /// All of them, those that write first.
     ///
     /// # Errors
-    /// Only when the embedded file is wrong, which the tests rule out.
+    /// When the embedded file is invalid, which the tests rule out.
     pub fn all() -> Result<Vec<Self>, CatalogError> {
         let file: NotExportedFile = toml::from_str(include_str!("../not_exported.toml"))
             .map_err(|source| CatalogError::Syntax { file: FILE.to_owned(), source: Box::new(source) })?;
@@ -60,9 +57,8 @@ impl NotExported {
         Ok(of_kind(file.writes, NotExportedKind::Writes).chain(of_kind(file.gone, NotExportedKind::Gone)).collect())
     }
 
-    /// Whether `request` could be this one, whatever its variables are called and whatever stands in their place, and
-    /// however a server spells it.
-    pub fn is(&self, request: &str) -> bool {
+    /// Whether `request` could be this one, whatever the names or values of its variables, in any case of letters.
+    pub fn matches(&self, request: &str) -> bool {
         let (own, other) = (self.request.split(['/', ' ']), request.split(['/', ' ']));
         own.clone().count() == other.clone().count()
             && own
@@ -83,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_known_whatever_stands_for_their_variables() {
+    fn requests_match_whatever_the_value_of_their_variables() {
         let all = NotExported::all().unwrap();
-        let listed = |request: &str| all.iter().any(|listed| listed.is(request));
+        let listed = |request: &str| all.iter().any(|listed| listed.matches(request));
         assert!(listed("POST /v1/agents/{agent_id}/runs"));
         assert!(listed("POST /v1/agents/{id}/runs"));
         assert!(listed("POST /v1/agents/6f1e/runs"));

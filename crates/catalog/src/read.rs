@@ -1,21 +1,20 @@
-//! Files of declarations: what their streams share is written once, and put into each of them here.
+//! Files of declarations -> streams. What the streams of a file share is declared once and inserted here.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::catalog::CatalogError;
+use crate::error::CatalogError;
 use crate::model::stream::Stream;
 
-/// One file of the catalog.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StreamFile {
-    /// What its streams share about the edges of their windows.
+    /// Facts learned about the days of one stream apply to its whole family.
     family: String,
-    /// Fields of every stream that does not say them itself.
+    /// Fields for every stream that does not declare them.
     #[serde(default)]
     defaults: Map<String, Value>,
-    /// Columns that streams name instead of declaring them again.
+    /// Columns that streams refer to by name.
     #[serde(default)]
     columns: Map<String, Value>,
     #[serde(rename = "stream")]
@@ -25,11 +24,11 @@ struct StreamFile {
 /// Fields that two streams cannot share.
 const OWN: [&str; 2] = ["name", "about"];
 
-/// The streams that `text` declares, the content of the file called `file`.
+/// Parses `text`, the content of `file`.
 ///
 /// # Errors
-/// The file, and the stream where one is at fault.
-pub fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
+/// Names the file, and the stream if one is invalid.
+pub fn parse_streams(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
     let parsed: StreamFile = toml::from_str(text)
         .map_err(|source| CatalogError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
     let mut streams = Vec::new();
@@ -38,18 +37,18 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Stream>, CatalogError> {
             Some(name) => name.to_owned(),
             None => format!("number {}", index + 1),
         };
-        let whole = complete(&parsed, declared);
-        let read = whole.and_then(|whole| serde_json::from_value(whole).map_err(|error| error.to_string()));
-        let fault = |problem| CatalogError::Declaration { file: file.to_owned(), stream, problem };
-        streams.push(read.map_err(fault)?);
+        let complete = complete(&parsed, declared);
+        let parsed = complete.and_then(|value| serde_json::from_value(value).map_err(|error| error.to_string()));
+        let error = |problem| CatalogError::Declaration { file: file.to_owned(), stream, problem };
+        streams.push(parsed.map_err(error)?);
     }
     Ok(streams)
 }
 
-/// One declaration with everything that its file says for it.
+/// A declaration with the defaults and shared columns of its file.
 fn complete(file: &StreamFile, declared: &Map<String, Value>) -> Result<Value, String> {
     if let Some(name) = OWN.into_iter().find(|name| file.defaults.contains_key(*name)) {
-        return Err(format!("`{name}` cannot stand in [defaults]"));
+        return Err(format!("`{name}` is not allowed in [defaults]"));
     }
     let mut whole = declared.clone();
     for (name, value) in &file.defaults {
@@ -66,10 +65,9 @@ fn complete(file: &StreamFile, declared: &Map<String, Value>) -> Result<Value, S
     Ok(Value::Object(whole))
 }
 
-/// The column `name` of the file's own dictionary.
 fn shared(file: &StreamFile, name: &str) -> Result<Value, String> {
     let Some(Value::Object(column)) = file.columns.get(name) else {
-        return Err(format!("column `{name}` does not stand in [columns]"));
+        return Err(format!("column `{name}` is not declared in [columns]"));
     };
     let mut column = column.clone();
     column.insert("name".into(), name.into());
@@ -104,23 +102,23 @@ mod tests {
     "#;
 
     #[test]
-    fn streams_take_what_their_file_says_for_all() {
-        let streams = read("lists.toml", FILE).unwrap();
-        let told: Vec<_> = streams.iter().map(|stream| (stream.family.as_str(), stream.tier)).collect();
-        assert_eq!(told, [("lists", Some(Tier::Core)), ("others", Some(Tier::Wide))]);
+    fn streams_take_defaults_and_columns_of_their_file() {
+        let streams = parse_streams("lists.toml", FILE).unwrap();
+        let found: Vec<_> = streams.iter().map(|stream| (stream.family.as_str(), stream.tier)).collect();
+        assert_eq!(found, [("lists", Some(Tier::Core)), ("others", Some(Tier::Wide))]);
         let names: Vec<_> = streams[0].columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["id", "label"]);
         assert_eq!(streams[0].columns[0].about, "identifier");
     }
 
     #[test]
-    fn faults_name_the_file_and_the_stream() {
-        let told = |text: &str| read("lists.toml", text).unwrap_err().to_string();
-        let unknown = told(&FILE.replace("columns = [\"id\"]", "columns = [\"ids\"]"));
-        assert_eq!(unknown, "catalog file `lists.toml`, stream `two`: column `ids` does not stand in [columns]");
-        let shared = told(&FILE.replace("tier = \"core\"", "about = \"Rows.\""));
-        assert_eq!(shared, "catalog file `lists.toml`, stream `one`: `about` cannot stand in [defaults]");
-        let mistyped = told(&FILE.replace("family = \"others\"", "famliy = \"others\""));
+    fn errors_name_the_file_and_the_stream() {
+        let error = |text: &str| parse_streams("lists.toml", text).unwrap_err().to_string();
+        let unknown = error(&FILE.replace("columns = [\"id\"]", "columns = [\"ids\"]"));
+        assert_eq!(unknown, "catalog file `lists.toml`, stream `two`: column `ids` is not declared in [columns]");
+        let shared = error(&FILE.replace("tier = \"core\"", "about = \"Rows.\""));
+        assert_eq!(shared, "catalog file `lists.toml`, stream `one`: `about` is not allowed in [defaults]");
+        let mistyped = error(&FILE.replace("family = \"others\"", "famliy = \"others\""));
         assert!(mistyped.starts_with("catalog file `lists.toml`, stream `two`: unknown field `famliy`"), "{mistyped}");
     }
 }

@@ -1,169 +1,201 @@
-//! Two surfaces -> what differs, each thing once.
+//! Two surfaces -> their differences, each reported once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::difference::{Change, Difference};
-use super::meaning::Meanings;
-use super::surface::{Member, Operation, OperationName, Surface};
+use serde::Serialize;
+
+use super::impact::Impact;
+use super::surface::{Operation, OperationName, Surface, SurfaceMember};
 use crate::catalog::Catalog;
 
-/// What `newer` says otherwise than `known`, in the order of paths, with what it means for the streams of `catalog`.
+/// One difference between a document and the surface of this version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub operation: OperationName,
+    /// Whether the operation's event stream differs in the same way.
+    pub event_stream_too: bool,
+    pub kind: DifferenceKind,
+    /// The parameter (`body group_by[]`) or response field (`data[].model.id`); none for a whole operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How its type, its values or its presence changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    /// The streams that are affected.
+    pub streams: Vec<String>,
+    /// What happens to these streams, or why none is affected.
+    pub impact: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    NewOperation,
+    RemovedOperation,
+    DeprecatedOperation,
+    NewParameter,
+    RemovedParameter,
+    ChangedParameter,
+    NewField,
+    RemovedField,
+    ChangedField,
+}
+
+/// A difference before its impact is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change<'a> {
+    pub operation: &'a OperationName,
+    pub kind: DifferenceKind,
+    pub name: &'a str,
+    pub old: Option<&'a SurfaceMember>,
+    pub new: Option<&'a SurfaceMember>,
+}
+
+impl Difference {
+    /// The difference and its impact, in one line.
+    pub fn to_line(&self) -> String {
+        let kind = format!("{:?}", self.kind);
+        let (verb, noun) = kind.split_at(kind[1..].find(char::is_uppercase).map_or(kind.len(), |at| at + 1));
+        let mut text = format!("{} {}", verb.to_lowercase(), noun.to_lowercase());
+        if let Some(name) = &self.name {
+            text.push_str(&match name.split_once(' ') {
+                Some((place, name)) => format!(" `{}` in the {place} of", name.trim_end_matches("[]")),
+                None => format!(" `{name}` in responses of"),
+            });
+        }
+        text.push_str(&format!(" {}", self.operation));
+        if self.event_stream_too {
+            text.push_str(" (and its event stream)");
+        }
+        if !self.details.is_empty() {
+            text.push_str(&format!(" ({})", self.details.join(", ")));
+        }
+        format!("{text}: {}", self.impact)
+    }
+}
+
+/// How `newer` differs from `known`, in the order of paths, and what it means for the streams of `catalog`.
 pub fn compare(known: &Surface, newer: &Surface, catalog: &Catalog) -> Vec<Difference> {
-    let meanings = Meanings { catalog, known, newer };
-    let mut found = Vec::new();
-    for (operation, change, event_stream_too) in without_twins(changes(known, newer)) {
-        let (streams, means) = meanings.of(&operation, &change);
-        found.push(Difference { operation, event_stream_too, change, streams, means });
-    }
-    found
-}
-
-fn changes(known: &Surface, newer: &Surface) -> Vec<(OperationName, Change)> {
-    let by_identity = |surface: &Surface| -> BTreeMap<_, _> {
-        surface.operations.keys().map(|name| (name.identity(), name.clone())).collect()
-    };
-    let (before, now) = (by_identity(known), by_identity(newer));
-    let identities: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-    let mut changes = Vec::new();
-    for identity in identities {
-        match (before.get(identity), now.get(identity)) {
-            (None, Some(name)) => changes.push((name.clone(), Change::NewOperation)),
-            (Some(name), None) => changes.push((name.clone(), Change::VanishedOperation)),
-            (Some(old), Some(new)) => {
-                let found = of_operation(&known.operations[old], &newer.operations[new]);
-                changes.extend(found.into_iter().map(|change| (old.clone(), change)));
-            }
-            (None, None) => {}
+    let impact = Impact { catalog, known, newer };
+    let merged = merge_event_streams(changes(known, newer));
+    let difference = |(change, event_stream_too): (Change<'_>, bool)| {
+        let (streams, impact) = impact.of(&change);
+        let details = change.old.zip(change.new).map(|(old, new)| details(old, new));
+        Difference {
+            operation: change.operation.clone(),
+            event_stream_too,
+            kind: change.kind,
+            name: (!change.name.is_empty()).then(|| change.name.to_owned()),
+            details: details.unwrap_or_else(|| change.new.map(SurfaceMember::to_string).into_iter().collect()),
+            streams,
+            impact,
         }
-    }
-    changes
+    };
+    merged.into_iter().map(difference).collect()
 }
 
-fn of_operation(old: &Operation, new: &Operation) -> Vec<Change> {
+fn changes<'a>(known: &'a Surface, newer: &'a Surface) -> Vec<Change<'a>> {
+    let of_operation = |operation, kind| Change { operation, kind, name: "", old: None, new: None };
     let mut changes = Vec::new();
-    if new.deprecated && !old.deprecated {
-        changes.push(Change::DeprecatedOperation);
-    }
-    for (name, old, new) in pairs(&old.parameters, &new.parameters) {
-        // What a variable of a path is called is nobody's business but the document's.
-        if name.starts_with("path ") && (old.is_none() || new.is_none()) {
+    for (name, old) in &known.operations {
+        let Some((_, new)) = newer.find(name) else {
+            changes.push(of_operation(name, DifferenceKind::RemovedOperation));
             continue;
+        };
+        if new.deprecated && !old.deprecated {
+            changes.push(of_operation(name, DifferenceKind::DeprecatedOperation));
         }
-        changes.extend(of_parameter(name, old, new));
+        changes.extend(of_members(name, old, new));
     }
-    for (name, old, new) in pairs(&old.answers, &new.answers) {
-        changes.extend(of_field(name, old, new));
-    }
+    let added = newer.operations.keys().filter(|name| known.find(name).is_none());
+    changes.extend(added.map(|name| of_operation(name, DifferenceKind::NewOperation)));
     changes
 }
 
-/// The places of both with what stands there. What is below a place that one of them lacks, or that changed its type,
-/// is left out: the place above says it.
+fn of_members<'a>(operation: &'a OperationName, old: &'a Operation, new: &'a Operation) -> Vec<Change<'a>> {
+    use DifferenceKind as Kind;
+    let parameters = [Kind::NewParameter, Kind::RemovedParameter, Kind::ChangedParameter];
+    let fields = [Kind::NewField, Kind::RemovedField, Kind::ChangedField];
+    // Only the document cares how a variable of a path is called.
+    let parameters = (&old.parameters, &new.parameters, parameters);
+    let compared = [parameters, (&old.response, &new.response, fields)].into_iter().flat_map(|(old, new, kinds)| {
+        pairs(old, new).into_iter().filter_map(move |(name, old, new)| {
+            let kind = match (old, new) {
+                (None, Some(_)) => kinds[0],
+                (Some(_), None) => kinds[1],
+                (Some(old), Some(new)) if !details(old, new).is_empty() => kinds[2],
+                _ => return None,
+            };
+            Some(Change { operation, kind, name, old, new })
+        })
+    });
+    compared
+        .filter(|change| !(change.name.starts_with("path ") && change.old.is_none() != change.new.is_none()))
+        .collect()
+}
+
+/// The members of both. What is below a member that is new, removed or of another type is left out: the member says it.
 fn pairs<'a>(
-    old: &'a BTreeMap<String, Member>,
-    new: &'a BTreeMap<String, Member>,
-) -> Vec<(&'a str, Option<&'a Member>, Option<&'a Member>)> {
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs = |name: &str| match (old.get(name), new.get(name)) {
-        (Some(old), Some(new)) => old.types != new.types,
-        _ => true,
+    old: &'a BTreeMap<String, SurfaceMember>,
+    new: &'a BTreeMap<String, SurfaceMember>,
+) -> Vec<(&'a str, Option<&'a SurfaceMember>, Option<&'a SurfaceMember>)> {
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).map(String::as_str).collect();
+    let differs = |name: &&str| old.get(*name).map(|old| &old.types) != new.get(*name).map(|new| &new.types);
+    let reported: Vec<&str> = names.iter().copied().filter(differs).collect();
+    let is_below = |name: &str| {
+        reported.iter().any(|above| name.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '['])))
     };
-    let told: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| differs(name)).collect();
-    let below =
-        |name: &str| told.iter().any(|above| name.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '['])));
-    names.into_iter().filter(|name| !below(name)).map(|name| (name.as_str(), old.get(name), new.get(name))).collect()
+    names.into_iter().filter(|name| !is_below(name)).map(|name| (name, old.get(name), new.get(name))).collect()
 }
 
-fn of_parameter(name: &str, old: Option<&Member>, new: Option<&Member>) -> Vec<Change> {
-    let name = name.to_owned();
-    let (old, new) = match (old, new) {
-        (Some(old), Some(new)) => (old, new),
-        (None, Some(new)) => return vec![Change::NewParameter { name, required: new.required }],
-        _ => return vec![Change::VanishedParameter { name }],
-    };
-    let mut changes = Vec::new();
+fn details(old: &SurfaceMember, new: &SurfaceMember) -> Vec<String> {
+    let mut details = Vec::new();
     if new.required && !old.required {
-        changes.push(Change::RequiredParameter { name: name.clone() });
+        details.push("now required".to_owned());
     }
     if old.types != new.types {
-        let (was, is) = (old.types_in_words(), new.types_in_words());
-        changes.push(Change::ChangedParameter { name: name.clone(), was, is });
+        details.push(format!("now {}, was {}", new.types_text(), old.types_text()));
     }
-    let (more, fewer) = values(old, new);
-    changes.extend(more.map(|values| Change::NewValues { name: name.clone(), values }));
-    changes.extend(fewer.map(|values| Change::VanishedValues { name, values }));
-    changes
-}
-
-fn of_field(name: &str, old: Option<&Member>, new: Option<&Member>) -> Vec<Change> {
-    let name = name.to_owned();
-    let (old, new) = match (old, new) {
-        (Some(old), Some(new)) => (old, new),
-        (None, Some(new)) => return vec![Change::NewField { name, is: new.types_in_words() }],
-        _ => return vec![Change::VanishedField { name }],
-    };
-    let mut changes = Vec::new();
-    if old.types != new.types {
-        let (was, is) = (old.types_in_words(), new.types_in_words());
-        changes.push(Change::ChangedField { name: name.clone(), was, is });
-    }
-    let (more, fewer) = values(old, new);
-    changes.extend(more.map(|values| Change::NewFieldValues { name: name.clone(), values }));
-    changes.extend(fewer.map(|values| Change::VanishedFieldValues { name, values }));
-    changes
-}
-
-/// The values that came and those that went. An empty list says that no values are listed any more, or were before.
-fn values(old: &Member, new: &Member) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let beyond =
-        |these: &Member, those: &Member| -> Vec<String> { these.values.difference(&those.values).cloned().collect() };
     match (old.values.is_empty(), new.values.is_empty()) {
-        (true, true) => (None, None),
-        (true, false) => (None, Some(Vec::new())),
-        (false, true) => (Some(Vec::new()), None),
+        (true, true) => {}
+        (true, false) => details.push("now takes listed values only".to_owned()),
+        (false, true) => details.push("now takes any value".to_owned()),
         (false, false) => {
-            let some = |values: Vec<String>| (!values.is_empty()).then_some(values);
-            (some(beyond(new, old)), some(beyond(old, new)))
+            let quoted = |one: &BTreeSet<String>, other| {
+                one.difference(other).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+            };
+            let (added, removed) = (quoted(&new.values, &old.values), quoted(&old.values, &new.values));
+            details.extend((!added.is_empty()).then(|| format!("new values {added}")));
+            details.extend((!removed.is_empty()).then(|| format!("removed values {removed}")));
         }
     }
+    details
 }
 
-/// An operation and its twin for events mostly change together: then it is said of the operation alone, with a mark.
-fn without_twins(changes: Vec<(OperationName, Change)>) -> Vec<(OperationName, Change, bool)> {
-    let mut kept: Vec<(OperationName, Change, bool)> = Vec::new();
-    let (twins, others): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|(operation, _)| operation.path.ends_with("/stream"));
-    kept.extend(others.into_iter().map(|(operation, change)| (operation, change, false)));
-    for (operation, change) in twins {
-        let of = operation.path.trim_end_matches("/stream");
-        let same = kept.iter_mut().find(|(other, told, _)| {
-            other.path == of && other.method == operation.method && *told == as_paged(&change)
+/// An operation and its event stream mostly change together: one difference reports both.
+fn merge_event_streams(changes: Vec<Change<'_>>) -> Vec<(Change<'_>, bool)> {
+    let (streams, paged): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.operation.path.ends_with("/stream"));
+    let mut merged: Vec<(Change<'_>, bool)> = paged.into_iter().map(|change| (change, false)).collect();
+    for change in streams {
+        let path = change.operation.path.trim_end_matches("/stream");
+        let same = merged.iter_mut().find(|(other, _)| {
+            let twin = Change { operation: other.operation, name: other.name, ..change.clone() };
+            other.operation.path == path && other.name == paged_name(change.name) && *other == twin
         });
         match same {
-            Some((_, _, event_stream_too)) => *event_stream_too = true,
-            None => kept.push((operation, change, false)),
+            Some((_, event_stream_too)) => *event_stream_too = true,
+            None => merged.push((change, false)),
         }
     }
-    // Stable, so the changes of one operation stay in their order.
-    kept.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-    kept
+    // Stable, so the changes of one operation keep their order.
+    merged.sort_by(|(one, _), (other, _)| one.operation.cmp(other.operation));
+    merged
 }
 
-/// The same change as the pages of the operation would show it.
-fn as_paged(change: &Change) -> Change {
-    let mut change = change.clone();
-    if let Change::NewField { name, .. }
-    | Change::VanishedField { name }
-    | Change::ChangedField { name, .. }
-    | Change::NewFieldValues { name, .. }
-    | Change::VanishedFieldValues { name, .. } = &mut change
-    {
-        for (event, paged) in [("event.", "data[]."), ("summary.", "info.")] {
-            if let Some(rest) = name.strip_prefix(event) {
-                *name = format!("{paged}{rest}");
-                break;
-            }
-        }
-    }
-    change
+/// The name that a field of an event stream has in pages.
+fn paged_name(name: &str) -> String {
+    let events = [("event.", "data[]."), ("summary.", "info.")];
+    let paged = events.into_iter().find_map(|(event, paged)| Some(format!("{paged}{}", name.strip_prefix(event)?)));
+    paged.unwrap_or_else(|| name.to_owned())
 }

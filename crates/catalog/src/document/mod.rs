@@ -1,15 +1,12 @@
-//! What the vendor's OpenAPI document says, as far as an exporter cares, and what a newer document says otherwise.
+//! The names in the vendor's OpenAPI document, and how a newer document differs from the one this version was made for.
 
 mod compare;
-mod difference;
-mod meaning;
+mod impact;
 mod openapi;
 mod sent;
 mod surface;
 #[cfg(test)]
 mod tests;
 
-pub use compare::compare;
-pub use difference::{Change, Difference};
-pub use openapi::DocumentError;
-pub use surface::{Member, Operation, OperationName, Surface};
+pub use compare::{Difference, DifferenceKind, compare};
+pub use surface::{DocumentError, Operation, OperationName, Surface, SurfaceMember};

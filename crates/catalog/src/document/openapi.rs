@@ -1,48 +1,32 @@
-//! An OpenAPI document to the names it holds.
+//! OpenAPI document -> the names in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::surface::{Member, Operation, OperationName, Surface};
+use super::surface::{DocumentError, Operation, OperationName, Surface, SurfaceMember};
 
 const METHODS: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "trace"];
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// Why a document cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DocumentError {
-    /// It is JSON, but no OpenAPI document of version 3.
-    #[error("it is not an OpenAPI document of version 3: it has no {0}")]
-    NotOpenApi(&'static str),
-    /// A reference leads nowhere.
-    #[error("it refers to `{0}`, which it does not hold")]
-    Reference(String),
-    /// The surface of this program cannot be read, which a test rules out.
-    #[error("the surface of this program cannot be read")]
-    Embedded(#[source] serde_json::Error),
-}
-
 impl Surface {
-    /// The names that `document` holds.
-    ///
     /// # Errors
-    /// When it is no OpenAPI document, or refers to what it does not hold.
+    /// When `document` is not OpenAPI 3, or has an unresolved reference.
     pub fn from_document(document: &Value) -> Result<Self, DocumentError> {
         let version = document.get("openapi").and_then(Value::as_str);
         if !version.is_some_and(|version| version.starts_with("3.")) {
-            return Err(DocumentError::NotOpenApi("`openapi` that begins with `3.`"));
+            return Err(DocumentError::NotOpenApi("`openapi` version that starts with `3.`"));
         }
         let paths = document.get("paths").and_then(Value::as_object);
         let paths = paths.ok_or(DocumentError::NotOpenApi("`paths`"))?;
-        let reader = Reader { document };
+        let parser = DocumentParser { document };
         let mut operations = BTreeMap::new();
         for (path, item) in paths {
-            let item = reader.resolved(item)?;
+            let item = parser.resolved(item)?;
             for method in METHODS {
                 if let Some(declared) = item.get(method) {
                     let name = OperationName { path: path.clone(), method: method.to_uppercase() };
-                    let operation = reader.operation(&name, item, declared)?;
+                    let operation = parser.operation(&name, item, declared)?;
                     operations.insert(name, operation);
                 }
             }
@@ -51,16 +35,15 @@ impl Surface {
     }
 }
 
-/// Reads one document.
-struct Reader<'a> {
+struct DocumentParser<'a> {
     document: &'a Value,
 }
 
-/// Where a walk through a schema is: the references it went through, so that a circle ends.
-type Way<'a> = Vec<&'a str>;
-type Members = BTreeMap<String, Member>;
+/// The references that lead to the current schema, so that a recursive schema ends.
+type RefPath<'a> = Vec<&'a str>;
+type Members = BTreeMap<String, SurfaceMember>;
 
-impl<'a> Reader<'a> {
+impl<'a> DocumentParser<'a> {
     fn operation(
         &self,
         name: &OperationName,
@@ -80,19 +63,19 @@ impl<'a> Reader<'a> {
         if let Some(body) = declared.get("requestBody") {
             for schema in self.contents(body)?.into_iter().map(|(_, schema)| schema) {
                 let mut members = Members::new();
-                self.walk(schema, "", &mut Way::new(), &mut members)?;
+                self.walk(schema, "", &mut RefPath::new(), &mut members)?;
                 for (name, member) in members {
                     parameters.entry(format!("body {name}")).or_default().merge(member);
                 }
-                for name in self.required(schema)? {
-                    // A document may ask for what it does not describe; then nobody can say what it is.
+                for name in self.required_members(schema)? {
+                    // A document may require a member that it does not declare.
                     if let Some(member) = parameters.get_mut(&format!("body {name}")) {
                         member.required = true;
                     }
                 }
             }
         }
-        Ok(Operation { deprecated, parameters, answers: self.answers(declared)? })
+        Ok(Operation { deprecated, parameters, response: self.response(declared)? })
     }
 
     fn parameter(&self, parameter: &'a Value, parameters: &mut Members) -> Result<(), DocumentError> {
@@ -102,25 +85,25 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut members = Members::new();
-        let unsaid = Value::Object(Map::new());
-        let schema = parameter.get("schema").unwrap_or(&unsaid);
-        self.walk(schema, name, &mut Way::new(), &mut members)?;
+        let any = Value::Object(Map::new());
+        let schema = parameter.get("schema").unwrap_or(&any);
+        self.walk(schema, name, &mut RefPath::new(), &mut members)?;
         let required = place == "query" && parameter.get("required").and_then(Value::as_bool).unwrap_or_default();
         members.entry(name.to_owned()).or_default().required = required;
         parameters.extend(members.into_iter().map(|(name, member)| (format!("{place} {name}"), member)));
         Ok(())
     }
 
-    fn answers(&self, declared: &'a Value) -> Result<Members, DocumentError> {
-        let mut answers = Members::new();
+    fn response(&self, declared: &'a Value) -> Result<Members, DocumentError> {
+        let mut members = Members::new();
         let responses = declared.get("responses").and_then(Value::as_object);
         for (_, response) in responses.into_iter().flatten().filter(|(status, _)| status.starts_with('2')) {
             for (media, schema) in self.contents(response)? {
                 if media != EVENT_STREAM {
-                    self.walk(schema, "", &mut Way::new(), &mut answers)?;
+                    self.walk(schema, "", &mut RefPath::new(), &mut members)?;
                     continue;
                 }
-                // Of an event stream the first alternative is the summary, the others are rows.
+                // The first alternative of an event stream is the summary, the others are rows.
                 let events = self.resolved(schema)?.get("oneOf").and_then(Value::as_array);
                 let alternatives = events.map_or_else(
                     || vec![("event", schema)],
@@ -130,11 +113,11 @@ impl<'a> Reader<'a> {
                     },
                 );
                 for (name, event) in alternatives {
-                    self.walk(event, name, &mut Way::new(), &mut answers)?;
+                    self.walk(event, name, &mut RefPath::new(), &mut members)?;
                 }
             }
         }
-        Ok(answers)
+        Ok(members)
     }
 
     /// The schemas of a body or a response, by media type.
@@ -144,8 +127,7 @@ impl<'a> Reader<'a> {
         Ok(schemas.filter_map(|(media, content)| Some((media.as_str(), content.get("schema")?))).collect())
     }
 
-    /// The members that an object must have.
-    fn required(&self, schema: &'a Value) -> Result<BTreeSet<String>, DocumentError> {
+    fn required_members(&self, schema: &'a Value) -> Result<BTreeSet<String>, DocumentError> {
         let schema = self.resolved(schema)?;
         let names = |schema: &Value| -> Vec<String> {
             let names = schema.get("required").and_then(Value::as_array);
@@ -158,69 +140,75 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    /// Adds what may stand at `path` and below it.
-    fn walk(&self, schema: &'a Value, path: &str, way: &mut Way<'a>, found: &mut Members) -> Result<(), DocumentError> {
+    /// Adds the member at `path` and those below it.
+    fn walk(
+        &self,
+        schema: &'a Value,
+        path: &str,
+        refs: &mut RefPath<'a>,
+        found: &mut Members,
+    ) -> Result<(), DocumentError> {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let target = self.target(reference)?;
-            if way.contains(&reference) {
-                // A circle: what is inside was told further up.
+            if refs.contains(&reference) {
+                // Recursive: the members are already listed further up.
                 self.add(path, own_member(target), found);
                 return Ok(());
             }
-            way.push(reference);
-            self.walk(target, path, way, found)?;
-            way.pop();
+            refs.push(reference);
+            self.walk(target, path, refs, found)?;
+            refs.pop();
             return Ok(());
         }
         let member = own_member(schema);
         for alternative in ["allOf", "anyOf", "oneOf"].iter().filter_map(|key| schema.get(key)?.as_array()).flatten() {
-            self.walk(alternative, path, way, found)?;
+            self.walk(alternative, path, refs, found)?;
         }
         self.add(path, member, found);
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
             let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            self.walk(property, &below, way, found)?;
+            self.walk(property, &below, refs, found)?;
         }
         if let Some(items) = schema.get("items") {
-            self.walk(items, &format!("{path}[]"), way, found)?;
+            self.walk(items, &format!("{path}[]"), refs, found)?;
         }
         match schema.get("additionalProperties") {
             Some(Value::Object(values)) if !values.is_empty() => {
                 let below = if path.is_empty() { "*".to_owned() } else { format!("{path}.*") };
-                self.walk(&schema["additionalProperties"], &below, way, found)
+                self.walk(&schema["additionalProperties"], &below, refs, found)
             }
             _ => Ok(()),
         }
     }
 
-    fn add(&self, path: &str, member: Option<Member>, found: &mut Members) {
+    fn add(&self, path: &str, member: Option<SurfaceMember>, found: &mut Members) {
         if let (false, Some(member)) = (path.is_empty(), member) {
             found.entry(path.to_owned()).or_default().merge(member);
         }
     }
 
-    /// What `value` stands for, when it is a reference.
+    /// The target of `value` if it is a reference, else `value`.
     fn resolved(&self, value: &'a Value) -> Result<&'a Value, DocumentError> {
-        let (mut value, mut way) = (value, Way::new());
+        let (mut value, mut refs) = (value, RefPath::new());
         while let Some(reference) = value.get("$ref").and_then(Value::as_str) {
-            if way.contains(&reference) {
+            if refs.contains(&reference) {
                 return Err(DocumentError::Reference(reference.to_owned()));
             }
-            way.push(reference);
+            refs.push(reference);
             value = self.target(reference)?;
         }
         Ok(value)
     }
 
     fn target(&self, reference: &str) -> Result<&'a Value, DocumentError> {
-        let nowhere = || DocumentError::Reference(reference.to_owned());
-        self.document.pointer(reference.strip_prefix('#').ok_or_else(nowhere)?).ok_or_else(nowhere)
+        let unresolved = || DocumentError::Reference(reference.to_owned());
+        self.document.pointer(reference.strip_prefix('#').ok_or_else(unresolved)?).ok_or_else(unresolved)
     }
 }
 
-/// What a schema says of its own place; `None` where it only says that null may stand there, or leaves it to alternatives.
-fn own_member(schema: &Value) -> Option<Member> {
+/// The member that a schema declares itself; none where it only allows null, or leaves the type to alternatives.
+fn own_member(schema: &Value) -> Option<SurfaceMember> {
     let constant = schema.get("const").into_iter();
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
     let values: Vec<&Value> = constant.chain(listed).filter(|value| !value.is_null()).collect();
@@ -236,7 +224,7 @@ fn own_member(schema: &Value) -> Option<Member> {
     let types: BTreeSet<String> = named.into_iter().filter(|name| *name != "null").map(str::to_owned).collect();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let values = values.into_iter().map(text).collect();
-    (!types.is_empty()).then_some(Member { required: false, types, values })
+    (!types.is_empty()).then_some(SurfaceMember { required: false, types, values })
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -267,12 +255,12 @@ mod tests {
         });
         let surface = Surface::from_document(&document).unwrap();
         let operation = surface.operations.into_values().next().unwrap();
-        let text = |member: &Member| serde_json::to_value(member).unwrap().as_str().unwrap().to_owned();
-        operation.answers.iter().map(|(path, member)| (path.clone(), text(member))).collect()
+        let text = SurfaceMember::to_string;
+        operation.response.iter().map(|(path, member)| (path.clone(), text(member))).collect()
     }
 
     #[test]
-    fn alternatives_and_references_come_together() {
+    fn alternatives_and_references_are_merged() {
         let schema = json!({ "anyOf": [
             { "type": "array", "items": { "$ref": "#/components/schemas/Row" } },
             { "type": "object", "properties": { "data": { "allOf": [{ "$ref": "#/components/schemas/Row" }] } } },
@@ -288,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_end_where_they_close() {
+    fn recursive_schema_ends() {
         let point = json!({ "Point": { "type": "object", "properties": {
             "date": { "type": "string" },
             "before": { "anyOf": [{ "$ref": "#/components/schemas/Point" }, { "type": "null" }] },
@@ -299,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_in_words() {
-        let told = |document: Value| Surface::from_document(&document).unwrap_err().to_string();
-        assert!(told(json!([1])).contains("no `openapi`"));
-        assert!(told(json!({ "swagger": "2.0", "paths": {} })).contains("no `openapi`"));
-        assert!(told(json!({ "openapi": "3.1.0" })).contains("no `paths`"));
+    fn invalid_document_is_rejected_with_a_reason() {
+        let error = |document: Value| Surface::from_document(&document).unwrap_err().to_string();
+        assert!(error(json!([1])).contains("no `openapi`"));
+        assert!(error(json!({ "swagger": "2.0", "paths": {} })).contains("no `openapi`"));
+        assert!(error(json!({ "openapi": "3.1.0" })).contains("no `paths`"));
         let broken = json!({ "openapi": "3.1.0", "paths": { "/a": { "get": { "responses": { "200": {
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Gone" } } }
         } } } } } });
-        assert_eq!(told(broken), "it refers to `#/components/schemas/Gone`, which it does not hold");
+        assert_eq!(error(broken), "unresolved reference `#/components/schemas/Gone`");
     }
 }

@@ -1,4 +1,4 @@
-//! What requests of a stream hold, in the words of a surface.
+//! The parameters that requests of a stream send, named as in a surface.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::model::scope::ScopePart;
 use crate::model::stream::{Method, Pagination, Stream};
 
-/// The parameters that requests of `stream` hold, with the texts that stand there where they never change.
+/// The parameters of `stream`, each with its values where they are fixed.
 pub fn sent(stream: &Stream) -> BTreeMap<String, BTreeSet<String>> {
-    let mut sent = Sent::default();
+    let mut sent = SentParameters::default();
     for pair in stream.query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         sent.add(&format!("query {name}"), value);
-        // A list is written as one text, or as the same name several times.
+        // A list is one comma-separated text, or the same name several times.
         value.split(',').for_each(|one| sent.add(&format!("query {name}[]"), one));
     }
     for name in variables(&stream.request.path) {
@@ -26,12 +26,13 @@ pub fn sent(stream: &Stream) -> BTreeMap<String, BTreeSet<String>> {
     if stream.request.method == Method::Post {
         for part in stream.scope.parts() {
             let key = part.path_key();
-            let said = stream.uses_variable(&format!("{key}_id")) || stream.uses_variable(&format!("{key}_name"));
+            let in_template =
+                stream.uses_variable(&format!("{key}_id")) || stream.uses_variable(&format!("{key}_name"));
             let name = match part {
                 ScopePart::Organization | ScopePart::Category => format!("body {key}_id"),
                 ScopePart::Asset | ScopePart::Domain => format!("body {key}"),
             };
-            if !said {
+            if !in_template {
                 sent.add(&name, "");
             }
         }
@@ -43,11 +44,11 @@ pub fn sent(stream: &Stream) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[derive(Default)]
-struct Sent {
+struct SentParameters {
     parameters: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Sent {
+impl SentParameters {
     fn add(&mut self, name: &str, value: &str) {
         let values = self.parameters.entry(name.to_owned()).or_default();
         if !value.is_empty() && !value.contains('{') {
@@ -61,7 +62,7 @@ impl Sent {
                 self.add(name, "");
                 for (member, value) in members {
                     self.add_value(&format!("{name}.{member}"), value);
-                    // The document may know the members by name, or leave them open.
+                    // The document may name the members, or allow any.
                     self.add_value(&format!("{name}.*"), value);
                 }
             }

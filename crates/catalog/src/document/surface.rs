@@ -1,23 +1,32 @@
-//! The names a document holds: operations, parameters, values and members of answers. No sentence of it.
+//! The names in a document: operations, parameters, values and response fields. No sentence of it, so it may be shipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::openapi::DocumentError;
-
-/// The surface this version was made for, as `streams diff --openapi FILE --surface` printed it.
+/// The surface this version was made for, as `cargo xtask surface FILE` printed it.
 const EMBEDDED: &str = include_str!("surface.json");
 const TYPES: &str = " or ";
 const VALUES: &str = " | ";
 const REQUIRED: &str = "required ";
 
-/// What a document says, as names alone.
+/// Why a document cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    #[error("not an OpenAPI 3 document: it has no {0}")]
+    NotOpenApi(&'static str),
+    #[error("unresolved reference `{0}`")]
+    Reference(String),
+    #[error("the embedded surface is invalid")]
+    Embedded(#[source] serde_json::Error),
+}
+
+/// The names in a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Surface {
-    /// Every operation. Those that write have no members: they are never called.
+    /// Operations that write have no members: they are never called.
     pub operations: BTreeMap<OperationName, Operation>,
 }
 
@@ -30,29 +39,26 @@ pub struct OperationName {
     pub method: String,
 }
 
-/// One operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Operation {
-    /// Whether the document says that it will go.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
-    /// What a request may hold: `query limit`, `path category_id`, `body group_by[]`.
+    /// `query limit`, `path category_id`, `body group_by[]`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub parameters: BTreeMap<String, Member>,
-    /// What an answer may hold: `data[].model.id`; `event.date` of an event stream.
+    pub parameters: BTreeMap<String, SurfaceMember>,
+    /// `data[].model.id`; `event.date` for an event stream.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub answers: BTreeMap<String, Member>,
+    pub response: BTreeMap<String, SurfaceMember>,
 }
 
-/// What stands at one place. Written `required string: day | week`.
+/// A parameter or response field. Written `required string: day | week`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Member {
-    /// Whether a request must hold it.
+pub struct SurfaceMember {
     pub required: bool,
-    /// Its types, null aside; `any` where the document does not say.
+    /// Without `null`; `any` where the document declares none.
     pub types: BTreeSet<String>,
-    /// The only values it may take, where the document lists them.
+    /// The allowed values; empty where the document lists none.
     pub values: BTreeSet<String>,
 }
 
@@ -60,13 +66,24 @@ impl Surface {
     /// The surface this version was made for.
     ///
     /// # Errors
-    /// Only when the embedded file is wrong, which a test rules out.
+    /// When the embedded file is invalid, which a test rules out.
     pub fn embedded() -> Result<Self, DocumentError> {
         serde_json::from_str(EMBEDDED).map_err(DocumentError::Embedded)
     }
 }
 
+impl Surface {
+    /// The operation called `name`, however the variables of its path are called.
+    pub fn find(&self, name: &OperationName) -> Option<(&OperationName, &Operation)> {
+        self.operations.iter().find(|(other, _)| other.identity() == name.identity())
+    }
+}
+
 impl OperationName {
+    pub fn new(method: &str, path: &str) -> Self {
+        Self { path: path.to_owned(), method: method.to_owned() }
+    }
+
     /// Whether it can be a read: a GET, or a POST that asks for a report, answers or a search.
     pub fn may_read(&self) -> bool {
         let asks = ["/answers", "/answers/stream", "/search"];
@@ -111,36 +128,40 @@ impl<'de> Deserialize<'de> for OperationName {
         let text = String::deserialize(deserializer)?;
         let wrong = || serde::de::Error::custom(format!("`{text}` is not a method and a path"));
         let (method, path) = text.split_once(' ').ok_or_else(wrong)?;
-        Ok(Self { path: path.to_owned(), method: method.to_owned() })
+        Ok(Self::new(method, path))
     }
 }
 
-impl Member {
-    /// Its types in words.
-    pub fn types_in_words(&self) -> String {
+impl SurfaceMember {
+    pub fn types_text(&self) -> String {
         let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
         types.join(TYPES)
     }
 
-    /// This and `other`, where one place may hold either.
+    /// Adds an alternative.
     pub fn merge(&mut self, other: Self) {
-        // A place that may hold anything is not limited to the values of another alternative of the same type.
         self.types.extend(other.types);
         self.values.extend(other.values);
         self.required |= other.required;
     }
 }
 
-impl Serialize for Member {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl fmt::Display for SurfaceMember {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let required = if self.required { REQUIRED } else { "" };
         let values: Vec<&str> = self.values.iter().map(String::as_str).collect();
         let colon = if values.is_empty() { "" } else { ": " };
-        serializer.collect_str(&format_args!("{required}{}{colon}{}", self.types_in_words(), values.join(VALUES)))
+        write!(out, "{required}{}{colon}{}", self.types_text(), values.join(VALUES))
     }
 }
 
-impl<'de> Deserialize<'de> for Member {
+impl Serialize for SurfaceMember {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SurfaceMember {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let (required, rest) = text.strip_prefix(REQUIRED).map_or((false, text.as_str()), |rest| (true, rest));
@@ -161,7 +182,7 @@ mod tests {
     fn embedded_surface_is_written_as_it_is_read() {
         let surface = Surface::embedded().unwrap();
         let text = format!("{}\n", serde_json::to_string_pretty(&surface).unwrap());
-        assert!(text == EMBEDDED, "print it anew: `streams diff --openapi FILE --surface`");
+        assert!(text == EMBEDDED, "print it again: `cargo xtask surface FILE`");
     }
 
     #[test]

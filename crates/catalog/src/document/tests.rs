@@ -1,4 +1,4 @@
-//! A document against itself, and against copies of it in which one thing differs.
+//! A document compared with itself, and with copies that differ in one thing.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{Difference, OperationName, Surface, compare};
 use crate::catalog::Catalog;
 use crate::model::stream::{EndpointStatus, Stream};
 
-/// A small document with a report that the catalog asks, its twin for events, and a list.
+/// A report that streams use, its event stream, and a list.
 fn document() -> Value {
     let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Query" } } } });
     let row = json!({ "$ref": "#/components/schemas/Row" });
@@ -68,7 +68,7 @@ fn document() -> Value {
     })
 }
 
-/// The streams that ask the operations of the document.
+/// The streams that use the operations of the document.
 fn catalog() -> Catalog {
     let all = Catalog::embedded().unwrap();
     let named = |name: &str| Stream { on_422: None, ..Stream::clone(all.get(name).unwrap()) };
@@ -77,13 +77,13 @@ fn catalog() -> Catalog {
     Catalog::new(streams).unwrap()
 }
 
-/// What is told of the document after `change`.
-fn told(change: impl FnOnce(&mut Value)) -> Vec<String> {
+/// The differences after `change`.
+fn lines_after(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let before = Surface::from_document(&document()).unwrap();
     let mut document = document();
     change(&mut document);
     let differences = compare(&before, &Surface::from_document(&document).unwrap(), &catalog());
-    differences.iter().map(Difference::words).collect()
+    differences.iter().map(Difference::to_line).collect()
 }
 
 fn schema<'a>(document: &'a mut Value, name: &str) -> &'a mut Value {
@@ -92,12 +92,12 @@ fn schema<'a>(document: &'a mut Value, name: &str) -> &'a mut Value {
 
 #[test]
 fn document_does_not_differ_from_itself() {
-    assert_eq!(told(|_| {}), Vec::<String>::new());
+    assert_eq!(lines_after(|_| {}), Vec::<String>::new());
 }
 
 #[test]
-fn new_and_vanished_operations_are_told_with_the_streams_that_would_fail() {
-    let found = told(|document| {
+fn new_and_removed_operations_name_the_streams_that_fail() {
+    let found = lines_after(|document| {
         let paths = document["paths"].as_object_mut().unwrap();
         paths.insert("/v2/reports/moods".into(), json!({ "post": { "responses": {} }, "put": { "responses": {} } }));
         for path in ["/v2/reports/visibility", "/v2/reports/visibility/stream", "/v1/unread"] {
@@ -108,8 +108,8 @@ fn new_and_vanished_operations_are_told_with_the_streams_that_would_fail() {
 }
 
 #[test]
-fn operations_are_matched_whatever_their_variables_are_called() {
-    let found = told(|document| {
+fn operations_match_whatever_their_variables_are_called() {
+    let found = lines_after(|document| {
         let paths = document["paths"].as_object_mut().unwrap();
         let mut item = paths.remove("/v1/org/categories/{category_id}/prompts").unwrap();
         item["get"]["parameters"][0]["name"] = json!("id");
@@ -119,16 +119,16 @@ fn operations_are_matched_whatever_their_variables_are_called() {
 }
 
 #[test]
-fn deprecated_operations_are_told() {
-    let found = told(|document| {
+fn deprecated_operation_is_reported() {
+    let found = lines_after(|document| {
         document["paths"]["/v1/org/categories/{category_id}/prompts"]["get"]["deprecated"] = json!(true);
     });
     insta::assert_snapshot!(found.join("\n"));
 }
 
 #[test]
-fn parameters_are_told_with_the_streams_that_send_them() {
-    let found = told(|document| {
+fn changed_parameters_name_the_streams_that_send_them() {
+    let found = lines_after(|document| {
         let query = schema(document, "Query");
         query["properties"]["fresh"] = json!({ "type": "boolean" });
         query["properties"]["note"] = json!({ "type": "integer" });
@@ -142,8 +142,8 @@ fn parameters_are_told_with_the_streams_that_send_them() {
 }
 
 #[test]
-fn values_are_told_with_the_streams_that_ask_for_them() {
-    let found = told(|document| {
+fn removed_values_name_the_streams_that_send_them() {
+    let found = lines_after(|document| {
         let properties = &mut schema(document, "Query")["properties"];
         properties["group_by"]["items"]["enum"] = json!(["date", "topic", "city", "country"]);
         properties["interval"] = json!({ "type": "string" });
@@ -153,8 +153,8 @@ fn values_are_told_with_the_streams_that_ask_for_them() {
 }
 
 #[test]
-fn fields_of_rows_are_told_with_what_becomes_of_them() {
-    let found = told(|document| {
+fn changed_row_fields_say_what_is_stored() {
+    let found = lines_after(|document| {
         let row = &mut schema(document, "Row")["properties"];
         row["mood"] = json!({ "properties": { "id": { "type": "string" }, "name": { "type": "string" } } });
         row["asset"]["properties"]["owned"] = json!({ "type": "boolean" });
@@ -169,8 +169,8 @@ fn fields_of_rows_are_told_with_what_becomes_of_them() {
 }
 
 #[test]
-fn rows_and_cursors_that_vanish_are_told_with_the_streams_that_need_them() {
-    let found = told(|document| {
+fn removed_rows_and_cursors_name_the_streams_that_need_them() {
+    let found = lines_after(|document| {
         let answer = &mut document["paths"]["/v2/reports/visibility"]["post"]["responses"]["200"]["content"];
         let properties = &mut answer["application/json"]["schema"]["properties"];
         properties["rows"] = properties.as_object_mut().unwrap().remove("data").unwrap();
@@ -180,8 +180,8 @@ fn rows_and_cursors_that_vanish_are_told_with_the_streams_that_need_them() {
 }
 
 #[test]
-fn change_of_the_event_stream_alone_is_told_of_it() {
-    let found = told(|document| {
+fn change_of_the_event_stream_alone_is_reported() {
+    let found = lines_after(|document| {
         let events = &mut document["paths"]["/v2/reports/visibility/stream"]["post"]["responses"]["200"]["content"];
         events["text/event-stream"]["schema"]["oneOf"][1] = json!({ "allOf": [{ "$ref": "#/components/schemas/Row" }, { "properties": { "late": { "type": "boolean" } } }] });
     });
@@ -211,7 +211,7 @@ fn requests_of_the_catalog_are_in_the_surface() {
 }
 
 #[test]
-fn parameters_that_a_stream_sends_are_known_by_their_names() {
+fn sent_parameters_have_the_names_of_the_document() {
     let surface = Surface::embedded().unwrap();
     let catalog = Catalog::embedded().unwrap();
     let mut unknown = Vec::new();

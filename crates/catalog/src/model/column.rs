@@ -5,47 +5,42 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One column of a stream's table, as the catalog declares it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// Its name in rows and in the table.
     pub name: String,
-    /// What its values are.
     #[serde(rename = "type")]
     pub data_type: ColumnType,
-    /// What it means.
     pub about: String,
     /// The unit of a number, such as `share` or `visits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// The least and the greatest value a number may take, ends included, when the source tells.
+    /// Minimum and maximum, both included, if documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<[f64; 2]>,
-    /// The values it takes, when they are known; others are stored too.
+    /// The documented values; others are stored too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
-    /// Whether its texts are long and hardly ever repeat, so that no dictionary is tried.
+    /// Long texts that hardly ever repeat: the Parquet writer tries no dictionary.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub long_text: bool,
-    /// Whether its value is the variable of the same name that the request was made with, since rows do not say it.
+    /// The value is the variable of the same name in the request, because the API does not return it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_request: bool,
 }
 
-/// How the values of a column are kept from the disk.
+/// How personal data in a column is protected before anything reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protect {
-    /// The column is null in every row.
+    /// Null in every row.
     Drop,
-    /// Each text is replaced by the hexadecimal SHA-256 of a salt and the text.
+    /// The hexadecimal SHA-256 of a salt and the text.
     Hash,
 }
 
 impl Protect {
-    /// What was done to a column, in a word.
-    pub fn done(self) -> &'static str {
+    pub fn past_tense(self) -> &'static str {
         match self {
             Self::Drop => "dropped",
             Self::Hash => "hashed",
@@ -54,7 +49,7 @@ impl Protect {
 }
 
 impl Column {
-    /// Whether its values can be hashed: text, or a list of texts.
+    /// Text or a list of texts, which can be hashed.
     pub fn is_text(&self) -> bool {
         match &self.data_type {
             ColumnType::Utf8 => true,
@@ -64,28 +59,21 @@ impl Column {
     }
 }
 
-/// The types a table may have. Every value may be null.
+/// Every value may be null.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ColumnType {
-    /// Text, byte for byte.
     Utf8,
-    /// A 64-bit integer.
     Int64,
-    /// A 64-bit float.
     Float64,
-    /// True or false.
     Bool,
-    /// A day without a zone.
     Date,
-    /// An instant in microseconds, UTC.
+    /// Microseconds, UTC.
     Timestamp,
-    /// An instant told in whole seconds since 1970, stored like any other.
+    /// Seconds since 1970 in responses; stored as a timestamp.
     UnixSeconds,
-    /// An open object, kept as JSON text.
+    /// Any JSON value, stored as text.
     Json,
-    /// Any number of values of one type, in order.
     List(Box<ColumnType>),
-    /// Named values, in order.
     Struct(Vec<(String, ColumnType)>),
 }
 
@@ -116,13 +104,14 @@ impl fmt::Display for ColumnType {
 impl FromStr for ColumnType {
     type Err = String;
 
-    /// Reads what `Display` writes: `list<struct<id: utf8, name: utf8>>`.
+    /// Parses the output of `Display`: `list<struct<id: utf8, name: utf8>>`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut rest = text;
         let parsed = parse_type(&mut rest)?;
-        match rest.trim().is_empty() {
-            true => Ok(parsed),
-            false => Err(format!("`{text}` goes on after the type ends, at `{}`", rest.trim())),
+        if rest.trim().is_empty() {
+            Ok(parsed)
+        } else {
+            Err(format!("`{text}` has text after the type: `{}`", rest.trim()))
         }
     }
 }
@@ -150,7 +139,7 @@ fn parse_type(rest: &mut &str) -> Result<ColumnType, String> {
             loop {
                 let name = take_name(rest).to_owned();
                 if name.is_empty() {
-                    return Err("a struct field needs a name".into());
+                    return Err("a struct field has no name".into());
                 }
                 expect(rest, ':')?;
                 fields.push((name, parse_type(rest)?));
@@ -203,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_written_as_they_are_read() {
+    fn types_round_trip_through_text() {
         for text in [
             "utf8",
             "list<utf8>",
@@ -215,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn mistyped_types_are_refused_in_words() {
+    fn invalid_types_are_rejected() {
         for text in ["string", "list<utf8", "struct<>", "struct<id utf8>", "utf8 utf8"] {
             assert!(text.parse::<ColumnType>().is_err(), "{text}");
         }

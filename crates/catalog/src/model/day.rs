@@ -9,26 +9,25 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// A calendar day. Which instants belong to it is said by a [`DayZone`].
+/// A calendar day. A [`DayZone`] decides which instants belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(Date);
 
-/// More days than the calendar has, and no more than a span of time can hold.
+/// More days than the calendar has, and within the limits of a `jiff::Span`.
 const CALENDAR_DAYS: i64 = 7_304_484;
 
 impl Day {
-    /// The day `year-month-day`, or `None` when the calendar has no such day.
+    /// None when the calendar has no such day.
     pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
         Date::new(year, month, day).ok().map(Self)
     }
 
-    /// The day `days` days later, or earlier when negative; at the ends of the calendar it stays.
+    /// Saturates at the ends of the calendar.
     pub fn plus(self, days: i64) -> Self {
         Self(self.0.saturating_add(days.clamp(-CALENDAR_DAYS, CALENDAR_DAYS).days()))
     }
 
-    /// The day after.
     pub fn next(self) -> Self {
         self.plus(1)
     }
@@ -38,25 +37,42 @@ impl Day {
         i64::from(self.to_epoch_days()) - i64::from(earlier.to_epoch_days())
     }
 
-    /// Days since 1970-01-01, as Arrow's `Date32` counts them.
+    /// Days since 1970-01-01, as in Arrow's `Date32`.
     pub fn to_epoch_days(self) -> i32 {
         let epoch = Date::constant(1970, 1, 1);
         self.0.duration_since(epoch).as_hours().div_euclid(24) as i32
     }
 
-    /// The inverse of [`Day::to_epoch_days`]; beyond the ends of the calendar, these.
+    /// Saturates at the ends of the calendar.
     pub fn from_epoch_days(days: i32) -> Self {
         Self(Date::constant(1970, 1, 1)).plus(i64::from(days))
     }
 
-    /// `YYYY-MM` of this day.
+    /// `YYYY-MM`.
     pub fn month(self) -> String {
         format!("{:04}-{:02}", self.0.year(), self.0.month())
     }
 
-    /// The weekday and the day in short words, such as `Sun 22 Nov`.
+    /// `Sun 22 Nov`.
     pub fn short(self) -> String {
         self.0.strftime("%a %-d %b").to_string()
+    }
+
+    pub fn from_timestamp(instant: Timestamp, zone: TimeZone) -> Self {
+        Self(instant.to_zoned(zone).date())
+    }
+
+    pub fn is_first_of_month(self) -> bool {
+        self.0.day() == 1
+    }
+
+    pub fn first_of_month(self) -> Self {
+        Self(self.0.first_of_month())
+    }
+
+    /// The first day of the next month.
+    pub fn next_month(self) -> Self {
+        Self(self.0.last_of_month()).next()
     }
 }
 
@@ -66,32 +82,10 @@ impl fmt::Display for Day {
     }
 }
 
-impl Day {
-    /// The day on which `instant` falls in `zone`.
-    pub fn from_timestamp(instant: Timestamp, zone: TimeZone) -> Self {
-        Self(instant.to_zoned(zone).date())
-    }
-
-    /// Whether a month begins with it.
-    pub fn is_first_of_month(self) -> bool {
-        self.0.day() == 1
-    }
-
-    /// The first day of its month.
-    pub fn first_of_month(self) -> Self {
-        Self(self.0.first_of_month())
-    }
-
-    /// The first day of the month after its own.
-    pub fn next_month(self) -> Self {
-        Self(self.0.last_of_month()).next()
-    }
-}
-
 impl FromStr for Day {
     type Err = String;
 
-    /// Reads `YYYY-MM-DD` and nothing longer.
+    /// Accepts `YYYY-MM-DD` and nothing longer.
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("`{text}` is not a day such as `2026-03-01`");
         if text.len() != 10 {
@@ -101,11 +95,10 @@ impl FromStr for Day {
     }
 }
 
-/// Looked up once, since a large lake asks for a million days. The zone data is compiled in;
-/// `tests::eastern_zone_is_known` holds this.
+/// Looked up once: a large lake has a million days. The zone data is compiled in, as `tests::eastern_zone_is_known` proves.
 static EASTERN: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC));
 
-/// Whose midnight ends a day.
+/// The zone whose midnight ends a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DayZone {
@@ -123,22 +116,20 @@ impl DayZone {
         }
     }
 
-    /// The day `now` falls on.
     pub fn today(self, now: Timestamp) -> Day {
         Day(now.to_zoned(self.time_zone()).date())
     }
 
-    /// The last day that is over at `now`.
+    /// The last complete day.
     pub fn yesterday(self, now: Timestamp) -> Day {
         self.today(now).plus(-1)
     }
 
-    /// The first instant of `day`.
     pub fn start_of(self, day: Day) -> Timestamp {
         day.0.to_zoned(self.time_zone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
     }
 
-    /// The name the API and people use.
+    /// The IANA name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Eastern => "America/New_York",
@@ -174,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn epoch_days_are_inverse_across_leap_days_and_before_1970() {
+    fn epoch_days_round_trip_across_leap_days_and_before_1970() {
         for text in ["1969-12-31", "1970-01-01", "2024-02-29", "2026-03-08", "2026-11-01", "2100-02-28"] {
             assert_eq!(Day::from_epoch_days(day(text).to_epoch_days()), day(text));
         }
@@ -183,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn days_beyond_the_calendar_are_its_ends() {
+    fn days_saturate_at_the_ends_of_the_calendar() {
         let (first, last) = (Day::from_epoch_days(i32::MIN), Day::from_epoch_days(i32::MAX));
         assert_eq!((first.to_string().as_str(), last.to_string().as_str()), ("-009999-01-01", "9999-12-31"));
         assert_eq!((first.plus(i64::MIN), last.plus(i64::MAX)), (first, last));
@@ -191,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_and_short_forms_are_not_days() {
+    fn timestamps_and_short_forms_are_rejected() {
         for text in ["2026-3-1", "2026-02-30", "2026-03-01T00:00:00Z", ""] {
             assert!(text.parse::<Day>().is_err(), "{text}");
         }

@@ -10,25 +10,22 @@ use crate::model::window::Window;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Days {
-    /// How rows and days belong together.
     #[serde(default)]
     pub kind: DaysKind,
-    /// Whose midnight.
     pub zone: DayZone,
-    /// Whether `end_date` is the last day or the day after, as documented.
     pub end: WindowEnd,
-    /// Days after its end during which the service still revises a day or a month.
+    /// How many days after its end the API still restates a day or month.
     pub lookback: u16,
-    /// The column that says a row's day where rows carry one: a date, or an instant whose day counts.
+    /// The column with a row's day, if rows have one: a date, or a timestamp.
     #[serde(default = "default_day_column")]
     pub column: String,
-    /// The column that names the IANA zone in which the instant's day counts, where rows say it; else `zone` counts.
+    /// The column with the IANA zone of the timestamp; without it, `zone` applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_column: Option<String>,
-    /// Days asked beyond both ends of a window, because the endpoint counts its days otherwise than the rows.
+    /// Days requested beyond both ends of a window, because the endpoint and its rows count days differently.
     #[serde(default)]
     pub margin: u16,
-    /// Whether the request has `start_date` and `end_date`; a query has `{first}` and `{last}` instead.
+    /// Whether the body has `start_date` and `end_date`; a query has `{first}` and `{last}` instead.
     #[serde(default = "default_sent")]
     pub sent: bool,
 }
@@ -41,34 +38,32 @@ fn default_sent() -> bool {
     true
 }
 
-/// How rows and days belong together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DaysKind {
-    /// Rows carry their day: any number of days in one request.
+    /// Rows have a day: any number of days in one request.
     #[default]
     Dated,
-    /// Rows carry no date and tell of the days asked for: one request a day.
+    /// Rows have no date and cover the requested days: one request a day.
     Window,
-    /// Rows carry no date and tell of one calendar month: one request a month, after it has ended. Such a month is known
-    /// by its first day.
+    /// Rows have no date and cover one calendar month: one request a month, after its end. Recorded under its first day.
     Month,
 }
 
 impl DaysKind {
-    /// Whether every request is about exactly one day or month.
+    /// Whether every request covers exactly one day or month.
     pub fn is_single(self) -> bool {
         self != Self::Dated
     }
 
-    /// Whether something is recorded under `day`: every day, or the first of a month.
+    /// Every day, or the first day of each month.
     fn is_recorded(self, day: Day) -> bool {
         self != Self::Month || day.is_first_of_month()
     }
 }
 
 impl Days {
-    /// Days of `kind` in `zone` that end with their last day and are never revised.
+    /// An inclusive end, and no lookback.
     pub fn new(kind: DaysKind, zone: DayZone) -> Self {
         Self {
             kind,
@@ -82,7 +77,7 @@ impl Days {
         }
     }
 
-    /// The days that `day` stands for: itself, or the month that begins with it.
+    /// The day, or the month that starts with it.
     pub fn span(&self, day: Day) -> Window {
         match self.kind {
             DaysKind::Dated | DaysKind::Window => Window::from_day(day),
@@ -90,12 +85,12 @@ impl Days {
         }
     }
 
-    /// When the service no longer revises `day`, or the month that begins with it.
+    /// When the API stops restating `day`, or the month that starts with it.
     pub fn final_at(&self, day: Day, lookback_days: u16) -> Timestamp {
         self.zone.start_of(self.span(day).end.plus(i64::from(lookback_days)))
     }
 
-    /// What is over at `now`, beginning with what `from` is part of: days, or the first days of months.
+    /// The days, or first days of months, from `from` that are over at `now`.
     pub fn complete(&self, from: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
         let today = self.zone.today(now);
         let (start, end) = match self.kind {
@@ -106,7 +101,7 @@ impl Days {
         Window::new(start, end).into_iter().flat_map(Window::days).filter(move |day| kind.is_recorded(*day))
     }
 
-    /// The days under which `window` is recorded: each of them, or the first of each month.
+    /// The days under which `window` is recorded: every day, or the first day of each month.
     pub fn recorded_days(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> + use<> {
         let kind = self.kind;
         window.days().filter(move |day| kind.is_recorded(*day))
@@ -121,7 +116,7 @@ pub enum WindowEnd {
     Inclusive,
     /// `end_date` is the day after the last.
     Exclusive,
-    /// Nobody says: tried as the last day, and as the day after where that is refused or brings nothing although
-    /// something is expected.
+    /// Undocumented: tried as the last day; as the day after if that is rejected, or returns nothing although rows are
+    /// expected.
     Undocumented,
 }

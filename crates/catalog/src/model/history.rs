@@ -1,4 +1,4 @@
-//! Daily snapshots of lists, so that what was tracked when can be answered. The current copy stays as it is.
+//! List snapshots: daily copies of lists, in a table next to the current copy. They answer what was tracked when.
 
 use jiff::Timestamp;
 
@@ -6,17 +6,17 @@ use crate::model::column::{Column, ColumnType};
 use crate::model::day::{Day, DayZone};
 use crate::model::stream::Stream;
 
-/// What the table of a list's snapshots is called after the list.
+/// The suffix of the table of a list's snapshots.
 pub const HISTORY_ENDING: &str = "_history";
-/// The column that says which day a row is a snapshot of.
+/// The column with the day of the snapshot.
 pub const SNAPSHOT_COLUMN: &str = "snapshot_date";
 
-/// The table of the snapshots of `list`: its columns after the day, and its key with the day.
+/// The table of the snapshots of `list`: the day, then its columns; the key includes the day.
 pub fn history_of(list: &Stream) -> Stream {
     let date = Column {
         name: SNAPSHOT_COLUMN.to_owned(),
         data_type: ColumnType::Date,
-        about: "UTC day on which the list was read".to_owned(),
+        about: "UTC day on which the list was extracted".to_owned(),
         unit: None,
         range: None,
         values: Vec::new(),
@@ -32,17 +32,16 @@ pub fn history_of(list: &Stream) -> Stream {
     }
 }
 
-/// The name of the table of the snapshots of the list called `list`.
 pub fn history_name(list: &str) -> String {
     format!("{list}{HISTORY_ENDING}")
 }
 
-/// The list whose snapshots the table called `table` holds; none when it is a table of another kind.
+/// The list whose snapshots `table` holds; none if it is another kind of table.
 pub fn list_of(table: &str) -> Option<&str> {
     table.strip_suffix(HISTORY_ENDING)
 }
 
-/// The day whose snapshot a list is that was read at `at`. Lists are of no endpoint's days, so UTC counts.
+/// The day of the snapshot of a list that was extracted at `at`. Lists have no zone of their own, so it is a UTC day.
 pub fn snapshot_day(at: Timestamp) -> Day {
     DayZone::Utc.today(at)
 }
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_of_snapshots_are_known_by_their_names() {
+    fn snapshot_tables_are_recognized_by_name() {
         assert_eq!(list_of(&history_name("prompts")), Some("prompts"));
         assert_eq!(list_of("prompts"), None);
     }

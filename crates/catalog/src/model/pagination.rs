@@ -1,76 +1,63 @@
-//! How a large result is asked for piece by piece.
+//! How a large result is requested page by page.
 
 use serde::{Deserialize, Serialize};
 
-/// How a large result is asked for piece by piece.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pagination {
-    /// One body holds everything.
+    /// One response.
     #[default]
     Single,
     /// `pagination: {limit, offset}` in the body; the end is `info.total_rows`.
-    Offset {
-        /// Rows a page.
-        limit: u64,
-    },
+    Offset { limit: u64 },
     /// `limit` and `cursor` in the body; the end is a null `info.next_cursor`.
     Cursor {
-        /// Rows, or entities, a page.
+        /// Rows, or entities, per page.
         limit: u64,
     },
     /// `limit` and `offset` at the top of the body; the end is `totalCount`.
-    BodyOffset {
-        /// Rows a page.
-        limit: u64,
-    },
-    /// A cursor in the query string, where the limit stands too; the end is a null `next_cursor`.
+    BodyOffset { limit: u64 },
+    /// A cursor in the query string, next to the limit; the end is a null `next_cursor`.
     QueryCursor {
-        /// The name of the parameter that takes the cursor.
+        /// The parameter that takes the cursor.
         parameter: String,
     },
     /// `limit` and `offset` in the query string; the end is a short page, or a total.
-    QueryOffset {
-        /// Rows a page.
-        limit: u64,
-    },
-    /// `after` in the query string, which takes `last_id` while `has_more` is true; the limit stands there too.
+    QueryOffset { limit: u64 },
+    /// `after` in the query string, which takes `last_id` while `has_more` is true; the limit is in the query, too.
     QueryAfter,
 }
 
 /// Where the next page starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cursor {
-    /// Rows read so far.
+    /// Rows so far.
     Offset(u64),
-    /// The API's own token. Belongs to one request body and is never kept across runs.
+    /// Valid for one request body, so it is never stored across runs.
     Token(String),
 }
 
-/// What one page told about the result it belongs to.
+/// What one page announced about its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageInfo {
-    /// Rows that came before this page.
+    /// Rows before this page.
     pub offset: u64,
-    /// Rows of this page.
     pub rows: u64,
-    /// The announced total, whatever the family calls it.
     pub total: Option<u64>,
-    /// The token of the next page.
     pub next_token: Option<String>,
 }
 
 impl Pagination {
-    /// Where the page after `page` starts, or `None` when `page` was the last.
+    /// The cursor after `page`, or `None` if it was the last.
     ///
-    /// A short offset page does not end the walk (the API's pages may be short), an empty one does.
+    /// A short offset page is not the end if there is a total: the API caps pages. An empty page is.
     pub fn next(&self, page: &PageInfo) -> Option<Cursor> {
         match self {
             Self::Single => None,
             Self::Offset { limit } | Self::BodyOffset { limit } | Self::QueryOffset { limit } => {
-                let read = page.offset + page.rows;
-                let more = page.total.map_or(*limit <= page.rows, |total| read < total);
-                (0 < page.rows && more).then_some(Cursor::Offset(read))
+                let next = page.offset + page.rows;
+                let more = page.total.map_or(page.rows >= *limit, |total| next < total);
+                (page.rows > 0 && more).then_some(Cursor::Offset(next))
             }
             Self::Cursor { .. } | Self::QueryCursor { .. } | Self::QueryAfter => {
                 page.next_token.clone().map(Cursor::Token)
@@ -78,7 +65,7 @@ impl Pagination {
         }
     }
 
-    /// Rows, or entities, of a page, where the request says it apart from its fixed query.
+    /// Rows, or entities, per page, unless the limit is part of the fixed query.
     pub fn limit(&self) -> Option<u64> {
         match self {
             Self::Offset { limit }
@@ -89,7 +76,7 @@ impl Pagination {
         }
     }
 
-    /// The same in pages of at most `rows` rows, where the request says the limit apart from its fixed query.
+    /// Caps the limit at `rows`, unless it is part of the fixed query.
     pub fn with_limit(&self, rows: u64) -> Self {
         let mut smaller = self.clone();
         match &mut smaller {
@@ -102,7 +89,7 @@ impl Pagination {
         smaller
     }
 
-    /// Whether the pages of a walk are counted by their rows, so that their order must be total.
+    /// Whether pages are counted by rows, so that the order of rows must be total.
     pub fn is_offset(&self) -> bool {
         matches!(self, Self::Offset { .. } | Self::BodyOffset { .. } | Self::QueryOffset { .. })
     }
@@ -117,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn offset_walk_ends_at_the_total_and_not_at_a_short_page() {
+    fn offset_ends_at_the_total_not_at_a_short_page() {
         let offset = Pagination::Offset { limit: 10 };
         assert_eq!(offset.next(&page(0, 7, Some(20))), Some(Cursor::Offset(7)));
         assert_eq!(offset.next(&page(10, 10, Some(20))), None);
@@ -125,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn offset_walk_without_a_total_ends_at_a_short_page() {
+    fn offset_without_a_total_ends_at_a_short_page() {
         let offset = Pagination::Offset { limit: 10 };
         assert_eq!(offset.next(&page(0, 10, None)), Some(Cursor::Offset(10)));
         assert_eq!(offset.next(&page(10, 3, None)), None);
     }
 
     #[test]
-    fn cursor_walk_ends_when_no_token_comes() {
+    fn cursor_ends_without_a_next_token() {
         let cursor = Pagination::Cursor { limit: 50 };
         let more = PageInfo { next_token: Some("t2".into()), ..page(0, 50, Some(120)) };
         assert_eq!(cursor.next(&more), Some(Cursor::Token("t2".into())));

@@ -4,21 +4,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The methods that can be a read. Others cannot be declared, so they cannot be sent.
+/// The methods that can be read-only. Others cannot be declared, so they cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Parameters in path and query.
     Get,
-    /// A query whose parameters are a JSON body.
+    /// A query with a JSON body.
     Post,
 }
 
 /// Method and path of an endpoint, written `POST /v2/reports/visibility`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestLine {
-    /// The method.
     pub method: Method,
-    /// The path, from its first slash; `{name}` stands for a value of the scope.
+    /// Starts with a slash; `{name}` is a variable.
     pub path: String,
 }
 
@@ -48,9 +46,9 @@ impl<'de> Deserialize<'de> for RequestLine {
             "POST" => Method::Post,
             _ => return Err(wrong()),
         };
-        match path.starts_with('/') {
-            true => Ok(Self { method, path: path.to_owned() }),
-            false => Err(wrong()),
+        if !path.starts_with('/') {
+            return Err(wrong());
         }
+        Ok(Self { method, path: path.to_owned() })
     }
 }

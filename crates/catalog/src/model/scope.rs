@@ -1,36 +1,32 @@
-//! What a stream is asked for.
+//! The objects of an account that a request is about.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An object of the account: its stable id, and the name it has today.
+/// An object of the account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Named {
-    /// The identifier; a host name for domains.
+    /// Stable; a host name for domains.
     pub id: String,
-    /// The name people know it by. May hold anything, and may change.
+    /// May contain anything, and may change.
     pub name: String,
 }
 
-/// Which objects of an account a stream is asked for.
+/// The objects a stream is requested for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
-    /// Once for everything the key may read.
+    /// One request for everything the key can access.
     Account,
-    /// Each organization.
     Organization,
-    /// Each category.
     Category,
-    /// Each category and asset; by default the assets the customer owns.
+    /// By default only assets that the customer owns.
     CategoryAsset,
-    /// Each organization and domain.
     Domain,
 }
 
 impl ScopeKind {
-    /// In words, for tables and the reference.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -41,7 +37,7 @@ impl ScopeKind {
         }
     }
 
-    /// The parts that identify such a scope, in the order of its path.
+    /// In the order of paths.
     pub fn parts(self) -> &'static [ScopePart] {
         match self {
             Self::Account => &[],
@@ -53,25 +49,19 @@ impl ScopeKind {
     }
 }
 
-/// One object that helps to identify a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopePart {
-    /// An organization, by itself or as the owner of a domain.
     Organization,
-    /// A category.
     Category,
-    /// An asset of a category.
     Asset,
-    /// A domain of an organization.
     Domain,
 }
 
 impl ScopePart {
-    /// Every part.
     pub const ALL: [Self; 4] = [Self::Organization, Self::Category, Self::Asset, Self::Domain];
 
-    /// The name in paths: `category=<id>`.
+    /// As in `category=<id>`.
     pub fn path_key(self) -> &'static str {
         match self {
             Self::Organization => "organization",
@@ -81,7 +71,7 @@ impl ScopePart {
         }
     }
 
-    /// The columns that say it in every row: the id's, when it has one, and the name's.
+    /// The columns for id and name; a domain has no id.
     pub fn columns(self) -> (Option<&'static str>, &'static str) {
         match self {
             Self::Organization => (Some("organization_id"), "organization_name"),
@@ -93,25 +83,21 @@ impl ScopePart {
     }
 }
 
-/// The objects one request is about; all absent is the account.
+/// The objects one request is about; none means the account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
-    /// The organization, by itself or for domains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Named>,
-    /// The category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<Named>,
-    /// The asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset: Option<Named>,
-    /// The domain: id and name are both its host name.
+    /// Id and name are the host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Named>,
 }
 
 impl Scope {
-    /// The object that is `part` of this scope.
     pub fn part(&self, part: ScopePart) -> Option<&Named> {
         match part {
             ScopePart::Organization => self.organization.as_ref(),
@@ -121,12 +107,12 @@ impl Scope {
         }
     }
 
-    /// The parts present, in the order of paths.
+    /// In the order of paths.
     pub fn parts(&self) -> impl Iterator<Item = (ScopePart, &Named)> {
         ScopePart::ALL.into_iter().filter_map(|part| self.part(part).map(|named| (part, named)))
     }
 
-    /// Its identity, made of ids alone, so that a renamed category stays the same scope.
+    /// Made of ids alone, so that a renamed category stays the same scope.
     pub fn key(&self) -> ScopeKey {
         let parts: Vec<_> = self
             .parts()
@@ -134,38 +120,32 @@ impl Scope {
             .collect();
         ScopeKey(parts.join("/").into())
     }
-}
 
-impl Scope {
-    /// The names of its parts as they are: `Acme CRM / Acme`; `the account` when there is none.
+    /// `Acme CRM / Acme`; `the account` if there are no parts.
     pub fn names(&self) -> String {
         self.join_names(|name| name.to_owned())
     }
 
     fn join_names(&self, show: impl Fn(&str) -> String) -> String {
-        // Two organizations may hold the same domain, so both are named.
+        // Two organizations may have the same domain, so both parts are named.
         let names: Vec<String> = self.parts().map(|(_, named)| show(&named.name)).collect();
-        match names.is_empty() {
-            true => "the account".to_owned(),
-            false => names.join(" / "),
-        }
+        if names.is_empty() { "the account".to_owned() } else { names.join(" / ") }
     }
 }
 
 impl fmt::Display for Scope {
-    /// The names of its parts, quoted: `"Acme CRM" / "Acme"`; `the account` when there is none.
+    /// `"Acme CRM" / "Acme"`; `the account` if there are no parts.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.join_names(|name| format!("{name:?}")))
     }
 }
 
-/// The identity of a scope: `category=<id>/asset=<id>`, empty for the account.
+/// `category=<id>/asset=<id>`; empty for the account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScopeKey(Box<str>);
 
 impl ScopeKey {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

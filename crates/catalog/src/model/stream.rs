@@ -1,4 +1,4 @@
-//! One endpoint asked in one way: what the catalog declares, and what follows from it without input or output.
+//! A stream: one endpoint, requested in one way.
 
 use std::collections::BTreeMap;
 
@@ -13,108 +13,97 @@ pub use crate::model::pagination::{Cursor, PageInfo, Pagination};
 pub use crate::model::relation::{DiscoveredObject, Discovers, Fallback, Parent, Variant};
 pub use crate::model::request_line::{Method, RequestLine};
 
-/// One way of asking one endpoint: one schema, one output table.
+/// One endpoint, requested in one way: one schema, one output table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stream {
-    /// The name of the stream, its table and its directory: lower case, digits and underscores.
+    /// Also the name of its table and directory: lower-case letters, digits and underscores.
     pub name: String,
-    /// What one row is, in a sentence.
+    /// One sentence: what a row is.
     pub about: String,
-    /// Streams whose requests count days alike share a family; that of the file unless a stream names its own.
+    /// Streams that count days alike share a family. Defaults to that of the file.
     #[serde(default)]
     pub family: String,
-    /// The smallest tier it belongs to; none for fallbacks and streams chosen by name only.
+    /// The smallest tier with it; none for fallbacks and streams that are chosen by name only.
     #[serde(default)]
     pub tier: Option<Tier>,
-    /// Why it should be chosen knowingly: deprecated, personal data, or costly.
+    /// Why it needs a deliberate choice: deprecated, personal data, or costly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_in: Option<String>,
-    /// How far the vendor stands behind the endpoint.
     #[serde(default)]
     pub status: EndpointStatus,
-    /// Method and path; `{category_id}` and the like are filled from the scope and the parent.
+    /// Variables such as `{category_id}` come from the scope and the parent.
     pub request: RequestLine,
-    /// Path of the twin that answers with server-sent events, if there is one.
+    /// Path of the same query with server-sent events as the response.
     #[serde(default)]
     pub event_stream: Option<String>,
-    /// How a large result is asked for piece by piece.
     #[serde(default)]
     pub pagination: Pagination,
-    /// Where the rows stand in a response.
     #[serde(default)]
     pub rows: RowsAt,
-    /// What it is asked for.
     pub scope: ScopeKind,
-    /// The stream whose rows it is asked for, one request each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// Parameters that only a user can supply, as `[[parameters.<stream>]]`: it is asked once for each entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<String>,
-    /// The stream that tells whether there is anything to read.
+    /// The stream whose signal says whether there are rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
-    /// The column that tells streams behind this one whether there is anything to read: true, or a figure above zero.
+    /// The column that says whether the streams gated by this one have rows: true, or above zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
-    /// The stream with a signal on whose days an empty answer is doubtful.
+    /// The stream whose signal makes an empty response suspect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expects: Option<String>,
-    /// How it counts days; none for lists, which are read whole.
+    /// None for lists, which are extracted as a whole.
     #[serde(default)]
     pub days: Option<Days>,
-    /// Whether it is a list that hardly ever differs from one day to the next, so that a week between two readings is
-    /// no loss where each category costs a request.
+    /// A list that hardly ever changes: a weekly refresh is enough where each category costs a request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes_rarely: bool,
-    /// The part of the request body that never changes. A text such as `{asset_name}` is filled like the path.
+    /// The fixed part of the request body; texts may contain variables such as `{asset_name}`.
     #[serde(default)]
     pub body: Map<String, Value>,
-    /// The part of the query string that never changes, before it is encoded. Filled like the path, and with `{first}`
-    /// and `{last}`, the first and the last day asked for.
+    /// The fixed part of the query string, before encoding. May contain variables, and `{first}` and `{last}`, the first and
+    /// last requested day.
     #[serde(default)]
     pub query: String,
-    /// What the total announced by the API counts.
     #[serde(default)]
     pub total: Total,
     /// Columns that identify a row within its scope; `asset.name` names a field of a struct.
     pub key: Vec<String>,
-    /// What is tried once when the API refuses the request with 422.
     #[serde(default)]
     pub on_422: Option<Fallback>,
-    /// What else its rows tell: the objects that other streams are asked for.
     #[serde(default)]
     pub discovers: Option<Discovers>,
-    /// What a reader should know before trusting a figure.
+    /// Caveats about the figures.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// The columns, in the order of the table.
     pub columns: Vec<Column>,
-    /// Columns whose values are kept from the disk, as the jobs say; a declaration never does.
+    /// Columns with personal data to protect. Set by jobs, never by a declaration.
     #[serde(skip)]
     pub protect: BTreeMap<String, Protect>,
 }
 
 impl Stream {
-    /// Whether its rows carry a day.
     pub fn is_dated(&self) -> bool {
         self.days.is_some()
     }
 
-    /// Whether it takes the variable `{name}` in path, query or body.
+    /// Whether path, query or body contain `{name}`.
     pub fn uses_variable(&self, name: &str) -> bool {
         let variable = format!("{{{name}}}");
         let in_body = || self.body.values().any(|value| value.to_string().contains(&variable));
         self.request.path.contains(&variable) || self.query.contains(&variable) || in_body()
     }
 
-    /// Whether each of its slices is many requests, one for each row of a parent or entry of a user.
+    /// Whether each slice is many requests: one per row of a parent or entry of a user.
     pub fn is_fan_out(&self) -> bool {
         self.parent.is_some() || !self.parameters.is_empty()
     }
 
-    /// The names the request asks for as `dimensions` and `metrics`, when rows may come as positional arrays.
+    /// The requested `dimensions` and `metrics`, if rows may be positional arrays.
     pub fn positional_names(&self) -> Option<(Vec<String>, Vec<String>)> {
         let names = |key: &str| -> Option<Vec<String>> {
             self.body.get(key)?.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
@@ -122,36 +111,32 @@ impl Stream {
         Some((names("dimensions")?, names("metrics")?))
     }
 
-    /// Whether texts of it are hashed.
-    pub fn hashes(&self) -> bool {
+    pub fn has_hashed_columns(&self) -> bool {
         self.protect.values().any(|protect| *protect == Protect::Hash)
     }
 
-    /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 }
 
-/// A named selection of streams; each contains the ones above it.
+/// A named selection of streams; each includes those above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// What an account is for: prompts, answers, visibility, citations, sentiment, fan-outs, bots, referrals.
+    /// Prompts, answers, visibility, citations, sentiment, fan-outs, bots, referrals.
     Minimal,
-    /// The usual choice.
+    /// The default.
     Core,
     /// Every product an account may have, deprecated and personal data included.
     Wide,
-    /// All that can be read.
     Everything,
 }
 
 impl Tier {
-    /// Every tier, smallest first.
+    /// Smallest first.
     pub const ALL: [Self; 4] = [Self::Minimal, Self::Core, Self::Wide, Self::Everything];
 
-    /// The name in configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Minimal => "minimal",
@@ -162,23 +147,20 @@ impl Tier {
     }
 }
 
-/// How far the vendor stands behind an endpoint.
+/// The support status of an endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointStatus {
-    /// Documented and current.
     #[default]
     Current,
-    /// Documented as beta.
     Beta,
-    /// Announced to go.
+    /// Documented as deprecated.
     Deprecated,
-    /// Not in the published document, seen elsewhere.
+    /// Not in the published document.
     Undocumented,
 }
 
 impl EndpointStatus {
-    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Current => "current",
@@ -189,38 +171,30 @@ impl EndpointStatus {
     }
 }
 
-/// What the total announced by the API counts, and so what it proves.
+/// What the announced total counts, and so what it proves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Total {
-    /// Rows: exactly as many must arrive.
+    /// Exactly as many rows must arrive.
     #[default]
     Rows,
-    /// Entities, of which a grouped result has one row or more: at least as many rows must arrive.
+    /// It counts entities with one or more rows each: at least as many rows must arrive.
     AtLeast,
-    /// Something that has no relation to the number of rows: it proves nothing.
+    /// It has no relation to the number of rows, and proves nothing.
     Unrelated,
 }
 
-/// Where the rows stand in a response.
+/// Where a response has its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RowsAt {
-    /// A bare array, or the member `data`: an array, or one object that is the only row.
+    /// A bare array, or the member `data`: an array, or an object as the only row.
     #[default]
     Data,
     /// The whole body is one row.
     Body,
-    /// Several arrays of the body; each row says in a column of its own which one it came from.
-    Members {
-        /// The members that are arrays of rows.
-        names: Vec<String>,
-        /// The column that takes the name of the member.
-        column: String,
-    },
-    /// An array of texts, wherever rows may stand; each becomes a row of one column.
-    Texts {
-        /// The column that takes the text.
-        column: String,
-    },
+    /// Several arrays of the body; an extra column has the name of the array.
+    Members { names: Vec<String>, column: String },
+    /// An array of texts; each becomes a row of one column.
+    Texts { column: String },
 }

@@ -1,4 +1,4 @@
-//! A run of whole days.
+//! A range of whole days.
 
 use std::fmt;
 
@@ -8,66 +8,62 @@ use crate::model::day::Day;
 
 /// Days `[start, end)`: half-open everywhere in the program, and never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Ends")]
+#[serde(try_from = "WindowEnds")]
 pub struct Window {
-    /// The first day.
     pub start: Day,
-    /// The day after the last.
+    /// Exclusive.
     pub end: Day,
 }
 
-/// What a record says of a window.
+/// A window before it is checked.
 #[derive(Deserialize)]
-struct Ends {
+struct WindowEnds {
     start: Day,
     end: Day,
 }
 
-impl TryFrom<Ends> for Window {
+impl TryFrom<WindowEnds> for Window {
     type Error = String;
 
-    fn try_from(Ends { start, end }: Ends) -> Result<Self, String> {
-        Self::new(start, end).ok_or_else(|| format!("no day lies between `{start}` and `{end}`"))
+    fn try_from(WindowEnds { start, end }: WindowEnds) -> Result<Self, String> {
+        Self::new(start, end).ok_or_else(|| format!("no day between `{start}` and `{end}`"))
     }
 }
 
 impl Window {
-    /// The days from `start` up to but not including `end`, or `None` when there are none.
+    /// `None` if it would be empty.
     pub fn new(start: Day, end: Day) -> Option<Self> {
         (start < end).then_some(Self { start, end })
     }
 
-    /// The days from `first` through `last`, or `None` when there are none.
+    /// `None` if it would be empty.
     pub fn inclusive(first: Day, last: Day) -> Option<Self> {
         Self::new(first, last.next())
     }
 
-    /// One day.
     pub fn from_day(day: Day) -> Self {
         Self { start: day, end: day.next() }
     }
 
-    /// The last day.
     pub fn last(self) -> Day {
         self.end.plus(-1)
     }
 
-    /// How many days, at least one.
+    /// At least one.
     pub fn len_days(self) -> i64 {
         self.end.since(self.start)
     }
 
-    /// Whether `day` is one of them.
     pub fn contains(self, day: Day) -> bool {
         self.start <= day && day < self.end
     }
 
-    /// Every day, oldest first.
+    /// Oldest first.
     pub fn days(self) -> impl DoubleEndedIterator<Item = Day> {
         (0..self.len_days()).map(move |offset| self.start.plus(offset))
     }
 
-    /// The older and the newer half, or `None` when it is a single day.
+    /// The older and the newer half; `None` for a single day.
     pub fn halves(self) -> Option<(Self, Self)> {
         let middle = self.start.plus(self.len_days() / 2);
         Some((Self::new(self.start, middle)?, Self::new(middle, self.end)?))
@@ -99,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn window_without_a_day_is_not_read() {
+    fn empty_window_is_rejected() {
         for end in ["2026-03-01", "2026-02-01"] {
             let text = format!(r#"{{"start":"2026-03-01","end":"{end}"}}"#);
-            let refused = serde_json::from_str::<Window>(&text).unwrap_err().to_string();
-            assert!(refused.starts_with("no day lies between `2026-03-01` and"), "{refused}");
+            let error = serde_json::from_str::<Window>(&text).unwrap_err().to_string();
+            assert!(error.starts_with("no day between `2026-03-01` and"), "{error}");
         }
         let text = r#"{"start":"2026-03-01","end":"2026-03-02"}"#;
         let window: Window = serde_json::from_str(text).unwrap();
