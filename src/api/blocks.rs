@@ -1,4 +1,4 @@
-//! Collects whole rows into blocks, and remembers what came around them.
+//! Collects whole rows into blocks, and keeps the body around them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,63 +7,44 @@ use serde_json::Value;
 
 use crate::model::block::{Block, Positions};
 
-/// A block is handed on when it reaches this.
+/// A block is passed on when it reaches this size.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// A single row may be this long; the longest answers seen are far below.
+/// The longest row. The longest `answers` seen are far below.
 pub const MAX_ROW_BYTES: usize = 32 * 1024 * 1024;
-/// What may stand around the rows of a body.
+/// The longest body around the rows.
 pub const MAX_ENVELOPE_BYTES: usize = 4 * 1024 * 1024;
-/// Values may nest this deep; the deepest row of the API has six levels.
+/// The deepest nesting of values. The deepest row of the API has six levels.
 pub const MAX_DEPTH: usize = 64;
-/// Space, commas and comments that may come in a row without a row between them.
+/// The longest run of space, commas and comments without a row.
 pub const MAX_BLANK_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why the bytes of a response do not frame rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// Something else than JSON came, such as the HTML page of a proxy.
+    /// Not JSON, such as the HTML page of a proxy.
     #[error("not JSON: it begins with `{0}`")]
     NotJson(String),
-    /// Brackets or quotes do not close.
-    #[error("the body ends in the middle")]
+    #[error("the body is truncated")]
     Truncated,
-    /// Something follows the end of the body.
-    #[error("something follows the end of the JSON")]
+    #[error("data after the end of the JSON")]
     Trailing,
-    /// A limit on what may be held in memory.
     #[error("{what} is longer than {limit} bytes")]
-    TooLong {
-        /// What is too long.
-        what: &'static str,
-        /// The limit.
-        limit: u64,
-    },
-    /// A limit on time.
+    TooLong { what: &'static str, limit: u64 },
     #[error("{} s passed without {what}", waited.as_secs())]
-    TooSlow {
-        /// What did not come.
-        what: &'static str,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// A limit on nesting.
+    TooSlow { what: &'static str, waited: Duration },
     #[error("values nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
-    /// What stands around the rows cannot be read.
-    #[error("what stands around the rows is not JSON: {0}")]
+    #[error("the body around the rows is not JSON: {0}")]
     Envelope(String),
-    /// Nothing stood where rows should.
-    #[error("the body has no member `{0}` that holds rows")]
+    #[error("the body has no member `{0}` with rows")]
     NoRows(String),
-    /// An event stream reported an error.
-    #[error("the event stream reported: {0}")]
+    #[error("the event stream reported an error: {0}")]
     Reported(String),
-    /// An event stream ended without its first event.
     #[error("the event stream ended without a summary")]
     NoSummary,
 }
 
-/// What stood around the rows of one response.
+/// The body of one response around its rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Envelope {
     /// `info` of a body, or the summary of an event stream; null when there was none.
@@ -73,13 +54,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The announced total, whatever the family calls it.
+    /// The announced total, under the name that the family uses.
     pub fn total(&self) -> Option<u64> {
-        let told = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());
-        told().or_else(|| self.body.get("totalCount")?.as_u64())
+        let total = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());
+        total().or_else(|| self.body.get("totalCount")?.as_u64())
     }
 
-    /// Where the next page starts: a cursor, or the last id of a page that is not the last.
+    /// Where the next page starts: a cursor, or the last id of a page with `has_more`.
     pub fn next_cursor(&self) -> Option<String> {
         let places = [&self.info, &self.body["pagination"], &self.body];
         let cursor = places.iter().find_map(|place| place.get("next_cursor")?.as_str());
@@ -100,16 +81,15 @@ impl Envelope {
 
 /// Collects rows into blocks.
 ///
-/// Members that the request knows and the rows do not say are written into each row as it is collected, so that they
-/// reach their columns like any other.
+/// Members that the request determines and that rows lack are written into each row as it is collected, so that they reach their
+/// columns like any other.
 #[derive(Debug, Default)]
 pub struct BlockBuilder {
-    /// `"name":value` pairs, joined by commas: first those of the request, then what the rows are named.
+    /// `"name":value` pairs, joined by commas: first those of the request, then the name of the rows.
     members: Vec<u8>,
-    /// How many bytes of them are those of the request.
-    of_request: usize,
-    /// The beginning of a row whose first byte has not come yet, or whose members have not been written.
-    opening: Opening,
+    /// Length of the pairs of the request.
+    request_members_len: usize,
+    row_start_state: RowStart,
     json: Vec<u8>,
     rows: usize,
     row_start: usize,
@@ -117,15 +97,15 @@ pub struct BlockBuilder {
     ready: Vec<Block>,
 }
 
-/// How far the beginning of a row has been written.
+/// How far the start of a row has been written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Opening {
-    /// The members stand, or there are none.
+enum RowStart {
+    /// The members are written, or there are none.
     #[default]
     Done,
-    /// The row's opening brace comes next.
+    /// The opening brace of the row comes next.
     Brace,
-    /// The members stand, and whether a comma must follow them is not known yet.
+    /// The members are written, and the next byte decides whether a comma follows them.
     Comma,
 }
 
@@ -134,29 +114,28 @@ impl BlockBuilder {
     pub fn with_members(members: &[(String, Value)]) -> Self {
         let pairs = members.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())));
         let members = pairs.collect::<Vec<_>>().join(",").into_bytes();
-        Self { of_request: members.len(), members, ..Self::default() }
+        Self { request_members_len: members.len(), members, ..Self::default() }
     }
 
-    /// Adds `"column":"name"` to every row that follows, in place of the name before.
+    /// Adds `"column":"name"` to every following row, in place of an earlier name.
     pub fn name_rows(&mut self, column: &str, name: &str) {
-        self.members.truncate(self.of_request);
+        self.members.truncate(self.request_members_len);
         if !self.members.is_empty() {
             self.members.push(b',');
         }
         self.members.extend_from_slice(format!("{}:{}", Value::from(column), Value::from(name)).as_bytes());
     }
 
-    /// Starts a row.
     pub fn begin_row(&mut self) {
         self.json.push(if self.json.is_empty() { b'[' } else { b',' });
         self.row_start = self.json.len();
-        self.opening = if self.members.is_empty() { Opening::Done } else { Opening::Brace };
+        self.row_start_state = if self.members.is_empty() { RowStart::Done } else { RowStart::Brace };
     }
 
-    /// Adds a whole row that is an object of one member, beside those of the request.
+    /// Adds a whole row: an object of one member, and those of the request.
     ///
     /// # Errors
-    /// [`FramingError::TooLong`] when the row passes its limit.
+    /// [`FramingError::TooLong`] if the row exceeds its limit.
     pub fn push_single(&mut self, name: &str, value: &[u8]) -> Result<(), FramingError> {
         self.begin_row();
         self.push(b"{")?;
@@ -168,76 +147,74 @@ impl BlockBuilder {
         Ok(())
     }
 
-    /// Adds bytes to the row.
+    /// Adds bytes to the current row.
     ///
     /// # Errors
-    /// [`FramingError::TooLong`] when the row passes its limit.
+    /// [`FramingError::TooLong`] if the row exceeds its limit.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
-        let bytes = match self.opening {
-            Opening::Done => bytes,
-            Opening::Brace | Opening::Comma => self.open(bytes),
+        let bytes = match self.row_start_state {
+            RowStart::Done => bytes,
+            RowStart::Brace | RowStart::Comma => self.write_members(bytes),
         };
         self.json.extend_from_slice(bytes);
-        match self.json.len() - self.row_start <= MAX_ROW_BYTES {
-            true => Ok(()),
-            false => Err(FramingError::TooLong { what: "a row", limit: MAX_ROW_BYTES as u64 }),
+        if self.json.len() - self.row_start > MAX_ROW_BYTES {
+            return Err(FramingError::TooLong { what: "a row", limit: MAX_ROW_BYTES as u64 });
         }
+        Ok(())
     }
 
-    /// Writes the members behind the opening brace; returns what is left of `bytes`.
-    fn open<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
-        if self.opening == Opening::Brace {
+    /// Writes the members after the opening brace. Returns the rest of `bytes`.
+    fn write_members<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        if self.row_start_state == RowStart::Brace {
             match bytes.split_first() {
                 Some((b'{', rest)) => {
                     self.json.push(b'{');
                     self.json.extend_from_slice(&self.members);
-                    self.opening = Opening::Comma;
+                    self.row_start_state = RowStart::Comma;
                     bytes = rest;
                 }
-                // Not an object: its decoder refuses it in words.
-                Some(_) => self.opening = Opening::Done,
+                // Not an object: the decoder rejects it with a message.
+                Some(_) => self.row_start_state = RowStart::Done,
                 None => {}
             }
         }
         let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        if self.opening == Opening::Comma
+        if self.row_start_state == RowStart::Comma
             && let Some(next) = bytes.get(blank)
         {
             if *next != b'}' {
                 self.json.push(b',');
             }
-            self.opening = Opening::Done;
+            self.row_start_state = RowStart::Done;
         }
         bytes
     }
 
-    /// Ends the row.
     pub fn end_row(&mut self) {
         self.rows += 1;
         self.total_rows += 1;
-        if BLOCK_BYTES <= self.json.len() {
+        if self.json.len() >= BLOCK_BYTES {
             self.flush();
         }
     }
 
-    /// Hands on what has been collected.
+    /// Passes on the rows collected so far.
     pub fn flush(&mut self) {
-        if 0 < self.rows {
+        if self.rows > 0 {
             self.json.push(b']');
-            let json = match BLOCK_BYTES <= self.json.len() {
-                true => std::mem::replace(&mut self.json, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8)),
-                // The room stays here: many small blocks may wait at once.
-                false => {
-                    let json = self.json.clone();
-                    self.json.clear();
-                    json
-                }
+            let json = if self.json.len() >= BLOCK_BYTES {
+                std::mem::replace(&mut self.json, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8))
+            } else {
+                // A copy without spare capacity: many small blocks may wait at once.
+                let json = self.json.clone();
+                self.json.clear();
+                json
             };
             self.ready.push(Block::Rows { json, rows: std::mem::take(&mut self.rows) });
         }
     }
 
-    /// Hands on the names that bind the rows that follow, or those before when they came first.
+    /// Passes on the names that bind the following rows, or the previous ones if those came first.
     pub fn bind(&mut self, positions: Positions) {
         self.flush();
         self.ready.push(Block::Positions(Arc::new(positions)));
@@ -248,13 +225,13 @@ impl BlockBuilder {
         self.total_rows
     }
 
-    /// What is ready, in order.
+    /// The blocks that are ready, in order.
     pub fn take_ready(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.ready)
     }
 }
 
-/// The first characters of a body, for an error.
+/// The first characters of a body, for a message.
 pub fn beginning(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
     text.split_whitespace().collect::<Vec<_>>().join(" ")

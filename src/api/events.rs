@@ -1,7 +1,7 @@
 //! Cuts rows from a stream of server-sent events as it arrives.
 //!
-//! The grammar is that of the HTML standard, section "Server-sent events". The API documents no terminal event, so an
-//! end is believed only together with a clean end of the body, and with the announced total where there is one.
+//! The grammar is that of the HTML standard, section "Server-sent events". The API documents no terminal event, so a stream counts
+//! as complete only after a clean end of the body, and with the announced total if there is one.
 
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use crate::api::blocks::{
 /// Cuts rows from a stream of server-sent events.
 #[derive(Debug, Default)]
 pub struct EventRows {
-    /// The part of a line that has come so far.
+    /// The part of a line that has arrived.
     line: Vec<u8>,
-    /// Whether the last byte was a carriage return, so that a line feed belongs to it.
+    /// The last byte was a carriage return, so a line feed belongs to it.
     after_return: bool,
     started: bool,
     event: String,
@@ -23,15 +23,15 @@ pub struct EventRows {
     summary: Option<Value>,
     /// The total that the summary announced.
     announced: Option<u64>,
-    /// Bytes of lines since the last row: comments, and events that nobody knows.
+    /// Bytes of lines since the last row: comments and unknown events.
     blank: u64,
 }
 
 impl EventRows {
-    /// Takes the next bytes of the body, cut anywhere.
+    /// Processes the next bytes of the body, cut anywhere.
     ///
     /// # Errors
-    /// [`FramingError`]; the stream is then useless.
+    /// [`FramingError`], after which the stream must be discarded.
     pub fn push(&mut self, mut bytes: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
         while let Some((end, terminator)) = next_line(bytes) {
             let (part, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -41,12 +41,12 @@ impl EventRows {
             }
             self.after_return = terminator == b'\r';
             if self.line.is_empty() {
-                self.take_line(part, blocks)?;
+                self.process_line(part, blocks)?;
             } else {
                 self.line.extend_from_slice(part);
                 let line = std::mem::take(&mut self.line);
-                self.take_line(&line, blocks)?;
-                // The buffer is kept for the next line that comes in parts.
+                self.process_line(&line, blocks)?;
+                // The buffer is reused for the next line that arrives in parts.
                 self.line = line;
                 self.line.clear();
             }
@@ -55,10 +55,10 @@ impl EventRows {
             self.after_return = false;
             self.line.extend_from_slice(bytes);
         }
-        match self.line.len() <= MAX_ROW_BYTES {
-            true => Ok(()),
-            false => Err(FramingError::TooLong { what: "a line", limit: MAX_ROW_BYTES as u64 }),
+        if self.line.len() > MAX_ROW_BYTES {
+            return Err(FramingError::TooLong { what: "a line", limit: MAX_ROW_BYTES as u64 });
         }
+        Ok(())
     }
 
     /// The total, once it was announced.
@@ -66,17 +66,17 @@ impl EventRows {
         self.announced
     }
 
-    /// The body is over.
+    /// Call it at the end of the body.
     ///
     /// # Errors
-    /// [`FramingError::Truncated`] when it ends inside an event, [`FramingError::NoSummary`] when none came.
+    /// [`FramingError::Truncated`] inside an event, [`FramingError::NoSummary`] without a summary.
     pub fn finish(mut self, blocks: &mut BlockBuilder) -> Result<Envelope, FramingError> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
-            self.take_line(&line, blocks)?;
+            self.process_line(&line, blocks)?;
         }
         if self.has_data {
-            // The blank line behind the last event may be missing; half a row may not.
+            // The blank line after the last event may be missing, part of a row may not.
             let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&self.data).is_ok();
             if !whole && self.data != b"[DONE]" {
                 return Err(FramingError::Truncated);
@@ -90,32 +90,26 @@ impl EventRows {
         }
     }
 
-    fn take_line(&mut self, line: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
-        let line = match self.started {
-            true => line,
-            false => {
-                self.started = true;
-                let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-                if matches!(line.first(), Some(b'<' | b'{' | b'[')) {
-                    return Err(FramingError::NotJson(beginning(line)));
-                }
-                line
-            }
-        };
+    fn process_line(&mut self, line: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+        let is_first = !std::mem::replace(&mut self.started, true);
+        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first).unwrap_or(line);
+        if is_first && matches!(line.first(), Some(b'<' | b'{' | b'[')) {
+            return Err(FramingError::NotJson(beginning(line)));
+        }
         self.blank += line.len() as u64 + 1;
         if line.is_empty() {
             self.dispatch(blocks)?;
         } else {
-            self.take_field(line)?;
+            self.process_field(line)?;
         }
-        // A row, or the part of one that has come, may be longer.
-        match !self.has_data && MAX_BLANK_BYTES < self.blank {
-            true => Err(FramingError::TooLong { what: "what stands between rows", limit: MAX_BLANK_BYTES }),
-            false => Ok(()),
+        // A row, or the part of it that has arrived, may be longer.
+        if !self.has_data && self.blank > MAX_BLANK_BYTES {
+            return Err(FramingError::TooLong { what: "the data between rows", limit: MAX_BLANK_BYTES });
         }
+        Ok(())
     }
 
-    fn take_field(&mut self, line: &[u8]) -> Result<(), FramingError> {
+    fn process_field(&mut self, line: &[u8]) -> Result<(), FramingError> {
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => (&line[..colon], line[colon + 1..].strip_prefix(b" ").unwrap_or(&line[colon + 1..])),
             None => (line, &b""[..]),
@@ -128,11 +122,11 @@ impl EventRows {
                 }
                 self.has_data = true;
                 self.data.extend_from_slice(value);
-                if MAX_ROW_BYTES < self.data.len() {
+                if self.data.len() > MAX_ROW_BYTES {
                     return Err(FramingError::TooLong { what: "an event", limit: MAX_ROW_BYTES as u64 });
                 }
             }
-            // Comments, `id`, `retry` and whatever else may come.
+            // Comments, `id`, `retry` and unknown fields.
             _ => {}
         }
         Ok(())
@@ -140,22 +134,19 @@ impl EventRows {
 
     fn dispatch(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
         let has_data = std::mem::take(&mut self.has_data);
-        let result = match has_data && !self.data.is_empty() {
-            true => self.take_event(blocks),
-            false => Ok(()),
-        };
+        let result = if has_data && !self.data.is_empty() { self.process_event(blocks) } else { Ok(()) };
         self.event.clear();
         self.data.clear();
         result
     }
 
-    fn take_event(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
+    fn process_event(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
         if let Some(reported) = only_detail(&self.data) {
             return Err(FramingError::Reported(reported));
         }
         match self.event.as_str() {
             "result" | "row" => {
-                // Whoever decodes it recurses.
+                // The decoder is recursive.
                 if is_too_deep(&self.data) {
                     return Err(FramingError::TooDeep);
                 }
@@ -165,7 +156,7 @@ impl EventRows {
                 self.blank = 0;
             }
             "summary" => {
-                if MAX_ENVELOPE_BYTES < self.data.len() {
+                if self.data.len() > MAX_ENVELOPE_BYTES {
                     return Err(FramingError::TooLong { what: "the summary", limit: MAX_ENVELOPE_BYTES as u64 });
                 }
                 let info: Value =
@@ -184,7 +175,7 @@ impl EventRows {
     }
 }
 
-/// Whether values nest deeper than [`MAX_DEPTH`]. Few rows have as many brackets at all, so few are looked through.
+/// Whether values nest deeper than [`MAX_DEPTH`]. Few rows have that many brackets, so few are scanned.
 fn is_too_deep(data: &[u8]) -> bool {
     if memchr::memchr2_iter(b'[', b'{', data).nth(MAX_DEPTH).is_none() {
         return false;
@@ -199,21 +190,21 @@ fn is_too_deep(data: &[u8]) -> bool {
             (false, b']' | b'}') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if MAX_DEPTH < depth {
+        if depth > MAX_DEPTH {
             return true;
         }
     }
     false
 }
 
-/// Where the next line ends, and with which byte.
+/// The end of the next line, and the byte that ends it.
 fn next_line(bytes: &[u8]) -> Option<(usize, u8)> {
     memchr::memchr2(b'\n', b'\r', bytes).map(|end| (end, bytes[end]))
 }
 
-/// The error in an event whose data holds nothing but `detail`.
+/// The error in an event whose data has no other member than `detail`.
 fn only_detail(data: &[u8]) -> Option<String> {
-    // Rows never begin so; parsing each to find out would cost as much as decoding it.
+    // No row begins like this. Parsing every row to find out would cost as much as decoding it.
     let start = data.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'{')?;
     if !data[start..].starts_with(b"\"detail\"") {
         return None;
@@ -226,17 +217,16 @@ fn only_detail(data: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::block::Block;
 
     #[test]
-    fn only_what_nests_too_deep_is_too_deep() {
+    fn only_brackets_outside_strings_count_as_nesting() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(!is_too_deep(nested(MAX_DEPTH).as_bytes()));
         assert!(is_too_deep(nested(MAX_DEPTH + 1).as_bytes()));
         assert!(!is_too_deep(format!("[{}0]", "[],".repeat(1000)).as_bytes()));
         assert!(!is_too_deep(format!(r#"{{"text": "\"{}"}}"#, "[".repeat(1000)).as_bytes()));
     }
-    use crate::model::block::Block;
-
     fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope), FramingError> {
         let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
         for piece in body.as_bytes().chunks(size) {
@@ -259,7 +249,7 @@ mod tests {
     );
 
     #[test]
-    fn rows_are_the_same_however_the_bytes_are_cut_and_lines_end() {
+    fn rows_do_not_depend_on_chunks_or_line_ends() {
         let expected = [serde_json::json!({"a": 1}), serde_json::json!({"a": "x: y"})];
         for body in
             [STREAM.to_owned(), STREAM.replace('\n', "\r\n"), STREAM.replace('\n', "\r"), format!("\u{feff}{STREAM}")]
@@ -273,34 +263,34 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_summaries_cut_short_take_little_more_room_than_they_hold() {
+    fn small_blocks_have_no_spare_capacity() {
         let body = "event: summary\ndata: {\"query\":{\"dimensions\":[],\"metrics\":[]}}\n\nevent: row\ndata: {}\n\n"
             .repeat(100);
         let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
         events.push(body.as_bytes(), &mut blocks).unwrap();
         events.finish(&mut blocks).unwrap();
-        let room = blocks.take_ready().into_iter().map(|block| match block {
+        let capacity = blocks.take_ready().into_iter().map(|block| match block {
             Block::Rows { json, .. } => json.capacity(),
             _ => 0,
         });
-        assert!(room.sum::<usize>() <= 2 * body.len());
+        assert!(capacity.sum::<usize>() <= 2 * body.len());
     }
 
     #[test]
-    fn errors_in_the_stream_end_it() {
+    fn error_event_ends_the_stream() {
         let summary = "event: summary\ndata: {}\n\n";
         for event in
             ["event: error\ndata: {\"detail\":\"query failed\"}\n\n", "data: {\"detail\": \"query failed\"}\n\n"]
         {
-            let refused = cut(&format!("{summary}{event}"), 9).unwrap_err();
-            assert_eq!(refused, FramingError::Reported("query failed".into()), "{event}");
+            let error = cut(&format!("{summary}{event}"), 9).unwrap_err();
+            assert_eq!(error, FramingError::Reported("query failed".into()), "{event}");
         }
         let kept = cut(&format!("{summary}event: row\ndata: {{\"detail\":\"x\",\"a\":1}}\n\n"), 9).unwrap();
         assert_eq!(kept.0.len(), 1);
     }
 
     #[test]
-    fn stream_without_summary_or_with_half_a_row_is_not_whole() {
+    fn stream_without_summary_or_with_a_partial_row_is_rejected() {
         assert_eq!(cut("event: row\ndata: {}\n\n", 4).unwrap_err(), FramingError::NoSummary);
         assert_eq!(cut("", 4).unwrap_err(), FramingError::NoSummary);
         let half = "event: summary\ndata: {}\n\nevent: row\ndata: {\"a\": ";
@@ -310,16 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn comments_without_an_end_are_refused_whether_or_not_a_blank_line_follows() {
+    fn endless_comments_are_rejected_with_and_without_blank_lines() {
         let comments = ": still here\n".repeat(MAX_BLANK_BYTES as usize / 13 + 2);
         assert!(matches!(cut(&comments, 65_536).unwrap_err(), FramingError::TooLong { .. }));
         let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
         let endless = comments.as_bytes().chunks(65_536).find_map(|piece| events.push(piece, &mut blocks).err());
-        assert!(matches!(endless, Some(FramingError::TooLong { .. })), "told while they come, not at the end");
+        assert!(matches!(endless, Some(FramingError::TooLong { .. })), "rejected as they arrive, not at the end");
     }
 
     #[test]
-    fn page_of_a_proxy_is_not_an_event_stream() {
+    fn html_page_of_a_proxy_is_rejected() {
         assert!(matches!(cut("<html>\n<body>502</body>\n", 4).unwrap_err(), FramingError::NotJson(_)));
     }
 }

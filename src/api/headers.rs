@@ -1,4 +1,4 @@
-//! What the API's response headers say: its time, its rate limit, and how long to wait.
+//! The API's response headers: its time, its rate limit, and how long to wait.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use reqwest::header::{DATE, HeaderMap};
 use crate::api::rate_limit::{MAX_WINDOW, RateLimitHeaders};
 use crate::http::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 
-/// A time since 1970 from this number on is in milliseconds: in seconds it would lie in the year 5138.
+/// A time since 1970 of this or more is in milliseconds: in seconds it would be in the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
 
-/// The server's own time, if it sent one.
+/// The server's time.
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// What the headers say of the rate limit, as of `now` on the server's clock.
+/// The rate-limit headers, with the reset relative to `now` on the server's clock.
 pub fn rate_limit_headers(headers: &HeaderMap, now: Timestamp) -> RateLimitHeaders {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let count = |name: &str| text(name)?.parse::<u32>().ok();
@@ -28,14 +28,14 @@ pub fn rate_limit_headers(headers: &HeaderMap, now: Timestamp) -> RateLimitHeade
     }
 }
 
-/// Nobody has seen the form of a reset, so any is understood: seconds from now, a time in unix seconds or milliseconds,
-/// an HTTP date, or an ISO 8601 one. What is past, or more than an hour ahead, tells nothing.
+/// The vendor does not document the form of the reset, so every form in use is parsed: seconds from now, Unix seconds or
+/// milliseconds, an HTTP date, ISO 8601. A reset in the past or more than an hour ahead is ignored.
 fn until_reset(reset: &str, now: Timestamp) -> Option<Duration> {
     let until = match reset.parse::<f64>() {
         Ok(number) => {
-            let seconds = if MILLISECONDS_FROM <= number { number / 1000.0 } else { number };
+            let seconds = if number >= MILLISECONDS_FROM { number / 1000.0 } else { number };
             let now = now.as_duration().as_secs_f64();
-            Duration::try_from_secs_f64(if now <= seconds { seconds - now } else { seconds }).ok()?
+            Duration::try_from_secs_f64(if seconds >= now { seconds - now } else { seconds }).ok()?
         }
         Err(_) => {
             let then = parse_http_date(reset).or_else(|| reset.parse().ok())?;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_is_a_time_or_seconds_from_now() {
+    fn reset_is_parsed_in_every_form() {
         let reset = |value: &str| rate_limit_headers(&headers(&[("x-ratelimit-reset", value)]), now()).reset_after;
         let seconds = now().as_second();
         let then = [

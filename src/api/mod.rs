@@ -9,13 +9,13 @@ mod headers;
 mod json_rows;
 mod key_leak;
 
-#[cfg(test)]
-mod properties;
 mod rate_limit;
 
 mod request;
 mod response;
 mod response_limits;
+#[cfg(test)]
+mod tests;
 
 pub use blocks::{BlockBuilder, Envelope, FramingError};
 pub use client::{Client, ClientSettings, Limits};
@@ -25,5 +25,5 @@ pub use json_rows::JsonRows;
 pub use rate_limit::{
     Admission, RateLimitHeaders, RateLimitState, RateLimiter, ResponseKind, SentRequest, completion_times,
 };
-pub use request::{Asked, Request, RequestFacts, Transport, Variables};
+pub use request::{Request, RequestFacts, SliceRequest, Transport, Variables};
 pub use response::Response;

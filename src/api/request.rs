@@ -1,4 +1,4 @@
-//! The exact request of one page of one slice. Only what the catalog declares can be asked.
+//! The exact request for one page of one slice. Only streams of the catalog can be requested.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +7,25 @@ use serde_json::{Map, Value, json};
 
 use crate::api::response_limits::{MAX_EVENT_STREAM_BYTES, MAX_LIST_BYTES, MAX_PAGE_BYTES};
 use crate::model::cost::RequestKind;
+use crate::model::day::Day;
 use crate::model::scope::ScopePart;
 use crate::model::slice::{Slice, SliceName};
 use crate::model::stream::{Cursor, Days, Method, Pagination, RowsAt, Stream, WindowEnd};
 use crate::model::window::Window;
 
-/// The characters that RFC 3986 leaves as they are in an address.
+/// The characters that RFC 3986 does not escape.
 pub(super) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// How the rows of a slice are asked for.
+/// How the rows of a slice are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// One response of server-sent events.
+    /// As one response of server-sent events.
     Events,
     /// Page by page.
     Pages,
 }
 
 impl Transport {
-    /// What a request of it may cost.
     pub fn kind(self) -> RequestKind {
         match self {
             Self::Events => RequestKind::Events,
@@ -33,7 +33,7 @@ impl Transport {
         }
     }
 
-    /// The path that is asked of `stream`, as the catalog writes it.
+    /// The path of `stream`, as the catalog has it.
     pub fn endpoint(self, stream: &Stream) -> &str {
         match (&stream.event_stream, self) {
             (Some(path), Self::Events) => path,
@@ -42,35 +42,30 @@ impl Transport {
     }
 }
 
-/// What a request depends on beside its slice: what was learned of the account.
+/// Learned facts that change a request.
 #[derive(Debug, Clone, Default)]
 pub struct RequestFacts {
-    /// Whether the key reads several organizations, so that domains must name theirs.
+    /// The key reads several organizations, so a domain needs the id of its own.
     pub many_organizations: bool,
-    /// How the endpoint really reads `end_date`, when it differs from what is documented.
+    /// How the endpoint reads `end_date`, if that was learned.
     pub window_end: Option<WindowEnd>,
-    /// Members of the body that the account refuses, such as `include.citation_details`.
+    /// Members of the body that the account may not request, such as `include.citation_details`.
     pub without: BTreeSet<String>,
 }
 
-/// What one request of a slice is about beside its scope: values by the names of variables, from a row of a parent or
-/// given by the user.
+/// Values by the names of variables, from a row of a parent or from the user's parameters.
 pub type Variables = BTreeMap<String, String>;
 
-/// How a slice is asked for.
+/// Makes the requests of a slice.
 #[derive(Debug, Clone)]
-pub struct Asked<'a> {
-    /// What is asked.
+pub struct SliceRequest<'a> {
     pub slice: &'a Slice,
-    /// How its rows come.
     pub transport: Transport,
-    /// What the request depends on beside.
     pub facts: &'a RequestFacts,
-    /// What it is about beside its scope.
     pub variables: &'a Variables,
 }
 
-/// One request, ready to be sent. Its fields are private: only [`Asked::page`] makes one, from a stream.
+/// One request, ready to be sent. Its fields are private: only [`SliceRequest::page`] makes one, from a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub(super) method: Method,
@@ -78,47 +73,39 @@ pub struct Request {
     pub(super) query: String,
     pub(super) body: Option<Value>,
     pub(super) events: bool,
-    /// Where the rows stand in the response.
     pub(super) rows: RowsAt,
-    /// What is added to every row.
+    /// Added to every row.
     pub(super) members: Vec<(String, Value)>,
     /// Stream and scope, for messages.
     pub(super) what: String,
-    /// The path as the catalog writes it.
+    /// The path, as the catalog has it.
     pub(super) endpoint: String,
-    /// What it is a part of.
     pub(super) slice: SliceName,
-    /// The most bytes that its answer may have, inflated.
+    /// The longest response, decompressed.
     pub(super) max_bytes: u64,
 }
 
 impl Request {
-    /// What it may cost.
     pub fn kind(&self) -> RequestKind {
-        match self.events {
-            true => RequestKind::Events,
-            false => RequestKind::Page,
-        }
+        if self.events { RequestKind::Events } else { RequestKind::Page }
     }
 
-    /// The body that is sent, if any.
     pub fn body(&self) -> Option<&Value> {
         self.body.as_ref()
     }
 
-    /// The path that is asked.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The query string, without its question mark and without a key.
+    /// Without its question mark and without a key.
     pub fn query(&self) -> &str {
         &self.query
     }
 }
 
-impl Asked<'_> {
-    /// The request for the page at `cursor`; the first one has none.
+impl SliceRequest<'_> {
+    /// The request for the page at `cursor`; the first page has none.
     pub fn page(&self, cursor: Option<&Cursor>) -> Request {
         let stream = &self.slice.stream;
         let events = self.transport == Transport::Events;
@@ -148,22 +135,23 @@ impl Asked<'_> {
     fn what(&self) -> String {
         let mut what = format!("stream `{}` of {}", self.slice.stream.name, self.slice.scope);
         for (name, value) in self.variables {
-            // What a job keeps from the disk is in no message either.
-            match self.slice.stream.protect.contains_key(name) {
-                true => what.push_str(&format!(", {name} (not shown)")),
-                false => what.push_str(&format!(", {name} {value:?}")),
+            // A protected value is in no message either.
+            if self.slice.stream.protect.contains_key(name) {
+                what.push_str(&format!(", {name} (not shown)"));
+            } else {
+                what.push_str(&format!(", {name} {value:?}"));
             }
         }
         what
     }
 
-    /// What the columns hold that rows do not say.
+    /// Columns whose values are in the request and not in the rows.
     fn members(&self) -> Vec<(String, Value)> {
         let columns = self.slice.stream.columns.iter().filter(|column| column.from_request);
         columns.map(|column| (column.name.clone(), json!(self.variables.get(&column.name)))).collect()
     }
 
-    /// The text of every variable that templates may hold.
+    /// The text of every variable of a template.
     fn texts(&self) -> Variables {
         let mut texts = self.variables.clone();
         for (part, named) in self.slice.scope.parts() {
@@ -173,13 +161,13 @@ impl Asked<'_> {
         if let (Some(window), Some(days)) = (self.slice.window, &self.slice.stream.days) {
             let window = with_margin(window, days);
             texts.insert("first".into(), window.start.to_string());
-            texts.insert("last".into(), self.end(window, days).to_string());
+            texts.insert("last".into(), self.end_date(window, days).to_string());
         }
         texts
     }
 
-    /// The `end_date` that asks for `window`.
-    fn end(&self, window: Window, days: &Days) -> crate::model::day::Day {
+    /// The `end_date` of a request for `window`, inclusive or exclusive as the family has it. Formed only here.
+    fn end_date(&self, window: Window, days: &Days) -> Day {
         match self.facts.window_end.unwrap_or(days.end) {
             WindowEnd::Inclusive | WindowEnd::Undocumented => window.last(),
             WindowEnd::Exclusive => window.end,
@@ -215,9 +203,9 @@ impl Asked<'_> {
         body.values_mut().for_each(|value| fill_value(value, texts));
         self.facts.without.iter().for_each(|member| remove(&mut body, member));
         for (part, named) in self.slice.scope.parts() {
-            let said = stream.uses_variable(&format!("{}_id", part.path_key()))
+            let is_bound = stream.uses_variable(&format!("{}_id", part.path_key()))
                 || stream.uses_variable(&format!("{}_name", part.path_key()));
-            if said {
+            if is_bound {
                 continue;
             }
             match part {
@@ -234,7 +222,7 @@ impl Asked<'_> {
         if let (Some(window), Some(days)) = (self.slice.window, stream.days.as_ref().filter(|days| days.sent)) {
             let window = with_margin(window, days);
             body.insert("start_date".into(), json!(window.start));
-            body.insert("end_date".into(), json!(self.end(window, days)));
+            body.insert("end_date".into(), json!(self.end_date(window, days)));
         }
         self.add_pagination(stream, cursor, &mut body);
         body
@@ -280,16 +268,16 @@ fn offset_of(cursor: Option<&Cursor>) -> u64 {
     }
 }
 
-/// The days that are asked for, so that none of `window` is missing.
+/// The days to request, so that none of `window` is missing.
 fn with_margin(window: Window, days: &Days) -> Window {
     let margin = i64::from(days.margin);
     Window { start: window.start.plus(-margin), end: window.end.plus(margin) }
 }
 
-/// `template` with the texts in place of `{name}`.
+/// `template` with the values of `{name}` filled in.
 fn fill(template: &str, texts: &Variables, encode: impl Fn(&str) -> String) -> String {
     let (mut filled, mut rest) = (String::with_capacity(template.len()), template);
-    // Once through, so that a text that looks like a variable stays a text.
+    // In one pass, so that a value that looks like a variable stays a value.
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
         filled.push_str(before);
@@ -323,7 +311,7 @@ fn encode_step(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// Names every dimension in `order_by`, after those already there, so that offsets walk one order.
+/// Adds every dimension to `order_by`, after those already in it: offsets need a total order.
 fn order_totally(body: &mut Map<String, Value>) {
     let dimensions = body.get("dimensions").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(order) = body.get_mut("order_by").and_then(Value::as_object_mut) else {
@@ -382,7 +370,7 @@ mod tests {
     }
 
     fn request(stream: &str, transport: Transport, facts: &RequestFacts, cursor: Option<&Cursor>) -> Request {
-        Asked { slice: &slice(stream), transport, facts, variables: &Variables::new() }.page(cursor)
+        SliceRequest { slice: &slice(stream), transport, facts, variables: &Variables::new() }.page(cursor)
     }
 
     fn member(request: &Request, pointer: &str) -> Value {
@@ -390,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn half_open_windows_take_the_form_of_the_family() {
+    fn end_date_has_the_form_of_the_family() {
         let facts = RequestFacts::default();
         for (stream, end) in
             [("visibility_v1", "2026-03-05"), ("visibility_v2", "2026-03-04"), ("bots_v2", "2026-03-05")]
@@ -409,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn offset_pages_walk_a_total_order_with_the_day_first() {
+    fn offset_pages_have_a_total_order_with_the_day_first() {
         let facts = RequestFacts::default();
         let page = request("visibility_v1", Transport::Pages, &facts, Some(&Cursor::Offset(50_000)));
         assert_eq!(page.path(), "/v1/reports/visibility");
@@ -426,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_are_added_to_an_unchanged_body() {
+    fn cursor_is_added_to_an_unchanged_body() {
         let facts = RequestFacts::default();
         let token = Cursor::Token("t+1".into());
         let page = request("visibility_v2", Transport::Pages, &facts, Some(&token));
@@ -439,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_name_their_organization_only_where_there_are_several() {
+    fn domain_names_its_organization_only_if_there_are_several() {
         let alone = request("bots_v2", Transport::Pages, &RequestFacts::default(), None);
         assert_eq!(
             (member(&alone, "/domain"), member(&alone, "/organization_id")),
@@ -465,22 +453,22 @@ mod tests {
         let scope = Scope { category: named("c1", "C"), asset: named("a/1", "{id} & co"), ..Scope::default() };
         let slice = Slice { stream, scope, window: None };
         let variables = Variables::from([("id".to_owned(), "x y".to_owned())]);
-        let asked = Asked {
+        let requests = SliceRequest {
             slice: &slice,
             transport: Transport::Pages,
             facts: &RequestFacts::default(),
             variables: &variables,
         };
-        let request = asked.page(None);
+        let request = requests.page(None);
         assert_eq!(request.path(), "/v1/things/x%20y/a%2F1");
         assert_eq!(request.query(), "c=c1&q=x+y");
-        // Nothing is added that path, query or body say already.
+        // Nothing is added that path, query or body contain already.
         assert_eq!(request.body(), Some(&json!({"name": "{id} & co", "list": ["x y", "{unknown}"]})));
         assert_eq!(request.members, [("id".to_owned(), json!("x y"))]);
     }
 
     #[test]
-    fn days_of_a_query_are_asked_with_their_margin() {
+    fn days_in_a_query_include_the_margin() {
         let stream = declared(
             "request = 'GET /v1/ads'\nscope = 'account'\n\
             query = 'time_ranges[]={\"since\":\"{first}\",\"until\":\"{last}\"}&limit=2000'\npagination = 'query_after'\n\
@@ -489,8 +477,9 @@ mod tests {
         let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-04".parse().unwrap());
         let slice = Slice { stream, scope: Scope::default(), window };
         let (facts, variables) = (RequestFacts::default(), Variables::new());
-        let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
-        let request = asked.page(Some(&Cursor::Token("i 9".into())));
+        let requests =
+            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+        let request = requests.page(Some(&Cursor::Token("i 9".into())));
         let pairs: Vec<(String, String)> =
             url::form_urlencoded::parse(request.query().as_bytes()).into_owned().collect();
         let expected =
@@ -500,11 +489,12 @@ mod tests {
     }
 
     #[test]
-    fn offsets_stand_at_the_top_of_a_body_or_in_a_query() {
+    fn offset_is_at_the_top_of_a_body_or_in_a_query() {
         let (facts, variables) = (RequestFacts::default(), Variables::new());
         let page = |text: &str, cursor| {
             let slice = Slice { stream: declared(text), scope: Scope::default(), window: None };
-            Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables }.page(cursor)
+            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables }
+                .page(cursor)
         };
         let of_body = "request = 'POST /v1/x'\nscope = 'account'\npagination = { body_offset = { limit = 100 } }";
         assert_eq!(page(of_body, Some(&Cursor::Offset(200))).body(), Some(&json!({"limit": 100, "offset": 200})));
@@ -513,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn members_an_account_refuses_are_left_out() {
+    fn members_that_the_account_may_not_request_are_left_out() {
         let without = |member: &str| RequestFacts { without: [member.to_owned()].into(), ..RequestFacts::default() };
         let answers = request("answers_v2", Transport::Events, &without("include.citation_details"), None);
         assert_eq!(member(&answers, "/include").as_array().unwrap().len(), 16);

@@ -1,4 +1,4 @@
-//! Arrow arrays under construction, one for each type of the catalog.
+//! Builders of Arrow arrays, one for each type of the catalog.
 
 use std::sync::Arc;
 
@@ -11,53 +11,44 @@ use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use crate::decode::schema::{list_item, struct_fields};
 use crate::model::column::ColumnType;
 
-/// An array under construction. Values are appended in the order of rows; `finish` empties it for the next batch.
+/// Builds the array of a column. Values are appended in the order of rows; `finish` empties it for the next batch.
 #[derive(Debug)]
 pub enum ColumnBuilder {
-    /// Text.
     Utf8(StringBuilder),
     /// The text of a JSON value.
     Json(StringBuilder),
-    /// Integers.
     Int64(Int64Builder),
-    /// Floats.
     Float64(Float64Builder),
-    /// Truth values.
     Bool(BooleanBuilder),
     /// Days since 1970-01-01.
     Date(Date32Builder),
     /// Microseconds since 1970-01-01T00:00:00Z.
     Timestamp(TimestampMicrosecondBuilder),
-    /// Instants told in whole seconds.
+    /// Timestamps that the API sends in whole seconds.
     UnixSeconds(TimestampMicrosecondBuilder),
-    /// Lists.
     List(ListBuilder),
-    /// Structs.
     Struct(StructBuilder),
 }
 
-/// Lists under construction: the items of all lists, and where each list ends.
+/// Builds lists: the items of all lists, and where each list ends.
 #[derive(Debug)]
 pub struct ListBuilder {
     item_type: ColumnType,
-    /// The items of all lists.
     pub items: Box<ColumnBuilder>,
     offsets: Vec<i32>,
     valid: Vec<bool>,
 }
 
-/// Structs under construction: a builder a field.
+/// Builds structs, with one builder a field.
 #[derive(Debug)]
 pub struct StructBuilder {
-    /// The fields by name.
     pub fields: Vec<(String, ColumnType)>,
-    /// Their values, in the same order.
+    /// In the order of `fields`.
     pub builders: Vec<ColumnBuilder>,
     valid: Vec<bool>,
 }
 
 impl ColumnBuilder {
-    /// A builder of `column_type`.
     pub fn new(column_type: &ColumnType) -> Self {
         match column_type {
             ColumnType::Utf8 => Self::Utf8(StringBuilder::new()),
@@ -82,7 +73,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// The declared type in words.
+    /// The declared type, for messages.
     pub fn describe(&self) -> String {
         match self {
             Self::Utf8(_) => "text".into(),
@@ -98,7 +89,6 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends a null.
     pub fn append_null(&mut self) {
         match self {
             Self::Utf8(builder) | Self::Json(builder) => builder.append_null(),
@@ -118,7 +108,7 @@ impl ColumnBuilder {
     /// The array built so far; the builder is empty afterwards.
     ///
     /// # Errors
-    /// Only when parts of a list or struct disagree in length, which a bug here could cause.
+    /// Only if parts of a list or struct differ in length, which would be a bug here.
     pub fn finish(&mut self) -> Result<ArrayRef, arrow::error::ArrowError> {
         Ok(match self {
             Self::Utf8(builder) | Self::Json(builder) => Arc::new(builder.finish()),
@@ -147,7 +137,7 @@ impl ColumnBuilder {
 }
 
 impl ListBuilder {
-    /// Ends a list after the items appended since the last one; `valid` is false for null.
+    /// Ends a list after the items appended since the previous one; `valid` is false for null.
     pub fn end(&mut self, valid: bool) {
         let end = self.items.len();
         // A block is at most about 1 MiB or one row, so the number of items fits.
@@ -157,12 +147,10 @@ impl ListBuilder {
 }
 
 impl StructBuilder {
-    /// How many structs have been ended since the last batch.
     pub fn len(&self) -> usize {
         self.valid.len()
     }
 
-    /// The index of the field called `name`.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|(field, _)| field == name)
     }
@@ -174,7 +162,7 @@ impl StructBuilder {
 }
 
 impl ColumnBuilder {
-    /// How many values have been appended since the last batch.
+    /// Values appended since the last batch.
     pub fn len(&self) -> usize {
         use arrow::array::ArrayBuilder;
         match self {
@@ -192,8 +180,5 @@ impl ColumnBuilder {
 
 fn nulls(valid: &mut Vec<bool>) -> Option<NullBuffer> {
     let valid = std::mem::take(valid);
-    match valid.iter().all(|is_valid| *is_valid) {
-        true => None,
-        false => Some(NullBuffer::from(valid)),
-    }
+    (!valid.iter().all(|is_valid| *is_valid)).then(|| NullBuffer::from(valid))
 }

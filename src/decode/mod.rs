@@ -1,4 +1,4 @@
-//! Blocks of rows to record batches, by the schema the catalog fixes. Nothing is inferred.
+//! Decodes blocks of rows to record batches with the schema of the catalog. Nothing is inferred.
 
 mod builder;
 mod error;

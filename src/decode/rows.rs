@@ -1,4 +1,4 @@
-//! Blocks of rows to record batches.
+//! Decodes blocks of rows to record batches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,15 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use crate::decode::builder::ColumnBuilder;
 use crate::decode::error::DecodeError;
-use crate::decode::schema::{TableSchema, Target};
-use crate::decode::value::{Fault, Name, NameSeed, RawSeed, RowContext, ValueSeed};
+use crate::decode::schema::{MemberTarget, TableSchema};
+use crate::decode::value::{MemberName, NameSeed, RawSeed, RowContext, RowFault, ValueSeed};
 use crate::model::block::Positions;
 use crate::model::scope::Scope;
 
-/// Members of rows that the catalog does not know, each with the first value seen.
+/// Members of rows that the catalog does not declare, each with the first value seen.
 pub type Drift = BTreeMap<String, String>;
 
-/// Turns the blocks of one slice into record batches.
+/// Decodes the blocks of one slice.
 #[derive(Debug)]
 pub struct Decoder {
     schema: Arc<TableSchema>,
@@ -25,22 +25,22 @@ pub struct Decoder {
     extra: StringBuilder,
     row: RowContext,
     binding: Option<Binding>,
-    /// Columns that the exporter adds for the scope, with their values: a row that says the same says nothing new.
-    of_scope: HashMap<&'static str, String>,
-    /// Which columns any row held, null or not.
-    appeared: Vec<bool>,
+    /// Columns that the exporter adds for the scope, with their values. A row that repeats them adds nothing.
+    scope_values: HashMap<&'static str, String>,
+    /// The columns that any row had, null or not.
+    seen: Vec<bool>,
     rows_read: u64,
     page: u64,
 }
 
-/// Where the values of positional arrays go, for one page.
+/// The columns of positional values, for one page.
 #[derive(Debug)]
 struct Binding {
     dimensions: Vec<BoundName>,
     metrics: Vec<BoundName>,
 }
 
-/// A name of `info.query` and the column it names, if the catalog knows it.
+/// A name of `info.query`, and its column if the catalog declares one.
 #[derive(Debug)]
 struct BoundName {
     name: String,
@@ -48,33 +48,32 @@ struct BoundName {
 }
 
 impl Decoder {
-    /// A decoder of rows of `schema`.
     pub fn new(schema: Arc<TableSchema>) -> Self {
         Self {
             builders: schema.types.iter().map(ColumnBuilder::new).collect(),
             extra: StringBuilder::new(),
             row: RowContext::new(Arc::clone(&schema)),
             binding: None,
-            of_scope: HashMap::new(),
-            appeared: vec![false; schema.types.len()],
+            scope_values: HashMap::new(),
+            seen: vec![false; schema.types.len()],
             rows_read: 0,
             page: 1,
             schema,
         }
     }
 
-    /// The same for rows of `scope`, which may repeat what they were asked for.
+    /// For rows of `scope`, which may repeat its ids and names.
     #[must_use]
-    pub fn of(mut self, scope: &Scope) -> Self {
+    pub fn with_scope(mut self, scope: &Scope) -> Self {
         for (part, named) in scope.parts() {
             let (id, name) = part.columns();
-            self.of_scope.extend(id.map(|column| (column, named.id.clone())));
-            self.of_scope.insert(name, named.name.clone());
+            self.scope_values.extend(id.map(|column| (column, named.id.clone())));
+            self.scope_values.insert(name, named.name.clone());
         }
         self
     }
 
-    /// Whether rows of this page must wait, because nothing binds their positions yet.
+    /// Whether the rows of this page must wait for the names of their positions.
     pub fn needs_positions(&self) -> bool {
         self.schema.positional && self.binding.is_none()
     }
@@ -88,27 +87,26 @@ impl Decoder {
         self.binding = Some(Binding { dimensions: bound(&positions.dimensions), metrics: bound(&positions.metrics) });
     }
 
-    /// The rows that follow belong to the next page, whose positions may differ.
+    /// The following rows belong to the next page, whose positions may differ.
     pub fn end_page(&mut self) {
         self.page += 1;
         self.binding = None;
     }
 
-    /// What the catalog did not know, so far.
     pub fn drift(&self) -> &Drift {
         &self.row.drift
     }
 
-    /// Columns that were asked for by name and that no row held, though there were rows.
-    pub fn absent(&self) -> Vec<String> {
-        let absent = self.schema.asked.iter().filter(|column| 0 < self.rows_read && !self.appeared[**column]);
-        absent.map(|column| self.schema.arrow.field(*column).name().clone()).collect()
+    /// Columns that the request named and that no row had, if there were rows.
+    pub fn missing_columns(&self) -> Vec<String> {
+        let missing = self.schema.requested.iter().filter(|column| self.rows_read > 0 && !self.seen[**column]);
+        missing.map(|column| self.schema.arrow.field(*column).name().clone()).collect()
     }
 
     /// Decodes a JSON array of `rows` rows: the stream's columns, then `_extra`.
     ///
     /// # Errors
-    /// [`DecodeError`]; what was decoded before is not affected, but the decoder must not be used again.
+    /// [`DecodeError`], after which the decoder must not be used. Earlier batches are not affected.
     pub fn decode(&mut self, json: &[u8], rows: usize) -> Result<RecordBatch, DecodeError> {
         let before = self.rows_read;
         let text = std::str::from_utf8(json).map_err(|error| self.damaged(format!("not UTF-8: {error}")))?;
@@ -120,7 +118,7 @@ impl Decoder {
         deserializer.end().map_err(|error| self.damaged(error.to_string()))?;
         let found = self.rows_read - before;
         if found != rows as u64 {
-            return Err(self.damaged(format!("{found} rows stand where {rows} were cut")));
+            return Err(self.damaged(format!("{found} rows instead of the {rows} that were framed")));
         }
         self.finish().map_err(|error| self.damaged(error.to_string()))
     }
@@ -142,16 +140,16 @@ impl Decoder {
         let stream = self.schema.stream.clone();
         let (page, row) = (self.page, self.rows_read + 1);
         match self.row.fault.take() {
-            Some(Fault::Mismatch { column, expected, found }) => {
+            Some(RowFault::Mismatch { column, expected, found }) => {
                 DecodeError::Mismatch { stream, row, column, expected, found }
             }
-            Some(Fault::Length { array, expected, found }) => {
+            Some(RowFault::Length { array, expected, found }) => {
                 DecodeError::Length { stream, page, row, array, expected, found }
             }
-            Some(Fault::Unbound) => DecodeError::Unbound { stream, page },
-            // The parser repeats what it could not read.
-            None if self.schema.protects() => self.damaged("not the JSON that was expected".to_owned()),
-            // Only the first line: the parser goes on to draw the text, which may be long.
+            Some(RowFault::Unbound) => DecodeError::Unbound { stream, page },
+            // The parser's message repeats the text, which may be a protected value.
+            None if self.schema.has_protected_columns() => self.damaged("not the expected JSON".to_owned()),
+            // Only the first line: the others draw the text, which may be long.
             None => self.damaged(error.to_string().lines().next().unwrap_or_default().to_owned()),
         }
     }
@@ -161,12 +159,11 @@ impl Decoder {
         for builder in self.builders.iter_mut().filter(|builder| builder.len() < rows) {
             builder.append_null();
         }
-        match self.row.extra.is_empty() {
-            true => self.extra.append_null(),
-            false => {
-                self.extra.append_value(format!("{{{}}}", self.row.extra));
-                self.row.extra.clear();
-            }
+        if self.row.extra.is_empty() {
+            self.extra.append_null();
+        } else {
+            self.extra.append_value(format!("{{{}}}", self.row.extra));
+            self.row.extra.clear();
         }
         self.rows_read += 1;
     }
@@ -176,13 +173,12 @@ impl Decoder {
         self.extra.len()
     }
 
-    /// Whether `column` has its value of the row under the cursor.
+    /// Whether `column` has a value for the current row.
     fn is_filled(&self, column: usize) -> bool {
-        self.extra_len() < self.builders[column].len()
+        self.builders[column].len() > self.extra_len()
     }
 }
 
-/// The array of rows.
 struct AllRows<'a>(&'a mut Decoder);
 
 impl<'de> DeserializeSeed<'de> for AllRows<'_> {
@@ -208,7 +204,7 @@ impl<'de> Visitor<'de> for AllRows<'_> {
     }
 }
 
-/// One row: an object of named values, or of positional arrays.
+/// One row: an object with named values or positional arrays.
 struct OneRow<'a>(&'a mut Decoder);
 
 impl<'de> DeserializeSeed<'de> for OneRow<'_> {
@@ -230,15 +226,15 @@ impl<'de> Visitor<'de> for OneRow<'_> {
         let decoder = self.0;
         while let Some(name) = members.next_key_seed(NameSeed(|name: &str| decoder.schema.target(name)))? {
             match name {
-                Name::Known(Target::Column(column)) => {
-                    decoder.appeared[column] = true;
+                MemberName::Known(MemberTarget::Column(column)) => {
+                    decoder.seen[column] = true;
                     if decoder.is_filled(column) && decoder.schema.positional {
-                        // A reference has told it already.
+                        // A reference had the value already.
                         members.next_value::<IgnoredAny>()?;
                         continue;
                     }
                     if decoder.is_filled(column) {
-                        // The first value of a name counts; another is kept aside.
+                        // The first value of a name counts, another one goes to `_extra`.
                         let json = members.next_value_seed(RawSeed)?;
                         let name = decoder.schema.arrow.field(column).name().clone();
                         decoder.row.keep_unknown(&name, &json);
@@ -248,22 +244,22 @@ impl<'de> Visitor<'de> for OneRow<'_> {
                     let row = &mut decoder.row;
                     row.within(column, |row| members.next_value_seed(ValueSeed { builder, row }))?;
                 }
-                Name::Known(Target::Reference { id, name }) => {
+                MemberName::Known(MemberTarget::Reference { id, name }) => {
                     members.next_value_seed(ReferenceSeed { decoder, id, name })?;
                 }
-                Name::Known(Target::Dimensions) => {
+                MemberName::Known(MemberTarget::Dimensions) => {
                     members.next_value_seed(PositionalSeed { decoder, array: "dimensions" })?;
                 }
-                Name::Known(Target::Metrics) => {
+                MemberName::Known(MemberTarget::Metrics) => {
                     members.next_value_seed(PositionalSeed { decoder, array: "metrics" })?;
                 }
-                Name::Unknown(name) => {
+                MemberName::Unknown(name) => {
                     let json = members.next_value_seed(RawSeed)?;
-                    let same = |text: &String| serde_json::from_str::<String>(&json).is_ok_and(|said| said == *text);
-                    match decoder.schema.is_of_scope(&name) {
-                        true if decoder.of_scope.get(name.as_str()).is_some_and(same) => {}
-                        true => decoder.row.keep_known(&name, &json),
-                        false => decoder.row.keep_unknown(&name, &json),
+                    let is_same = |text: &String| serde_json::from_str(&json).is_ok_and(|value: String| value == *text);
+                    if !decoder.schema.is_scope_column(&name) {
+                        decoder.row.keep_unknown(&name, &json);
+                    } else if !decoder.scope_values.get(name.as_str()).is_some_and(is_same) {
+                        decoder.row.keep_known(&name, &json);
                     }
                 }
             }
@@ -272,7 +268,7 @@ impl<'de> Visitor<'de> for OneRow<'_> {
     }
 }
 
-/// The values of a positional array, each into the column its name binds it to.
+/// The values of a positional array, each for the column of its name.
 struct PositionalSeed<'a> {
     decoder: &'a mut Decoder,
     array: &'static str,
@@ -295,9 +291,9 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
         let rows = self.decoder.extra_len();
-        let Decoder { builders, row, binding, appeared, .. } = self.decoder;
+        let Decoder { builders, row, binding, seen, .. } = self.decoder;
         let Some(binding) = binding else {
-            row.fault = Some(Fault::Unbound);
+            row.fault = Some(RowFault::Unbound);
             return Err(A::Error::custom("positional values without names"));
         };
         let names = match self.array {
@@ -306,16 +302,16 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
         };
         for (index, bound) in names.iter().enumerate() {
             let read = match bound.column {
-                // The first value counts here too: a second one would be taken for that of the next row.
+                // The first value counts here too. A second one would become the value of the next row.
                 Some(column) if builders[column].len() == rows => {
-                    appeared[column] = true;
+                    seen[column] = true;
                     let builder = &mut builders[column];
                     row.within(column, |row| values.next_element_seed(ValueSeed { builder, row }))?
                 }
                 _ => values.next_element_seed(RawSeed)?.map(|json| row.keep_unknown(&bound.name, &json)),
             };
             if read.is_none() {
-                row.fault = Some(Fault::Length { array: self.array, expected: names.len(), found: index });
+                row.fault = Some(RowFault::Length { array: self.array, expected: names.len(), found: index });
                 return Err(A::Error::custom("too few values"));
             }
         }
@@ -324,7 +320,7 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
             found += 1;
         }
         if found != names.len() {
-            row.fault = Some(Fault::Length { array: self.array, expected: names.len(), found });
+            row.fault = Some(RowFault::Length { array: self.array, expected: names.len(), found });
             return Err(A::Error::custom("too many values"));
         }
         Ok(())
@@ -347,12 +343,12 @@ impl<'de> DeserializeSeed<'de> for ReferenceSeed<'_> {
 }
 
 impl ReferenceSeed<'_> {
-    /// The column of a plain value: the name's, or the id's where there is no name.
+    /// Reads a plain value into the column of the name, or of the id if there is no name.
     fn plain<E: serde::de::Error>(&mut self, read: impl FnOnce(ValueSeed<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(column) = self.name.or(self.id) else {
             return Ok(());
         };
-        self.decoder.appeared[column] = true;
+        self.decoder.seen[column] = true;
         if self.decoder.is_filled(column) {
             return Ok(());
         }
@@ -401,17 +397,17 @@ impl<'de> Visitor<'de> for ReferenceSeed<'_> {
         };
         while let Some(member) = members.next_key_seed(NameSeed(part))? {
             match member {
-                Name::Known(Some(column)) if !decoder.is_filled(column) => {
-                    decoder.appeared[column] = true;
+                MemberName::Known(Some(column)) if !decoder.is_filled(column) => {
+                    decoder.seen[column] = true;
                     let builder = &mut decoder.builders[column];
                     let row = &mut decoder.row;
                     row.within(column, |row| members.next_value_seed(ValueSeed { builder, row }))?;
                 }
-                // A plain column has told it already, or positional rows would not tell it either.
-                Name::Known(_) => {
+                // A plain column had the value already, or positional rows do not have it either.
+                MemberName::Known(_) => {
                     members.next_value::<IgnoredAny>()?;
                 }
-                Name::Unknown(member) => {
+                MemberName::Unknown(member) => {
                     let json = members.next_value_seed(RawSeed)?;
                     let object = name.or(id).map(|column| decoder.schema.arrow.field(column).name().clone());
                     let path = format!("{}.{member}", object.unwrap_or_default());

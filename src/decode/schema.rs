@@ -8,39 +8,36 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, Tim
 use crate::model::column::{Column, ColumnType};
 use crate::model::stream::Stream;
 
-/// Holds what the API sent beyond the catalog, as the text of a JSON object, or null.
+/// Members that the catalog does not declare, as the text of a JSON object, or null.
 pub const EXTRA_COLUMN: &str = "_extra";
 
-/// What a decoder needs to know of a stream.
+/// The table of a stream, as a decoder needs it.
 #[derive(Debug)]
 pub struct TableSchema {
     /// The stream's name, for messages.
     pub stream: String,
     /// The stream's columns in the order of the catalog, then [`EXTRA_COLUMN`].
     pub arrow: SchemaRef,
-    /// The types behind [`TableSchema::arrow`], without the extra column.
+    /// The types of [`TableSchema::arrow`], without the extra column.
     pub types: Vec<ColumnType>,
-    /// Whether rows may come as positional arrays.
+    /// Rows may be positional arrays.
     pub positional: bool,
-    /// The columns that such a request names one by one, so that rows must hold them.
-    pub asked: Vec<usize>,
-    targets: HashMap<String, Target>,
-    /// Whether the values of a column must be shown nowhere.
+    /// The columns that a request for positional rows names, so that rows must have them.
+    pub requested: Vec<usize>,
+    targets: HashMap<String, MemberTarget>,
+    /// By column: its values may be in no message and in no other column.
     protected: Vec<bool>,
-    scope: Vec<&'static str>,
+    scope_columns: Vec<&'static str>,
 }
 
-/// Where a member of a row goes.
+/// Where the value of a member goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// Into a column.
+pub enum MemberTarget {
     Column(usize),
-    /// A reference `{id, name}` where positional rows have plain values: its parts go into columns of their own.
-    /// The document's examples of version 1 event streams show rows so.
+    /// A reference `{id, name}` in place of a plain value of positional rows: its parts go into separate columns. The vendor's
+    /// examples of version 1 event streams have such rows.
     Reference {
-        /// The column of its id.
         id: Option<usize>,
-        /// The column of its name.
         name: Option<usize>,
     },
     /// The positional array of dimensions.
@@ -50,8 +47,7 @@ pub enum Target {
 }
 
 impl TableSchema {
-    /// The schema of `stream`.
-    pub fn of(stream: &Stream) -> Self {
+    pub fn new(stream: &Stream) -> Self {
         let mut fields: Vec<FieldRef> = stream.columns.iter().map(field_of).collect();
         fields.push(Arc::new(Field::new(EXTRA_COLUMN, DataType::Utf8, true)));
         let positional = stream.positional_names().is_some();
@@ -62,10 +58,10 @@ impl TableSchema {
             arrow: Arc::new(Schema::new(fields)),
             types: stream.columns.iter().map(|column| column.data_type.clone()).collect(),
             positional,
-            asked: names.unwrap_or_default().iter().filter_map(index).collect(),
+            requested: names.unwrap_or_default().iter().filter_map(index).collect(),
             targets: targets(&stream.columns, positional),
             protected: stream.columns.iter().map(|column| stream.protect.contains_key(&column.name)).collect(),
-            scope: stream
+            scope_columns: stream
                 .scope
                 .parts()
                 .iter()
@@ -75,37 +71,35 @@ impl TableSchema {
         }
     }
 
-    /// Where the member `name` of a row goes, or `None` when the catalog does not know it.
-    pub fn target(&self, name: &str) -> Option<Target> {
+    /// Where the member `name` of a row goes; `None` if the catalog does not declare it.
+    pub fn target(&self, name: &str) -> Option<MemberTarget> {
         self.targets.get(name).copied()
     }
 
-    /// Whether the values of `column` must be shown nowhere: in no message, and in no other column.
+    /// Whether the values of `column` may be in no message and in no other column.
     pub fn is_protected(&self, column: usize) -> bool {
         self.protected.get(column).is_some_and(|is_protected| *is_protected)
     }
 
-    /// Whether any column is protected.
-    pub fn protects(&self) -> bool {
+    pub fn has_protected_columns(&self) -> bool {
         self.protected.contains(&true)
     }
 
-    /// Whether the exporter itself writes a column called `name`, for the scope that is asked for.
-    pub fn is_of_scope(&self, name: &str) -> bool {
-        self.scope.contains(&name)
+    /// Whether the exporter writes `name` as a column of the scope.
+    pub fn is_scope_column(&self, name: &str) -> bool {
+        self.scope_columns.contains(&name)
     }
 
-    /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.arrow.index_of(name).ok().filter(|index| *index < self.types.len())
     }
 }
 
-fn targets(columns: &[Column], positional: bool) -> HashMap<String, Target> {
+fn targets(columns: &[Column], positional: bool) -> HashMap<String, MemberTarget> {
     let index = |name: &str| columns.iter().position(|column| column.name == name);
     let mut targets = HashMap::new();
     for (column_index, column) in columns.iter().enumerate() {
-        targets.insert(column.name.clone(), Target::Column(column_index));
+        targets.insert(column.name.clone(), MemberTarget::Column(column_index));
     }
     if !positional {
         return targets;
@@ -114,10 +108,10 @@ fn targets(columns: &[Column], positional: bool) -> HashMap<String, Target> {
         let object = column.name.strip_suffix("_id").or(column.name.strip_suffix("_name")).unwrap_or(&column.name);
         let id = index(&format!("{object}_id"));
         let name = index(object).or_else(|| index(&format!("{object}_name")));
-        targets.insert(object.to_owned(), Target::Reference { id, name });
+        targets.insert(object.to_owned(), MemberTarget::Reference { id, name });
     }
-    targets.insert("dimensions".to_owned(), Target::Dimensions);
-    targets.insert("metrics".to_owned(), Target::Metrics);
+    targets.insert("dimensions".to_owned(), MemberTarget::Dimensions);
+    targets.insert("metrics".to_owned(), MemberTarget::Metrics);
     targets
 }
 
@@ -142,12 +136,10 @@ pub fn data_type_of(column_type: &ColumnType) -> DataType {
     }
 }
 
-/// The field that describes the items of a list.
 pub fn list_item(item: &ColumnType) -> FieldRef {
     Arc::new(Field::new("element", data_type_of(item), true))
 }
 
-/// The fields of a struct.
 pub fn struct_fields(fields: &[(String, ColumnType)]) -> Fields {
     fields.iter().map(|(name, field)| Field::new(name, data_type_of(field), true)).collect()
 }

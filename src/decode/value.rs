@@ -1,4 +1,4 @@
-//! One JSON value into one builder.
+//! Reads one JSON value into one builder.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -19,70 +19,57 @@ use crate::model::day::Day;
 /// The longest value shown in an error, in characters.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// What stands for a value of a protected column.
+/// Shown in place of a value of a protected column.
 const NOT_SHOWN: &str = "(not shown)";
 
-/// What the values of one row share while they are read.
+/// What the values of one row have in common while they are read.
 #[derive(Debug)]
 pub struct RowContext {
     schema: Arc<TableSchema>,
-    /// The way to the value under the cursor: a column, then indices of items and fields. Text only when needed.
+    /// The path to the current value: a column, then indices of items and fields. Rendered as text only when needed.
     steps: Vec<usize>,
-    /// What the catalog does not know, as `"name":value` pairs joined by commas.
+    /// Undeclared members, as `"name":value` pairs joined by commas.
     pub extra: String,
-    /// Why the row cannot be stored. Kept beside the parser's error, which knows only text.
-    pub fault: Option<Fault>,
-    /// Unknown members seen so far, each with an example.
+    /// Why the row cannot be stored. The parser's own error has only text.
+    pub fault: Option<RowFault>,
+    /// Undeclared members seen so far, each with an example.
     pub drift: BTreeMap<String, String>,
 }
 
 /// Why a row cannot be stored.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum RowFault {
     /// A value that its column cannot hold.
-    Mismatch {
-        /// Path of the value.
-        column: String,
-        /// The declared type.
-        expected: String,
-        /// The value, shortened.
-        found: String,
-    },
+    Mismatch { column: String, expected: String, found: String },
     /// A positional array of another length than its names.
-    Length {
-        /// `dimensions` or `metrics`.
-        array: &'static str,
-        /// Names.
-        expected: usize,
-        /// Values.
-        found: usize,
-    },
-    /// Positional values came before their names are known.
+    Length { array: &'static str, expected: usize, found: usize },
+    /// Positional values without names.
     Unbound,
 }
 
 impl RowContext {
-    /// A context for rows of `schema`.
     pub fn new(schema: Arc<TableSchema>) -> Self {
         Self { schema, steps: Vec::new(), extra: String::new(), fault: None, drift: BTreeMap::new() }
     }
 
-    /// Remembers the member `name` of the value under the cursor, which the catalog does not know.
+    /// Records the member `name` of the current value, which the catalog does not declare.
     pub fn keep_unknown(&mut self, name: &str, json: &str) {
         let path = self.path(|index| format!("[{index}]"));
-        let (exact, generic) = match path.is_empty() {
-            true => (name.to_owned(), name.to_owned()),
-            false => (format!("{path}.{name}"), format!("{}.{name}", self.path(|_| "[]".to_owned()))),
+        let (exact, generic) = if path.is_empty() {
+            (name.to_owned(), name.to_owned())
+        } else {
+            (format!("{path}.{name}"), format!("{}.{name}", self.path(|_| "[]".to_owned())))
         };
-        match self.hides(name) {
-            // It may be what is to be kept from the disk; that it came is told all the same.
-            true => self.tell(&generic, NOT_SHOWN),
-            false => self.keep(&exact, &generic, json),
+        if self.is_protected(name) {
+            // The value may be one that must not be written. Its name is reported all the same.
+            self.record_drift(&generic, NOT_SHOWN);
+        } else {
+            self.keep(&exact, &generic, json);
         }
     }
 
-    /// Whether the value under the cursor, or its member `name`, belongs to a protected column.
-    fn hides(&self, name: &str) -> bool {
+    /// Whether the current value, or its member `name`, belongs to a protected column.
+    fn is_protected(&self, name: &str) -> bool {
         let column = match self.steps.first() {
             Some(column) => Some(*column),
             None => self.schema.column(name.split('.').next().unwrap_or(name)),
@@ -90,9 +77,9 @@ impl RowContext {
         column.is_some_and(|column| self.schema.is_protected(column))
     }
 
-    /// Remembers the value under the cursor as it came, because its column holds less than it says.
+    /// Records the current value as sent, because its column holds less of it.
     fn keep_original(&mut self, json: &str) {
-        if self.hides("") {
+        if self.is_protected("") {
             return;
         }
         let exact = self.path(|index| format!("[{index}]"));
@@ -100,7 +87,7 @@ impl RowContext {
         self.keep(&exact, &generic, json);
     }
 
-    /// Remembers the member `name` of the row, which the table tells in a column of its own.
+    /// Records the member `name` of the row, for which the table has a column.
     pub fn keep_known(&mut self, name: &str, json: &str) {
         if !self.extra.is_empty() {
             self.extra.push(',');
@@ -112,16 +99,16 @@ impl RowContext {
 
     fn keep(&mut self, exact: &str, generic: &str, json: &str) {
         self.keep_known(exact, json);
-        self.tell(generic, json);
+        self.record_drift(generic, json);
     }
 
-    fn tell(&mut self, generic: &str, example: &str) {
+    fn record_drift(&mut self, generic: &str, example: &str) {
         if !self.drift.contains_key(generic) {
             self.drift.insert(generic.to_owned(), shorten(example));
         }
     }
 
-    /// Reads with `step` added to the way to the value.
+    /// Runs `read` with `step` added to the path.
     pub fn within<T>(&mut self, step: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         self.steps.push(step);
         let result = read(self);
@@ -129,7 +116,7 @@ impl RowContext {
         result
     }
 
-    /// Where the cursor is: `citation_details[2].positions`.
+    /// The path of the current value: `citation_details[2].positions`.
     fn path(&self, item: impl Fn(usize) -> String) -> String {
         let mut path = String::new();
         let Some((column, steps)) = self.steps.split_first() else {
@@ -156,11 +143,8 @@ impl RowContext {
 
     fn mismatch<E: serde::de::Error>(&mut self, builder: &ColumnBuilder, found: impl fmt::Display) -> E {
         let column = self.path(|index| format!("[{index}]"));
-        let found = match self.hides("") {
-            true => NOT_SHOWN.to_owned(),
-            false => shorten(&found.to_string()),
-        };
-        self.fault = Some(Fault::Mismatch { column, expected: builder.describe(), found });
+        let found = if self.is_protected("") { NOT_SHOWN.to_owned() } else { shorten(&found.to_string()) };
+        self.fault = Some(RowFault::Mismatch { column, expected: builder.describe(), found });
         E::custom("value does not fit its column")
     }
 }
@@ -172,11 +156,9 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// Reads one value into `builder`, which has then grown by exactly one.
+/// Reads one value into `builder`, which then has exactly one value more.
 pub struct ValueSeed<'a> {
-    /// Where the value goes.
     pub builder: &'a mut ColumnBuilder,
-    /// The row it belongs to.
     pub row: &'a mut RowContext,
 }
 
@@ -196,11 +178,11 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     }
 }
 
-/// The text of any value, byte for byte, proven to be JSON.
+/// The text of any value, byte for byte, if it is JSON.
 pub fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let lazy = LazyValue::deserialize(deserializer)?;
     let text = lazy.as_raw_str().trim();
-    // A lazy value is only skipped by its brackets and quotes; what is stored as JSON must be JSON.
+    // sonic-rs skips a lazy value by its brackets and quotes alone, but what is stored as JSON must be JSON.
     serde_json::from_str::<IgnoredAny>(text).map_err(D::Error::custom)?;
     Ok(text.to_owned())
 }
@@ -247,7 +229,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            // A greater one may still be one that a float holds.
+            // A float may hold a larger one exactly.
             Err(_) => match self.builder {
                 ColumnBuilder::Float64(builder) if (value as f64) as u128 == u128::from(value) => {
                     builder.append_value(value as f64);
@@ -261,7 +243,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
         match self.builder {
             ColumnBuilder::Float64(builder) => builder.append_value(value),
-            // `2.0` is an integer written with a point.
+            // `2.0` is an integer.
             ColumnBuilder::Int64(builder) if is_integer(value) => builder.append_value(value as i64),
             ColumnBuilder::UnixSeconds(_) if is_integer(value) => return self.visit_i64(value as i64),
             other => return Err(self.row.mismatch(other, value)),
@@ -276,7 +258,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
                 Some(day) => {
                     builder.append_value(day.to_epoch_days());
                     if value.len() != DAY_CHARACTERS {
-                        // The label said more than the day: nothing of it is lost.
+                        // The label has more than the day, and none of it may be lost.
                         self.row.keep_original(&serde_json::Value::from(value).to_string());
                     }
                 }
@@ -324,16 +306,16 @@ fn visit_struct<'de, A: MapAccess<'de>>(
     let rows = fields.len();
     while let Some(name) = members.next_key_seed(NameSeed(|name: &str| fields.index_of(name)))? {
         match name {
-            Name::Known(index) if fields.builders[index].len() == rows => {
+            MemberName::Known(index) if fields.builders[index].len() == rows => {
                 let builder = &mut fields.builders[index];
                 row.within(index, |row| members.next_value_seed(ValueSeed { builder, row }))?;
             }
-            // A name that stands twice: the first counts, the second is kept aside.
-            Name::Known(index) => {
+            // The first value of a name counts, another one goes to `_extra`.
+            MemberName::Known(index) => {
                 let json = members.next_value_seed(RawSeed)?;
                 row.keep_unknown(&fields.fields[index].0, &json);
             }
-            Name::Unknown(name) => {
+            MemberName::Unknown(name) => {
                 let json = members.next_value_seed(RawSeed)?;
                 row.keep_unknown(&name, &json);
             }
@@ -346,34 +328,32 @@ fn visit_struct<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// The name of a member: what it is known as, or its text.
-pub enum Name<T> {
-    /// Found.
+/// The name of a member: what it refers to, or its text.
+pub enum MemberName<T> {
     Known(T),
-    /// Not found.
     Unknown(String),
 }
 
-/// Reads the name of a member and looks it up, without keeping its text when it is known.
+/// Reads the name of a member and looks it up. Only an unknown name is copied.
 pub struct NameSeed<F>(pub F);
 
 impl<'de, T, F: Fn(&str) -> Option<T>> DeserializeSeed<'de> for NameSeed<F> {
-    type Value = Name<T>;
+    type Value = MemberName<T>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name<T>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MemberName<T>, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl<'de, T, F: Fn(&str) -> Option<T>> Visitor<'de> for NameSeed<F> {
-    type Value = Name<T>;
+    type Value = MemberName<T>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a name")
     }
 
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Name<T>, E> {
-        Ok((self.0)(name).map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MemberName<T>, E> {
+        Ok((self.0)(name).map_or_else(|| MemberName::Unknown(name.to_owned()), MemberName::Known))
     }
 }
 
@@ -390,10 +370,10 @@ impl<'de> DeserializeSeed<'de> for RawSeed {
 
 const DAY_CHARACTERS: usize = "2026-03-01".len();
 
-/// The greatest integer below which every integer has its own float.
+/// 2^53: every integer up to it has a float of its own.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Whether `value` is one integer and no other: beyond 2^53 a float no longer tells which it was.
+/// Whether `value` is exactly one integer: beyond 2^53 a float stands for several.
 fn is_integer(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() <= MAX_EXACT
 }
@@ -402,7 +382,7 @@ fn exact_in_float(value: i64) -> bool {
     value.unsigned_abs() <= MAX_EXACT as u64 || (value as f64) as i128 == i128::from(value)
 }
 
-/// The day of a bucket label: its first ten characters, since the source does not fix the rest.
+/// The day of a bucket label: its first ten characters. The vendor does not document the rest.
 fn day_of_label(label: &str) -> Option<Day> {
     let day: Day = label.get(..DAY_CHARACTERS)?.parse().ok()?;
     let separated = label[DAY_CHARACTERS..].chars().next().is_none_or(|next| next == 'T' || next == ' ');

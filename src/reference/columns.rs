@@ -138,7 +138,7 @@ mod tests {
         let catalog = Catalog::embedded().unwrap();
         for stream in catalog.streams() {
             let names: Vec<String> = column_lines(stream, false).into_iter().map(|line| line.name).collect();
-            let decoded = crate::decode::TableSchema::of(stream).arrow;
+            let decoded = crate::decode::TableSchema::new(stream).arrow;
             let table = crate::write::table_schema(&decoded, stream.scope);
             let fields: Vec<&String> = table.fields().iter().map(|field| field.name()).collect();
             assert_eq!(names.iter().collect::<Vec<_>>(), fields, "{}", stream.name);

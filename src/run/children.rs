@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc::Sender;
 
-use crate::api::{ApiError, Asked, RequestFacts, Variables};
+use crate::api::{ApiError, RequestFacts, SliceRequest, Variables};
 use crate::error_text::error_chain;
 use crate::model::block::Block;
 use crate::model::proof::Proof;
@@ -134,7 +134,7 @@ impl RunContext<'_> {
         let mut told = ResponseTotals::new(Proof::Body);
         let (mut answered, mut gone, mut problems, mut failed) = (0, None, Vec::new(), HashSet::new());
         for child in children {
-            let asked = Asked { slice, transport: piece.transport, facts, variables: &child.variables };
+            let asked = SliceRequest { slice, transport: piece.transport, facts, variables: &child.variables };
             let held = hold(&asked, &self.settings.client, spent).await;
             let held = held.and_then(|held| match proof_of(&held.told, slice.stream.total) {
                 Ok(_) => Ok(held),

@@ -208,7 +208,7 @@ impl<'a> RunContext<'a> {
     /// The schema of `stream`, made once.
     pub fn schema(&self, stream: &Stream) -> Arc<TableSchema> {
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(schemas.entry(stream.name.clone()).or_insert_with(|| Arc::new(TableSchema::of(stream))))
+        Arc::clone(schemas.entry(stream.name.clone()).or_insert_with(|| Arc::new(TableSchema::new(stream))))
     }
 
     /// How the rows of `stream` are asked for first.

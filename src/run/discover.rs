@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::{ApiError, Asked, Client, RequestFacts, Transport, Variables};
+use crate::api::{ApiError, Client, RequestFacts, SliceRequest, Transport, Variables};
 use crate::catalog::Catalog;
 use crate::model::block::Block;
 use crate::model::response_totals::ResponseTotals;
@@ -85,7 +85,7 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
 async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunError> {
     let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
     let (facts, variables) = (RequestFacts::default(), Variables::new());
-    let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+    let asked = SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
     let spent = AtomicU64::new(0);
     hold(&asked, client, &spent).await
 }
@@ -94,7 +94,7 @@ async fn fetch(stream: &Arc<Stream>, client: &Client) -> Result<Fetched, RunErro
 ///
 /// # Errors
 /// [`RunError::Api`], also when it is too long to be held.
-pub async fn hold(asked: &Asked<'_>, client: &Client, spent: &AtomicU64) -> Result<Fetched, RunError> {
+pub async fn hold(asked: &SliceRequest<'_>, client: &Client, spent: &AtomicU64) -> Result<Fetched, RunError> {
     let before = spent.load(Ordering::Relaxed);
     let (sender, mut receiver) = mpsc::channel::<Block>(2);
     let collecting = async {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc::Sender;
 
-use crate::api::{Asked, Client, Transport};
+use crate::api::{Client, SliceRequest, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
@@ -19,7 +19,7 @@ use crate::run::error::RunError;
 /// # Errors
 /// [`RunError::Api`], or [`RunError::TooManyPages`] when the first page shows that more than `most_pages` would follow.
 pub async fn extract(
-    asked: &Asked<'_>,
+    asked: &SliceRequest<'_>,
     client: &Client,
     blocks: Sender<Block>,
     most_pages: Option<u64>,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::api::{ApiError, Asked, RequestFacts, Variables};
+use crate::api::{ApiError, RequestFacts, SliceRequest, Variables};
 use crate::catalog::Catalog;
 use crate::ledger::{Fact, LearnedFact};
 use crate::model::block::Block;
@@ -136,7 +136,7 @@ impl RunContext<'_> {
         let transport = self.transport(&slice.stream);
         let Some(children) = self.children(slice).await? else {
             let variables = Variables::new();
-            let asked = Asked { slice, transport, facts, variables: &variables };
+            let asked = SliceRequest { slice, transport, facts, variables: &variables };
             let fetched = hold(&asked, &self.settings.client, &spent).await?;
             proof_of(&fetched.told, slice.stream.total).map_err(|doubt| RunError::Unproven {
                 slice: slice.to_string(),
@@ -153,7 +153,7 @@ impl RunContext<'_> {
         };
         let (mut answered, mut gone, mut bytes) = (0, None, 0);
         for child in children {
-            let asked = Asked { slice, transport, facts, variables: &child.variables };
+            let asked = SliceRequest { slice, transport, facts, variables: &child.variables };
             match hold(&asked, &self.settings.client, &spent).await {
                 Ok(fetched) => {
                     answered += 1;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{Asked, RequestFacts, Transport, Variables};
+use crate::api::{RequestFacts, SliceRequest, Transport, Variables};
 use crate::decode::Decoder;
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::{Block, Positions};
@@ -195,7 +195,7 @@ async fn transfer(
         Positions { dimensions: without(dimensions, "dimensions"), metrics: without(metrics, "metrics") }
     });
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
-    let decoder = Decoder::new(schema).of(&slice.scope);
+    let decoder = Decoder::new(schema).with_scope(&slice.scope);
     let protection = Protection::of(stream, cx.settings.salt.as_ref());
     // A thread of its own for each slice in flight, of which there are as many as `api.concurrency`.
     let working = tokio::task::spawn_blocking(move || {
@@ -218,7 +218,7 @@ async fn transfer(
             }
             (None, None) => {
                 let most_pages = most_pages(cx, slice, piece.transport);
-                let asked = Asked { slice, transport: piece.transport, facts, variables: &Variables::new() };
+                let asked = SliceRequest { slice, transport: piece.transport, facts, variables: &Variables::new() };
                 extract(&asked, &cx.settings.client, sender, most_pages, spent).await.map(Answers::whole)
             }
         }

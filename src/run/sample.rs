@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::{Asked, Client, RequestFacts, Transport, Variables};
+use crate::api::{Client, RequestFacts, SliceRequest, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
@@ -79,7 +79,7 @@ async fn one_page(
     most_rows: u64,
 ) -> Result<Vec<Block>, RunError> {
     let small = slice.with_page_limit(most_rows);
-    let asked = Asked { slice: &small, transport: Transport::Pages, facts, variables };
+    let asked = SliceRequest { slice: &small, transport: Transport::Pages, facts, variables };
     let (sender, mut receiver) = mpsc::channel(2);
     let spent = AtomicU64::new(0);
     let collecting = async {
@@ -101,7 +101,7 @@ async fn one_page(
 
 /// What the rows of a page show.
 fn looked_at(slice: &Slice, blocks: &[Block]) -> Sample {
-    let schema = Arc::new(TableSchema::of(&slice.stream));
+    let schema = Arc::new(TableSchema::new(&slice.stream));
     let names =
         slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));
     let positions = blocks.iter().find_map(|block| match block {
@@ -114,7 +114,7 @@ fn looked_at(slice: &Slice, blocks: &[Block]) -> Sample {
             continue;
         };
         for row in serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default() {
-            let mut decoder = Decoder::new(Arc::clone(&schema)).of(&slice.scope);
+            let mut decoder = Decoder::new(Arc::clone(&schema)).with_scope(&slice.scope);
             if let Some(names) = positions.as_ref().or(names.as_ref()) {
                 decoder.bind(names);
             }

@@ -57,7 +57,7 @@ pub fn decode_and_write(
     let Line { decoder, mut writer, .. } = line;
     // Without a word nothing stands in.
     standing_in.blocking_recv().unwrap_or_default().iter().try_for_each(|batch| writer.keep(batch))?;
-    Ok(Worked { drift: decoder.drift().clone(), absent: decoder.absent(), written: writer.finish() })
+    Ok(Worked { drift: decoder.drift().clone(), absent: decoder.missing_columns(), written: writer.finish() })
 }
 
 /// The way of rows to their files. There is no other, so none is written unprotected.

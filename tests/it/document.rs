@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
+use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
 use profound_export::catalog::{Catalog, NotExported, NotExportedKind};
 use profound_export::model::scope::{Named, Scope, ScopePart};
 use profound_export::model::slice::Slice;
@@ -149,7 +149,7 @@ pub fn first_requests(stream: &Arc<Stream>) -> Vec<Request> {
     let (facts, variables) =
         (RequestFacts { many_organizations: true, ..RequestFacts::default() }, made_up_variables(stream));
     let events = stream.event_stream.iter().map(|_| Transport::Events);
-    let asked = |transport| Asked { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+    let asked = |transport| SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
     events.chain([Transport::Pages]).map(asked).collect()
 }
 
@@ -261,7 +261,7 @@ fn every_narrower_body_validates_against_the_document() {
         let variables = made_up_variables(&stream);
         let events = stream.event_stream.iter().map(|_| Transport::Events);
         for transport in events.chain([Transport::Pages]) {
-            let request = Asked { slice: &slice, transport, facts: &facts, variables: &variables }
+            let request = SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }
                 .page(Some(&Cursor::Offset(50_000)));
             bodies.assert_valid(request.path(), request.body().unwrap(), &stream.name);
         }

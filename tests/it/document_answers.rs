@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
+use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
 use profound_export::catalog::Catalog;
 use profound_export::model::scope::Scope;
 use profound_export::model::slice::Slice;
@@ -110,7 +110,8 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
         loosened(&mut document["components"], &of_scope);
         loosened(&mut schema, &of_scope);
         let (slice, variables) = asked_for(&simulator, stream);
-        let asked = |transport| Asked { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+        let asked =
+            |transport| SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
         let text = answer(&simulator, stream, &asked(Transport::Pages)).await;
         let body: Value = serde_json::from_str(&text).unwrap();
         for problem in problems(&validator(&document, &schema), &body) {

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use profound_export::api::{Asked, Client, ClientSettings, Request, RequestFacts, Transport};
+use profound_export::api::{Client, ClientSettings, Request, RequestFacts, SliceRequest, Transport};
 use profound_export::clock::Clock;
 use profound_export::config::{ApiConfig, Sources, key};
 use profound_export::decode::{Decoder, TableSchema};
@@ -55,7 +55,7 @@ fn request_of(example: &Example) -> Request {
     let slice = Slice { stream, scope: example.scope(), window };
     let transport = if example.is_events() { Transport::Events } else { Transport::Pages };
     let (facts, variables) = (RequestFacts::default(), example.variables());
-    Asked { slice: &slice, transport, facts: &facts, variables: &variables }.page(None)
+    SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None)
 }
 
 /// Does `what` with a client of a server that gives one answer, whatever is asked.
@@ -90,7 +90,7 @@ async fn decode(example: &Example) -> Result<Decoded, String> {
         }
         let (rest, envelope, _) = response.finish().map_err(|error| error.to_string())?;
         blocks.extend(rest);
-        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&example.stream)));
+        let mut decoder = Decoder::new(Arc::new(TableSchema::new(&example.stream)));
         let mut rows = Vec::new();
         // Positions first: rows may stand before what binds them.
         for block in &blocks {

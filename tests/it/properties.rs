@@ -34,7 +34,7 @@ fn stream(name: &str) -> Stream {
 fn schema_of(column_type: &ColumnType) -> Arc<TableSchema> {
     let column = json!({"name": "v", "type": column_type.to_string(), "about": "anything"});
     let column: Column = serde_json::from_value(column).unwrap();
-    Arc::new(TableSchema::of(&Stream { columns: vec![column], ..stream("models") }))
+    Arc::new(TableSchema::new(&Stream { columns: vec![column], ..stream("models") }))
 }
 
 /// Rows of a type, most of which fit it, with members that no table knows.
@@ -125,7 +125,7 @@ proptest! {
             (Just(name), (any_order(dimensions, "new"), any_order(metrics, "newer")), rows)
         })
     ) {
-        let schema = Arc::new(TableSchema::of(&stream(name)));
+        let schema = Arc::new(TableSchema::new(&stream(name)));
         let sorted = |order: &Order| {
             let mut order = order.clone();
             order.sort_by_key(|(_, at)| *at);

@@ -49,7 +49,7 @@ fn batch(schema: &SchemaRef, first: usize, days: impl Fn(usize) -> i64, start: D
 /// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`.
 fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> WholeSlice {
     let stream = Catalog::embedded().unwrap().get("visibility_v2_by_day").cloned().unwrap();
-    let schema = Arc::clone(&TableSchema::of(&stream).arrow);
+    let schema = Arc::clone(&TableSchema::new(&stream).arrow);
     let start: Day = "2026-03-01".parse().unwrap();
     let category = Named { id: "018f6a33-8f4f-7e30-9c2b-111111111111".into(), name: "Running shoes".into() };
     let scope = Scope { category: Some(category), ..Scope::default() };

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use profound_export::api::{Asked, Request, RequestFacts, Transport, Variables};
+use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
 use profound_export::catalog::Catalog;
 use profound_export::model::cost::Costs;
 use profound_export::model::coverage::Coverage;
@@ -111,7 +111,8 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
         for slice in pieces {
             let window = slice.window.unwrap();
             for transport in [Transport::Events, Transport::Pages] {
-                let page = Asked { slice: &slice, transport, facts: &facts, variables: &Variables::new() }.page(None);
+                let page =
+                    SliceRequest { slice: &slice, transport, facts: &facts, variables: &Variables::new() }.page(None);
                 match days_asked(&page, days, learned.unwrap_or(days.end)) {
                     Some(asked) => assert_eq!(asked, window, "{} {transport:?}", stream.name),
                     // Nothing of the request changes with the day, so each stands for itself.
@@ -178,7 +179,8 @@ fn single_day_is_asked_with_both_ends_alike_unless_its_family_ends_behind_it() {
         let Some(days) = days else { continue };
         let slice = Slice { stream: Arc::clone(stream), scope: scope(), window: Some(one) };
         let facts = RequestFacts::default();
-        let asked = Asked { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &Variables::new() };
+        let asked =
+            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &Variables::new() };
         let page = asked.page(None);
         let end = match days.end {
             WindowEnd::Exclusive => "2028-03-01",

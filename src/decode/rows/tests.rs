@@ -16,7 +16,7 @@ fn with_columns(columns: &str) -> Decoder {
         .unwrap()
         .remove("columns")
         .unwrap();
-    Decoder::new(Arc::new(TableSchema::of(&stream)))
+    Decoder::new(Arc::new(TableSchema::new(&stream)))
 }
 
 fn one(column_type: &str) -> Decoder {
@@ -29,7 +29,7 @@ fn decode(decoder: &mut Decoder, json: &str) -> Result<RecordBatch, DecodeError>
 }
 
 #[test]
-fn every_form_of_number_lands_in_a_float_column() {
+fn float_column_accepts_every_form_of_number() {
     let batch =
         decode(&mut one("float64"), r#"[{"v":0},{"v":1},{"v":1.0},{"v":1.2e-05},{"v":-0.0},{"v":null},{}]"#).unwrap();
     let values = batch.column(0).as_primitive::<Float64Type>();
@@ -38,7 +38,7 @@ fn every_form_of_number_lands_in_a_float_column() {
 }
 
 #[test]
-fn integers_beyond_2_to_the_53_survive() {
+fn integers_beyond_2_to_the_53_are_exact() {
     let batch = decode(
         &mut one("int64"),
         r#"[{"v":9007199254740993},{"v":-9223372036854775808},{"v":9223372036854775807},{"v":2.0}]"#,
@@ -49,14 +49,14 @@ fn integers_beyond_2_to_the_53_survive() {
 }
 
 #[test]
-fn integer_column_refuses_a_fraction_and_names_everything() {
-    let refused = decode(&mut one("int64"), r#"[{"v":1},{"v":1.5}]"#).unwrap_err();
-    assert_eq!(refused.to_string(), "stream `models`, row 2: column `v` is an integer, but the API sent 1.5");
-    assert!(!matches!(refused, DecodeError::Damaged { .. }));
+fn integer_column_rejects_a_fraction_with_row_and_column() {
+    let error = decode(&mut one("int64"), r#"[{"v":1},{"v":1.5}]"#).unwrap_err();
+    assert_eq!(error.to_string(), "stream `models`, row 2: column `v` is an integer, but the API sent 1.5");
+    assert!(!matches!(error, DecodeError::Damaged { .. }));
 }
 
 #[test]
-fn numbers_no_column_can_hold_exactly_are_refused() {
+fn numbers_that_a_column_cannot_hold_exactly_are_rejected() {
     for (column_type, value) in [
         ("int64", "9223372036854775808"),
         ("int64", "1e300"),
@@ -64,13 +64,13 @@ fn numbers_no_column_can_hold_exactly_are_refused() {
         ("utf8", "1"),
         ("bool", "0"),
     ] {
-        let refused = decode(&mut one(column_type), &format!(r#"[{{"v":{value}}}]"#)).unwrap_err();
-        assert!(matches!(refused, DecodeError::Mismatch { .. }), "{column_type} {value}: {refused}");
+        let error = decode(&mut one(column_type), &format!(r#"[{{"v":{value}}}]"#)).unwrap_err();
+        assert!(matches!(error, DecodeError::Mismatch { .. }), "{column_type} {value}: {error}");
     }
 }
 
 #[test]
-fn numbers_are_stored_in_whatever_form_they_are_exact() {
+fn equivalent_forms_of_a_number_are_accepted() {
     let batch = decode(&mut one("float64"), r#"[{"v":9223372036854775808}]"#).unwrap();
     assert_eq!(batch.column(0).as_primitive::<Float64Type>().value(0), 9_223_372_036_854_775_808.0);
     let batch = decode(&mut one("unix_seconds"), r#"[{"v":2},{"v":2.0}]"#).unwrap();
@@ -125,7 +125,7 @@ fn unknown_members_go_to_extra_with_their_path() {
 }
 
 #[test]
-fn first_value_counts_and_the_others_are_kept_when_a_name_stands_twice() {
+fn first_value_of_a_repeated_name_counts() {
     let mut decoder = one("struct<a: int64>");
     let batch = decode(&mut decoder, r#"[{"v":{"a":1,"a":2},"v":"again"},{"v":{"a":3}}]"#).unwrap();
     let structs = batch.column(0).as_struct();
@@ -134,15 +134,15 @@ fn first_value_counts_and_the_others_are_kept_when_a_name_stands_twice() {
 }
 
 #[test]
-fn members_that_repeat_the_scope_are_kept_without_news() {
-    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("projects"))));
+fn members_with_names_of_scope_columns_are_no_drift() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream("projects"))));
     let batch = decode(&mut decoder, r#"[{"project_id":"p1","category_id":"c1","new":1}]"#).unwrap();
     assert_eq!(text(&batch, EXTRA_COLUMN), r#"{"category_id":"c1","new":1}"#);
     assert_eq!(decoder.drift().keys().collect::<Vec<_>>(), ["new"]);
 }
 
 #[test]
-fn open_objects_are_kept_as_they_were_sent() {
+fn json_columns_keep_objects_as_sent() {
     let batch = decode(&mut one("json"), r#"[{"v": {"b": 1.0, "a":[true]} },{"v":"text"},{"v":null}]"#).unwrap();
     let values = batch.column(0).as_string::<i32>();
     assert_eq!((values.value(0), values.value(1)), (r#"{"b": 1.0, "a":[true]}"#, r#""text""#));
@@ -150,7 +150,7 @@ fn open_objects_are_kept_as_they_were_sent() {
 }
 
 #[test]
-fn days_and_times_are_read_in_every_form_the_api_may_send() {
+fn days_and_times_are_parsed_in_every_form() {
     let batch = decode(&mut one("date"), r#"[{"v":"1970-01-02"},{"v":"1970-01-03T00:00:00-05:00"}]"#).unwrap();
     assert_eq!(batch.column(0).as_primitive::<Date32Type>().values(), &[1, 2]);
     assert_eq!(batch.column(1).as_string::<i32>().value(1), r#"{"v":"1970-01-03T00:00:00-05:00"}"#);
@@ -175,8 +175,8 @@ fn text(batch: &RecordBatch, column: &str) -> String {
 }
 
 #[test]
-fn positional_rows_are_bound_by_the_response_and_never_by_the_request() {
-    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+fn positional_rows_are_bound_by_the_response() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream("visibility_v1"))));
     assert!(decoder.needs_positions());
     decoder.bind(&positions(&["model", "asset_name", "date"], &["mentions_count", "executions"]));
     let batch = decode(&mut decoder, r#"[{"metrics":[3,7],"dimensions":["ChatGPT","Acme","2026-03-01"]}]"#).unwrap();
@@ -188,9 +188,9 @@ fn positional_rows_are_bound_by_the_response_and_never_by_the_request() {
 }
 
 #[test]
-fn value_that_is_told_twice_leaves_the_next_row_its_own() {
+fn repeated_positional_value_does_not_shift_the_next_row() {
     let rows = |names: (&[&str], &[&str]), row: &str| {
-        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+        let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream("visibility_v1"))));
         decoder.bind(&positions(names.0, names.1));
         decode(&mut decoder, &format!("[{row},{{}}]")).unwrap()
     };
@@ -208,22 +208,22 @@ fn value_that_is_told_twice_leaves_the_next_row_its_own() {
 }
 
 #[test]
-fn arrays_of_another_length_than_their_names_are_refused() {
+fn arrays_that_differ_in_length_from_their_names_are_rejected() {
     for (row, found) in
         [(r#"{"dimensions":["a"],"metrics":[1]}"#, 1), (r#"{"dimensions":["a","b","c"],"metrics":[1]}"#, 3)]
     {
-        let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+        let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream("visibility_v1"))));
         decoder.bind(&positions(&["model", "asset_name"], &["executions"]));
-        let refused = decode(&mut decoder, &format!("[{row}]")).unwrap_err();
+        let error = decode(&mut decoder, &format!("[{row}]")).unwrap_err();
         let expected =
-            format!("stream `visibility_v1`, page 1, row 1: {found} dimensions came for the 2 names of `info.query`");
-        assert_eq!(refused.to_string(), expected);
+            format!("stream `visibility_v1`, page 1, row 1: {found} dimensions for the 2 names of `info.query`");
+        assert_eq!(error.to_string(), expected);
     }
 }
 
 #[test]
-fn named_rows_with_references_fill_the_columns_of_positional_ones() {
-    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream("visibility_v1"))));
+fn named_rows_with_references_fill_positional_columns() {
+    let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream("visibility_v1"))));
     let row = r#"{"date":"2026-03-01","model":{"id":"m1","name":"ChatGPT"},"topic":{"id":"t1","name":"Tea"},"asset":{"id":"a1","name":"Acme"},"region":"US","topic_id":"t1","prompt_id":"p1","executions":9}"#;
     let batch = decode(&mut decoder, &format!("[{row}]")).unwrap();
     let found =
@@ -231,30 +231,30 @@ fn named_rows_with_references_fill_the_columns_of_positional_ones() {
     assert_eq!(found, ["ChatGPT", "Tea", "t1", "a1", "Acme", "US", "p1"]);
     assert!(decoder.drift().is_empty());
     let lacking = ["persona", "average_position", "mentions_count", "share_of_voice", "visibility_score"];
-    assert_eq!(decoder.absent(), lacking);
+    assert_eq!(decoder.missing_columns(), lacking);
 }
 
 #[test]
-fn damaged_rows_say_where_and_may_be_asked_again() {
+fn damaged_rows_are_reported_with_page_and_row() {
     let mut decoder = one("utf8");
-    let refused = decoder.decode(br#"[{"v":"a"},{"v":"b]"#, 2).unwrap_err();
-    assert!(matches!(refused, DecodeError::Damaged { .. }), "{refused}");
-    assert!(refused.to_string().starts_with("stream `models`, page 1: the rows after row 1 are damaged"), "{refused}");
+    let error = decoder.decode(br#"[{"v":"a"},{"v":"b]"#, 2).unwrap_err();
+    assert!(matches!(error, DecodeError::Damaged { .. }), "{error}");
+    assert!(error.to_string().starts_with("stream `models`, page 1: the rows after row 1 are damaged"), "{error}");
     assert!(matches!(one("utf8").decode(b"[{\"v\":\"\xff\"}]", 1).unwrap_err(), DecodeError::Damaged { .. }));
     assert!(matches!(one("utf8").decode(br#"[{"v":"a"}] x"#, 1).unwrap_err(), DecodeError::Damaged { .. }));
 }
 
-/// A decoder of rows whose column `v` must be shown nowhere.
+/// A decoder with a protected column `v`.
 fn protected(column_type: &str) -> Decoder {
     let mut stream = stream("models");
     let column = serde_json::json!({"name": "v", "type": column_type, "about": "x", "unit": "x"});
     stream.columns = vec![serde_json::from_value(column).unwrap()];
     stream.protect = [("v".to_owned(), crate::model::column::Protect::Drop)].into();
-    Decoder::new(Arc::new(TableSchema::of(&stream)))
+    Decoder::new(Arc::new(TableSchema::new(&stream)))
 }
 
 #[test]
-fn values_of_protected_columns_stand_in_no_message_and_in_no_other_column() {
+fn protected_values_are_in_no_message_and_in_no_other_column() {
     for (column_type, row) in [
         ("utf8", r#"{"v":"a","v":"s3cr3t"}"#),
         ("date", r#"{"v":"2026-03-01T00:00:00 s3cr3t"}"#),
@@ -275,15 +275,15 @@ fn values_of_protected_columns_stand_in_no_message_and_in_no_other_column() {
         ("utf8", r#"{"v":"s3cr3t}"#),
         ("utf8", r#""s3cr3t""#),
     ] {
-        let refused = decode(&mut protected(column_type), &format!("[{row}]")).unwrap_err();
-        assert!(!format!("{refused} {refused:?}").contains("s3cr3t"), "{refused:?}");
+        let error = decode(&mut protected(column_type), &format!("[{row}]")).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
     }
-    let told = decode(&mut protected("int64"), r#"[{"v":"s3cr3t"}]"#).unwrap_err().to_string();
-    assert_eq!(told, "stream `models`, row 1: column `v` is an integer, but the API sent (not shown)");
+    let error = decode(&mut protected("int64"), r#"[{"v":"s3cr3t"}]"#).unwrap_err().to_string();
+    assert_eq!(error, "stream `models`, row 1: column `v` is an integer, but the API sent (not shown)");
 }
 
 #[test]
-fn unknown_member_beside_a_protected_column_is_kept() {
+fn unknown_member_next_to_a_protected_column_is_kept() {
     let mut decoder = protected("utf8");
     let batch = decode(&mut decoder, r#"[{"v":"s3cr3t","new":1}]"#).unwrap();
     assert_eq!(batch.column(1).as_string::<i32>().value(0), r#"{"new":1}"#);
@@ -291,13 +291,13 @@ fn unknown_member_beside_a_protected_column_is_kept() {
 }
 
 #[test]
-fn member_that_repeats_the_scope_is_no_drift_and_another_value_is_kept() {
+fn member_that_repeats_the_scope_adds_nothing() {
     let mut stream = stream("category_topics");
     stream.columns[0] = toml::from_str("name = \"v\"\ntype = \"int64\"\nabout = \"x\"").unwrap();
     stream.columns.truncate(1);
-    let mut decoder = Decoder::new(Arc::new(TableSchema::of(&stream)));
+    let mut decoder = Decoder::new(Arc::new(TableSchema::new(&stream)));
     let named = crate::model::scope::Named { id: "c1".into(), name: "Tea \"1\"".into() };
-    decoder = decoder.of(&Scope { category: Some(named), ..Scope::default() });
+    decoder = decoder.with_scope(&Scope { category: Some(named), ..Scope::default() });
     let rows = r#"[{"v":1,"category_id":"c1","category_name":"Tea \"1\""},{"v":2,"category_id":"c2"}]"#;
     let batch = decode(&mut decoder, rows).unwrap();
     let extra = batch.column(1).as_string::<i32>();

@@ -64,7 +64,7 @@ type Known = (Arc<Stream>, Arc<TableSchema>);
 /// What decoding needs to know of every stream.
 static STREAMS: LazyLock<BTreeMap<String, Known>> = LazyLock::new(|| {
     let catalog = Catalog::embedded().expect("the catalog");
-    let known = |stream: &Arc<Stream>| (stream.name.clone(), (Arc::clone(stream), Arc::new(TableSchema::of(stream))));
+    let known = |stream: &Arc<Stream>| (stream.name.clone(), (Arc::clone(stream), Arc::new(TableSchema::new(stream))));
     catalog.streams().map(known).collect()
 });
 

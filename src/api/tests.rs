@@ -1,4 +1,4 @@
-//! Rows are the same however a body is written, and however its bytes arrive.
+//! Rows do not depend on how a body is written, or on how its bytes arrive.
 
 mod write;
 
@@ -15,12 +15,12 @@ use crate::api::json_rows::JsonRows;
 use crate::model::block::{Block, Positions};
 use crate::model::stream::RowsAt;
 
-/// The same cases wherever and whenever they are tried.
+/// The same cases in every run.
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Any text, short: what delimits rows and lines comes often.
+/// Any short text, with many delimiters of rows and lines.
 fn any_text() -> impl Strategy<Value = String> {
     let awkward =
         select(vec!["\"", "\\", "\n", "\r", "\0", "{", "}", "[", "]", ":", ",", "data", "é", "🫖", "\u{2028}"]);
@@ -28,7 +28,7 @@ fn any_text() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.concat())
 }
 
-/// Any JSON, a few levels deep. Floats are such that reading them again is exact.
+/// Any JSON, a few levels deep. Floats are such that parsing them is exact.
 fn any_json() -> BoxedStrategy<Value> {
     let scalar = prop_oneof![
         Just(Value::Null),
@@ -51,7 +51,7 @@ fn any_rows() -> impl Strategy<Value = Vec<Value>> {
     vec(any_object(any_json()).prop_map(Value::from), 0..4)
 }
 
-/// Where a body is cut into the pieces that arrive.
+/// Where a body is cut into chunks.
 fn any_cuts() -> impl Strategy<Value = Vec<Index>> {
     vec(any::<Index>(), 0..12)
 }
@@ -62,7 +62,7 @@ fn pieces<'a>(body: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     ends.windows(2).map(|ends| &body[ends[0]..ends[1]]).collect()
 }
 
-/// What was cut out of a body.
+/// The rows of a body and what is around them.
 #[derive(Debug, PartialEq)]
 struct Cut {
     rows: Vec<Value>,
@@ -79,7 +79,7 @@ fn cut_of(mut blocks: BlockBuilder, envelope: Envelope) -> Cut {
                 assert_eq!(parsed.len(), count);
                 rows.extend(parsed);
             }
-            Block::Positions(told) => positions = Some(Positions::clone(&told)),
+            Block::Positions(bound) => positions = Some(Positions::clone(&bound)),
             Block::EndOfPage => {}
         }
     }
@@ -104,10 +104,10 @@ fn cut_events(body: &[u8], cuts: &[Index]) -> Result<Cut, FramingError> {
     Ok(cut_of(blocks, envelope))
 }
 
-/// What every row is told by the request: a name that no generated row has.
+/// The member that every row gets from the request: no generated row has it.
 const MEMBER: &str = "of the request";
 
-/// A place where rows may stand, a body that has some there, and the rows as they must be found.
+/// A place of rows, a body with rows there, and the rows as they must be found.
 fn any_place() -> impl Strategy<Value = (RowsAt, Value, Vec<Value>)> {
     let bare = any_rows().prop_map(|rows| (RowsAt::Data, json!(rows), rows));
     let wrapped = any_rows().prop_map(|rows| (RowsAt::Data, json!({"data": rows}), rows));
@@ -137,13 +137,13 @@ proptest! {
     #![proptest_config(cases(192))]
 
     #[test]
-    fn rows_are_found_wherever_they_stand_however_the_body_is_written_and_arrives(
+    fn rows_are_found_however_the_body_is_written_and_arrives(
         (at, body, expected) in any_place(),
         around in vec((select(vec!["info", "platforms", "dat", "data\"", "total"]), any_json(), any::<bool>()), 0..3),
         spacing in any_spacing(),
         cuts in any_cuts(),
     ) {
-        // What stands around the rows, before them and after.
+        // Members before and after the rows.
         let body = match body {
             Value::Object(rows) if at != RowsAt::Body => {
                 let some = |first: bool| around.iter().filter(move |(.., before)| *before == first);
@@ -157,19 +157,19 @@ proptest! {
         let text = spaced(&body, &spacing);
         prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &body);
         let members = [(MEMBER.to_owned(), json!("x\"y"))];
-        let told = |mut row: Value| {
+        let with_member = |mut row: Value| {
             row[MEMBER] = json!("x\"y");
             row
         };
         let found = cut_body(&at, &members, &text, &cuts).unwrap();
-        prop_assert_eq!(found.rows, expected.into_iter().map(told).collect::<Vec<_>>());
+        prop_assert_eq!(found.rows, expected.into_iter().map(with_member).collect::<Vec<_>>());
         if let (Some(info), true) = (body.get("info"), at != RowsAt::Body) {
             prop_assert_eq!(&found.envelope.info, info);
         }
     }
 
     #[test]
-    fn table_is_the_same_whether_names_come_before_rows_or_after(
+    fn rows_are_the_same_whether_positions_come_before_or_after(
         rows in any_rows(),
         names in (vec(any_text(), 0..3), vec(any_text(), 0..3)),
         total in any::<u32>(),
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_of_events_are_the_same_however_they_are_written_and_arrive(
+    fn event_rows_are_found_however_they_are_written_and_arrive(
         rows in any_rows(),
         total in any::<u32>(),
         (style, summary_at) in (any_event_style(), any::<Index>()),
@@ -200,7 +200,7 @@ proptest! {
     }
 
     #[test]
-    fn events_that_break_off_bring_no_row_that_was_not_sent(
+    fn truncated_event_stream_yields_no_row_that_was_not_sent(
         rows in any_rows(),
         style in any_event_style(),
         (end, cuts) in (any::<Index>(), any_cuts()),
@@ -215,7 +215,7 @@ proptest! {
     }
 }
 
-/// Both names of events that hold rows.
+/// One of the two event names of rows.
 fn select_name(row: &Value) -> &'static str {
     match row.as_object().map_or(0, Map::len) % 2 {
         0 => "row",

@@ -1,11 +1,11 @@
-//! Writes JSON and events in any of the ways that mean the same.
+//! Writes JSON and events in every equivalent form.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
-/// How JSON is written: the blanks between its tokens, in turns, and whether all but ASCII is escaped.
+/// The blanks between the tokens of JSON, in turns, and whether other characters than ASCII are escaped.
 #[derive(Debug, Clone)]
 pub struct Spacing {
     blanks: Vec<&'static str>,
@@ -17,7 +17,7 @@ pub fn any_spacing() -> impl Strategy<Value = Spacing> {
     (blanks, any::<bool>()).prop_map(|(blanks, escaped)| Spacing { blanks, escaped })
 }
 
-/// `value` as text, with blanks wherever they may stand.
+/// `value` as text, with blanks between its tokens.
 pub fn spaced(value: &Value, spacing: &Spacing) -> String {
     let mut blanks = spacing.blanks.iter().cycle();
     let (mut text, mut in_string, mut escape) = (String::new(), false, false);
@@ -28,12 +28,11 @@ pub fn spaced(value: &Value, spacing: &Spacing) -> String {
         if delimits {
             text.push_str(blank());
         }
-        match spacing.escaped && !character.is_ascii() {
-            true => {
-                let mut units = [0; 2];
-                text.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-            }
-            false => text.push(character),
+        if spacing.escaped && !character.is_ascii() {
+            let mut units = [0; 2];
+            text.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(character);
         }
         if delimits {
             text.push_str(blank());
@@ -48,16 +47,16 @@ pub fn spaced(value: &Value, spacing: &Spacing) -> String {
 #[derive(Debug, Clone)]
 pub struct EventStyle {
     spacing: Spacing,
-    /// What ends lines, in turns.
+    /// Line ends, in turns.
     ends: Vec<&'static str>,
-    /// Lines that say nothing, in turns, before each event and within.
+    /// Lines without meaning, in turns, before each event and in it.
     asides: Vec<&'static str>,
-    /// Events that hold no row, in turns.
+    /// Events without a row, in turns.
     others: Vec<&'static [&'static str]>,
-    /// Whether a blank follows the colon.
+    /// A blank follows the colon.
     blank: bool,
     byte_order_mark: bool,
-    /// Whether the last event is followed by a blank line.
+    /// A blank line follows the last event.
     ended: bool,
 }
 
@@ -101,12 +100,12 @@ pub fn events(events: &[(&str, Value)], style: &EventStyle) -> Vec<u8> {
             lines.extend(other.iter().map(|line| (*line).to_owned()).chain([String::new()]));
         }
         lines.extend(asides.next().map(|aside| (*aside).to_owned()));
-        // Data of several lines: its breaks stand between tokens, where JSON may have them.
+        // Data of several lines, with breaks between tokens, where JSON allows them.
         let text = spaced(data, &style.spacing).replace("\r\n", "\n");
-        let mut said: Vec<String> = text.split('\n').map(|line| format!("data{colon}{line}")).collect();
-        said.insert(said.len() / 2, format!("event{colon}{name}"));
-        said.extend(asides.next().map(|aside| (*aside).to_owned()));
-        lines.extend(said);
+        let mut fields: Vec<String> = text.split('\n').map(|line| format!("data{colon}{line}")).collect();
+        fields.insert(fields.len() / 2, format!("event{colon}{name}"));
+        fields.extend(asides.next().map(|aside| (*aside).to_owned()));
+        lines.extend(fields);
         lines.push(String::new());
     }
     if !style.ended {
@@ -116,7 +115,7 @@ pub fn events(events: &[(&str, Value)], style: &EventStyle) -> Vec<u8> {
     let mut ends = style.ends.iter().cycle();
     for line in lines {
         let end = ends.next().copied().unwrap_or("\n");
-        // A line feed behind a carriage return would end the line before once more, and none of its own.
+        // A line feed after a carriage return would belong to the line before it.
         let end = if line.is_empty() && body.ends_with('\r') && end == "\n" { "\r" } else { end };
         body.push_str(&line);
         body.push_str(end);
