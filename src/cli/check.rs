@@ -1,4 +1,4 @@
-//! `check`: whether everything a run needs is there, before the night.
+//! `check`: whether a run would find everything it needs, before the schedule depends on it.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,20 @@ use crate::model::format::format_count;
 use crate::model::scope::{Scope, ScopeKind};
 use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
 
-/// Next runs shown of each job.
+/// Next runs to show for each job.
 const RUNS_SHOWN: usize = 3;
+/// A clock that is wrong by more is worth a line.
+const MAX_CLOCK_ERROR_SECONDS: i64 = 300;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Also read one small page of each chosen stream, and print every value that would not fit its column
+    /// Also request one small page of each selected stream, and print every value that does not fit its column
     #[arg(long)]
     sample: bool,
-    /// Only print the least that the credentials of the destination must allow: for S3 a policy of IAM, as JSON
+    /// Only print the least privileges that the credentials of the destination need: for S3 an IAM policy, as JSON
     #[arg(long, conflicts_with = "sample")]
     iam: bool,
-    /// With what `forget` needs too, which deletes data
+    /// Include the privileges that `forget` needs, which deletes data
     #[arg(long, requires = "iam")]
     forget: bool,
 }
@@ -38,24 +40,27 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     if args.iam {
         return iam::show(options, args.forget);
     }
-    let mut facts = Facts { output: options.output, told: Vec::new() };
+    let mut findings = Findings { output: options.output, findings: Vec::new() };
     let (sources, config) = configuration(options)?;
     let chosen = jobs(&config, &[])?;
-    facts.tell("configuration", "fine".to_owned())?;
+    findings.add("configuration", "valid".to_owned())?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
-    facts.tell("key", settings.client.key_origin())?;
+    findings.add("key", settings.client.key_origin())?;
     let found = discover(&settings.catalog, &settings.client).await?;
     let at = config.api.base_url.as_str().trim_end_matches('/');
-    facts.tell("API", format!("{at} answers: {}", holdings(&found)))?;
-    if let Some(wrong_by) = settings.client.clock_skew().filter(|wrong_by| 300 < wrong_by.as_secs().abs()) {
-        facts.tell("clock", format!("differs from the API's by {wrong_by:#}; days follow the API's"))?;
+    findings.add("API", format!("{at} responds: {}", holdings(&found)))?;
+    if let Some(wrong_by) =
+        settings.client.clock_skew().filter(|wrong_by| wrong_by.as_secs().abs() > MAX_CLOCK_ERROR_SECONDS)
+    {
+        findings.add("clock", format!("differs from the API's by {wrong_by:#}; days follow the API's"))?;
     }
     let lake = &settings.destinations.lake;
     if settings.destinations.single_writer {
-        facts.tell("destination", format!("{}; a single writer is promised, so creating is not probed", lake.url()))?;
+        findings
+            .add("destination", format!("{}; `single_writer` is set, so atomic creation is not tested", lake.url()))?;
     } else {
         lake.probe().await?;
-        facts.tell("destination", format!("{} can be written, and creates without overwriting", lake.url()))?;
+        findings.add("destination", format!("{} is writable, and creates files without overwriting", lake.url()))?;
     }
     let clock = settings.clock.clone();
     let ledger = Ledger::open_lake(lake.clone(), clock, &settings.catalog).await?;
@@ -72,9 +77,9 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         if let Some(starts) = starts(job, now)? {
             scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.night });
         }
-        facts.tell("job", format!("{}: {}; {next}", job.name, format_count(goal.streams.len() as u64, "stream")))?;
+        findings.add("job", format!("{}: {}; {next}", job.name, format_count(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
-            facts.tell("warning", warning.clone())?;
+            findings.add("warning", warning.clone())?;
         }
         for stream in goal.streams {
             sampled.entry(stream.name.clone()).or_insert((stream, first_scopes(&resolved)));
@@ -84,7 +89,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     if args.sample {
         for (stream, scopes) in sampled.into_values() {
             let (text, fits) = sample::report(&settings, &stream, &scopes, &found).await;
-            facts.tell("sample", text)?;
+            findings.add("sample", text)?;
             misfitting += u64::from(!fits);
         }
     }
@@ -94,44 +99,44 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         planned(&of_tier).map(|preview| preview.forecast.night)
     })?;
     for warning in schedule_fit::uneven(&scheduled) {
-        facts.tell("warning", warning)?;
+        findings.add("warning", warning)?;
     }
     if let Some(sum) = schedule_fit::sum(&scheduled, &budget) {
-        facts.tell("budget", sum)?;
+        findings.add("budget", sum)?;
     }
-    facts.end()?;
-    match misfitting {
-        0 => Ok(exit::COMPLETE),
-        _ => Err(Failure::new(exit::FAILED, format!("{} would fail", format_count(misfitting, "stream")))
-            .hint("leave them out with `!name` until a version that knows the new form is there; everything else can be exported")),
+    findings.finish()?;
+    if misfitting > 0 {
+        let hint = "exclude them with `!name` until a version supports the new form; everything else can be exported";
+        return Err(Failure::new(exit::FAILED, format!("{} would fail", format_count(misfitting, "stream"))).hint(hint));
     }
+    Ok(exit::COMPLETE)
 }
 
-/// What was found, told at once to people and at the end to machines.
-struct Facts {
+/// The findings, printed at once as a table and at the end as JSON.
+struct Findings {
     output: OutputFormat,
-    told: Vec<(&'static str, String)>,
+    findings: Vec<(&'static str, String)>,
 }
 
-impl Facts {
-    fn tell(&mut self, topic: &'static str, fact: String) -> Result<(), Failure> {
+impl Findings {
+    fn add(&mut self, topic: &'static str, fact: String) -> Result<(), Failure> {
         if self.output == OutputFormat::Table {
             print(&format!("{topic:<15}{}", fact.replace('\n', "\n               ")))?;
         }
-        self.told.push((topic, fact));
+        self.findings.push((topic, fact));
         Ok(())
     }
 
-    fn end(self) -> Result<(), Failure> {
+    fn finish(self) -> Result<(), Failure> {
         if self.output == OutputFormat::Json {
-            let facts = self.told.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
+            let facts = self.findings.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
             print_json(&facts.collect::<serde_json::Value>())?;
         }
         Ok(())
     }
 }
 
-/// The first scope of each kind, to ask a sample for.
+/// The first scope of each kind, to request a sample for.
 fn first_scopes(resolved: &Resolved) -> BTreeMap<ScopeKind, Scope> {
     let first = |(kind, scopes): (&ScopeKind, &Vec<Scope>)| scopes.first().map(|scope| (*kind, scope.clone()));
     resolved.scopes.iter().filter_map(first).collect()
@@ -150,7 +155,7 @@ fn holdings(found: &Discovered) -> String {
 
 fn next_runs(job: &JobConfig, now: Timestamp) -> Result<String, Failure> {
     let Some(schedule) = schedule(job)? else {
-        return Ok("runs by hand, as it has no `cron`".to_owned());
+        return Ok("runs only by hand, because it has no `cron`".to_owned());
     };
     let zone = schedule.zone().clone();
     let times: Vec<String> = schedule

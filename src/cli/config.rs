@@ -1,4 +1,4 @@
-//! `config`: the effective settings with where each came from, or their JSON Schema.
+//! `config`: the settings in force with the place that set each, or their JSON Schema.
 
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{LogFormat, exit};
 use crate::clock::Clock;
-use crate::config::{ConfigError, KeyError, Problem, SaltError};
+use crate::config::{ConfigError, Problem, SecretError};
 use crate::destination::DestinationError;
 use crate::error_text::error_chain;
 use crate::ledger::LedgerError;
@@ -105,14 +105,8 @@ impl From<Problem> for Failure {
     }
 }
 
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint())
-    }
-}
-
-impl From<SaltError> for Failure {
-    fn from(error: SaltError) -> Self {
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
         Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint())
     }
 }

@@ -1,4 +1,4 @@
-//! `check --iam`: the least that the credentials of the destination must allow.
+//! `check --iam`: the least privileges that the credentials of the destination need.
 
 use serde_json::json;
 
@@ -7,12 +7,12 @@ use crate::cli::setup::configuration;
 use crate::cli::{GlobalOptions, OutputFormat, print, print_json};
 use crate::destination::{Permissions, RoleGrant, least_permissions};
 
-/// Prints it. Nothing is asked of the API or of the destination.
+/// Prints them, without a request to the API or the destination.
 pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
     let (_, config) = configuration(options)?;
     let permissions = least_permissions(&config.destination, forgetting)?;
     match (permissions, options.output) {
-        // A document is what the provider takes, whoever reads it.
+        // The provider accepts the policy as JSON only.
         (Permissions::Policy(policy), _) => print_json(&policy),
         (Permissions::Roles(grants), OutputFormat::Json) => print_json(&grants),
         (Permissions::Roles(grants), OutputFormat::Table) => {
@@ -20,13 +20,13 @@ pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
         }
         (Permissions::Directory(path), OutputFormat::Json) => print_json(&json!({"directory": path})),
         (Permissions::Directory(path), OutputFormat::Table) => print(&format!(
-            "The destination is the directory {}: the user that runs the program must be able to read and write there. There is no policy to write.",
+            "The destination is the directory {}: the user that runs the program must be able to read and write there. No policy is needed.",
             path.display()
         )),
     }
 }
 
 fn in_words(grant: &RoleGrant) -> String {
-    let when = grant.condition.as_ref().map(|condition| format!("\n  under the condition: {condition}"));
+    let when = grant.condition.as_ref().map(|condition| format!("\n  on the condition: {condition}"));
     format!("Grant \"{}\" on {}{}", grant.role, grant.on, when.unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::alert::Teller;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
-use crate::cli::setup::until_stopped;
+use crate::cli::setup::cancel_on_signal;
 use crate::clock::Clock;
 use crate::config::{Config, JobConfig};
 use crate::error_text::error_chain;
@@ -183,7 +183,7 @@ impl ProcessMonitor {
         let stopped = async {
             match was_stopped {
                 true => std::future::pending().await,
-                false => until_stopped(cancel.clone()).await,
+                false => cancel_on_signal(cancel.clone()).await,
             }
         };
         let within = if was_stopped { LONGEST_TELLING_AFTER_A_SIGNAL } else { LONGEST_TELLING };

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::deferred::{deferred_json, deferred_lines};
 use crate::cli::failure::Failure;
 use crate::cli::process_monitor::ProcessMonitor;
-use crate::cli::setup::{configuration, goal, jobs, settings, until_stopped};
+use crate::cli::setup::{cancel_on_signal, configuration, goal, jobs, settings};
 use crate::cli::status_page::look_and_show;
 use crate::cli::stream_names::abbreviated;
 use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
@@ -85,7 +85,7 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
     tokio::pin!(running);
     tokio::select! {
         done = &mut running => return Ok(done),
-        () = until_stopped(cancel) => {
+        () = cancel_on_signal(cancel) => {
             tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
         }
     }

@@ -1,4 +1,4 @@
-//! Configuration to the things a run needs.
+//! Configuration -> what a run needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::model::event::EventSink;
 use crate::run::{Destinations, Goal, RunSettings, Starts};
 use crate::schedule::Schedule;
 
-/// Days before its end at which the key is announced to expire.
+/// Warnings about the key begin this many days before it expires.
 const EXPIRY_WARNING_DAYS: i64 = 14;
 
-/// Reads the configuration, and says what looks wrong in it.
+/// Reads the configuration, and logs its warnings.
 pub fn configuration(options: &GlobalOptions) -> Result<(Sources, Config), Failure> {
     let process = Sources::from_process(options.config.clone());
     let sources = options.set.iter().cloned().fold(process, Sources::with_flag);
@@ -34,12 +34,11 @@ pub fn configuration(options: &GlobalOptions) -> Result<(Sources, Config), Failu
     Ok((sources, config))
 }
 
-/// The catalog of this program, without what a configuration adds.
+/// The built-in catalog, without the streams of a configuration.
 pub fn built_in() -> Result<Arc<Catalog>, Failure> {
     Catalog::embedded().map(Arc::new).map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))
 }
 
-/// The client of the configured key.
 pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSink) -> Result<Arc<Client>, Failure> {
     let key = key::read(sources, &config.api)?;
     if let Some(warning) = key.warning() {
@@ -54,7 +53,6 @@ pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSi
     Ok(Arc::new(client))
 }
 
-/// Where things go.
 pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
     Ok(Destinations {
         lake: Destination::open(&config.destination)?,
@@ -66,8 +64,8 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
     })
 }
 
-/// The ledger of the configured lake, and the lake as the ledger says that it is laid out. None where there is no lake
-/// yet, which looking must not make.
+/// The ledger of the configured lake, and its destinations in the layout that the ledger records. `None` where there is no
+/// lake yet: a command that only reads must not create one.
 pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
     if let Ok(Location::Local(path)) = config.destination.location()
         && !path.exists()
@@ -81,16 +79,12 @@ pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
         return Ok(None);
     };
     let layout = Layout::named(partition).ok_or_else(|| {
-        Failure::new(
-            exit::CONFIGURATION,
-            format!("the lake is laid out with partition `{partition}`, which this version does not know"),
-        )
-        .hint("install the version of profound-export that wrote it, or a later one")
+        Failure::new(exit::CONFIGURATION, format!("the lake has the unknown partition `{partition}`"))
+            .hint("install the version of profound-export that wrote it, or a later one")
     })?;
     Ok(Some((ledger, Destinations { layout, ..destinations })))
 }
 
-/// Everything a run needs.
 pub fn settings(
     sources: &Sources,
     config: &Config,
@@ -126,7 +120,7 @@ pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<Goal, Fa
     Ok(Goal { job: job.clone(), streams, days: None, time })
 }
 
-/// The schedule of a job that has one.
+/// The schedule of a job that has a `cron`.
 pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
     let Some(cron) = &job.cron else {
         return Ok(None);
@@ -134,7 +128,7 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
     Ok(Some(Schedule::new(cron, &job.timezone)?))
 }
 
-/// When a job that has a schedule starts next, and how often it does.
+/// The next run of a job that has a schedule, and the time between its runs.
 pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<Starts>, Failure> {
     let Some(schedule) = schedule(job)? else {
         return Ok(None);
@@ -147,20 +141,20 @@ fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {
     Duration::try_from(schedule.next_after(now)?.duration_since(now)).ok()
 }
 
-/// The jobs called `names`, or all of them.
+/// The jobs called `names`, or all of them when there are no names.
 pub fn jobs<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a JobConfig>, Failure> {
     if config.jobs.is_empty() {
         return Err(Failure::new(exit::CONFIGURATION, "no job is configured")
-            .hint("`profound-export init` writes a jobs.toml with one; or name a file with --config"));
+            .hint("`profound-export init` writes a jobs.toml with one; or set the path of a file with --config"));
     }
-    match names.is_empty() {
-        true => Ok(config.jobs.iter().collect()),
-        false => names.iter().map(|name| config.job(name).map_err(Failure::from)).collect(),
+    if names.is_empty() {
+        return Ok(config.jobs.iter().collect());
     }
+    names.iter().map(|name| config.job(name).map_err(Failure::from)).collect()
 }
 
-/// Cancels on SIGTERM and SIGINT. Must run inside the runtime; ends with it.
-pub async fn until_stopped(cancel: CancellationToken) {
+/// Cancels on SIGTERM and SIGINT. Must run inside the runtime, and ends with it.
+pub async fn cancel_on_signal(cancel: CancellationToken) {
     let stopped = async {
         #[cfg(unix)]
         {
@@ -178,16 +172,14 @@ pub async fn until_stopped(cancel: CancellationToken) {
     cancel.cancel();
 }
 
-/// Warns where the key expires soon.
 pub fn warn_of_expiry(config: &Config, now: Timestamp) {
     let Some(expires) = config.api.key_expires else {
         return;
     };
     let left = expires.since(crate::model::day::DayZone::Utc.today(now));
     if left <= EXPIRY_WARNING_DAYS {
-        let when =
-            if left < 0 { format!("expired on {expires}") } else { format!("expires on {expires}, in {left} days") };
-        tracing::warn!("the API key {when}: make a new one under Settings → API Keys");
+        let event = if left < 0 { "API key expired" } else { "API key expires soon" };
+        tracing::warn!(%expires, days_left = left, "{event}, create a new one under Settings → API Keys");
     }
 }
 

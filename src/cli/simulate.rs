@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::setup::{built_in, configuration, until_stopped};
+use crate::cli::setup::{built_in, cancel_on_signal, configuration};
 use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print};
 use crate::config::Period;
 use crate::error_text::error_chain;
@@ -126,6 +126,6 @@ pub async fn execute(options: &GlobalOptions, args: SimulateArgs) -> Result<u8, 
             print(&format!("{} answers for the key `{}`; stop with Ctrl-C", simulator.url(), simulator.key()))?
         }
     };
-    until_stopped(CancellationToken::new()).await;
+    cancel_on_signal(CancellationToken::new()).await;
     Ok(exit::COMPLETE)
 }

@@ -14,26 +14,26 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json, streams_d
 use crate::model::stream::{Stream, Tier};
 use crate::reference::{column_lines, facts, requests};
 
-/// A terminal of so many columns shows everything.
+/// A terminal this wide shows every column in full.
 const WIDE: usize = 200;
-/// Characters for the costs on a narrower one.
+/// Characters for the requests on a narrower one.
 const SHORT: usize = 30;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct StreamsArgs {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<StreamsCommand>,
     /// A stream, to see everything about it; or tiers and patterns such as `citations*`, to list those
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// List only what a tier chooses, the smaller tiers included
+    /// List only the streams of a tier, including those of smaller tiers
     #[arg(long, value_parser = tier)]
     tier: Option<Tier>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum StreamsCommand {
     /// Compare the streams with a newer OpenAPI document of the vendor; exit code 1 where they differ
     Diff(streams_diff::StreamsDiffArgs),
 }
@@ -44,7 +44,7 @@ fn tier(text: &str) -> Result<Tier, String> {
 }
 
 pub fn execute(options: &GlobalOptions, args: StreamsArgs) -> Result<u8, Failure> {
-    if let Some(Verb::Diff(args)) = &args.verb {
+    if let Some(StreamsCommand::Diff(args)) = &args.command {
         return streams_diff::execute(options, &*built_in()?, args);
     }
     let (catalog, own) = known(options)?;
@@ -52,21 +52,21 @@ pub fn execute(options: &GlobalOptions, args: StreamsArgs) -> Result<u8, Failure
         && let Some(stream) = catalog.get(name)
     {
         return match options.output {
-            OutputFormat::Json => print_json(&in_json(stream, &own)),
+            OutputFormat::Json => print_json(&to_json(stream, &own)),
             OutputFormat::Table => print(&show(stream, &own, width())),
         };
     }
     let streams = chosen(&catalog, &args)?;
     match options.output {
         OutputFormat::Json => {
-            print_json(&json!(streams.iter().map(|stream| in_json(stream, &own)).collect::<Vec<_>>()))
+            print_json(&json!(streams.iter().map(|stream| to_json(stream, &own)).collect::<Vec<_>>()))
         }
         OutputFormat::Table => print(&list(&streams, &own, width())),
     }
 }
 
-/// The streams there are, and the names of those that the configuration declares. Looking needs no configuration: one
-/// that is wrong is told, and what the program knows by itself is shown all the same.
+/// All streams, and the names of those that the configuration declares. Without a valid configuration, its problems are
+/// printed and the built-in streams are listed.
 fn known(options: &GlobalOptions) -> Result<(Arc<Catalog>, BTreeSet<String>), Failure> {
     match configuration(options) {
         Ok((_, config)) => {
@@ -74,20 +74,20 @@ fn known(options: &GlobalOptions) -> Result<(Arc<Catalog>, BTreeSet<String>), Fa
             Ok((Arc::clone(config.catalog()), own))
         }
         Err(failure) => {
-            eprintln!("{failure}\n\nOnly the streams of the program itself are shown.");
+            eprintln!("{failure}\n\nOnly the built-in streams are listed.");
             Ok((built_in()?, BTreeSet::new()))
         }
     }
 }
 
-/// The streams that names, patterns and tier choose; all without any.
+/// The streams that names, patterns and tier select; all without any.
 fn chosen(catalog: &Catalog, args: &StreamsArgs) -> Result<Vec<Arc<Stream>>, Failure> {
     let every = ["*".to_owned()];
     let patterns = if args.names.is_empty() { &every[..] } else { &args.names };
     let mut streams = crate::config::select(catalog, patterns).map_err(|problems| {
-        let told: Vec<String> =
+        let lines: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.what, problem.instead)).collect();
-        Failure::new(exit::USAGE, told.join("\n"))
+        Failure::new(exit::USAGE, lines.join("\n"))
     })?;
     if let Some(tier) = args.tier {
         streams.retain(|stream| stream.tier.is_some_and(|own| own <= tier));
@@ -95,17 +95,17 @@ fn chosen(catalog: &Catalog, args: &StreamsArgs) -> Result<Vec<Arc<Stream>>, Fai
     Ok(streams)
 }
 
-/// The columns of the terminal; `None` where output goes elsewhere, so that nothing is cut.
+/// The width of the terminal; `None` where output goes elsewhere, so that nothing is cut.
 fn width() -> Option<usize> {
     let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size)?;
     terminal.map(|(width, _)| usize::from(width.0))
 }
 
-/// A stream as JSON: every member of its declaration, whether it is set or not, where it is declared, what it costs, and
-/// what jobs keep from the disk.
-fn in_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
-    let mut told = json!(stream);
-    if let Some(members) = told.as_object_mut() {
+/// A stream as JSON: every member of its declaration, set or not, where it is declared, the requests it costs, and the
+/// columns that jobs drop or hash.
+fn to_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
+    let mut json = json!(stream);
+    if let Some(members) = json.as_object_mut() {
         for unset in ["opt_in", "parent", "gate", "signal", "expects"] {
             members.entry(unset).or_insert(Value::Null);
         }
@@ -116,13 +116,13 @@ fn in_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
         members.insert("origin".into(), json!(origin));
         members.insert("protect".into(), json!(stream.protect));
     }
-    told
+    json
 }
 
 fn list(streams: &[Arc<Stream>], own: &BTreeSet<String>, width: Option<usize>) -> String {
     let mut streams: Vec<&Arc<Stream>> = streams.iter().collect();
     streams.sort_by_key(|stream| (stream.tier.is_none(), stream.tier, stream.name.clone()));
-    // Where there is room for little, the costs of children would take it all.
+    // On a narrow terminal, the requests of fan-outs would leave no room for the rest.
     let requests = |stream: &Stream| match width {
         Some(width) if width < WIDE => cut(&requests(stream), SHORT),
         _ => requests(stream),
@@ -130,7 +130,7 @@ fn list(streams: &[Arc<Stream>], own: &BTreeSet<String>, width: Option<usize>) -
     let rows = streams.iter().map(|stream| {
         vec![
             stream.name.clone(),
-            // Whoever declared it looks for it among the tiers.
+            // Users look for their own streams in the column of tiers.
             match (stream.tier, own.contains(&stream.name)) {
                 (Some(tier), false) => tier.name().to_owned(),
                 (Some(tier), true) => format!("{}, own", tier.name()),
@@ -143,14 +143,14 @@ fn list(streams: &[Arc<Stream>], own: &BTreeSet<String>, width: Option<usize>) -
             stream.about.clone(),
         ]
     });
-    fitted(&["stream", "tier", "asked per", "requests", "status", "a row is"], rows.collect(), width)
+    fitted(&["stream", "tier", "requested per", "requests", "status", "a row is"], rows.collect(), width)
 }
 
 fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> String {
     let facts = facts(stream).into_iter().map(|(name, fact)| vec![name.to_owned(), fact.replace('`', "")]);
     let declared = own.contains(&stream.name).then(|| vec!["declared".to_owned(), "in the configuration".to_owned()]);
     let protected = stream.protect.iter().map(|(column, protect)| {
-        vec!["protected".to_owned(), format!("{column} is {} before anything touches the disk", protect.past_tense())]
+        vec!["protected".to_owned(), format!("{column} is {} before anything reaches the disk", protect.past_tense())]
     });
     let notes = stream.notes.iter().map(|note| vec!["note".to_owned(), note.clone()]);
     let columns = column_lines(stream, true)
@@ -170,10 +170,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stream_has_the_same_members_in_json() {
+    fn every_stream_has_the_same_members_to_json() {
         let members = |stream: &Arc<Stream>| -> BTreeSet<String> {
-            let told = in_json(stream, &BTreeSet::new());
-            told.as_object().expect("a stream is an object").keys().cloned().collect()
+            let json = to_json(stream, &BTreeSet::new());
+            json.as_object().expect("a stream is an object").keys().cloned().collect()
         };
 
         let catalog = built_in().unwrap();

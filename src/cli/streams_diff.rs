@@ -25,7 +25,7 @@ pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArg
         OutputFormat::Json => print_json(&json!(differences))?,
         OutputFormat::Table if differences.is_empty() => {
             let operations = newer.operations.len();
-            print(&format!("no differences: {operations} operations, as this version knows them"))?
+            print(&format!("no differences in {operations} operations"))?
         }
         OutputFormat::Table => {
             let lines: Vec<String> = differences.iter().map(|difference| difference.to_line()).collect();
@@ -34,7 +34,7 @@ pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArg
     };
     match differences.len() {
         0 => Ok(exit::COMPLETE),
-        // The list is the result; how long it is helps whoever reads the end of a log.
+        // The list is the result; its length is for the end of a log.
         count => {
             eprintln!("{count} {}", if count == 1 { "difference" } else { "differences" });
             Ok(exit::FAILED)
@@ -46,10 +46,10 @@ fn read(args: &StreamsDiffArgs) -> Result<Surface, Failure> {
     let file = args.openapi.display();
     let usage = |what: String| Failure::new(exit::USAGE, what);
     let text = std::fs::read_to_string(&args.openapi).map_err(|error| {
-        usage(format!("cannot read `{file}`: {error}")).hint("name the document's file after --openapi")
+        usage(format!("cannot read `{file}`: {error}")).hint("set --openapi to the path of the document")
     })?;
     let document: Value = serde_json::from_str(&text).map_err(|error| {
-        usage(format!("`{file}` is not JSON: {error}")).hint("a document in YAML must be turned into JSON first")
+        usage(format!("`{file}` is not JSON: {error}")).hint("convert a YAML document to JSON first")
     })?;
     Surface::from_document(&document).map_err(|error: DocumentError| {
         usage(format!("`{file}` cannot be compared: {}", error_chain(&error)))

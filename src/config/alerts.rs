@@ -1,336 +1,285 @@
-//! `[alerts]` and `[[alert]]`: when someone is told, and where.
-
-mod secrets;
+//! `[alerts]` and `[[alert]]`: when to send alerts, and where.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
-use super::key::looks_like_a_key;
-use super::problem::{Problems, nearest};
+use super::problem::{Problems, did_you_mean};
+use super::rules::is_web;
+use super::secret::{HiddenUrl, SecretError, SecretKind, read_file};
+use super::settings::section;
 use super::units::Period;
 
-pub use secrets::{AlertSecretError, HiddenUrl};
+/// The end of a run waits at most this long for one attempt.
+const MAX_TIMEOUT: Duration = Duration::from_secs(25);
+/// Where PagerDuty accepts events (Events API v2).
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
-/// One attempt takes no longer: the end of a run waits no longer.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// When someone is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AlertsConfig {
-    /// How long ago the oldest day that a job owes may have ended before `incomplete_too_long` is told. Default: 36h.
-    #[schemars(extend("examples" = ["36h"]))]
-    pub incomplete_after: Period,
-    /// How long after its time a job may begin before `job_overdue` is told. Default: 1h.
-    #[schemars(extend("examples" = ["1h"]))]
-    pub overdue_after: Period,
-    /// Alert `key_used_elsewhere` when others send more requests than this with the same key within an hour; 0 means
-    /// never. Default: 0, since sharing a key is what `api.reserve_requests` is for.
-    #[schemars(extend("examples" = [100]))]
-    pub external_requests: u64,
-}
-
-impl Default for AlertsConfig {
-    fn default() -> Self {
-        Self {
-            incomplete_after: Period(Duration::from_secs(36 * 3600)),
-            overdue_after: Period(Duration::from_secs(3600)),
-            external_requests: 0,
-        }
+section! {
+    /// When to send alerts.
+    pub struct AlertsConfig {
+        /// Alert `incomplete_too_long` when a job's oldest missing day ended longer ago than this.
+        pub incomplete_after: Period = Period(Duration::from_secs(36 * 3600)),
+        /// Alert `job_overdue` when a job starts later than this after its scheduled time.
+        pub overdue_after: Period = Period(Duration::from_secs(3600)),
+        /// Alert `key_used_elsewhere` when others send more requests than this with the same key within an hour; 0 means
+        /// never. Off unless set, because sharing a key is what `api.reserve_requests` is for.
+        #[schemars(extend("examples" = [100]))]
+        pub external_requests: u64 = 0,
     }
 }
 
-/// Somewhere to tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AlertConfig {
-    /// What it is called in log lines and by `alert test`. Required.
-    #[schemars(extend("examples" = ["on-call"]))]
-    pub name: String,
-    /// `webhook`, `slack`, `pagerduty`, `command` or `heartbeat`. Required.
-    #[serde(rename = "type")]
-    #[schemars(extend("examples" = ["webhook"]))]
-    pub kind: Option<AlertKind>,
-    /// What is told: names of events. Default: all of them.
-    #[schemars(extend("examples" = [["key_rejected", "job_failed"]]))]
-    pub events: Vec<AlertEvent>,
-    /// The jobs of which it is told, and whose success pings a heartbeat. What belongs to no job is always told.
-    /// Default: all of them.
-    #[schemars(extend("examples" = [["nightly"]]))]
-    pub jobs: Vec<String>,
-    /// Where it is sent. Whoever knows it may send too, so it is shown by its host alone; `url_file` keeps it out of this
-    /// file. Of `pagerduty` the default is its public address.
-    #[schemars(extend("examples" = ["https://example.com/hooks/profound"]))]
-    pub url: Option<HiddenUrl>,
-    /// File that holds the address, in place of `url`. Default: none.
-    #[schemars(extend("examples" = ["/run/secrets/slack-url"]))]
-    pub url_file: Option<PathBuf>,
-    /// Environment variable that holds the address, in place of `url`. Default: none.
-    #[schemars(extend("examples" = ["SLACK_WEBHOOK_URL"]))]
-    pub url_variable: Option<String>,
-    /// Of `pagerduty`: file that holds the routing key of the integration. Of `webhook`: file that holds what bodies are
-    /// signed with (HMAC-SHA256). Default: none.
-    #[schemars(extend("examples" = ["/run/secrets/pagerduty-key"]))]
-    pub secret_file: Option<PathBuf>,
-    /// Environment variable that holds the same, in place of `secret_file`. Default: none.
-    #[schemars(extend("examples" = ["PAGERDUTY_ROUTING_KEY"]))]
-    pub secret_variable: Option<String>,
-    /// Of `command`: the program and its arguments; the alert comes as JSON on standard input. No shell is in between.
-    /// Its arguments are never shown, but whoever lists processes sees them: secrets belong into files.
-    #[serde(serialize_with = "without_arguments")]
-    #[schemars(extend("examples" = [["/usr/local/bin/mail-alert", "data@example.com"]]))]
-    pub command: Vec<String>,
-    /// How long one attempt may take, at most 25s: the end of a run waits no longer. Default: 10s.
-    #[schemars(extend("examples" = ["10s"]))]
-    pub timeout: Period,
-}
-
-impl Default for AlertConfig {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            kind: None,
-            events: Vec::new(),
-            jobs: Vec::new(),
-            url: None,
-            url_file: None,
-            url_variable: None,
-            secret_file: None,
-            secret_variable: None,
-            command: Vec::new(),
-            timeout: Period(Duration::from_secs(10)),
-        }
+section! {
+    /// Where to send alerts.
+    pub struct AlertConfig {
+        /// Name of the target in log lines and for `alert test`. Required.
+        #[schemars(extend("examples" = ["on-call"]))]
+        pub name: String = String::new(),
+        /// `webhook`, `slack`, `pagerduty`, `command` or `heartbeat`. Required.
+        #[serde(rename = "type")]
+        #[schemars(extend("examples" = ["webhook"]))]
+        pub kind: Option<AlertKind> = None,
+        /// Events to send. Empty means all.
+        #[schemars(extend("examples" = [["key_rejected", "job_failed"]]))]
+        pub events: Vec<AlertEvent> = Vec::new(),
+        /// Jobs whose events to send, and whose success pings a heartbeat. Events that belong to no job are always sent.
+        /// Empty means all.
+        #[schemars(extend("examples" = [["nightly"]]))]
+        pub jobs: Vec<String> = Vec::new(),
+        /// URL to send to. It is a secret and printed only as its host; prefer `url_file`. Default: none, or the public URL
+        /// of PagerDuty.
+        #[schemars(with = "Option<String>", extend("examples" = ["https://example.com/hooks/profound"]))]
+        pub url: Option<HiddenUrl> = None,
+        /// File that holds the URL, instead of `url`. Default: none.
+        #[schemars(extend("examples" = ["/run/secrets/slack-url"]))]
+        pub url_file: Option<PathBuf> = None,
+        /// Environment variable that holds the URL, instead of `url`. Default: none.
+        #[schemars(extend("examples" = ["SLACK_WEBHOOK_URL"]))]
+        pub url_variable: Option<String> = None,
+        /// File that holds a secret: for `pagerduty` the routing key of the integration, for `webhook` the key that signs
+        /// bodies (HMAC-SHA256). Default: none.
+        #[schemars(extend("examples" = ["/run/secrets/pagerduty-key"]))]
+        pub secret_file: Option<PathBuf> = None,
+        /// Environment variable that holds this secret, instead of `secret_file`. Default: none.
+        #[schemars(extend("examples" = ["PAGERDUTY_ROUTING_KEY"]))]
+        pub secret_variable: Option<String> = None,
+        /// For `command`: the program and its arguments, started without a shell. It receives the alert as JSON on standard
+        /// input. Arguments are masked when printed, but visible in the list of processes: put secrets into files.
+        #[serde(serialize_with = "mask_arguments")]
+        #[schemars(extend("examples" = [["/usr/local/bin/mail-alert", "data@example.com"]]))]
+        pub command: Vec<String> = Vec::new(),
+        /// Longest duration of one attempt, at most `25s`.
+        pub timeout: Period = Period(Duration::from_secs(10)),
     }
 }
 
-/// How something is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AlertKind {
-    /// JSON by POST.
-    Webhook,
-    /// An incoming webhook of Slack.
-    Slack,
-    /// The Events API v2 of PagerDuty.
-    Pagerduty,
-    /// A program that is started.
-    Command,
-    /// An address that is asked after each complete run, and told nothing.
-    Heartbeat,
+/// An enum whose variants have a name, in TOML, JSON, metrics and log lines alike.
+macro_rules! named {
+    ($(#[$attribute:meta])* pub enum $type:ident { $($(#[$of_variant:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum $type { $($(#[$of_variant])* #[serde(rename = $name)] $variant,)+ }
+
+        impl $type {
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+named! {
+    /// How to send alerts.
+    pub enum AlertKind {
+        /// JSON by POST.
+        Webhook = "webhook",
+        /// An incoming webhook of Slack.
+        Slack = "slack",
+        /// The Events API v2 of PagerDuty.
+        Pagerduty = "pagerduty",
+        /// A program started for each alert.
+        Command = "command",
+        /// A URL requested after each complete run, without content.
+        Heartbeat = "heartbeat",
+    }
+}
+
+named! {
+    /// What an alert is about.
+    pub enum AlertEvent {
+        /// The API rejects the key.
+        KeyRejected = "key_rejected",
+        /// `api.key_expires` is 14, 7 or 1 days away.
+        KeyExpiring = "key_expiring",
+        /// The last run of a job failed.
+        JobFailed = "job_failed",
+        /// A job did not start at its scheduled time.
+        JobOverdue = "job_overdue",
+        /// A job's oldest missing day ended longer ago than `alerts.incomplete_after`.
+        IncompleteTooLong = "incomplete_too_long",
+        /// An extraction could not be verified as complete.
+        StreamSuspect = "stream_suspect",
+        /// Rows hold a field that this version does not know.
+        SchemaDrift = "schema_drift",
+        /// The account has lost access to something it could read before.
+        NotEntitled = "not_entitled",
+        /// The destination cannot be used.
+        DestinationTrouble = "destination_trouble",
+        /// Others send more requests with the key than `alerts.external_requests`.
+        KeyUsedElsewhere = "key_used_elsewhere",
+    }
+}
+
+/// How a kind of alert uses a group of settings.
+#[derive(Clone, Copy, PartialEq)]
+enum SettingUse {
+    Required,
+    Optional,
+    Never,
 }
 
 impl AlertKind {
-    /// The name everywhere.
-    pub fn name(self) -> &'static str {
+    /// The use of the URL, the secret and the command.
+    fn uses(self) -> [SettingUse; 3] {
         match self {
-            Self::Webhook => "webhook",
-            Self::Slack => "slack",
-            Self::Pagerduty => "pagerduty",
-            Self::Command => "command",
-            Self::Heartbeat => "heartbeat",
-        }
-    }
-}
-
-/// What is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AlertEvent {
-    /// The API rejects the key.
-    KeyRejected,
-    /// `api.key_expires` is 14, 7 or 1 days away.
-    KeyExpiring,
-    /// The last run of a job failed.
-    JobFailed,
-    /// A job did not begin at its time.
-    JobOverdue,
-    /// A job owes a day that ended longer ago than `alerts.incomplete_after`.
-    IncompleteTooLong,
-    /// A reading could not be proven whole.
-    StreamSuspect,
-    /// Rows hold a member that this version does not know.
-    SchemaDrift,
-    /// The account may not read any more what it could read before.
-    NotEntitled,
-    /// The destination cannot be used.
-    DestinationTrouble,
-    /// Others send more requests with the key than `alerts.external_requests`.
-    KeyUsedElsewhere,
-}
-
-impl AlertEvent {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::KeyRejected,
-        Self::KeyExpiring,
-        Self::JobFailed,
-        Self::JobOverdue,
-        Self::IncompleteTooLong,
-        Self::StreamSuspect,
-        Self::SchemaDrift,
-        Self::NotEntitled,
-        Self::DestinationTrouble,
-        Self::KeyUsedElsewhere,
-    ];
-
-    /// The name everywhere.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KeyRejected => "key_rejected",
-            Self::KeyExpiring => "key_expiring",
-            Self::JobFailed => "job_failed",
-            Self::JobOverdue => "job_overdue",
-            Self::IncompleteTooLong => "incomplete_too_long",
-            Self::StreamSuspect => "stream_suspect",
-            Self::SchemaDrift => "schema_drift",
-            Self::NotEntitled => "not_entitled",
-            Self::DestinationTrouble => "destination_trouble",
-            Self::KeyUsedElsewhere => "key_used_elsewhere",
+            Self::Webhook => [SettingUse::Required, SettingUse::Optional, SettingUse::Never],
+            Self::Slack | Self::Heartbeat => [SettingUse::Required, SettingUse::Never, SettingUse::Never],
+            Self::Pagerduty => [SettingUse::Optional, SettingUse::Required, SettingUse::Never],
+            Self::Command => [SettingUse::Never, SettingUse::Never, SettingUse::Required],
         }
     }
 }
 
 impl AlertConfig {
     pub(super) fn check(&self, path: &str, jobs: &[&str], problems: &mut Problems) {
-        let mut wrong = |setting: &str, what: &str, instead: &str| {
-            problems.error(&format!("{path}.{setting}"), what.to_owned(), instead.to_owned());
+        let mut error = |setting: &str, what: String, instead: &str| {
+            problems.error(&format!("{path}.{setting}"), what, instead);
         };
-        if self.name.trim().is_empty() {
-            wrong("name", "the alert has no name", "give it one: it is how log lines and `alert test` call it");
+        if self.name.is_empty() {
+            error("name", "the alert has no name".to_owned(), "write a name: log lines and `alert test` use it");
         }
-        if self.timeout.0.is_zero() {
-            wrong("timeout", "nobody answers in no time", "write a length of time above zero, such as `10s`");
+        if self.timeout.0 > MAX_TIMEOUT {
+            error("timeout", "the end of a run does not wait this long".to_owned(), "write at most `25s`");
         }
-        if LONGEST_TIMEOUT < self.timeout.0 {
-            wrong("timeout", "the end of a run does not wait so long", "write at most `25s`");
-        }
-        // What looks like a secret in the place of its file's path is not repeated, here or later.
-        for (setting, file) in [("url_file", &self.url_file), ("secret_file", &self.secret_file)] {
-            if file.as_deref().is_some_and(looks_like_a_secret) {
-                wrong(
-                    setting,
-                    "this looks like the secret itself, where the path of its file belongs",
-                    "put it into a file and write that file's path",
-                );
-            }
-        }
-        for (setting, name) in [("url_variable", &self.url_variable), ("secret_variable", &self.secret_variable)] {
-            if name.as_deref().is_some_and(|name| !is_variable(name)) {
-                wrong(setting, "this is not the name of a variable", "write its name, such as `SLACK_WEBHOOK_URL`");
-            }
+        for job in self.jobs.iter().filter(|job| !jobs.contains(&job.as_str())) {
+            let instead = did_you_mean(job, jobs.iter().copied(), "write names of jobs of this file");
+            error("jobs", format!("there is no job `{job}`"), &instead);
         }
         let Some(kind) = self.kind else {
-            wrong(
-                "type",
-                "nothing says how it is told",
-                "write `type = \"webhook\"`, or slack, pagerduty, command or heartbeat",
-            );
-            return;
+            let instead = "write `type = \"webhook\"`, or slack, pagerduty, command or heartbeat";
+            return error("type", "the alert has no type".to_owned(), instead);
         };
-        self.check_settings_of(kind, &mut wrong);
-        for job in self.jobs.iter().filter(|job| !jobs.contains(&job.as_str())) {
-            let instead = match nearest(job, jobs.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "name jobs of this file".to_owned(),
-            };
-            problems.error(&format!("{path}.jobs"), format!("there is no job `{job}`"), instead);
-        }
-    }
-
-    /// Checks that what a target of `kind` needs is there, once, and nothing else.
-    fn check_settings_of(&self, kind: AlertKind, wrong: &mut impl FnMut(&str, &str, &str)) {
-        let addresses = [
-            ("url", self.url.is_some()),
-            ("url_file", self.url_file.is_some()),
-            ("url_variable", self.url_variable.is_some()),
-        ];
-        let secrets =
-            [("secret_file", self.secret_file.is_some()), ("secret_variable", self.secret_variable.is_some())];
-        for said in [addresses.as_slice(), &secrets] {
-            let mut said = said.iter().filter(|(_, is_said)| *is_said);
-            said.next();
-            if let Some((setting, _)) = said.next() {
-                wrong(setting, "another setting says the same", "leave one of them out");
-            }
-        }
-        if self.url.as_ref().is_some_and(|url| !Url::parse(url.expose()).is_ok_and(|url| is_web(&url))) {
-            wrong("url", "this is no address", "write `https://…`");
-        }
-        let (address, secret) =
-            (addresses.iter().find(|(_, is_said)| *is_said), secrets.iter().find(|(_, is_said)| *is_said));
-        match kind {
-            AlertKind::Webhook | AlertKind::Slack | AlertKind::Heartbeat if address.is_none() => wrong(
-                "url",
-                "nothing says where it is sent",
-                "name a file that holds the address with `url_file`, or a variable with `url_variable`, or write `url`",
-            ),
-            AlertKind::Pagerduty if secret.is_none() => wrong(
-                "secret_file",
-                "the routing key is missing",
-                "name a file that holds it, or a variable with `secret_variable`",
-            ),
-            AlertKind::Command if self.command.first().is_none_or(String::is_empty) => {
-                wrong("command", "there is no program", "write `command = [\"/usr/local/bin/mail-alert\"]`");
-            }
-            AlertKind::Command if self.command.first().is_some_and(|program| program.contains("://")) => wrong(
-                "command",
-                "the first of it is an address, and not a program",
-                "write each argument by itself: `command = [\"/usr/bin/curl\", \"https://…\"]`; no shell splits it",
-            ),
-            _ => {}
-        }
-        let only = |setting: &str, kinds: &str, wrong: &mut dyn FnMut(&str, &str, &str)| {
-            wrong(setting, &format!("only alerts of type {kinds} have one"), "leave it out, or write another `type`");
-        };
-        if let (Some((setting, _)), AlertKind::Command) = (address, kind) {
-            only(setting, "webhook, slack, pagerduty and heartbeat", wrong);
-        }
-        if let (Some((setting, _)), AlertKind::Slack | AlertKind::Command | AlertKind::Heartbeat) = (secret, kind) {
-            only(setting, "webhook and pagerduty", wrong);
-        }
-        if kind != AlertKind::Command && !self.command.is_empty() {
-            only("command", "command", wrong);
-        }
         if kind == AlertKind::Heartbeat && !self.events.is_empty() {
-            wrong("events", "a heartbeat is told nothing: it is asked after each complete run", "leave it out");
+            let what = "a heartbeat sends no events: it is requested after each complete run";
+            error("events", what.to_owned(), "remove the setting");
         }
+        let groups: [(&str, &str, &[(&str, bool)]); 3] = [
+            (
+                "the URL is missing",
+                "set `url_file` to a file that holds it, or `url_variable` to a variable, or write `url`",
+                &[
+                    ("url", self.url.is_some()),
+                    ("url_file", self.url_file.is_some()),
+                    ("url_variable", self.url_variable.is_some()),
+                ],
+            ),
+            (
+                "the routing key is missing",
+                "set it to a file that holds the key, or `secret_variable` to a variable",
+                &[("secret_file", self.secret_file.is_some()), ("secret_variable", self.secret_variable.is_some())],
+            ),
+            (
+                "the program is missing",
+                "write `command = [\"/usr/local/bin/mail-alert\"]`",
+                &[("command", self.command.first().is_some_and(|program| !program.is_empty()))],
+            ),
+        ];
+        for ((missing, instead, settings), used) in groups.into_iter().zip(kind.uses()) {
+            let set: Vec<&str> = settings.iter().filter(|(_, is_set)| *is_set).map(|(setting, _)| *setting).collect();
+            match (used, set.as_slice()) {
+                (SettingUse::Required, []) => error(settings[0].0, missing.to_owned(), instead),
+                (SettingUse::Never, [setting, ..]) => {
+                    let what = format!("alerts of type `{}` have no `{setting}`", kind.name());
+                    error(setting, what, "remove it, or write another `type`");
+                }
+                (_, [first, second, ..]) => error(second, format!("`{first}` is set too"), "remove one of them"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The URL, from its setting, file or variable. A file is read each time, so that it can be replaced.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub fn address(&self) -> Result<Url, SecretError> {
+        let text = match &self.url {
+            Some(url) => url.expose().to_owned(),
+            None => self
+                .read(self.url_file.as_deref(), self.url_variable.as_deref())?
+                .map_or_else(|| PAGERDUTY.to_owned(), |text| text.expose_secret().to_owned()),
+        };
+        let from = format!("alert.{}.url", self.name);
+        Url::parse(&text).ok().filter(is_web).ok_or_else(|| self.malformed(from, "is not a web address"))
+    }
+
+    /// The routing key, or the key that signs bodies.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub fn secret(&self) -> Result<Option<SecretString>, SecretError> {
+        self.read(self.secret_file.as_deref(), self.secret_variable.as_deref())
+    }
+
+    fn read(&self, file: Option<&Path>, variable: Option<&str>) -> Result<Option<SecretString>, SecretError> {
+        let kind = SecretKind::Alert(self.name.clone());
+        let (bytes, from) = match (file, variable) {
+            (Some(path), _) => (read_file(kind, path)?.0, path.display().to_string()),
+            (None, Some(variable)) => {
+                let unset = || SecretError::Unset { kind, variable: variable.to_owned() };
+                (std::env::var_os(variable).ok_or_else(unset)?.into_encoded_bytes(), variable.to_owned())
+            }
+            (None, None) => return Ok(None),
+        };
+        let line = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned());
+        let line = line.filter(|line| !line.is_empty() && !line.contains('\n'));
+        line.map(|line| Some(SecretString::from(line))).ok_or_else(|| self.malformed(from, "is not one line"))
+    }
+
+    fn malformed(&self, from: String, fault: &'static str) -> SecretError {
+        SecretError::Malformed { kind: SecretKind::Alert(self.name.clone()), from, fault }
     }
 }
 
-impl AlertsConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
-        if self.incomplete_after.0.is_zero() {
-            problems.error(
-                "alerts.incomplete_after",
-                "a day is always owed for a while after it ended",
-                "write a length of time above zero, such as `36h`",
-            );
+/// The program and masked arguments: any of them may be a token.
+fn mask_arguments<S: Serializer>(command: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let mask = |(index, part): (usize, &String)| if index == 0 { part.clone() } else { "***".to_owned() };
+    serializer.collect_seq(command.iter().enumerate().map(mask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_file_can_be_replaced_and_is_never_repeated_in_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("url");
+        let alert = AlertConfig { name: "ops".into(), url_file: Some(path.clone()), ..AlertConfig::default() };
+        assert!(matches!(alert.address(), Err(SecretError::Unreadable { .. })));
+        for url in ["https://one.example/a", "https://two.example/b"] {
+            std::fs::write(&path, format!("{url}\n")).unwrap();
+            assert_eq!(alert.address().unwrap().as_str(), url);
+        }
+        for malformed in ["s3cret", "s3cret\nlines"] {
+            std::fs::write(&path, malformed).unwrap();
+            assert!(!alert.address().unwrap_err().to_string().contains("s3cret"));
         }
     }
-}
-
-/// A command as it may be shown: nobody knows which argument is a token.
-fn without_arguments<S: Serializer>(command: &[String], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(command.iter().enumerate().map(|(index, part)| match index {
-        0 => part.as_str(),
-        _ => "***",
-    }))
-}
-
-/// Whether `path` is probably an address, or a key.
-fn looks_like_a_secret(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| text.contains("://")) || looks_like_a_key(path)
-}
-
-fn is_variable(name: &str) -> bool {
-    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && name.bytes().all(of_a_name) && !name.starts_with(|first: char| first.is_ascii_digit())
-}
-
-fn is_web(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https") && url.has_host()
 }

@@ -1,88 +1,87 @@
 //! `jobs.toml`, environment and flags -> a checked [`Config`].
 //!
-//! Later layers win: defaults, the file, variables `PROFOUND_EXPORT_<SECTION>__<KEY>`, flags. Everything that is wrong
-//! is told at once, by key and place. The API key is not part of it: see [`key`].
+//! Later layers have precedence: defaults, the file, variables `PROFOUND_EXPORT_<SECTION>__<KEY>`, flags. [`load`] reports
+//! every problem at once, by key and place. The API key is not part of it: see [`key`].
 
+mod advice;
 mod alerts;
-mod api;
 pub mod cron;
 mod destination;
 mod effective;
-mod job;
+mod file;
 pub mod key;
-mod metrics;
 mod parameters;
-mod privacy;
 mod problem;
 mod protect;
+mod rules;
 mod schema;
+mod secret;
 mod select;
-mod server;
+mod settings;
 mod sources;
-mod spool;
 mod streams;
+mod tree;
 mod units;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use figment::error::{Actual, Error, Kind};
-use figment::value::{Dict, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::model::stream::Stream;
-use problem::{Places, Problems, listed, nearest};
+use problem::{Places, Problems, did_you_mean, listed};
+use settings::DOCUMENTED_REQUESTS_PER_HOUR;
 
-pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertSecretError, AlertsConfig, HiddenUrl};
-pub use api::{ApiConfig, Auth};
+pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertsConfig};
 pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
 pub use effective::Setting;
-pub use job::{AssetChoice, JobConfig, OnShrink};
-pub use key::{ApiKey, KeyError};
-pub use metrics::MetricsConfig;
+pub use key::ApiKey;
 pub use parameters::StreamParameters;
-pub use privacy::{PrivacyConfig, Salt, SaltError};
-pub use problem::{ConfigError, Place, Problem};
+pub use problem::{ConfigError, Fault, Place, Problem};
 pub use schema::schema;
+pub use secret::{HiddenUrl, Salt, SecretError, SecretKind};
 pub use select::select;
-pub use server::ServerConfig;
+pub use settings::{
+    ApiConfig, AssetChoice, Auth, JobConfig, MetricsConfig, OnShrink, PrivacyConfig, ServerConfig, SpoolConfig,
+};
 pub use sources::{Flag, Sources};
-pub use spool::SpoolConfig;
 pub use streams::OwnStream;
 pub use units::{ByteSize, Period, WholeDays};
 
-/// Everything that can be set, checked.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// All settings, checked.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How the analytics API is reached.
+    /// How the program reaches the analytics API.
     pub api: ApiConfig,
-    /// Where the Parquet files go.
+    /// Where to publish the Parquet files.
     pub destination: DestinationConfig,
-    /// Local scratch, where files are completed and verified before anything is published.
+    /// Local directory in which files are completed and verified before they are published.
     pub spool: SpoolConfig,
-    /// The jobs: what is exported, when, and how far back.
+    /// Jobs: what to export, when, and how far back.
     #[serde(rename = "job")]
     pub jobs: Vec<JobConfig>,
-    /// The status page.
+    /// The status page and the endpoints that machines read.
     pub server: ServerConfig,
-    /// What is needed to keep personal data from the disk.
+    /// Keeping personal data out of the files.
     pub privacy: PrivacyConfig,
-    /// Metrics as a file, for what ends before anybody could ask for them.
+    /// Metrics of commands that end before Prometheus can scrape them.
     pub metrics: MetricsConfig,
-    /// Streams of your own: another grain of a known endpoint, or an endpoint the program does not know.
+    /// Streams of your own: another grain of a known endpoint, or an endpoint that is not built in.
     #[serde(rename = "stream")]
     pub streams: Vec<OwnStream>,
-    /// Values that only you can supply, as `[[parameters.<stream>]]`, such as run IDs. The stream is requested once for each
-    /// entry. Default: none.
+    /// Parameters that only you can supply, as `[[parameters.<stream>]]`, such as run IDs. The stream is requested once for
+    /// each entry.
     pub parameters: StreamParameters,
-    /// When someone is told.
+    /// When to send alerts.
     pub alerts: AlertsConfig,
-    /// Where someone is told.
+    /// Where to send alerts.
     #[serde(rename = "alert")]
     pub alert_targets: Vec<AlertConfig>,
-    /// What is allowed, but probably not what was meant. Not a setting.
+    /// Settings that are allowed, but probably not what the user meant. Not a setting.
     #[serde(skip)]
     pub warnings: Vec<Problem>,
     #[serde(skip)]
@@ -91,66 +90,78 @@ pub struct Config {
     catalog: Arc<Catalog>,
 }
 
+/// Reads and checks all settings.
+///
+/// # Errors
+/// Every problem of every layer, each with its key, its place, what is wrong and what to write instead.
+pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let mut problems = Problems::default();
+    let config = sources::merged(sources, &mut problems).map(Value::Object).and_then(|mut tree| {
+        advice::reject_keys(&mut tree, "", &mut problems);
+        rules::apply(&mut tree, &mut problems);
+        advice::extract(tree, &mut problems)
+    });
+    let catalog = config.as_ref().map(|config| config.check(&mut problems)).unwrap_or_default();
+    let (config, warnings, places) = problems.into_result(config)?;
+    Ok(Config { warnings, places, catalog: Arc::new(catalog), ..config })
+}
+
+/// The commented file that a new user edits: a job `nightly`, and every setting with its default.
+pub fn template() -> &'static str {
+    include_str!("../../jobs.toml")
+}
+
 impl Config {
-    /// The job called `name`.
+    /// The job with this name.
     ///
     /// # Errors
     /// That there is none, with the nearest name.
     pub fn job(&self, name: &str) -> Result<&JobConfig, Problem> {
         self.jobs.iter().find(|job| job.name == name).ok_or_else(|| {
             let names = || self.jobs.iter().map(|job| job.name.as_str());
-            let instead = match nearest(name, names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if self.jobs.is_empty() => {
-                    "no job is configured; `profound-export init` writes a file with one".to_owned()
-                }
-                None => format!("there are {}", listed(names())),
+            let otherwise = if self.jobs.is_empty() {
+                "no job is configured; `profound-export init` writes a file with one".to_owned()
+            } else {
+                format!("the jobs are {}", listed(names()))
             };
-            Problem::new("job", format!("there is no job `{name}`"), instead)
+            Problem::new("job", format!("there is no job `{name}`"), did_you_mean(name, names(), otherwise))
         })
     }
 
-    /// The setting `name` of `job` as it stands, after its place: `jobs.toml:14  cron = "0 */4 * * *"`.
+    /// The setting `name` of `job` with its place: `jobs.toml:14  cron = "0 */4 * * *"`.
     pub fn quoted(&self, job: &JobConfig, name: &str) -> String {
         let index = self.jobs.iter().position(|other| other.name == job.name).unwrap_or_default();
-        let place =
-            self.places.of(&format!("job.{index}.{name}")).map(|place| format!("{place}  ")).unwrap_or_default();
+        let place = self.places.nearest_to(&format!("job.{index}.{name}"));
+        let place = place.map(|place| format!("{place}  ")).unwrap_or_default();
         let value = serde_json::to_value(job).ok().and_then(|job| job.get(name).cloned()).unwrap_or_default();
         format!("{place}{name} = {value}")
     }
 
-    /// The streams there are: those of the program and the user's own, protected as the jobs say. Empty unless [`load`]
-    /// made the configuration.
+    /// The built-in streams and the user's own, with the columns that jobs `drop` or `hash`. Empty unless [`load`] made the
+    /// configuration.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
-    /// The streams of `job`. Those to which nothing is given are left out, since nothing can be asked of them.
+    /// The streams of `job`, without those whose parameters are not set, since they cannot be requested.
     ///
     /// # Errors
     /// As [`select()`].
     pub fn streams_of(&self, job: &JobConfig) -> Result<Vec<Arc<Stream>>, Vec<Problem>> {
         let mut streams = select(&self.catalog, &job.streams)?;
-        let is_given = |name: &String| self.parameters.get(name).is_some_and(|entries| !entries.is_empty());
-        streams.retain(|stream| stream.parameters.is_empty() || is_given(&stream.name));
-        match streams.is_empty() {
-            false => Ok(streams),
-            true => {
-                let instead = "supply them as `[[parameters.<stream>]]`, or choose other streams";
-                Err(vec![Problem::new("streams", "the chosen streams have no parameters", instead)])
-            }
+        streams.retain(|stream| parameters::are_set(&self.parameters, stream));
+        if streams.is_empty() {
+            let instead = "set them as `[[parameters.<stream>]]`, or choose other streams";
+            return Err(vec![Problem::new("streams", "the parameters of the chosen streams are not set", instead)]);
         }
+        Ok(streams)
     }
 
-    /// Checks everything, and makes the catalog.
+    /// Checks what concerns several settings, and makes the catalog.
     fn check(&self, problems: &mut Problems) -> Catalog {
-        self.api.check(problems);
+        self.check_api(problems);
         self.destination.check(problems);
-        self.spool.check(problems);
-        self.server.check(problems);
-        self.privacy.check(problems);
-        self.metrics.check(problems);
-        self.alerts.check(problems);
+        self.check_server_and_metrics(problems);
         let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,
             Err(error) => {
@@ -158,277 +169,103 @@ impl Config {
                 return Catalog::default();
             }
         };
-        let (catalog, left_out) = streams::catalog(&built_in, &self.streams, problems);
-        parameters::check(&self.parameters, &catalog, &left_out, problems);
-        let known = job::Known { catalog: &catalog, parameters: &self.parameters, left_out: &left_out };
+        let (catalog, invalid) = streams::catalog(&built_in, &self.streams, problems);
+        parameters::check(&self.parameters, &catalog, &invalid, problems);
         for (index, job) in self.jobs.iter().enumerate() {
-            job.check(&format!("job.{index}"), &known, problems);
-            let first = self.jobs[..index].iter().position(|other| !job.name.is_empty() && other.name == job.name);
-            if let Some(first) = first {
-                let place = problems.places.of(&format!("job.{first}.name")).map(|place| format!(" ({place})"));
-                let what = format!("another job is called `{}` too{}", job.name, place.unwrap_or_default());
-                problems.error(
-                    &format!("job.{index}.name"),
-                    what,
-                    "give each job a name of its own: it is how runs are told apart",
-                );
-            }
+            self.check_job(job, &format!("job.{index}"), &catalog, &invalid, problems);
         }
         let names: Vec<&str> = self.jobs.iter().map(|job| job.name.as_str()).collect();
+        problems.check_unique("job", &names);
         for (index, target) in self.alert_targets.iter().enumerate() {
             target.check(&format!("alert.{index}"), &names, problems);
-            if self.alert_targets[..index].iter().any(|other| !target.name.is_empty() && other.name == target.name) {
-                let what = format!("another alert is called `{}` too", target.name);
-                problems.error(&format!("alert.{index}.name"), what, "give each a name of its own");
-            }
         }
-        protect::apply(catalog, &self.jobs, &self.privacy, &left_out, problems)
+        let targets: Vec<&str> = self.alert_targets.iter().map(|target| target.name.as_str()).collect();
+        problems.check_unique("alert", &targets);
+        protect::apply(catalog, &self.jobs, &self.privacy, &invalid, problems)
     }
-}
 
-/// Reads and checks everything that can be set.
-///
-/// # Errors
-/// Every problem of every layer, each with its key, its place, what is wrong and what to write instead.
-pub fn load(source: &Sources) -> Result<Config, ConfigError> {
-    let mut problems = Problems::default();
-    let config = sources::merged(source, &mut problems).and_then(|tree| extract(tree, &mut problems));
-    let catalog = config.as_ref().map(|config| config.check(&mut problems)).unwrap_or_default();
-    let (config, warnings, places) = problems.into_result(config)?;
-    Ok(Config { warnings, places, catalog: Arc::new(catalog), ..config })
-}
-
-/// The commented file that a newcomer edits: a job `nightly`, and every setting with its default.
-pub fn template() -> &'static str {
-    include_str!("../../jobs.toml")
-}
-
-/// Deserializes the tree. What is refused is noted and taken out, then the rest is tried again, so that one mistake
-/// does not hide another.
-fn extract(mut tree: Dict, problems: &mut Problems) -> Option<Config> {
-    refuse_keys(&mut tree, "", problems);
-    refuse_lists(&mut tree, problems);
-    let mut tree = Value::from(tree);
-    loop {
-        let error = match tree.deserialize::<Config>() {
-            Ok(config) => return Some(config),
-            Err(error) => error,
-        };
-        let path = match &error.kind {
-            // The path of an unknown key leads to the table it stands in.
-            Kind::UnknownField(name, _) if error.path.last() != Some(name) => {
-                error.path.iter().chain([name]).cloned().collect()
-            }
-            _ => setting_of(&error.path),
-        };
-        let dotted = path.join(".");
-        let (what, instead) = in_words(&error, &dotted, problems);
-        problems.refuse(&dotted, what, instead);
-        if !remove(&mut tree, &path) {
-            return None;
+    fn check_api(&self, problems: &mut Problems) {
+        let ApiConfig { base_url, auth, reserve_requests, concurrency, .. } = &self.api;
+        if base_url.scheme() == "http" && !is_loopback(base_url) {
+            problems.warn("api.base_url", "the key travels unencrypted", "write `https://` if the server supports it");
         }
-    }
-}
-
-/// The path of the setting that contains `path`: an element of a list belongs to its list.
-fn setting_of(path: &[String]) -> Vec<String> {
-    let depth = match path.first().map(String::as_str) {
-        Some("job" | "alert") => 3,
-        Some("parameters") => 4,
-        _ => 2 + usize::from(path.get(1).is_some_and(|key| key == "options")),
-    };
-    path.iter().take(depth).cloned().collect()
-}
-
-/// Takes `path` out of the tree; whether it was there.
-fn remove(tree: &mut Value, path: &[String]) -> bool {
-    match (tree, path) {
-        (Value::Dict(_, members), [last]) => members.remove(last).is_some(),
-        (Value::Dict(_, members), [first, rest @ ..]) => {
-            members.get_mut(first).is_some_and(|inner| remove(inner, rest))
-        }
-        (Value::Array(_, items), [first, rest @ ..]) if !rest.is_empty() => {
-            first.parse().ok().and_then(|index: usize| items.get_mut(index)).is_some_and(|inner| remove(inner, rest))
-        }
-        _ => false,
-    }
-}
-
-/// The sections, each a table of settings.
-const SECTIONS: [&str; 7] = ["api", "destination", "spool", "server", "privacy", "metrics", "alerts"];
-
-/// Names under which people put the API key into a file.
-const KEY_NAMES: [&str; 8] =
-    ["key", "api_key", "apikey", "api-key", "x-api-key", "x_api_key", "profound_api_key", "token"];
-
-/// Takes out every API key, wherever it stands, without ever repeating it.
-fn refuse_keys(tree: &mut Dict, path: &str, problems: &mut Problems) {
-    // The options of an object store hold secrets of their own; `key` and `token` are words of streams too.
-    if ["destination.options", "parameters"].contains(&path) || path.starts_with("stream.") {
-        return;
-    }
-    let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    tree.retain(|name, _| {
-        let is_key = KEY_NAMES.contains(&name.to_lowercase().as_str());
-        if is_key {
-            problems.error(
-                &at(name),
-                "the key never stands among the settings, which are printed and copied",
-                "put it alone into a file and name that file: `key_file = \"/run/secrets/profound-api-key\"` under `[api]`; or set `PROFOUND_API_KEY`",
+        if *auth == Auth::Query {
+            problems.warn(
+                "api.auth",
+                "the key becomes part of every URL, which proxies and servers write to their logs",
+                "write `auth = \"header\"` unless a proxy removes headers",
             );
         }
-        !is_key
-    });
-    for (name, value) in tree {
-        match value {
-            Value::Dict(_, members) => refuse_keys(members, &at(name), problems),
-            Value::Array(_, items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    if let Value::Dict(_, members) = item {
-                        refuse_keys(members, &format!("{}.{index}", at(name)), problems);
-                    }
-                }
-            }
-            _ => {}
+        if *reserve_requests >= DOCUMENTED_REQUESTS_PER_HOUR {
+            let what = format!(
+                "{reserve_requests} leaves no request to export with, unless the account's limit is above {DOCUMENTED_REQUESTS_PER_HOUR} an hour"
+            );
+            let instead = "write a number well below the limit, such as `reserve_requests = 60`";
+            problems.warn("api.reserve_requests", what, instead);
+        }
+        if !(1..=16).contains(concurrency) {
+            let instead = "write a number from 1 to 16; more is not faster, because the rate limit decides";
+            problems.error("api.concurrency", format!("`{concurrency}` is not between 1 and 16"), instead);
         }
     }
-}
 
-/// Takes out every section that is not one: serde would read a list as its settings in order.
-fn refuse_lists(tree: &mut Dict, problems: &mut Problems) {
-    let is_tables =
-        |value: &Value| value.as_array().is_some_and(|items| items.iter().all(|item| item.as_dict().is_some()));
-    tree.retain(|name, value| {
-        let (is_sound, what, instead) = match name.as_str() {
-            "stream" => (
-                is_tables(value),
-                "this is not a list of streams",
-                "every stream begins with a line of its own that says `[[stream]]`, in double brackets".to_owned(),
-            ),
-            "alert" => (
-                is_tables(value),
-                "this is not a list of alerts",
-                "every alert begins with a line of its own that says `[[alert]]`, in double brackets".to_owned(),
-            ),
-            "parameters" => (
-                value.as_dict().is_some_and(|streams| streams.values().all(is_tables)),
-                "this is not a list of entries for each stream",
-                "every entry begins with a line of its own such as `[[parameters.agent_runs]]`, in double brackets"
-                    .to_owned(),
-            ),
-            name => (
-                matches!(value, Value::Dict(..)) || !SECTIONS.contains(&name),
-                "this is not a section",
-                format!("a section begins with a line of its own that says `[{name}]`, in single brackets"),
-            ),
-        };
-        if !is_sound {
-            problems.refuse(name, what, instead);
+    fn check_server_and_metrics(&self, problems: &mut Problems) {
+        if self.server.of_run().is_some_and(|address| !address.ip().is_loopback()) {
+            problems.warn(
+                "server.listen",
+                "everyone who reaches this address can read the status page: it has no password and no encryption",
+                "keep it on `127.0.0.1`, or restrict access with a firewall, a network policy or a proxy",
+            );
         }
-        is_sound
-    });
-}
+        let textfile = self.metrics.textfile.as_deref();
+        if let Some(path) = textfile.filter(|path| path.extension().is_none_or(|ending| ending != "prom")) {
+            let what = format!("`{}` does not end in `.prom`, and the collector ignores other files", path.display());
+            problems.warn("metrics.textfile", what, "write a name such as `profound_export.prom`");
+        }
+    }
 
-/// What is wrong with the value at `path`, and what to write instead.
-fn in_words(error: &Error, path: &str, problems: &Problems) -> (String, String) {
-    let secret = path.starts_with("destination.options.");
-    // Where an address or a key belongs, whatever else stands there may be one.
-    let may_be_secret = path.starts_with("alert.")
-        && ["url", "url_file", "url_variable", "secret_file", "secret_variable", "command"]
-            .iter()
-            .any(|name| path.rsplit('.').next() == Some(name));
-    let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
-    match &error.kind {
-        Kind::UnknownField(name, known) => ("no such setting".to_owned(), meant(name, path, known, problems)),
-        Kind::UnknownVariant(name, known) => {
-            let what = format!("`{name}` is not one of {}", listed(known.iter().copied()));
-            match nearest(name, known.iter().copied()) {
-                Some(near) => (what, format!("did you mean `{near}`?")),
-                None => (what, example()),
+    fn check_job(
+        &self,
+        job: &JobConfig,
+        path: &str,
+        catalog: &Catalog,
+        invalid: &BTreeSet<String>,
+        problems: &mut Problems,
+    ) {
+        if job.name.is_empty() {
+            problems.error(&format!("{path}.name"), "the job has no name", "write for example `name = \"nightly\"`");
+        }
+        if ["EST", "MST", "HST"].contains(&job.timezone.as_str()) {
+            let what =
+                format!("`{}` has no daylight saving time, unlike the clocks of most places in it", job.timezone);
+            problems.warn(&format!("{path}.timezone"), what, "write a place, such as `America/New_York`");
+        }
+        let path = format!("{path}.streams");
+        let is_valid = |pattern: &&String| !invalid.contains(pattern.trim_start_matches('!'));
+        let patterns: Vec<String> = job.streams.iter().filter(is_valid).cloned().collect();
+        if patterns.is_empty() && !job.streams.is_empty() {
+            return;
+        }
+        if let Err(found) = select(catalog, &patterns) {
+            found.into_iter().for_each(|found| problems.error(&path, found.what, found.instead));
+        }
+        for stream in patterns.iter().filter_map(|name| catalog.get(name)) {
+            if !parameters::are_set(&self.parameters, stream) {
+                let names = listed(stream.parameters.iter().map(String::as_str));
+                let what = format!("`{}` needs parameters that only you can supply", stream.name);
+                problems.error(&path, what, format!("add `[[parameters.{}]]` with {names}", stream.name));
             }
         }
-        Kind::InvalidType(..) | Kind::InvalidValue(..) if secret => {
-            ("text in quotes is needed".to_owned(), "write the value in quotes".to_owned())
-        }
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if may_be_secret => {
-            (format!("this is not {}", needed(expected)), example())
-        }
-        Kind::InvalidType(..) if path == "destination.options" => ("this is not a table".to_owned(), example()),
-        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            (format!("{} is not {}", found(actual), needed(expected)), example())
-        }
-        Kind::Message(text) => (text.clone(), example()),
-        other => (other.to_string(), example()),
     }
 }
 
-/// An example of the setting at `path`, as its layer writes it.
-fn as_written(path: &str, value: &serde_json::Value, problems: &Problems) -> String {
-    let plain = || value.as_str().map_or_else(|| schema::in_toml(value), str::to_owned);
-    match problems.places.of(path) {
-        Some(Place::Variable(name)) => format!("write for example `{name}={}`", plain()),
-        // The one flag that names the setting itself.
-        Some(Place::Flag(name)) if name == "--set" => format!("write for example `--set {path}={}`", plain()),
-        Some(Place::Flag(name)) => format!("write for example `{name} {}`", plain()),
-        _ => {
-            let name = path.rsplit('.').next().unwrap_or(path);
-            format!("write for example `{name} = {}`", schema::in_toml(value))
-        }
-    }
-}
-
-/// The setting that was probably meant by the unknown `name` at `path`, written as its layer writes it.
-fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String {
-    let variable = match problems.places.of(path) {
-        Some(Place::Variable(variable)) => Some(variable),
-        _ => None,
-    };
-    let is_variable = variable.is_some();
-    let is_section = !path.contains('.');
-    let elsewhere = schema::settings().into_iter().find(|setting| setting.rsplit('.').next() == Some(name));
-    let of_jobs = schema::example(&format!("job.0.{name}")).is_some();
-    if let Some(near) = nearest(name, known.iter().copied()).filter(|_| elsewhere.is_none() && !of_jobs) {
-        // The part of the variable's name that is wrong, put right.
-        let near = match variable.and_then(|variable| variable.rsplit_once(&name.to_uppercase())) {
-            Some((before, after)) => format!("{before}{}{after}", near.to_uppercase()),
-            None => near.to_owned(),
-        };
-        return format!("did you mean `{near}`?");
-    }
-    match elsewhere.as_deref().and_then(|setting| setting.split_once('.')) {
-        Some((section, name)) if is_variable => {
-            format!("did you mean `{}`?", sources::variable(&format!("{section}.{name}")))
-        }
-        Some((section, name)) => format!("`{name}` stands under `[{section}]`"),
-        None if of_jobs => format!("`{name}` stands under `[[job]]`"),
-        None if is_section => format!("the sections are {}", listed(known.iter().copied())),
-        None => format!("known here are {}", listed(known.iter().copied())),
-    }
-}
-
-/// What stands there, in words.
-fn found(actual: &Actual) -> String {
-    match actual {
-        Actual::Bool(value) => format!("`{value}`"),
-        Actual::Unsigned(number) => format!("`{number}`"),
-        Actual::Signed(number) => format!("`{number}`"),
-        Actual::Float(number) => format!("`{number}`"),
-        Actual::Str(text) => format!("`\"{text}\"`"),
-        Actual::Char(character) => format!("`\"{character}\"`"),
-        Actual::Seq => "a list".to_owned(),
-        Actual::Map => "a table".to_owned(),
-        _ => "this".to_owned(),
-    }
-}
-
-/// What is needed there, in words.
-fn needed(expected: &str) -> &str {
-    match expected {
-        "u16" | "u32" | "u64" | "usize" => "a whole number, zero or above",
-        "a boolean" => "`true` or `false`",
-        "a string" | "path string" => "text in quotes",
-        "a sequence" => "a list",
-        other => other,
+/// Whether requests to `url` stay on this machine.
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -2,76 +2,62 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::{Problems, listed, nearest};
+use super::problem::{Problems, did_you_mean, listed, nearest};
 use crate::catalog::Catalog;
+use crate::model::stream::Stream;
 
 /// Entries of parameters and their values, by stream. A stream is requested once for each entry.
 pub type StreamParameters = BTreeMap<String, Vec<BTreeMap<String, String>>>;
 
+/// Whether `stream` can be requested: it needs no parameters, or has at least one entry.
+pub(super) fn are_set(parameters: &StreamParameters, stream: &Stream) -> bool {
+    stream.parameters.is_empty() || parameters.get(&stream.name).is_some_and(|entries| !entries.is_empty())
+}
+
 /// Checks that every entry has exactly the parameters of its stream.
-pub(super) fn check(
-    parameters: &StreamParameters,
-    catalog: &Catalog,
-    left_out: &BTreeSet<String>,
-    problems: &mut Problems,
-) {
-    for (name, entries) in parameters.iter().filter(|(name, _)| !left_out.contains(*name)) {
+pub(super) fn check(all: &StreamParameters, catalog: &Catalog, invalid: &BTreeSet<String>, problems: &mut Problems) {
+    for (name, entries) in all.iter().filter(|(name, _)| !invalid.contains(*name)) {
         let path = format!("parameters.{name}");
-        let takes: Vec<&str> = match catalog.get(name) {
-            Some(stream) if !stream.parameters.is_empty() => stream.parameters.iter().map(String::as_str).collect(),
-            Some(_) => {
-                problems.error(&path, format!("the stream `{name}` has no parameters"), "leave it out");
-                continue;
-            }
-            None => {
-                let takers = catalog.streams().filter(|stream| !stream.parameters.is_empty());
-                let instead = match nearest(name, takers.map(|stream| stream.name.as_str())) {
-                    Some(near) => format!("did you mean `[[parameters.{near}]]`?"),
-                    None => "`profound-export streams` lists them".to_owned(),
-                };
-                problems.error(&path, format!("there is no stream `{name}`"), instead);
-                continue;
-            }
+        let Some(stream) = catalog.get(name) else {
+            let streams = catalog.streams().filter(|stream| !stream.parameters.is_empty());
+            let instead = match nearest(name, streams.map(|stream| stream.name.as_str())) {
+                Some(near) => format!("did you mean `[[parameters.{near}]]`?"),
+                None => "`profound-export streams` lists them".to_owned(),
+            };
+            problems.error(&path, format!("there is no stream `{name}`"), instead);
+            continue;
         };
+        if stream.parameters.is_empty() {
+            problems.error(&path, format!("the stream `{name}` has no parameters"), "remove the entry");
+            continue;
+        }
         for (index, entry) in entries.iter().enumerate() {
-            check_entry(&format!("{path}.{index}"), entry, &takes, problems);
+            let path = format!("{path}.{index}");
+            check_entry(&path, entry, &stream.parameters, problems);
             if let Some(first) = entries[..index].iter().position(|other| other == entry) {
-                let what = format!("the same as entry {}", first + 1);
-                problems.error(&format!("{path}.{index}"), what, "leave one of them out");
+                problems.error(&path, format!("this is the same as entry {}", first + 1), "remove one of them");
             }
         }
     }
 }
 
-fn check_entry(path: &str, entry: &BTreeMap<String, String>, takes: &[&str], problems: &mut Problems) {
-    let lacks = |name: &&&str| !entry.contains_key(**name);
-    for name in takes.iter().filter(lacks) {
-        if problems.is_refused(&format!("{path}.{name}")) {
-            continue;
+fn check_entry(path: &str, entry: &BTreeMap<String, String>, names: &[String], problems: &mut Problems) {
+    let expected = format!("an entry has {}", listed(names.iter().map(String::as_str)));
+    for name in names.iter().filter(|name| !entry.contains_key(*name)) {
+        if !problems.is_rejected(&format!("{path}.{name}")) {
+            problems.error(path, format!("`{name}` is missing"), expected.clone());
         }
-        problems.error(
-            path,
-            format!("`{name}` is missing"),
-            format!("an entry says {}", listed(takes.iter().copied())),
-        );
     }
     for (name, value) in entry {
         let path = format!("{path}.{name}");
-        if !takes.contains(&name.as_str()) {
-            let instead = match nearest(name, takes.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("an entry says {}", listed(takes.iter().copied())),
-            };
+        if !names.contains(name) {
+            let instead = did_you_mean(name, names.iter().map(String::as_str), expected.clone());
             problems.error(&path, "the stream has no such parameter", instead);
         } else if value.is_empty() {
-            problems.error(
-                &path,
-                "the text is empty",
-                "write what the stream is to be asked for, or leave the entry out",
-            );
+            problems.error(&path, "the text is empty", "write the value to request, or remove the entry");
         } else if [".", ".."].contains(&value.as_str()) {
-            // A server takes them for steps of the path.
-            problems.error(&path, format!("`{value}` names nothing"), "write what the stream is to be asked for");
+            // A server would resolve them as steps of the path.
+            problems.error(&path, format!("`{value}` is not a value"), "write the value to request");
         }
     }
 }

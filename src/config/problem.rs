@@ -1,4 +1,4 @@
-//! What is wrong in a configuration, where it stands, and what to write instead.
+//! What is wrong in a configuration, where, and what to write instead.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,13 +9,10 @@ use serde::{Serialize, Serializer};
 /// Where a setting got its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Nobody set it.
     Default,
-    /// A line of a configuration file.
+    /// A line of a file, counted from 1.
     File {
-        /// The file, as it was named.
         path: PathBuf,
-        /// The line, counted from 1.
         line: usize,
     },
     /// An environment variable, by name.
@@ -40,28 +37,40 @@ impl Serialize for Place {
     }
 }
 
-/// One thing that is wrong, or doubtful, in a configuration.
+/// What is wrong with a value, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    pub what: String,
+    pub instead: String,
+}
+
+impl Fault {
+    pub(super) fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self { what: what.into(), instead: instead.into() }
+    }
+}
+
+/// An error or a warning about one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The setting, such as `api.concurrency` or `job.nightly.cron`; empty when it is the file itself.
     pub key: String,
-    /// Where the setting got its value; none when nobody set it.
+    /// `None` when nothing set it.
     pub place: Option<Place>,
-    /// What is wrong.
     pub what: String,
-    /// What to write instead.
     pub instead: String,
 }
 
 impl Problem {
-    /// A problem of `key` whose place is not known.
+    /// A problem of `key` without a place.
     pub fn new(key: impl Into<String>, what: impl Into<String>, instead: impl Into<String>) -> Self {
         Self { key: key.into(), place: None, what: what.into(), instead: instead.into() }
     }
 }
 
 impl fmt::Display for Problem {
-    /// Where and which on the first line; what is wrong and what helps below it, indented.
+    /// Place and key on the first line; what is wrong and what to write below, indented.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Some(place) if !self.key.is_empty() => write!(out, "{place}  {}", self.key)?,
@@ -69,22 +78,17 @@ impl fmt::Display for Problem {
             None => write!(out, "{}", self.key)?,
         }
         write!(out, "\n  {}", self.what)?;
-        if !self.instead.is_empty() {
-            write!(out, "\n  help: {}", self.instead)?;
-        }
-        Ok(())
+        if self.instead.is_empty() { Ok(()) } else { write!(out, "\n  help: {}", self.instead) }
     }
 }
 
-/// Why a configuration cannot be used: every problem found, not only the first.
+/// Every problem of a configuration, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Every problem, in the order of the file.
     pub problems: Vec<Problem>,
 }
 
 impl fmt::Display for ConfigError {
-    /// A first line that counts, then a paragraph each.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.len() {
             1 => write!(out, "the configuration has a problem")?,
@@ -96,134 +100,134 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Where every setting that somebody set got its value, by its path in the tree (`job.0.cron`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The place of every setting that is set, by its path in the tree (`job.0.cron`).
+#[derive(Debug, Clone, Default)]
 pub(super) struct Places {
     places: BTreeMap<String, Place>,
-    /// The names of the jobs, by position; `None` where a name cannot be shown.
-    pub(super) jobs: Vec<Option<String>>,
-    /// The same of the streams that are declared in the file.
-    pub(super) streams: Vec<Option<String>>,
+    /// The names of the entries of `[[job]]` and `[[stream]]`, by position; `None` where a name cannot be shown.
+    names: BTreeMap<&'static str, Vec<Option<String>>>,
 }
 
 impl Places {
-    /// Remembers the place of `path`; the last one wins.
-    pub(super) fn set(&mut self, path: String, place: Place) {
-        self.places.insert(path, place);
+    /// Sets the place of `path`; the last layer wins.
+    pub(super) fn set(&mut self, path: &str, place: Place) {
+        self.places.insert(path.to_owned(), place);
     }
 
-    /// The place of `path`, else of the first thing in it, else of what contains it.
-    pub(super) fn of(&self, path: &str) -> Option<&Place> {
+    pub(super) fn set_names(&mut self, section: &'static str, names: Vec<Option<String>>) {
+        self.names.insert(section, names);
+    }
+
+    pub(super) fn names(&self, section: &str) -> &[Option<String>] {
+        self.names.get(section).map_or(&[], Vec::as_slice)
+    }
+
+    /// The place of `path`, else of the first setting in it, else of what contains it.
+    pub(super) fn nearest_to(&self, path: &str) -> Option<&Place> {
         let within = format!("{path}.");
-        let inside = || self.places.range(within.clone()..).next().filter(|(path, _)| path.starts_with(&within));
-        let parent = || path.rsplit_once('.').and_then(|(parent, _)| self.above(parent));
-        self.places.get(path).or_else(|| inside().map(|(_, place)| place)).or_else(parent)
+        let inside = self.places.range(within.clone()..).next().filter(|(path, _)| path.starts_with(&within));
+        self.places.get(path).or_else(|| inside.map(|(_, place)| place)).or_else(|| self.containing(path))
     }
 
     /// The place of `path`, else of what contains it.
-    pub(super) fn above(&self, path: &str) -> Option<&Place> {
-        let parent = || path.rsplit_once('.').and_then(|(parent, _)| self.above(parent));
+    pub(super) fn containing(&self, path: &str) -> Option<&Place> {
+        let parent = || path.rsplit_once('.').and_then(|(parent, _)| self.containing(parent));
         self.places.get(path).or_else(parent)
     }
 
-    /// The place of `path` itself.
-    pub(super) fn exactly(&self, path: &str) -> Option<&Place> {
+    pub(super) fn get(&self, path: &str) -> Option<&Place> {
         self.places.get(path)
     }
 
-    /// `job.0.cron` as people say it: `job.nightly.cron`, or `job[0].cron` while the job has no good name. Streams alike.
-    pub(super) fn spoken(&self, path: &str) -> String {
-        let (section, rest) = path.split_once('.').unwrap_or((path, ""));
-        let names = match section {
-            "job" => &self.jobs,
-            "stream" => &self.streams,
-            _ => return with_brackets(path),
-        };
-        let (index, key) = rest.split_once('.').unwrap_or((rest, ""));
-        let Ok(position) = index.parse::<usize>() else {
-            return path.to_owned();
-        };
-        let dot = if key.is_empty() { "" } else { "." };
-        let key = with_brackets(key);
-        match names.get(position).and_then(Option::as_deref) {
-            Some(name) => format!("{section}.{name}{dot}{key}"),
-            None => format!("{section}[{index}]{dot}{key}"),
+    /// `job.0.cron` as users write it: `job.nightly.cron`, or `job[0].cron` while the job has no valid name.
+    pub(super) fn display_key(&self, path: &str) -> String {
+        let mut parts = path.split('.').peekable();
+        let section = parts.next().unwrap_or_default();
+        let mut key = section.to_owned();
+        let name = |index: &&str| self.names(section).get(index.parse::<usize>().ok()?)?.clone();
+        if let Some(name) = parts.peek().and_then(name) {
+            parts.next();
+            key.push_str(&format!(".{name}"));
         }
+        for part in parts {
+            let is_index = part.parse::<usize>().is_ok();
+            key.push_str(&if is_index { format!("[{part}]") } else { format!(".{part}") });
+        }
+        key
     }
 }
 
-/// `columns.2.type` as `columns[2].type`.
-fn with_brackets(path: &str) -> String {
-    let mut spoken = String::with_capacity(path.len());
-    for part in path.split('.') {
-        match part.parse::<usize>() {
-            Ok(index) => spoken.push_str(&format!("[{index}]")),
-            Err(_) => {
-                let dot = if spoken.is_empty() { "" } else { "." };
-                spoken.push_str(dot);
-                spoken.push_str(part);
-            }
-        }
-    }
-    spoken
-}
-
-/// Collects what is wrong, so that everything is told at once.
+/// Collects problems, so that a user sees all of them at once.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     pub(super) places: Places,
-    /// What was taken out: a value that was refused is not refused again for the default it leaves behind.
-    refused: Vec<String>,
+    /// Paths whose value was removed from the tree: the default it leaves behind is not an error too.
+    rejected: Vec<String>,
 }
 
 impl Problems {
     /// `path` must be changed before anything can run.
     pub(super) fn error(&mut self, path: &str, what: impl Into<String>, instead: impl Into<String>) {
-        if !self.is_refused(path) {
+        if !self.is_rejected(path) {
             let problem = self.problem(path, what, instead);
             self.errors.push(problem);
         }
     }
 
-    /// The value of `path` cannot even be read: an error, and the last one of this path.
-    pub(super) fn refuse(&mut self, path: &str, what: impl Into<String>, instead: impl Into<String>) {
-        self.error(path, what, instead);
-        self.refused.push(path.to_owned());
+    pub(super) fn fault(&mut self, path: &str, fault: Fault) {
+        self.error(path, fault.what, fault.instead);
     }
 
-    /// Whether the value of `path` was refused and taken out.
-    pub(super) fn is_refused(&self, path: &str) -> bool {
-        self.refused.iter().any(|refused| refused == path)
+    /// The value of `path` is unusable: an error, and the last one of this path.
+    pub(super) fn reject(&mut self, path: &str, fault: Fault) {
+        self.fault(path, fault);
+        self.rejected.push(path.to_owned());
     }
 
-    /// `path` is allowed, but probably not what was meant.
+    pub(super) fn is_rejected(&self, path: &str) -> bool {
+        self.rejected.iter().any(|rejected| rejected == path)
+    }
+
+    /// `path` is allowed, but probably not what the user meant.
     pub(super) fn warn(&mut self, path: &str, what: impl Into<String>, instead: impl Into<String>) {
         let problem = self.problem(path, what, instead);
         self.warnings.push(problem);
     }
 
-    /// The result: `whole` when nothing must be changed.
-    pub(super) fn into_result<T>(mut self, whole: Option<T>) -> Result<(T, Vec<Problem>, Places), ConfigError> {
-        // In the order of the file, then everything else in the order it was found.
+    /// An error for each entry of `[[section]]` whose name an earlier entry has.
+    pub(super) fn check_unique(&mut self, section: &str, names: &[&str]) {
+        for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            if let Some(first) = names[..index].iter().position(|other| other == name) {
+                let place = self.places.nearest_to(&format!("{section}.{first}.name"));
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                let what = format!("another {section} has the name `{name}`{place}");
+                self.error(&format!("{section}.{index}.name"), what, format!("give each {section} its own name"));
+            }
+        }
+    }
+
+    /// `value` when there is no error.
+    pub(super) fn into_result<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>, Places), ConfigError> {
+        // In the order of the file, then the problems of variables and flags in the order they were found.
         self.errors.sort_by_key(|problem| match problem.place {
-            Some(Place::File { line, .. }) => line,
-            _ => usize::MAX,
+            Some(Place::File { line, .. }) => (false, line),
+            _ => (true, 0),
         });
-        match whole {
-            Some(whole) if self.errors.is_empty() => Ok((whole, self.warnings, self.places)),
+        match value {
+            Some(value) if self.errors.is_empty() => Ok((value, self.warnings, self.places)),
             _ => Err(ConfigError { problems: self.errors }),
         }
     }
 
     fn problem(&self, path: &str, what: impl Into<String>, instead: impl Into<String>) -> Problem {
-        let place = self.places.of(path).cloned();
-        Problem { place, ..Problem::new(self.places.spoken(path), what, instead) }
+        let place = self.places.nearest_to(path).cloned();
+        Problem { place, ..Problem::new(self.places.display_key(path), what, instead) }
     }
 }
 
-/// The name among `known` that was probably meant by `name`.
+/// The name among `known` that `name` probably means.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     known
@@ -232,6 +236,15 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(distance, known)| *distance <= (known.len().min(name.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// The hint for an unknown `name`: the nearest of `known`, else `otherwise`.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl Into<String>,
+) -> String {
+    nearest(name, known).map_or_else(|| otherwise.into(), |near| format!("did you mean `{near}`?"))
 }
 
 /// `a, b and c`, each in backticks.

@@ -1,4 +1,4 @@
-//! The JSON Schema of `jobs.toml`, for editors, and what the program itself learns from it.
+//! The JSON Schema of `jobs.toml`, for editors, the reference of settings, and the examples in error messages.
 
 use std::sync::LazyLock;
 
@@ -7,37 +7,56 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 
-/// The JSON Schema of `jobs.toml`: meanings from the doc comments, patterns, ranges, defaults, nothing unknown.
+/// The JSON Schema of `jobs.toml`: descriptions from the doc comments, patterns, ranges, defaults and examples.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
-    without_null(&mut schema);
-    if let Some(schema) = schema.as_object_mut() {
-        schema.insert("title".to_owned(), json!("jobs.toml of profound-export"));
-    }
+    simplify(&mut schema);
+    schema["title"] = json!("jobs.toml of profound-export");
     for (section, required) in [("job", &["name"][..]), ("alert", &["name", "type"])] {
-        let entry = schema.pointer_mut(&format!("/properties/{section}/items")).and_then(Value::as_object_mut);
-        let Some(entry) = entry else { continue };
-        entry.insert("required".to_owned(), json!(required));
-        let name = entry.get_mut("properties").and_then(|all| all.get_mut("name")).and_then(Value::as_object_mut);
-        if let Some(name) = name {
-            name.remove("default");
+        let entry = &mut schema["properties"][section]["items"];
+        entry["required"] = json!(required);
+        if let Some(name) = entry["properties"]["name"].as_object_mut() {
+            name.shift_remove("default");
         }
+    }
+    for section in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let entry = if section.get("items").is_some() { &mut section["items"] } else { section };
+        entry
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flat_map(Map::values_mut)
+            .for_each(complete);
     }
     schema
 }
 
-/// TOML has no null: what may be left out is not required, and is said no other way. Defaults stand at the settings, not
-/// at the sections. A comment of several lines is one paragraph.
-fn without_null(schema: &mut Value) {
+/// Makes the default the example of a setting that has none, and the last sentence of its description.
+fn complete(setting: &mut Value) {
+    let Some(default) = setting.get("default").cloned() else { return };
+    let is_empty = default.as_array().is_some_and(Vec::is_empty) || default == json!("");
+    if setting.get("examples").is_none() && !is_empty {
+        setting["examples"] = json!([default]);
+    }
+    if let Value::String(description) = &mut setting["description"]
+        && !description.contains("Default:")
+    {
+        description.push_str(&format!(" Default: `{}`.", to_toml(&default)));
+    }
+}
+
+/// Removes what TOML does not have: null, and so any default that is null. Sections have no default, only their settings do.
+/// A description of several lines becomes one paragraph.
+fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             if members.get("default").is_some_and(|default| default.is_null() || default.is_object()) {
-                members.remove("default");
+                members.shift_remove("default");
             }
-            // Rust's own names of integers are no formats.
+            // Rust's integer types are not formats of JSON Schema.
             if members.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
-                members.remove("format");
+                members.shift_remove("format");
             }
             if let Some(Value::Array(types)) = members.get_mut("type") {
                 types.retain(|name| name != "null");
@@ -50,16 +69,16 @@ fn without_null(schema: &mut Value) {
                 choices.retain(|choice| choice != &json!({ "type": "null" }));
                 if let [Value::Object(only)] = choices.as_slice() {
                     let only = only.clone();
-                    members.remove("anyOf");
+                    members.shift_remove("anyOf");
                     members.extend(only.into_iter().filter(|(name, _)| name != "description"));
                 }
             }
             if let Some(Value::String(text)) = members.get_mut("description") {
                 *text = text.replace('\n', " ");
             }
-            members.values_mut().for_each(without_null);
+            members.values_mut().for_each(simplify);
         }
-        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Array(items) => items.iter_mut().for_each(simplify),
         _ => {}
     }
 }
@@ -74,7 +93,7 @@ pub(super) fn settings() -> Vec<String> {
         .collect()
 }
 
-/// An example of a value of the setting at `path`, such as `job.0.cron`.
+/// An example for the setting at `path`, such as `job.0.cron`.
 pub(super) fn example(path: &str) -> Option<&'static Value> {
     let mut schema: &Value = &SCHEMA;
     for part in path.split('.') {
@@ -86,13 +105,13 @@ pub(super) fn example(path: &str) -> Option<&'static Value> {
     schema.get("examples")?.get(0)
 }
 
-/// A value of JSON as TOML writes it.
-pub(super) fn in_toml(value: &Value) -> String {
+/// JSON in the syntax of TOML.
+pub(super) fn to_toml(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(in_toml).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!("[{}]", items.iter().map(to_toml).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
             let members: Vec<String> =
-                members.iter().map(|(name, value)| format!("{name} = {}", in_toml(value))).collect();
+                members.iter().map(|(name, value)| format!("{name} = {}", to_toml(value))).collect();
             format!("{{ {} }}", members.join(", "))
         }
         other => other.to_string(),
@@ -115,33 +134,36 @@ mod tests {
         jsonschema::validator_for(&schema()).unwrap().is_valid(&value)
     }
 
+    /// `UPDATE_SCHEMA=1 cargo test committed_schema` writes it.
     #[test]
     fn committed_schema_is_current() {
-        let committed: Option<Value> =
-            std::fs::read_to_string(COMMITTED).ok().and_then(|text| serde_json::from_str(&text).ok());
-        assert!(
-            committed == Some(schema()),
-            "docs/jobs.schema.json is not what the program says: cargo run -- config schema > docs/jobs.schema.json"
-        );
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(COMMITTED, &text).unwrap();
+        }
+        let is_current = std::fs::read_to_string(COMMITTED).is_ok_and(|committed| committed == text);
+        assert!(is_current, "docs/jobs.schema.json is stale: cargo run -- config schema > docs/jobs.schema.json");
     }
 
     #[test]
-    fn every_setting_says_what_it_is_and_gives_an_example() {
+    fn every_setting_has_a_description_a_default_and_an_example() {
         let schema = schema();
-        let sections = properties(&schema).map(|(section, schema)| match schema.get("items") {
-            Some(items) => (format!("{section}.0"), items),
-            None => (section.to_owned(), schema),
-        });
-        for (section, schema) in sections.collect::<Vec<_>>() {
-            for (name, schema) in properties(schema) {
-                assert!(schema["description"].is_string(), "{section}.{name} has no description");
-                assert!(example(&format!("{section}.{name}")).is_some(), "{section}.{name} has no example");
+        for (section, schema) in properties(&schema) {
+            let (path, schema) = match schema.get("items") {
+                Some(items) => (format!("{section}.0"), items),
+                None => (section.to_owned(), schema),
+            };
+            for (name, setting) in properties(schema) {
+                let description = setting["description"].as_str().unwrap_or_default();
+                let is_complete = ["Default:", "Required."].iter().any(|part| description.contains(part));
+                assert!(is_complete || path == "stream.0", "{path}.{name}: {description}");
+                assert!(example(&format!("{path}.{name}")).is_some(), "{path}.{name} has no example");
             }
         }
     }
 
     #[test]
-    fn schema_refuses_what_the_program_refuses() {
+    fn schema_rejects_what_the_program_rejects() {
         assert!(is_valid("[[job]]\nname = \"nightly\"\nassets = [\"Acme\"]\nlookback = \"5d\""));
         for wrong in [
             "[api]\nconcurency = 4",

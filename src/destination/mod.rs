@@ -85,9 +85,9 @@ impl Destination {
                 };
                 Ok(Self { store, staged: false, url: url.to_string(), directories: None })
             }
-            Err((what, _)) => Err(DestinationError::Open {
+            Err(fault) => Err(DestinationError::Open {
                 url: config.url.clone(),
-                source: object_store::Error::Generic { store: "destination", source: what.into() },
+                source: object_store::Error::Generic { store: "destination", source: fault.what.into() },
             }),
         }
     }

@@ -39,7 +39,7 @@ pub fn least_permissions(config: &DestinationConfig, forgetting: bool) -> Result
         url: config.url.clone(),
         source: object_store::Error::Generic { store: "destination", source: what.into() },
     };
-    let url = match config.location().map_err(|(what, _)| wrong(what))? {
+    let url = match config.location().map_err(|fault| wrong(fault.what))? {
         Location::Local(path) => return Ok(Permissions::Directory(path)),
         Location::Store(url) => url,
     };

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn salt() -> Salt {
-        Salt::of(b"0123456789abcdef").unwrap()
+        Salt::from_bytes(b"0123456789abcdef").unwrap()
     }
 
     fn batch(texts: &[Option<String>]) -> RecordBatch {

@@ -548,7 +548,7 @@ async fn alert_test_tells_every_target_that_nothing_is_the_matter_and_which_coul
     assert_eq!(receiver.at("/beat").len(), 1);
     let (code, said) = place.run(&["alert", "test"]).await;
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("`missing`, which alert `lost` needs, cannot be read"), "{said}");
+    assert!(said.contains("cannot read the secret of alert `lost` from `missing`"), "{said}");
     let (code, said) = place.run(&["alert", "test", "hok"]).await;
     assert_eq!(code, 78, "{said}");
 }

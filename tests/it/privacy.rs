@@ -38,7 +38,7 @@ fn catalog(text: &str) -> Catalog {
 
 pub async fn protected(place: Place, account: Account) -> Export {
     let mut export = Export::start_with(place, account, catalog(JOB), &STREAMS).await;
-    export.salt = Some(Salt::of(SALT).unwrap());
+    export.salt = Some(Salt::from_bytes(SALT).unwrap());
     export
 }
 
@@ -166,7 +166,7 @@ async fn table_refuses_rows_that_are_protected_otherwise() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.catalog = catalog(JOB);
-    export.salt = Some(Salt::of(SALT).unwrap());
+    export.salt = Some(Salt::from_bytes(SALT).unwrap());
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::ConfigMismatch);
     let Some(RunError::ConfigMismatch { problem, .. }) = run.error else {
@@ -194,7 +194,7 @@ async fn lake_that_was_hashed_with_one_salt_refuses_another() {
     let mut export = protected(Place::Memory, account()).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     assert_eq!(export.run().await.outcome, Outcome::Complete);
-    for salt in [Some(Salt::of(b"another-0123456789").unwrap()), None] {
+    for salt in [Some(Salt::from_bytes(b"another-0123456789").unwrap()), None] {
         export.salt = salt;
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::ConfigMismatch);

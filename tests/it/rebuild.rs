@@ -605,7 +605,7 @@ async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files(
     assert_eq!(after.facts.salt(), before.facts.salt());
     assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch, "tables keep their meaning");
     export.catalog = protected;
-    let salt = export.salt.replace(Salt::of(b"another salt, just as long").unwrap());
+    let salt = export.salt.replace(Salt::from_bytes(b"another salt, just as long").unwrap());
     assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch, "texts keep their hashes");
     export.salt = salt;
     assert_eq!(export.run().await.outcome, Outcome::Complete);

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::alert::message::{Message, MessageState};
 use crate::alert::store::name_of;
-use crate::config::{AlertConfig, AlertKind, AlertSecretError, Config};
+use crate::config::{AlertConfig, AlertKind, Config, SecretError};
 use crate::retry::{RetryDecision, RetryError, RetryPolicy};
 
 /// Retries of one notification. A target that asks for a longer pause gets the next one when that has passed.
@@ -33,7 +33,7 @@ const RETRIES: RetryPolicy = RetryPolicy {
 pub enum SendError {
     /// The address or secret is not there.
     #[error(transparent)]
-    Secret(#[from] AlertSecretError),
+    Secret(#[from] SecretError),
     /// Nobody answered, or the answer says to try again.
     #[error("{0}")]
     Unreachable(String),
