@@ -18,7 +18,7 @@ use crate::maintain::{Finding, FindingKind, Rebuild, Rebuilt, Remedy, rebuild};
 use crate::model::format::format_number;
 use crate::run::write_coverage;
 
-/// Findings that are shown one by one; all of them are counted.
+/// Findings that are shown one by one; all of them are format_count.
 const SHOWN: usize = 10_000;
 
 #[derive(Debug, clap::Args)]

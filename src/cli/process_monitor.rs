@@ -72,7 +72,7 @@ struct LakeView {
 }
 
 impl ProcessMonitor {
-    /// Knows nothing yet but what was counted by an earlier process with the same text file.
+    /// Knows nothing yet but what was format_count by an earlier process with the same text file.
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let cache = StatusCache::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = ActivityMonitor::new(clock.clone());
@@ -105,7 +105,7 @@ impl ProcessMonitor {
 
     /// This process begins jobs itself, from now on with `config`.
     pub async fn begin_jobs(&self, config: Arc<Config>) {
-        self.cache.configure(config).await;
+        self.cache.set_config(config).await;
         self.teller.begin_jobs();
         self.look_again.notify_one();
     }

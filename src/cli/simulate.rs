@@ -50,7 +50,7 @@ pub struct SimulateArgs {
     /// Requests allowed in each period
     #[arg(long, default_value_t = 600)]
     limit: u32,
-    /// Length of the periods in which requests are counted
+    /// Length of the periods in which requests are format_count
     #[arg(long, default_value = "1h")]
     period: Period,
     /// How many requests of the budget an event stream takes

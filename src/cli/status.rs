@@ -80,11 +80,11 @@ fn text(status: &Status, shown_days: u16) -> String {
     let rows = status
         .streams
         .iter()
-        .map(|stream| vec![stream.name.clone(), stream.asked_for.clone(), picture(stream), format_number(stream.rows)]);
+        .map(|stream| vec![stream.name.clone(), stream.requested_for.clone(), picture(stream), format_number(stream.rows)]);
     text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
     for suspect in &status.suspects {
         let SuspectDays { stream, scope, problem, .. } = suspect;
-        text.push_str(&format!("suspect: {stream}, {}{scope}: {problem}\n", suspect.days_words()));
+        text.push_str(&format!("suspect: {stream}, {}{scope}: {problem}\n", suspect.days_prefix()));
     }
     for told in &status.not_entitled {
         let at = told.at.strftime("%-d %b %H:%M UTC");

@@ -17,7 +17,7 @@ use crate::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, ver
 use crate::model::format::format_number;
 use crate::model::history::history_name;
 
-/// Findings that are shown one by one; all of them are counted, and marked.
+/// Findings that are shown one by one; all of them are format_count, and marked.
 const SHOWN: usize = 10_000;
 
 #[derive(Debug, clap::Args)]

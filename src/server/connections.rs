@@ -1,4 +1,4 @@
-//! Connections: counted, timed, and joined to the one future that serves them.
+//! Connections: format_count, timed, and joined to the one future that serves them.
 
 use std::pin::pin;
 use std::time::Duration;

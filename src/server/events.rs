@@ -28,7 +28,7 @@ pub(super) async fn events(State(shared): State<Arc<ServerState>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
     let changes =
-        ChangeEvents { statuses: shared.cache.statuses(), doings: shared.live.changes(), told: None, _permit: permit };
+        ChangeEvents { statuses: shared.cache.subscribe(), doings: shared.live.changes(), told: None, _permit: permit };
     Sse::new(changes.stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 

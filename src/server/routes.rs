@@ -48,7 +48,7 @@ struct PageQuery {
 
 impl ServerState {
     fn status(&self) -> Option<Arc<Status>> {
-        self.cache.statuses().borrow().clone()
+        self.cache.subscribe().borrow().clone()
     }
 
     fn data(&self, status: Option<Arc<Status>>) -> PageData {
@@ -56,7 +56,7 @@ impl ServerState {
             status,
             doing: self.live.activity(),
             config: self.cache.config(),
-            trouble: self.cache.trouble(),
+            trouble: self.cache.error(),
             now: self.clock.now(),
             shown_days: self.cache.shown_days(),
             has_metrics: self.metrics.is_some(),
@@ -117,7 +117,7 @@ async fn days(
 
 /// Ready is who has read its configuration, without which nothing is served, and the ledger.
 async fn readyz(State(shared): State<Arc<ServerState>>) -> Response {
-    match (shared.status(), shared.cache.trouble()) {
+    match (shared.status(), shared.cache.error()) {
         (Some(_), _) => "ok\n".into_response(),
         (None, trouble) => {
             let words = trouble.unwrap_or_else(|| "the ledger is being read".to_owned());

@@ -47,7 +47,7 @@ pub(super) struct StatusJson<'a> {
 struct StreamJson<'a> {
     name: &'a str,
     family: &'a str,
-    asked_for: &'a str,
+    requested_for: &'a str,
     scopes: u64,
     not_entitled: u64,
     rows: u64,
@@ -55,7 +55,7 @@ struct StreamJson<'a> {
     read_at: Option<CompactTimestamp>,
     is_suspect: bool,
     lag_seconds: u64,
-    lacks_days: bool,
+    has_missing_days: bool,
     missing_since: Option<Day>,
     days: Vec<DaysJson>,
 }
@@ -113,7 +113,7 @@ impl<'a> StreamJson<'a> {
         Self {
             name: &stream.name,
             family: &stream.family,
-            asked_for: &stream.asked_for,
+            requested_for: &stream.requested_for,
             scopes: stream.scopes,
             not_entitled: stream.not_entitled,
             rows: stream.rows,
@@ -121,7 +121,7 @@ impl<'a> StreamJson<'a> {
             read_at: stream.read_at,
             is_suspect: stream.is_suspect,
             lag_seconds: stream.lag_seconds,
-            lacks_days: stream.lacks_days,
+            has_missing_days: stream.has_missing_days,
             missing_since: stream.missing_since,
             days,
         }

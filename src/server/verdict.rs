@@ -60,15 +60,15 @@ impl Verdict {
         let under_way = under_way(doing, now);
         let tone = match () {
             () if headline.is_fresh() => Tone::Fresh,
-            () if headline.is_new && headline.bad_runs.is_empty() => Tone::Busy,
-            () if under_way.is_some() && headline.bad_runs.is_empty() => Tone::Busy,
+            () if headline.is_new && headline.failed_runs.is_empty() => Tone::Busy,
+            () if under_way.is_some() && headline.failed_runs.is_empty() => Tone::Busy,
             () => Tone::Trouble,
         };
         let next = match headline.is_new {
             true => first_start(status),
             false => headline.next_step(),
         };
-        let next: Vec<String> = under_way.or(next).into_iter().chain(headline.history_words()).collect();
+        let next: Vec<String> = under_way.or(next).into_iter().chain(headline.backfill_sentence()).collect();
         Self { tone, sentence: headline.sentence(), next: (!next.is_empty()).then(|| next.join(" ")) }
     }
 }

@@ -1,4 +1,4 @@
-//! What someone may want to look at: doubtful readings, and what the account may not read.
+//! What may need a person: suspect extractions, and streams that the account may not read.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,20 @@ use crate::ledger::State;
 use crate::model::coverage::NotEntitled;
 use crate::model::day::Day;
 
-/// Doubtful readings of one stream and scope, for one reason.
+/// Suspect days of one stream and scope with the same problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SuspectDays {
-    /// The stream.
     pub stream: String,
     /// The scope, by names.
     pub scope: String,
-    /// What was doubtful, in words.
     pub problem: String,
-    /// The days, in order; none for a list.
+    /// In order; empty for a list.
     pub days: Vec<Day>,
 }
 
 impl SuspectDays {
-    /// The days in words: `18 Nov, `, or nothing for a list.
-    pub fn days_words(&self) -> String {
+    /// The days as the start of a line, such as `18 Nov, `; empty for a list.
+    pub fn days_prefix(&self) -> String {
         match self.days.as_slice() {
             [] => String::new(),
             [day] => format!("{}, ", day.short()),
@@ -33,16 +31,15 @@ impl SuspectDays {
     }
 }
 
-/// Streams that the account may not read of one scope, for one reason.
+/// Streams that the account may not read for one scope, with the same reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotEntitledStreams {
     /// The scope, by names.
     pub scope: String,
-    /// The API's words.
+    /// The API's message.
     pub detail: String,
-    /// When it last said so of the first of them.
+    /// When the API last sent it for the first of the streams.
     pub at: Timestamp,
-    /// The streams.
     pub streams: Vec<String>,
 }
 
@@ -68,20 +65,21 @@ pub(super) fn suspects(state: &State) -> Vec<SuspectDays> {
 }
 
 pub(super) fn not_entitled(state: &State) -> Vec<NotEntitledStreams> {
-    let mut found: BTreeMap<(String, &str), (&NotEntitled, Vec<String>)> = BTreeMap::new();
+    let mut found: BTreeMap<(String, &str), NotEntitledStreams> = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {
-            if let Some(told) = &scope.not_entitled {
-                let key = (scope.scope.to_string(), told.detail.as_str());
-                found.entry(key).or_insert_with(|| (told, Vec::new())).1.push(stream.clone());
-            }
+            let Some(NotEntitled { at, detail }) = &scope.not_entitled else {
+                continue;
+            };
+            let name = scope.scope.to_string();
+            let of_scope = found.entry((name.clone(), detail)).or_insert_with(|| NotEntitledStreams {
+                scope: name,
+                detail: detail.clone(),
+                at: *at,
+                streams: Vec::new(),
+            });
+            of_scope.streams.push(stream.clone());
         }
     }
-    let told = |((scope, detail), (told, streams)): ((String, &str), (&NotEntitled, Vec<String>))| NotEntitledStreams {
-        scope,
-        detail: detail.to_owned(),
-        at: told.at,
-        streams,
-    };
-    found.into_iter().map(told).collect()
+    found.into_values().collect()
 }

@@ -1,4 +1,4 @@
-//! Is everything there, and if not, what is done about it.
+//! Is everything due exported, and if not, what happens next.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,55 +10,51 @@ use crate::catalog::Catalog;
 use crate::error_text::as_sentence;
 use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
+use crate::model::format::format_count;
 use crate::model::outcome::Outcome;
 use crate::status::exceptions::SuspectDays;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
 
-/// What is to be done where a record does not say it.
-const NEW_KEY: &str =
-    "Make a new key under Settings → API Keys and put it where the old one stands; the next start goes on.";
+/// The next step for a rejected key if the run's record has no hint.
+const NEW_KEY: &str = "Create a new key under Settings → API Keys and replace the rejected one; the next run resumes.";
 
-/// Is everything there, and if not, why.
+/// Is everything due exported, and if not, why not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Headline {
-    /// Whether nothing is exported yet.
+    /// Nothing is exported yet.
     pub is_new: bool,
-    /// Jobs whose last run did not end well, with how it ended.
-    pub bad_runs: Vec<(String, String)>,
-    /// What went wrong in the first of these.
-    pub problem: Option<BadRun>,
-    /// Streams that lack a day which a job wants, for a scope that may be read.
-    pub streams_lacking_days: u64,
-    /// The first day that any of them lacks.
-    pub lacking_since: Option<Day>,
-    /// Doubtful readings.
+    /// Jobs whose last run failed, with its outcome.
+    pub failed_runs: Vec<(String, String)>,
+    /// The first of them.
+    pub problem: Option<FailedRun>,
+    /// Streams with a missing day that a job wants, for a scope that the account may read.
+    pub streams_missing_days: u64,
+    /// The first missing day of all streams.
+    pub missing_since: Option<Day>,
+    /// Suspect extractions.
     pub suspects: u64,
-    /// How much of what lies before the first readings is there; none where nothing does.
-    pub history: Option<HistoryStatus>,
+    /// `None` if no day before the regular window is missing.
+    pub backfill: Option<BackfillProgress>,
 }
 
-/// A run that did not end well.
+/// A run with an outcome that needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BadRun {
-    /// Its job.
+pub struct FailedRun {
     pub job: String,
-    /// When it ended.
     pub at: Timestamp,
-    /// Whether the API rejected the key.
     pub key_rejected: bool,
-    /// What went wrong first, where the ledger says so.
-    pub what: Option<String>,
-    /// What mends that.
+    /// The first problem of the run, if the ledger has one.
+    pub problem: Option<String>,
     pub hint: Option<String>,
 }
 
-/// How much of history is there.
+/// How far the automatic backfill is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HistoryStatus {
-    /// The first day wanted.
+pub struct BackfillProgress {
+    /// The first wanted day.
     pub from: Day,
-    /// Whole percent of all days wanted that are there.
+    /// Exported share of all wanted days, in whole percent.
     pub percent: u64,
 }
 
@@ -72,102 +68,106 @@ impl Headline {
         suspects: &[SuspectDays],
         now: Timestamp,
     ) -> Self {
-        let last = |job: &JobStatus| Some((job.name.clone(), job.last_run.clone()?));
-        let is_bad = |(_, run): &(String, RunSummary)| run.end.outcome.is_failure();
-        let bad: Vec<(String, RunSummary)> = jobs.iter().filter_map(last).filter(is_bad).collect();
-        let lacking = || streams.iter().filter(|stream| stream.lacks_days);
+        let failed: Vec<(&JobStatus, &RunSummary)> = jobs
+            .iter()
+            .filter_map(|job| Some((job, job.last_run.as_ref()?)))
+            .filter(|(_, run)| run.end.outcome.is_failure())
+            .collect();
+        let incomplete = || streams.iter().filter(|stream| stream.has_missing_days);
         Self {
             is_new: state.number == 0,
-            problem: bad.first().map(|(job, run)| BadRun::of(job, run)),
-            bad_runs: bad.into_iter().map(|(job, run)| (job, run.end.outcome.label())).collect(),
-            streams_lacking_days: lacking().count() as u64,
-            lacking_since: lacking().filter_map(|stream| stream.missing_since).min(),
+            problem: failed.first().map(|(job, run)| FailedRun::new(&job.name, run)),
+            failed_runs: failed.iter().map(|(job, run)| (job.name.clone(), run.end.outcome.label())).collect(),
+            streams_missing_days: incomplete().count() as u64,
+            missing_since: incomplete().filter_map(|stream| stream.missing_since).min(),
             suspects: suspects.len() as u64,
-            history: history(state, catalog, starts, now),
+            backfill: backfill(state, catalog, starts, now),
         }
     }
 
-    /// Whether everything that was due is there.
+    /// Whether everything due is exported.
     pub fn is_fresh(&self) -> bool {
-        !self.is_new && self.bad_runs.is_empty() && self.streams_lacking_days == 0 && self.suspects == 0
+        !self.is_new && self.failed_runs.is_empty() && self.streams_missing_days == 0 && self.suspects == 0
     }
 
-    /// What is not as it should be, in words.
-    fn troubles(&self) -> Vec<String> {
-        let mut parts = Vec::new();
-        if let Some((job, outcome)) = self.bad_runs.first() {
-            parts.push(format!("the last run of `{job}` ended {outcome}"));
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some((job, outcome)) = self.failed_runs.first() {
+            problems.push(format!("the last run of `{job}` ended with `{outcome}`"));
         }
-        let since = self.lacking_since.map(|day| format!(" since {}", day.short())).unwrap_or_default();
-        match self.streams_lacking_days {
-            0 => {}
-            1 => parts.push(format!("1 stream lacks days{since}")),
-            lacking => parts.push(format!("{lacking} streams lack days{since}")),
+        if self.streams_missing_days > 0 {
+            let since = self.missing_since.map(|day| format!(" since {}", day.short())).unwrap_or_default();
+            problems.push(format!("{} with missing days{since}", format_count(self.streams_missing_days, "stream")));
         }
-        match self.suspects {
-            0 => {}
-            1 => parts.push("1 reading is suspect".to_owned()),
-            suspects => parts.push(format!("{suspects} readings are suspect")),
+        if self.suspects > 0 {
+            problems.push(format_count(self.suspects, "suspect extraction"));
         }
-        parts
+        problems
     }
-}
 
-impl Headline {
-    /// What stands, in one sentence.
+    /// The status in one sentence.
     pub fn sentence(&self) -> String {
         match &self.problem {
             _ if self.is_new => "Nothing is exported yet.".to_owned(),
             Some(run) if run.key_rejected => {
-                format!("The API rejected the key in the last run of `{}`, and nothing more is exported.", run.job)
+                format!("The API rejected the key in the last run of `{}`; exports are stopped.", run.job)
             }
-            _ if self.is_fresh() => "Everything that was due is there.".to_owned(),
-            _ => format!("Not everything is there: {}.", self.troubles().join(", ")),
+            _ if self.is_fresh() => "Everything due is exported.".to_owned(),
+            _ => format!("Not everything is exported: {}.", self.problems().join(", ")),
         }
     }
 
-    /// What is done about it, or is to be done.
+    /// What a person, or the next run, does about it.
     pub fn next_step(&self) -> Option<String> {
         match &self.problem {
-            _ if self.is_new => Some("`profound-export run` begins.".to_owned()),
+            _ if self.is_new => Some("Start with `profound-export run`.".to_owned()),
             _ if self.is_fresh() => None,
-            Some(BadRun { key_rejected: true, hint, .. }) => {
+            Some(FailedRun { key_rejected: true, hint, .. }) => {
                 Some(hint.as_deref().map_or_else(|| NEW_KEY.to_owned(), as_sentence))
             }
-            Some(BadRun { what: Some(what), hint: Some(hint), .. }) => Some(as_sentence(&format!("{what}: {hint}"))),
-            Some(BadRun { what: Some(what), .. }) => Some(format!("{} The next run tries again.", as_sentence(what))),
-            _ => Some("The next run asks for what is missing.".to_owned()),
+            Some(FailedRun { problem: Some(problem), hint: Some(hint), .. }) => {
+                Some(as_sentence(&format!("{problem}: {hint}")))
+            }
+            Some(FailedRun { problem: Some(problem), .. }) => {
+                Some(format!("{} The next run retries.", as_sentence(problem)))
+            }
+            _ => Some("The next run extracts what is missing.".to_owned()),
         }
     }
 
-    /// How much of history is there, in one sentence.
-    pub fn history_words(&self) -> Option<String> {
-        let HistoryStatus { from, percent } = self.history.as_ref()?;
-        Some(format!("History from {from} on is {percent} % there; runs go on with it as far as their requests reach."))
+    pub fn backfill_sentence(&self) -> Option<String> {
+        let BackfillProgress { from, percent } = self.backfill.as_ref()?;
+        Some(format!("Backfill from {from} is {percent} % complete; each run continues it with spare requests."))
     }
 }
 
 impl fmt::Display for Headline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let history = self.history_words().filter(|_| !self.is_new);
-        let sentences = [Some(self.sentence()), self.next_step(), history];
+        let backfill = self.backfill_sentence().filter(|_| !self.is_new);
+        let sentences = [Some(self.sentence()), self.next_step(), backfill];
         out.write_str(&sentences.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
 
-impl BadRun {
-    fn of(job: &str, run: &RunSummary) -> Self {
+impl FailedRun {
+    fn new(job: &str, run: &RunSummary) -> Self {
         Self {
             job: job.to_owned(),
             at: run.ended_at,
             key_rejected: run.end.outcome == Outcome::KeyRejected,
-            what: run.end.problems.first().cloned(),
+            problem: run.end.problems.first().cloned(),
             hint: run.end.hint.clone(),
         }
     }
 }
 
-fn history(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now: Timestamp) -> Option<HistoryStatus> {
+/// Counts the days before the regular window. Streams that cost a request per day are not backfilled automatically.
+fn backfill(
+    state: &State,
+    catalog: &Catalog,
+    starts: &BTreeMap<String, Day>,
+    now: Timestamp,
+) -> Option<BackfillProgress> {
     let from = *starts.values().min()?;
     let (mut wanted, mut missing) = (0_u64, 0_u64);
     for (name, scopes) in &state.coverage {
@@ -189,7 +189,7 @@ fn history(state: &State, catalog: &Catalog, starts: &BTreeMap<String, Day>, now
         }
     }
     let percent = 100 * (wanted - missing) / wanted.max(1);
-    (0 < missing).then_some(HistoryStatus { from, percent })
+    (missing > 0).then_some(BackfillProgress { from, percent })
 }
 
 #[cfg(test)]
@@ -198,30 +198,30 @@ mod tests {
 
     #[test]
     fn headline_says_what_is_wrong_and_what_to_do() {
-        let run = |key_rejected, what: &str, hint: Option<&str>| BadRun {
+        let run = |key_rejected, problem: &str, hint: Option<&str>| FailedRun {
             job: "nightly".into(),
             at: Timestamp::UNIX_EPOCH,
             key_rejected,
-            what: Some(what.into()),
+            problem: Some(problem.into()),
             hint: hint.map(str::to_owned),
         };
-        let ended = |outcome: &str, run: BadRun| Headline {
-            bad_runs: vec![("nightly".into(), outcome.into())],
+        let ended = |outcome: &str, run: FailedRun| Headline {
+            failed_runs: vec![("nightly".into(), outcome.into())],
             problem: Some(run),
             ..Headline::default()
         };
-        let history = HistoryStatus { from: "2026-01-01".parse().unwrap(), percent: 40 };
-        let lacking = Headline {
-            streams_lacking_days: 3,
-            lacking_since: Some("2026-11-24".parse().unwrap()),
+        let backfill = BackfillProgress { from: "2026-01-01".parse().unwrap(), percent: 40 };
+        let missing_days = Headline {
+            streams_missing_days: 3,
+            missing_since: Some("2026-11-24".parse().unwrap()),
             suspects: 1,
-            history: Some(history),
+            backfill: Some(backfill),
             ..Headline::default()
         };
         let all = [
             Headline::default(),
             Headline { is_new: true, ..Headline::default() },
-            lacking,
+            missing_days,
             ended("unavailable", run(false, "no space is left on `/data`", Some("make room there"))),
             ended("failed", run(false, "answers_v2 of \"Acme\": a value does not fit", None)),
             ended("key rejected", run(true, "the API rejected the key (HTTP 401)", Some("make a new key"))),

@@ -1,7 +1,7 @@
-//! What stands at a moment, as the ledger tells it: whether everything that was due is there, how far behind jobs and
-//! streams are, and each day of each stream. `status`, the status page, metrics and alerts all show these values.
+//! The status of a lake: whether everything due is exported, the lag of jobs and streams, and each day of each stream.
 //!
-//! A pure function of ledger, configuration and time.
+//! A pure function of ledger, configuration and time. The `status` command, the status page, metrics and alerts show these values and compute
+//! none of their own.
 
 mod cache;
 mod details;
@@ -25,38 +25,34 @@ use crate::schedule::ScheduleError;
 pub use cache::{StatusCache, StatusError};
 pub use details::{ScopeDetails, StreamDetails};
 pub use exceptions::{NotEntitledStreams, SuspectDays};
-pub use headline::{BadRun, Headline, HistoryStatus};
+pub use headline::{BackfillProgress, FailedRun, Headline};
 pub use jobs::JobStatus;
 pub use streams::{DayCell, StreamStatus};
 
-/// What stands at a moment.
+/// The status of a lake at one time.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// The moment.
     pub at: Timestamp,
-    /// The last record of the ledger; zero where nothing is exported yet.
+    /// Number of the last ledger record; zero if nothing is exported yet.
     pub records: u64,
-    /// Whether everything that was due is there.
     pub headline: Headline,
-    /// The configured jobs, in the order of the file.
+    /// In the order of the configuration file.
     pub jobs: Vec<JobStatus>,
-    /// The last runs that ended, newest first.
+    /// The last runs, newest first.
     pub runs: Vec<RunSummary>,
-    /// Every table of the ledger, by name.
+    /// By name.
     pub streams: Vec<StreamStatus>,
-    /// The categories of the ledger, by name.
+    /// Categories in the ledger, by name.
     pub categories: Vec<Named>,
-    /// Doubtful readings.
     pub suspects: Vec<SuspectDays>,
-    /// What the account may not read.
     pub not_entitled: Vec<NotEntitledStreams>,
 }
 
 impl Status {
-    /// What `state` says at `now` of what `config` wants, with the last `shown_days` days of each stream.
+    /// The status at `now`, with the last `shown_days` days of each stream.
     ///
     /// # Errors
-    /// A schedule that is none, which a checked configuration does not have.
+    /// An invalid schedule, which a checked configuration cannot have.
     pub fn of(state: &State, config: &Config, now: Timestamp, shown_days: u16) -> Result<Self, ScheduleError> {
         let starts = starts(state, config);
         let streams = streams::of(state, config.catalog(), &starts, now, shown_days, |_| true);
@@ -76,7 +72,7 @@ impl Status {
         })
     }
 
-    /// The tables as they stand for one category alone.
+    /// The tables restricted to one category.
     pub fn streams_of_category(
         state: &State,
         config: &Config,
@@ -84,8 +80,8 @@ impl Status {
         shown_days: u16,
         category: &str,
     ) -> Vec<StreamStatus> {
-        let is_meant = |scope: &Scope| scope.category.as_ref().is_some_and(|named| named.id == category);
-        streams::of(state, config.catalog(), &starts(state, config), now, shown_days, is_meant)
+        let is_in_category = |scope: &Scope| scope.category.as_ref().is_some_and(|named| named.id == category);
+        streams::of(state, config.catalog(), &starts(state, config), now, shown_days, is_in_category)
     }
 
     /// Days of all streams and scopes by status, of the days that are shown. A stream that the account may not read for a scope counts once,
@@ -104,7 +100,6 @@ impl Status {
     }
 }
 
-/// Categories that anything was read of, by name.
 fn categories(state: &State) -> Vec<Named> {
     let scopes = state.coverage.values().flat_map(BTreeMap::values);
     let named: BTreeMap<&str, &Named> =
@@ -114,7 +109,7 @@ fn categories(state: &State) -> Vec<Named> {
     found
 }
 
-/// The first day that any job wants of each stream; what no job has any more is not missing.
+/// The first day that any job wants, by stream. Streams that no job exports any more have none, so none of their days is missing.
 fn starts(state: &State, config: &Config) -> BTreeMap<String, Day> {
     let mut starts = BTreeMap::new();
     for job in &config.jobs {

@@ -1,4 +1,4 @@
-//! Each stream of the ledger: how far behind it is, and its days.
+//! Each table of the ledger: its lag and its days.
 
 use std::collections::BTreeMap;
 
@@ -17,77 +17,73 @@ use crate::model::scope::Scope;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
 
-/// One day of a stream, over all its scopes.
+/// One day of a stream, over all scopes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayCell {
-    /// The day, as the stream counts days; the first of a month for streams by month.
+    /// In the stream's own time zone; the first of the month for monthly streams.
     pub day: Day,
-    /// The worst state over the scopes.
+    /// The most urgent status of all scopes.
     pub worst: DayStatus,
-    /// How many scopes are in which state.
+    /// Number of scopes by status.
     pub scopes: BTreeMap<DayStatus, u64>,
-    /// Rows of all scopes.
     pub rows: u64,
-    /// When the first of them was read last.
+    /// The oldest extraction among the scopes.
     pub read_at: Option<CompactTimestamp>,
-    /// How it is known that they are whole.
+    /// Why the extractions count as complete.
     pub proofs: Vec<Proof>,
-    /// What was doubtful, of the first scope where something was.
+    /// The problem of the first suspect scope.
     pub problem: Option<String>,
 }
 
 /// One table of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
-    /// Its name.
     pub name: String,
-    /// The family of the stream: its file in the catalog.
+    /// The stream's file in the catalog.
     pub family: String,
-    /// For what it is asked: `20 categories`.
-    pub asked_for: String,
-    /// How many scopes may be read.
+    /// Its scopes in words, such as `20 categories`.
+    pub requested_for: String,
+    /// Scopes that the account may read.
     pub scopes: u64,
-    /// How many may not.
+    /// Scopes that the account may not read.
     pub not_entitled: u64,
-    /// Rows of all scopes and days.
     pub rows: u64,
-    /// Whether it is a list, which is read whole and has no days.
+    /// A list has no days; every run replaces it.
     pub is_list: bool,
-    /// When a list was last read for all scopes.
+    /// When a list was last extracted, for the scope where that is longest ago; `None` if a scope has no copy.
     pub read_at: Option<CompactTimestamp>,
-    /// Whether the last reading of a list was doubtful.
+    /// Whether the last extraction of a list is suspect.
     pub is_suspect: bool,
-    /// The last days, oldest first; none where nothing is wanted or known of a day.
+    /// The last days, oldest first; `None` for a day that is neither wanted nor known.
     pub days: Vec<Option<DayCell>>,
-    /// Age of the oldest day that a run owes, in seconds since it ended; zero where nothing is owed. What only fills in
-    /// history is not.
+    /// Seconds since the end of the oldest day that a run owes; zero if none is owed. Backfill is not owed.
     pub lag_seconds: u64,
-    /// Whether a day is missing that was over a day ago.
-    pub lacks_days: bool,
-    /// The first day that is missing; none where nothing is. What only fills in history is not.
+    /// Whether a day is missing that ended more than a day ago.
+    pub has_missing_days: bool,
+    /// The first missing day. Days that only a backfill extracts do not count.
     pub missing_since: Option<Day>,
 }
 
-/// Everything that every stream of one status shares.
+/// What the streams of one status have in common.
 pub(super) struct View<'a> {
     state: &'a State,
     now: Timestamp,
     shown_days: i64,
 }
 
-/// All tables of the ledger that the catalog knows, of the scopes that `is_meant` says.
+/// The tables that both ledger and catalog have, restricted to scopes for which `is_included` holds.
 pub(super) fn of(
     state: &State,
     catalog: &Catalog,
     starts: &BTreeMap<String, Day>,
     now: Timestamp,
     shown_days: u16,
-    is_meant: impl Fn(&Scope) -> bool,
+    is_included: impl Fn(&Scope) -> bool,
 ) -> Vec<StreamStatus> {
     let view = View::new(state, now, shown_days);
     let tables = state.coverage.iter().filter_map(|(name, scopes)| {
         let stream = catalog.get(list_of(name).unwrap_or(name))?;
-        let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| is_meant(&scope.scope)).collect();
+        let scopes: Vec<&ScopeCoverage> = scopes.values().filter(|scope| is_included(&scope.scope)).collect();
         (!scopes.is_empty()).then(|| view.stream(name, stream, &scopes, starts.get(name).copied()))
     });
     tables.collect()
@@ -98,7 +94,7 @@ impl<'a> View<'a> {
         Self { state, now, shown_days: i64::from(shown_days) }
     }
 
-    /// One table, of `scopes` of it.
+    /// One table, restricted to `scopes`.
     pub(super) fn stream(
         &self,
         name: &str,
@@ -118,7 +114,7 @@ impl<'a> View<'a> {
         StreamStatus {
             name: name.to_owned(),
             family: stream.family.clone(),
-            asked_for: asked_for(stream, scopes.len()),
+            requested_for: requested_for(stream, scopes.len()),
             scopes: scopes.len() as u64,
             not_entitled: (all - scopes.len()) as u64,
             rows: known().map(|state| state.rows).sum(),
@@ -131,15 +127,15 @@ impl<'a> View<'a> {
                 (None, None) => Vec::new(),
             },
             lag_seconds: owed.zip(days).map_or(0, |((day, _), days)| age(day, days)),
-            lacks_days: owed.zip(days).is_some_and(|((_, missing), days)| {
-                // The day that has just ended is not late before the next run.
-                missing.is_some_and(|day| 24 * 3600 <= age(day, days))
+            has_missing_days: owed.zip(days).is_some_and(|((_, missing), days)| {
+                // The day that has just ended is not late before the next daily run.
+                missing.is_some_and(|day| age(day, days) >= 24 * 3600)
             }),
             missing_since: owed.and_then(|(_, missing)| missing),
         }
     }
 
-    /// The oldest day that a run owes, and the oldest of those that were never read.
+    /// The oldest day that a run owes, and the oldest owed day that was never extracted.
     fn oldest_owed(
         &self,
         name: &str,
@@ -149,11 +145,11 @@ impl<'a> View<'a> {
     ) -> Option<(Day, Option<Day>)> {
         let (mut owed, mut missing): (Option<Day>, Option<Day>) = (None, None);
         for scope in scopes {
-            // What lies before the first reading is history, which has its own place.
+            // Days before the first extraction belong to the backfill, which the headline shows.
             let start = scope.history_ends().map_or(start, |first| start.max(first));
             let mut known = scope.days.iter().peekable();
             for day in scope.wanted(days, start, self.now) {
-                // Both are in order, so that a year of days is walked through once.
+                // Both are sorted, so one pass over a year of days is enough.
                 while known.next_if(|(known, _)| **known < day).is_some() {}
                 let state = known.next_if(|(known, _)| **known == day).map(|(_, state)| state);
                 let is_missing = state.is_none_or(|state| state.read_at.is_none() && state.suspect.is_none());
@@ -172,7 +168,7 @@ impl<'a> View<'a> {
     }
 
     fn days(&self, name: &str, scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>) -> Vec<Option<DayCell>> {
-        // A day that nobody wants is not missing.
+        // A day that no job wants is not missing.
         let wanted = |scope: &&ScopeCoverage| {
             let mut wanted = scope.wanted(days, start?, self.now);
             let first = wanted.next()?;
@@ -180,7 +176,7 @@ impl<'a> View<'a> {
         };
         let wanted: Vec<Option<(Day, Day)>> = scopes.iter().map(wanted).collect();
         let cell = |day: Day| {
-            // Of streams by month only the first day stands for anything.
+            // A monthly stream has a cell only on the first of a month.
             days.recorded_days(Window::from_day(day)).next()?;
             let known = scopes.iter().zip(&wanted).filter_map(|(scope, wanted)| {
                 let state = scope.days.get(&day);
@@ -195,7 +191,7 @@ impl<'a> View<'a> {
         self.shown(days.zone.yesterday(self.now)).map(cell).collect()
     }
 
-    /// The days of which there are snapshots, up to today: they are taken of the day itself.
+    /// Days with list snapshots, including today: a snapshot is taken on the day itself.
     fn snapshots(&self, scopes: &[&ScopeCoverage]) -> Vec<Option<DayCell>> {
         let today = snapshot_day(self.now);
         let cell = |day: Day| {
@@ -244,7 +240,7 @@ fn cell_of<'a>(
     cell
 }
 
-fn asked_for(stream: &Stream, count: usize) -> String {
+fn requested_for(stream: &Stream, count: usize) -> String {
     let (one, many) = match stream.scope.describe() {
         "account" => return "the account".to_owned(),
         "category" => ("category", "categories"),

@@ -19,7 +19,7 @@ impl Facts<'_> {
         let condition = |(subject, touches): (String, Touches)| {
             let mut own = suspects().filter(|suspect| touches.contains_key(&suspect.stream));
             let first = own.next()?;
-            let first_words = format!("{}{}: {}", first.days_words(), first.scope, first.problem);
+            let first_words = format!("{}{}: {}", first.days_prefix(), first.scope, first.problem);
             let what = match touches.len() {
                 1 => match own.count() {
                     0 => format!("`{}`, {first_words}", first.stream),

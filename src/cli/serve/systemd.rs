@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Tells what is being done whenever that changes, for as long as it is polled.
 pub(super) async fn keep_told(monitor: &ProcessMonitor, notify: &SystemdNotifier) {
-    let (mut changes, mut statuses) = (monitor.live.changes(), monitor.cache.statuses());
+    let (mut changes, mut statuses) = (monitor.live.changes(), monitor.cache.subscribe());
     let mut told = String::new();
     loop {
         let words = words(monitor, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));

@@ -1,4 +1,4 @@
-//! Coverage: streams as rows, grouped by family, days as columns.
+//! Coverage: streams as rows, format_number by family, days as columns.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,8 @@ fn axis(data: &PageData) -> Markup {
 }
 
 fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup {
-    let is_behind = streams.iter().any(|stream| stream.lacks_days || stream.is_suspect || stream.lag_seconds != 0);
+    let is_behind =
+        streams.iter().any(|stream| stream.has_missing_days || stream.is_suspect || stream.lag_seconds != 0);
     let is_open = is_behind || data.streams().len() <= ALL_OPEN;
     html! {
         details.family id={ "family-" (family) } open[is_open] {
@@ -150,8 +151,8 @@ fn row(stream: &StreamStatus) -> Markup {
                 (strip(&states(&stream.days)))
             }
             small {
-                @if !is_closed { (stream.asked_for) }
-                @if let Some(day) = stream.missing_since.filter(|_| stream.lacks_days) { em { " missing since " (day.short()) } }
+                @if !is_closed { (stream.requested_for) }
+                @if let Some(day) = stream.missing_since.filter(|_| stream.has_missing_days) { em { " missing since " (day.short()) } }
             }
             b { (format_number(stream.rows)) }
         }
@@ -173,7 +174,7 @@ fn exceptions(data: &PageData) -> Markup {
                     @for suspect in status.suspects.iter().take(EXCEPTIONS) {
                         li {
                             a href={ "stream/" (suspect.stream) } { (suspect.stream) } ", "
-                            (suspect.days_words()) (suspect.scope) ": " (suspect.problem)
+                            (suspect.days_prefix()) (suspect.scope) ": " (suspect.problem)
                         }
                     }
                     @if let Some(more) = more(status.suspects.len()) { li { "and " (more) " more" } }

@@ -1,4 +1,4 @@
-//! Jobs: how the last run ended, how long it took, and when the next one starts.
+//! Jobs: how the last run ended, how long it format_duration, and when the next one starts.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};

@@ -21,7 +21,7 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
                 h1 { (all.name) }
                 p.next { (about) }
                 p {
-                    (all.asked_for) ", " (format_count(all.rows, "row"))
+                    (all.requested_for) ", " (format_count(all.rows, "row"))
                     @if let Some(at) = all.read_at { ", read " (stamp(at.time())) }
                     @if 0 < all.not_entitled { ", " (format_count(all.not_entitled, "scope")) " not entitled" }
                     @match all.missing_since {

@@ -49,7 +49,7 @@ fn stream_called(name: &str, family: &str, state: impl Fn(i64) -> DayStatus) -> 
     StreamStatus {
         name: name.into(),
         family: family.into(),
-        asked_for: "200 categories".into(),
+        requested_for: "200 categories".into(),
         scopes: 200,
         not_entitled: 0,
         rows: 1_234_567_890,
@@ -58,7 +58,7 @@ fn stream_called(name: &str, family: &str, state: impl Fn(i64) -> DayStatus) -> 
         is_suspect: false,
         days: (0..90).map(|at| Some(cell(last.plus(at - 89), state(at), None))).collect(),
         lag_seconds: 0,
-        lacks_days: false,
+        has_missing_days: false,
         missing_since: None,
     }
 }
@@ -256,7 +256,7 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
     data.doing = Activity::default();
     let mut lacking = status(Vec::new());
     lacking.headline =
-        Headline { streams_lacking_days: 3, lacking_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };
+        Headline { streams_missing_days: 3, missing_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };
     data.status = Some(Arc::new(lacking));
     all.push(verdict_text(&data));
     data.status =
