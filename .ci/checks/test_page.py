@@ -1,4 +1,4 @@
-"""The status page in a browser: what it shows in each state, with scripts and without, and that nothing goes wrong.
+"""The status page in a browser: what it shows in each state, with scripts and without, without errors.
 
 Screenshots stay under `target/ci/page`, to be looked at.
 """
@@ -88,7 +88,7 @@ def _keep_all(browser: Browser, url: str, name: str) -> None:
         for phone in (False, True):
             with _opened(browser, dark=dark, phone=phone) as page:
                 page.goto(url)
-                expect(page.locator("#live")).to_have_text("updates by itself")
+                expect(page.locator("#live")).to_have_text("updates automatically")
                 width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert width <= 0, f"{name}: {width} pixels too wide"
                 _keep(page, f"{name}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}")
@@ -115,11 +115,11 @@ def test_page_of_a_year_is_small_and_shows_each_day(tmp_path: Path, account: Acc
             answer = page.goto(url)
             assert answer is not None
             assert len(answer.body()) < 100_000
-            expect(page.get_by_role("heading", level=1)).to_have_text("Everything that was due is there.")
+            expect(page.get_by_role("heading", level=1)).to_have_text("Everything due is exported.")
             row = page.locator("li", has=page.get_by_role("link", name="visibility_v2_by_day", exact=True))
             row.locator("svg").hover()
             expect(page.locator(".tip")).to_contain_text(
-                re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, read")
+                re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, extracted")
             )
             # The viewer's clock is next to that of the job.
             expect(page.locator("#jobs .viewer").first).to_be_visible()
@@ -140,10 +140,10 @@ def test_page_needs_no_script(tmp_path: Path, account: Account, browser: Browser
     job.run("run").expect(COMPLETE)
     with _serving(job) as (_, url), _opened(browser, scripts=False) as page:
         page.goto(url)
-        expect(page.get_by_role("heading", level=1)).to_have_text("Everything that was due is there.")
-        expect(page.locator("#live")).to_have_text("reload for what is newer")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Everything due is exported.")
+        expect(page.locator("#live")).to_have_text("reload to update")
         page.locator("summary", has_text="complete").click()
-        expect(page.locator(".inside")).to_contain_text("left for the next run")
+        expect(page.locator(".inside")).to_contain_text("deferred to the next run")
         page.get_by_label("Category").select_option(index=1)
         page.get_by_role("button", name="Show").click()
         expect(page.locator("small", has_text="1 category").first).to_be_visible()
@@ -161,18 +161,18 @@ def test_open_page_updates_during_a_run(tmp_path: Path, account: Account, browse
         job.write()
         daemon.send_signal(signal.SIGHUP)
         expect(page.locator("#running progress")).to_be_visible(timeout=30_000)
-        expect(page.locator("#hour")).to_contain_text("spent", timeout=30_000)
+        expect(page.locator("#rate-limit")).to_contain_text("sent", timeout=30_000)
         _keep(page, "running")
         account.clear_faults()
         expect(page.locator("#runs summary").first).to_contain_text("complete", timeout=60_000)
-        expect(page.get_by_role("heading", level=1)).to_have_text("Everything that was due is there.", timeout=60_000)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Everything due is exported.", timeout=60_000)
         page.locator("#runs summary").first.focus()
         page.keyboard.press("Enter")
         expect(page.locator("#runs .inside").first).to_be_visible()
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=30) == COMPLETE
         # What is shown is old from now on, and the page says so.
-        expect(page.locator("#live")).to_have_text("not connected: this is old", timeout=30_000)
+        expect(page.locator("#live")).to_have_text("not connected, data may be outdated", timeout=30_000)
 
 
 def test_page_says_that_the_key_was_rejected(tmp_path: Path, account: Account, browser: Browser) -> None:

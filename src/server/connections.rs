@@ -1,4 +1,4 @@
-//! Connections: format_count, timed, and joined to the one future that serves them.
+//! Connections, limited in number and time, all polled by one future.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,30 +11,29 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Connections at the same time; further ones wait to be accepted.
-const CONNECTIONS: usize = 96;
-/// How long the head of a request may take, and how long a connection may be idle.
+/// Further connections wait to be accepted.
+const MAX_CONNECTIONS: usize = 96;
+/// Limit for receiving a request head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest head of a request.
-const HEAD_BYTES: usize = 16 * 1024;
-/// How long a connection lasts. A page that is told of changes connects anew by itself.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Lifetime of a connection. An open page reconnects by itself.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// How long the answer that is under way then may take.
-const LAST_ANSWER: Duration = Duration::from_secs(10);
-/// How long nothing is accepted after the system refused to.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Time for the response in progress when the lifetime ends.
+const LAST_RESPONSE: Duration = Duration::from_secs(10);
+/// Pause after the operating system failed to accept, such as with too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Accepts and answers for as long as it is polled.
+/// Accepts and answers until dropped.
 pub(super) async fn serve(listener: &TcpListener, router: Router) {
     let mut connections = FuturesUnordered::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => connections.push(answer(stream, router.clone())),
-                // Too many open files, or a connection that was gone at once: neither ends the server.
+                // Too many open files, or a client that already disconnected: the server continues.
                 Err(error) => {
-                    tracing::debug!("a connection to the status page was not accepted: {error}");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::debug!(%error, "status page connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(()) = connections.next(), if !connections.is_empty() => {}
@@ -44,17 +43,17 @@ pub(super) async fn serve(listener: &TcpListener, router: Router) {
 
 async fn answer(stream: TcpStream, router: Router) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = tokio::time::sleep(LIFETIME) => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
+            tokio::time::timeout(LAST_RESPONSE, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
-        // Whoever asked went away, or sent no HTTP: nobody must act.
-        tracing::debug!("a connection to the status page ended: {error}");
+        // The client disconnected or did not send HTTP; no one needs to act.
+        tracing::debug!(%error, "status page connection failed");
     }
 }

@@ -1,4 +1,4 @@
-//! What every request must pass, and what every answer carries.
+//! Checks on every request, and headers of every response.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::ServerState;
 
-/// How long an answer may take to begin.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit until a response begins.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Scripts and styles of our own and nothing else, no frame around it, no word of where somebody came from.
+/// Only our own scripts and styles, no framing, no referrer.
 const HEADERS: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -30,15 +30,13 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Lets a request through that only reads and asks for a host that is ours.
-pub(super) async fn guard(State(shared): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&shared, &request) {
-        Some(refusal) => refusal,
-        None => match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+/// Passes read-only requests for a host of ours.
+pub(super) async fn guard(State(server): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
+    let mut response = match rejection(&server, &request) {
+        Some(rejection) => rejection,
+        None => match tokio::time::timeout(RESPONSE_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the ledger is being read; ask again in a moment\n").into_response()
-            }
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "reading the ledger; retry in a moment\n").into_response(),
         },
     };
     for (name, value) in HEADERS {
@@ -47,25 +45,24 @@ pub(super) async fn guard(State(shared): State<Arc<ServerState>>, request: Reque
     response
 }
 
-fn refusal(shared: &ServerState, request: &Request) -> Option<Response> {
+fn rejection(server: &ServerState, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(header::ALLOW, "GET, HEAD")];
-        return Some((StatusCode::METHOD_NOT_ALLOWED, allow, "this server only shows\n").into_response());
+        return Some((StatusCode::METHOD_NOT_ALLOWED, allow, "this server is read-only\n").into_response());
     }
-    let hosts = &shared.cache.config().server.hosts;
+    let hosts = &server.cache.config().server.hosts;
     if !host_of(request.headers()).is_some_and(|host| is_ours(&host, hosts)) {
-        let words =
-            "this server does not answer to that name: ask for its address, or list the name in `server.hosts`\n";
-        return Some((StatusCode::MISDIRECTED_REQUEST, words).into_response());
+        let message = "unknown host name: use the address, or add the name to `server.hosts`\n";
+        return Some((StatusCode::MISDIRECTED_REQUEST, message).into_response());
     }
     None
 }
 
-/// The host that is asked for, without its port; none where it is said twice or not at all.
+/// The requested host without its port; `None` if the header is missing or repeated.
 fn host_of(headers: &HeaderMap) -> Option<String> {
     let mut all = headers.get_all(header::HOST).iter();
     let host = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
-    // What stands after the last colon is a port, unless that colon is part of an address in brackets.
+    // The part after the last colon is a port, unless the colon belongs to an IPv6 address in brackets.
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
@@ -73,8 +70,8 @@ fn host_of(headers: &HeaderMap) -> Option<String> {
     Some(name.to_ascii_lowercase())
 }
 
-/// Whether a request for `host` is meant for this server. A foreign site can lead a browser here only by a name of its
-/// own that it lets point here; an address stands for itself, so it is safe, and probes and Prometheus ask by address.
+/// Whether a request for `host` is meant for this server. DNS rebinding can lead a browser here only under a name of the attacker, so
+/// addresses are safe, and probes and Prometheus use them.
 fn is_ours(host: &str, allowed: &[String]) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_address = match bare {
@@ -89,17 +86,17 @@ fn is_ours(host: &str, allowed: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    fn answers(host: &str) -> bool {
+    fn is_answered(host: &str) -> bool {
         let headers: HeaderMap = [(header::HOST, host.parse().unwrap())].into_iter().collect();
         host_of(&headers).is_some_and(|host| is_ours(&host, &["exporter.example.com".to_owned()]))
     }
 
     #[test]
-    fn addresses_localhost_and_listed_names_are_answered_and_no_other_name() {
+    fn only_addresses_localhost_and_listed_names_are_answered() {
         for host in
             ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "10.1.2.3", "[::1]:9464", "Exporter.example.com:80"]
         {
-            assert!(answers(host), "{host}");
+            assert!(is_answered(host), "{host}");
         }
         for host in [
             "",
@@ -111,12 +108,12 @@ mod tests {
             "[::1",
             "::1x",
         ] {
-            assert!(!answers(host), "{host}");
+            assert!(!is_answered(host), "{host}");
         }
     }
 
     #[test]
-    fn request_with_two_hosts_or_none_is_refused() {
+    fn request_with_two_hosts_or_none_is_rejected() {
         let mut headers = HeaderMap::new();
         assert_eq!(host_of(&headers), None);
         headers.append(header::HOST, HeaderValue::from_static("localhost"));

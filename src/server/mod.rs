@@ -1,6 +1,6 @@
-//! The status page, and what machines read beside it: served over HTTP, from what a process knows anyway.
+//! HTTP server of a running process: status page, `/status.json`, metrics and health.
 //!
-//! It only shows. There is no request that changes anything, and nothing here knows a key.
+//! It is read-only: no request changes anything, and no key is reachable from here.
 
 mod connections;
 mod events;
@@ -21,41 +21,40 @@ use crate::clock::Clock;
 use crate::observe::ActivityMonitor;
 use crate::status::StatusCache;
 
-/// Browsers that are told of changes at the same time.
+/// Open pages that receive change events at the same time.
 const EVENT_STREAMS: usize = 32;
 
-/// Text that is made whenever somebody asks for it.
-type Text = Box<dyn Fn() -> String + Send + Sync>;
+type MetricsText = Box<dyn Fn() -> String + Send + Sync>;
 
-/// What is served.
+/// The server before it has an address.
 pub struct StatusServer(ServerState);
 
 struct ServerState {
     cache: Arc<StatusCache>,
     live: ActivityMonitor,
     clock: Clock,
-    metrics: Option<Text>,
+    metrics: Option<MetricsText>,
     event_streams: Arc<Semaphore>,
 }
 
 impl StatusServer {
-    /// Shows what stands and what is being done now.
+    /// Shows the status in `cache` and the activity in `live`.
     pub fn new(cache: Arc<StatusCache>, live: ActivityMonitor, clock: Clock) -> Self {
         let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS));
         Self(ServerState { cache, live, clock, metrics: None, event_streams })
     }
 
-    /// Answers `/metrics` with `text`, in the format of Prometheus.
+    /// Serves `text` under `/metrics`, in the Prometheus text format.
     #[must_use]
     pub fn with_metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.0.metrics = Some(Box::new(text));
         self
     }
 
-    /// Takes the address, and serves nothing yet.
+    /// Binds the address. Requests are answered once [`Listening::serve`] is polled.
     ///
     /// # Errors
-    /// That the address is in use, or not one of this machine.
+    /// The address is in use or does not belong to this machine.
     pub async fn bind(self, address: SocketAddr) -> std::io::Result<Listening> {
         let listener = TcpListener::bind(address).await?;
         Ok(Listening { address: listener.local_addr()?, listener, shared: Arc::new(self.0) })
@@ -68,7 +67,7 @@ impl fmt::Debug for StatusServer {
     }
 }
 
-/// A server that has its address.
+/// A server with its address.
 pub struct Listening {
     address: SocketAddr,
     listener: TcpListener,
@@ -76,12 +75,12 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The address; the port is never zero.
+    /// The bound address, with the real port where zero was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves for as long as it is polled. Dropped, it ends every connection.
+    /// Serves until dropped, which closes every connection.
     pub async fn serve(self) {
         connections::serve(&self.listener, routes::router(self.shared)).await;
     }

@@ -1,4 +1,4 @@
-//! What is answered under which path.
+//! The paths.
 
 use std::sync::Arc;
 
@@ -13,11 +13,10 @@ use super::ServerState;
 use super::events::events;
 use super::guard::guard;
 use super::page::{self, PageData};
-use super::status_json::{StatusJson, days_json};
+use super::status_json::StatusJson;
 use crate::status::{Status, StreamDetails, StreamStatus};
 
-/// Everything that is served.
-pub(super) fn router(shared: Arc<ServerState>) -> Router {
+pub(super) fn router(server: Arc<ServerState>) -> Router {
     let mut router = Router::new()
         .route("/", get(index))
         .route("/status.json", get(status_json))
@@ -26,22 +25,21 @@ pub(super) fn router(shared: Arc<ServerState>) -> Router {
         .route("/days/{name}", get(days))
         .route("/page.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE) }))
         .route("/page.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], page::SCRIPT) }))
-        // The server is polled together with everything else of the process, so an answer proves that the loop lives.
+        // The server runs in the same task as the jobs, so a response proves that the event loop is alive.
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz));
-    if shared.metrics.is_some() {
+    if server.metrics.is_some() {
         router = router.route("/metrics", get(metrics));
     }
     router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") })
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
-        .with_state(shared)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(middleware::from_fn_with_state(Arc::clone(&server), guard))
+        .with_state(server)
 }
 
-/// What a page may be asked for.
 #[derive(Debug, Default, Deserialize)]
 struct PageQuery {
-    /// The id of the category that is shown alone.
+    /// Id of the only category to show.
     #[serde(default)]
     category: String,
 }
@@ -54,9 +52,9 @@ impl ServerState {
     fn data(&self, status: Option<Arc<Status>>) -> PageData {
         PageData {
             status,
-            doing: self.live.activity(),
+            activity: self.live.activity(),
             config: self.cache.config(),
-            trouble: self.cache.error(),
+            read_error: self.cache.error(),
             now: self.clock.now(),
             shown_days: self.cache.shown_days(),
             has_metrics: self.metrics.is_some(),
@@ -64,35 +62,35 @@ impl ServerState {
         }
     }
 
-    /// The streams of one category alone, where one is asked for that is known.
-    async fn of_category(&self, status: Option<&Status>, asked: &PageQuery) -> Option<(String, Vec<StreamStatus>)> {
-        let named = status?.categories.iter().find(|category| category.id == asked.category)?;
+    /// The streams of the requested category, if the lake has it.
+    async fn of_category(&self, status: Option<&Status>, query: &PageQuery) -> Option<(String, Vec<StreamStatus>)> {
+        let named = status?.categories.iter().find(|category| category.id == query.category)?;
         let (id, shown_days) = (named.id.clone(), self.cache.shown_days());
-        let looking = self.cache.with_state(move |state, config, now| {
+        let streams = self.cache.with_state(move |state, config, now| {
             (Status::streams_of_category(state, config, now, shown_days, &id), id)
         });
-        let (streams, id) = looking.await;
+        let (streams, id) = streams.await;
         Some((id, streams))
     }
 }
 
-async fn index(State(shared): State<Arc<ServerState>>, Query(asked): Query<PageQuery>) -> Response {
-    let status = shared.status();
-    let category = shared.of_category(status.as_deref(), &asked).await;
-    let data = PageData { category, ..shared.data(status) };
+async fn index(State(server): State<Arc<ServerState>>, Query(query): Query<PageQuery>) -> Response {
+    let status = server.status();
+    let category = server.of_category(status.as_deref(), &query).await;
+    let data = PageData { category, ..server.data(status) };
     Html(page::index(&data).into_string()).into_response()
 }
 
-async fn status_json(State(shared): State<Arc<ServerState>>) -> Response {
-    Json(StatusJson::of(&shared.data(shared.status()))).into_response()
+async fn status_json(State(server): State<Arc<ServerState>>) -> Response {
+    Json(StatusJson::new(&server.data(server.status()))).into_response()
 }
 
-async fn stream(State(shared): State<Arc<ServerState>>, Path(name): Path<String>) -> Response {
-    let (asked, shown_days) = (name.clone(), shared.cache.shown_days());
+async fn stream(State(server): State<Arc<ServerState>>, Path(name): Path<String>) -> Response {
+    let (wanted, shown_days) = (name.clone(), server.cache.shown_days());
     let details =
-        shared.cache.with_state(move |state, config, now| StreamDetails::of(state, config, now, shown_days, &asked));
+        server.cache.with_state(move |state, config, now| StreamDetails::of(state, config, now, shown_days, &wanted));
     match details.await {
-        Some(details) => Html(page::stream(&shared.data(shared.status()), &details).into_string()).into_response(),
+        Some(details) => Html(page::stream(&server.data(server.status()), &details).into_string()).into_response(),
         None => {
             let page = page::no_such_stream(&name).into_string();
             (StatusCode::NOT_FOUND, Html(page)).into_response()
@@ -101,32 +99,32 @@ async fn stream(State(shared): State<Arc<ServerState>>, Path(name): Path<String>
 }
 
 async fn days(
-    State(shared): State<Arc<ServerState>>,
+    State(server): State<Arc<ServerState>>,
     Path(name): Path<String>,
-    Query(asked): Query<PageQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Response {
-    let status = shared.status();
-    let of_category = shared.of_category(status.as_deref(), &asked).await;
+    let status = server.status();
+    let of_category = server.of_category(status.as_deref(), &query).await;
     let all = status.as_ref().map(|status| status.streams.as_slice()).unwrap_or_default();
     let streams = of_category.as_ref().map_or(all, |(_, streams)| streams);
     match streams.iter().find(|stream| stream.name == name) {
-        Some(stream) => Json(days_json(stream)).into_response(),
-        None => (StatusCode::NOT_FOUND, "there is no such stream\n").into_response(),
+        Some(stream) => Json(&stream.days).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such stream\n").into_response(),
     }
 }
 
-/// Ready is who has read its configuration, without which nothing is served, and the ledger.
-async fn readyz(State(shared): State<Arc<ServerState>>) -> Response {
-    match (shared.status(), shared.cache.error()) {
+/// Ready means that configuration and ledger were read.
+async fn readyz(State(server): State<Arc<ServerState>>) -> Response {
+    match (server.status(), server.cache.error()) {
         (Some(_), _) => "ok\n".into_response(),
-        (None, trouble) => {
-            let words = trouble.unwrap_or_else(|| "the ledger is being read".to_owned());
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")).into_response()
+        (None, error) => {
+            let reason = error.unwrap_or_else(|| "reading the ledger".to_owned());
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
         }
     }
 }
 
-async fn metrics(State(shared): State<Arc<ServerState>>) -> Response {
-    let text = shared.metrics.as_ref().map(|text| text()).unwrap_or_default();
+async fn metrics(State(server): State<Arc<ServerState>>) -> Response {
+    let text = server.metrics.as_ref().map(|text| text()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

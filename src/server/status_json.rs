@@ -1,4 +1,4 @@
-//! The same data as JSON. Equal days in a row are one entry, and lists end, so that its size has a bound.
+//! `/status.json`: what the page shows, for programs. Its size is bounded: consecutive equal days are one entry, and long lists are cut.
 
 use std::collections::BTreeMap;
 
@@ -12,35 +12,33 @@ use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
 use crate::observe::Activity;
-use crate::status::{DayCell, Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
+use crate::status::{Headline, JobStatus, NotEntitledStreams, StreamStatus, SuspectDays};
 
-/// Entries of a list that may be long.
-const ENTRIES: usize = 100;
-/// Runs that are told.
-pub(super) const RUNS: usize = 20;
+const MAX_ENTRIES: usize = 100;
+pub(super) const MAX_RUNS: usize = 20;
 
-/// Everything the page shows.
+/// The object.
 #[derive(Debug, Serialize)]
 pub(super) struct StatusJson<'a> {
     version: &'static str,
     at: Timestamp,
-    /// When the ledger was read last.
+    /// When the ledger was last read.
     read_at: Option<Timestamp>,
     verdict: Verdict,
-    /// Why the lake could not be read the last time.
-    trouble: Option<&'a str>,
+    /// Why the last read of the lake failed.
+    read_error: Option<&'a str>,
     headline: Option<&'a Headline>,
     destination: String,
     key_expires: Option<Day>,
-    doing: &'a Activity,
+    activity: &'a Activity,
     jobs: &'a [JobStatus],
     runs: &'a [RunSummary],
     days_by_status: BTreeMap<DayStatus, u64>,
     streams: Vec<StreamJson<'a>>,
     suspects: &'a [SuspectDays],
     not_entitled: Vec<&'a NotEntitledStreams>,
-    /// Entries of the two lists above that are left out.
-    left_out: usize,
+    /// Number of entries cut from the two lists above.
+    omitted: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,36 +68,36 @@ struct DaysJson {
 }
 
 impl<'a> StatusJson<'a> {
-    pub fn of(data: &'a PageData) -> Self {
+    pub fn new(data: &'a PageData) -> Self {
         let status = data.status.as_deref();
-        let first = |length: usize| length.min(ENTRIES);
+        let first = |length: usize| length.min(MAX_ENTRIES);
         let suspects = status.map(|status| status.suspects.as_slice()).unwrap_or_default();
         let not_entitled = status.map(|status| status.not_entitled.as_slice()).unwrap_or_default();
         let runs = status.map(|status| status.runs.as_slice()).unwrap_or_default();
-        let left_out = suspects.len() + not_entitled.len() - first(suspects.len()) - first(not_entitled.len());
+        let omitted = suspects.len() + not_entitled.len() - first(suspects.len()) - first(not_entitled.len());
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at: data.now,
             read_at: status.map(|status| status.at),
             verdict: data.verdict(),
-            trouble: data.trouble.as_deref(),
+            read_error: data.read_error.as_deref(),
             headline: status.map(|status| &status.headline),
             destination: data.destination(),
             key_expires: data.config.api.key_expires,
-            doing: &data.doing,
+            activity: &data.activity,
             jobs: status.map(|status| status.jobs.as_slice()).unwrap_or_default(),
-            runs: &runs[..runs.len().min(RUNS)],
+            runs: &runs[..runs.len().min(MAX_RUNS)],
             days_by_status: status.map(|status| status.days_by_status()).unwrap_or_default(),
-            streams: data.streams().iter().map(StreamJson::of).collect(),
+            streams: data.streams().iter().map(StreamJson::new).collect(),
             suspects: &suspects[..first(suspects.len())],
-            not_entitled: not_entitled.iter().take(ENTRIES).collect(),
-            left_out,
+            not_entitled: not_entitled.iter().take(MAX_ENTRIES).collect(),
+            omitted,
         }
     }
 }
 
 impl<'a> StreamJson<'a> {
-    fn of(stream: &'a StreamStatus) -> Self {
+    fn new(stream: &'a StreamStatus) -> Self {
         let mut days: Vec<DaysJson> = Vec::new();
         for cell in stream.days.iter().flatten() {
             match days.last_mut() {
@@ -126,9 +124,4 @@ impl<'a> StreamJson<'a> {
             days,
         }
     }
-}
-
-/// Each day of a stream, oldest first, null where nothing is known: what a hover tells.
-pub(super) fn days_json(stream: &StreamStatus) -> &[Option<DayCell>] {
-    &stream.days
 }

@@ -1,4 +1,4 @@
-//! The status page, asked as browsers, probes and foreign sites ask it.
+//! The status page, requested as browsers, probes and foreign sites do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::support::{Export, KEY, Place, account};
 
 const STREAM: &str = "visibility_v2_by_day";
 
-/// An exporter whose runs are shown.
-struct Shown {
+/// An exporter with a status page.
+struct ExportWithPage {
     export: Export,
     cache: Arc<StatusCache>,
     live: ActivityMonitor,
     clock: Clock,
 }
 
-impl Shown {
+impl ExportWithPage {
     async fn start() -> Self {
         let export = Export::start(Place::Disk, account(), &["categories", STREAM]).await;
         let file = export.lake.directory().unwrap().with_file_name("jobs.toml");
@@ -44,40 +44,40 @@ impl Shown {
         StatusServer::new(Arc::clone(&self.cache), self.live.clone(), self.clock.clone())
     }
 
-    /// Serves while `promise` is kept.
-    async fn serve(&self, server: StatusServer, promise: impl AsyncFnOnce(SocketAddr)) {
+    /// Serves while `check` runs.
+    async fn serve(&self, server: StatusServer, check: impl AsyncFnOnce(SocketAddr)) {
         let listening = server.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listening.address();
         tokio::select! {
             () = listening.serve() => unreachable!("it serves for as long as it is polled"),
-            () = promise(address) => {}
+            () = check(address) => {}
         }
     }
 }
 
-/// The whole answer to a request, head and body.
-async fn answer(address: SocketAddr, head: &str) -> String {
+/// The response to a request, head and body.
+async fn response(address: SocketAddr, head: &str) -> String {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    connection.read_to_end(&mut response).await.unwrap();
+    String::from_utf8(response).unwrap()
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
-    answer(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}")).await
+    response(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}")).await
 }
 
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap()
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap()
 }
 
 #[tokio::test]
-async fn page_and_json_tell_of_a_run_and_show_no_key() {
-    let shown = Shown::start().await;
+async fn page_and_json_show_a_run_and_no_key() {
+    let shown = ExportWithPage::start().await;
     shown
         .serve(shown.server(), async |address| {
-            assert_eq!(status(&get(address, "/readyz").await), "503", "nothing was read yet");
+            assert_eq!(status(&get(address, "/readyz").await), "503", "not read yet");
             shown.cache.refresh().await.unwrap();
             assert_eq!(status(&get(address, "/readyz").await), "200");
             assert!(get(address, "/").await.contains("Nothing is exported yet."));
@@ -85,7 +85,7 @@ async fn page_and_json_tell_of_a_run_and_show_no_key() {
             assert!(shown.export.run().await.error.is_none());
             shown.cache.refresh().await.unwrap();
             let page = get(address, "/").await;
-            assert!(page.contains("Everything that was due is there.") && page.contains(STREAM), "{page}");
+            assert!(page.contains("Everything due is exported.") && page.contains(STREAM), "{page}");
             let json = get(address, "/status.json").await;
             let json: serde_json::Value = serde_json::from_str(json.split("\r\n\r\n").nth(1).unwrap()).unwrap();
             assert_eq!((&json["verdict"]["tone"], &json["runs"][0]["outcome"]), (&"fresh".into(), &"complete".into()));
@@ -106,7 +106,7 @@ async fn page_and_json_tell_of_a_run_and_show_no_key() {
 
 #[tokio::test]
 async fn page_says_that_the_key_was_rejected_and_what_to_do() {
-    let shown = Shown::start().await;
+    let shown = ExportWithPage::start().await;
     shown.export.run().await;
     let kind = FaultKind::RevokeKey;
     let fault = Fault { kind, stream: None, path: None, category: None, longer_than: None, after: 0, times: Some(1) };
@@ -119,8 +119,8 @@ async fn page_says_that_the_key_was_rejected_and_what_to_do() {
             assert!(page.contains("The API rejected the key") && page.contains("Settings → API Keys"), "{page}");
         })
         .await;
-    // Another process, which has only the ledger, says the same.
-    let other = Shown { live: ActivityMonitor::new(shown.clock.clone()), ..shown };
+    // Another process, which has only the ledger, shows the same.
+    let other = ExportWithPage { live: ActivityMonitor::new(shown.clock.clone()), ..shown };
     other
         .serve(other.server(), async |address| {
             let page = get(address, "/").await;
@@ -130,8 +130,8 @@ async fn page_says_that_the_key_was_rejected_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn open_page_hears_of_a_change_when_a_run_ends() {
-    let shown = Shown::start().await;
+async fn open_page_gets_an_event_when_a_run_ends() {
+    let shown = ExportWithPage::start().await;
     shown
         .serve(shown.server(), async |address| {
             let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
@@ -153,42 +153,46 @@ async fn open_page_hears_of_a_change_when_a_run_ends() {
 }
 
 #[tokio::test]
-async fn nothing_but_reading_is_answered_and_only_to_names_that_are_ours() {
-    let shown = Shown::start().await;
+async fn only_reads_for_our_host_names_are_answered() {
+    let shown = ExportWithPage::start().await;
     shown.cache.refresh().await.unwrap();
     shown
         .serve(shown.server(), async |address| {
             for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-                let refused = answer(address, &format!("{method} / HTTP/1.1\r\nHost: {address}")).await;
-                assert_eq!(status(&refused), "405", "{method}");
-                assert!(refused.to_lowercase().contains("allow: get, head"), "{refused}");
+                let rejected = response(address, &format!("{method} / HTTP/1.1\r\nHost: {address}")).await;
+                assert_eq!(status(&rejected), "405", "{method}");
+                assert!(rejected.to_lowercase().contains("allow: get, head"), "{rejected}");
             }
             for path in ["/", "/status.json", "/events", "/livez", "/stream/x"] {
                 for host in ["evil.example", "127.0.0.1.evil.example", &format!("evil.example:{}", address.port())] {
-                    let refused = answer(address, &format!("GET {path} HTTP/1.1\r\nHost: {host}")).await;
-                    assert_eq!(status(&refused), "421", "{path} of {host}");
-                    assert!(!refused.contains("evil"), "{refused}");
+                    let rejected = response(address, &format!("GET {path} HTTP/1.1\r\nHost: {host}")).await;
+                    assert_eq!(status(&rejected), "421", "{path} of {host}");
+                    assert!(!rejected.contains("evil"), "{rejected}");
                 }
             }
-            assert_eq!(status(&answer(address, "GET / HTTP/1.0\r\nX: y").await), "421", "no host at all");
+            assert_eq!(status(&response(address, "GET / HTTP/1.0\r\nX: y").await), "421", "no host at all");
             for host in ["exporter.example.com", "localhost:1", "10.0.0.7:9464", "[::1]:9464"] {
-                assert_eq!(status(&answer(address, &format!("GET / HTTP/1.1\r\nHost: {host}")).await), "200", "{host}");
+                assert_eq!(
+                    status(&response(address, &format!("GET / HTTP/1.1\r\nHost: {host}")).await),
+                    "200",
+                    "{host}"
+                );
             }
-            let head = answer(address, &format!("HEAD / HTTP/1.1\r\nHost: {address}")).await;
+            let head = response(address, &format!("HEAD / HTTP/1.1\r\nHost: {address}")).await;
             assert!(status(&head) == "200" && head.ends_with("\r\n\r\n"), "no body: {head}");
             let long = format!("GET /{} HTTP/1.1\r\nHost: {address}", "x".repeat(100_000));
-            assert_ne!(status(&answer(address, &long).await), "200");
+            assert_ne!(status(&response(address, &long).await), "200");
         })
         .await;
 }
 
 #[tokio::test]
-async fn every_answer_forbids_foreign_scripts_frames_and_guesses() {
-    let shown = Shown::start().await;
+async fn responses_forbid_foreign_scripts_frames_and_sniffing() {
+    let shown = ExportWithPage::start().await;
     shown
         .serve(shown.server().with_metrics(|| "up 1\n".to_owned()), async |address| {
             for path in ["/", "/status.json", "/nothing", "/stream/%3Cb%3Ex", "/page.js", "/page.css", "/metrics"] {
-                let answer = get(address, path).await.to_lowercase();
+                let response = get(address, path).await.to_lowercase();
                 for header in [
                     "content-security-policy: default-src 'none'",
                     "frame-ancestors 'none'",
@@ -196,9 +200,9 @@ async fn every_answer_forbids_foreign_scripts_frames_and_guesses() {
                     "referrer-policy: no-referrer",
                     "cache-control: no-store",
                 ] {
-                    assert!(answer.contains(header), "{path}: {header}");
+                    assert!(response.contains(header), "{path}: {header}");
                 }
-                assert!(!answer.contains("access-control-allow-origin") && !answer.contains("<b>x"), "{path}");
+                assert!(!response.contains("access-control-allow-origin") && !response.contains("<b>x"), "{path}");
             }
             assert!(get(address, "/metrics").await.ends_with("up 1\n"));
             assert!(get(address, "/").await.contains("href=\"metrics\""));

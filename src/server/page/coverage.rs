@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::PageData;
-use super::day_strip::{sign, states, strip};
+use super::day_strip::{sign, statuses, strip};
 use super::time::stamp;
 use crate::model::day::DayZone;
 use crate::model::day_status::DayStatus;
@@ -13,12 +13,10 @@ use crate::model::format::{format_count, format_number};
 use crate::model::scope::Named;
 use crate::status::StreamStatus;
 
-/// Up to so many streams, all families are open.
+/// Up to this number of streams, every family is open.
 const ALL_OPEN: usize = 40;
-/// Categories that can be chosen from a list.
-const CATEGORIES: usize = 500;
-/// Entries of a list of exceptions.
-const EXCEPTIONS: usize = 20;
+const MAX_CATEGORIES: usize = 500;
+const MAX_EXCEPTIONS: usize = 20;
 
 pub(super) fn coverage(data: &PageData) -> Markup {
     let streams = data.streams();
@@ -32,14 +30,13 @@ pub(super) fn coverage(data: &PageData) -> Markup {
                 @for (family, streams) in families(streams) {
                     (family_of(family, &streams, data))
                 }
-                @if streams.is_empty() { p { "Nothing is asked for this category alone." } }
+                @if streams.is_empty() { p { "No stream is exported by category." } }
             }
             (exceptions(data))
         }
     }
 }
 
-/// Families by name, each with its streams.
 fn families(streams: &[StreamStatus]) -> BTreeMap<&str, Vec<&StreamStatus>> {
     let mut families: BTreeMap<&str, Vec<&StreamStatus>> = BTreeMap::new();
     for stream in streams {
@@ -52,12 +49,12 @@ fn filter(data: &PageData) -> Markup {
     let categories = data.status.as_ref().map(|status| status.categories.as_slice()).unwrap_or_default();
     let chosen = data.category.as_ref().map(|(id, _)| id.as_str());
     html! {
-        @if 1 < categories.len() {
+        @if categories.len() > 1 {
             form.filter method="get" action="./" {
                 label for="category" { "Category " }
                 select #category name="category" {
                     option value="" { "all " (categories.len()) }
-                    @for category in categories.iter().take(CATEGORIES) {
+                    @for category in categories.iter().take(MAX_CATEGORIES) {
                         option value=(category.id) selected[chosen == Some(category.id.as_str())] {
                             (category.name)
                             @if is_shared(categories, &category.name) { " (" (category.id) ")" }
@@ -71,7 +68,7 @@ fn filter(data: &PageData) -> Markup {
     }
 }
 
-/// Whether several categories have this name; they stand in its order.
+/// Whether several categories, sorted by name, have this one.
 fn is_shared(categories: &[Named], name: &str) -> bool {
     let first = categories.partition_point(|category| category.name.as_str() < name);
     categories.get(first + 1).is_some_and(|next| next.name == name)
@@ -80,14 +77,14 @@ fn is_shared(categories: &[Named], name: &str) -> bool {
 fn legend() -> Markup {
     let meanings = [
         (DayStatus::Final, "final"),
-        (DayStatus::Provisional, "provisional, read again"),
+        (DayStatus::Provisional, "provisional, extracted again"),
         (DayStatus::Empty, "empty"),
         (DayStatus::Stale, "stale"),
         (DayStatus::Missing, "missing"),
         (DayStatus::Suspect, "suspect"),
     ];
     html! {
-        p.legend { @for (status, words) in meanings { span { (sign(status)) " " (words) } " " } }
+        p.legend { @for (status, meaning) in meanings { span { (sign(status)) " " (meaning) } " " } }
     }
 }
 
@@ -109,10 +106,7 @@ fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup
         details.family id={ "family-" (family) } open[is_open] {
             summary.row {
                 span { (family.replace('_', " ")) }
-                @match streams.iter().all(|stream| stream.days.is_empty()) {
-                    true => { span.list { "lists" } }
-                    false => (strip(&worst(streams))),
-                }
+                @if streams.iter().all(|stream| stream.days.is_empty()) { span.list { "lists" } } @else { (strip(&worst(streams))) }
                 small { (format_count(streams.len() as u64, "stream")) }
                 b { (format_number(streams.iter().map(|stream| stream.rows).sum())) }
             }
@@ -121,37 +115,37 @@ fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup
     }
 }
 
-/// The worst state of each day over several streams.
+/// The most urgent status of each day over several streams.
 fn worst(streams: &[&StreamStatus]) -> Vec<Option<DayStatus>> {
     let days = streams.iter().map(|stream| stream.days.len()).max().unwrap_or_default();
-    // The newest day of each stands at the right.
+    // Streams can have different numbers of days; the newest is always last.
     let of_day = |day: usize| {
-        let state = |stream: &&StreamStatus| {
+        let status = |stream: &&StreamStatus| {
             let at = (day + stream.days.len()).checked_sub(days)?;
             Some(stream.days.get(at)?.as_ref()?.worst)
         };
-        streams.iter().filter_map(state).min()
+        streams.iter().filter_map(status).min()
     };
     (0..days).map(of_day).collect()
 }
 
 fn row(stream: &StreamStatus) -> Markup {
-    let is_closed = stream.scopes == 0 && 0 < stream.not_entitled;
+    let is_not_entitled = stream.scopes == 0 && stream.not_entitled > 0;
     html! {
         li {
             a href={ "stream/" (stream.name) } { (stream.name) }
-            @if is_closed {
+            @if is_not_entitled {
                 span.list { "not entitled" }
             } @else if stream.is_list {
                 span.list {
                     (sign(if stream.is_suspect { DayStatus::Suspect } else { DayStatus::Final }))
-                    @match stream.read_at { Some(at) => { " list, read " (stamp(at.time())) } None => " list, not read yet" }
+                    @match stream.read_at { Some(at) => { " list, extracted " (stamp(at.time())) } None => " list, not extracted yet" }
                 }
             } @else {
-                (strip(&states(&stream.days)))
+                (strip(&statuses(&stream.days)))
             }
             small {
-                @if !is_closed { (stream.requested_for) }
+                @if !is_not_entitled { (stream.requested_for) }
                 @if let Some(day) = stream.missing_since.filter(|_| stream.has_missing_days) { em { " missing since " (day.short()) } }
             }
             b { (format_number(stream.rows)) }
@@ -159,19 +153,19 @@ fn row(stream: &StreamStatus) -> Markup {
     }
 }
 
-/// Doubtful readings, and what the account may not read.
+/// Suspect extractions, and streams that the account may not read.
 fn exceptions(data: &PageData) -> Markup {
     let Some(status) = &data.status else {
         return html! {};
     };
-    let more = |all: usize| (EXCEPTIONS < all).then(|| format_number((all - EXCEPTIONS) as u64));
+    let more = |all: usize| (all > MAX_EXCEPTIONS).then(|| format_number((all - MAX_EXCEPTIONS) as u64));
     html! {
         @if !status.suspects.is_empty() {
             section #suspects {
                 h2 { "Suspect" }
-                p { "What stood before stands; each is read again by the next run." }
+                p { "The published files are kept; the next run extracts these days again." }
                 ul {
-                    @for suspect in status.suspects.iter().take(EXCEPTIONS) {
+                    @for suspect in status.suspects.iter().take(MAX_EXCEPTIONS) {
                         li {
                             a href={ "stream/" (suspect.stream) } { (suspect.stream) } ", "
                             (suspect.days_prefix()) (suspect.scope) ": " (suspect.problem)
@@ -186,10 +180,10 @@ fn exceptions(data: &PageData) -> Markup {
                 details id="details-not-entitled" {
                     summary { h2 { "Not entitled" } " " span.of { (format_number(status.not_entitled.len() as u64)) } }
                     ul {
-                        @for told in status.not_entitled.iter().take(EXCEPTIONS) {
+                        @for not_entitled in status.not_entitled.iter().take(MAX_EXCEPTIONS) {
                             li {
-                                (told.scope) ": " (told.streams.join(", ")) " — " (told.detail)
-                                " (" (stamp(told.at)) ")"
+                                (not_entitled.scope) ": " (not_entitled.streams.join(", ")) " — " (not_entitled.detail)
+                                " (" (stamp(not_entitled.at)) ")"
                             }
                         }
                         @if let Some(more) = more(status.not_entitled.len()) { li { "and " (more) " more" } }

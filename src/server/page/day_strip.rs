@@ -1,14 +1,12 @@
-//! Days as a strip: one drawn path for each state, however many days there are, so that equal neighbours cost nothing.
-//! Every state has a colour and a shape of its own; both come from the style.
-
-use std::fmt::Write as _;
+//! Days as a strip, one SVG path per status: equal neighbours share a line, so a year is as small as a week. Each status has its own colour and
+//! shape, both in the style sheet.
 
 use maud::{Markup, html};
 
 use crate::model::day_status::DayStatus;
 use crate::status::DayCell;
 
-/// The class of each state.
+/// The CSS class.
 pub(super) fn class(status: DayStatus) -> &'static str {
     match status {
         DayStatus::Suspect => "s",
@@ -21,23 +19,22 @@ pub(super) fn class(status: DayStatus) -> &'static str {
     }
 }
 
-/// The states of `days`.
-pub(super) fn states(days: &[Option<DayCell>]) -> Vec<Option<DayStatus>> {
+pub(super) fn statuses(days: &[Option<DayCell>]) -> Vec<Option<DayStatus>> {
     days.iter().map(|cell| cell.as_ref().map(|cell| cell.worst)).collect()
 }
 
-/// The strip of `days`, oldest first.
+/// Oldest first.
 pub(super) fn strip(days: &[Option<DayStatus>]) -> Markup {
     let paths = DayStatus::ALL.into_iter().filter_map(|status| Some((class(status), path(days, status)?)));
     html! {
         svg viewBox=(format!("0 0 {} 1", days.len().max(1))) preserveAspectRatio="none" role="img" {
-            title { (words(days)) }
+            title { (summary(days)) }
             @for (class, path) in paths { path class=(class) d=(path) {} }
         }
     }
 }
 
-/// A strip as large as one day: a sign for a legend.
+/// One day, as a sign in a legend.
 pub(super) fn sign(status: DayStatus) -> Markup {
     let path = path(&[Some(status)], status).unwrap_or_default();
     html! {
@@ -45,26 +42,25 @@ pub(super) fn sign(status: DayStatus) -> Markup {
     }
 }
 
-/// A line through the middle of every run of days in `status`; none where there is none.
+/// A line through the middle of each series of days with `status`; `None` if no day has it.
 fn path(days: &[Option<DayStatus>], status: DayStatus) -> Option<String> {
     let mut path = String::new();
     let mut at = 0;
     for run in days.chunk_by(|one, next| one == next) {
         if run[0] == Some(status) {
-            // Writing to a string cannot fail.
-            write!(path, "M{at} .5h{}", run.len()).ok()?;
+            path.push_str(&format!("M{at} .5h{}", run.len()));
         }
         at += run.len();
     }
     (!path.is_empty()).then_some(path)
 }
 
-/// How many days are in which state, the worst first.
-fn words(days: &[Option<DayStatus>]) -> String {
+/// Number of days by status, the most urgent first.
+fn summary(days: &[Option<DayStatus>]) -> String {
     let count = |status: DayStatus| days.iter().filter(|day| **day == Some(status)).count();
-    let counts = DayStatus::ALL.into_iter().map(|status| (count(status), status)).filter(|(count, _)| 0 < *count);
-    let words: Vec<String> = counts.map(|(count, status)| format!("{count} {status}")).collect();
-    if words.is_empty() { "no days".to_owned() } else { words.join(", ") }
+    let counts = DayStatus::ALL.into_iter().map(|status| (count(status), status)).filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, status)| format!("{count} {status}")).collect();
+    if counts.is_empty() { "no days".to_owned() } else { counts.join(", ") }
 }
 
 #[cfg(test)]
@@ -72,12 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_neighbours_are_one_line() {
+    fn equal_neighbours_share_a_line() {
         use DayStatus::{Final, Missing};
         let days = [Some(Final), Some(Final), None, Some(Missing), Some(Final)];
         assert_eq!(path(&days, Final).as_deref(), Some("M0 .5h2M4 .5h1"));
         assert_eq!(path(&days, Missing).as_deref(), Some("M3 .5h1"));
         assert_eq!(path(&days, DayStatus::Empty), None);
-        assert_eq!(words(&days), "1 missing, 3 final");
+        assert_eq!(summary(&days), "1 missing, 3 final");
     }
 }

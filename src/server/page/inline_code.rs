@@ -1,13 +1,13 @@
-//! Sentences, with the names that stand in backticks set apart as names.
+//! Messages with names in backticks, rendered as code.
 
 use maud::{Markup, html};
 
-/// `words`, escaped; what stands between two backticks is code.
-pub(super) fn inline_code(words: &str) -> Markup {
-    let parts: Vec<&str> = words.split('`').collect();
-    // An odd backtick belongs to no pair, so it stays what it is.
+/// `text`, escaped, with each part between two backticks as `<code>`.
+pub(super) fn inline_code(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // An odd number of backticks means one without a partner: render the text as it is.
     if parts.len().is_multiple_of(2) {
-        return html! { (words) };
+        return html! { (text) };
     }
     html! {
         @for (index, part) in parts.iter().enumerate() {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_in_backticks_are_set_apart_and_escaped() {
+    fn names_in_backticks_are_code_and_escaped() {
         assert_eq!(inline_code("a `b<c>` d").into_string(), "a <code>b&lt;c&gt;</code> d");
         assert_eq!(inline_code("no `pair <").into_string(), "no `pair &lt;");
     }

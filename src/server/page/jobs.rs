@@ -1,4 +1,4 @@
-//! Jobs: how the last run ended, how long it format_duration, and when the next one starts.
+//! Jobs: last run, its outcome and duration, next run, lag.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -18,7 +18,7 @@ pub(super) fn jobs(data: &PageData) -> Markup {
                 div.wide tabindex="0" role="region" aria-label="Jobs" {
                     table {
                         thead { tr { th scope="col" { "job" } th scope="col" { "last run" } th scope="col" { "result" }
-                            th.n scope="col" { "took" } th scope="col" { "next start" } th scope="col" { "behind" } } }
+                            th.n scope="col" { "duration" } th scope="col" { "next run" } th scope="col" { "lag" } } }
                         tbody { @for job in jobs { (row(job, data)) } }
                     }
                 }
@@ -29,7 +29,7 @@ pub(super) fn jobs(data: &PageData) -> Markup {
 
 fn row(job: &JobStatus, data: &PageData) -> Markup {
     let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
-    let is_running = data.doing.run.as_ref().is_some_and(|run| run.job == job.name);
+    let is_running = data.activity.run.as_ref().is_some_and(|run| run.job == job.name);
     html! {
         tr {
             th scope="row" { (job.name) }
@@ -37,18 +37,18 @@ fn row(job: &JobStatus, data: &PageData) -> Markup {
                 Some(run) => {
                     td data-label="last run" { (stamp_in(run.end.started_at, &zone)) }
                     td data-label="result" { (outcome(run.end.outcome)) @if is_running { ", running now" } }
-                    td.n data-label="took" { (format_duration(between(run.end.started_at, run.ended_at))) }
+                    td.n data-label="duration" { (format_duration(between(run.end.started_at, run.ended_at))) }
                 }
                 None => {
                     td data-label="last run" { "never" }
                     td data-label="result" { @if is_running { "running now" } @else { "–" } }
-                    td.n data-label="took" { "–" }
+                    td.n data-label="duration" { "–" }
                 }
             }
-            td data-label="next start" { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "by hand" } }
-            td data-label="behind" {
+            td data-label="next run" { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "manual" } }
+            td data-label="lag" {
                 @match (&job.worst_stream, job.lag_seconds) {
-                    (Some(stream), lag) if 0 < lag => { (age(lag)) " in " a href={ "stream/" (stream) } { (stream) } }
+                    (Some(stream), lag) if lag > 0 => { (age(lag)) " in " a href={ "stream/" (stream) } { (stream) } }
                     _ => "–",
                 }
             }
@@ -56,7 +56,7 @@ fn row(job: &JobStatus, data: &PageData) -> Markup {
     }
 }
 
-/// A long time, in its largest unit.
+/// A duration in its largest unit.
 fn age(seconds: u64) -> String {
     match seconds {
         0..7200 => format!("{} min", seconds / 60),
@@ -65,7 +65,7 @@ fn age(seconds: u64) -> String {
     }
 }
 
-/// How a run ended: a word, and a class that colours it.
+/// An outcome with the class that colours it.
 pub(super) fn outcome(outcome: Outcome) -> Markup {
     let class = match outcome {
         Outcome::Complete => "good",

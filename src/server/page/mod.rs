@@ -1,4 +1,4 @@
-//! The page: HTML made here, at once, from values. Everything that others named or said is escaped by the templates.
+//! The page: HTML rendered from plain values. The templates escape every name and message from outside.
 
 mod coverage;
 mod day_strip;
@@ -25,41 +25,35 @@ use time::stamp;
 
 pub(super) use stream::{no_such_stream, stream};
 
-/// The style of every page.
 pub(super) const STYLE: &str = include_str!("page.css");
-/// What keeps an open page true. Everything can be read without it.
+/// Updates an open page. The page is complete without it.
 pub(super) const SCRIPT: &str = include_str!("page.js");
-/// Days before its end from which on the key's end is said at the top.
+/// From this many days before it, the headline names the key's expiry.
 const EXPIRY_DAYS: i64 = 14;
 
-/// Everything that a page shows.
+/// Everything that the page shows.
 #[derive(Debug)]
 pub(super) struct PageData {
-    /// What stands; none before the ledger was read.
+    /// `None` before the ledger was first read.
     pub status: Option<Arc<Status>>,
-    /// What is being done.
-    pub doing: Activity,
-    /// What is configured.
+    pub activity: Activity,
     pub config: Arc<Config>,
-    /// Why the lake could not be read the last time.
-    pub trouble: Option<String>,
-    /// The time.
+    /// Why the last read of the lake failed.
+    pub read_error: Option<String>,
     pub now: Timestamp,
-    /// Days of coverage.
     pub shown_days: u16,
-    /// Whether there is anything under `/metrics`.
+    /// Whether `/metrics` is served.
     pub has_metrics: bool,
-    /// The category that is shown alone, and the streams as they stand for it.
+    /// Id of the only category to show, with its streams.
     pub category: Option<(String, Vec<StreamStatus>)>,
 }
 
 impl PageData {
-    /// What stands on top.
     pub fn verdict(&self) -> Verdict {
-        Verdict::of(self.status.as_deref(), &self.doing, self.trouble.as_deref(), self.now)
+        Verdict::new(self.status.as_deref(), &self.activity, self.read_error.as_deref(), self.now)
     }
 
-    /// The streams that are shown.
+    /// The streams to show: those of the chosen category, or all.
     pub fn streams(&self) -> &[StreamStatus] {
         match (&self.category, &self.status) {
             (Some((_, streams)), _) => streams,
@@ -68,7 +62,7 @@ impl PageData {
         }
     }
 
-    /// Where the files go, without whatever could be a secret in an address.
+    /// The destination without credentials or query, which can hold secrets.
     pub fn destination(&self) -> String {
         let url = self.config.destination.url.trim();
         let Some((scheme, rest)) = url.split_once("://") else {
@@ -86,19 +80,19 @@ pub(super) fn index(data: &PageData) -> Markup {
     let verdict = data.verdict();
     let title = match verdict.tone {
         Tone::Fresh => "Fresh",
-        Tone::Busy => "Under way",
-        Tone::Trouble => "Look here",
+        Tone::Busy => "Running",
+        Tone::Trouble => "Problem",
     };
     let body = html! {
         main {
             (headline(&verdict, data))
             (alerts(data))
-            (runs::under_way(data))
+            (runs::active_run(data))
             (coverage::coverage(data))
             (rate_limit::rate_limit(data))
             (jobs::jobs(data))
             (runs::runs(data))
-            (runs::troubles(data))
+            (runs::problems(data))
         }
         (footer(data))
     };
@@ -135,32 +129,32 @@ fn headline(verdict: &Verdict, data: &PageData) -> Markup {
             div {
                 h1 { (inline_code(&verdict.sentence)) }
                 @if let Some(next) = &verdict.next { p.next { (inline_code(next)) } }
-                @if let Some(words) = expiry(data, EXPIRY_DAYS) { p.next { (words) } }
+                @if let Some(expiry) = expiry(data, EXPIRY_DAYS) { p.next { (expiry) } }
             }
         }
     }
 }
 
-/// That the key ends, where it does so within `days`.
+/// The key's expiry, if it is at most `days` away.
 fn expiry(data: &PageData, days: i64) -> Option<String> {
     let expires = data.config.api.key_expires?;
     let left = expires.since(DayZone::Utc.today(data.now));
-    let words = match left {
-        ..0 => format!("The key expired on {expires}: make a new one under Settings → API Keys."),
-        0 => "The key expires today: make a new one under Settings → API Keys.".to_owned(),
-        1 => format!("The key expires tomorrow ({expires}): make a new one under Settings → API Keys."),
-        _ => format!("The key expires in {left} days ({expires}): make a new one under Settings → API Keys."),
+    let text = match left {
+        ..0 => format!("The key expired on {expires}: create a new one under Settings → API Keys."),
+        0 => "The key expires today: create a new one under Settings → API Keys.".to_owned(),
+        1 => format!("The key expires tomorrow ({expires}): create a new one under Settings → API Keys."),
+        _ => format!("The key expires in {left} days ({expires}): create a new one under Settings → API Keys."),
     };
-    (left <= days).then_some(words)
+    (left <= days).then_some(text)
 }
 
 fn alerts(data: &PageData) -> Markup {
     html! {
-        @if !data.doing.alerts.is_empty() {
+        @if !data.activity.alerts.is_empty() {
             section #alerts {
                 h2 { "Alerts" }
                 ul.plain {
-                    @for alert in &data.doing.alerts {
+                    @for alert in &data.activity.alerts {
                         li.alert {
                             strong { (inline_code(&alert.what)) }
                             " since " (stamp(alert.since))
@@ -184,8 +178,8 @@ fn footer(data: &PageData) -> Markup {
                 @if let Some(status) = &data.status {
                     "ledger read " (stamp(status.at)) ", " (crate::model::format::format_count(status.records, "record")) " · "
                 }
-                "page made " (stamp(data.now))
-                " · " span #live { "reload for what is newer" }
+                "page rendered " (stamp(data.now))
+                " · " span #live { "reload to update" }
             }
             p {
                 a href="status.json" { "JSON" }

@@ -1,10 +1,7 @@
-// Keeps an open page true, adds the viewer's own clock, and tells of the day under the pointer. The page says everything
-// that matters without it.
+// Updates an open page, adds the viewer's local time, and describes the day under the pointer. The page is complete without it.
 "use strict";
 
-const states = { suspect: "suspect", missing: "missing", stale: "stale", provisional: "provisional", final: "final", empty: "empty" };
-
-// The viewer's clock, where it differs from the one that is shown.
+// The viewer's local time, if it differs from the shown one.
 function addClocks(root) {
   for (const time of root.querySelectorAll("time")) {
     const at = new Date(time.dateTime);
@@ -21,11 +18,11 @@ function addClocks(root) {
   }
 }
 
-// Every section that changed is replaced; what was opened stays open, and what has the focus keeps it.
+// Replaces sections that changed. Open details stay open, and the focused element keeps the focus.
 async function refresh() {
-  const answer = await fetch(location.href, { cache: "no-store" });
-  if (!answer.ok) throw new Error(answer.statusText);
-  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(location.href, { cache: "no-store" });
+  if (!response.ok) throw new Error(response.statusText);
+  const next = new DOMParser().parseFromString(await response.text(), "text/html");
   addClocks(next);
   const opened = new Map([...document.querySelectorAll("details[id]")].map((details) => [details.id, details.open]));
   const focused = document.activeElement && document.activeElement.closest("[id]");
@@ -44,16 +41,16 @@ async function refresh() {
     before.replaceChildren(...wanted);
   }
   if (focused && !document.contains(focused)) {
-    const again = document.getElementById(focused.id);
-    const target = again && (again.querySelector("summary, a, select") || again);
+    const replaced = document.getElementById(focused.id);
+    const target = replaced && (replaced.querySelector("summary, a, select") || replaced);
     if (target) target.focus({ preventScroll: true });
   }
 }
 
-function say(words, isLost) {
+function showConnection(text, isLost) {
   const live = document.getElementById("live");
   if (!live) return;
-  live.textContent = words;
+  live.textContent = text;
   live.classList.toggle("lost", isLost);
 }
 
@@ -72,47 +69,47 @@ function listen() {
       isOld = false;
       try {
         await refresh();
-        say("updates by itself", false);
+        showConnection("updates automatically", false);
       } catch {
-        say("not connected: this is old", true);
+        showConnection("not connected, data may be outdated", true);
       }
     }
     isBusy = false;
   };
   source.addEventListener("hello", () => {
-    say("updates by itself", false);
+    showConnection("updates automatically", false);
     if (wasLost) update();
     wasLost = false;
   });
   source.addEventListener("changed", update);
   source.addEventListener("error", () => {
     wasLost = true;
-    say("not connected: this is old", true);
-    // A browser gives up for good when it was refused.
+    showConnection("not connected, data may be outdated", true);
+    // Browsers do not retry after an error response.
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 10000);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && isOld) update(); });
 }
 
-// What is known of the days of a stream, asked once until the page changes.
+// The days of each stream, cached for 15 seconds.
 const days = new Map();
 
 function daysOf(name) {
   if (!days.has(name)) {
-    const asked = fetch(`days/${encodeURIComponent(name)}${location.search}`).then((answer) => (answer.ok ? answer.json() : []));
-    days.set(name, asked.catch(() => []));
+    const request = fetch(`days/${encodeURIComponent(name)}${location.search}`).then((response) => (response.ok ? response.json() : []));
+    days.set(name, request.catch(() => []));
     setTimeout(() => days.delete(name), 15000);
   }
   return days.get(name);
 }
 
-function tell(name, cell) {
+function describe(name, cell) {
   if (!cell) return "";
-  const scopes = Object.entries(cell.scopes).map(([state, count]) => `${count} ${states[state] || state}`).join(", ");
-  const read = cell.read_at ? `, read ${new Date(cell.read_at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}` : "";
-  const proof = cell.proofs.length ? `, whole by ${cell.proofs.join(", ").replaceAll("_", " ")}` : "";
+  const scopes = Object.entries(cell.scopes).map(([status, count]) => `${count} ${status.replaceAll("_", " ")}`).join(", ");
+  const extracted = cell.read_at ? `, extracted ${new Date(cell.read_at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}` : "";
+  const proof = cell.proofs.length ? `, proof: ${cell.proofs.join(", ").replaceAll("_", " ")}` : "";
   const problem = cell.problem ? `: ${cell.problem}` : "";
-  return `${cell.day} ${name}: ${scopes}, ${cell.rows.toLocaleString()} rows${read}${proof}${problem}`;
+  return `${cell.day} ${name}: ${scopes}, ${cell.rows.toLocaleString()} rows${extracted}${proof}${problem}`;
 }
 
 let pointed = 0;
@@ -130,7 +127,7 @@ async function point(event) {
   const all = await daysOf(name);
   if (turn !== pointed) return;
   const index = Math.floor(((event.clientX - box.left) / box.width) * all.length);
-  tip.textContent = tell(name, all[index]);
+  tip.textContent = describe(name, all[index]);
 }
 
 addClocks(document);

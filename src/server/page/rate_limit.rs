@@ -1,59 +1,49 @@
-//! The budget of the hour: what is spent, what is kept for others, what is free.
+//! The rate limit: requests sent, external requests, free and reserved requests.
 
 use maud::{Markup, html};
 
 use super::PageData;
 use super::time::clock;
-use crate::model::format::format_number;
+use crate::model::format::{format_count, format_number};
 use crate::observe::RateLimitView;
 
-/// The width of the gauge in units of its picture.
+/// Width of the gauge in SVG units.
 const WIDTH: u64 = 600;
 
 pub(super) fn rate_limit(data: &PageData) -> Markup {
-    let Some(budget) = data.doing.budget else {
+    let Some(view) = data.activity.budget else {
         return html! {};
     };
-    let has_turned = budget.resets_at.is_some_and(|at| at <= data.now);
-    let parts = Parts::of(budget, has_turned);
-    let figures = [
-        ("spent", parts.spent, "g-spent"),
-        ("by others", parts.others, "g-others"),
-        ("free", parts.free, "g-free"),
-        ("kept for others", parts.reserved, "g-kept"),
+    let is_reset = view.resets_at.is_some_and(|at| at <= data.now);
+    let shares = Shares::new(view, is_reset);
+    let parts = [
+        ("sent", shares.sent, "g-spent"),
+        ("external", shares.external, "g-others"),
+        ("free", shares.free, "g-free"),
+        ("reserved", shares.reserved, "g-kept"),
     ];
-    let mut at = 0;
-    let bars = figures.map(|(_, count, class)| {
-        let (x, width) = (at, count * WIDTH / u64::from(budget.limit.max(1)));
-        at += width;
-        (x, width, class)
-    });
     html! {
-        section #hour {
-            h2 { "The hour" }
-            svg.gauge viewBox=(format!("0 0 {WIDTH} 12")) preserveAspectRatio="none" aria-hidden="true" {
-                @for (x, width, class) in bars {
-                    @if 0 < width { rect.(class) x=(x) y="0" width=(width) height="12" {} }
-                }
-            }
+        section #rate-limit {
+            h2 { "Rate limit" }
+            (gauge(&parts.map(|(_, count, class)| (count, class)), view.limit))
             p {
-                @for (index, (words, count, class)) in figures.iter().filter(|(words, count, _)| 0 < *count || *words == "free").enumerate() {
-                    @if 0 < index { ", " }
+                @for (index, (name, count, class)) in parts.iter().filter(|(name, count, _)| *count > 0 || *name == "free").enumerate() {
+                    @if index > 0 { ", " }
                     svg.sign viewBox="0 0 1 1" aria-hidden="true" { rect.(class) width="1" height="1" {} } " "
-                    b { (format_number(*count)) } " " (words)
+                    b { (format_number(*count)) } " " (name)
                 }
-                " of " (format_number(budget.limit.into())) " requests. "
-                @match (budget.resets_at, has_turned) {
-                    (Some(at), true) => { "The hour turned at " (clock(at)) "." }
-                    (Some(at), false) => { "The hour turns at " (clock(at)) "." }
-                    (None, _) => { "As of " (clock(budget.at)) "." }
+                " of " (format_number(view.limit.into())) " requests. "
+                @match view.resets_at {
+                    Some(at) => { @if is_reset { "Reset at " } @else { "Resets at " } (clock(at)) "." }
+                    None => { "As of " (clock(view.at)) "." }
                 }
             }
-            @if let Some(until) = data.doing.waits_until.filter(|until| data.now < *until) {
+            @if let Some(until) = data.activity.waits_until.filter(|until| *until > data.now) {
                 p {
-                    strong { "Waiting until " (clock(until)) "." }
-                    @if let Some(run) = &data.doing.run {
-                        " " (format_number(run.planned.unwrap_or_default().saturating_sub(run.over) as u64)) " slices of `" (run.job) "` wait for it."
+                    strong { "Rate limit reached, waiting until " (clock(until)) "." }
+                    @if let Some(run) = &data.activity.run {
+                        @let slices = run.planned.unwrap_or_default().saturating_sub(run.over) as u64;
+                        " " (format_count(slices, "slice")) " of " code { (run.job) } " to go."
                     }
                 }
             }
@@ -61,24 +51,39 @@ pub(super) fn rate_limit(data: &PageData) -> Markup {
     }
 }
 
-/// The requests of an hour.
+fn gauge(parts: &[(u64, &'static str)], limit: u32) -> Markup {
+    let mut x = 0;
+    let bars = parts.iter().map(|(count, class)| {
+        let bar = (x, count * WIDTH / u64::from(limit.max(1)), class);
+        x += bar.1;
+        bar
+    });
+    html! {
+        svg.gauge viewBox=(format!("0 0 {WIDTH} 12")) preserveAspectRatio="none" aria-hidden="true" {
+            @for (x, width, class) in bars {
+                @if width > 0 { rect.(class) x=(x) y="0" width=(width) height="12" {} }
+            }
+        }
+    }
+}
+
+/// The requests of one rate-limit window. They add up to its limit.
 #[derive(Debug, PartialEq, Eq)]
-struct Parts {
-    spent: u64,
-    others: u64,
+struct Shares {
+    sent: u64,
+    /// Sent by others with the same key.
+    external: u64,
     free: u64,
     reserved: u64,
 }
 
-impl Parts {
-    fn of(budget: RateLimitView, has_turned: bool) -> Self {
-        let limit = u64::from(budget.limit);
-        let reserved = u64::from(budget.reserved).min(limit);
-        let spent = if has_turned { 0 } else { u64::from(budget.spent).min(limit) };
-        let remaining = budget.remaining.filter(|_| !has_turned).map_or(limit - spent, u64::from).min(limit - spent);
-        let others = limit - spent - remaining;
-        let reserved = reserved.min(remaining);
-        Self { spent, others, free: remaining - reserved, reserved }
+impl Shares {
+    fn new(view: RateLimitView, is_reset: bool) -> Self {
+        let limit = u64::from(view.limit);
+        let sent = if is_reset { 0 } else { u64::from(view.spent).min(limit) };
+        let remaining = view.remaining.filter(|_| !is_reset).map_or(limit - sent, u64::from).min(limit - sent);
+        let reserved = u64::from(view.reserved).min(remaining);
+        Self { sent, external: limit - sent - remaining, free: remaining - reserved, reserved }
     }
 }
 
@@ -87,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_add_up_to_the_limit_whatever_is_told() {
+    fn shares_add_up_to_the_limit() {
         let seen = |limit, remaining, reserved, spent| RateLimitView {
             limit,
             remaining,
@@ -97,15 +102,15 @@ mod tests {
             resets_at: None,
             at: jiff::Timestamp::UNIX_EPOCH,
         };
-        let parts = |budget| Parts::of(budget, false);
-        assert_eq!(parts(seen(600, Some(180), 60, 400)), Parts { spent: 400, others: 20, free: 120, reserved: 60 });
-        assert_eq!(parts(seen(600, None, 60, 540)), Parts { spent: 540, others: 0, free: 0, reserved: 60 });
-        assert_eq!(parts(seen(600, Some(10), 60, 100)), Parts { spent: 100, others: 490, free: 0, reserved: 10 });
+        let shares = |view| Shares::new(view, false);
+        assert_eq!(shares(seen(600, Some(180), 60, 400)), Shares { sent: 400, external: 20, free: 120, reserved: 60 });
+        assert_eq!(shares(seen(600, None, 60, 540)), Shares { sent: 540, external: 0, free: 0, reserved: 60 });
+        assert_eq!(shares(seen(600, Some(10), 60, 100)), Shares { sent: 100, external: 490, free: 0, reserved: 10 });
         for (limit, remaining, reserved, spent) in [(0, Some(9), 60, 5), (10, Some(900), 60, 5), (10, None, 3, 50)] {
-            for has_turned in [true, false] {
-                let Parts { spent, others, free, reserved } =
-                    Parts::of(seen(limit, remaining, reserved, spent), has_turned);
-                assert_eq!(spent + others + free + reserved, u64::from(limit));
+            for is_reset in [true, false] {
+                let Shares { sent, external, free, reserved } =
+                    Shares::new(seen(limit, remaining, reserved, spent), is_reset);
+                assert_eq!(sent + external + free + reserved, u64::from(limit));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Runs: the one that is under way, the last ones, and what went wrong.
+//! Runs: the active one, the last ones, and recent problems.
 
 use maud::{Markup, html};
 
@@ -7,19 +7,17 @@ use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
-use crate::model::format::{format_bytes, format_count, format_duration, format_number};
-use crate::server::status_json::RUNS;
+use crate::model::format::{format_bytes, format_count, format_number, format_duration};
+use crate::server::status_json::MAX_RUNS;
 
-/// Slices that are named while they are asked for.
-const ASKING: usize = 4;
-/// Problems of a run.
-const PROBLEMS: usize = 5;
-/// Lines of trouble.
-const TROUBLES: usize = 10;
+const MAX_SLICES: usize = 4;
+/// Of one run.
+const MAX_RUN_PROBLEMS: usize = 5;
+/// Of all runs.
+const MAX_PROBLEMS: usize = 10;
 
-/// The run that is under way.
-pub(super) fn under_way(data: &PageData) -> Markup {
-    let Some(run) = &data.doing.run else {
+pub(super) fn active_run(data: &PageData) -> Markup {
+    let Some(run) = &data.activity.run else {
         return html! {};
     };
     html! {
@@ -30,12 +28,12 @@ pub(super) fn under_way(data: &PageData) -> Markup {
                     progress max=(planned.max(1)) value=(run.over) aria-label="slices" {}
                     p { b { (format_number(run.over as u64)) } " of " (format_number(planned as u64)) " slices" (figures(data)) }
                 }
-                None => { progress aria-label="planning" {} p { "Finding out what is due" (figures(data)) } }
+                None => { progress aria-label="planning" {} p { "Planning" (figures(data)) } }
             }
             @if !run.asking.is_empty() {
                 p.of {
-                    "asking for " (run.asking.iter().take(ASKING).cloned().collect::<Vec<_>>().join(", "))
-                    @if ASKING < run.asking.len() { " and " (run.asking.len() - ASKING) " more" }
+                    "requesting " (run.asking.iter().take(MAX_SLICES).cloned().collect::<Vec<_>>().join(", "))
+                    @if run.asking.len() > MAX_SLICES { " and " (run.asking.len() - MAX_SLICES) " more" }
                 }
             }
         }
@@ -43,33 +41,32 @@ pub(super) fn under_way(data: &PageData) -> Markup {
 }
 
 fn figures(data: &PageData) -> Markup {
-    let Some(run) = &data.doing.run else {
+    let Some(run) = &data.activity.run else {
         return html! {};
     };
     html! {
         " · " (format_count(run.requests, "request")) " · " (format_count(run.rows, "row")) " · " (format_count(run.files, "file"))
-        @if 0 < run.failed { " · " strong { (format_number(run.failed as u64)) " failed" } }
+        @if run.failed > 0 { " · " strong { (format_number(run.failed as u64)) " failed" } }
         " · since " (clock(run.since)) " (" (format_duration(between(run.since, data.now))) ")"
     }
 }
 
-/// The last runs, each to be opened.
 pub(super) fn runs(data: &PageData) -> Markup {
     let runs = data.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
     html! {
         @if !runs.is_empty() {
             section #runs {
                 h2 { "Last runs" }
-                ul.plain { @for run in runs.iter().take(RUNS) { li { (one(run, data)) } } }
+                ul.plain { @for run in runs.iter().take(MAX_RUNS) { li { (run_details(run, data)) } } }
             }
         }
     }
 }
 
-fn one(run: &RunSummary, data: &PageData) -> Markup {
+fn run_details(run: &RunSummary, data: &PageData) -> Markup {
     let end = &run.end;
-    // What was recovered from is known only while the process lives that did it.
-    let lived = data.doing.troubles.iter().filter(|trouble| trouble.run == Some(end.run) && !trouble.is_error);
+    // The ledger has a run's errors; its warnings are known only in the process that ran it.
+    let warnings = data.activity.troubles.iter().filter(|problem| problem.run == Some(end.run) && !problem.is_error);
     html! {
         details.run id={ "run-" (end.run) "-" (run.number) } {
             summary {
@@ -77,45 +74,45 @@ fn one(run: &RunSummary, data: &PageData) -> Markup {
                 span.when { (stamp(end.started_at)) } " "
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
-                    (format_count(end.counters.requests, "request")) " · " (format_count(end.counters.rows, "row")) " · "
-                    (format_count(end.counters.files, "file")) @if 0 < end.counters.files { " (" (format_bytes(end.counters.bytes)) ")" }
+                    (format_count(end.requests, "request")) " · " (format_count(end.rows, "row")) " · "
+                    (format_count(end.files, "file")) @if end.files > 0 { " (" (format_bytes(end.bytes)) ")" }
                     " · " (format_duration(between(end.started_at, run.ended_at)))
                 }
             }
             div.inside {
                 p {
-                    (format_count(end.counters.slices, "slice")) " published, " (format_number(end.counters.failed)) " failed, " (format_number(end.counters.deferred)) " deferred to a later run"
-                    @if 0 < end.backfill_remaining { " (" (format_number(end.backfill_remaining)) " of them history)" }
-                    ", " (format_count(end.counters.unchanged, "file")) " unchanged."
+                    (format_count(end.slices, "slice")) " published, " (format_number(end.slices_left)) " deferred to the next run"
+                    @if end.backfill_remaining > 0 { " (" (format_number(end.backfill_remaining)) " of them backfill)" }
+                    ", " (format_count(end.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
                     ul {
-                        @for problem in end.problems.iter().take(PROBLEMS) { li { (inline_code(problem)) } }
-                        @if PROBLEMS < end.problems.len() { li { "and more: the log has them all" } }
+                        @for problem in end.problems.iter().take(MAX_RUN_PROBLEMS) { li { (inline_code(problem)) } }
+                        @if end.problems.len() > MAX_RUN_PROBLEMS { li { "more in the log" } }
                     }
                 }
                 @if let Some(hint) = &end.hint { p { "help: " (inline_code(hint)) } }
-                @for trouble in lived.take(TROUBLES) { p.of { (clock(trouble.at)) " " (inline_code(&trouble.words)) } }
+                @for problem in warnings.take(MAX_PROBLEMS) { p.of { (clock(problem.at)) " " (inline_code(&problem.words)) } }
                 p.of { "run " code { (end.run) } }
             }
         }
     }
 }
 
-/// What went wrong lately in this process, in the words of the log.
-pub(super) fn troubles(data: &PageData) -> Markup {
-    let troubles = &data.doing.troubles;
+/// Recent problems of this process, as logged.
+pub(super) fn problems(data: &PageData) -> Markup {
+    let problems = &data.activity.troubles;
     html! {
-        @if !troubles.is_empty() {
-            section #troubles {
-                h2 { "Went wrong lately" }
+        @if !problems.is_empty() {
+            section #problems {
+                h2 { "Recent problems" }
                 ul.plain {
-                    @for trouble in troubles.iter().take(TROUBLES) {
+                    @for problem in problems.iter().take(MAX_PROBLEMS) {
                         li {
-                            span.outcome.bad { @if trouble.is_error { "failed" } @else { "recovered" } } " "
-                            (clock(trouble.at)) " "
-                            @if let Some(job) = &trouble.job { (job) ": " }
-                            (inline_code(&trouble.words.chars().take(500).collect::<String>()))
+                            span.outcome.bad { @if problem.is_error { "failed" } @else { "recovered" } } " "
+                            (clock(problem.at)) " "
+                            @if let Some(job) = &problem.job { (job) ": " }
+                            (inline_code(&problem.words.chars().take(500).collect::<String>()))
                         }
                     }
                 }

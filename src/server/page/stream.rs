@@ -1,17 +1,15 @@
-//! One stream: by scope, and day by day.
+//! The page of one stream: scopes, then days.
 
 use maud::{Markup, html};
 
-use super::day_strip::{class, sign, states, strip};
+use super::day_strip::{class, sign, statuses, strip};
 use super::time::stamp;
 use super::{PageData, document, footer};
 use crate::model::format::{format_count, format_number};
 use crate::status::{DayCell, ScopeDetails, StreamDetails};
 
-/// Scopes that are shown.
-const SCOPES: usize = 200;
+const MAX_SCOPES: usize = 200;
 
-/// The page of one stream.
 pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Markup {
     let StreamDetails { about, all, scopes } = details;
     let body = html! {
@@ -22,8 +20,8 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
                 p.next { (about) }
                 p {
                     (all.requested_for) ", " (format_count(all.rows, "row"))
-                    @if let Some(at) = all.read_at { ", read " (stamp(at.time())) }
-                    @if 0 < all.not_entitled { ", " (format_count(all.not_entitled, "scope")) " not entitled" }
+                    @if let Some(at) = all.read_at { ", extracted " (stamp(at.time())) }
+                    @if all.not_entitled > 0 { ", " (format_count(all.not_entitled, "scope")) " not entitled" }
                     @match all.missing_since {
                         Some(day) => { ". " strong { "Missing since " (day.short()) "." } }
                         None => ".",
@@ -33,9 +31,9 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
             section #scopes {
                 h2 { "By scope" }
                 ul.rows {
-                    @for scope in scopes.iter().take(SCOPES) { (row(scope, scopes)) }
-                    @if SCOPES < scopes.len() {
-                        li { "and " (format_number((scopes.len() - SCOPES) as u64)) " more: `profound-export status --output json` has them all" }
+                    @for scope in scopes.iter().take(MAX_SCOPES) { (row(scope, scopes)) }
+                    @if scopes.len() > MAX_SCOPES {
+                        li { "and " (format_number((scopes.len() - MAX_SCOPES) as u64)) " more in " code { "profound-export status --output json" } }
                     }
                 }
             }
@@ -48,16 +46,16 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
 
 fn row(scope: &ScopeDetails, all: &[ScopeDetails]) -> Markup {
     let status = &scope.status;
-    let is_alone = all.iter().filter(|other| other.scope == scope.scope).count() == 1;
+    let is_unique = all.iter().filter(|other| other.scope == scope.scope).count() == 1;
     html! {
         li {
-            span title=(scope.key) { (scope.scope) @if !is_alone { " (" (scope.key) ")" } }
-            @if let Some(told) = &scope.not_entitled {
-                span.list { "not entitled: " (told.detail) " (" (stamp(told.at)) ")" }
+            span title=(scope.key) { (scope.scope) @if !is_unique { " (" (scope.key) ")" } }
+            @if let Some(not_entitled) = &scope.not_entitled {
+                span.list { "not entitled: " (not_entitled.detail) " (" (stamp(not_entitled.at)) ")" }
             } @else if status.is_list {
-                span.list { @match status.read_at { Some(at) => { "read " (stamp(at.time())) } None => "not read yet" } }
+                span.list { @match status.read_at { Some(at) => { "extracted " (stamp(at.time())) } None => "not extracted yet" } }
             } @else {
-                (strip(&states(&status.days)))
+                (strip(&statuses(&status.days)))
             }
             small { @if let Some(day) = status.missing_since { em { "missing since " (day.short()) } } }
             b { (format_number(status.rows)) }
@@ -71,8 +69,8 @@ fn days(days: &[Option<DayCell>]) -> Markup {
             h2 { "Day by day" }
             div.wide tabindex="0" role="region" aria-label="Days" {
                 table {
-                    thead { tr { th scope="col" { "day" } th scope="col" { "state" } th.n scope="col" { "rows" }
-                        th scope="col" { "read" } th scope="col" { "whole because" } th scope="col" { "scopes" } } }
+                    thead { tr { th scope="col" { "day" } th scope="col" { "status" } th.n scope="col" { "rows" }
+                        th scope="col" { "extracted" } th scope="col" { "proof" } th scope="col" { "scopes" } } }
                     tbody {
                         @for cell in days.iter().rev().flatten() {
                             tr {
@@ -91,13 +89,13 @@ fn days(days: &[Option<DayCell>]) -> Markup {
     }
 }
 
-/// The page where a stream is asked for that the ledger does not know.
+/// The page for a stream that the ledger does not have.
 pub(in crate::server) fn no_such_stream(name: &str) -> Markup {
     let body = html! {
         main {
             p { a href="../" { "← all streams" } }
-            h1 { "Nothing is known of " code { (name) } "." }
-            p { "It was never read into this lake, or there is no such stream." }
+            h1 { "Stream " code { (name) } " not found" }
+            p { "It was never exported to this lake, or no such stream exists." }
         }
     };
     document("no such stream · profound-export", "../", &body)

@@ -22,9 +22,9 @@ fn now() -> Timestamp {
 fn data(status: Option<Status>) -> PageData {
     PageData {
         status: status.map(Arc::new),
-        doing: Activity::default(),
+        activity: Activity::default(),
         config: Arc::new(Config::default()),
-        trouble: None,
+        read_error: None,
         now: now(),
         shown_days: 90,
         has_metrics: false,
@@ -114,7 +114,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
     }
 }
 
-/// The streams that the program knows.
+/// All streams of the catalog.
 fn all_streams(state: impl Fn(i64) -> DayStatus + Copy) -> Vec<StreamStatus> {
     let config = crate::config::load(&crate::config::Sources::default()).unwrap();
     let streams = config.catalog().streams();
@@ -122,14 +122,14 @@ fn all_streams(state: impl Fn(i64) -> DayStatus + Copy) -> Vec<StreamStatus> {
 }
 
 #[test]
-fn page_without_anything_says_that_the_lake_is_being_read() {
+fn page_before_the_first_read_says_that_it_reads_the_lake() {
     let page = index(&data(None)).into_string();
-    assert!(page.contains("The lake is being read.") && page.contains("</html>"));
-    assert!(!page.contains("<h2>"), "nothing is shown of what is not known: {page}");
+    assert!(page.contains("Reading the lake.") && page.contains("</html>"));
+    assert!(!page.contains("<h2>"), "no sections yet: {page}");
 }
 
 #[test]
-fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
+fn hostile_names_and_messages_are_escaped() {
     let mut status = status(vec![stream_called("answers_v2", HOSTILE, |_| DayStatus::Suspect)]);
     status.categories =
         vec![Named { id: HOSTILE.into(), name: HOSTILE.into() }, Named { id: "b".into(), name: HOSTILE.into() }];
@@ -142,14 +142,14 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         days: Vec::new(),
     });
     let mut data = data(Some(status));
-    data.doing.troubles.push_front(Problem {
+    data.activity.troubles.push_front(Problem {
         at: now(),
         job: Some(HOSTILE.into()),
         run: None,
         is_error: true,
         words: HOSTILE.into(),
     });
-    data.doing.run = Some(ActiveRun {
+    data.activity.run = Some(ActiveRun {
         run: Uuid::nil(),
         job: HOSTILE.into(),
         since: now(),
@@ -161,49 +161,49 @@ fn whatever_others_named_or_said_is_shown_and_never_obeyed() {
         failed: 1,
         asking: vec![HOSTILE.into()],
     });
-    data.doing.alerts.push(crate::model::event::FiringAlert {
+    data.activity.alerts.push(crate::model::event::FiringAlert {
         event: "job_failed",
         what: HOSTILE.into(),
         since: now(),
         affected: HOSTILE.into(),
         to_do: HOSTILE.into(),
     });
-    data.trouble = Some(HOSTILE.into());
+    data.read_error = Some(HOSTILE.into());
     let shown = index(&data).into_string();
     assert!(shown.contains("&lt;script&gt;alert(1)"));
-    assert_eq!(shown.matches("<script").count(), 1, "only its own: {shown}");
+    assert_eq!(shown.matches("<script").count(), 1, "only our own: {shown}");
     assert!(!shown.contains("<img") && !shown.contains("\"'>"), "{shown}");
     let shown = no_such_stream(HOSTILE).into_string();
     assert!(!shown.contains("<img") && shown.matches("<script").count() == 1);
 }
 
 #[test]
-fn page_of_every_stream_and_ninety_days_stays_below_a_hundred_kilobytes() {
+fn page_of_all_streams_and_ninety_days_is_below_100_kb() {
     let usual = |at: i64| if at < 87 { DayStatus::Final } else { DayStatus::Provisional };
     let page = index(&data(Some(status(all_streams(usual))))).into_string();
     assert!(page.len() < 100_000, "{} bytes", page.len());
-    // No two neighbours equal, which no lake is: it stays a page that a browser shows.
+    // The worst case, with no two equal neighbours, is still a page that a browser can show.
     let page = index(&data(Some(status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]))))).into_string();
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }
 
 #[test]
-fn json_has_a_bound_whatever_the_lake_holds() {
+fn size_of_the_json_is_bounded() {
     let mut status = status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]));
     let suspect =
         SuspectDays { stream: "answers_v2".into(), scope: "x".repeat(100), problem: "y".repeat(300), days: Vec::new() };
     status.suspects = vec![suspect; 10_000];
-    let json = serde_json::to_string(&crate::server::status_json::StatusJson::of(&data(Some(status)))).unwrap();
+    let json = serde_json::to_string(&crate::server::status_json::StatusJson::new(&data(Some(status)))).unwrap();
     assert!(json.len() < 3_000_000, "{} bytes", json.len());
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((value["suspects"].as_array().unwrap().len(), &value["left_out"]), (100, &9_900.into()));
+    assert_eq!((value["suspects"].as_array().unwrap().len(), &value["omitted"]), (100, &9_900.into()));
 }
 
 #[test]
-fn hour_gauge_says_what_is_spent_and_what_is_free() {
+fn rate_limit_shows_sent_and_free_requests() {
     let mut data = data(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
-    data.doing.budget = Some(RateLimitView {
+    data.activity.budget = Some(RateLimitView {
         limit: 600,
         remaining: Some(188),
         reserved: 60,
@@ -214,13 +214,13 @@ fn hour_gauge_says_what_is_spent_and_what_is_free() {
     });
     let text = rate_limit::rate_limit(&data).into_string();
     assert!(
-        text.contains("<b>412</b> spent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
+        text.contains("<b>412</b> sent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
         "{text}"
     );
 }
 
 #[test]
-fn footer_shows_the_destination_without_what_could_be_secret() {
+fn footer_shows_the_destination_without_secrets() {
     let mut config = Config::default();
     config.destination.url = "s3://AKIA:s3cr3t@bucket/prefix?token=t0ken".into();
     let data = PageData { config: Arc::new(config), ..data(None) };
@@ -228,7 +228,7 @@ fn footer_shows_the_destination_without_what_could_be_secret() {
 }
 
 #[test]
-fn verdict_names_the_worst_thing_first_and_what_to_do() {
+fn verdict_names_the_most_serious_problem_and_what_to_do() {
     let mut fresh = status(Vec::new());
     fresh.headline = Headline::default();
     let mut data = data(Some(fresh));
@@ -237,9 +237,9 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
         format!("{:?}: {} | {}", verdict.tone, verdict.sentence, verdict.next.unwrap_or_default())
     };
     let mut all = vec![verdict_text(&data)];
-    data.trouble = Some("the bucket `lake` does not answer".into());
+    data.read_error = Some("the bucket `lake` does not answer".into());
     all.push(verdict_text(&data));
-    data.trouble = None;
+    data.read_error = None;
     let ended = |outcome, problem: &str, hint: Option<&str>| crate::observe::LatestRun {
         at: now(),
         job: "nightly".into(),
@@ -247,17 +247,18 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
         problem: Some(problem.into()),
         hint: hint.map(str::to_owned),
     };
-    data.doing.ended =
+    data.activity.ended =
         Some(ended(Outcome::Unavailable, "no space is left on `/data`", Some("make room, or name another directory")));
     all.push(verdict_text(&data));
-    data.doing.ended = Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
-    data.doing.key_rejected_at = Some(now());
+    data.activity.ended =
+        Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
+    data.activity.key_rejected_at = Some(now());
     all.push(verdict_text(&data));
-    data.doing = Activity::default();
-    let mut lacking = status(Vec::new());
-    lacking.headline =
+    data.activity = Activity::default();
+    let mut incomplete = status(Vec::new());
+    incomplete.headline =
         Headline { streams_missing_days: 3, missing_since: Some("2026-11-24".parse().unwrap()), ..Headline::default() };
-    data.status = Some(Arc::new(lacking));
+    data.status = Some(Arc::new(incomplete));
     all.push(verdict_text(&data));
     data.status =
         Some(Arc::new(Status { headline: Headline { is_new: true, ..Headline::default() }, ..status(Vec::new()) }));
@@ -266,7 +267,7 @@ fn verdict_names_the_worst_thing_first_and_what_to_do() {
 }
 
 #[test]
-fn states_are_told_apart_without_colour() {
+fn statuses_differ_in_shape_not_only_in_colour() {
     let shapes: BTreeMap<&str, String> = DayStatus::ALL
         .into_iter()
         .map(|state| {

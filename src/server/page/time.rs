@@ -1,4 +1,4 @@
-//! Times: in words for everybody, exact for machines; the script adds the viewer's own clock.
+//! Times: short for people, exact for programs. The script adds the viewer's local time.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,18 +9,18 @@ pub(super) fn stamp(at: Timestamp) -> Markup {
     stamp_in(at, &TimeZone::UTC)
 }
 
-/// The same on the clock of `zone`.
+/// As [`stamp`], in `zone`.
 pub(super) fn stamp_in(at: Timestamp, zone: &TimeZone) -> Markup {
     let exact = at.strftime("%Y-%m-%dT%H:%M:%SZ");
     html! { time datetime=(exact) { (at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M %Z")) } }
 }
 
-/// `06:12 UTC`, where the day is plain.
+/// `06:12 UTC`, where the day is obvious.
 pub(super) fn clock(at: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (at.strftime("%H:%M UTC")) } }
 }
 
-/// The time between two instants; zero where the first is later.
+/// Zero if `from` is later.
 pub(super) fn between(from: Timestamp, to: Timestamp) -> std::time::Duration {
     to.duration_since(from).try_into().unwrap_or_default()
 }
