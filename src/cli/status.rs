@@ -77,10 +77,9 @@ fn text(status: &Status, shown_days: u16) -> String {
         "\ncoverage  last {shown_days} days, newest at the right   {}   * list\n",
         legend.join("  ")
     ));
-    let rows = status
-        .streams
-        .iter()
-        .map(|stream| vec![stream.name.clone(), stream.requested_for.clone(), picture(stream), format_number(stream.rows)]);
+    let rows = status.streams.iter().map(|stream| {
+        vec![stream.name.clone(), stream.requested_for.clone(), picture(stream), format_number(stream.rows)]
+    });
     text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
     for suspect in &status.suspects {
         let SuspectDays { stream, scope, problem, .. } = suspect;

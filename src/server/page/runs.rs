@@ -7,7 +7,7 @@ use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::time::{between, clock, stamp};
 use crate::ledger::RunSummary;
-use crate::model::format::{format_bytes, format_count, format_number, format_duration};
+use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::server::status_json::MAX_RUNS;
 
 const MAX_SLICES: usize = 4;
@@ -74,16 +74,16 @@ fn run_details(run: &RunSummary, data: &PageData) -> Markup {
                 span.when { (stamp(end.started_at)) } " "
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
-                    (format_count(end.requests, "request")) " · " (format_count(end.rows, "row")) " · "
-                    (format_count(end.files, "file")) @if end.files > 0 { " (" (format_bytes(end.bytes)) ")" }
+                    (format_count(end.counters.requests, "request")) " · " (format_count(end.counters.rows, "row")) " · "
+                    (format_count(end.counters.files, "file")) @if end.counters.files > 0 { " (" (format_bytes(end.counters.bytes)) ")" }
                     " · " (format_duration(between(end.started_at, run.ended_at)))
                 }
             }
             div.inside {
                 p {
-                    (format_count(end.slices, "slice")) " published, " (format_number(end.slices_left)) " deferred to the next run"
+                    (format_count(end.counters.slices, "slice")) " published, " (format_number(end.counters.deferred)) " deferred to the next run"
                     @if end.backfill_remaining > 0 { " (" (format_number(end.backfill_remaining)) " of them backfill)" }
-                    ", " (format_count(end.unchanged, "file")) " unchanged."
+                    ", " (format_count(end.counters.unchanged, "file")) " unchanged."
                 }
                 @if !end.problems.is_empty() {
                     ul {
