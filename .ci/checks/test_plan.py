@@ -153,6 +153,6 @@ def test_backfill_deferred_by_the_rate_limit_is_reported_and_nothing_else_is_mis
     assert "left for the next run (history)" in output.stdout
     shown = job.run("status").expect(COMPLETE).stdout
     headline = shown.splitlines()[0]
-    assert headline.startswith(f"Everything that was due is there. History from {start} on is ")
-    there = int(headline.split(" % there")[0].rsplit(" ", 1)[1])
+    assert headline.startswith(f"Everything due is exported. Backfill from {start} is ")
+    there = int(headline.split(" % complete")[0].rsplit(" ", 1)[1])
     assert 15 <= there < 60
