@@ -33,7 +33,7 @@ pub use server::state::ReceivedRequest;
 
 use data::objects::Subject;
 use query::fan_out::RequestRows;
-use server::state::ServerState;
+use server::state::SimulatorState;
 use server::{control, exchange};
 
 /// Why the simulator could not start.
@@ -48,7 +48,7 @@ pub enum SimulatorError {
 /// A running server. It stops when it is dropped, connections included.
 #[derive(Debug)]
 pub struct Simulator {
-    server: Arc<ServerState>,
+    server: Arc<SimulatorState>,
     url: String,
     /// A runtime of its own, so that neither a busy test nor a paused clock delays it. Taken when dropped.
     runtime: Option<tokio::runtime::Runtime>,
@@ -70,7 +70,7 @@ impl Simulator {
             .enable_all()
             .build()
             .map_err(SimulatorError::Thread)?;
-        let server = Arc::new(ServerState::new(catalog, account));
+        let server = Arc::new(SimulatorState::new(catalog, account));
         let router = control::router().fallback(exchange::handle).with_state(server.clone());
         runtime.spawn(async move {
             // An error has no caller left; requests then fail to connect.

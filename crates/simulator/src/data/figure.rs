@@ -11,8 +11,6 @@ pub(crate) enum Figure {
     Whole(i64, i64),
     /// A fraction from the first to the last, in millionths.
     Fraction(i64, i64),
-    /// A hundred less the column with this salt.
-    RestOfHundred { column: u64 },
     /// The number of the row, from one.
     Rank,
     /// Visits, where `counts` says that bots of this kind count. All columns of visits share the salt `column`.
@@ -45,9 +43,6 @@ impl Figure {
             Self::Rank => json!(row.number + 1),
             Self::Whole(low, high) => json!(whole(number, *low, *high)),
             Self::Fraction(low, high) => millionths(fraction(number, *low, *high), is_float),
-            Self::RestOfHundred { column } => {
-                millionths(100 * ONE - fraction(mix(row.figures ^ column), 0, 100 * ONE), is_float)
-            }
             Self::Visits { dimension, counts, column } => {
                 let is_counted = counts.get(row.digits[*dimension] as usize).copied().unwrap_or(true);
                 json!(if is_counted { whole(mix(row.figures ^ column), 1, 400) } else { 0 })

@@ -58,8 +58,6 @@ enum ValueSource {
     Fixed(Value),
     /// An instant within the row's day.
     InDay,
-    /// An instant before the row's day.
-    Earlier,
     /// The identifier of the row's execution, in this dimension.
     Run(usize),
     /// What the column says of the row's object in this dimension, with the values of objects that are ready.
@@ -110,7 +108,7 @@ impl GeneratedRows {
         };
         let bind = |SpecColumn { column, is_key }: &SpecColumn| {
             let (source, null_in) = rows.source(column, *is_key, spec);
-            BoundColumn { column: column.clone(), source, salt: salt(0, same_as(&column.name)), null_in }
+            BoundColumn { column: column.clone(), source, salt: salt(0, &column.name), null_in }
         };
         rows.columns = spec.columns.iter().map(bind).collect();
         rows
@@ -157,7 +155,6 @@ impl GeneratedRows {
                 let (figure, null_in) = self.figure(column, spec);
                 (ValueSource::Figure(figure), unless_positional(null_in))
             }
-            ColumnType::Timestamp if column.name.starts_with("first") => (ValueSource::Earlier, 10),
             ColumnType::Timestamp => (ValueSource::InDay, unless_positional(30)),
             ColumnType::UnixSeconds => (ValueSource::EndSecond, 0),
             ColumnType::Date => (ValueSource::Day, 0),
@@ -180,23 +177,18 @@ impl GeneratedRows {
     }
 
     fn figure(&self, column: &Column, spec: &RowSpec) -> (Figure, u64) {
-        let name = column.name.as_str();
         let is_whole = column.data_type == ColumnType::Int64;
         if spec.zero {
             return (if is_whole { Figure::Whole(0, 0) } else { Figure::Fraction(0, 0) }, 0);
         }
-        let has = |name: &str| spec.columns.iter().any(|other| other.column.name == name);
         let visits = |kind: &str| -> Option<Figure> {
             let dimension = self.dimensions.iter().position(|bound| bound.dimension == Dimension::Bot)?;
             let is_counted = |bot: &Object| kind.is_empty() || text(bot, "bot_type") == kind;
             let counts = self.dimensions[dimension].ready.iter().map(is_counted).collect();
             Some(Figure::Visits { dimension, counts, column: salt(0, "count") })
         };
-        let special = match name {
+        let special = match column.name.as_str() {
             "rank" | "visibility_rank" => Some(Figure::Rank),
-            "negative_sentiment" if has("positive_sentiment") => {
-                Some(Figure::RestOfHundred { column: salt(0, "positive_sentiment") })
-            }
             "count" => visits(""),
             "citations" => visits("ai_assistant"),
             "indexing" => visits("index"),
@@ -206,12 +198,6 @@ impl GeneratedRows {
         };
         let is_rank = column.unit.as_deref() == Some("rank");
         let millionths = |bound: f64| (bound * ONE as f64) as i64;
-        let null_in = match &special {
-            Some(Figure::RestOfHundred { .. }) => 0,
-            _ if name == "positive_sentiment" => 0,
-            _ if is_rank => 12,
-            _ => 60,
-        };
         let figure = special.unwrap_or_else(|| match column.range {
             Some([low, high]) if is_whole => Figure::Whole(low as i64, high as i64),
             None if is_whole => Figure::Whole(0, 500),
@@ -219,7 +205,7 @@ impl GeneratedRows {
             None if is_rank => Figure::Fraction(ONE, 12 * ONE),
             None => Figure::Fraction(0, 40 * ONE),
         });
-        (figure, null_in)
+        (figure, if is_rank { 12 } else { 60 })
     }
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
@@ -302,10 +288,6 @@ impl GeneratedRows {
                 let number = mix(day.keys ^ mix(row.subject) ^ bound.salt);
                 let micros = if number >> 60 == 0 { (number >> 32) as i32 & 0xf_ffff } else { 0 };
                 json!(Timestamp::new(day.start_second + (number % (23 * 3600)) as i64, micros % 1_000_000 * 1000).ok())
-            }
-            ValueSource::Earlier => {
-                let number = mix(day.keys ^ mix(row.number) ^ bound.salt);
-                json!(Timestamp::from_second(day.start_second - (number % (90 * 86_400)) as i64).ok())
             }
             ValueSource::Choice(values, at_most) => {
                 let number = mix(mix(day.figures ^ row.subject) ^ bound.salt);
@@ -406,15 +388,6 @@ fn rows_on(day: Day, spec: &RowSpec, dataset: &Dataset, identity: u64, (full, is
         // Streams that rely on each other have rows at the same hours.
         RowVolume::Steady | RowVolume::Few => (rows * hours).div_ceil(24),
         RowVolume::ByGrain | RowVolume::One => rows * hours / 24,
-    }
-}
-
-/// Columns that describe the same objects in two ways choose them alike.
-fn same_as(name: &str) -> &str {
-    match name {
-        "citation_details" => "citations",
-        "sentiment_themes" => "themes",
-        other => other,
     }
 }
 

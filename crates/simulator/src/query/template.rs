@@ -9,7 +9,7 @@ use crate::data::objects::Variables;
 use super::error_response::ErrorResponse;
 use super::parameters::{Parameters, member, query_pairs};
 
-/// Members of a body that name its scope, with the variable that each stands for.
+/// Members of a body that name its scope, each with the variable of a template that names the same.
 const SCOPE_MEMBERS: [(&str, &str); 4] = [
     ("category_id", "category_id"),
     ("organization_id", "organization_id"),

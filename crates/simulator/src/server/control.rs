@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use crate::query::truth::truth_of_scopes;
 
 use super::fault::Fault;
-use super::state::ServerState;
+use super::state::SimulatorState;
 
-type Server = State<Arc<ServerState>>;
+type Server = State<Arc<SimulatorState>>;
 
 /// A JSON answer, or 422 with a problem.
 type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
 /// The control endpoints.
-pub(crate) fn router() -> Router<Arc<ServerState>> {
+pub(crate) fn router() -> Router<Arc<SimulatorState>> {
     Router::new()
         .route("/simulator/truth", get(truth))
         .route("/simulator/requests", get(requests))

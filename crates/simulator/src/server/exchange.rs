@@ -20,22 +20,20 @@ use super::active_faults::{AppliedFaults, FaultTarget, last_fault};
 use super::fault::{DetailForm, FaultKind, KeyLocation, ResetForm};
 use super::rate_limit::WindowStatus;
 use super::response_body::ResponseBody;
-use super::state::{ReceivedRequest, ServerState};
+use super::state::{ReceivedRequest, SimulatorState};
 use super::transfer::transfer;
 
 /// The longest request body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Answers one request of the API.
-pub(crate) async fn handle(State(server): State<Arc<ServerState>>, request: Request) -> Response {
+pub(crate) async fn handle(State(server): State<Arc<SimulatorState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let raw_query = parts.uri.query().unwrap_or_default();
     let without_key: Vec<_> = raw_query.split('&').filter(|pair| !pair.starts_with("api_key=")).collect();
     let query = without_key.join("&");
-    let parsed: Option<Value> = serde_json::from_slice(&body).ok();
-    let is_readable = body.is_empty() || matches!(parsed, Some(Value::Object(_)));
-    let parsed = parsed.unwrap_or_default();
+    let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
     let dataset = server.dataset();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let endpoint = Endpoint::find(&dataset.catalog, method, path);
@@ -62,9 +60,6 @@ pub(crate) async fn handle(State(server): State<Arc<ServerState>>, request: Requ
     let response = match Exchange::begin(&server, &received, endpoint.as_ref(), &parameters, &dataset, key) {
         Err(response) => response,
         Ok(exchange) => match endpoint {
-            _ if !is_readable => {
-                exchange.error(&ErrorResponse::invalid(&["body"], "JSON decode error", "json_invalid", &json!({})))
-            }
             Some(endpoint) => exchange.answer(endpoint, parameters, dataset),
             None => exchange.error(&ErrorResponse::new(StatusCode::NOT_FOUND, "Not Found")),
         },
@@ -92,7 +87,7 @@ struct Exchange {
 impl Exchange {
     /// Counts a request: against the rate limit even if the key is wrong, against faults only if it would be answered.
     fn begin(
-        server: &ServerState,
+        server: &SimulatorState,
         received: &ReceivedRequest,
         endpoint: Option<&Endpoint>,
         parameters: &Parameters,

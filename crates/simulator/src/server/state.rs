@@ -44,7 +44,7 @@ fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Resul
 
 /// A running simulator.
 #[derive(Debug)]
-pub(crate) struct ServerState {
+pub(crate) struct SimulatorState {
     pub(crate) started: Instant,
     pub(crate) live: Mutex<LiveState>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct LiveState {
     pub(crate) received: Vec<ReceivedRequest>,
 }
 
-impl ServerState {
+impl SimulatorState {
     pub(crate) fn new(catalog: Arc<Catalog>, account: Account) -> Self {
         let clock = account.now.map_or_else(Clock::system, Clock::starting_at);
         let live = LiveState {

@@ -16,7 +16,7 @@ use super::response_body::ResponseBody;
 const BREAK_DELAY: Duration = Duration::from_millis(20);
 
 /// A body on its way to the client.
-struct Transfer {
+struct BodyTransfer {
     body: ResponseBody,
     /// Made and not yet sent.
     pending: Bytes,
@@ -32,7 +32,7 @@ struct Transfer {
 /// Makes an HTTP body of `body`.
 pub(crate) fn transfer(body: ResponseBody, faults: &AppliedFaults) -> Body {
     let drip = last_fault!(faults, FaultKind::Drip { bytes, milliseconds } => (*bytes, *milliseconds));
-    let transfer = Transfer {
+    let transfer = BodyTransfer {
         body,
         pending: Bytes::new(),
         sent: 0,
@@ -48,7 +48,7 @@ pub(crate) fn transfer(body: ResponseBody, faults: &AppliedFaults) -> Body {
     }))
 }
 
-impl Transfer {
+impl BodyTransfer {
     async fn next_piece(&mut self) -> Option<io::Result<Bytes>> {
         if self.is_broken {
             return None;
