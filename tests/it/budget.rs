@@ -46,7 +46,7 @@ async fn larger_limit_is_used_at_once() {
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
     assert!(650 < received.len());
-    assert!(!export.take_heard().iter().any(|event| matches!(event, Event::RateLimitWait { .. })), "it waited");
+    assert!(!export.take_events().iter().any(|event| matches!(event, Event::RateLimitWait { .. })), "it waited");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn now_with(export: &mut Export, categories: usize) {
 /// What was told of categories since the last time: news, and warnings.
 fn told(export: &Export) -> (Vec<String>, Vec<String>) {
     let (mut news, mut warnings) = (Vec::new(), Vec::new());
-    for event in export.take_heard() {
+    for event in export.take_events() {
         match event {
             Event::Notice { message } => news.push(message),
             Event::Warning { message } => warnings.push(message),

@@ -28,7 +28,7 @@ on_memory_and_disk! {
         let run = export.run().await;
         assert_whole(&export, &run).await;
         assert_eq!(run.streams.len(), export.goal().streams.len());
-        assert!(export.take_heard().iter().all(|event| !format!("{event:?}").starts_with("Drift")));
+        assert!(export.take_events().iter().all(|event| !format!("{event:?}").starts_with("Drift")));
     }
 }
 

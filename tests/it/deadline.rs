@@ -14,7 +14,7 @@ const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2
 
 /// Slices that were begun since the last time.
 fn begun(export: &Export) -> BTreeSet<String> {
-    let begun = export.take_heard().into_iter().filter_map(|event| match event {
+    let begun = export.take_events().into_iter().filter_map(|event| match event {
         Event::SliceStarted { slice } => Some(slice.to_string()),
         _ => None,
     });

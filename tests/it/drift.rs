@@ -22,7 +22,7 @@ on_memory_and_disk! {
                 assert!(!rows.is_empty() && rows.iter().all(kept), "{stream}: {:?}", rows.first());
                 export.assert_equals_simulator(stream).await;
             }
-            let mut told: Vec<String> = export.take_heard().iter().filter_map(|event| match event {
+            let mut told: Vec<String> = export.take_events().iter().filter_map(|event| match event {
                 Event::SchemaDrift { stream, field, example } if !example.is_empty() => Some(format!("{stream} {field}")),
                 _ => None,
             }).collect();

@@ -68,12 +68,12 @@ on_memory_and_disk! {
         let before = export.versions("visibility_v2_by_day").await;
         let barred = export.categories()[0].clone();
         export.simulator.inject(status(403).of_category(&barred));
-        export.take_heard();
+        export.take_events();
 
         let run = export.run().await;
         assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{}", run.summary());
         let lost = |event: &Event| matches!(event, Event::NotEntitled { had_access: true, .. });
-        assert_eq!(export.take_heard().iter().filter(|event| lost(event)).count(), 1);
+        assert_eq!(export.take_events().iter().filter(|event| lost(event)).count(), 1);
 
         for now in ["2026-03-10T20:00:00Z", "2026-03-12T20:00:00Z"] {
             export.simulator.set_now(instant(now));

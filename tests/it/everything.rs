@@ -27,7 +27,7 @@ async fn every_stream_of_an_account_that_has_everything_is_exported_whole() {
         run.failed.iter().map(|(slice, problem)| format!("{}: {problem}", slice.stream.name)).collect();
     assert_eq!((run.outcome, failed), (Outcome::Complete, BTreeSet::new()), "{}", run.summary());
     let drift: Vec<_> =
-        export.take_heard().into_iter().filter(|event| matches!(event, Event::SchemaDrift { .. })).collect();
+        export.take_events().into_iter().filter(|event| matches!(event, Event::SchemaDrift { .. })).collect();
     assert!(drift.is_empty(), "{drift:?}");
     let streams: Vec<_> = export.catalog.tier(Tier::Everything).cloned().collect();
     let mut empty = Vec::new();

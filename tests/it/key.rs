@@ -108,7 +108,7 @@ async fn assert_key_is_in_no_file(export: &Export) {
 /// Everything that a run tells to anybody.
 fn told(export: &Export, run: &RunResult) -> String {
     let error = run.error.as_ref().map(|error| format!("{} {:?}", words(error), error.hint()));
-    format!("{run:?} {} {error:?} {:?}", run.summary(), export.take_heard())
+    format!("{run:?} {} {error:?} {:?}", run.summary(), export.take_events())
 }
 
 on_memory_and_disk! {
@@ -190,7 +190,7 @@ on_memory_and_disk! {
                     words_of.push_str(&error.hint().unwrap_or_default());
                 }
             }
-            for event in export.take_heard() {
+            for event in export.take_events() {
                 words_of.push_str(&format!("{event:?}"));
             }
             assert!(!words_of.contains(KEY), "the key is shown");

@@ -123,7 +123,7 @@ on_memory_and_disk! {
             export.job.start = Some(day("2026-03-08"));
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let gone = |export: &Export| {
-                let told = export.take_heard();
+                let told = export.take_events();
                 told.iter().filter(|event| format!("{event:?}").contains("no longer in the account")).count()
             };
             now_with(&mut export, left).await;

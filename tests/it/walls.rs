@@ -49,7 +49,7 @@ async fn waits_are_as_told_and_never_absurd() {
         assert_eq!(run.outcome, Outcome::Complete, "{told:?}: {}", run.summary());
         let wait = shortest_wait(&received, 1).unwrap();
         assert!(least <= wait && wait < most, "{told:?}: waited {wait} s");
-        let visible = export.take_heard().iter().any(|event| matches!(event, Event::RateLimitWait { .. }));
+        let visible = export.take_events().iter().any(|event| matches!(event, Event::RateLimitWait { .. }));
         assert!(visible || wait < 1.1, "{told:?}: a silent wait of {wait} s");
         assert_eq!(received.iter().filter(|request| request.status == 429).count(), 1);
     };

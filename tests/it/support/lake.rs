@@ -1,4 +1,4 @@
-//! A lake as its readers see it, and compared with what the simulator holds.
+//! A lake as its readers see it, compared with the simulator's rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::Export;
 
-/// The rows of a Parquet file, and the pairs of its footer.
+/// A Parquet file: its rows, the pairs of its footer, and its columns.
 #[derive(Debug)]
 pub struct Table {
     pub rows: Vec<Value>,
@@ -45,7 +45,7 @@ impl Export {
         objects
     }
 
-    /// The files of one stream, each with what tells one version from another.
+    /// The files of one stream, each with its ETag and time, which differ between versions.
     pub async fn versions(&self, stream: &str) -> BTreeMap<String, (Option<String>, Timestamp)> {
         let files = self.files().await.into_iter().filter(|(path, _)| path.split('/').next() == Some(stream));
         let version = |object: ObjectMeta| {
@@ -85,7 +85,7 @@ impl Export {
         rows
     }
 
-    /// The days of a stream and scope for which a file stands, empty ones too.
+    /// The days of a stream and scope that have a file, empty files included.
     pub async fn days(&self, stream: &str, scope: &Scope) -> BTreeSet<Day> {
         self.paths(stream, scope).await.into_iter().filter_map(|(_, day)| day).collect()
     }
@@ -96,7 +96,7 @@ impl Export {
         let files: Vec<ObjectMeta> = self.lake.store().list(Some(&below)).try_collect().await.unwrap();
         for path in files.into_iter().map(|file| file.location.to_string()) {
             let parsed = self.layout().parse(&Path::from(path.as_str()));
-            let parsed = parsed.unwrap_or_else(|| panic!("nobody writes `{path}`"));
+            let parsed = parsed.unwrap_or_else(|| panic!("`{path}` is no path of the layout"));
             if self.path_of(stream, scope, parsed.day) == path {
                 found.push((path, parsed.day));
             }
@@ -104,7 +104,7 @@ impl Export {
         found
     }
 
-    /// The path of a file of a table; tables of snapshots are no streams.
+    /// The path of a file of a table. Tables of list snapshots are no streams.
     pub fn path_of(&self, table: &str, scope: &Scope, day: Option<Day>) -> String {
         match self.catalog.get(table) {
             Some(stream) => self.layout().path_for(stream, scope, day).to_string(),
@@ -125,12 +125,12 @@ impl Export {
             return instant.in_tz(zone).unwrap().date().to_string() == day.to_string();
         }
         match text.parse::<Timestamp>() {
-            Ok(instant) => days.zone.start_of(day) <= instant && instant < days.zone.start_of(day.next()),
+            Ok(instant) => (days.zone.start_of(day)..days.zone.start_of(day.next())).contains(&instant),
             Err(_) => text == day.to_string(),
         }
     }
 
-    /// Every row of `stream`, value by value and once, is what the simulator says; nothing of it is left over.
+    /// Asserts that the lake holds every row of the simulator's `stream` once, with the same values, and no other rows.
     pub async fn assert_equals_simulator(&self, stream: &str) {
         let stream = self.stream(stream);
         let window = self.wanted(stream);
@@ -139,7 +139,7 @@ impl Export {
         }
     }
 
-    /// The same for one scope; rows outside `window` must not be there.
+    /// The same for one scope, and for the rows of `window` only.
     pub async fn assert_rows_are_simulated(&self, stream: &Stream, scope: &Scope, window: Option<Window>) {
         let exported = self.rows(&stream.name, scope).await;
         let simulated = self.simulator.rows(stream, scope, window);
@@ -157,7 +157,7 @@ impl Export {
         }
     }
 
-    /// What the ledger says of every file is so, and every file is in the ledger.
+    /// Asserts that the ledger and the files agree: existence, size and rows, with no file missing from the ledger.
     pub async fn assert_ledger_knows_every_file(&self) {
         let (state, mut files) = (self.state().await, self.files().await);
         for (stream, scopes) in &state.coverage {
@@ -166,7 +166,7 @@ impl Export {
                 for (day, known) in days.chain(coverage.whole.iter().map(|state| (None, state))) {
                     let path = self.path_of(stream, &coverage.scope, day);
                     let file = files.remove(&path);
-                    assert_eq!(file.is_some(), known.file, "whether {path} stands");
+                    assert_eq!(file.is_some(), known.file, "existence of {path}");
                     let Some(file) = file else { continue };
                     assert_eq!(file.size, known.bytes, "{path}");
                     assert_eq!(self.table(&path).await.rows.len() as u64, known.rows, "rows of {path}");
@@ -196,7 +196,7 @@ pub fn table_of(bytes: Bytes) -> Table {
     whole_table_of(bytes).unwrap()
 }
 
-/// The rows of a Parquet file, or why it is none or not whole.
+/// The rows of a Parquet file, or why it is not a complete one.
 pub fn whole_table_of(bytes: Bytes) -> Result<Table, ArrowError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
@@ -256,7 +256,7 @@ fn content(stream: &Stream, row: &Value) -> String {
     Value::Object(members).to_string()
 }
 
-/// `value` as a column of `data_type` would tell it.
+/// `value` as a column of `data_type` holds it.
 fn fitted(value: &Value, data_type: &ColumnType) -> Value {
     match (data_type, value) {
         (_, Value::Null) => Value::Null,

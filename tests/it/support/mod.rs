@@ -36,7 +36,7 @@ use profound_export::simulator::{Account, ReceivedRequest, Simulator};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// The simulated noon at which the first run starts: a Tuesday, days after the clocks of New York went forward.
+/// The simulated noon of the first run: a Tuesday, days after the clocks of New York went forward.
 pub const NOW: &str = "2026-03-10T16:00:00Z";
 /// The key of the account. No other text of a run looks like it.
 pub const KEY: &str = "pk-5d1f0e7c-never-shown";
@@ -64,7 +64,7 @@ macro_rules! on_memory_and_disk {
 }
 pub(crate) use on_memory_and_disk;
 
-/// Where a lake lies.
+/// Where the lake of a test is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Memory,
@@ -74,7 +74,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// An empty destination; `scratch` is where it goes on disk.
+    /// An empty destination; on disk it is below `scratch`.
     pub fn destination(self, scratch: &TempDir) -> Destination {
         match self {
             Self::Memory => Destination::of(Arc::new(InMemory::new()), "memory:///"),
@@ -96,7 +96,7 @@ pub fn real_store() -> Option<Destination> {
     Some(Destination::open(&config).unwrap())
 }
 
-/// An account that is small enough for many tests, and has a budget that none of them spends.
+/// An account that is small enough for many tests, with a rate limit that none of them reaches.
 pub fn account() -> Account {
     Account {
         now: Some(instant(NOW)),
@@ -132,15 +132,15 @@ pub struct Export {
     pub job: JobConfig,
     pub partition: Partition,
     pub single_writer: bool,
-    /// What the user gives to streams that are asked for it.
+    /// The parameters that a user supplies.
     pub parameters: StreamParameters,
-    /// What texts are hashed with.
+    /// The salt of hashed texts.
     pub salt: Option<Salt>,
-    /// How large the spool may grow.
+    /// The limit of the spool.
     pub spool_bytes: u64,
-    /// How long a run may take.
+    /// The deadline of a run, from its start.
     pub time: Option<Duration>,
-    heard: Arc<Mutex<Vec<Event>>>,
+    events: Arc<Mutex<Vec<Event>>>,
     listener: Arc<Mutex<Option<Listener>>>,
     ran: AtomicBool,
     scratch: TempDir,
@@ -152,7 +152,7 @@ impl Export {
         Self::start_with(place, account, Catalog::embedded().unwrap(), streams).await
     }
 
-    /// The same, where both sides know the streams of `catalog`.
+    /// The same, with the streams of `catalog` on both sides.
     pub async fn start_with(place: Place, account: Account, catalog: Catalog, streams: &[&str]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let lake = place.destination(&scratch);
@@ -176,7 +176,7 @@ impl Export {
             salt: None,
             spool_bytes: u64::MAX,
             time: None,
-            heard: Arc::default(),
+            events: Arc::default(),
             listener: Arc::default(),
             ran: AtomicBool::new(false),
             scratch,
@@ -196,12 +196,12 @@ impl Export {
         path
     }
 
-    /// Calls `listener` with each event, besides remembering it.
+    /// Calls `listener` with each event, in addition to recording it.
     pub fn listen(&self, listener: impl Fn(&Event) + Send + 'static) {
         *self.listener.lock().unwrap() = Some(Box::new(listener));
     }
 
-    /// What a process started now would have. Its clock is the simulator's.
+    /// The settings of a process that starts now, by the simulator's clock.
     pub fn settings(&self) -> RunSettings {
         self.settings_at(Clock::starting_at(self.simulator.now()))
     }
@@ -214,9 +214,9 @@ impl Export {
             None => [variable].into(),
         };
         let key = key::read(&Sources { environment, ..Sources::default() }, &self.api).unwrap();
-        let (heard, listener) = (Arc::clone(&self.heard), Arc::clone(&self.listener));
+        let (recorded, listener) = (Arc::clone(&self.events), Arc::clone(&self.listener));
         let events = EventSink::new(move |event| {
-            heard.lock().unwrap().push(event.clone());
+            recorded.lock().unwrap().push(event.clone());
             if let Some(listener) = &*listener.lock().unwrap() {
                 listener(event);
             }
@@ -250,7 +250,7 @@ impl Export {
         Goal { job: self.job.clone(), streams, days: None, time: self.time }
     }
 
-    /// Lets a minute pass since the last run; times then tell what came first.
+    /// Lets a minute pass since the last run, so that times show which run came first.
     pub fn a_minute_later(&self) {
         let second = Timestamp::from_second(self.simulator.now().as_second()).unwrap();
         self.simulator.set_now(second + SignedDuration::from_secs(60));
@@ -264,22 +264,22 @@ impl Export {
         run_job(&self.settings(), &self.goal()).await
     }
 
-    /// The same a minute later, also when it is the first.
+    /// One run a minute later, even if it is the first.
     pub async fn run_after_a_minute(&self) -> RunResult {
         self.ran.store(true, Ordering::Relaxed);
         self.run().await
     }
 
-    /// The same, and what the simulator received meanwhile.
+    /// One run, and the requests that the simulator received meanwhile.
     pub async fn run_and_watch(&self) -> (RunResult, Vec<ReceivedRequest>) {
         let before = self.simulator.requests().len();
         let result = self.run().await;
         (result, self.simulator.requests().split_off(before))
     }
 
-    /// Everything told so far; forgets it.
-    pub fn take_heard(&self) -> Vec<Event> {
-        std::mem::take(&mut self.heard.lock().unwrap())
+    /// The events since the last call.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.events.lock().unwrap())
     }
 
     pub fn layout(&self) -> Layout {
@@ -337,7 +337,7 @@ pub fn max_cost_within(received: &[ReceivedRequest], period: Duration) -> u64 {
     most
 }
 
-/// An error and everything behind it, in words.
+/// The messages of an error and its sources.
 pub fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -68,7 +68,7 @@ impl Reader {
 
     fn judge(&mut self, export: &Export, path: &str, bytes: Bytes) {
         let Some((stream, allowed)) = self.allowed.get(path) else {
-            self.half.push(format!("{path}: nobody asked for it"));
+            self.half.push(format!("{path}: not expected"));
             return;
         };
         match whole_table_of(bytes) {
@@ -79,8 +79,8 @@ impl Reader {
     }
 }
 
-/// The files below a directory, by their path from there, each with what tells one version from another. What begins
-/// with an underscore is left out, as readers of directories do.
+/// The files below a directory by relative path, each with a text that differs between versions. Names that begin with an
+/// underscore are left out, as readers of directories do.
 fn files_below(root: &Path) -> BTreeMap<String, String> {
     let (mut found, mut directories) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(directory) = directories.pop() {

@@ -20,24 +20,23 @@ use super::uploads::{Breaking, Uploads};
 /// What is wrong with a store.
 #[derive(Debug)]
 pub enum Vice {
-    /// It overwrites where it was told to create.
+    /// A create overwrites the existing object.
     Overwrites,
     /// The process is killed at its write of this number, counted from zero.
     Kills { at: u64, done: bool },
     /// The write of this number waits until it is released.
     Holds { at: u64 },
-    /// The write of this number arrives, but its answer is lost.
+    /// The write of this number arrives, but its response is lost.
     LosesAnswer { at: u64 },
-    /// The write of this number leaves the first half of what it should write and fails, as where a store is a file system without
-    /// a step that is atomic; or the process dies with it.
+    /// The write of this number leaves the first half of its object and fails, as on a file system without atomic renames;
+    /// or the process dies with it.
     Tears { at: u64, dies: bool },
-    /// Writes of files and records fail, or arrive and lose their answers, as often as a seed says: half of them, and never more than
-    /// three times in a row at one path.
+    /// Half of the writes, chosen by a seed, fail or arrive without a response; never more than three in a row at one path.
     Hiccups { seed: u64 },
-    /// The step of this number of uploads in parts fails: a part, or the completion.
+    /// The step of this number of multipart uploads fails: a part, or the completion.
     BreaksUploads { at: u64 },
-    /// It says of objects that are not there, and of those below `forbidden`, that they may not be read: so does S3 to whoever
-    /// may list below a prefix alone.
+    /// Reads of missing objects, and of those below `forbidden`, are answered with 403, as S3 does if the credentials may list
+    /// only a prefix.
     Forbids { forbidden: &'static str },
 }
 
@@ -50,7 +49,7 @@ pub struct Bad {
     in_a_row: Mutex<HashMap<Path, u8>>,
     reached: Notify,
     released: Notify,
-    /// What became of uploads in parts.
+    /// The results of multipart uploads.
     pub uploads: Arc<Uploads>,
 }
 
@@ -111,7 +110,7 @@ impl ObjectStore for Bad {
                     self.inner.put_opts(path, payload, options).await?;
                 }
                 self.die().await;
-                unreachable!("a dead process goes on")
+                unreachable!("a killed process continues")
             }
             Vice::Holds { at } if number == at => {
                 self.reached.notify_one();

@@ -25,12 +25,12 @@ const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "answers_v2", "citations_v2_domain_by_day", "bots_v2", "models", "category_topics"];
 /// Days of history before today.
 const DAYS: i64 = 4;
-/// How often a run of each seed is begun to be killed.
+/// Runs of each seed that are killed.
 const KILLS: usize = 4;
 /// How far the clocks of the program and of the API may differ, and a little less.
 const MOST_APART: SignedDuration = SignedDuration::from_hours(11);
 
-/// What came of one seed, or of several.
+/// The results of one seed, or of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     pub seeds: u64,
@@ -40,9 +40,9 @@ pub struct Tally {
     pub runs: u64,
     /// Files that the reader opened meanwhile; one that was replaced counts again.
     pub files: u64,
-    /// Files that were not whole when the reader opened them, or had no business there.
+    /// Files that were incomplete when the reader opened them, or not expected there.
     pub half: u64,
-    /// Whole files with other rows than the account ever had.
+    /// Complete files with rows that the account never had.
     pub strange: u64,
     /// Rows of the account that are in no file at the end.
     pub lost: u64,
@@ -50,7 +50,7 @@ pub struct Tally {
     pub duplicated: u64,
     /// Directories of killed runs in the spool at the end.
     pub spools_left: u64,
-    /// What went wrong, in words.
+    /// What went wrong.
     pub problems: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl AddAssign for Tally {
     }
 }
 
-/// How far a run that nobody kills gets.
+/// How far a run gets that is not killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {
     took: Duration,
@@ -89,7 +89,7 @@ enum Fate {
 }
 
 impl Fate {
-    /// One of those that a run may live to see.
+    /// A random instant within a run that gets as far as `reach`.
     fn chosen(chance: &mut fastrand::Rng, reach: Reach) -> Self {
         match chance.u8(0..3) {
             0 => Self::Time(reach.took.mul_f64(chance.f64())),
@@ -99,7 +99,7 @@ impl Fate {
     }
 }
 
-/// Where the program is, and where its lakes lie.
+/// The program, and where its lakes are.
 #[derive(Debug)]
 pub struct Torture {
     /// The built program.
@@ -109,26 +109,26 @@ pub struct Torture {
 }
 
 impl Torture {
-    /// How far a first run gets when nobody kills it.
+    /// How far a first run gets that is not killed.
     pub async fn reach(&self) -> Reach {
         let mut victim = Victim::new(self, "reach").await;
         let began = Instant::now();
-        assert!(!victim.run(None).await, "nobody kills it");
+        assert!(!victim.run(None).await, "the run was killed");
         let requests = victim.export.simulator.requests().len();
         Reach { took: began.elapsed(), requests, files: victim.reader.files }
     }
 
-    /// Kills runs at the instants that `seed` chooses, then lets two come to their end: the first goes on with those that
-    /// were killed, the second reads again what was restated meanwhile.
+    /// Kills runs at the instants that `seed` chooses, then completes two runs: the first resumes the killed ones, the second
+    /// re-extracts what was restated meanwhile.
     ///
     /// # Panics
-    /// When a run that nobody kills does not complete, or the ledger and the files disagree at the end.
+    /// If a run that is not killed does not complete, or if the ledger and the files disagree at the end.
     pub async fn seed(&self, seed: u64, reach: Reach) -> Tally {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut victim = Victim::new(self, &format!("{seed}-{}", Uuid::now_v7())).await;
         let mut tally = Tally { seeds: 1, ..Tally::default() };
         for number in 0..KILLS {
-            // From a lake that is whole, runs overwrite what stands.
+            // In a complete lake, runs replace published files.
             if number == KILLS / 2 && chance.bool() {
                 victim.run(None).await;
                 tally.runs += 1;
@@ -196,7 +196,7 @@ impl Victim {
         Self { program: torture.program.clone(), export, reader, neighbour }
     }
 
-    /// Changes the figures of yesterday, which every run that begins anew reads again.
+    /// Changes the figures of yesterday, which every new run re-extracts.
     fn restate(&mut self) {
         self.export.simulator.restate(DayZone::Eastern.yesterday(self.export.simulator.now()));
         self.reader.allow(&self.export, &STREAMS);
@@ -204,7 +204,7 @@ impl Victim {
 
     /// Runs the program to its end or its fate, whichever comes first; whether it was killed.
     async fn run(&mut self, fate: Option<Fate>) -> bool {
-        // The API tells whole seconds, and a run takes less: only so it is certain which came first.
+        // The API's times are whole seconds, and a run takes less: otherwise the order of two runs is unknown.
         self.export.a_minute_later();
         let log = self.export.scratch.path().join("log");
         let mut program = self.spawn(File::create(&log).unwrap());
@@ -263,7 +263,7 @@ impl Victim {
                 }
                 let above: u64 = missing.values().map(|count| count.max(&0).unsigned_abs()).sum();
                 let below: u64 = missing.values().map(|count| count.min(&0).unsigned_abs()).sum();
-                if 0 < above + below {
+                if above + below > 0 {
                     problems.push(format!("{name} of {scope}: {above} rows lost, {below} too many"));
                 }
                 (lost, duplicated) = (lost + above, duplicated + below);
@@ -274,7 +274,7 @@ impl Victim {
 
     /// The directories of runs in the spool, but for the neighbour's, which must stand.
     fn spools_left(&self) -> u64 {
-        drop(self.neighbour.begin().expect("the spool of the living neighbour stands"));
+        drop(self.neighbour.begin().expect("the spool of the live neighbour exists"));
         let entries = std::fs::read_dir(self.export.scratch.path().join("spool")).unwrap().flatten();
         entries.filter(|entry| entry.path().is_dir()).count() as u64 - 1
     }

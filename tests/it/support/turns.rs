@@ -15,21 +15,21 @@ use profound_export::run::RunResult;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// What becomes of a step.
+/// What happens to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// It is done.
     Done,
-    /// It is not done, and a create is answered as if something stood there: "try again". Other steps are done.
+    /// A create is not done and fails as if the object existed: "try again". Other steps are done.
     TryAgain,
-    /// It is done, and its answer is lost. What only reads is done.
+    /// It is done, and the response of a write is lost.
     Lost,
-    /// It is done, sent again by the store's client, and the answer to the second is what counts: a create finds that
-    /// something stands there. Other steps are done.
+    /// It is done, retried by the store's client, and the response to the retry counts: a create finds that the object
+    /// exists. Other steps are done.
     Twice,
     /// It is not done, and its process is killed.
     KilledBefore,
-    /// It is done, and its process is killed before it hears of it.
+    /// It is done, and its process is killed before the response.
     KilledAfter,
 }
 
@@ -40,7 +40,7 @@ impl How {
     }
 }
 
-/// A step that waits for its turn, and where it says that it is over.
+/// A step that waits for its turn, and the channel that closes when it is over.
 struct Waiting {
     writes: bool,
     go: oneshot::Sender<How>,
@@ -98,7 +98,7 @@ impl Turns {
         self.next.as_ref()
     }
 
-    /// Lets the process take steps up to its next write, which then waits; whether there is one.
+    /// Lets the process take steps up to its next write, which then waits; returns whether there is one.
     pub async fn take_to_write(&mut self) -> bool {
         loop {
             match self.wait().await {
@@ -109,14 +109,14 @@ impl Turns {
         }
     }
 
-    /// Lets the process take its next step; whether there was one.
+    /// Lets the process take its next step; returns whether there was one.
     pub async fn take(&mut self, how: How) -> bool {
         self.wait().await;
         let Some(Waiting { go, over, .. }) = self.next.take() else {
             return false;
         };
         if go.send(how).is_err() {
-            // Whoever waited has given up.
+            // The step was cancelled.
             return true;
         }
         over.await.ok();
@@ -141,7 +141,7 @@ impl Taking {
         self.steps.send(Waiting { writes, go, over: is_over }).ok();
         match may_go.await {
             Ok(how) => Turn { how, _over: over },
-            // Nobody gives turns any more.
+            // The test has ended.
             Err(_) => std::future::pending().await,
         }
     }
@@ -176,18 +176,18 @@ impl fmt::Display for Taking {
 impl ObjectStore for Taking {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let turn = self.turn(true).await;
-        let stands = || Error::AlreadyExists { path: path.to_string(), source: "409".into() };
+        let exists = || Error::AlreadyExists { path: path.to_string(), source: "409".into() };
         let creates = options.mode == PutMode::Create;
         match turn.how {
             How::KilledBefore => return die(turn).await,
-            How::TryAgain if creates => return Err(stands()),
+            How::TryAgain if creates => return Err(exists()),
             _ => {}
         }
         let put = self.inner.put_opts(path, payload, options).await;
         match turn.how {
             How::KilledAfter => die(turn).await,
             How::Lost => put.and(Err(Error::Generic { store: "turns", source: "the connection was reset".into() })),
-            How::Twice if creates => put.and(Err(stands())),
+            How::Twice if creates => put.and(Err(exists())),
             _ => put,
         }
     }
