@@ -51,7 +51,7 @@ impl Figure {
     }
 }
 
-/// A fraction in one of the forms of the API: `0`, `0.0`, `1`, `0.25` and `1.2e-5` all occur.
+/// A fraction in one of the forms of the API: `0`, `0.0`, `1`, `0.25` and `5e-6` all occur.
 fn millionths(value: i64, is_float: bool) -> Value {
     if value % ONE == 0 && !is_float { json!(value / ONE) } else { json!(value as f64 / ONE as f64) }
 }
@@ -87,6 +87,6 @@ mod tests {
     fn fractions_have_every_form_of_the_api() {
         let form = |value, is_float| millionths(value, is_float).to_string();
         assert_eq!([form(0, false), form(0, true), form(ONE, false), form(ONE, true)], ["0", "0.0", "1", "1.0"]);
-        assert_eq!([form(250_000, true), form(12, false), form(-1_000_001, false)], ["0.25", "1.2e-5", "-1.000001"]);
+        assert_eq!([form(250_000, true), form(5, false), form(-1_000_001, false)], ["0.25", "5e-6", "-1.000001"]);
     }
 }
