@@ -150,7 +150,7 @@ def test_backfill_deferred_by_the_rate_limit_is_reported_and_nothing_else_is_mis
 
         output = job.run("run").expect(INCOMPLETE)
 
-    assert "left for the next run (history)" in output.stdout
+    assert "deferred to the next run (backfill)" in output.stdout
     shown = job.run("status").expect(COMPLETE).stdout
     headline = shown.splitlines()[0]
     assert headline.startswith(f"Everything due is exported. Backfill from {start} is ")

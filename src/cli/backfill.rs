@@ -57,7 +57,7 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
         }
     }
     // A backfill is not bound by the job's next start: it is served by whoever asked for it.
-    goal.time = job.deadline.map(|deadline| deadline.0);
+    goal.time_limit = job.deadline.map(|deadline| deadline.0);
     goal.days = Some(WantedDays::Only { window, force: args.force });
     run_one(options, &settings, &goal, args.incomplete_ok).await
 }

@@ -15,7 +15,7 @@ use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::format::format_count;
 use crate::model::scope::{Scope, ScopeKind};
-use crate::run::{Discovered, Preview, Resolved, discover, preview, resolve};
+use crate::run::{Discovered, JobScopes, Preview, discover, preview, resolve_scopes};
 
 /// Next runs to show for each job.
 const RUNS_SHOWN: usize = 3;
@@ -72,10 +72,10 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     let mut scheduled = Vec::new();
     for job in chosen {
         let goal = goal(&config, job, now)?;
-        let resolved = resolve(job, &found)?;
+        let resolved = resolve_scopes(job, &found)?;
         let next = next_runs(job, now)?;
         if let Some(starts) = starts(job, now)? {
-            scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.night });
+            scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.steady_state });
         }
         findings.add("job", format!("{}: {}; {next}", job.name, format_count(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
@@ -96,7 +96,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     let budget = settings.client.rate_limiter().snapshot();
     schedule_fit::check(&config, &scheduled, &budget, |job, tier| {
         let of_tier = JobConfig { streams: vec![tier.name().to_owned()], ..job.clone() };
-        planned(&of_tier).map(|preview| preview.forecast.night)
+        planned(&of_tier).map(|preview| preview.forecast.steady_state)
     })?;
     for warning in schedule_fit::uneven(&scheduled) {
         findings.add("warning", warning)?;
@@ -137,7 +137,7 @@ impl Findings {
 }
 
 /// The first scope of each kind, to request a sample for.
-fn first_scopes(resolved: &Resolved) -> BTreeMap<ScopeKind, Scope> {
+fn first_scopes(resolved: &JobScopes) -> BTreeMap<ScopeKind, Scope> {
     let first = |(kind, scopes): (&ScopeKind, &Vec<Scope>)| scopes.first().map(|scope| (*kind, scope.clone()));
     resolved.scopes.iter().filter_map(first).collect()
 }

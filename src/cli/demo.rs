@@ -166,7 +166,7 @@ fn show(
             .collect();
         return print_json(&json!({
             "lake": args.to, "streams": streams, "rows": totals.rows, "files": totals.files,
-            "bytes": totals.bytes, "requests": result.requests, "seconds": result.took.as_secs_f64(), "differences": differences,
+            "bytes": totals.bytes, "requests": result.requests, "seconds": result.elapsed.as_secs_f64(), "differences": differences,
         }));
     }
     let row = |name: &str, done: Counters, requests: u64, time: std::time::Duration| {
@@ -182,7 +182,7 @@ fn show(
     };
     let mut rows: Vec<_> =
         result.streams.iter().map(|(name, stream)| row(name, *stream, stream.requests, stream.elapsed)).collect();
-    rows.push(row("", totals, result.requests, result.took));
+    rows.push(row("", totals, result.requests, result.elapsed));
     let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
     text.push_str(&format!(
         "\nPaging by cursor would have taken {} requests.\n",

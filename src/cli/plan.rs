@@ -22,7 +22,7 @@ use crate::model::format::{format_bytes, format_count, format_duration, format_n
 use crate::model::scope::ScopeKey;
 use crate::model::stream::Stream;
 use crate::plan::Due;
-use crate::run::{HistoryForecast, Preview, discover, preview};
+use crate::run::{BackfillForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
@@ -102,7 +102,7 @@ impl Cost<'_> {
         let reasons = [
             (self.due.missing, "missing"),
             (self.due.lookback, "lookback"),
-            (self.due.history, "history"),
+            (self.due.backfill, "history"),
             (self.due.retry, "again"),
         ];
         let mut told: Vec<String> = reasons
@@ -129,8 +129,8 @@ impl<'a> Shown<'a> {
     fn costs(&self, history: bool) -> Vec<Cost<'a>> {
         let plan = &self.preview.plan;
         let mut costs: Vec<Cost<'a>> = Vec::new();
-        let slices = plan.slices.iter().zip(&self.preview.forecast.over);
-        for (planned, over) in slices.filter(|(planned, _)| planned.history == history) {
+        let slices = plan.slices.iter().zip(&self.preview.forecast.complete_after);
+        for (planned, over) in slices.filter(|(planned, _)| planned.is_backfill == history) {
             let stream: &'a Stream = &planned.slice.stream;
             let known = costs.iter().position(|cost| cost.stream.name == stream.name);
             let at = known.unwrap_or_else(|| {
@@ -189,7 +189,7 @@ impl<'a> Shown<'a> {
         for warning in &self.preview.warnings {
             text.push_str(&format!("warning: {warning}\n"));
         }
-        for news in &self.preview.news {
+        for news in &self.preview.notices {
             text.push_str(&format!("note: {news}\n"));
         }
         let costs = self.costs(false);
@@ -221,14 +221,14 @@ impl<'a> Shown<'a> {
             format_number(requests),
             format_number(sum(&|cost| cost.rows.unwrap_or(0))),
             format_bytes(sum(&|cost| cost.bytes.unwrap_or(0))),
-            self.clock(forecast.due_takes),
+            self.clock(forecast.due_complete_after),
             format_number(sum(&Cost::files_a_year)),
             String::new(),
         ];
         let headings =
             ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
         text.push_str(&table(&headings, rows.chain([total])));
-        let slices = plan.slices.iter().filter(|planned| !planned.history).count() as u64;
+        let slices = plan.slices.iter().filter(|planned| !planned.is_backfill).count() as u64;
         let discovery = match self.preview.discovery_requests {
             0 => String::new(),
             more => format!(", and {more} more to find out what the account holds"),
@@ -239,7 +239,7 @@ impl<'a> Shown<'a> {
             format_count(slices, "slice")
         ));
         text.push_str(&self.budget_line());
-        if let Some(history) = &forecast.history {
+        if let Some(history) = &forecast.backfill {
             text.push_str(&self.history_line(history));
         }
         text.push_str(&self.night_line());
@@ -255,10 +255,10 @@ impl<'a> Shown<'a> {
         let reserved = budget.limit().saturating_sub(budget.usable());
         let done = format!(
             "Done about {}, {} after the start.",
-            self.clock(forecast.due_takes),
-            format_duration(forecast.due_takes)
+            self.clock(forecast.due_complete_after),
+            format_duration(forecast.due_complete_after)
         );
-        let in_time = forecast.room.is_none_or(|room| forecast.due_takes <= room);
+        let in_time = forecast.room.is_none_or(|room| forecast.due_complete_after <= room);
         let cut = forecast.room.filter(|_| !in_time).map_or_else(String::new, |time| {
             format!(" The run may take {}: what is left then is done by the next ones.", format_duration(time))
         });
@@ -270,9 +270,9 @@ impl<'a> Shown<'a> {
         )
     }
 
-    fn history_line(&self, history: &HistoryForecast) -> String {
-        let HistoryForecast { first, last, slices, requests, done_at } = history;
-        let done = match done_at {
+    fn history_line(&self, history: &BackfillForecast) -> String {
+        let BackfillForecast { first, last, slices, requests, complete_at } = history;
+        let done = match complete_at {
             Some(at) => {
                 let form = if self.preview.forecast.room.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
                 format!("complete about {}", self.local(*at).strftime(form))
@@ -284,11 +284,11 @@ impl<'a> Shown<'a> {
     }
 
     fn night_line(&self) -> String {
-        let night = &self.preview.forecast.night;
+        let night = &self.preview.forecast.steady_state;
         let needs = format!(
             "When all that is there, a run needs {} and {}",
             format_count(night.requests, "request"),
-            format_duration(night.takes)
+            format_duration(night.duration)
         );
         match (night.room, night.fits()) {
             (None, _) => format!("{needs}.\n"),
@@ -319,7 +319,7 @@ impl<'a> Shown<'a> {
             };
             self.costs(history).iter().map(of).collect()
         };
-        let slices = plan.slices.iter().zip(&forecast.over).map(|(planned, over)| {
+        let slices = plan.slices.iter().zip(&forecast.complete_after).map(|(planned, over)| {
             json!({
                 "stream": planned.slice.stream.name,
                 "scope": planned.slice.scope,
@@ -328,7 +328,7 @@ impl<'a> Shown<'a> {
                 "requests": planned.requests,
                 "rows": planned.rows,
                 "bytes": planned.bytes,
-                "history": planned.history,
+                "history": planned.is_backfill,
                 "done_at": self.at(*over),
             })
         });
@@ -338,7 +338,7 @@ impl<'a> Shown<'a> {
             "start": self.preview.start,
             "requests": plan.requests() + self.preview.discovery_requests,
             "discovery_requests": self.preview.discovery_requests,
-            "done_at": self.at(forecast.due_takes),
+            "done_at": self.at(forecast.due_complete_after),
             "room_seconds": forecast.room.map(|room| room.as_secs()),
             "budget": {
                 "limit": budget.limit(),
@@ -346,29 +346,29 @@ impl<'a> Shown<'a> {
                 "period_seconds": budget.window().as_secs(),
                 "remaining": budget.remaining(),
             },
-            "history": forecast.history.as_ref().map(|history| json!({
+            "history": forecast.backfill.as_ref().map(|history| json!({
                 "first": history.first,
                 "last": history.last,
                 "slices": history.slices,
                 "requests": history.requests,
-                "done_at": history.done_at,
+                "done_at": history.complete_at,
             })),
             "night": {
-                "requests": forecast.night.requests,
-                "seconds": forecast.night.takes.as_secs(),
-                "room_seconds": forecast.night.room.map(|room| room.as_secs()),
-                "fits": forecast.night.fits(),
+                "requests": forecast.steady_state.requests,
+                "seconds": forecast.steady_state.duration.as_secs(),
+                "room_seconds": forecast.steady_state.room.map(|room| room.as_secs()),
+                "fits": forecast.steady_state.fits(),
             },
             "streams": streams(false),
             "history_streams": streams(true),
             "slices": slices.collect::<Vec<_>>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": self.preview.warnings,
-            "news": self.preview.news,
+            "news": self.preview.notices,
         })
     }
 }
 
 fn due_json(due: Due) -> Value {
-    json!({"missing": due.missing, "lookback": due.lookback, "history": due.history, "retry": due.retry})
+    json!({"missing": due.missing, "lookback": due.lookback, "history": due.backfill, "retry": due.retry})
 }

@@ -16,7 +16,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
 use crate::model::counters::Counters;
-use crate::run::{Goal, Outcome, RunResult, RunSettings, run_job};
+use crate::run::{Outcome, RunRequest, RunResult, RunSettings, run_job};
 
 /// How long a run may take to end after a signal: service managers kill after thirty seconds.
 const LONGEST_STOP: Duration = Duration::from_secs(25);
@@ -100,7 +100,7 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
 pub async fn run_one(
     options: &GlobalOptions,
     settings: &RunSettings,
-    goal: &Goal,
+    goal: &RunRequest,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
     let result = until_done(run_job(settings, goal), settings.cancel.clone()).await?;
@@ -147,7 +147,7 @@ pub fn failure(settings: &RunSettings, result: RunResult, code: u8) -> Option<Fa
         return None;
     }
     let safe = result.totals().slices;
-    let all = safe + (result.left.len() + result.failed.len()) as u64;
+    let all = safe + (result.deferred.len() + result.failed.len()) as u64;
     let error = result.error?;
     let mut failure = Failure { code, ..Failure::from(error) };
     if result.outcome == Outcome::KeyRejected {
@@ -169,7 +169,7 @@ fn text(result: &RunResult) -> String {
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         text.push_str(&format!("  ended early: {}{hint}\n", error_chain(error)));
     }
-    for line in deferred_lines(&result.left) {
+    for line in deferred_lines(&result.deferred) {
         text.push_str(&format!("  left for the next run: {line}\n"));
     }
     let mut not_entitled: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -197,14 +197,14 @@ fn to_json(result: &RunResult) -> Value {
         "job": result.job,
         "outcome": result.outcome,
         "requests": result.requests,
-        "seconds": result.took.as_secs_f64(),
+        "seconds": result.elapsed.as_secs_f64(),
         "totals": figures(&totals),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
-        "left_by_stream": deferred_json(&result.left),
+        "left_by_stream": deferred_json(&result.deferred),
         "backfill_remaining": result.backfill_remaining,
-        "left": result.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "left": result.deferred.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

@@ -8,16 +8,16 @@ use crate::cli::failure::Failure;
 use crate::config::{Config, JobConfig};
 use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::stream::Tier;
-use crate::run::{NightForecast, Starts};
+use crate::run::{JobSchedule, SteadyStateForecast};
 
 /// One job that starts by itself.
 pub struct Scheduled<'a> {
     /// The job.
     pub job: &'a JobConfig,
     /// When it starts.
-    pub starts: Starts,
+    pub starts: JobSchedule,
     /// What each of its runs needs once everything before it is there.
-    pub night: NightForecast,
+    pub night: SteadyStateForecast,
 }
 
 /// Refuses schedules that can never be kept. `tiers` says what a run of a job would need with the streams of a tier.
@@ -28,7 +28,7 @@ pub fn check(
     config: &Config,
     scheduled: &[Scheduled<'_>],
     budget: &RateLimitState,
-    tiers: impl Fn(&JobConfig, Tier) -> Result<NightForecast, Failure>,
+    tiers: impl Fn(&JobConfig, Tier) -> Result<SteadyStateForecast, Failure>,
 ) -> Result<(), Failure> {
     let a_period = format!("{} in {}", format_number(u64::from(budget.usable())), format_duration(budget.window()));
     for Scheduled { job, starts, night } in scheduled {
@@ -54,7 +54,7 @@ pub fn check(
             }
         }
         let longer = match setting {
-            "deadline" => format!("give it a deadline of more than {}", format_duration(night.takes)),
+            "deadline" => format!("give it a deadline of more than {}", format_duration(night.duration)),
             _ => format!("start it less often than every {}", format_duration(longest_need(night, budget))),
         };
         let fewer = match fitting {
@@ -62,7 +62,7 @@ pub fn check(
                 "choose fewer streams, such as the tier `{}` ({}, {})",
                 tier.name(),
                 format_count(of_tier.requests, "request"),
-                format_duration(of_tier.takes),
+                format_duration(of_tier.duration),
             ),
             None => "choose fewer streams or categories (`profound-export plan` says what each costs)".to_owned(),
         };
@@ -70,7 +70,7 @@ pub fn check(
             .detail(format!(
                 "{} every {every} take {}: {a_period} are allowed",
                 format_count(night.requests, "request"),
-                format_duration(night.takes),
+                format_duration(night.duration),
             ))
             .detail(config.quoted(job, setting))
             .hint(format!("{longer}; or {fewer}")));
@@ -81,7 +81,7 @@ pub fn check(
 /// Jobs whose starts lie unevenly, so that some runs cannot end before the next one, though others can, in words.
 pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
     let tight = scheduled.iter().filter(|one| {
-        one.job.deadline.is_none() && one.night.fits() && one.starts.every.shortest.unsigned_abs() < one.night.takes
+        one.job.deadline.is_none() && one.night.fits() && one.starts.every.shortest.unsigned_abs() < one.night.duration
     });
     tight
         .map(|one| {
@@ -89,7 +89,7 @@ pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
                 "{}: a run takes {}, and some starts follow each other after {}: those runs end incomplete (75), and the next \
                  one continues",
                 one.job.name,
-                format_duration(one.night.takes),
+                format_duration(one.night.duration),
                 format_duration(one.starts.every.shortest.unsigned_abs())
             )
         })
@@ -99,7 +99,7 @@ pub fn uneven(scheduled: &[Scheduled<'_>]) -> Vec<String> {
 /// What the runs of all jobs need of the budget, in words; none without a schedule.
 pub fn sum(scheduled: &[Scheduled<'_>], budget: &RateLimitState) -> Option<String> {
     let requests = scheduled.iter().map(|one| {
-        let takes = format_duration(one.night.takes);
+        let takes = format_duration(one.night.duration);
         format!(
             "{}: {} a run, {takes} of {}",
             one.job.name,
@@ -114,14 +114,14 @@ pub fn sum(scheduled: &[Scheduled<'_>], budget: &RateLimitState) -> Option<Strin
 }
 
 /// Requests an hour that runs as `night` need when they start as `starts` says.
-fn an_hour(night: &NightForecast, starts: &Starts) -> f64 {
+fn an_hour(night: &SteadyStateForecast, starts: &JobSchedule) -> f64 {
     night.requests as f64 / hours(starts.every.average.as_secs_f64()).max(f64::EPSILON)
 }
 
 /// How far apart runs like `night` must start, each to end before the next, and all of them to find requests left.
-fn longest_need(night: &NightForecast, budget: &RateLimitState) -> Duration {
+fn longest_need(night: &SteadyStateForecast, budget: &RateLimitState) -> Duration {
     let sustained = night.requests as f64 / allowed_an_hour(budget).max(f64::EPSILON) * 3600.0;
-    Duration::try_from_secs_f64(sustained).map_or(night.takes, |sustained| night.takes.max(sustained))
+    Duration::try_from_secs_f64(sustained).map_or(night.duration, |sustained| night.duration.max(sustained))
 }
 
 /// Requests an hour that the budget allows for as long as one likes.

@@ -17,7 +17,7 @@ use crate::error_text::error_chain;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::model::event::EventSink;
-use crate::run::{Destinations, Goal, RunSettings, Starts};
+use crate::run::{Destinations, JobSchedule, RunRequest, RunSettings};
 use crate::schedule::Schedule;
 
 /// Warnings about the key begin this many days before it expires.
@@ -108,7 +108,7 @@ pub fn settings(
 }
 
 /// What a run of `job` is for: what is due, until its deadline or its next start.
-pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<Goal, Failure> {
+pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<RunRequest, Failure> {
     let streams = config.streams_of(job).map_err(|problems| {
         let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Failure::new(exit::CONFIGURATION, words.join("\n"))
@@ -117,7 +117,7 @@ pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<Goal, Fa
         Some(deadline) => Some(deadline.0),
         None => schedule(job)?.and_then(|schedule| until_next(&schedule, now)),
     };
-    Ok(Goal { job: job.clone(), streams, days: None, time })
+    Ok(RunRequest { job: job.clone(), streams, days: None, time_limit: time })
 }
 
 /// The schedule of a job that has a `cron`.
@@ -129,12 +129,12 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
 }
 
 /// The next run of a job that has a schedule, and the time between its runs.
-pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<Starts>, Failure> {
+pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<JobSchedule>, Failure> {
     let Some(schedule) = schedule(job)? else {
         return Ok(None);
     };
     let starts = schedule.next_after(now).zip(schedule.periods(now));
-    Ok(starts.map(|(next, every)| Starts { next, every }))
+    Ok(starts.map(|(next, every)| JobSchedule { next_start: next, every }))
 }
 
 fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {

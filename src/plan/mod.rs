@@ -1,16 +1,16 @@
-//! What a run asks for, in which order, and why: a pure function of streams, scopes, coverage and time.
+//! What a run requests, in which order, and why: a pure function of streams, scopes, coverage and time.
 
 mod due;
 mod expect;
-mod night;
 mod order;
 mod planned;
 mod slices;
+mod steady_state;
 mod wanted;
 
 pub use due::Due;
-pub use night::night;
 pub use planned::{Plan, PlannedSlice};
+pub use steady_state::steady_state_plan;
 pub use wanted::{Known, Wanted, WantedDays};
 
 use std::sync::Arc;
@@ -19,42 +19,43 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::coverage::ScopeCoverage;
 use crate::model::slice::Slice;
-use crate::plan::order::End;
+use crate::plan::order::Direction;
 
-/// How long *not entitled* is believed before it is asked again.
+/// How long a missing entitlement is assumed before it is requested once more.
 const NOT_ENTITLED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Makes the plan: what is due now in the order of its tiers and of how long ago it was read, then history, newest
-/// first.
+/// Plans what is due now, by tier and by the time of the last extraction, then the backfill, newest first.
 pub fn plan(wanted: &Wanted, known: &Known<'_>) -> Plan {
     let mut plan = Plan::default();
     for stream in &wanted.streams {
-        let settling = slices::Settling::of(stream, wanted, known.now);
+        let cutoffs = slices::FinalityCutoffs::new(stream, wanted, known.now);
         for scope in wanted.scopes.get(&stream.scope).into_iter().flatten() {
             if known.forgotten.covers(&stream.name, scope, None) {
                 continue;
             }
             let coverage = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&scope.key()));
             let slice = Slice { stream: Arc::clone(stream), scope: scope.clone(), window: None };
-            match is_not_entitled(coverage, known.now) {
-                true => plan.not_entitled.push(slice),
-                false => plan.slices.extend(slices::due(slice, coverage, wanted, known, settling.as_ref())),
+            if is_not_entitled(coverage, known.now) {
+                plan.not_entitled.push(slice);
+            } else {
+                plan.slices.extend(slices::due(slice, coverage, wanted, known, cutoffs.as_ref()));
             }
         }
     }
-    order::sort(&mut plan.slices, wanted, known, End::First);
+    order::sort(&mut plan.slices, wanted, known, Direction::Forward);
     plan
 }
 
-/// The same plan for a run beside another one: it begins at the other end, as far as what others wait for allows.
-pub fn beside_another(mut plan: Plan, wanted: &Wanted, known: &Known<'_>) -> Plan {
-    order::sort(&mut plan.slices, wanted, known, End::Last);
+/// The plan of a run that is concurrent with another: it starts from the other end, as far as dependencies allow, so that both
+/// meet in the middle and hardly any slice is requested twice.
+pub fn reversed(mut plan: Plan, wanted: &Wanted, known: &Known<'_>) -> Plan {
+    order::sort(&mut plan.slices, wanted, known, Direction::Backward);
     plan
 }
 
 fn is_not_entitled(coverage: Option<&ScopeCoverage>, now: Timestamp) -> bool {
-    let told = coverage.and_then(|coverage| coverage.not_entitled.as_ref());
-    told.is_some_and(|told| now.duration_since(told.at) < NOT_ENTITLED_FOR)
+    let denied = coverage.and_then(|coverage| coverage.not_entitled.as_ref());
+    denied.is_some_and(|denied| now.duration_since(denied.at) < NOT_ENTITLED_FOR)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! First things first.
+//! The order of a plan.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,33 +10,33 @@ use crate::model::stream::Stream;
 use crate::plan::planned::PlannedSlice;
 use crate::plan::wanted::{Known, Wanted};
 
-/// Days by which the newest day of one zone may lie behind that of another.
-const BETWEEN_ZONES: i64 = 1;
+/// Days by which the newest day of one zone may be behind that of another.
+const ZONE_DAYS: i64 = 1;
 
-/// Where a run begins with what comes in no order of its own.
+/// From which end a run takes slices of equal rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// What was read longest ago.
-    First,
-    /// What was read last: two runs at the same time then meet in the middle, and ask hardly anything twice.
-    Last,
+pub enum Direction {
+    /// The slice extracted longest ago first.
+    Forward,
+    /// The slice extracted last first.
+    Backward,
 }
 
-/// Sorts: what is due now, lists first, then by tier, then what was read longest ago; after it history, newest first.
-/// Within a tier, what could not be read the last time comes last: it may only cost requests again.
+/// Sorts by: what is due now, lists first, then tier, then the time of the last extraction; after it the backfill, newest first.
+/// Within a tier, slices that failed the last time come last: they may cost requests for nothing.
 ///
-/// What others wait for, or take their rows from, comes before them, and as soon as the first of them: a night that is
-/// cut short has then read all streams alike, with those behind a gate or below a parent among them.
+/// Gates and parents come before the streams that depend on them, and as early as the first of those. A run that is cut short
+/// has then advanced all streams evenly, children and gated streams among them.
 ///
-/// History goes back in steps of a window's length, all streams together, so that this holds within each step.
-pub fn sort(slices: &mut [PlannedSlice], wanted: &Wanted, known: &Known<'_>, end: End) {
+/// The backfill goes back in steps of a window's length, all streams together, so that this holds within each step.
+pub fn sort(slices: &mut [PlannedSlice], wanted: &Wanted, known: &Known<'_>, direction: Direction) {
     let newest = slices.iter().filter_map(|planned| planned.slice.window).map(|window| window.end).max();
-    let ranks = ranks(wanted, known, end);
+    let ranks = ranks(wanted, known, direction);
     slices.sort_by_cached_key(|planned| {
         let (slice, stream) = (&planned.slice, &planned.slice.stream);
-        let step = match (planned.history, slice.window, newest) {
+        let step = match (planned.is_backfill, slice.window, newest) {
             (true, Some(window), Some(newest)) => {
-                (newest.since(window.start) - 1 - BETWEEN_ZONES).max(0) / wanted.max_window_days.max(1)
+                (newest.since(window.start) - 1 - ZONE_DAYS).max(0) / wanted.max_window_days.max(1)
             }
             _ => -1,
         };
@@ -45,24 +45,25 @@ pub fn sort(slices: &mut [PlannedSlice], wanted: &Wanted, known: &Known<'_>, end
         let rank = ranks.get(&(stream.name.as_str(), scope.clone())).copied();
         let behind = (stream.gate.is_some() || stream.expects.is_some(), depth(stream, wanted));
         let newest_first = slice.window.map(|window| Reverse(window.end));
-        let last = Way::of((newest_first, stream.name.clone(), scope), end);
+        let last = Directed::new((newest_first, stream.name.clone(), scope), direction);
         (step, costly, rank, behind, last)
     });
 }
 
-/// Where a stream of a scope stands among the others: tier, whether its last reading was doubtful, and when that was.
-type Rank = (usize, bool, Way<Option<CompactTimestamp>>);
+/// The rank of a stream of a scope: tier, whether its last extraction is suspect, and when it was.
+type Rank = ((bool, Option<usize>), bool, Directed<Option<CompactTimestamp>>);
 
-/// The rank of every stream and scope: its own, or that of whatever waits for it, if that comes first.
-fn ranks<'a>(wanted: &'a Wanted, known: &Known<'_>, end: End) -> HashMap<(&'a str, ScopeKey), Rank> {
+/// The rank of every stream and scope: its own, or that of a stream that depends on it, if that comes first.
+fn ranks<'a>(wanted: &'a Wanted, known: &Known<'_>, direction: Direction) -> HashMap<(&'a str, ScopeKey), Rank> {
     let mut ranks = HashMap::new();
     for stream in &wanted.streams {
         let of_stream = known.coverage.get(&stream.name);
-        let tier = stream.tier.map_or(usize::MAX, |tier| tier as usize);
+        // Streams without a tier come last.
+        let tier = (stream.tier.is_none(), stream.tier.map(|tier| tier as usize));
         for scope in wanted.scopes.get(&stream.scope).into_iter().flatten().map(|scope| scope.key()) {
             let coverage = of_stream.and_then(|scopes| scopes.get(&scope));
             let is_suspect = coverage.is_some_and(ScopeCoverage::is_suspect);
-            let rank = (tier, is_suspect, Way::of(coverage.and_then(last_read), end));
+            let rank = (tier, is_suspect, Directed::new(coverage.and_then(last_extracted), direction));
             ranks.insert((stream.name.as_str(), scope), rank);
         }
     }
@@ -75,7 +76,7 @@ fn ranks<'a>(wanted: &'a Wanted, known: &Known<'_>, end: End) -> HashMap<(&'a st
             needs.into_iter().flatten().map(|need| (stream.as_ref(), need.as_str()))
         })
         .collect();
-    // A parent may have a parent, and that a gate: as many rounds as there are streams at most, and hardly ever four.
+    // A parent may have a parent, and that a gate: at most as many rounds as there are streams, in practice up to four.
     for _ in 0..wanted.streams.len() {
         let mut moved = false;
         for (stream, need) in &waiting {
@@ -97,34 +98,34 @@ fn ranks<'a>(wanted: &'a Wanted, known: &Known<'_>, end: End) -> HashMap<(&'a st
     ranks
 }
 
-/// A place in an order that is gone through from either end.
+/// A place in an order that runs from either end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Way<T> {
-    Forth(T),
-    Back(Reverse<T>),
+enum Directed<T> {
+    Forward(T),
+    Backward(Reverse<T>),
 }
 
-impl<T> Way<T> {
-    fn of(place: T, end: End) -> Self {
-        match end {
-            End::First => Self::Forth(place),
-            End::Last => Self::Back(Reverse(place)),
+impl<T> Directed<T> {
+    fn new(place: T, direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self::Forward(place),
+            Direction::Backward => Self::Backward(Reverse(place)),
         }
     }
 }
 
-/// How many parents stand above a stream.
+/// How many fan-outs a stream is below.
 fn depth(stream: &Stream, wanted: &Wanted) -> usize {
     let above = |stream: &Stream| {
         let parent = stream.parent.as_ref()?;
         wanted.streams.iter().find(|other| other.name == parent.stream).map(AsRef::as_ref)
     };
     let own = usize::from(stream.is_fan_out());
-    // As many steps as there are streams at most, whatever a declaration says.
+    // At most as many steps as there are streams, even if declarations form a cycle.
     let ancestors = std::iter::successors(above(stream), |parent| above(parent)).take(wanted.streams.len());
     own + ancestors.filter(|ancestor| ancestor.is_fan_out()).count()
 }
 
-fn last_read(coverage: &ScopeCoverage) -> Option<CompactTimestamp> {
+fn last_extracted(coverage: &ScopeCoverage) -> Option<CompactTimestamp> {
     coverage.days.values().chain(&coverage.whole).filter_map(|state| state.read_at).max()
 }

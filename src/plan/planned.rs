@@ -3,34 +3,32 @@
 use crate::model::slice::Slice;
 use crate::plan::due::Due;
 
-/// What a run asks for, in order.
+/// What a run requests, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// The slices, first things first.
     pub slices: Vec<PlannedSlice>,
-    /// Streams and scopes that are not asked, because the account may not read them.
+    /// Streams and scopes that are not requested, because the account has no access.
     pub not_entitled: Vec<Slice>,
 }
 
-/// A slice and why it is in the plan.
+/// A slice, and why it is in the plan.
 #[derive(Debug, Clone)]
 pub struct PlannedSlice {
-    /// The slice.
     pub slice: Slice,
-    /// How many days of it are due, by reason.
+    /// Its due days, by reason.
     pub due: Due,
-    /// Requests of the budget that it is expected to cost.
+    /// Expected requests, as the rate limit counts them.
     pub requests: u64,
-    /// Rows it is expected to bring, as far as earlier readings tell.
+    /// Expected rows, if it was extracted before.
     pub rows: Option<u64>,
-    /// Bytes of Parquet it is expected to become, as far as earlier readings tell.
+    /// Expected bytes of Parquet, if it was extracted before.
     pub bytes: Option<u64>,
-    /// Whether all of it lies before what was read so far, and is worth what the run has left over.
-    pub history: bool,
+    /// Whether all of its days are before those extracted so far, so that it comes last.
+    pub is_backfill: bool,
 }
 
 impl Plan {
-    /// Requests the plan is expected to cost.
+    /// Expected requests.
     pub fn requests(&self) -> u64 {
         self.slices.iter().map(|planned| planned.requests).sum()
     }

@@ -11,45 +11,42 @@ use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::plan::due::{Due, Reason};
-use crate::plan::expect::{Average, asked_times, pages};
+use crate::plan::expect::{Average, fan_out, pages};
 use crate::plan::planned::PlannedSlice;
 use crate::plan::wanted::{Known, Wanted, WantedDays};
 
 const WEEK: i64 = 7;
 
-/// What is due of `slice`, which has no window yet.
+/// The due slices of a stream and scope; `slice` has no window yet.
 pub fn due(
     slice: Slice,
     coverage: Option<&ScopeCoverage>,
     wanted: &Wanted,
     known: &Known<'_>,
-    settling: Option<&Settling>,
+    cutoffs: Option<&FinalityCutoffs>,
 ) -> Vec<PlannedSlice> {
-    let Some(settling) = settling else {
+    let Some(cutoffs) = cutoffs else {
         return list(slice, coverage, wanted, known).into_iter().collect();
     };
     let history_ends = coverage.and_then(ScopeCoverage::history_ends);
-    let of_scope = OfScope { slice: &slice, key: slice.scope.key(), coverage, history_ends, wanted, known, settling };
-    let mut slices = match settling.days.kind.is_single() {
-        true => of_scope.singles(),
-        false => of_scope.windows(),
-    };
+    let of_scope = DueDays { slice: &slice, key: slice.scope.key(), coverage, history_ends, wanted, known, cutoffs };
+    let mut slices = if cutoffs.days.kind.is_single() { of_scope.singles() } else { of_scope.windows() };
     for planned in &mut slices {
-        planned.history = planned.due.is_history() && !wanted.days.is_backfill();
+        planned.is_backfill = planned.due.is_backfill() && !wanted.days.is_backfill();
     }
     slices
 }
 
-/// The wanted days of a stream, and when each is no longer revised: the same for all of its scopes, so found once.
-pub struct Settling {
+/// The wanted days of a stream, and when each becomes final: the same for all of its scopes, so computed once.
+pub struct FinalityCutoffs {
     days: Days,
-    /// Wanted and over, oldest first.
+    /// Days that are wanted and over, oldest first, and when each becomes final.
     wanted: Vec<(Day, CompactTimestamp)>,
 }
 
-impl Settling {
-    /// Of `stream`; none for lists.
-    pub fn of(stream: &Stream, wanted: &Wanted, now: Timestamp) -> Option<Self> {
+impl FinalityCutoffs {
+    /// `None` for lists.
+    pub fn new(stream: &Stream, wanted: &Wanted, now: Timestamp) -> Option<Self> {
         let days = stream.days.clone()?;
         let (start, last) = match wanted.days {
             WantedDays::Since(start) if days.kind == DaysKind::Window => (wanted.single_start.unwrap_or(start), None),
@@ -66,15 +63,15 @@ impl Settling {
     }
 }
 
-/// A list, unless it was read this week and changes rarely.
+/// A list, unless it changes rarely and was extracted this week.
 fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: &Known<'_>) -> Option<PlannedSlice> {
     let state = coverage.and_then(|coverage| coverage.whole.as_ref());
-    let doubtful = (known.doubtful)(&slice.stream.name, &slice.scope.key(), None);
-    let sound = state.filter(|state| !state.stale && state.suspect.is_none() && !doubtful);
+    let may_be_overwritten = (known.may_be_overwritten)(&slice.stream.name, &slice.scope.key(), None);
+    let sound = state.filter(|state| !state.stale && state.suspect.is_none() && !may_be_overwritten);
     let rests = || {
         let is_weekly = is_weekly(&slice, wanted);
         sound.is_some_and(|state| {
-            state.read_at.is_some_and(|read_at| was_just_read(read_at, known))
+            state.read_at.is_some_and(|read_at| was_just_extracted(read_at, known))
                 || is_weekly && !is_its_day(&slice, state, known.now)
         })
     };
@@ -89,14 +86,14 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
     let average = state.map(Average::of_list);
     let rows = average.map(|average| average.rows);
     let each = pages(&slice.stream, rows.filter(|_| !slice.stream.is_fan_out()), wanted);
-    let requests = each * asked_times(&slice, rows, known);
+    let requests = each * fan_out(&slice, rows, known);
     let bytes = average.map(|average| average.bytes);
-    Some(PlannedSlice { slice, due, requests, rows, bytes, history: false })
+    Some(PlannedSlice { slice, due, requests, rows, bytes, is_backfill: false })
 }
 
-/// Whether something was read by the run that this one goes on with.
-fn was_just_read(read_at: CompactTimestamp, known: &Known<'_>) -> bool {
-    known.read_since.is_some_and(|since| since <= read_at)
+/// Whether the run that this one resumes extracted it.
+fn was_just_extracted(read_at: CompactTimestamp, known: &Known<'_>) -> bool {
+    known.resume_point.is_some_and(|since| since <= read_at)
 }
 
 fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
@@ -104,8 +101,8 @@ fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
     slice.stream.changes_rarely && categories as u64 >= u64::from(wanted.weekly_refresh_min_categories)
 }
 
-/// Whether a list that was last read as `state` says is due: on its own day of the week, so that each night has a
-/// seventh of them, and on any day when that one was missed.
+/// Whether a weekly list is due: on its own day of the week, so that each day has a seventh of the lists, and on any day if that
+/// one was missed.
 fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
     let Some(read_at) = state.read_at else {
         return true;
@@ -116,47 +113,47 @@ fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
     WEEK <= today.since(read_on) || its_day && read_on < today
 }
 
-/// One stream of one scope, and everything that says what is due of it.
-struct OfScope<'a> {
+/// One stream of one scope, and everything that decides what is due.
+struct DueDays<'a> {
     slice: &'a Slice,
     key: ScopeKey,
     coverage: Option<&'a ScopeCoverage>,
-    /// The first day that is not history; none where nothing was read.
+    /// The first day that is not backfill; `None` if nothing was extracted.
     history_ends: Option<Day>,
     wanted: &'a Wanted,
     known: &'a Known<'a>,
-    settling: &'a Settling,
+    cutoffs: &'a FinalityCutoffs,
 }
 
-impl OfScope<'_> {
-    /// Days or months without a date in their rows: a slice each, newest first.
+impl DueDays<'_> {
+    /// Days or months whose rows have no date: a slice each, newest first.
     fn singles(&self) -> Vec<PlannedSlice> {
         let average = self.coverage.and_then(Average::of_days);
         let rows = average.map(|average| average.rows);
-        let newest = self.settling.wanted.last().map(|(day, _)| *day);
-        // Of what was never read the newest comes tonight; what others wait for comes for as long as their first window.
+        let newest = self.cutoffs.wanted.last().map(|(day, _)| *day);
+        // Of a new scope the newest day is due now; a gate is due for as long as the first window of its streams.
         let now = if self.slice.stream.signal.is_some() { self.wanted.max_window_days } else { 1 };
-        let wanted = self.settling.wanted.iter().rev().filter(|(day, _)| !self.is_forgotten(*day));
+        let wanted = self.cutoffs.wanted.iter().rev().filter(|(day, _)| !self.is_forgotten(*day));
         let planned = wanted.filter_map(|(day, settled)| {
             let due = Due::one(self.reason_of_single(*day, *settled)?);
             let is_past = self.history_ends.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
-            let due = if is_past { due.of_the_past() } else { due };
-            let slice = self.slice.with_window(self.settling.days.span(*day));
-            let requests = pages(&slice.stream, rows, self.wanted) * asked_times(&slice, None, self.known);
+            let due = if is_past { due.as_backfill() } else { due };
+            let slice = self.slice.with_window(self.cutoffs.days.span(*day));
+            let requests = pages(&slice.stream, rows, self.wanted) * fan_out(&slice, None, self.known);
             let bytes = average.map(|average| average.bytes);
-            Some(PlannedSlice { slice, due, requests, rows, bytes, history: false })
+            Some(PlannedSlice { slice, due, requests, rows, bytes, is_backfill: false })
         });
         planned.collect()
     }
 
-    /// Days that rows carry themselves: as few windows as they fit in, newest first, so that what people look at comes
-    /// first when the hour is short.
+    /// Days whose rows have a date: as few windows as possible, newest first, so that the days people look at come first if the
+    /// rate limit ends the run.
     fn windows(&self) -> Vec<PlannedSlice> {
         let mut slices: Vec<PlannedSlice> = Vec::new();
         let mut joins = true;
-        for (day, settled) in self.settling.wanted.iter().rev() {
+        for (day, settled) in self.cutoffs.wanted.iter().rev() {
             if self.is_forgotten(*day) {
-                // It must not come along either.
+                // A window must not include it.
                 joins = false;
                 continue;
             }
@@ -164,7 +161,7 @@ impl OfScope<'_> {
                 continue;
             };
             let due = Due::one(reason);
-            // Days between two that are due come along: a longer window costs no request.
+            // Days between two due days are included: a longer window costs no request.
             match slices.last_mut() {
                 Some(PlannedSlice { slice: Slice { window: Some(open), .. }, due: already, .. })
                     if joins && open.end.since(*day) <= self.wanted.max_window_days =>
@@ -175,13 +172,13 @@ impl OfScope<'_> {
                 _ => {
                     let slice = self.slice.with_window(Window::from_day(*day));
                     joins = true;
-                    slices.push(PlannedSlice { slice, due, requests: 1, rows: None, bytes: None, history: false });
+                    slices.push(PlannedSlice { slice, due, requests: 1, rows: None, bytes: None, is_backfill: false });
                 }
             }
         }
         if self.history_ends.is_none() {
-            // The newest window is what a new scope brings tonight.
-            slices.iter_mut().skip(1).for_each(|older| older.due = older.due.of_the_past());
+            // Of a new scope only the newest window is due now.
+            slices.iter_mut().skip(1).for_each(|older| older.due = older.due.as_backfill());
         }
         let a_day = self.coverage.and_then(Average::of_days);
         for planned in &mut slices {
@@ -199,7 +196,7 @@ impl OfScope<'_> {
 
     fn reason_of_single(&self, day: Day, settled: CompactTimestamp) -> Option<Reason> {
         match (self.reason(day, settled)?, self.wanted.days) {
-            // Each costs a request: once when it is over, and once more when it is no longer revised.
+            // Each costs a request: once when it is over, and once more when it is final.
             (Reason::Lookback, WantedDays::Since(_)) if CompactTimestamp::from(self.known.now) < settled => None,
             (reason, _) => Some(reason),
         }
@@ -210,16 +207,16 @@ impl OfScope<'_> {
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
             Some(DayState { read_at: Some(read_at), .. }) => {
-                (*read_at < settled && !was_just_read(*read_at, self.known)).then_some(Reason::Lookback)
+                (*read_at < settled && !was_just_extracted(*read_at, self.known)).then_some(Reason::Lookback)
             }
             _ if self.history_ends.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
-                Some(Reason::History)
+                Some(Reason::Backfill)
             }
             _ => Some(Reason::Missing),
         };
         match (reason, self.wanted.days) {
-            (Some(Reason::Missing | Reason::Retry | Reason::History), _) => reason,
-            _ if (self.known.doubtful)(&self.slice.stream.name, &self.key, Some(day)) => Some(Reason::Retry),
+            (Some(Reason::Missing | Reason::Retry | Reason::Backfill), _) => reason,
+            _ if (self.known.may_be_overwritten)(&self.slice.stream.name, &self.key, Some(day)) => Some(Reason::Retry),
             (_, WantedDays::Only { force, .. }) => force.then_some(Reason::Lookback),
             (reason, WantedDays::Since(_)) => reason,
         }

@@ -176,11 +176,11 @@ fn months_are_asked_whole_after_their_end() {
 fn scope_that_may_not_be_read_rests_for_a_day() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &[], NOW);
-    let told =
+    let denied =
         |at: &str| Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() });
     let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
     let mut slices = |at: &str| {
-        coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = told(at);
+        coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = denied(at);
         windows(&wanted, &coverage).len()
     };
     assert_eq!(slices("2026-03-09T13:00:00Z"), 1);
@@ -198,18 +198,18 @@ fn days_a_killed_run_may_have_overwritten_are_asked_again() {
     assert_eq!(plan(&wanted, &known).slices[0].slice.window.unwrap().start, day("2026-03-01"));
 }
 
-/// The slices of a plan as text, those that are history after a `~`.
-fn told(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
+/// The slices of a plan as text, those of the backfill after a `~`.
+fn planned_slices(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
     let known = Known::at(NOW.parse().unwrap(), coverage, Forgotten::NOTHING, &|_, _, _| false);
     let text = |planned: &PlannedSlice| {
-        let mark = if planned.history { "~" } else { "" };
+        let mark = if planned.is_backfill { "~" } else { "" };
         format!("{mark}{}", planned.slice.to_string().replace("\"", ""))
     };
     plan(wanted, &known).slices.iter().map(text).collect()
 }
 
 #[test]
-fn new_category_brings_its_newest_window_tonight_and_the_rest_as_history_after_everything_else() {
+fn new_category_has_its_newest_window_first_and_the_rest_as_backfill() {
     let mut coverage = Coverage::new();
     let days: Vec<String> =
         Window::inclusive(day("2026-01-01"), day("2026-03-08")).unwrap().days().map(|day| day.to_string()).collect();
@@ -217,7 +217,7 @@ fn new_category_brings_its_newest_window_tonight_and_the_rest_as_history_after_e
     read(&mut coverage, "visibility_v2", "c1", &days, "2026-03-09T12:00:00Z");
     let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-01")));
     assert_eq!(
-        told(&wanted, &coverage),
+        planned_slices(&wanted, &coverage),
         [
             "visibility_v2 of c2 2026-02-07..2026-03-09",
             "visibility_v2 of c1 2026-03-06..2026-03-09",
@@ -228,7 +228,7 @@ fn new_category_brings_its_newest_window_tonight_and_the_rest_as_history_after_e
 }
 
 #[test]
-fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
+fn earlier_start_is_backfill_unless_it_fits_a_window_that_is_due() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-20")));
@@ -236,24 +236,24 @@ fn earlier_start_is_history_as_far_as_it_does_not_come_along_for_nothing() {
     let known = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
     let slices = plan(&wanted, &known).slices;
     assert_eq!(
-        told(&wanted, &coverage),
+        planned_slices(&wanted, &coverage),
         ["visibility_v2 of c1 2026-02-07..2026-03-09", "~visibility_v2 of c1 2026-01-20..2026-02-06"]
     );
-    assert_eq!(slices[0].due, Due { missing: 1, lookback: 2, history: 28, retry: 0 });
-    assert_eq!(slices[1].due, Due { history: 18, ..Due::default() });
+    assert_eq!(slices[0].due, Due { missing: 1, lookback: 2, backfill: 28, retry: 0 });
+    assert_eq!(slices[1].due, Due { backfill: 18, ..Due::default() });
 }
 
 #[test]
-fn backfill_of_long_ago_leaves_what_lies_between_as_history() {
+fn gap_before_recent_days_is_backfill() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2025-01-01", "2025-01-02"], "2026-03-09T12:00:00Z");
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07", "2026-03-08"], "2026-03-09T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2025-01-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let told = told(&wanted, &coverage);
-    assert_eq!(told[0], "visibility_v2 of c1 2026-02-07..2026-03-09");
-    assert!(2 < told.len() && told[1..].iter().all(|slice| slice.starts_with('~')), "{told:#?}");
-    assert!(!told.iter().any(|slice| slice.contains("2025-01-01")), "what was read is final: {told:#?}");
+    let slices = planned_slices(&wanted, &coverage);
+    assert_eq!(slices[0], "visibility_v2 of c1 2026-02-07..2026-03-09");
+    assert!(2 < slices.len() && slices[1..].iter().all(|slice| slice.starts_with('~')), "{slices:#?}");
+    assert!(!slices.iter().any(|slice| slice.contains("2025-01-01")), "what was read is final: {slices:#?}");
 }
 
 #[test]
@@ -262,12 +262,12 @@ fn what_could_not_be_read_comes_after_everything_else_of_its_tier() {
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07"], "2026-03-08T12:00:00Z");
     read(&mut coverage, "visibility_v2", "c2", &["2026-03-07"], "2026-03-08T13:00:00Z");
     let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-07")));
-    let first = |coverage: &Coverage| told(&wanted, coverage)[0].clone();
+    let first = |coverage: &Coverage| planned_slices(&wanted, coverage)[0].clone();
     assert!(first(&coverage).starts_with("visibility_v2 of c1"), "what was read longest ago comes first");
     let broken = coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap();
     let suspect = crate::model::coverage::Suspect { problem: "HTTP 500".into(), awaiting: None };
     broken.state_mut(Some(day("2026-03-08"))).suspect = Some(Box::new(suspect));
-    assert!(first(&coverage).starts_with("visibility_v2 of c2"), "{:#?}", told(&wanted, &coverage));
+    assert!(first(&coverage).starts_with("visibility_v2 of c2"), "{:#?}", planned_slices(&wanted, &coverage));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn streams_behind_a_gate_come_in_turn_with_the_others_and_their_gate_before_them
     read(&mut coverage, "visibility_v2_by_topic", "c1", &["2026-03-07"], "2026-03-06T12:00:00Z");
     read(&mut coverage, "youtube_summary_v2", "c1", &["2026-03-07"], "2026-03-08T12:00:00Z");
     assert_eq!(
-        told(&wanted, &coverage),
+        planned_slices(&wanted, &coverage),
         [
             "youtube_summary_v2 of c1 2026-03-09",
             "youtube_summary_v2 of c1 2026-03-08",
@@ -294,18 +294,18 @@ fn streams_behind_a_gate_come_in_turn_with_the_others_and_their_gate_before_them
 }
 
 #[test]
-fn run_beside_another_begins_at_the_other_end_and_still_with_gates_first() {
+fn concurrent_run_starts_from_the_other_end_but_with_gates_first() {
     let wanted = wanted(&["visibility_v2", "answers_v2", "models"], WantedDays::Since(day("2026-03-08")));
     let coverage = Coverage::new();
     let alone = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
     let order = |plan: &Plan| -> Vec<String> { plan.slices.iter().map(|planned| planned.slice.to_string()).collect() };
-    let (forth, back) = (order(&plan(&wanted, &alone)), order(&beside_another(plan(&wanted, &alone), &wanted, &alone)));
+    let (forth, back) = (order(&plan(&wanted, &alone)), order(&reversed(plan(&wanted, &alone), &wanted, &alone)));
     assert_eq!(back[0], forth[0], "lists come first all the same");
     assert!(back[1..].iter().eq(forth[1..].iter().rev()), "{forth:#?} {back:#?}");
 
     let gated =
         self::wanted(&["youtube_channels_v2_by_channel", "youtube_summary_v2"], WantedDays::Since(day("2026-03-08")));
-    let slices = beside_another(plan(&gated, &alone), &gated, &alone).slices;
+    let slices = reversed(plan(&gated, &alone), &gated, &alone).slices;
     for scope in ["c1", "c2"] {
         let place = |stream: &str| {
             let is_it = |planned: &PlannedSlice| {
@@ -336,16 +336,16 @@ fn streams_whose_events_lack_columns_cost_their_pages() {
 }
 
 #[test]
-fn gates_of_a_window_come_before_the_streams_that_wait_for_them_in_history_too() {
+fn gates_come_before_their_streams_in_the_backfill_too() {
     let mut wanted =
         wanted(&["youtube_channels_v2_by_channel", "youtube_summary_v2"], WantedDays::Since(day("2026-01-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
-    let told = told(&wanted, &Coverage::new());
-    let place = |text: &str| told.iter().position(|slice| slice.ends_with(text)).unwrap();
+    let slices = planned_slices(&wanted, &Coverage::new());
+    let place = |text: &str| slices.iter().position(|slice| slice.ends_with(text)).unwrap();
     assert!(place("summary_v2 of c1 2026-02-07") < place("by_channel of c1 2026-02-07..2026-03-09"));
     assert!(place("summary_v2 of c1 2026-01-07") < place("by_channel of c1 2026-01-07..2026-02-06"));
     assert!(place("by_channel of c1 2026-02-07..2026-03-09") < place("summary_v2 of c1 2026-02-06"));
-    assert!(told.iter().skip(32).all(|slice| slice.starts_with('~')), "{told:#?}");
+    assert!(slices.iter().skip(32).all(|slice| slice.starts_with('~')), "{slices:#?}");
 }
 
 #[test]
@@ -380,14 +380,14 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
 #[test]
 fn plan_is_the_same_whatever_the_order_of_streams_and_scopes() {
     let mut wanted = wanted(&["visibility_v2", "models", "answers_v2"], WantedDays::Since(day("2025-12-01")));
-    let forwards = told(&wanted, &Coverage::new());
+    let forwards = planned_slices(&wanted, &Coverage::new());
     wanted.streams.reverse();
     wanted.scopes.values_mut().for_each(|scopes| scopes.reverse());
-    assert_eq!(told(&wanted, &Coverage::new()), forwards);
+    assert_eq!(planned_slices(&wanted, &Coverage::new()), forwards);
 }
 
 #[test]
-fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
+fn run_after_a_complete_one_requests_each_stream_once_and_single_days_twice() {
     let mut wanted = wanted(
         &["visibility_v2", "models", "youtube_summary_v2", "visibility_v2_month"],
         WantedDays::Since(day("2025-01-01")),
@@ -395,7 +395,7 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     let coverage = Coverage::new();
     let known = Known::at(NOW.parse().unwrap(), &coverage, Forgotten::NOTHING, &|_, _, _| false);
-    let slices = night(&wanted, &known, SignedDuration::from_hours(24)).slices;
+    let slices = steady_state_plan(&wanted, &known, SignedDuration::from_hours(24)).slices;
     let texts: Vec<String> = slices.iter().map(|planned| planned.slice.to_string().replace('"', "")).collect();
     assert_eq!(
         texts,
@@ -406,8 +406,8 @@ fn night_after_a_complete_one_asks_each_stream_once_and_single_days_twice() {
             "youtube_summary_v2 of c1 2026-03-02",
         ]
     );
-    assert!(slices.iter().all(|planned| !planned.history && planned.requests == 1));
-    let weekly = night(&wanted, &known, SignedDuration::from_hours(24 * 7)).slices;
+    assert!(slices.iter().all(|planned| !planned.is_backfill && planned.requests == 1));
+    let weekly = steady_state_plan(&wanted, &known, SignedDuration::from_hours(24 * 7)).slices;
     assert_eq!(weekly.len(), 1 + 1 + 7 + 7 + 1, "a month was settled in that week");
 }
 

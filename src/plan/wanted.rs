@@ -1,4 +1,4 @@
-//! What a plan is made from: wishes, and what is known.
+//! What a plan is made from: what a job wants, and what is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,23 +17,21 @@ use crate::model::window::Window;
 /// What a job wants, resolved.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The streams, each once.
+    /// Each once.
     pub streams: Vec<Arc<Stream>>,
-    /// What they are asked for.
     pub scopes: BTreeMap<ScopeKind, Vec<Scope>>,
-    /// Which days.
     pub days: WantedDays,
-    /// The first day wanted of streams where each day costs a request; none is the same as of the others.
+    /// The first day of streams whose every day costs a request; `None` is the same as for other streams.
     pub single_start: Option<Day>,
-    /// Replaces the lookback of streams whose rows carry their day; for the others each reading costs a request.
+    /// Replaces the lookback of streams whose rows have their day; for other streams each extraction costs a request.
     pub lookback_days: Option<u16>,
-    /// Whether results come as event streams where there are any, so that each is one request.
+    /// Whether event streams are requested where an endpoint has one, so that a result is one request.
     pub event_streams: bool,
-    /// Streams whose results come page by page all the same, because their events lack columns.
+    /// Streams that are requested page by page nevertheless, because their event streams lack columns.
     pub paged: BTreeSet<String>,
-    /// How many requests of the budget one of each kind takes.
+    /// How many requests one of each kind counts for in the rate limit.
     pub costs: Costs,
-    /// Days of the longest window of one request.
+    /// The longest window of one request, in days.
     pub max_window_days: i64,
     /// With more categories, lists of each that change rarely are read once a week.
     pub weekly_refresh_min_categories: u32,
@@ -42,47 +40,38 @@ pub struct Wanted {
 /// Which days a run wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedDays {
-    /// From a first day to yesterday, as far as they are not final.
+    /// From a first day to yesterday, unless they are final.
     Since(Day),
-    /// Of these days those that were never read; with `force`, all of them. Lists are left alone.
-    Only {
-        /// The days.
-        window: Window,
-        /// Whether days that are there are read again.
-        force: bool,
-    },
+    /// Those of these days that were never extracted; with `force`, all of them. No lists.
+    Only { window: Window, force: bool },
 }
 
 impl WantedDays {
-    /// Whether somebody asked for these very days.
     pub fn is_backfill(self) -> bool {
         matches!(self, Self::Only { .. })
     }
 }
 
-/// What is known beside the wishes.
+/// What is known about the lake.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
-    /// What has been read.
     pub coverage: &'a Coverage,
-    /// What was removed for good.
     pub forgotten: &'a Forgotten,
-    /// Whether a run that was killed may have overwritten a day after it was recorded.
-    pub doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
-    /// The time.
+    /// Whether a killed run may have overwritten a day after it was recorded.
+    pub may_be_overwritten: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
     pub now: Timestamp,
-    /// When the run began that this one goes on with: what was read since is not read again.
-    pub read_since: Option<CompactTimestamp>,
+    /// When the run started that this one resumes: days extracted since are not due.
+    pub resume_point: Option<CompactTimestamp>,
 }
 
 impl<'a> Known<'a> {
-    /// What `coverage` says at `now`, for a run that goes on with none.
+    /// For a run that resumes none.
     pub fn at(
         now: Timestamp,
         coverage: &'a Coverage,
         forgotten: &'a Forgotten,
-        doubtful: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
+        may_be_overwritten: &'a dyn Fn(&str, &ScopeKey, Option<Day>) -> bool,
     ) -> Self {
-        Self { coverage, forgotten, doubtful, now, read_since: None }
+        Self { coverage, forgotten, may_be_overwritten, now, resume_point: None }
     }
 }

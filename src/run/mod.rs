@@ -1,44 +1,24 @@
-//! One run of one job: joins extract, decode, write, verify, publish and record.
+//! One run of one job: joins plan, extract, decode, write, verify, publish and commit.
 
-mod account;
-mod categories;
-mod children;
-mod commit;
-mod context;
-mod coverage;
-mod discover;
+mod coverage_table;
 mod disposition;
 mod error;
-mod extract;
-mod forecast;
-mod gates;
-mod history;
-mod job;
-mod lengths;
-mod opening;
-mod outages;
-mod parents;
-mod preview;
-mod process;
-mod publish;
-mod read;
-mod remedy;
-mod resolve;
+mod prepare;
 mod result;
 mod sample;
-mod together;
-mod work;
+mod session;
+mod settings;
+mod slice;
 
 pub use crate::model::outcome::Outcome;
-pub use context::{Destinations, RunSettings};
-pub use coverage::{coverage_rows, write_coverage};
-pub use discover::{Discovered, discover};
+pub use coverage_table::{coverage_rows, write_coverage};
 pub use disposition::{Disposition, FailureScope, Origin, Retry};
 pub use error::RunError;
-pub use forecast::{Circumstances, Forecast, HistoryForecast, NightForecast, forecast};
-pub use job::{Goal, run_job};
-pub use opening::alive_runs;
-pub use preview::{Preview, Starts, preview};
-pub use resolve::{Resolved, resolve};
+pub use prepare::{
+    BackfillForecast, Discovered, Forecast, ForecastInputs, JobSchedule, JobScopes, Preview, SteadyStateForecast,
+    alive_runs, discover, forecast, preview, resolve_scopes,
+};
 pub use result::RunResult;
 pub use sample::{Sample, sample};
+pub use session::run_job;
+pub use settings::{Destinations, RunRequest, RunSettings};

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,31 +11,26 @@ use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct RunResult {
-    /// The run.
     pub run_id: Uuid,
-    /// The job.
     pub job: String,
-    /// How it ended.
     pub outcome: Outcome,
-    /// What stopped it, when something did.
+    /// The failure that ended the run early.
     pub error: Option<RunError>,
-    /// Figures by stream.
+    /// The counters of each stream.
     pub streams: BTreeMap<String, Counters>,
-    /// Slices that someone must look at, with why.
+    /// Slices that a person must look at, and why.
     pub failed: Vec<(Slice, String)>,
-    /// Slices left for the next run.
-    pub left: Vec<Slice>,
-    /// How many of these only fill in days long over.
+    /// Slices that the next run does.
+    pub deferred: Vec<Slice>,
+    /// How many of the deferred slices are backfill.
     pub backfill_remaining: u64,
-    /// What the account may not read.
     pub not_entitled: Vec<Slice>,
-    /// Requests spent, retries and discovery included.
+    /// Retries, discovery and failed slices included.
     pub requests: u64,
-    /// How long it took.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 impl RunResult {
@@ -49,13 +44,13 @@ impl RunResult {
         Counters {
             requests: self.requests,
             failed: self.failed.len() as u64,
-            deferred: self.left.len() as u64,
+            deferred: self.deferred.len() as u64,
             not_entitled: self.not_entitled.len() as u64,
             ..self.totals()
         }
     }
 
-    /// One line that says it all.
+    /// One line for people.
     pub fn summary(&self) -> String {
         let totals = self.totals();
         let mut text = format!(
@@ -66,20 +61,20 @@ impl RunResult {
             format_count(totals.rows, "row"),
             format_count(totals.files, "file"),
             format_number(totals.unchanged),
-            format_duration(self.took),
+            format_duration(self.elapsed),
         );
         let mut also = Vec::new();
         if !self.failed.is_empty() {
             also.push(format!("{} failed", format_count(self.failed.len() as u64, "slice")));
         }
-        if !self.left.is_empty() {
-            let left = self.left.len() as u64;
-            let history = match self.backfill_remaining {
+        if !self.deferred.is_empty() {
+            let deferred = self.deferred.len() as u64;
+            let backfill = match self.backfill_remaining {
                 0 => String::new(),
-                history if history == left => " (history)".to_owned(),
-                history => format!(" ({} of them history)", format_number(history)),
+                backfill if backfill == deferred => " (backfill)".to_owned(),
+                backfill => format!(" ({} of them backfill)", format_number(backfill)),
             };
-            also.push(format!("{} left for the next run{history}", format_count(left, "slice")));
+            also.push(format!("{} deferred to the next run{backfill}", format_count(deferred, "slice")));
         }
         if !self.not_entitled.is_empty() {
             also.push(format!("{} not entitled", format_count(self.not_entitled.len() as u64, "slice")));

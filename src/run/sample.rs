@@ -1,4 +1,4 @@
-//! One small page of a stream, and every value of it that would not fit its column.
+//! One small page of a stream, and every value of it that does not fit its column.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,28 +11,25 @@ use crate::api::{Client, RequestFacts, SliceRequest, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
-use crate::run::context::RunSettings;
-use crate::run::discover::rows_of;
 use crate::run::error::RunError;
-use crate::run::extract::extract;
-use crate::run::parents::children_of;
+use crate::run::settings::RunSettings;
+use crate::run::slice::{children_of, json_rows, request_pages};
 
-/// What a small page of a stream showed.
+/// What a small page of a stream shows.
 #[derive(Debug, Default)]
 pub struct Sample {
-    /// Rows looked at.
     pub rows: usize,
-    /// Values that would not fit, in words.
+    /// Values that do not fit.
     pub misfits: Vec<String>,
-    /// Members the catalog does not know, each with an example.
+    /// Fields that the catalog does not declare, each with an example.
     pub drift: Drift,
 }
 
-/// Reads one small page of `slice`, and decodes each row by itself. Where it is asked for the rows of a parent, or for
-/// what a user gave, that is the first of them; `None` when there is none.
+/// Requests one small page of `slice`, and decodes each row by itself. A child is requested for the first row of its parent, or
+/// for the first parameters; `None` if there are none.
 ///
 /// # Errors
-/// [`RunError::Api`] when the page cannot be read.
+/// [`RunError::Api`] if the page cannot be requested.
 pub async fn sample(
     slice: &Slice,
     settings: &RunSettings,
@@ -42,7 +39,7 @@ pub async fn sample(
     let Some(blocks) = first_page(slice, settings, facts, most_rows).await? else {
         return Ok(None);
     };
-    Ok(Some(looked_at(slice, &blocks)))
+    Ok(Some(decode_rows(slice, &blocks)))
 }
 
 /// The blocks of one small page.
@@ -59,7 +56,7 @@ fn first_page<'a>(
             Some((parent, stream)) => {
                 let above = Slice { stream: Arc::clone(stream), ..slice.clone() };
                 let blocks = first_page(&above, settings, facts, most_rows).await?.unwrap_or_default();
-                children_of(parent, &rows_of(&blocks)).into_iter().next().map(|child| child.variables)
+                children_of(parent, &json_rows(&blocks)).into_iter().next().map(|child| child.variables)
             }
             None if stream.parameters.is_empty() => Some(Variables::new()),
             None => settings.parameters.get(&stream.name).and_then(|given| given.first().cloned()),
@@ -79,12 +76,12 @@ async fn one_page(
     most_rows: u64,
 ) -> Result<Vec<Block>, RunError> {
     let small = slice.with_page_limit(most_rows);
-    let asked = SliceRequest { slice: &small, transport: Transport::Pages, facts, variables };
+    let request = SliceRequest { slice: &small, transport: Transport::Pages, facts, variables };
     let (sender, mut receiver) = mpsc::channel(2);
-    let spent = AtomicU64::new(0);
+    let requests = AtomicU64::new(0);
     let collecting = async {
         let mut blocks = Vec::new();
-        // One page is enough: whoever stops taking blocks stops the extraction.
+        // One page is enough: the requests stop when the receiver is closed.
         while let Some(block) = receiver.recv().await {
             if matches!(block, Block::EndOfPage) {
                 break;
@@ -94,13 +91,13 @@ async fn one_page(
         receiver.close();
         blocks
     };
-    let (told, blocks) = tokio::join!(extract(&asked, client, sender, None, &spent), collecting);
-    told?;
+    let (totals, blocks) = tokio::join!(request_pages(&request, client, sender, None, &requests), collecting);
+    totals?;
     Ok(blocks)
 }
 
-/// What the rows of a page show.
-fn looked_at(slice: &Slice, blocks: &[Block]) -> Sample {
+/// Decodes every row of a page by itself.
+fn decode_rows(slice: &Slice, blocks: &[Block]) -> Sample {
     let schema = Arc::new(TableSchema::new(&slice.stream));
     let names =
         slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));

@@ -34,8 +34,8 @@ async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     assert!(matches!(run.error, Some(RunError::DeadlinePassed)), "{:?}", run.error);
-    assert!(run.took < Duration::from_secs(20), "{}", run.summary());
-    let left: BTreeSet<String> = run.left.iter().map(ToString::to_string).collect();
+    assert!(run.elapsed < Duration::from_secs(20), "{}", run.summary());
+    let left: BTreeSet<String> = run.deferred.iter().map(ToString::to_string).collect();
     assert!(!left.is_empty() && 0 < run.totals().slices, "{}", run.summary());
     assert!(begun(&export).is_disjoint(&left));
     export.assert_ledger_knows_every_file().await;
@@ -62,9 +62,9 @@ async fn busy_stream_is_left_and_others_are_read_when_it_is_to_be_asked_again_pa
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     assert!(run.error.is_none() && run.failed.is_empty(), "{}", run.summary());
-    assert!(run.took < Duration::from_secs(15), "it waited for {:?}", run.took);
-    assert_eq!(run.left.len(), 6, "{:?}", run.left);
-    assert!(run.left.iter().all(|slice| slice.stream.name == "answers_v2"), "{:?}", run.left);
+    assert!(run.elapsed < Duration::from_secs(15), "it waited for {:?}", run.elapsed);
+    assert_eq!(run.deferred.len(), 6, "{:?}", run.deferred);
+    assert!(run.deferred.iter().all(|slice| slice.stream.name == "answers_v2"), "{:?}", run.deferred);
     let asked = of_stream(&received, "answers_v2").len();
     assert!(asked <= export.api.concurrency, "what was told to wait is not asked again: {asked} requests");
     for stream in ["visibility_v2_by_day", "visibility_v1"] {
@@ -86,8 +86,8 @@ async fn answer_under_way_is_waited_for_no_longer_than_a_silent_one_when_the_dea
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     assert!(matches!(run.error, Some(RunError::Api(ApiError::Late { .. }))), "{:?}", run.error);
-    assert!(run.took < Duration::from_secs(10), "it went on for {:?}", run.took);
-    assert_eq!(run.left.len(), 2, "{:?}", run.left);
+    assert!(run.elapsed < Duration::from_secs(10), "it went on for {:?}", run.elapsed);
+    assert_eq!(run.deferred.len(), 2, "{:?}", run.deferred);
     assert_eq!(export.all_rows("answers_v2").await.len(), 0);
 
     export.simulator.clear_faults();
@@ -106,7 +106,7 @@ async fn history_that_is_left_is_told_apart() {
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     // The newest month of both categories came; whatever is left is older.
-    let left = run.left.len() as u64;
+    let left = run.deferred.len() as u64;
     assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
     assert!(run.summary().ends_with(&format!("{left} slices left for the next run (history)")), "{}", run.summary());
     let end = export.state().await.runs.back().unwrap().end.clone();

@@ -71,5 +71,5 @@ fn misfit_says_what_an_operator_can_do() {
         expected: "int64".into(),
         found: "1.5".into(),
     });
-    assert!(error.hint().unwrap().contains("what was exported stands"));
+    assert!(error.hint().unwrap().contains("published files are kept"));
 }

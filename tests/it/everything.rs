@@ -41,6 +41,6 @@ async fn every_stream_of_an_account_that_has_everything_is_exported_whole() {
         }
     }
     assert!(empty.is_empty(), "no rows of {empty:?}");
-    assert!(run.not_entitled.is_empty() && run.left.is_empty());
+    assert!(run.not_entitled.is_empty() && run.deferred.is_empty());
     export.assert_ledger_knows_every_file().await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use profound_export::config::WholeDays;
 use profound_export::model::window::Window;
 use profound_export::plan::WantedDays;
-use profound_export::run::{Goal, Outcome, run_job};
+use profound_export::run::{Outcome, RunRequest, run_job};
 use profound_export::simulator::{Account, Fault, FaultKind, ReceivedRequest, Simulator};
 
 use crate::support::{Export, Place, account, day, days, instant, on_memory_and_disk};
@@ -132,7 +132,7 @@ on_memory_and_disk! {
         let export = settled(place).await;
         let backfill = async |force| {
             let window = days("2026-03-04", "2026-03-07");
-            let goal = Goal { days: Some(WantedDays::Only { window, force }), ..export.goal() };
+            let goal = RunRequest { days: Some(WantedDays::Only { window, force }), ..export.goal() };
             export.a_minute_later();
             let before = export.simulator.requests().len();
             let run = run_job(&export.settings(), &goal).await;

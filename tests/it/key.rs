@@ -28,7 +28,7 @@ on_memory_and_disk! {
             assert_eq!(run.outcome, Outcome::KeyRejected, "{}", run.summary());
             // What was under way at the same moment cannot be called back.
             assert!(after_rejection(&received) < concurrency, "{:?}", received);
-            assert!(!run.left.is_empty() && run.failed.is_empty(), "{}", run.summary());
+            assert!(!run.deferred.is_empty() && run.failed.is_empty(), "{}", run.summary());
             assert!(words(run.error.as_ref().unwrap()).contains("Invalid API key"));
             // What was published is whole, and known.
             assert!(0 < run.totals().slices);

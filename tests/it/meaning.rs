@@ -15,7 +15,7 @@ const STREAM: &str = "visibility_v2_by_day";
 
 /// A forced backfill of the days from `first` to `last`.
 async fn forced(export: &Export, first: &str, last: &str) -> RunResult {
-    let goal = profound_export::run::Goal {
+    let goal = profound_export::run::RunRequest {
         days: Some(WantedDays::Only { window: days(first, last), force: true }),
         ..export.goal()
     };

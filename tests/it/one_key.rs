@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use profound_export::model::event::{Event, EventSink};
 use profound_export::plan::WantedDays;
-use profound_export::run::{Goal, Outcome, RunResult, RunSettings, run_job};
+use profound_export::run::{Outcome, RunRequest, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, ReceivedRequest};
 
 use crate::support::{Export, Place, account, days};
@@ -42,7 +42,7 @@ fn process(export: &Export) -> (RunSettings, Done) {
 }
 
 /// Both at the same time, and what the simulator received meanwhile.
-async fn both(export: &Export, goals: [Goal; 2]) -> ([RunResult; 2], [Done; 2], Vec<ReceivedRequest>) {
+async fn both(export: &Export, goals: [RunRequest; 2]) -> ([RunResult; 2], [Done; 2], Vec<ReceivedRequest>) {
     let ((one, one_done), (other, other_done)) = (process(export), process(export));
     let (one, other) = tokio::join!(run_job(&one, &goals[0]), run_job(&other, &goals[1]));
     ([one, other], [one_done, other_done], export.simulator.requests())
@@ -97,7 +97,7 @@ async fn run_and_backfill_of_other_days_share_the_hour() {
     let export = export().await;
     // The lake knows its account and its first day.
     let before = days("2026-02-20", "2026-02-27");
-    let backfill = Goal { days: Some(WantedDays::Only { window: before, force: false }), ..export.goal() };
+    let backfill = RunRequest { days: Some(WantedDays::Only { window: before, force: false }), ..export.goal() };
     let (runs, _, received) = both(&export, [export.goal(), backfill]).await;
     assert_converged(&export, &runs, &received);
     for stream in ["visibility_v2_by_day", "answers_v2"] {

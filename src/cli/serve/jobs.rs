@@ -78,7 +78,7 @@ impl JobRunner for Jobs {
         }
         warn_of_expiry(&config, settings.clock.now());
         let result = run_job(&settings, &goal).await;
-        for left in deferred_lines(&result.left) {
+        for left in deferred_lines(&result.deferred) {
             tracing::info!(job = name, "left for the next run: {left}");
         }
         let outcome = result.outcome;

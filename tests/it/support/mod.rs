@@ -31,7 +31,7 @@ use profound_export::model::event::{Event, EventSink};
 use profound_export::model::scope::{Scope, ScopeKind};
 use profound_export::model::stream::Stream;
 use profound_export::model::window::Window;
-use profound_export::run::{Destinations, Goal, RunResult, RunSettings, run_job};
+use profound_export::run::{Destinations, RunRequest, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, ReceivedRequest, Simulator};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -245,9 +245,9 @@ impl Export {
         }
     }
 
-    pub fn goal(&self) -> Goal {
+    pub fn goal(&self) -> RunRequest {
         let streams = select(&self.catalog, &self.job.streams).unwrap();
-        Goal { job: self.job.clone(), streams, days: None, time: self.time }
+        RunRequest { job: self.job.clone(), streams, days: None, time_limit: self.time }
     }
 
     /// Lets a minute pass since the last run, so that times show which run came first.

@@ -16,8 +16,8 @@ use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope, ScopeKind};
 use profound_export::model::slice::Slice;
 use profound_export::model::stream::Tier;
-use profound_export::plan::{Known, Plan, Wanted, WantedDays, night, plan};
-use profound_export::run::{Circumstances, Forecast, forecast};
+use profound_export::plan::{Known, Plan, Wanted, WantedDays, plan, steady_state_plan};
+use profound_export::run::{Forecast, ForecastInputs, forecast};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -208,15 +208,15 @@ pub fn planned(
 ) -> (Plan, Forecast) {
     let doubtful = |_: &str, _: &_, _| false;
     let known = Known::at(now, &state.coverage, &state.forgotten, &doubtful);
-    let (plan, night) = (plan(wanted, &known), night(wanted, &known, DAY));
-    let around = Circumstances {
+    let (plan, night) = (plan(wanted, &known), steady_state_plan(wanted, &known, DAY));
+    let around = ForecastInputs {
         now,
         instant,
         starts_at: now,
         budget: budget.clone(),
         discovery_requests: 0,
         concurrency: AT_ONCE,
-        request_takes: Some(TAKES),
+        request_duration: Some(TAKES),
         deadline: None,
         every: Some(Periods::constant(DAY)),
     };
@@ -253,14 +253,14 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour
                 }
                 false => left += 1,
             }
-            if !planned.history {
+            if !planned.is_backfill {
                 took = took.max(over - starts);
             }
         }
-        let there = forecast.history.and_then(|history| history.done_at);
+        let there = forecast.backfill.and_then(|history| history.complete_at);
         let history_there = there.map(|at| at.duration_since(first_night));
         let requests = (wire.arrivals.len() - sent) as u64;
-        nights.push(Night { planned: forecast.due_takes, took, requests, left, history_there });
+        nights.push(Night { planned: forecast.due_complete_after, took, requests, left, history_there });
     }
     Year { nights, most_in_an_hour: most_in_an_hour(&wire.arrivals), state, wanted }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use profound_export::model::format::{format_duration, format_number};
 use profound_export::model::periods::Periods;
-use profound_export::run::{Starts, discover, preview};
+use profound_export::run::{JobSchedule, discover, preview};
 use profound_export::simulator::Account;
 
 use crate::support::{self, Export, Place, day};
@@ -40,21 +40,22 @@ async fn row(categories: usize) -> String {
     export.job.start = Some(day("2025-03-10"));
     let settings = export.settings();
     let found = discover(&settings.catalog, &settings.client).await.unwrap();
-    let starts = Starts { next: export.simulator.now(), every: Periods::constant(SignedDuration::from_hours(24)) };
+    let starts =
+        JobSchedule { next_start: export.simulator.now(), every: Periods::constant(SignedDuration::from_hours(24)) };
     let preview = preview(&settings, &export.goal(), &export.state().await, &found, Some(starts)).unwrap();
-    let due = preview.plan.slices.iter().filter(|planned| !planned.history).map(|planned| planned.requests);
+    let due = preview.plan.slices.iter().filter(|planned| !planned.is_backfill).map(|planned| planned.requests);
     let forecast = &preview.forecast;
-    let history = forecast.history.as_ref().unwrap();
-    let there = match history.done_at {
-        Some(at) => nights_or_time(Duration::try_from(at.duration_since(starts.next)).unwrap()),
+    let history = forecast.backfill.as_ref().unwrap();
+    let there = match history.complete_at {
+        Some(at) => nights_or_time(Duration::try_from(at.duration_since(starts.next_start)).unwrap()),
         None => "never".to_owned(),
     };
     format!(
         "| {categories} | {} | {} | {} | {} | {} | {there} |\n",
         format_number(due.sum::<u64>() + preview.discovery_requests),
-        format_duration(forecast.due_takes),
-        format_number(forecast.night.requests),
-        format_duration(forecast.night.takes),
+        format_duration(forecast.due_complete_after),
+        format_number(forecast.steady_state.requests),
+        format_duration(forecast.steady_state.duration),
         format_number(history.requests),
     )
 }

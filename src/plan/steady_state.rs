@@ -1,4 +1,4 @@
-//! What a run costs once everything before it is there: what a schedule must have room for.
+//! The plan of a regular run once everything before it is exported: what a schedule must have room for.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,30 +12,29 @@ use crate::plan::plan;
 use crate::plan::planned::Plan;
 use crate::plan::wanted::{Known, Wanted, WantedDays};
 
-/// Days before the run before that are looked at, beside those still revised then.
-const DAYS_LOOKED_AT: i64 = 40;
+/// Days before the previous run that are simulated, besides its lookback.
+const SIMULATED_DAYS: i64 = 40;
 
-/// The plan of a run that starts `period` after one that left nothing to do. What is known tells how many rows there
-/// are, and what the account may not read.
-pub fn night(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan {
+/// The plan of a run that starts `period` after a complete one. Expected rows and missing entitlements are those known now.
+pub fn steady_state_plan(wanted: &Wanted, known: &Known<'_>, period: SignedDuration) -> Plan {
     let before = known.now - period;
     let longest = wanted.streams.iter().filter_map(|stream| Some(stream.days.as_ref()?.lookback)).max().unwrap_or(0);
     let lookback = i64::from(wanted.lookback_days.unwrap_or(0).max(longest));
-    let start = DayZone::Utc.today(before).plus(-lookback - DAYS_LOOKED_AT);
+    let start = DayZone::Utc.today(before).plus(-lookback - SIMULATED_DAYS);
     let wanted = Wanted { days: WantedDays::Since(start), single_start: Some(start), ..wanted.clone() };
     let mut coverage = Coverage::new();
     for stream in &wanted.streams {
         for scope in wanted.scopes.get(&stream.scope).into_iter().flatten() {
             let slice = Slice { stream: stream.clone(), scope: scope.clone(), window: None };
             let of_stream = coverage.entry(stream.name.clone()).or_default();
-            of_stream.insert(scope.key(), read_whole(&slice, known, start, before));
+            of_stream.insert(scope.key(), complete_coverage(&slice, known, start, before));
         }
     }
     plan(&wanted, &Known::at(known.now, &coverage, known.forgotten, &|_, _, _| false))
 }
 
-/// The scope of `slice` as if all that was over at `at` had been read then.
-fn read_whole(slice: &Slice, known: &Known<'_>, start: Day, at: Timestamp) -> ScopeCoverage {
+/// The coverage of `slice` if all days that were over at `at` had been extracted then.
+fn complete_coverage(slice: &Slice, known: &Known<'_>, start: Day, at: Timestamp) -> ScopeCoverage {
     let (stream, key): (&Stream, _) = (&slice.stream, slice.scope.key());
     let seen = known.coverage.get(&stream.name).and_then(|scopes| scopes.get(&key));
     let average = match &stream.days {

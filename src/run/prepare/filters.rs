@@ -1,4 +1,4 @@
-//! What a job means in this account: its streams, and the scopes its filters leave.
+//! The scopes that the filters of a job leave, and its streams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,23 +6,22 @@ use std::sync::Arc;
 use crate::config::{AssetChoice, JobConfig};
 use crate::model::scope::{Named, Scope, ScopeKind};
 use crate::model::stream::Stream;
-use crate::run::discover::Discovered;
 use crate::run::error::RunError;
+use crate::run::prepare::discover::Discovered;
 
-/// What a job means in this account.
+/// The scopes of a job in this account.
 #[derive(Debug, Default)]
-pub struct Resolved {
-    /// The scopes of each kind.
+pub struct JobScopes {
     pub scopes: BTreeMap<ScopeKind, Vec<Scope>>,
-    /// Filters that match nothing, or more than one object, in words.
+    /// Filters that match nothing, or more than one object.
     pub warnings: Vec<String>,
 }
 
 /// Applies the filters of `job` to what was discovered.
 ///
 /// # Errors
-/// [`RunError::ConfigMismatch`] when a filter leaves nothing at all, which is surely not meant.
-pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError> {
+/// [`RunError::ConfigMismatch`] if a filter leaves nothing at all, which is certainly a mistake.
+pub fn resolve_scopes(job: &JobConfig, found: &Discovered) -> Result<JobScopes, RunError> {
     let mut warnings = Vec::new();
     let organizations = choose(job, "organizations", &job.organizations, &found.organizations, &mut warnings)?;
     let chosen = |id: &String| organizations.iter().any(|organization| organization.id == *id);
@@ -52,10 +51,10 @@ pub fn resolve(job: &JobConfig, found: &Discovered) -> Result<Resolved, RunError
         (ScopeKind::CategoryAsset, assets),
         (ScopeKind::Domain, domains.collect()),
     ];
-    Ok(Resolved { scopes: scopes.into(), warnings })
+    Ok(JobScopes { scopes: scopes.into(), warnings })
 }
 
-/// Those of `objects` that `wanted` names by id or name; all when it names none.
+/// Those of `objects` that `wanted` names by id or name; all if it names none.
 fn choose<'a>(
     job: &JobConfig,
     setting: &str,
@@ -79,22 +78,20 @@ fn choose<'a>(
             0 => warnings.push(format!("`{setting}` of job `{}` names `{text}`, which the account does not have", job.name)),
             1 => {}
             many => warnings.push(format!(
-                "`{setting}` of job `{}` names `{text}`, which {many} objects are called; all are exported (write an id to choose one)",
+                "`{setting}` of job `{}` names `{text}`, the name of {many} objects; all are exported (write an id to choose one)",
                 job.name
             )),
         }
         chosen.extend(matching.into_iter().filter(|object| !chosen.contains(object)).cloned().collect::<Vec<_>>());
     }
-    match chosen.is_empty() {
-        false => Ok(chosen),
-        true => {
-            let names: Vec<String> = objects.iter().map(|object| format!("{:?}", object.name)).collect();
-            Err(RunError::ConfigMismatch {
-                problem: format!("`{setting}` of job `{}` matches nothing in this account", job.name),
-                hint: format!("the account has {}", names.join(", ")),
-            })
-        }
+    if !chosen.is_empty() {
+        return Ok(chosen);
     }
+    let names: Vec<String> = objects.iter().map(|object| format!("{:?}", object.name)).collect();
+    Err(RunError::ConfigMismatch {
+        problem: format!("`{setting}` of job `{}` matches nothing in this account", job.name),
+        hint: format!("the account has {}", names.join(", ")),
+    })
 }
 
 fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &mut Vec<String>) -> Vec<Scope> {
@@ -120,11 +117,11 @@ fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &
     scopes
 }
 
-/// `streams` with those replaced for which another stands in, as `stand_in` says, each once.
-pub fn with_stand_ins(streams: &[Arc<Stream>], stand_in: impl Fn(&str) -> Option<Arc<Stream>>) -> Vec<Arc<Stream>> {
+/// `streams`, each once, with those replaced that have a fallback.
+pub fn with_fallbacks(streams: &[Arc<Stream>], fallback: impl Fn(&str) -> Option<Arc<Stream>>) -> Vec<Arc<Stream>> {
     let mut all: Vec<Arc<Stream>> = Vec::new();
     for stream in streams {
-        let stream = stand_in(&stream.name).unwrap_or_else(|| Arc::clone(stream));
+        let stream = fallback(&stream.name).unwrap_or_else(|| Arc::clone(stream));
         if !all.iter().any(|other| other.name == stream.name) {
             all.push(stream);
         }
@@ -161,13 +158,13 @@ mod tests {
         }
     }
 
-    fn texts(resolved: &Resolved, kind: ScopeKind) -> Vec<String> {
+    fn texts(resolved: &JobScopes, kind: ScopeKind) -> Vec<String> {
         resolved.scopes[&kind].iter().map(|scope| scope.key().to_string()).collect()
     }
 
     #[test]
     fn job_without_filters_takes_everything_once_and_owned_assets() {
-        let resolved = resolve(&JobConfig::default(), &account()).unwrap();
+        let resolved = resolve_scopes(&JobConfig::default(), &account()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2", "category=c3"]);
         assert_eq!(texts(&resolved, ScopeKind::CategoryAsset), ["category=c1/asset=a1", "category=c2/asset=a1"]);
         assert_eq!(
@@ -180,7 +177,7 @@ mod tests {
     #[test]
     fn name_of_several_categories_selects_all_with_a_warning() {
         let job = JobConfig { categories: vec!["Tea".into(), "c2".into()], ..JobConfig::default() };
-        let resolved = resolve(&job, &account()).unwrap();
+        let resolved = resolve_scopes(&job, &account()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c3", "category=c2"]);
         assert!(resolved.warnings[0].contains("2 objects are called"), "{:?}", resolved.warnings);
     }
@@ -188,7 +185,7 @@ mod tests {
     #[test]
     fn organizations_limit_categories_and_domains() {
         let job = JobConfig { organizations: vec!["Two".into()], assets: AssetChoice::All, ..JobConfig::default() };
-        let resolved = resolve(&job, &account()).unwrap();
+        let resolved = resolve_scopes(&job, &account()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2"]);
         assert_eq!(texts(&resolved, ScopeKind::CategoryAsset).len(), 3);
         assert_eq!(texts(&resolved, ScopeKind::Domain), ["organization=o2/domain=x.example"]);
@@ -197,7 +194,7 @@ mod tests {
     #[test]
     fn filter_that_leaves_nothing_is_refused_with_what_there_is() {
         let job = JobConfig { name: "nightly".into(), categories: vec!["Te".into()], ..JobConfig::default() };
-        let refused = resolve(&job, &account()).unwrap_err();
+        let refused = resolve_scopes(&job, &account()).unwrap_err();
         assert_eq!(refused.to_string(), "`categories` of job `nightly` matches nothing in this account");
         assert!(refused.hint().unwrap().contains("\"Coffee\""));
     }

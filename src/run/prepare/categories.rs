@@ -1,4 +1,4 @@
-//! Categories that appeared in the account, and those that are gone from it: each told once.
+//! Categories that are new in the account or gone from it, each reported once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,34 +8,34 @@ use crate::config::OnShrink;
 use crate::ledger::{Entry, Fact, LearnedFact, State};
 use crate::model::format::format_count;
 use crate::model::scope::Scope;
-use crate::run::discover::Discovered;
+use crate::run::prepare::discover::Discovered;
 
-/// Names that are written out where many categories come or go at once.
-const WRITTEN_OUT: usize = 5;
+/// How many names of new or gone categories are listed.
+const MAX_LISTED_NAMES: usize = 5;
 
-/// What changed since the last run that looked.
+/// What changed since the last run that compared categories.
 #[derive(Debug, Default)]
-pub struct Changes {
-    /// What the ledger is to keep of it, so that it is not told again.
+pub struct CategoryChanges {
+    /// Facts for the ledger, so that nothing is reported twice.
     pub entries: Vec<Entry>,
-    /// Categories that came, in words.
-    pub news: Vec<String>,
-    /// Categories that went, in words.
+    /// New categories.
+    pub notices: Vec<String>,
+    /// Categories that are gone.
     pub warnings: Vec<String>,
-    /// That so many are not there that somebody must look at it, in words.
-    pub doubt: Option<String>,
+    /// Set if so many are missing that a person must look at it.
+    pub shrunk: Option<String>,
 }
 
-/// Compares the categories that were `found` with those the lake knows. Of those that appeared, only the ones the job
-/// wants are told, which are among `scopes`; the others are news to the first job that wants them. Where all or more than
-/// half of those that were there are not, none of them counts as gone before `on_shrink` says so.
-pub fn changes(
+/// Compares the discovered categories with those of the lake. New ones are reported if they are among the job's `scopes`; the
+/// others are new for the first job that exports them. If more than half are missing, none of them counts as gone before
+/// `on_shrink` says so: the API may have listed only a part.
+pub fn category_changes(
     state: &State,
     found: &Discovered,
     scopes: &[Scope],
     on_shrink: OnShrink,
     learned_at: Timestamp,
-) -> Changes {
+) -> CategoryChanges {
     let wanted: BTreeSet<&str> =
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
     let exported = exported(state);
@@ -44,14 +44,14 @@ pub fn changes(
         |fact, evidence: &str| Entry::Learned(LearnedFact { fact, evidence: evidence.to_owned(), learned_at });
     let is_first_look =
         exported.is_empty() && !found.categories.iter().any(|(category, _)| kept(&category.id).is_some());
-    let mut changes = Changes::default();
+    let mut changes = CategoryChanges::default();
     let (mut new, mut back) = (Vec::new(), Vec::new());
     for (category, _) in &found.categories {
         let (id, name) = (category.id.as_str(), category.name.as_str());
         match kept(id) {
             Some(false) => back.push(name),
             Some(true) => continue,
-            // Exported before the ledger kept any of this, or seen by the first run.
+            // Exported before the ledger kept this fact, or listed in the first run.
             None if is_first_look || exported.contains_key(id) => {}
             None if wanted.contains(id) => new.push(name),
             None => continue,
@@ -62,25 +62,25 @@ pub fn changes(
     let were: Vec<(&str, &str)> =
         exported.iter().filter(|(id, _)| kept(id) != Some(false)).map(|(id, name)| (*id, *name)).collect();
     let mut gone: Vec<(&str, &str)> = were.iter().filter(|(id, _)| !is_found(id)).copied().collect();
-    let are = were.len() - gone.len();
-    let doubtful = are * 2 < were.len();
+    let present = were.len() - gone.len();
+    let is_shrunk = present * 2 < were.len();
     let awaited = state.facts.categories_shrunk();
-    let seen = doubtful.then_some(are as u64);
-    let stays = match on_shrink {
+    let seen = is_shrunk.then_some(present as u64);
+    let is_kept = match on_shrink {
         OnShrink::Confirm => awaited != seen,
         OnShrink::Accept => false,
         OnShrink::Keep => true,
     };
-    if doubtful && stays {
+    if is_shrunk && is_kept {
         gone.clear();
         let then = match on_shrink {
             OnShrink::Keep => "`on_shrink = \"keep\"` counts none of them as gone",
-            OnShrink::Confirm | OnShrink::Accept => "they count as gone when the next run sees the same",
+            OnShrink::Confirm | OnShrink::Accept => "they count as gone if the next run finds the same",
         };
-        changes.doubt = Some(format!("{are} of {} categories are there; {then}", were.len()));
+        changes.shrunk = Some(format!("{present} of {} known categories are listed; {then}", were.len()));
     }
     if awaited != seen {
-        let evidence = format!("the API lists {are} of {} known categories", were.len());
+        let evidence = format!("the API lists {present} of {} known categories", were.len());
         changes.entries.push(learned(Fact::CategoriesShrunk { present: seen }, &evidence));
     }
     changes.entries.extend(
@@ -89,13 +89,14 @@ pub fn changes(
         }),
     );
     let gone: Vec<&str> = gone.into_iter().map(|(_, name)| name).collect();
-    changes
-        .news
-        .extend(told(&new, ["is new: its history follows as backfill", "are new: their history follows as backfill"]));
-    changes.news.extend(told(&back, ["is in the account again", "are in the account again"]));
-    changes.warnings.extend(told(
+    changes.notices.extend(sentence(
+        &new,
+        ["is new: its earlier days follow as backfill", "are new: their earlier days follow as backfill"],
+    ));
+    changes.notices.extend(sentence(&back, ["is back in the account", "are back in the account"]));
+    changes.warnings.extend(sentence(
         &gone,
-        ["is no longer in the account; its data stays", "are no longer in the account; their data stays"],
+        ["is no longer in the account; its data is kept", "are no longer in the account; their data is kept"],
     ));
     changes
 }
@@ -107,10 +108,10 @@ fn exported(state: &State) -> BTreeMap<&str, &str> {
     categories.map(|category| (category.id.as_str(), category.name.as_str())).collect()
 }
 
-/// `names` and what is said of one or of many; nothing of none.
-fn told(names: &[&str], [one, many]: [&str; 2]) -> Option<String> {
+/// A sentence about `names`, which says `one` or `many` of them; `None` without names.
+fn sentence(names: &[&str], [one, many]: [&str; 2]) -> Option<String> {
     let distinct: BTreeSet<&str> = names.iter().copied().collect();
-    let quoted: Vec<String> = distinct.iter().take(WRITTEN_OUT).map(|name| format!("{name:?}")).collect();
+    let quoted: Vec<String> = distinct.iter().take(MAX_LISTED_NAMES).map(|name| format!("{name:?}")).collect();
     let more = match names.len().saturating_sub(quoted.len()) {
         0 => String::new(),
         more => format!(" and {}", format_count(more as u64, "other")),
@@ -129,10 +130,13 @@ mod tests {
     #[test]
     fn many_names_are_cut_short() {
         let verbs = ["is new", "are new"];
-        assert_eq!(told(&[], verbs), None);
-        assert_eq!(told(&["b"], verbs).unwrap(), "category \"b\" is new");
-        assert_eq!(told(&["b", "a"], verbs).unwrap(), "categories \"a\", \"b\" are new");
+        assert_eq!(sentence(&[], verbs), None);
+        assert_eq!(sentence(&["b"], verbs).unwrap(), "category \"b\" is new");
+        assert_eq!(sentence(&["b", "a"], verbs).unwrap(), "categories \"a\", \"b\" are new");
         let many = ["a", "b", "c", "d", "e", "f", "g"];
-        assert_eq!(told(&many, verbs).unwrap(), "categories \"a\", \"b\", \"c\", \"d\", \"e\" and 2 others are new");
+        assert_eq!(
+            sentence(&many, verbs).unwrap(),
+            "categories \"a\", \"b\", \"c\", \"d\", \"e\" and 2 others are new"
+        );
     }
 }

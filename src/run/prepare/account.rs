@@ -10,13 +10,13 @@ use crate::model::coverage::ScopeCoverage;
 use crate::model::history::history_name;
 use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
-use crate::run::discover::Discovered;
 use crate::run::error::RunError;
+use crate::run::prepare::discover::Discovered;
 
-/// What the first record must say, or what must be added to it; refuses a lake of another account or layout.
+/// The entries that admit the account to the lake: its root, or organizations that are new.
 ///
 /// # Errors
-/// [`RunError::ConfigMismatch`].
+/// [`RunError::ConfigMismatch`] if the lake belongs to another account or has another layout.
 pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str) -> Result<Vec<Entry>, RunError> {
     let organizations: BTreeSet<String> =
         found.organizations.iter().map(|organization| organization.id.clone()).collect();
@@ -26,11 +26,9 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
     };
     if laid_out != name {
         return Err(RunError::ConfigMismatch {
-            problem: format!(
-                "the lake at `{lake}` is laid out with partition `{laid_out}`, and the configuration says `{name}`"
-            ),
+            problem: format!("the lake at `{lake}` has partition `{laid_out}`, and the configuration says `{name}`"),
             hint: format!(
-                "write `partition = \"{laid_out}\"`, or choose a new `destination.url`: two layouts never mix"
+                "write `partition = \"{laid_out}\"`, or choose a new `destination.url`: a lake has one layout"
             ),
         });
     }
@@ -46,42 +44,41 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
     Ok(if added.is_empty() { Vec::new() } else { vec![Entry::Organizations { added }] })
 }
 
-/// Refuses streams whose rows would not fit the tables that are there.
+/// Checks that the rows of `streams` fit the existing tables.
 ///
 /// # Errors
-/// [`RunError::ConfigMismatch`] that names every such stream.
+/// [`RunError::ConfigMismatch`] that names every stream that does not.
 pub fn check_tables(state: &State, streams: &[Arc<Stream>]) -> Result<(), RunError> {
     let conflicts: Vec<String> = conflicts(state, streams)
         .into_iter()
         .map(|(stream, _, conflict)| format!("`{}`: {conflict}", stream.name))
         .collect();
-    match conflicts.is_empty() {
-        true => Ok(()),
-        false => Err(RunError::ConfigMismatch {
-            problem: format!("tables would change their meaning: {}", conflicts.join("; ")),
-            hint: "`backfill JOB --from DAY --to DAY --force` gives these tables their new meaning, and every day is then read \
-                   again; or export under a new destination, or leave these streams out (`!name`)"
-                .into(),
-        }),
+    if conflicts.is_empty() {
+        return Ok(());
     }
+    Err(RunError::ConfigMismatch {
+        problem: format!("the meaning of tables would change: {}", conflicts.join("; ")),
+        hint: "`backfill JOB --from DAY --to DAY --force` gives these tables their new meaning, and every day is then \
+                   extracted once more; or export under a new destination, or leave these streams out (`!name`)"
+            .into(),
+    })
 }
 
-/// What must be recorded so that the tables of `streams` mean from now on what these say. All that stands of them is then
-/// to be read again.
+/// The entries that redefine the tables of `streams`. All their days and lists are then stale.
 ///
 /// # Errors
-/// [`RunError::ConfigMismatch`] where that is not possible.
-pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry>, RunError> {
+/// [`RunError::ConfigMismatch`] if files would be elsewhere, or snapshots cannot be taken once more.
+pub fn redefine_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry>, RunError> {
     let conflicts = conflicts(state, streams);
     let moved: Vec<String> = conflicts
         .iter()
-        .filter(|(stream, ..)| !lies_alike(state, stream))
+        .filter(|(stream, ..)| !has_same_paths(state, stream))
         .map(|(stream, ..)| format!("`{}`", stream.name))
         .collect();
     if !moved.is_empty() {
         return Err(RunError::ConfigMismatch {
             problem: format!(
-                "files of these tables would lie elsewhere, beside those that stand: {}",
+                "files of these tables would have other paths than the published ones: {}",
                 moved.join(", ")
             ),
             hint: "give the stream another name, export under a new destination, or leave it out (`!name`)".into(),
@@ -93,24 +90,21 @@ pub fn remake_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Entry
         .filter(|history| state.coverage.contains_key(history))
         .map(|history| format!("`{history}`"))
         .collect();
-    match kept.is_empty() {
-        true => {
-            let entry =
-                |(stream, meaning, _): (&Arc<Stream>, _, _)| Entry::Table { stream: stream.name.clone(), meaning };
-            Ok(conflicts.into_iter().map(entry).collect())
-        }
-        false => Err(RunError::ConfigMismatch {
-            problem: format!("snapshots cannot be taken again in another form: {}", kept.join(", ")),
+    if !kept.is_empty() {
+        return Err(RunError::ConfigMismatch {
+            problem: format!("snapshots cannot be taken once more in another form: {}", kept.join(", ")),
             hint:
                 "export under a new destination, leave these streams out (`!name`), or `forget` their snapshots first"
                     .into(),
-        }),
+        });
     }
+    let entry = |(stream, meaning, _): (&Arc<Stream>, _, _)| Entry::Table { stream: stream.name.clone(), meaning };
+    Ok(conflicts.into_iter().map(entry).collect())
 }
 
-/// Whether the files of a stream lie where those that stand do, so that each replaces one of them.
-fn lies_alike(state: &State, stream: &Stream) -> bool {
-    let is_alike = |coverage: &ScopeCoverage| {
+/// Whether the files of a stream have the paths of the published ones, so that each replaces one of them.
+fn has_same_paths(state: &State, stream: &Stream) -> bool {
+    let has_same_path = |coverage: &ScopeCoverage| {
         let Scope { organization, category, asset, domain } = &coverage.scope;
         let there = [
             (ScopePart::Organization, organization.is_some()),
@@ -121,10 +115,10 @@ fn lies_alike(state: &State, stream: &Stream) -> bool {
         let of_scope = there.iter().all(|(part, there)| stream.scope.parts().contains(part) == *there);
         of_scope && if stream.days.is_some() { coverage.whole.is_none() } else { coverage.days.is_empty() }
     };
-    state.coverage.get(&stream.name).is_none_or(|scopes| scopes.values().all(is_alike))
+    state.coverage.get(&stream.name).is_none_or(|scopes| scopes.values().all(has_same_path))
 }
 
-/// Streams whose rows would not fit their tables: what they mean now, and why that does not fit.
+/// Streams whose rows do not fit their tables: their meaning now, and the conflict.
 fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stream>, TableMeaning, String)> {
     let conflict = |stream: &'a Arc<Stream>| {
         let now = TableMeaning::of(stream);
@@ -134,7 +128,7 @@ fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stre
     streams.iter().filter_map(conflict).collect()
 }
 
-/// Refuses to hash with another salt than before: the same text would stand under two hashes.
+/// Checks that texts are hashed with the same salt as before: otherwise the same text would have two hashes.
 ///
 /// # Errors
 /// [`RunError::ConfigMismatch`].
@@ -143,7 +137,7 @@ pub fn check_salt(state: &State, streams: &[Arc<Stream>], salt: Option<&Salt>) -
     match (state.facts.salt(), salt) {
         _ if !hashes => Ok(()),
         (_, None) => Err(RunError::ConfigMismatch {
-            problem: "columns are to be hashed, and no salt is given".into(),
+            problem: "columns are to be hashed, but there is no salt".into(),
             hint: "name its file as `salt_file` under `[privacy]`".into(),
         }),
         (Some(before), Some(salt)) if before != salt.fingerprint() => Err(RunError::ConfigMismatch {

@@ -1,0 +1,111 @@
+//! The organizations, categories, assets and domains of the account, from the lists that name them, requested once a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use serde_json::Value;
+
+use crate::api::{ApiError, Client, RequestFacts, SliceRequest, Transport, Variables};
+use crate::catalog::Catalog;
+use crate::model::scope::{Named, Scope};
+use crate::model::slice::Slice;
+use crate::model::stream::{DiscoveredObject, Stream};
+use crate::run::disposition::FailureScope;
+use crate::run::error::RunError;
+use crate::run::slice::{Prefetched, prefetch, value_at};
+
+/// The objects of the account, each once.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    pub organizations: Vec<Named>,
+    /// Each with the ids of the organizations that own it.
+    pub categories: Vec<(Named, BTreeSet<String>)>,
+    /// Each with the id of its category, and whether the customer owns it.
+    pub assets: Vec<(Named, String, bool)>,
+    /// Each with the id of its organization.
+    pub domains: Vec<(Named, String)>,
+    /// The lists as they were received, so that streams among them are not requested twice.
+    pub(in crate::run) lists: BTreeMap<String, Prefetched>,
+}
+
+/// Requests the lists that name objects.
+///
+/// # Errors
+/// [`RunError::Account`] when organizations or categories cannot be read: a wrong address must not look like an empty
+/// account. Assets and domains that may not be read are none.
+pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, RunError> {
+    let mut found = Discovered::default();
+    for object in
+        [DiscoveredObject::Organization, DiscoveredObject::Category, DiscoveredObject::Asset, DiscoveredObject::Domain]
+    {
+        let Some(stream) = catalog.discovering(object) else {
+            continue;
+        };
+        let prefetched = match request_list(stream, client).await {
+            Ok(prefetched) => prefetched,
+            Err(RunError::Api(ApiError::NotEntitled { .. }))
+                if matches!(object, DiscoveredObject::Asset | DiscoveredObject::Domain) =>
+            {
+                continue;
+            }
+            // A failure that ends every run says so itself. Any other means here that the account is unknown.
+            Err(error) if error.disposition().scope == FailureScope::Run => return Err(error),
+            Err(RunError::Api(error)) => return Err(RunError::Discovery(error)),
+            Err(error) => return Err(error),
+        };
+        for row in prefetched.rows() {
+            found.add(object, stream, &row);
+        }
+        found.lists.insert(stream.name.clone(), prefetched);
+    }
+    Ok(found)
+}
+
+async fn request_list(stream: &Arc<Stream>, client: &Client) -> Result<Prefetched, RunError> {
+    let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
+    let (facts, variables) = (RequestFacts::default(), Variables::new());
+    let request = SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+    let requests = AtomicU64::new(0);
+    prefetch(&request, client, &requests).await
+}
+
+impl Discovered {
+    fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) {
+        let Some(fields) = &stream.discovers else {
+            return;
+        };
+        let text = |path: &str| value_at(row, path).and_then(Value::as_str).map(str::to_owned);
+        let Some(id) = text(&fields.id).filter(|id| !id.is_empty()) else {
+            return;
+        };
+        let named = Named { name: text(&fields.name).unwrap_or_else(|| id.clone()), id };
+        let parent = fields.parent.as_deref().and_then(text).unwrap_or_default();
+        let owned =
+            fields.owned.as_deref().and_then(|path| value_at(row, path)).and_then(Value::as_bool).unwrap_or(false);
+        match object {
+            DiscoveredObject::Organization => {
+                if !self.organizations.contains(&named) {
+                    self.organizations.push(named);
+                }
+            }
+            // Rows repeat for each owning organization, and each object is requested once.
+            DiscoveredObject::Category => match self.categories.iter_mut().find(|(known, _)| known.id == named.id) {
+                Some((_, organizations)) => {
+                    organizations.insert(parent);
+                }
+                None => self.categories.push((named, [parent].into())),
+            },
+            DiscoveredObject::Asset => {
+                if !self.assets.iter().any(|(known, category, _)| known.id == named.id && *category == parent) {
+                    self.assets.push((named, parent, owned));
+                }
+            }
+            DiscoveredObject::Domain => {
+                if !self.domains.iter().any(|(known, organization)| known.id == named.id && *organization == parent) {
+                    self.domains.push((named, parent));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The plan of a run, and what its first record says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalog::Catalog;
+use crate::config::JobConfig;
+use crate::ledger::{Entry, State};
+use crate::model::day::{Day, DayZone};
+use crate::model::scope::{Scope, ScopeKey, ScopeKind};
+use crate::model::stream::Stream;
+use crate::model::window::Window;
+use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
+use crate::run::error::RunError;
+use crate::run::prepare::account::{admit, check_salt, check_tables, redefine_tables};
+use crate::run::prepare::categories::{CategoryChanges, category_changes};
+use crate::run::prepare::discover::Discovered;
+use crate::run::prepare::filters::{resolve_scopes, with_fallbacks};
+use crate::run::prepare::resume::resume_point;
+use crate::run::settings::{RunRequest, RunSettings};
+use crate::run::slice::ancestors_of;
+
+/// How many days before its first run a job without `start` begins.
+const DEFAULT_START_DAYS: i64 = 30;
+/// The same for streams whose rows have no date: each of their days is a request.
+const SINGLE_START_DAYS: i64 = 7;
+
+/// A planned run.
+#[derive(Debug)]
+pub struct PreparedRun {
+    pub wanted: Wanted,
+    pub plan: Plan,
+    /// The first day that the job exports.
+    pub start: Day,
+    /// Requests of discovery for lists that are not in the plan themselves.
+    pub discovery_requests: u64,
+    /// Filters that match nothing or too much, and categories that are gone.
+    pub warnings: Vec<String>,
+    /// New categories.
+    pub notices: Vec<String>,
+    /// Set if less than half of the known categories are listed.
+    pub categories_shrunk: Option<String>,
+    /// Entries of the run's first record.
+    pub entries: Vec<Entry>,
+}
+
+/// Plans a run of `request` that starts at `at`, from the discovered account and the ledger's state. Sends and writes nothing.
+///
+/// # Errors
+/// [`RunError::ConfigMismatch`] if account, lake and job do not belong together.
+pub fn prepare(
+    settings: &RunSettings,
+    request: &RunRequest,
+    state: &State,
+    found: &Discovered,
+    at: Timestamp,
+) -> Result<PreparedRun, RunError> {
+    let destinations = &settings.destinations;
+    let mut entries = admit(state, found, destinations.layout.partition, destinations.lake.url())?;
+    let fallback = |name: &str| settings.catalog.get(state.facts.fallback(name)?).cloned();
+    let streams = with_fallbacks(&with_gates(request, &settings.catalog), fallback);
+    if request.is_forced() {
+        entries.extend(redefine_tables(state, &streams)?);
+    } else {
+        check_tables(state, &streams)?;
+    }
+    check_salt(state, &streams, settings.salt.as_ref())?;
+    let mut resolved = resolve_scopes(&request.job, found)?;
+    // A backfill exports days that a person chose. Changes of categories are reported by the next run of the job.
+    let changes = match request.days {
+        None => {
+            let scopes = resolved.scopes.get(&ScopeKind::Category).map_or(&[][..], Vec::as_slice);
+            category_changes(state, found, scopes, request.job.on_shrink, at)
+        }
+        Some(_) => CategoryChanges::default(),
+    };
+    entries.extend(changes.entries);
+    resolved.warnings.extend(changes.warnings);
+    if let Some(WantedDays::Only { window, .. }) = request.days {
+        resolved.warnings.extend(skip_forgotten(state, &streams, &resolved.scopes, window)?);
+    }
+    let start = first_day(&request.job, state.starts.get(&request.job.name).copied(), at);
+    if state.starts.get(&request.job.name) != Some(&start) && request.days.is_none() {
+        entries.push(Entry::Start { job: request.job.name.clone(), day: start });
+    }
+    let wanted = Wanted {
+        streams,
+        scopes: resolved.scopes,
+        days: request.days.unwrap_or(WantedDays::Since(start)),
+        // Each of their days costs a request: without a `start` the last week is enough to begin with.
+        single_start: request.job.start.is_none().then(|| start.plus(DEFAULT_START_DAYS - SINGLE_START_DAYS)),
+        lookback_days: request.job.lookback.map(|days| days.0),
+        event_streams: settings.event_streams,
+        paged: settings
+            .catalog
+            .streams()
+            .filter(|stream| state.facts.events_incomplete(&stream.name))
+            .map(|stream| stream.name.clone())
+            .collect(),
+        costs: state.facts.costs(),
+        max_window_days: settings.max_window_days,
+        weekly_refresh_min_categories: request.job.weekly_refresh_min_categories,
+    };
+    let may_be_overwritten = |stream: &str, scope: &ScopeKey, day| state.is_doubtful(stream, scope, day, None);
+    let resume_point = request.days.is_none().then(|| resume_point(state, &request.job.name, at)).flatten();
+    let plan = plan(
+        &wanted,
+        &Known {
+            coverage: &state.coverage,
+            forgotten: &state.forgotten,
+            may_be_overwritten: &may_be_overwritten,
+            now: at,
+            resume_point,
+        },
+    );
+    let planned = |name: &String| plan.slices.iter().any(|planned| planned.slice.stream.name == *name);
+    let unplanned = found.lists.iter().filter(|(name, _)| !planned(name));
+    let discovery_requests = unplanned.map(|(_, list)| list.requests).sum();
+    Ok(PreparedRun {
+        wanted,
+        plan,
+        start,
+        discovery_requests,
+        warnings: resolved.warnings,
+        notices: changes.notices,
+        categories_shrunk: changes.shrunk,
+        entries,
+    })
+}
+
+/// A warning about the forgotten days that a backfill of `window` skips.
+///
+/// # Errors
+/// [`RunError::ConfigMismatch`] if all of its days were forgotten.
+fn skip_forgotten(
+    state: &State,
+    streams: &[Arc<Stream>],
+    scopes: &BTreeMap<ScopeKind, Vec<Scope>>,
+    window: Window,
+) -> Result<Option<String>, RunError> {
+    let (mut touched, mut has_others) = (BTreeSet::new(), false);
+    for stream in streams.iter().filter(|stream| stream.days.is_some()) {
+        for scope in scopes.get(&stream.scope).into_iter().flatten() {
+            let is_forgotten = |day| state.forgotten.covers(&stream.name, scope, Some(day));
+            let erasures = state.forgotten.erasures(&stream.name).iter().filter(|erasure| erasure.is_of(scope));
+            match erasures.count() {
+                0 => has_others = true,
+                _ => {
+                    let forgotten = window.days().filter(|day| is_forgotten(*day)).count() as i64;
+                    has_others |= window.len_days() > forgotten;
+                    touched.extend((forgotten > 0).then_some(stream.name.as_str()));
+                }
+            }
+        }
+    }
+    let names = touched.iter().copied().collect::<Vec<_>>().join(", ");
+    match (touched.is_empty(), has_others) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(format!("forgotten days are skipped: of {names}"))),
+        (false, false) => Err(RunError::ConfigMismatch {
+            problem: format!("all days of this backfill were forgotten: {names}"),
+            hint: "forgotten days are never exported to this lake; export them to another lake, or as a stream with another name".into(),
+        }),
+    }
+}
+
+/// The streams of `request` and their gates, unless a pattern excludes them: their signals save more requests than they
+/// cost.
+fn with_gates(request: &RunRequest, catalog: &Catalog) -> Vec<Arc<Stream>> {
+    let mut streams = request.streams.clone();
+    // Parents that are requested only for their children have gates, too.
+    let parents = ancestors_of(&request.streams, catalog).into_iter().filter_map(|name| catalog.get(&name).cloned());
+    for stream in request.streams.iter().cloned().chain(parents) {
+        for name in [&stream.gate, &stream.expects].into_iter().flatten() {
+            let is_excluded = request.job.streams.iter().any(|pattern| pattern.strip_prefix('!') == Some(name));
+            let is_chosen = streams.iter().any(|other| other.name == *name);
+            if let (false, false, Some(gate)) = (is_excluded, is_chosen, catalog.get(name)) {
+                streams.push(Arc::clone(gate));
+            }
+        }
+    }
+    streams
+}
+
+/// The job's own first day, or the one pinned by its first run, or thirty days ago.
+fn first_day(job: &JobConfig, pinned: Option<Day>, now: Timestamp) -> Day {
+    job.start.or(pinned).unwrap_or_else(|| DayZone::Eastern.today(now).plus(-DEFAULT_START_DAYS))
+}

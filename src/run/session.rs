@@ -1,0 +1,428 @@
+//! One run of one job: prepare, begin, execute, conclude.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::api::{ApiError, Limits};
+use crate::error_text::error_chain;
+use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
+use crate::model::cost::RequestKind;
+use crate::model::counters::Counters;
+use crate::model::event::{Event, EventSink, RunFinished};
+use crate::model::format::format_duration;
+use crate::model::outcome::Outcome;
+use crate::model::scope::Scope;
+use crate::model::slice::Slice;
+use crate::model::stream::{DiscoveredObject, Stream};
+use crate::plan::{Known, Plan, reversed};
+use crate::run::coverage_table::write_coverage;
+use crate::run::disposition::Origin;
+use crate::run::error::RunError;
+use crate::run::prepare::{Discovered, PreparedRun, admit, check_tables, discover, has_concurrent_run, prepare};
+use crate::run::result::RunResult;
+use crate::run::settings::{RunRequest, RunSettings};
+use crate::run::slice::{
+    AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SchemaCache, SliceAdmission, SliceContext,
+    SliceOptions, SliceReport, WindowLimits, ancestors_of, committer, run_slice,
+};
+use crate::write::Spool;
+
+/// A clock error above this is a warning.
+const MAX_UNREPORTED_SKEW_SECONDS: i64 = 300;
+/// Waits that end this close to each other are reported as one.
+const SAME_WAIT: Duration = Duration::from_secs(1);
+/// How often the coverage table is written at the end of a run while other runs end, too.
+const COVERAGE_ATTEMPTS: u32 = 5;
+/// Problems of a run that its record keeps, and how many characters of each.
+const RECORDED_PROBLEMS: usize = 10;
+const RECORDED_CHARACTERS: usize = 500;
+
+/// Runs `request` once. Whatever happens, published slices are recorded, and the result says what was deferred.
+pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult {
+    let started = Instant::now();
+    let deadline = request.time_limit.map(|limit| started + limit);
+    let requests_before = settings.client.requests();
+    // A failure that ends this run stops its own requests, not those of later runs.
+    let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
+    settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
+    let (run, started_at) = (Uuid::now_v7(), settings.clock.now());
+    let events = &settings.events;
+    events.emit(&Event::RunStarted { run, job: request.job.name.clone() });
+    let mut session =
+        Session { settings, request, deadline, requests_before, result: RunResult::new(run, &request.job.name) };
+    let reporting = report_waits(settings.client.rate_limiter().waiting_until(), events.clone());
+    tokio::select! {
+        ended = session.run() => if let Err(error) = ended {
+            // The failure that ended the run is its error; that its end could not be recorded follows from it.
+            session.result.error.get_or_insert(error);
+        },
+        () = reporting => {}
+    }
+    let mut result = session.result;
+    result.requests = settings.client.requests() - requests_before;
+    result.elapsed = started.elapsed();
+    result.outcome = result.current_outcome();
+    let error = result.error.as_ref();
+    events.emit(&Event::RunFinished(Box::new(RunFinished {
+        run,
+        job: result.job.clone(),
+        outcome: result.outcome,
+        summary: result.summary(),
+        problem: error.map(|error| error_chain(error)),
+        hint: error.and_then(RunError::hint),
+        is_destination_error: error.is_some_and(|error| error.disposition().origin == Origin::Destination),
+        started_at,
+        elapsed: result.elapsed,
+        counters: result.counters(),
+    })));
+    result
+}
+
+/// A run in progress.
+struct Session<'a> {
+    settings: &'a RunSettings,
+    request: &'a RunRequest,
+    deadline: Option<Instant>,
+    requests_before: u64,
+    result: RunResult,
+}
+
+/// A run that is recorded in the ledger and has its plan.
+struct BegunRun {
+    plan: Plan,
+    found: Discovered,
+    spool: Arc<Spool>,
+    started_at: Timestamp,
+}
+
+impl Session<'_> {
+    async fn run(&mut self) -> Result<(), RunError> {
+        let settings = self.settings;
+        let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
+        let mut ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
+        settings.client.rate_limiter().assume_costs(ledger.state().facts.costs());
+        let (prepared, found) = match self.prepare(ledger.state()).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // A lake of another account or layout must not get a record of this one.
+                let may_record = !matches!(error, RunError::ConfigMismatch { .. }) && ledger.state().number > 0;
+                self.result.error = Some(error);
+                return if may_record { self.record_empty_run(&mut ledger).await } else { Ok(()) };
+            }
+        };
+        let Some(begun) = self.begin(prepared, found, &mut ledger).await? else {
+            return self.record_empty_run(&mut ledger).await;
+        };
+        let started_at = begun.started_at;
+        let ledger = Arc::new(Mutex::new(ledger));
+        self.execute(begun, &ledger).await;
+        self.conclude(&mut *ledger.lock().await, started_at).await
+    }
+
+    /// Discovers the account and plans the run.
+    async fn prepare(&self, state: &State) -> Result<(PreparedRun, Discovered), RunError> {
+        let found = discover(&self.settings.catalog, &self.settings.client).await?;
+        // The clock is corrected by the first response, so it is read after it.
+        let prepared = prepare(self.settings, self.request, state, &found, self.settings.clock.now())?;
+        Ok((prepared, found))
+    }
+
+    /// Reports what was found, opens spool and destination, and records the start of the run. `None` if another writer has
+    /// taken the lake meanwhile.
+    async fn begin(
+        &mut self,
+        prepared: PreparedRun,
+        found: Discovered,
+        ledger: &mut Ledger,
+    ) -> Result<Option<BegunRun>, RunError> {
+        let settings = self.settings;
+        let destinations = &settings.destinations;
+        self.report(&prepared);
+        let PreparedRun { wanted, mut plan, mut entries, .. } = prepared;
+        if !destinations.single_writer && !ledger.state().facts.contains(&Fact::CreateIfAbsent) {
+            destinations.lake.probe().await?;
+            let evidence = "the store rejected the second create of a probe object".to_owned();
+            let learned_at = settings.clock.now();
+            entries.push(Entry::Learned(LearnedFact { fact: Fact::CreateIfAbsent, evidence, learned_at }));
+        }
+        destinations.lake.sweep_staging(settings.clock.now()).await;
+        let spool = Spool::open(&destinations.spool_dir, self.result.run_id, destinations.spool_bytes)?;
+        let started_at = settings.clock.now();
+        let planned = plan.slices.iter().map(|planned| Planned {
+            stream: planned.slice.stream.name.clone(),
+            scope: planned.slice.scope.key(),
+            window: planned.slice.window,
+        });
+        entries.push(Entry::RunStarted {
+            run: self.result.run_id,
+            job: self.request.job.name.clone(),
+            planned: planned.collect(),
+            backfill: self.request.is_backfill(),
+        });
+        append(ledger, entries).await?;
+        // An empty lake belongs to the account of its first record, which another process may have written just now.
+        let admitted = admit(ledger.state(), &found, destinations.layout.partition, destinations.lake.url());
+        match admitted.and_then(|added| check_tables(ledger.state(), &wanted.streams).map(|()| added)) {
+            Ok(added) => append(ledger, added).await?,
+            Err(error) => {
+                self.result.error = Some(error);
+                return Ok(None);
+            }
+        }
+        // Known only now: both runs may have started at the same moment, and the number of the record says which was first.
+        if has_concurrent_run(ledger.state(), self.result.run_id, started_at) {
+            let message = "another run is in progress on this lake: this one starts from the other end of the plan and skips what \
+                           the other has exported";
+            settings.events.emit(&Event::Notice { message: message.to_owned() });
+            let known = Known::at(started_at, &ledger.state().coverage, &ledger.state().forgotten, &|_, _, _| false);
+            plan = reversed(plan, &wanted, &known);
+        }
+        settings.events.emit(&Event::RunPlanned {
+            job: self.request.job.name.clone(),
+            slices: plan.slices.len(),
+            requests: plan.requests(),
+        });
+        self.result.not_entitled.append(&mut plan.not_entitled);
+        Ok(Some(BegunRun { plan, found, spool, started_at }))
+    }
+
+    /// Reports what the preparation found.
+    fn report(&mut self, prepared: &PreparedRun) {
+        let RunSettings { events, client, catalog, .. } = self.settings;
+        let is_large = |wrong_by: &SignedDuration| wrong_by.as_secs().abs() > MAX_UNREPORTED_SKEW_SECONDS;
+        if let Some(wrong_by) = client.clock_skew().filter(is_large) {
+            let message =
+                format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
+            events.emit(&Event::Warning { message });
+        }
+        for message in prepared.notices.iter().cloned() {
+            events.emit(&Event::Notice { message });
+        }
+        for message in prepared.warnings.iter().cloned() {
+            events.emit(&Event::Warning { message });
+        }
+        if let (Some(problem), Some(stream)) =
+            (&prepared.categories_shrunk, catalog.discovering(DiscoveredObject::Category))
+        {
+            let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
+            events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
+            self.result.failed.push((slice, problem.clone()));
+        }
+    }
+
+    /// Runs the planned slices, as many at the same time as `api.concurrency`.
+    async fn execute(&mut self, begun: BegunRun, ledger: &Arc<Mutex<Ledger>>) {
+        let BegunRun { plan, mut found, spool, .. } = begun;
+        let settings = self.settings;
+        let streams: Vec<Arc<Stream>> = plan.slices.iter().map(|planned| Arc::clone(&planned.slice.stream)).collect();
+        let options = SliceOptions {
+            rewrite: self.request.is_forced(),
+            list_snapshots: self.request.job.list_snapshots,
+            on_shrink: self.request.job.on_shrink,
+            parents: ancestors_of(&streams, &settings.catalog),
+        };
+        let organizations = found.organizations.iter().map(|organization| organization.id.clone()).collect();
+        let facts = ledger.lock().await.state().facts.clone();
+        let (committer, commits) = committer(Arc::clone(ledger));
+        let slices = async {
+            // Owned here: the commit loop ends when the last committer is dropped, together with the last slice.
+            let cx = SliceContext {
+                settings,
+                run_id: self.result.run_id,
+                options,
+                ledger: LedgerView::new(self.result.run_id, Arc::clone(ledger), committer),
+                account: AccountFacts::new(organizations, settings.event_streams, facts),
+                admission: SliceAdmission::new(self.deadline, settings.cancel.clone()),
+                breaker: CircuitBreaker::default(),
+                limits: WindowLimits::default(),
+                spool,
+                parents: ParentCache::default(),
+                in_progress: InProgress::default(),
+                schemas: SchemaCache::default(),
+            };
+            let runs = plan.slices.into_iter().map(|planned| {
+                let is_list = planned.slice.window.is_none();
+                let prefetched = is_list.then(|| found.lists.remove(&planned.slice.stream.name)).flatten();
+                let run = run_slice(&cx, planned.slice, prefetched);
+                async move { (run.await, planned.is_backfill) }
+            });
+            // Collected, since a lazy iterator with captured state would need a longer life than the stream.
+            let runs: Vec<_> = runs.collect();
+            let mut reports = futures::stream::iter(runs).buffer_unordered(settings.concurrency.max(1));
+            while let Some((report, is_backfill)) = reports.next().await {
+                if is_backfill {
+                    self.result.backfill_remaining += report.deferred.len() as u64;
+                }
+                self.add(report, &cx.admission);
+            }
+            if self.result.error.is_none() && !self.result.deferred.is_empty() && cx.admission.is_past_deadline() {
+                self.result.error = Some(RunError::DeadlinePassed);
+            }
+        };
+        tokio::join!(slices, commits.run());
+    }
+
+    /// Adds the report of a slice to the result, and stops the run if the slice says so.
+    fn add(&mut self, report: SliceReport, admission: &SliceAdmission) {
+        for (stream, counters) in report.published {
+            *self.result.streams.entry(stream).or_default() += counters;
+        }
+        self.result.failed.extend(report.failed);
+        self.result.deferred.extend(report.deferred);
+        self.result.not_entitled.extend(report.not_entitled);
+        let Some(error) = report.fatal else {
+            return;
+        };
+        if let RunError::Api(ApiError::OutOfTime { wait }) = error {
+            // Requests in progress are paid for and may finish; no other slice starts.
+            if admission.drain() {
+                self.settings.events.emit(&out_of_time(self.settings, wait));
+            }
+        } else {
+            // Everything in progress is dropped as a whole; nothing more is sent.
+            self.settings.cancel.cancel();
+        }
+        // The failure that ends a run ends other slices, too: their errors are milder, or the same.
+        let known = self.result.error.as_ref().map(|known| known.disposition().outcome);
+        if known.is_none_or(|known| error.disposition().outcome > known) {
+            self.result.error = Some(error);
+        }
+    }
+
+    /// Records the end of the run, and writes the coverage table and the checkpoint.
+    async fn conclude(&mut self, ledger: &mut Ledger, started_at: Timestamp) -> Result<(), RunError> {
+        let settings = self.settings;
+        tracing::debug!("recording the end of the run");
+        let mut entries = learned_costs(settings, ledger.state());
+        let requests = settings.client.requests() - self.requests_before;
+        entries.push(self.run_ended(started_at, Counters { requests, ..self.result.counters() }));
+        append(ledger, entries).await?;
+        let (lake, layout, now) = (&settings.destinations.lake, settings.destinations.layout, settings.clock.now());
+        let last_end = |ledger: &Ledger| ledger.state().runs.back().map(|run| run.number);
+        for _ in 0..COVERAGE_ATTEMPTS {
+            let before = last_end(ledger);
+            write_coverage(lake, layout, ledger.state(), &settings.catalog, now).await?;
+            // A run that ended meanwhile may have written a newer table, which ours has then replaced.
+            ledger.refresh().await?;
+            if last_end(ledger) == before {
+                break;
+            }
+        }
+        Ok(ledger.checkpoint().await?)
+    }
+
+    /// Records a run that did nothing, so that the run before it does not look like the last one.
+    async fn record_empty_run(&self, ledger: &mut Ledger) -> Result<(), RunError> {
+        append(ledger, vec![self.run_ended(self.settings.clock.now(), Counters::default())]).await
+    }
+
+    fn run_ended(&self, started_at: Timestamp, counters: Counters) -> Entry {
+        Entry::RunEnded(RunEnd {
+            run: self.result.run_id,
+            job: self.request.job.name.clone(),
+            backfill: self.request.is_backfill(),
+            started_at,
+            outcome: self.result.current_outcome(),
+            counters,
+            backfill_remaining: self.result.backfill_remaining,
+            problems: self.problems(),
+            hint: self.result.error.as_ref().and_then(RunError::hint),
+        })
+    }
+
+    /// What went wrong, for people who look later: the first few problems, shortened.
+    fn problems(&self) -> Vec<String> {
+        let error = self.result.error.iter().map(|error| error_chain(error));
+        let failed = self.result.failed.iter().map(|(slice, problem)| format!("{slice}: {problem}"));
+        let shortened = |text: String| text.chars().take(RECORDED_CHARACTERS).collect();
+        error.chain(failed).take(RECORDED_PROBLEMS).map(shortened).collect()
+    }
+}
+
+impl RunResult {
+    fn new(run_id: Uuid, job: &str) -> Self {
+        Self {
+            run_id,
+            job: job.to_owned(),
+            outcome: Outcome::Complete,
+            error: None,
+            streams: BTreeMap::new(),
+            failed: Vec::new(),
+            deferred: Vec::new(),
+            backfill_remaining: 0,
+            not_entitled: Vec::new(),
+            requests: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn current_outcome(&self) -> Outcome {
+        match &self.error {
+            Some(error) => error.disposition().outcome,
+            None if !self.failed.is_empty() => Outcome::Failed,
+            None if !self.deferred.is_empty() => Outcome::Incomplete,
+            None => Outcome::Complete,
+        }
+    }
+}
+
+/// Adds entries that do not depend on the ledger's state.
+async fn append(ledger: &mut Ledger, entries: Vec<Entry>) -> Result<(), RunError> {
+    Ok(ledger.append(entries, u64::MAX).await?)
+}
+
+/// The notice that the rate limit allows no request for `wait`, which ends after the deadline.
+fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
+    // A wait too long for a calendar is reported by its length only.
+    let until = SignedDuration::try_from(wait).ok().and_then(|wait| settings.clock.now().checked_add(wait).ok());
+    let until = until.map(|until| format!("before {until:.0}, ")).unwrap_or_default();
+    let message = format!(
+        "rate limit reached: no request may be sent {until}for {}, which is after the deadline; no other slice starts, and \
+         the next run resumes",
+        format_duration(wait)
+    );
+    Event::Notice { message }
+}
+
+/// What requests turned out to cost and how long they took, if the ledger says otherwise.
+fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
+    let budget = settings.client.rate_limiter().snapshot();
+    let (costs, known) = (budget.costs(), state.facts.costs());
+    let changed = RequestKind::ALL.into_iter().filter(|kind| costs.cost(*kind) != known.cost(*kind));
+    let costs = changed.map(|request| {
+        let requests = costs.cost(request);
+        let evidence = format!("the remaining requests fell by {requests} across requests that were in flight alone");
+        (Fact::RequestCost { request, requests }, evidence)
+    });
+    let differs = |duration: &Duration| {
+        let is_near = |known: Duration| (known.mul_f64(0.8)..=known.mul_f64(1.25)).contains(duration);
+        !state.facts.request_duration().is_some_and(is_near)
+    };
+    let duration = budget.average_latency().filter(differs).map(|duration| {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or_default();
+        (Fact::RequestDuration { milliseconds }, "the average over the requests of one run".to_owned())
+    });
+    let learned_at = settings.clock.now();
+    let learned = costs.chain(duration).map(|(fact, evidence)| LearnedFact { fact, evidence, learned_at });
+    learned.map(Entry::Learned).collect()
+}
+
+/// Reports waits for the rate limit while it is polled: one for each reset, however many requests wait for it.
+async fn report_waits(mut waiting: tokio::sync::watch::Receiver<Option<Instant>>, events: EventSink) {
+    let mut reported = Instant::now();
+    while waiting.changed().await.is_ok() {
+        let until = *waiting.borrow_and_update();
+        if let Some(until) = until.filter(|until| *until > reported + SAME_WAIT) {
+            reported = until;
+            events.emit(&Event::RateLimitWait { wait: until.saturating_duration_since(Instant::now()) });
+        }
+    }
+    std::future::pending().await
+}

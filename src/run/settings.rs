@@ -1,0 +1,70 @@
+//! What a run needs from outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Client;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::{Compression, JobConfig, Salt, StreamParameters};
+use crate::destination::Destination;
+use crate::layout::Layout;
+use crate::model::event::EventSink;
+use crate::model::stream::Stream;
+use crate::plan::WantedDays;
+
+/// The lake, the form of its files, and the spool.
+#[derive(Debug, Clone)]
+pub struct Destinations {
+    pub lake: Destination,
+    pub layout: Layout,
+    pub compression: Compression,
+    /// Whether only one process ever writes, so that a store without create-if-absent will do.
+    pub single_writer: bool,
+    pub spool_dir: PathBuf,
+    pub spool_bytes: u64,
+}
+
+/// What a run needs from outside; the same for all jobs of a process.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    pub catalog: Arc<Catalog>,
+    /// Set if a job hashes columns.
+    pub salt: Option<Salt>,
+    pub client: Arc<Client>,
+    pub clock: Clock,
+    pub destinations: Destinations,
+    pub parameters: StreamParameters,
+    /// Slices at the same time.
+    pub concurrency: usize,
+    /// Whether event streams are requested where an endpoint has one.
+    pub event_streams: bool,
+    /// The longest window of one request, in days.
+    pub max_window_days: i64,
+    pub events: EventSink,
+    pub cancel: CancellationToken,
+}
+
+/// One run of one job, as a schedule or a person requests it.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    pub job: JobConfig,
+    pub streams: Vec<Arc<Stream>>,
+    /// The days of a backfill. `None` exports the days that are due.
+    pub days: Option<WantedDays>,
+    pub time_limit: Option<Duration>,
+}
+
+impl RunRequest {
+    pub fn is_backfill(&self) -> bool {
+        self.days.is_some_and(WantedDays::is_backfill)
+    }
+
+    /// Whether files are written although their rows are unchanged.
+    pub fn is_forced(&self) -> bool {
+        matches!(self.days, Some(WantedDays::Only { force: true, .. }))
+    }
+}

@@ -1,0 +1,91 @@
+//! What a run knows about the account: learned facts, missing entitlements, and what it has reported already.
+
+use std::collections::{BTreeSet, HashSet};
+
+use parking_lot::Mutex;
+
+use crate::api::{RequestFacts, Transport};
+use crate::decode::Drift;
+use crate::ledger::{Entry, Facts, LearnedFact};
+use crate::model::event::{Event, EventSink};
+use crate::model::scope::ScopeKey;
+use crate::model::slice::Slice;
+use crate::model::stream::{Fallback, Stream};
+
+/// What a run knows about the account. Shared by its slices, which add to it.
+pub struct AccountFacts {
+    /// Ids of the organizations that the key can read.
+    pub organizations: Vec<String>,
+    event_streams: bool,
+    known: Mutex<Facts>,
+    not_entitled: Mutex<HashSet<(String, ScopeKey)>>,
+    reported: Mutex<HashSet<(String, String)>>,
+}
+
+impl AccountFacts {
+    pub fn new(organizations: Vec<String>, event_streams: bool, facts: Facts) -> Self {
+        Self {
+            organizations,
+            event_streams,
+            known: Mutex::new(facts),
+            not_entitled: Mutex::default(),
+            reported: Mutex::default(),
+        }
+    }
+
+    /// How the rows of `stream` are requested first.
+    pub fn transport(&self, stream: &Stream) -> Transport {
+        let is_event_stream = self.event_streams && stream.event_stream.is_some();
+        if is_event_stream && !self.known.lock().events_incomplete(&stream.name) {
+            Transport::Events
+        } else {
+            Transport::Pages
+        }
+    }
+
+    /// Remembers a fact for this run. Returns the entry that keeps it for later ones, unless it was known.
+    pub fn learn(&self, learned: LearnedFact) -> Option<Entry> {
+        let mut known = self.known.lock();
+        if known.contains(&learned.fact) {
+            return None;
+        }
+        known.learn(learned.clone());
+        Some(Entry::Learned(learned))
+    }
+
+    /// What requests of `stream` depend on.
+    pub fn request_facts(&self, stream: &Stream) -> RequestFacts {
+        let known = self.known.lock();
+        let window_end = known.window_end(&stream.family);
+        let without = match &stream.on_422 {
+            Some(Fallback::Without(member)) if known.rejected_member(&stream.name).is_some() => [member.clone()].into(),
+            _ => BTreeSet::new(),
+        };
+        RequestFacts { many_organizations: self.organizations.len() > 1, window_end, without }
+    }
+
+    /// Remembers that the account may not read the stream and scope of `slice`.
+    pub fn record_not_entitled(&self, slice: &Slice) {
+        self.not_entitled.lock().insert((slice.stream.name.clone(), slice.scope.key()));
+    }
+
+    /// Whether this run found that the account may not read the stream and scope of `slice`.
+    pub fn is_not_entitled(&self, slice: &Slice) -> bool {
+        self.not_entitled.lock().contains(&(slice.stream.name.clone(), slice.scope.key()))
+    }
+
+    /// Whether `detail` has not been reported about `subject` before in this run.
+    pub fn first_report(&self, subject: String, detail: &str) -> bool {
+        self.reported.lock().insert((subject, detail.to_owned()))
+    }
+
+    /// Reports fields that the catalog does not declare, each once a run and stream.
+    pub fn report_drift(&self, events: &EventSink, stream: &str, drift: &Drift) {
+        for (field, example) in drift {
+            if self.first_report(format!("stream {stream}"), field) {
+                let (stream, field, example) = (stream.to_owned(), field.clone(), example.clone());
+                events.emit(&Event::SchemaDrift { stream, field, example });
+            }
+        }
+    }
+}

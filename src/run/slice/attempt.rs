@@ -1,0 +1,42 @@
+//! One attempt at a part of a slice.
+
+use crate::api::{RequestFacts, Transport};
+use crate::model::slice::Slice;
+use crate::run::slice::context::SliceContext;
+use crate::run::slice::prefetch::Prefetched;
+
+/// One attempt at a part of a planned slice: which days, and in which form they are requested.
+#[derive(Clone)]
+pub struct SliceAttempt {
+    pub slice: Slice,
+    pub transport: Transport,
+    pub facts: RequestFacts,
+    /// The stream that the API rejected, in whose place this one is requested.
+    pub fallback_for: Option<String>,
+    /// Whether the same request was sent before.
+    pub is_retry: bool,
+    /// Whether its event stream lacked columns, so that pages are requested from now on.
+    pub events_incomplete: bool,
+    pub prefetched: Option<Prefetched>,
+}
+
+impl SliceAttempt {
+    pub fn new(cx: &SliceContext<'_>, slice: Slice, prefetched: Option<Prefetched>) -> Self {
+        Self {
+            transport: cx.account.transport(&slice.stream),
+            facts: cx.account.request_facts(&slice.stream),
+            fallback_for: None,
+            is_retry: false,
+            events_incomplete: false,
+            prefetched,
+            slice,
+        }
+    }
+
+    /// The older and the newer half of its days, in the same form; `None` for a single day or a list.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let (older, newer) = self.slice.halves()?;
+        let half = |slice| Self { slice, is_retry: false, prefetched: None, ..self.clone() };
+        Some([half(older), half(newer)])
+    }
+}

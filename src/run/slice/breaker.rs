@@ -1,0 +1,90 @@
+//! Stops requesting an endpoint that keeps failing, so that it does not spend the requests of other streams.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+
+/// The breaker of a stream opens when its failed slices outnumber its successful ones by this many.
+const OPENS_AT: i32 = 2;
+/// Successful slices count for at most this many failed ones. Some scopes of a healthy stream may be broken, and an
+/// endpoint that fails after a hundred slices must not be requested a hundred times more.
+const MAX_CREDIT: i32 = 4;
+
+/// A circuit breaker for each stream of a run.
+#[derive(Debug, Default)]
+pub struct CircuitBreaker(Mutex<Circuits>);
+
+#[derive(Debug, Default)]
+struct Circuits {
+    streams: HashMap<String, Circuit>,
+    deferred: HashSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Circuit {
+    failures: u32,
+    /// Failures less successes.
+    balance: i32,
+    last_status: u16,
+}
+
+impl CircuitBreaker {
+    pub fn record_success(&self, stream: &str) {
+        let mut circuits = self.0.lock();
+        let circuit = circuits.streams.entry(stream.to_owned()).or_default();
+        circuit.balance = (circuit.balance - 1).max(-MAX_CREDIT);
+    }
+
+    pub fn record_failure(&self, stream: &str, status: u16) {
+        let mut circuits = self.0.lock();
+        let circuit = circuits.streams.entry(stream.to_owned()).or_default();
+        circuit.failures += 1;
+        circuit.balance += 1;
+        circuit.last_status = status;
+    }
+
+    /// Why `stream` is not requested in the rest of this run, if its breaker is open.
+    pub fn is_open(&self, stream: &str) -> Option<String> {
+        let circuits = self.0.lock();
+        let circuit = circuits.streams.get(stream).filter(|circuit| circuit.balance >= OPENS_AT)?;
+        let (failures, status) = (circuit.failures, circuit.last_status);
+        Some(format!("not requested: the API could not answer {failures} other slices of this stream (HTTP {status})"))
+    }
+
+    /// Leaves the remaining slices of `stream` to the next run.
+    pub fn defer(&self, stream: &str) {
+        self.0.lock().deferred.insert(stream.to_owned());
+    }
+
+    pub fn is_deferred(&self, stream: &str) -> bool {
+        self.0.lock().deferred.contains(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaker_opens_after_two_failures_but_not_for_two_broken_scopes_of_a_healthy_stream() {
+        let breaker = CircuitBreaker::default();
+        breaker.record_failure("dead", 503);
+        assert_eq!(breaker.is_open("dead"), None);
+        breaker.record_failure("dead", 503);
+        assert!(breaker.is_open("dead").unwrap().contains("2 other slices of this stream (HTTP 503)"));
+
+        breaker.record_success("healthy");
+        breaker.record_failure("healthy", 500);
+        breaker.record_failure("healthy", 500);
+        assert_eq!(breaker.is_open("healthy"), None);
+    }
+
+    #[test]
+    fn breaker_opens_soon_for_an_endpoint_that_dies_after_many_successes() {
+        let breaker = CircuitBreaker::default();
+        (0..100).for_each(|_| breaker.record_success("dying"));
+        let failures = std::iter::repeat_with(|| breaker.record_failure("dying", 502)).take(10);
+        let failures = failures.take_while(|()| breaker.is_open("dying").is_none()).count();
+        assert_eq!(failures, 5, "the sixth opens it");
+    }
+}

@@ -1,0 +1,179 @@
+//! The CPU half of a slice: blocks to record batches to files, on a thread of its own.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+use tokio::sync::mpsc::Receiver;
+
+use crate::decode::{Decoder, Drift};
+use crate::model::block::{Block, Positions};
+use crate::run::error::RunError;
+use crate::write::{Protection, SliceWriter, WriteError, Written};
+
+/// Bytes of rows of a protected stream that may wait in memory for the names of their values.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Rows on their way to the decoder.
+pub enum RowInput {
+    Block(Block),
+    /// Rows of the published file, whose requests are not repeated or failed.
+    Published(RecordBatch),
+}
+
+impl From<Block> for RowInput {
+    fn from(block: Block) -> Self {
+        Self::Block(block)
+    }
+}
+
+/// The files of an attempt, and what its decoder saw.
+pub struct Decoded {
+    pub written: Written,
+    pub drift: Drift,
+    /// Requested columns that no row had.
+    pub missing_columns: Vec<String>,
+}
+
+/// Writes `rows` to files until the channel closes. `requested_names` bind positional rows if no response names them.
+/// `protection` is applied before anything is on disk.
+///
+/// # Errors
+/// [`RunError::Decode`] or [`RunError::Write`]. The channel then closes, which ends the requests.
+pub fn decode_and_write(
+    mut rows: Receiver<RowInput>,
+    decoder: Decoder,
+    writer: SliceWriter,
+    requested_names: Option<Positions>,
+    protection: Protection,
+) -> Result<Decoded, RunError> {
+    let mut waiting = if protection.is_empty() {
+        WaitingRows::OnDisk { path: writer.waiting_room(), file: None }
+    } else {
+        WaitingRows::InMemory { stream: writer.stream().to_owned(), blocks: Vec::new(), bytes: 0 }
+    };
+    let mut line = Line { decoder, protection, writer };
+    while let Some(input) = rows.blocking_recv() {
+        match input {
+            // Rows of a published file are protected already.
+            RowInput::Published(batch) => line.writer.keep(&batch)?,
+            RowInput::Block(Block::Rows { json, rows }) if line.decoder.needs_positions() => {
+                waiting.push(json, rows)?
+            }
+            RowInput::Block(Block::Rows { json, rows }) => line.write(&json, rows)?,
+            RowInput::Block(Block::Positions(positions)) => {
+                line.decoder.bind(&positions);
+                waiting.drain_to(&mut line)?;
+            }
+            RowInput::Block(Block::EndOfPage) => {
+                // Names are sent sorted, so the order of the request and the API's own are the same.
+                if let Some(names) = requested_names.as_ref().filter(|_| line.decoder.needs_positions()) {
+                    line.decoder.bind(names);
+                }
+                waiting.drain_to(&mut line)?;
+                line.decoder.end_page();
+            }
+        }
+    }
+    let Line { decoder, writer, .. } = line;
+    Ok(Decoded { drift: decoder.drift().clone(), missing_columns: decoder.missing_columns(), written: writer.finish() })
+}
+
+/// The only way from rows to files, so no row is written unprotected.
+struct Line {
+    decoder: Decoder,
+    protection: Protection,
+    writer: SliceWriter,
+}
+
+impl Line {
+    fn write(&mut self, json: &[u8], rows: usize) -> Result<(), RunError> {
+        let batch = self.decoder.decode(json, rows)?;
+        let stream = || self.writer.stream().to_owned();
+        let batch = self.protection.apply(batch).map_err(|source| WriteError::Shape { stream: stream(), source })?;
+        Ok(self.writer.write(&batch)?)
+    }
+}
+
+/// Blocks whose positions are not known yet, because a body sent `data` before `info`. Rows that are to be protected wait in
+/// memory, since they must not be on disk in clear text.
+enum WaitingRows {
+    OnDisk { path: PathBuf, file: Option<BufWriter<File>> },
+    InMemory { stream: String, blocks: Vec<(Vec<u8>, usize)>, bytes: usize },
+}
+
+impl WaitingRows {
+    fn push(&mut self, json: Vec<u8>, rows: usize) -> Result<(), WriteError> {
+        match self {
+            Self::OnDisk { path, file } => {
+                let pushed = (|| {
+                    let file = match file {
+                        Some(file) => file,
+                        None => file.insert(BufWriter::new(File::create(&*path)?)),
+                    };
+                    file.write_all(&(json.len() as u64).to_le_bytes())?;
+                    file.write_all(&(rows as u64).to_le_bytes())?;
+                    file.write_all(&json)
+                })();
+                pushed.map_err(|source| WriteError::Disk { path: path.clone(), source })
+            }
+            Self::InMemory { stream, blocks, bytes } => {
+                *bytes += json.len();
+                blocks.push((json, rows));
+                if *bytes > MAX_WAITING_BYTES {
+                    return Err(WriteError::Unprotected { stream: stream.clone(), limit_bytes: MAX_WAITING_BYTES });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn drain_to(&mut self, line: &mut Line) -> Result<(), RunError> {
+        match self {
+            Self::OnDisk { path, file } => {
+                let Some(mut file) = file.take() else {
+                    return Ok(());
+                };
+                let disk = |source| WriteError::Disk { path: path.clone(), source };
+                file.flush().map_err(disk)?;
+                drop(file);
+                let mut file = BufReader::new(File::open(&*path).map_err(disk)?);
+                while let Some(length) = read_number(&mut file).map_err(disk)? {
+                    let rows = read_number(&mut file).map_err(disk)?.unwrap_or_default();
+                    let mut json = vec![0; length as usize];
+                    file.read_exact(&mut json).map_err(disk)?;
+                    line.write(&json, rows as usize)?;
+                }
+            }
+            Self::InMemory { blocks, bytes, .. } => {
+                *bytes = 0;
+                for (json, rows) in blocks.drain(..) {
+                    line.write(&json, rows)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_number(file: &mut impl Read) -> std::io::Result<Option<u64>> {
+    let mut bytes = [0; 8];
+    match file.read(&mut bytes[..1])? {
+        0 => Ok(None),
+        _ => file.read_exact(&mut bytes[1..]).map(|()| Some(u64::from_le_bytes(bytes))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protected_rows_wait_in_memory_up_to_a_limit() {
+        let mut waiting = WaitingRows::InMemory { stream: "logs_raw".into(), blocks: Vec::new(), bytes: 0 };
+        assert!(waiting.push(vec![b' '; MAX_WAITING_BYTES], 1).is_ok());
+        let error = waiting.push(vec![b' '], 1).unwrap_err();
+        assert!(error.to_string().starts_with("stream `logs_raw` sends the names of its values after"), "{error}");
+    }
+}

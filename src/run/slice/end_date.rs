@@ -1,0 +1,118 @@
+//! How a family reads `end_date`, learned from the responses to ordinary requests. The only place that decides it.
+//!
+//! The documents disagree: `end_date` is inclusive, exclusive or not described. A probe of every family would cost each
+//! account requests for nothing, since the rows of the first slice prove it: if its last day has rows, the end is
+//! inclusive. Only if they do not is the same window requested once more, with the day after as its end.
+
+use crate::api::RequestFacts;
+use crate::ledger::Fact;
+use crate::model::days::DaysKind;
+use crate::model::slice::Slice;
+use crate::model::stream::{RowsAt, WindowEnd};
+use crate::model::window::Window;
+use crate::run::disposition::Retry;
+use crate::run::error::RunError;
+
+/// A response to a request for a window of days.
+pub trait WindowResponse {
+    /// How `end_date` was known to be read when the request was sent.
+    fn window_end(&self) -> Option<WindowEnd>;
+
+    fn has_rows(&self) -> bool;
+
+    /// Whether the last day of `window` has rows; `None` if the rows are not assigned to days yet.
+    fn has_last_day(&self, window: Window) -> Option<bool>;
+}
+
+/// What a response proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing, and no other request would.
+    Silent,
+    /// That the end is read as it was sent.
+    Proven,
+    /// That the end may be read otherwise: with the day after as the end there may be more rows.
+    Unclear,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    /// HTTP 422.
+    Rejected,
+    Rows {
+        any: bool,
+        last_day: Option<bool>,
+    },
+}
+
+/// A response, and how its family reads `end_date` if the response proved that.
+pub struct ResolvedEndDate<T> {
+    pub response: T,
+    pub proven: Option<(Fact, String)>,
+}
+
+/// Requests `slice` with `request`, and once more with the day after as its end if the first response leaves open how the
+/// family reads `end_date`. `must_have_rows` says whether another stream proves that there are rows.
+///
+/// # Errors
+/// Those of `request`.
+pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, RunError>>>(
+    slice: &Slice,
+    facts: &RequestFacts,
+    must_have_rows: bool,
+    mut request: impl FnMut(RequestFacts) -> F,
+) -> Result<ResolvedEndDate<T>, RunError> {
+    let first = request(facts.clone()).await;
+    let (known, seen) = match &first {
+        Ok(response) => (response.window_end(), seen(slice, response)),
+        Err(error) if error.disposition().retry == Retry::Fallback => (facts.window_end, Seen::Rejected),
+        Err(_) => return first.map(|response| ResolvedEndDate { response, proven: None }),
+    };
+    let verdict = if known.is_some() { Verdict::Silent } else { judge(slice, seen, must_have_rows) };
+    let fact = |end| Fact::WindowEnd { family: slice.stream.family.clone(), end };
+    match verdict {
+        Verdict::Silent => Ok(ResolvedEndDate { response: first?, proven: None }),
+        Verdict::Proven => {
+            let evidence = format!("{slice} had rows with its last day as `end_date`");
+            Ok(ResolvedEndDate { response: first?, proven: Some((fact(WindowEnd::Inclusive), evidence)) })
+        }
+        Verdict::Unclear => {
+            let second = request(RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts.clone() }).await?;
+            let evidence = match &first {
+                Err(_) => format!("{slice} was rejected with its last day as `end_date`, and not with the day after"),
+                Ok(_) if judge(slice, self::seen(slice, &second), must_have_rows) == Verdict::Proven => {
+                    format!("{slice} had rows of its last day only with the day after as `end_date`")
+                }
+                Ok(_) => return Ok(ResolvedEndDate { response: first?, proven: None }),
+            };
+            Ok(ResolvedEndDate { response: second, proven: Some((fact(WindowEnd::Exclusive), evidence)) })
+        }
+    }
+}
+
+fn seen(slice: &Slice, response: &impl WindowResponse) -> Seen {
+    let last_day = slice.window.and_then(|window| response.has_last_day(window));
+    Seen::Rows { any: response.has_rows(), last_day }
+}
+
+fn judge(slice: &Slice, seen: Seen, must_have_rows: bool) -> Verdict {
+    let Some(days) = slice.stream.days.as_ref().filter(|_| slice.window.is_some()) else {
+        return Verdict::Silent;
+    };
+    match (days.end, seen) {
+        (WindowEnd::Undocumented, Seen::Rejected) => Verdict::Unclear,
+        // A body that is one row, and a request that sends no days, prove nothing.
+        (WindowEnd::Undocumented, _) if !days.sent || slice.stream.rows == RowsAt::Body => Verdict::Silent,
+        (WindowEnd::Undocumented, Seen::Rows { any: true, .. }) => Verdict::Proven,
+        (WindowEnd::Undocumented, Seen::Rows { any: false, .. }) if must_have_rows => Verdict::Unclear,
+        (WindowEnd::Inclusive, Seen::Rows { last_day: Some(has_last_day), .. }) if days.kind == DaysKind::Dated => {
+            if has_last_day {
+                Verdict::Proven
+            } else {
+                Verdict::Unclear
+            }
+        }
+        // Families documented as exclusive need no proof: were they inclusive, the extra day would be dropped.
+        _ => Verdict::Silent,
+    }
+}

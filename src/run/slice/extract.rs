@@ -1,0 +1,184 @@
+//! One attempt, from its request to verified files in the spool.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::api::{RequestFacts, Transport};
+use crate::decode::Decoder;
+use crate::ledger::{Fact, LearnedFact, TableMeaning};
+use crate::model::block::Positions;
+use crate::model::history::history_of;
+use crate::model::stream::{Stream, WindowEnd};
+use crate::model::window::Window;
+use crate::run::error::RunError;
+use crate::run::slice::attempt::SliceAttempt;
+use crate::run::slice::context::SliceContext;
+use crate::run::slice::decode::decode_and_write;
+use crate::run::slice::end_date::{ResolvedEndDate, WindowResponse, resolve_end_date};
+use crate::run::slice::gates::expects_rows;
+use crate::run::slice::prefetch::Prefetched;
+use crate::run::slice::source::{RowSource, Streamed};
+use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, WholeSlice, WriteError, Written};
+
+/// Blocks between the request and the decoder: enough to keep both busy, few enough to bound memory.
+const BLOCKS_IN_FLIGHT: usize = 2;
+
+/// A verified slice, and what was learned on the way.
+pub struct Extraction {
+    pub whole: WholeSlice,
+    pub learned: Vec<LearnedFact>,
+    pub extracted_at: Timestamp,
+    /// What is missing although everything else is complete.
+    pub incomplete: Option<String>,
+}
+
+/// The files of one request, not verified yet.
+struct Transfer {
+    window_end: Option<WindowEnd>,
+    written: Written,
+    streamed: Streamed,
+}
+
+impl WindowResponse for Transfer {
+    fn window_end(&self) -> Option<WindowEnd> {
+        self.window_end
+    }
+
+    fn has_rows(&self) -> bool {
+        !self.written.days_seen().is_empty()
+    }
+
+    fn has_last_day(&self, window: Window) -> Option<bool> {
+        Some(self.written.days_seen().contains(&window.last()))
+    }
+}
+
+/// Extracts an attempt and verifies that it is complete.
+///
+/// # Errors
+/// The first stage that failed; the spool is then empty again, and published files are kept.
+pub async fn extract(
+    cx: &SliceContext<'_>,
+    attempt: &mut SliceAttempt,
+    requests: &AtomicU64,
+) -> Result<Extraction, RunError> {
+    let extracted_at = cx.now();
+    let mut prefetched = attempt.prefetched.take();
+    let attempt = &*attempt;
+    let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
+    let must_have_rows = expects_rows(&cx.ledger, slice).await;
+    let mut is_first = true;
+    let request = |facts| {
+        // A second request must not wait for room that the first one's files take.
+        let dir = if std::mem::take(&mut is_first) { cx.spool.begin() } else { cx.spool.begin_beside() };
+        transfer(cx, attempt, facts, prefetched.take(), requests, extracted_at, dir)
+    };
+    let ResolvedEndDate { response, proven } =
+        resolve_end_date(slice, &attempt.facts, must_have_rows.is_some(), request).await?;
+    let Transfer { written, streamed: Streamed { totals, incomplete }, .. } = response;
+    let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
+    if let Some(stream) = must_have_rows.filter(|_| written.days_seen().is_empty()) {
+        return Err(unproven(Doubt::Expected { stream }));
+    }
+    let published = cx.ledger.published_days(slice).await;
+    let total = stream.total;
+    let verified = tokio::task::spawn_blocking(move || written.verified_against(totals, total, &published)).await;
+    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
+    let whole = verified.map_err(unproven)?;
+    let learned = proven.into_iter().chain(learned_from(attempt));
+    let learned = learned.map(|(fact, evidence)| LearnedFact { fact, evidence, learned_at: extracted_at }).collect();
+    Ok(Extraction { whole, learned, extracted_at, incomplete })
+}
+
+/// What a successful attempt shows by its form.
+fn learned_from(attempt: &SliceAttempt) -> impl Iterator<Item = (Fact, String)> {
+    let (slice, stream) = (&attempt.slice, &attempt.slice.stream.name);
+    let without = attempt.facts.without.iter().map(move |member| {
+        let evidence = format!("HTTP 422 with `{member}` in the request, and {slice} was complete without it");
+        (Fact::RejectedMember { stream: stream.clone(), member: member.clone() }, evidence)
+    });
+    let pages = attempt.events_incomplete.then(|| {
+        let evidence = format!("the event stream of {slice} had no value for a requested column, its pages had");
+        (Fact::EventsIncomplete { stream: stream.clone() }, evidence)
+    });
+    let fallback = attempt.fallback_for.as_ref().map(|rejected| {
+        let evidence = format!("HTTP 422 for `{rejected}`, and {slice} was complete");
+        (Fact::Fallback { stream: rejected.clone(), fallback: stream.clone() }, evidence)
+    });
+    without.chain(pages).chain(fallback)
+}
+
+/// Streams the rows of one request, one walk of pages or one fan-out to files in `dir`.
+async fn transfer(
+    cx: &SliceContext<'_>,
+    attempt: &SliceAttempt,
+    facts: RequestFacts,
+    prefetched: Option<Prefetched>,
+    requests: &AtomicU64,
+    extracted_at: Timestamp,
+    dir: Result<SliceDir, WriteError>,
+) -> Result<Transfer, RunError> {
+    let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
+    let schema = cx.schemas.get(stream);
+    let footer = footer(cx, stream);
+    let provenance =
+        Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };
+    let is_paged = attempt.transport == Transport::Pages;
+    let compression = cx.settings.destinations.compression;
+    let writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, is_paged, dir?);
+    let source = RowSource::open(cx, attempt, prefetched, writer.schema()).await?;
+    let window_end = match &source {
+        RowSource::Prefetched(prefetched) => prefetched.window_end,
+        // Another slice, or a parent of this one, may have learned it since the attempt was planned.
+        _ => facts.window_end.or(cx.account.request_facts(stream).window_end),
+    };
+    let facts = RequestFacts { window_end, ..facts };
+    let requested_names = requested_names(stream, &facts);
+    let decoder = Decoder::new(schema).with_scope(&slice.scope);
+    let protection = Protection::of(stream, cx.settings.salt.as_ref());
+    let (sender, receiver) = mpsc::channel(BLOCKS_IN_FLIGHT);
+    // A thread for each slice in progress, of which there are as many as `api.concurrency`: a slice keeps its thread for as
+    // long as its response takes, so with fewer threads two slow streams would hold up all others.
+    let writing =
+        tokio::task::spawn_blocking(move || decode_and_write(receiver, decoder, writer, requested_names, protection));
+    let streaming = source.stream(cx, attempt, &facts, sender, requests);
+    // If writing fails, its channel closes and the requests end: the writer's error is the cause, so it is returned first.
+    let (streamed, decoded) = tokio::join!(streaming, writing);
+    let decoded = decoded.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
+    let streamed = streamed?;
+    cx.account.report_drift(&cx.settings.events, &stream.name, &decoded.drift);
+    if !decoded.missing_columns.is_empty() && attempt.transport == Transport::Events {
+        return Err(RunError::MissingColumns { slice: slice.to_string(), columns: decoded.missing_columns });
+    }
+    Ok(Transfer { window_end, written: decoded.written, streamed })
+}
+
+/// The names of positional values, as the request sends them.
+fn requested_names(stream: &Stream, facts: &RequestFacts) -> Option<Positions> {
+    let (dimensions, metrics) = stream.positional_names()?;
+    let sent = |names: Vec<String>, list: &str| {
+        names.into_iter().filter(|name| !facts.without.contains(&format!("{list}.{name}"))).collect()
+    };
+    Some(Positions { dimensions: sent(dimensions, "dimensions"), metrics: sent(metrics, "metrics") })
+}
+
+/// What the footer of a file says for `ledger rebuild`: whose account this is, what the table means besides its columns, and
+/// which salt its texts are hashed with.
+fn footer(cx: &SliceContext<'_>, stream: &Arc<Stream>) -> Vec<(&'static str, String)> {
+    let meaning = TableMeaning::of(stream);
+    let organizations = serde_json::json!(cx.account.organizations).to_string();
+    let mut pairs = vec![("organizations", organizations), ("request", meaning.request)];
+    if !meaning.protected.is_empty() {
+        pairs.push(("protected", serde_json::json!(meaning.protected).to_string()));
+    }
+    if cx.options.list_snapshots && stream.days.is_none() {
+        pairs.push(("snapshot_request", TableMeaning::of(&history_of(stream)).request));
+    }
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.has_hashed_columns()) {
+        pairs.push(("salt", salt.fingerprint()));
+    }
+    pairs
+}

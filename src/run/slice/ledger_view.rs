@@ -1,0 +1,124 @@
+//! What slices read from the ledger and add to it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::ledger::{DayEntry, Entry, Ledger, State, TableMeaning};
+use crate::model::coverage::ScopeCoverage;
+use crate::model::day::Day;
+use crate::model::slice::Slice;
+use crate::run::error::RunError;
+use crate::run::slice::commit::Committer;
+
+/// The ledger, as the slices of one run see it.
+pub struct LedgerView {
+    run_id: Uuid,
+    ledger: Arc<Mutex<Ledger>>,
+    committer: Committer,
+}
+
+impl LedgerView {
+    pub fn new(run_id: Uuid, ledger: Arc<Mutex<Ledger>>, committer: Committer) -> Self {
+        Self { run_id, ledger, committer }
+    }
+
+    pub async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(self.ledger.lock().await.state())
+    }
+
+    /// The coverage of the slice's stream and scope.
+    pub async fn coverage(&self, slice: &Slice) -> Option<ScopeCoverage> {
+        self.coverage_and_number(slice).await.0
+    }
+
+    /// The coverage, and the number of the last record that it includes.
+    pub async fn coverage_and_number(&self, slice: &Slice) -> (Option<ScopeCoverage>, u64) {
+        self.read(|state| (state.scope(&slice.stream.name, &slice.scope.key()).cloned(), state.number)).await
+    }
+
+    /// Those days of the slice, or the list, that were forgotten, perhaps since it was planned. Reads the ledger's tail.
+    ///
+    /// # Errors
+    /// [`RunError::Ledger`].
+    pub async fn forgotten_days(&self, slice: &Slice) -> Result<BTreeSet<Option<Day>>, RunError> {
+        let mut ledger = self.ledger.lock().await;
+        ledger.refresh().await?;
+        let forgotten = &ledger.state().forgotten;
+        let is_forgotten = |day: &Option<Day>| forgotten.covers(&slice.stream.name, &slice.scope, *day);
+        Ok(slice.recorded_days().into_iter().filter(is_forgotten).collect())
+    }
+
+    /// Whether another process has exported the slice since this run started, or has forgotten it. Reads the ledger's tail.
+    ///
+    /// # Errors
+    /// [`RunError::Ledger`].
+    pub async fn is_done_elsewhere(&self, slice: &Slice) -> Result<bool, RunError> {
+        let mut ledger = self.ledger.lock().await;
+        ledger.refresh().await?;
+        let (stream, scope) = (&slice.stream.name, slice.scope.key());
+        let forgotten = &ledger.state().forgotten;
+        if slice.recorded_days().into_iter().all(|day| forgotten.covers(stream, &slice.scope, day)) {
+            return Ok(true);
+        }
+        let Some(coverage) = ledger.state().scope(stream, &scope) else {
+            return Ok(false);
+        };
+        let is_fresh = |day: Option<Day>| {
+            let is_sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
+            is_sound && ledger.was_read_elsewhere(stream, &scope, day)
+        };
+        Ok(slice.recorded_days().into_iter().all(is_fresh))
+    }
+
+    /// Days of the slice with a published file. If no rows are left, a file without rows must replace it.
+    pub async fn published_days(&self, slice: &Slice) -> BTreeSet<Option<Day>> {
+        let Some(coverage) = self.coverage(slice).await else {
+            return BTreeSet::new();
+        };
+        let has_file = |day: &Option<Day>| coverage.state(*day).is_some_and(|state| state.file);
+        slice.recorded_days().into_iter().filter(has_file).collect()
+    }
+
+    /// Whether a killed run may have overwritten the file of `day` after it was recorded.
+    pub async fn may_be_overwritten(&self, slice: &Slice, day: Option<Day>) -> bool {
+        self.read(|state| state.is_doubtful(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id))).await
+    }
+
+    /// The entry that declares the slice's table: before its first row, and when it gets a column.
+    pub async fn table_entry(&self, slice: &Slice) -> Option<Entry> {
+        let meaning = TableMeaning::of(&slice.stream);
+        let is_declared = self.read(|state| state.tables.get(&slice.stream.name) == Some(&meaning)).await;
+        (!is_declared).then(|| Entry::Table { stream: slice.stream.name.clone(), meaning })
+    }
+
+    /// The entry that marks a slice suspect. `awaiting` is what the next run must find, too, to replace the published file.
+    pub fn suspect_entry(&self, slice: &Slice, problem: &str, awaiting: Vec<DayEntry>) -> Entry {
+        Entry::Suspect {
+            run: self.run_id,
+            stream: slice.stream.name.clone(),
+            scope: slice.scope.clone(),
+            window: slice.recorded_window(),
+            problem: problem.to_owned(),
+            awaiting,
+        }
+    }
+
+    /// Adds entries that do not depend on the ledger's state.
+    ///
+    /// # Errors
+    /// [`RunError::SharedLedger`].
+    pub async fn commit(&self, entries: Vec<Entry>) -> Result<(), RunError> {
+        Ok(self.committer.commit(entries, None).await?)
+    }
+
+    /// Adds entries derived from the state at record `number`.
+    ///
+    /// # Errors
+    /// [`RunError::SharedLedger`].
+    pub async fn commit_based_on(&self, number: u64, entries: Vec<Entry>) -> Result<(), RunError> {
+        Ok(self.committer.commit(entries, Some(number)).await?)
+    }
+}

@@ -1,0 +1,84 @@
+//! Rows that are requested into memory: lists that name objects, parents, and the requests of a fan-out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::api::{ApiError, Client, SliceRequest};
+use crate::model::block::Block;
+use crate::model::response_totals::ResponseTotals;
+use crate::model::slice::Slice;
+use crate::model::stream::WindowEnd;
+use crate::run::error::RunError;
+use crate::run::slice::pages::request_pages;
+
+/// Bytes of rows that are held in memory; the largest account known has far less.
+pub const MAX_PREFETCHED_BYTES: usize = 256 * 1024 * 1024;
+
+/// The rows of a slice in memory, before anything is written.
+#[derive(Debug, Clone)]
+pub struct Prefetched {
+    pub blocks: Vec<Block>,
+    pub totals: ResponseTotals,
+    pub requests: u64,
+    /// How `end_date` was known to be read when the rows were requested.
+    pub window_end: Option<WindowEnd>,
+}
+
+impl Prefetched {
+    /// Every row, as JSON.
+    pub fn rows(&self) -> Vec<Value> {
+        json_rows(&self.blocks)
+    }
+}
+
+/// Requests all pages of `request` into memory.
+///
+/// # Errors
+/// [`RunError::Api`], also if the rows exceed [`MAX_PREFETCHED_BYTES`].
+pub async fn prefetch(
+    request: &SliceRequest<'_>,
+    client: &Client,
+    requests: &AtomicU64,
+) -> Result<Prefetched, RunError> {
+    let before = requests.load(Ordering::Relaxed);
+    let (sender, mut receiver) = mpsc::channel::<Block>(2);
+    let collecting = async {
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        while let Some(block) = receiver.recv().await {
+            bytes += block.bytes();
+            if bytes > MAX_PREFETCHED_BYTES {
+                return None;
+            }
+            blocks.push(block);
+        }
+        Some(blocks)
+    };
+    let (totals, blocks) = tokio::join!(request_pages(request, client, sender, None, requests), collecting);
+    let totals = totals?;
+    let blocks = blocks.ok_or_else(|| too_long(request.slice))?;
+    let requests = requests.load(Ordering::Relaxed) - before;
+    Ok(Prefetched { blocks, totals, requests, window_end: request.facts.window_end })
+}
+
+/// The error for rows that exceed [`MAX_PREFETCHED_BYTES`].
+pub fn too_long(slice: &Slice) -> RunError {
+    let problem = format!("the list is longer than {MAX_PREFETCHED_BYTES} bytes");
+    ApiError::broken(slice.to_string(), problem).into()
+}
+
+/// Every row of `blocks`, as JSON.
+pub fn json_rows(blocks: &[Block]) -> Vec<Value> {
+    let rows = |block: &Block| match block {
+        // Rows that are not JSON fail when the list itself is decoded.
+        Block::Rows { json, .. } => serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default(),
+        Block::Positions(_) | Block::EndOfPage => Vec::new(),
+    };
+    blocks.iter().flat_map(rows).collect()
+}
+
+/// The value at a dotted path.
+pub fn value_at<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(row, |value, step| value.get(step))
+}

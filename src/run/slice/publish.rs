@@ -1,0 +1,263 @@
+//! A verified slice to the destination and the ledger.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::config::OnShrink;
+use crate::destination::retry_write;
+use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, Written as DayWritten};
+use crate::model::content_hash::ContentHash;
+use crate::model::counters::Counters;
+use crate::model::coverage::ScopeCoverage;
+use crate::model::day::Day;
+use crate::model::proof::Proof;
+use crate::model::slice::Slice;
+use crate::model::window::Window;
+use crate::run::error::RunError;
+use crate::run::slice::context::SliceContext;
+use crate::run::slice::extract::Extraction;
+use crate::run::slice::run_to_completion::run_to_completion;
+use crate::run::slice::snapshot::{snapshot_file, snapshot_slice};
+use crate::write::{WholeDay, WholeSlice};
+
+/// Files of a slice that are uploaded at the same time.
+const MAX_UPLOADS: usize = 8;
+
+/// A published and recorded slice.
+pub struct PublishedSlice {
+    pub counters: Counters,
+    /// Why days keep their published files until another run confirms the new rows, or what is missing.
+    pub suspect: Option<String>,
+}
+
+/// Publishes the files of a verified slice, and of its snapshot, and commits one record about both.
+///
+/// # Errors
+/// Why a file cannot be published or the record not be committed. Files that may have been replaced are recorded as stale.
+pub async fn publish(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    extraction: Extraction,
+    requests: u64,
+) -> Result<PublishedSlice, RunError> {
+    let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
+    let forgotten = cx.ledger.forgotten_days(slice).await?;
+    let (before, based_on) = cx.ledger.coverage_and_number(slice).await;
+    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) = whole
+        .days
+        .iter()
+        .filter(|day| !forgotten.contains(&day.day))
+        .partition(|day| is_shrunk(day, before.as_ref(), cx.options.on_shrink));
+    let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
+    let uploads = days.into_iter().map(|day| publish_day(cx, slice, day, before.as_ref()));
+    let mut entries = match run_to_completion(uploads, MAX_UPLOADS).await {
+        Ok(entries) => entries,
+        Err(error) => return Err(mark_stale(cx, slice, touched, error).await),
+    };
+    // A list that is suspect must not become a snapshot.
+    let is_sound = forgotten.is_empty() && shrunk.is_empty() && incomplete.is_none();
+    let mut snapshot = None;
+    if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
+        && cx.ledger.forgotten_days(&to).await?.is_empty()
+    {
+        match publish_snapshot(cx, slice, &to, &whole).await {
+            Ok(day) => snapshot = Some((to, day)),
+            Err(error) => {
+                let days = to.window.into_iter().flat_map(Window::days).map(Some).collect();
+                let error = mark_stale(cx, &to, days, error).await;
+                return Err(mark_stale(cx, slice, touched, error).await);
+            }
+        }
+    }
+    let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
+    let is_empty = |day: &Option<Day>| !written.contains(day) && !forgotten.contains(day);
+    entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
+
+    let suspect = shrunk_problem(&shrunk, before.as_ref(), cx.options.on_shrink);
+    let counters = counters(&whole, requests, entries.iter().chain(snapshot.iter().map(|(_, day)| day)));
+    let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
+    if !entries.is_empty() {
+        record.push(slice_entry(cx, slice, Some(&whole), requests, extracted_at, entries));
+    }
+    if let Some((to, day)) = snapshot {
+        record.extend(cx.ledger.table_entry(&to).await);
+        // The requests are counted for the list.
+        record.push(slice_entry(cx, &to, Some(&whole), 0, extracted_at, vec![day]));
+    }
+    if let Some(problem) = &suspect {
+        let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
+        record.push(cx.ledger.suspect_entry(slice, problem, awaiting));
+    }
+    if let Some(problem) = &incomplete {
+        record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
+    }
+    if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.has_hashed_columns()) {
+        let (fact, evidence) = (Fact::Salt { fingerprint: salt.fingerprint() }, format!("{slice} was hashed with it"));
+        learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
+    }
+    record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
+    cx.ledger.commit_based_on(based_on, record).await?;
+    Ok(PublishedSlice { counters, suspect: suspect.or(incomplete) })
+}
+
+/// Records that the days of `slice` have no rows, because its gate says so.
+///
+/// # Errors
+/// [`RunError::SharedLedger`].
+pub async fn publish_nothing(cx: &SliceContext<'_>, slice: &Slice) -> Result<(), RunError> {
+    let days = slice.recorded_days().into_iter().map(|day| empty_day(slice, day)).collect();
+    let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
+    record.push(slice_entry(cx, slice, None, 0, cx.now(), days));
+    cx.ledger.commit(record).await
+}
+
+/// The entry of a published slice; `whole` is `None` if its gate is closed.
+fn slice_entry(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    whole: Option<&WholeSlice>,
+    requests: u64,
+    extracted_at: Timestamp,
+    days: Vec<DayEntry>,
+) -> Entry {
+    Entry::Slice(SliceEntry {
+        run: cx.run_id,
+        stream: slice.stream.name.clone(),
+        fingerprint: TableMeaning::of(&slice.stream).fingerprint(),
+        scope: slice.scope.clone(),
+        window: slice.window,
+        proof: whole.map_or(Proof::Gate, |whole| whole.proof),
+        total: whole.and_then(|whole| whole.told.total),
+        rows: whole.map_or(0, |whole| whole.told.rows),
+        outside: whole.map_or(0, |whole| whole.outside),
+        requests,
+        extracted_at,
+        days,
+    })
+}
+
+fn counters<'a>(whole: &WholeSlice, requests: u64, days: impl Iterator<Item = &'a DayEntry>) -> Counters {
+    let rows = whole.told.rows;
+    let of_slice = Counters { slices: 1, requests, rows, outside_rows: whole.outside, ..Counters::default() };
+    days.fold(of_slice, |mut counters, day| {
+        match day.written {
+            DayWritten::File => {
+                counters.files += 1;
+                counters.bytes += day.bytes;
+            }
+            DayWritten::Unchanged => counters.unchanged += 1,
+            DayWritten::Nothing => {}
+        }
+        counters
+    })
+}
+
+/// Records files as stale that may be new without a record, so that the next run replaces them. If even this cannot be
+/// recorded, the end of the run cannot either, and the days of a run that never ended are extracted once more anyway.
+async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
+    let (stream, scope) = (&slice.stream.name, &slice.scope);
+    let stale = days.into_iter().map(|day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day });
+    cx.ledger.commit(stale.collect()).await.ok();
+    error
+}
+
+/// Whether a day would lose all or more than half of its rows, and must not.
+fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
+    let Some(state) = before.and_then(|before| before.state(day.day)) else {
+        return false;
+    };
+    // The last run found as few rows, and waits for this one to confirm them.
+    let is_confirmed = || state.suspect.as_ref().is_some_and(|suspect| suspect.awaiting == Some(day.rows));
+    let is_kept = match on_shrink {
+        OnShrink::Confirm => !is_confirmed(),
+        OnShrink::Accept => false,
+        OnShrink::Keep => true,
+    };
+    // Without a proof the rows are of another table meaning, and their number says nothing.
+    state.read_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && is_kept
+}
+
+fn shrunk_problem(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
+    let first = shrunk.first()?;
+    let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
+    let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
+    let others = match shrunk.len() {
+        1 => String::new(),
+        many => format!(", and {} more days have too few", many - 1),
+    };
+    let then = match on_shrink {
+        OnShrink::Keep => "`on_shrink = \"keep\"` keeps the published file",
+        OnShrink::Confirm | OnShrink::Accept => "the published file is replaced if the next run finds the same",
+    };
+    Some(format!("{day} has {} rows, {had} before{others}; {then}", first.rows))
+}
+
+/// Publishes the snapshot of `list`. A second one of the same day replaces the first; an unchanged one is not written.
+async fn publish_snapshot(
+    cx: &SliceContext<'_>,
+    list: &Slice,
+    to: &Slice,
+    whole: &WholeSlice,
+) -> Result<DayEntry, RunError> {
+    let day = to.window.map(|window| window.start);
+    // A list that never had a row has no file, and leaves none.
+    let Some(file) = whole.days.first() else {
+        return Ok(empty_day(to, day));
+    };
+    let before = cx.ledger.coverage(to).await;
+    let same = WholeDay { day, ..file.clone() };
+    if let Some(entry) = unchanged(cx, to, &same, before.as_ref()).await {
+        return Ok(entry);
+    }
+    let copy = snapshot_file(cx, list, to, file).await?;
+    publish_day(cx, to, &copy.whole, before.as_ref()).await
+}
+
+async fn publish_day(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    day: &WholeDay,
+    before: Option<&ScopeCoverage>,
+) -> Result<DayEntry, RunError> {
+    if let Some(entry) = unchanged(cx, slice, day, before).await {
+        return Ok(entry);
+    }
+    let destinations = &cx.settings.destinations;
+    let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
+    // The rows must not be requested once more because the store was unavailable for a moment.
+    let is_wanted = || !cx.settings.cancel.is_cancelled();
+    let published = retry_write(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
+    Ok(day_entry(day, DayWritten::File, published.etag))
+}
+
+/// The entry of a day whose published file has the same rows; `None` if it must be published.
+async fn unchanged(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    day: &WholeDay,
+    before: Option<&ScopeCoverage>,
+) -> Option<DayEntry> {
+    let state = before.and_then(|before| before.state(day.day))?;
+    let is_same = state.file && !state.stale && state.rows == day.rows && state.hash == day.hash.into();
+    let is_kept = is_same && !cx.options.rewrite && !cx.ledger.may_be_overwritten(slice, day.day).await;
+    is_kept.then(|| day_entry(day, DayWritten::Unchanged, None))
+}
+
+fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEntry {
+    let WholeDay { rows, bytes, signal, .. } = *day;
+    DayEntry { day: day.day, rows, hash: day.hash.into(), written, bytes, etag, signal }
+}
+
+/// A day without rows and without a file.
+fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
+    DayEntry {
+        day,
+        rows: 0,
+        hash: ContentHash::default(),
+        written: DayWritten::Nothing,
+        bytes: 0,
+        etag: None,
+        signal: slice.stream.signal.as_ref().map(|_| false),
+    }
+}
