@@ -1,4 +1,4 @@
-//! `simulate`: the simulator alone.
+//! `simulate`: runs the simulator alone.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use crate::simulator::{Account, Fault, Simulator};
 
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Where it listens; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
-    /// The key it accepts
+    /// API key to accept
     #[arg(long, default_value = "simulated-key")]
     key: String,
     /// Accounts with the same seed and settings hold the same data
@@ -44,34 +44,34 @@ pub struct SimulateArgs {
     /// Rows of each scope and day of a stream, exactly: `visibility_v1=20000`
     #[arg(long, value_name = "STREAM=ROWS", value_parser = rows)]
     rows: Vec<(String, u64)>,
-    /// About how long the text of an answer is, in bytes
+    /// Approximate length of an answer's text in bytes
     #[arg(long, default_value_t = 1500)]
     answer_bytes: usize,
-    /// Requests allowed in each period
+    /// Requests allowed in each rate-limit window
     #[arg(long, default_value_t = 600)]
     limit: u32,
-    /// Length of the periods in which requests are format_count
+    /// Length of the rate-limit windows
     #[arg(long, default_value = "1h")]
     period: Period,
-    /// How many requests of the budget an event stream takes
+    /// Requests that an event stream counts as
     #[arg(long, value_name = "N", default_value_t = 1)]
     event_cost: u32,
-    /// What its clock shows at the start [default: the time]
+    /// Time of the simulated clock at the start [default: the real time]
     #[arg(long)]
     now: Option<Timestamp>,
     /// Rows of version 1 event streams are positional arrays, not named values
     #[arg(long)]
     positional_events: bool,
-    /// Positional values are listed backwards, as `info.query` tells
+    /// Positional values are in reverse order, as `info.query` announces
     #[arg(long)]
     reverse_positions: bool,
     /// Every list is wrapped in `{"data": [...]}`
     #[arg(long)]
     wrap_lists: bool,
-    /// `end_date` of version 2 is not itself part of the result
+    /// `end_date` of version 2 is not part of the result
     #[arg(long)]
     exclusive_v2: bool,
-    /// Something that goes wrong: `status:code=503,times=2`, `truncate:bytes=1000,stream=answers_v2`
+    /// Fault to apply to requests: `status:code=503,times=2`, `truncate:bytes=1000,stream=answers_v2`
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
 }
@@ -84,14 +84,14 @@ fn rows(text: &str) -> Result<(String, u64), String> {
 
 pub async fn execute(options: &GlobalOptions, args: SimulateArgs) -> Result<u8, Failure> {
     logging::start(options, "simulate");
-    // A named configuration may declare streams of its own, which are then answered too.
+    // Streams that a named configuration declares are answered too.
     let catalog = match options.config {
         Some(_) => Arc::clone(configuration(options)?.1.catalog()),
         None => built_in()?,
     };
     let rows: BTreeMap<String, u64> = args.rows.into_iter().collect();
     if let Some(unknown) = rows.keys().find(|name| catalog.get(name).is_none()) {
-        return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is no stream"))
+        return Err(Failure::new(exit::USAGE, format!("--rows names `{unknown}`, which is not a stream"))
             .hint("`profound-export streams` lists them"));
     }
     let account = Account {

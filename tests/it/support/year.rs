@@ -1,5 +1,5 @@
-//! A year of nights in simulated time: plans, the budget's own rules against a server that counts in fixed hours, and the
-//! ledger's fold. Nothing is sent and nothing waits.
+//! A year of daily runs in simulated time: plans, the rate limiter against a server with fixed windows, and the ledger's
+//! replay. Nothing is sent, and nothing waits.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// Requests at once, and what each takes.
+/// Concurrent requests, and the time of each.
 const AT_ONCE: usize = 4;
 const TAKES: Duration = Duration::from_secs(1);
 const LIMIT: u32 = 600;
@@ -32,31 +32,31 @@ const RESERVED: u32 = 60;
 const ROWS: u64 = 120;
 const BYTES: u64 = 9_000;
 
-/// One night.
+/// One daily run.
 #[derive(Debug, Clone)]
 pub struct Night {
-    /// When what was due should have been there, from the start on, as the plan said.
+    /// Time until the due days are published, as forecast.
     pub planned: Duration,
-    /// When it was.
+    /// Time until they were.
     pub took: Duration,
-    /// Requests of the night, history included.
+    /// Requests of the run, backfill included.
     pub requests: u64,
-    /// Slices of history that are left.
+    /// Backfill slices that are deferred.
     pub left: usize,
-    /// When the plan said that history would be complete, from the first night on.
+    /// Time from the first run until the backfill is complete, as forecast.
     pub history_there: Option<SignedDuration>,
 }
 
-/// What a year of nights came to.
+/// The results of a year of daily runs.
 #[derive(Debug)]
 pub struct Year {
-    /// The nights until nothing of the year was missing.
+    /// The runs until no day of the year was missing.
     pub nights: Vec<Night>,
     /// Most requests that reached the server in any trailing hour.
     pub most_in_an_hour: usize,
-    /// What the ledger adds up to at the end.
+    /// The state of the ledger at the end.
     pub state: State,
-    /// What was wanted.
+    /// What the job exports.
     pub wanted: Wanted,
 }
 
@@ -94,7 +94,7 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
     }
 }
 
-/// Folds what a reading of `slice` at `at` records into `state`.
+/// Applies the ledger record of `slice`, extracted at `at`, to `state`.
 pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
     let number = state.number + 1;
     let hash = ContentHash::from(u128::from(number));
@@ -125,11 +125,11 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
     state.apply(&Record { format: 1, number, id: Uuid::nil(), at, version: String::new(), entries });
 }
 
-/// The requests of one key on their way to a server that counts in fixed hours.
+/// The requests of one key to a server with fixed rate-limit windows of an hour.
 struct Wire {
     budget: RateLimitState,
     began: Instant,
-    /// How much of the server's hour was over by then.
+    /// How much of the server's window was over at `began`.
     into_the_hour: Duration,
     now: Instant,
     under_way: VecDeque<(Instant, SentRequest, RateLimitHeaders)>,
@@ -148,7 +148,7 @@ impl Wire {
         }
     }
 
-    /// What the server says to a request that reaches it now.
+    /// The headers of the response to a request that reaches the server now.
     fn arrive(&mut self) -> RateLimitHeaders {
         let at = self.elapsed() + self.into_the_hour;
         self.arrivals.push(at);
@@ -159,7 +159,7 @@ impl Wire {
         RateLimitHeaders { limit: Some(LIMIT), remaining, reset_after: Some(reset_after) }
     }
 
-    /// Sends one request as soon as it may go; says when it will be over.
+    /// Sends one request as soon as the limiter admits it; returns when its response ends.
     fn send(&mut self) -> Instant {
         loop {
             self.take_answers();
@@ -199,7 +199,7 @@ fn most_in_an_hour(arrivals: &[Duration]) -> usize {
     most
 }
 
-/// What is due at `now`, and when it should be there.
+/// The plan at `now`, and its forecast.
 pub fn planned(
     wanted: &Wanted,
     state: &State,
@@ -224,7 +224,8 @@ pub fn planned(
     (plan, forecast)
 }
 
-/// Runs a night each day, the first of them when so much of the server's hour is over, until the whole year before `first_night` is there.
+/// Runs once a day until the whole year before `first_night` is exported. The first run starts when `into_the_hour` of the
+/// server's window is over.
 pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour: Duration) -> Year {
     let start: Day = "2025-01-01".parse().unwrap();
     let wanted = wanted(categories, tier, start);
@@ -233,7 +234,7 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour
     let mut wire = Wire { budget, began, into_the_hour, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
     let mut state = State::default();
     let mut nights: Vec<Night> = Vec::new();
-    while nights.last().is_none_or(|night| 0 < night.left) {
+    while nights.last().is_none_or(|night| night.left > 0) {
         let since = DAY * i32::try_from(nights.len()).unwrap();
         let starts_at = first_night + since;
         wire.rest_until(began + Duration::try_from(since).unwrap());
