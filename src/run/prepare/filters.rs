@@ -179,7 +179,7 @@ mod tests {
         let job = JobConfig { categories: vec!["Tea".into(), "c2".into()], ..JobConfig::default() };
         let resolved = resolve_scopes(&job, &account()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c3", "category=c2"]);
-        assert!(resolved.warnings[0].contains("2 objects are called"), "{:?}", resolved.warnings);
+        assert!(resolved.warnings[0].contains("the name of 2 objects"), "{:?}", resolved.warnings);
     }
 
     #[test]
