@@ -46,14 +46,14 @@ pub enum FramingError {
 
 /// The body of one response around its rows.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Envelope {
+pub struct ResponseEnvelope {
     /// `info` of a body, or the summary of an event stream; null when there was none.
     pub info: Value,
     /// The whole body without its rows; null for event streams and bare arrays.
     pub body: Value,
 }
 
-impl Envelope {
+impl ResponseEnvelope {
     /// The announced total, under the name that the family uses.
     pub fn total(&self) -> Option<u64> {
         let total = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());

@@ -9,13 +9,12 @@ use reqwest::header::{ACCEPT, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::client_key::ClientKey;
 use crate::api::error::ApiError;
 use crate::api::headers::{pause_asked, rate_limit_headers, server_time};
-use crate::api::rate_limit::{RateLimiter, ResponseKind};
+use crate::api::rate_limit::{RateLimiter, ResponseKind, RunLimits};
 use crate::api::request::Request;
 use crate::api::response::{BodyDeadline, RequestObserver, Response};
 use crate::clock::Clock;
@@ -53,16 +52,6 @@ pub struct ClientSettings<'a> {
     pub events: EventSink,
 }
 
-/// What ends the requests of one run.
-#[derive(Debug, Clone, Default)]
-pub struct Limits {
-    /// No request is sent after it. A response in progress may end within `api.idle_timeout` after it, since its request is
-    /// counted already.
-    pub deadline: Option<Instant>,
-    /// Stops every wait and every response.
-    pub cancel: CancellationToken,
-}
-
 /// Sends the requests of one key within its rate limit. Every attempt takes a permit, retries included.
 pub struct Client {
     http: reqwest::Client,
@@ -74,7 +63,7 @@ pub struct Client {
     clock: Clock,
     clock_skew: OnceLock<jiff::SignedDuration>,
     requests: AtomicU64,
-    limits: Mutex<Limits>,
+    limits: Mutex<RunLimits>,
     events: EventSink,
 }
 
@@ -126,11 +115,11 @@ impl Client {
     }
 
     /// Sets the limits of the requests that follow.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(&self, limits: RunLimits) {
         *self.limits.lock() = limits;
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> RunLimits {
         self.limits.lock().clone()
     }
 
@@ -150,8 +139,7 @@ impl Client {
     /// # Errors
     /// [`ApiError::OutOfTime`], [`ApiError::Cancelled`].
     pub async fn ready(&self, kind: RequestKind) -> Result<bool, ApiError> {
-        let Limits { deadline, cancel } = self.limits();
-        self.rate_limiter.ready(kind, deadline, &cancel).await
+        self.rate_limiter.ready(kind, &self.limits()).await
     }
 
     /// Sends `request`, retries it as [`RetryPolicy`] allows, and returns the response that has rows. Every attempt counts in
@@ -200,7 +188,7 @@ impl Client {
             let Some(pause) = failures.next_pause(decision) else {
                 return Err(error.with_attempts(attempts));
             };
-            let Limits { deadline, cancel } = self.limits();
+            let RunLimits { deadline, cancel } = self.limits();
             if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
                 return Err(match error {
                     ApiError::ServerError { what, status, detail, .. } => {
@@ -225,11 +213,11 @@ impl Client {
         requests: &AtomicU64,
         key_version: &mut u64,
     ) -> Result<Response, ApiError> {
-        let Limits { deadline, cancel } = self.limits();
+        let limits = self.limits();
         let what = &request.what;
-        let body_deadline = BodyDeadline::new(deadline, self.idle_timeout);
+        let body_deadline = BodyDeadline::new(limits.deadline, self.idle_timeout);
         body_deadline.check(what)?;
-        let mut permit = self.rate_limiter.reserve(request.kind(), deadline, &cancel).await?;
+        let mut permit = self.rate_limiter.reserve(request.kind(), &limits).await?;
         let mut observer = RequestObserver::start(request, &self.events);
         self.requests.fetch_add(1, Ordering::Relaxed);
         requests.fetch_add(1, Ordering::Relaxed);
@@ -237,7 +225,7 @@ impl Client {
         let response = tokio::select! {
             response = sending => response,
             late = body_deadline.passed(what) => return Err(late),
-            () = cancel.cancelled() => return Err(ApiError::Cancelled),
+            () = limits.cancel.cancelled() => return Err(ApiError::Cancelled),
         };
         let response = response
             .map_err(|_| ApiError::broken(what, format!("no response within {} s", self.idle_timeout.as_secs())))?
@@ -260,7 +248,7 @@ impl Client {
         self.events.emit(&Event::RateLimitStatus(self.rate_limiter.status()));
         if kind == ResponseKind::Ok {
             let scanner = self.key.leak_scanner();
-            return Ok(Response::new(response, request, body_deadline, cancel, scanner, permit, observer));
+            return Ok(Response::new(response, request, body_deadline, limits.cancel, scanner, permit, observer));
         }
         Err(self.error(what.clone(), response, now).await)
     }

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use crate::api::blocks::{
-    BlockBuilder, Envelope, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, beginning,
+    BlockBuilder, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, ResponseEnvelope,
+    beginning,
 };
 
 /// Cuts rows from a stream of server-sent events.
@@ -70,7 +71,7 @@ impl EventRows {
     ///
     /// # Errors
     /// [`FramingError::Truncated`] inside an event, [`FramingError::NoSummary`] without a summary.
-    pub fn finish(mut self, blocks: &mut BlockBuilder) -> Result<Envelope, FramingError> {
+    pub fn finish(mut self, blocks: &mut BlockBuilder) -> Result<ResponseEnvelope, FramingError> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.process_line(&line, blocks)?;
@@ -85,7 +86,7 @@ impl EventRows {
         }
         blocks.flush();
         match self.summary {
-            Some(info) => Ok(Envelope { info, body: Value::Null }),
+            Some(info) => Ok(ResponseEnvelope { info, body: Value::Null }),
             None => Err(FramingError::NoSummary),
         }
     }
@@ -161,7 +162,7 @@ impl EventRows {
                 }
                 let info: Value =
                     serde_json::from_slice(&self.data).map_err(|error| FramingError::Envelope(error.to_string()))?;
-                let envelope = Envelope { info, body: Value::Null };
+                let envelope = ResponseEnvelope { info, body: Value::Null };
                 self.announced = envelope.total();
                 if let Some(positions) = envelope.positions() {
                     blocks.bind(positions);
@@ -227,7 +228,7 @@ mod tests {
         assert!(!is_too_deep(format!("[{}0]", "[],".repeat(1000)).as_bytes()));
         assert!(!is_too_deep(format!(r#"{{"text": "\"{}"}}"#, "[".repeat(1000)).as_bytes()));
     }
-    fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope), FramingError> {
+    fn cut(body: &str, size: usize) -> Result<(Vec<Value>, ResponseEnvelope), FramingError> {
         let (mut events, mut blocks) = (EventRows::default(), BlockBuilder::default());
         for piece in body.as_bytes().chunks(size) {
             events.push(piece, &mut blocks)?;

@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 use crate::api::blocks::{
-    BlockBuilder, Envelope, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, beginning,
+    BlockBuilder, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, ResponseEnvelope, beginning,
 };
 use crate::model::stream::RowsAt;
 
@@ -19,10 +19,10 @@ const ROWS_MEMBER: &str = "data";
 const NAME_BYTES: usize = 64;
 
 /// Cuts rows from the body of a JSON response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct JsonRows {
     at: RowsAt,
-    state: State,
+    state: BodyState,
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -49,9 +49,10 @@ pub struct JsonRows {
     announced: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum BodyState {
     /// Before the first byte other than space.
+    #[default]
     Start,
     /// Outside the rows.
     Around,
@@ -64,9 +65,10 @@ enum State {
 }
 
 /// What may follow in the array of rows, between two rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Next {
     /// At the start of the array: the first row, or the end.
+    #[default]
     RowOrEnd,
     /// After a row: a comma, or the end.
     CommaOrEnd,
@@ -76,24 +78,7 @@ enum Next {
 
 impl JsonRows {
     pub fn new(at: RowsAt) -> Self {
-        Self {
-            at,
-            state: State::Start,
-            depth: 0,
-            in_string: false,
-            escaped: false,
-            envelope: Vec::new(),
-            name: Vec::new(),
-            rows_next: false,
-            rows_depth: 0,
-            only_row: false,
-            text: Vec::new(),
-            has_positions: false,
-            has_rows_member: false,
-            next: Next::RowOrEnd,
-            blank: 0,
-            announced: None,
-        }
+        Self { at, ..Self::default() }
     }
 
     /// Processes the next bytes of the body, cut anywhere.
@@ -111,30 +96,30 @@ impl JsonRows {
                 continue;
             }
             match (self.state, byte) {
-                (State::Start, b'\n' | b'\r' | b'\t' | b' ') => {}
-                (State::Start, b'[') => {
+                (BodyState::Start, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (BodyState::Start, b'[') => {
                     self.depth = 1;
                     self.begin_rows(&bytes[start..=at], blocks)?;
                     start = at + 1;
                 }
-                (State::Start, b'{') if self.at == RowsAt::Body => {
+                (BodyState::Start, b'{') if self.at == RowsAt::Body => {
                     start = at;
                     self.depth = 1;
                     self.begin_only_row(blocks);
                 }
-                (State::Start, b'{') => {
+                (BodyState::Start, b'{') => {
                     self.depth = 1;
-                    self.state = State::Around;
+                    self.state = BodyState::Around;
                 }
-                (State::Start, _) => return Err(FramingError::NotJson(beginning(&bytes[at..]))),
-                (State::End, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
-                (State::End, _) => return Err(FramingError::Trailing),
-                (State::Around, b'[') if self.rows_next && self.depth == 1 => {
+                (BodyState::Start, _) => return Err(FramingError::NotJson(beginning(&bytes[at..]))),
+                (BodyState::End, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
+                (BodyState::End, _) => return Err(FramingError::Trailing),
+                (BodyState::Around, b'[') if self.rows_next && self.depth == 1 => {
                     self.depth += 1;
                     self.begin_rows(&bytes[start..=at], blocks)?;
                     start = at + 1;
                 }
-                (State::Around, b'{') if self.rows_next && self.depth == 1 && self.at == RowsAt::Data => {
+                (BodyState::Around, b'{') if self.rows_next && self.depth == 1 && self.at == RowsAt::Data => {
                     // One object in place of a list is a list of one. The envelope keeps a null in its place.
                     self.keep(&bytes[start..at])?;
                     self.keep(b"null")?;
@@ -143,38 +128,38 @@ impl JsonRows {
                     self.depth = 2;
                     self.begin_only_row(blocks);
                 }
-                (State::Around, b':') => self.rows_next = self.depth == 1 && self.holds_rows(),
-                (State::Around, b'\n' | b'\r' | b'\t' | b' ') => {}
-                (State::Around, _) => {
+                (BodyState::Around, b':') => self.rows_next = self.depth == 1 && self.holds_rows(),
+                (BodyState::Around, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (BodyState::Around, _) => {
                     self.rows_next = false;
                     self.bracket(byte)?;
                     if self.depth == 0 {
-                        self.state = State::End;
+                        self.state = BodyState::End;
                     }
                 }
-                (State::Between, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
-                (State::Between, b',') if self.next == Next::CommaOrEnd => self.next = Next::Row,
-                (State::Between, b']') if self.next != Next::Row => {
+                (BodyState::Between, b'\n' | b'\r' | b'\t' | b' ') => self.blank += 1,
+                (BodyState::Between, b',') if self.next == Next::CommaOrEnd => self.next = Next::Row,
+                (BodyState::Between, b']') if self.next != Next::Row => {
                     start = at;
                     self.depth -= 1;
-                    self.state = if self.depth == 0 { State::End } else { State::Around };
+                    self.state = if self.depth == 0 { BodyState::End } else { BodyState::Around };
                 }
-                (State::Between, b',' | b']') => return Err(invalid_array("a row is missing")),
-                (State::Between, _) if self.next == Next::CommaOrEnd => {
+                (BodyState::Between, b',' | b']') => return Err(invalid_array("a row is missing")),
+                (BodyState::Between, _) if self.next == Next::CommaOrEnd => {
                     return Err(invalid_array("a comma is missing between two rows"));
                 }
-                (State::Between, _) => {
+                (BodyState::Between, _) => {
                     start = at;
                     self.begin_row(blocks);
                     self.bracket(byte)?;
                 }
                 // A row that is not an object ends before the next comma or bracket. Its decoder rejects it.
-                (State::Row, b',' | b']') if self.depth == self.rows_depth && !self.only_row => {
+                (BodyState::Row, b',' | b']') if self.depth == self.rows_depth && !self.only_row => {
                     self.add_to_row(&bytes[start..at], blocks)?;
                     self.end_row(blocks)?;
                     continue;
                 }
-                (State::Row, _) => {
+                (BodyState::Row, _) => {
                     self.bracket(byte)?;
                     if self.depth == self.rows_depth && matches!(byte, b'}' | b']') {
                         self.add_to_row(&bytes[start..=at], blocks)?;
@@ -189,8 +174,8 @@ impl JsonRows {
             return Err(FramingError::TooLong { what: "the space between rows", limit: MAX_BLANK_BYTES });
         }
         match self.state {
-            State::Row => self.add_to_row(&bytes[start..], blocks),
-            State::Between => Ok(()),
+            BodyState::Row => self.add_to_row(&bytes[start..], blocks),
+            BodyState::Between => Ok(()),
             _ => self.keep(&bytes[start..]),
         }
     }
@@ -199,12 +184,15 @@ impl JsonRows {
     ///
     /// # Errors
     /// [`FramingError::Truncated`], [`FramingError::NoRows`], or [`FramingError::Envelope`] if the body around the rows is not JSON.
-    pub fn finish(self, blocks: &mut BlockBuilder) -> Result<Envelope, FramingError> {
-        if self.state != State::End {
+    pub fn finish(self, blocks: &mut BlockBuilder) -> Result<ResponseEnvelope, FramingError> {
+        if self.state != BodyState::End {
             return Err(FramingError::Truncated);
         }
-        let envelope =
-            if self.envelope.trim_ascii().is_empty() { Envelope::default() } else { parse_envelope(&self.envelope)? };
+        let envelope = if self.envelope.trim_ascii().is_empty() {
+            ResponseEnvelope::default()
+        } else {
+            parse_envelope(&self.envelope)?
+        };
         if !self.has_rows_member && !self.members().any(|name| envelope.body.get(name).is_some_and(Value::is_null)) {
             return Err(FramingError::NoRows(self.members().collect::<Vec<_>>().join("`, `")));
         }
@@ -230,7 +218,7 @@ impl JsonRows {
         self.has_rows_member = true;
         self.rows_next = false;
         self.rows_depth = self.depth;
-        self.state = State::Between;
+        self.state = BodyState::Between;
         self.next = Next::RowOrEnd;
         if self.depth == 1 {
             return Ok(());
@@ -264,12 +252,12 @@ impl JsonRows {
         self.only_row = true;
         self.has_rows_member = true;
         self.rows_depth = self.depth - 1;
-        self.state = State::Row;
+        self.state = BodyState::Row;
         blocks.begin_row();
     }
 
     fn begin_row(&mut self, blocks: &mut BlockBuilder) {
-        self.state = State::Row;
+        self.state = BodyState::Row;
         self.blank = 0;
         if !matches!(self.at, RowsAt::Texts { .. }) {
             blocks.begin_row();
@@ -299,9 +287,9 @@ impl JsonRows {
             _ => blocks.end_row(),
         }
         self.state = match (std::mem::take(&mut self.only_row), self.depth) {
-            (false, _) => State::Between,
-            (true, 0) => State::End,
-            (true, _) => State::Around,
+            (false, _) => BodyState::Between,
+            (true, 0) => BodyState::End,
+            (true, _) => BodyState::Around,
         };
         Ok(())
     }
@@ -330,7 +318,7 @@ impl JsonRows {
         }
         let from = at;
         at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
-        if self.state == State::Around && self.depth == 1 && self.name.len() <= NAME_BYTES {
+        if self.state == BodyState::Around && self.depth == 1 && self.name.len() <= NAME_BYTES {
             let free = NAME_BYTES + 1 - self.name.len();
             // The backslash is kept, so that an escaped name is not mistaken for a plain one.
             let end = bytes.len().min(at + usize::from(bytes.get(at) == Some(&b'\\')));
@@ -362,9 +350,9 @@ fn invalid_array(problem: &str) -> FramingError {
     FramingError::Envelope(problem.to_owned())
 }
 
-fn parse_envelope(envelope: &[u8]) -> Result<Envelope, FramingError> {
+fn parse_envelope(envelope: &[u8]) -> Result<ResponseEnvelope, FramingError> {
     let body: Value = serde_json::from_slice(envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
-    Ok(Envelope { info: body.get("info").cloned().unwrap_or_default(), body })
+    Ok(ResponseEnvelope { info: body.get("info").cloned().unwrap_or_default(), body })
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ mod response_limits;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{BlockBuilder, Envelope, FramingError};
-pub use client::{Client, ClientSettings, Limits};
+pub use blocks::{BlockBuilder, FramingError, ResponseEnvelope};
+pub use client::{Client, ClientSettings};
 pub use error::ApiError;
 pub use events::EventRows;
 pub use json_rows::JsonRows;
 pub use rate_limit::{
-    Admission, RateLimitHeaders, RateLimitState, RateLimiter, ResponseKind, SentRequest, completion_times,
+    Admission, RateLimitHeaders, RateLimitState, RateLimiter, ResponseKind, RunLimits, SentRequest, completion_times,
 };
 pub use request::{Request, RequestFacts, SliceRequest, Transport, Variables};
 pub use response::Response;

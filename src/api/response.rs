@@ -7,7 +7,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::blocks::{BlockBuilder, Envelope};
+use crate::api::blocks::{BlockBuilder, ResponseEnvelope};
 use crate::api::error::ApiError;
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
@@ -193,7 +193,7 @@ impl Response {
     ///
     /// # Errors
     /// [`ApiError::Broken`] if the body is truncated.
-    pub fn finish(mut self) -> Result<(Vec<Block>, Envelope, u64), ApiError> {
+    pub fn finish(mut self) -> Result<(Vec<Block>, ResponseEnvelope, u64), ApiError> {
         let finished = match self.framer {
             Framer::Json(rows) => rows.finish(&mut self.blocks),
             Framer::Events(events) => events.finish(&mut self.blocks),

@@ -9,7 +9,7 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 
 use self::write::{any_event_style, any_spacing, events, spaced};
-use crate::api::blocks::{BlockBuilder, Envelope, FramingError};
+use crate::api::blocks::{BlockBuilder, FramingError, ResponseEnvelope};
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
 use crate::model::block::{Block, Positions};
@@ -67,10 +67,10 @@ fn pieces<'a>(body: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 struct Cut {
     rows: Vec<Value>,
     positions: Option<Positions>,
-    envelope: Envelope,
+    envelope: ResponseEnvelope,
 }
 
-fn cut_of(mut blocks: BlockBuilder, envelope: Envelope) -> Cut {
+fn cut_of(mut blocks: BlockBuilder, envelope: ResponseEnvelope) -> Cut {
     let (mut rows, mut positions) = (Vec::new(), None);
     for block in blocks.take_ready() {
         match block {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::api::{ApiError, Limits};
+use crate::api::{ApiError, RunLimits};
 use crate::error_text::error_chain;
 use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
@@ -51,7 +51,7 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     let requests_before = settings.client.requests();
     // A failure that ends this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
-    settings.client.set_limits(Limits { deadline, cancel: settings.cancel.clone() });
+    settings.client.set_limits(RunLimits { deadline, cancel: settings.cancel.clone() });
     let (run, started_at) = (Uuid::now_v7(), settings.clock.now());
     let events = &settings.events;
     events.emit(&Event::RunStarted { run, job: request.job.name.clone() });

@@ -1,4 +1,4 @@
-//! What a request really costs is learned, kept and counted.
+//! Request costs are learned, recorded and counted.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ async fn costly(concurrency: usize) -> Export {
 }
 
 #[tokio::test]
-async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
+async fn learned_cost_of_event_streams_is_used_by_the_next_run() {
     for concurrency in [1, 4] {
         let export = costly(concurrency).await;
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let costs = export.state().await.facts.costs();
         assert_eq!(costs.cost(RequestKind::Page), 1);
-        // With others in flight all the time nothing may be learned, and nothing wrong is.
+        // With other requests always in flight, no cost may be learned, and no wrong one is.
         let learned = costs.cost(RequestKind::Events);
         assert!(learned == 3 || (1 < concurrency && learned == 1), "{concurrency} at once: {learned}");
 
@@ -45,7 +45,7 @@ async fn cost_of_event_streams_is_learned_and_the_next_run_counts_with_it() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_costs_that_are_one() {
+async fn default_costs_are_not_recorded() {
     let mut export = Export::start(Place::Memory, account(), &EVENTS).await;
     export.api.concurrency = 1;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -54,7 +54,7 @@ async fn nothing_is_kept_of_costs_that_are_one() {
 }
 
 #[tokio::test]
-async fn cost_that_fell_is_noticed() {
+async fn lower_cost_is_noticed() {
     let export = costly(1).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     let cheap = Account { event_cost: 1, categories: 6, ..account() };

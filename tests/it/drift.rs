@@ -1,4 +1,4 @@
-//! What the catalog does not know is kept and told; what does not fit fails in words.
+//! Undeclared members are kept and reported; a value that does not fit its column fails the stream.
 
 use profound_export::model::event::Event;
 use profound_export::run::Outcome;
@@ -10,7 +10,7 @@ use crate::support::{Export, account, day, on_memory_and_disk};
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "bots_v2"];
 
 on_memory_and_disk! {
-    async fn unknown_member_is_kept_and_told_once_a_run_and_stream(place) {
+    async fn unknown_member_is_kept_and_reported_once_a_run_and_stream(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.simulator.inject(FaultKind::ExtraField.into());
         for _ in 0..2 {
@@ -22,21 +22,21 @@ on_memory_and_disk! {
                 assert!(!rows.is_empty() && rows.iter().all(kept), "{stream}: {:?}", rows.first());
                 export.assert_equals_simulator(stream).await;
             }
-            let mut told: Vec<String> = export.take_events().iter().filter_map(|event| match event {
+            let mut drifted: Vec<String> = export.take_events().iter().filter_map(|event| match event {
                 Event::SchemaDrift { stream, field, example } if !example.is_empty() => Some(format!("{stream} {field}")),
                 _ => None,
             }).collect();
-            told.sort();
-            let mut once = told.clone();
+            drifted.sort();
+            let mut once = drifted.clone();
             once.dedup();
-            assert_eq!(told, once);
-            assert_eq!(told.len(), STREAMS.len(), "{told:?}");
+            assert_eq!(drifted, once);
+            assert_eq!(drifted.len(), STREAMS.len(), "{drifted:?}");
         }
     }
 }
 
 on_memory_and_disk! {
-    async fn value_that_does_not_fit_fails_its_stream_in_words_and_no_other(place) {
+    async fn value_that_does_not_fit_fails_only_its_stream(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let before = export.versions("visibility_v2_by_day").await;
@@ -63,7 +63,7 @@ on_memory_and_disk! {
 }
 
 #[test]
-fn misfit_says_what_an_operator_can_do() {
+fn mismatch_has_a_hint_for_operators() {
     let error = profound_export::run::RunError::Decode(profound_export::decode::DecodeError::Mismatch {
         stream: "visibility_v2".into(),
         row: 1,

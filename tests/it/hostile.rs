@@ -1,4 +1,4 @@
-//! Answers that no honest service sends: given up within bounds and told in words, nothing of them is shown.
+//! Responses that no honest server sends are rejected within bounds, with a message that shows nothing of them.
 
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::support::{Export, KEY, Place, account, day, on_memory_and_disk};
 /// A stream of events, one of offset pages, one of cursor pages, and a list in one body.
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "category_topics"];
 
-/// Faults that come alone, or compressed, with what is said of them.
+/// Faults, alone or compressed, with parts of their messages.
 fn hostile_answers() -> Vec<(Vec<FaultKind>, &'static [&'static str])> {
     let gzip = |ends_at, damaged_at| FaultKind::Gzip { ends_at, damaged_at };
     let flood = |of| FaultKind::Flood { of, megabytes: None };
@@ -29,7 +29,7 @@ fn hostile_answers() -> Vec<(Vec<FaultKind>, &'static [&'static str])> {
     ]
 }
 
-/// One category and one day, so that there is nothing to halve.
+/// One category and one day, so that no window can be halved.
 async fn small(place: Place, streams: &[&str]) -> Export {
     let mut export = Export::start(place, account(), streams).await;
     export.job.start = Some(day("2026-03-09"));
@@ -48,9 +48,9 @@ async fn assert_whole(export: &Export, streams: &[&str]) {
 }
 
 on_memory_and_disk! {
-    async fn what_stands_stands_when_an_answer_is_hostile(place) {
-        for (faults, said) in hostile_answers() {
-            // Floods are long, and a page is like another to them.
+    async fn published_files_are_kept_when_a_response_is_hostile(place) {
+        for (faults, messages) in hostile_answers() {
+            // Floods are slow, and they treat all pages alike.
             let flooded = faults.iter().any(|fault| matches!(fault, FaultKind::Flood { .. }));
             let streams = if flooded { &["visibility_v2_by_day", "category_topics"][..] } else { &STREAMS };
             let export = small(place, streams).await;
@@ -68,7 +68,7 @@ on_memory_and_disk! {
             assert_eq!(run.outcome, Outcome::Failed, "{faults:?}: {}", run.summary());
             assert_eq!(run.failed.len(), streams.len(), "{faults:?}: {:?}", run.failed);
             for (slice, problem) in &run.failed {
-                assert!(said.iter().any(|words| problem.contains(words)), "{faults:?}, {slice}: {problem}");
+                assert!(messages.iter().any(|message| problem.contains(message)), "{faults:?}, {slice}: {problem}");
             }
             assert!(began.elapsed() < Duration::from_secs(60), "{faults:?} took {:?}", began.elapsed());
             assert_eq!(export.files().await, before, "{faults:?} changed what is shown");
@@ -81,7 +81,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn reading_ends_when_more_rows_come_than_were_announced() {
+async fn reading_ends_after_more_rows_than_announced() {
     let streams = ["visibility_v1", "citations_v1"];
     let export = small(Place::Memory, &streams).await;
     for stream in streams {
@@ -95,7 +95,7 @@ async fn reading_ends_when_more_rows_come_than_were_announced() {
 }
 
 #[tokio::test]
-async fn compressed_answer_is_read_as_any_other() {
+async fn compressed_response_is_read_like_any_other() {
     let export = small(Place::Memory, &STREAMS).await;
     export.simulator.inject(FaultKind::Gzip { ends_at: None, damaged_at: None }.into());
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -103,7 +103,7 @@ async fn compressed_answer_is_read_as_any_other() {
 }
 
 #[tokio::test]
-async fn key_goes_to_no_other_host_when_the_api_redirects_there() {
+async fn key_does_not_follow_a_redirect_to_another_host() {
     for auth in [Auth::Header, Auth::Bearer, Auth::Query] {
         let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
         elsewhere.set_nonblocking(true).unwrap();

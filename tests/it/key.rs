@@ -1,4 +1,4 @@
-//! A rejected key stops everything at once; a new one goes on; none is ever shown.
+//! A rejected key stops the run at once, a new one resumes it, and no key is ever shown.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ fn after_rejection(received: &[ReceivedRequest]) -> usize {
 }
 
 on_memory_and_disk! {
-    async fn nothing_more_is_asked_when_the_key_is_revoked(place) {
+    async fn no_request_is_sent_after_the_key_is_revoked(place) {
         for (concurrency, after) in [(1, 9), (4, 9)] {
             let mut export = Export::start(place, account(), &STREAMS).await;
             export.api.concurrency = concurrency;
@@ -26,16 +26,16 @@ on_memory_and_disk! {
             let (run, received) = export.run_and_watch().await;
 
             assert_eq!(run.outcome, Outcome::KeyRejected, "{}", run.summary());
-            // What was under way at the same moment cannot be called back.
+            // Requests in flight at that moment cannot be stopped.
             assert!(after_rejection(&received) < concurrency, "{:?}", received);
             assert!(!run.deferred.is_empty() && run.failed.is_empty(), "{}", run.summary());
             assert!(words(run.error.as_ref().unwrap()).contains("Invalid API key"));
-            // What was published is whole, and known.
+            // Published files are complete and recorded.
             assert!(0 < run.totals().slices);
             export.assert_ledger_knows_every_file().await;
             assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::KeyRejected);
 
-            // A new key goes on from there.
+            // A new key resumes from there.
             export.simulator.rotate_key("pk-another");
             let next = export.run().await;
             assert_eq!(next.outcome, Outcome::Complete, "{}", next.summary());
@@ -47,7 +47,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn one_request_is_sent_when_the_key_was_never_right() {
+async fn wrong_key_costs_one_request() {
     let export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.simulator.revoke_key();
     let (run, received) = export.run_and_watch().await;
@@ -56,11 +56,11 @@ async fn one_request_is_sent_when_the_key_was_never_right() {
 }
 
 #[tokio::test]
-async fn run_goes_on_when_the_key_file_was_changed_in_time() {
+async fn run_continues_with_a_changed_key_file() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     let path = export.key_in_a_file();
     let simulator = Arc::clone(&export.simulator);
-    // Several requests are on their way with the old key when it is replaced.
+    // Several requests are in flight with the old key when it is replaced.
     export.listen(move |event| {
         if let Event::RunPlanned { .. } = event {
             simulator.rotate_key("pk-rotated");
@@ -76,7 +76,7 @@ async fn run_goes_on_when_the_key_file_was_changed_in_time() {
 }
 
 #[tokio::test]
-async fn run_stops_when_the_key_file_holds_another_wrong_key() {
+async fn run_stops_if_the_changed_key_is_rejected_too() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.api.concurrency = 1;
     let path = export.key_in_a_file();
@@ -92,27 +92,27 @@ async fn run_stops_when_the_key_file_holds_another_wrong_key() {
     assert_eq!(received.iter().filter(|request| request.status == 401).count(), 2, "one for each key");
 }
 
-/// Looks into every object of the lake, compressed columns and footers included.
+/// Searches every object of the lake, compressed columns and footers included.
 async fn assert_key_is_in_no_file(export: &Export) {
     for path in export.objects().await.into_keys() {
         let bytes = export.bytes(&path).await;
         assert!(memchr::memmem::find(&bytes, KEY.as_bytes()).is_none(), "the key is in {path}");
-        // Checkpoints say what records say, which are text.
+        // Checkpoints contain the same text as the records.
         if path.ends_with(".parquet") && !path.contains("/checkpoints/") {
-            let told = format!("{:?}", export.table(&path).await);
-            assert!(!told.contains(KEY), "the key is in a row or the footer of {path}");
+            let output = format!("{:?}", export.table(&path).await);
+            assert!(!output.contains(KEY), "the key is in a row or the footer of {path}");
         }
     }
 }
 
-/// Everything that a run tells to anybody.
-fn told(export: &Export, run: &RunResult) -> String {
+/// Everything that a run outputs.
+fn output(export: &Export, run: &RunResult) -> String {
     let error = run.error.as_ref().map(|error| format!("{} {:?}", words(error), error.hint()));
     format!("{run:?} {} {error:?} {:?}", run.summary(), export.take_events())
 }
 
 on_memory_and_disk! {
-    async fn key_is_neither_shown_nor_kept_when_the_api_repeats_it(place) {
+    async fn key_in_a_response_is_neither_shown_nor_kept(place) {
         for (at, outcome) in [
             (KeyLocation::Error, Outcome::Failed),
             (KeyLocation::Redirect, Outcome::Failed),
@@ -123,16 +123,16 @@ on_memory_and_disk! {
             for auth in [Auth::Header, Auth::Bearer, Auth::Query] {
                 let mut export = Export::start(place, account(), &["visibility_v2_by_day", "answers_v2", "models"]).await;
                 export.api.auth = auth;
-                // Values in positions have no member that nobody announced; what stands around them has.
+                // Positional values have no undeclared members, but the body around them has.
                 for stream in ["visibility", "answers"] {
                     export.simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream(stream));
                 }
                 let run = export.run().await;
                 assert_eq!(run.outcome, outcome, "{at:?}: {} {:?}", run.summary(), run.failed);
-                let told = told(&export, &run);
-                assert!(!told.contains(KEY), "{at:?}: {told}");
+                let output = output(&export, &run);
+                assert!(!output.contains(KEY), "{at:?}: {output}");
                 if let KeyLocation::Page | KeyLocation::Rows = at {
-                    assert!(told.contains("contains the API key"), "{at:?}: {told}");
+                    assert!(output.contains("contains the API key"), "{at:?}: {output}");
                 }
                 assert_key_is_in_no_file(&export).await;
                 export.assert_equals_simulator("models").await;
@@ -147,20 +147,20 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn key_is_not_shown_when_the_account_itself_is_answered_with_it() {
+async fn key_in_the_lists_of_the_account_is_not_shown() {
     for at in [KeyLocation::Error, KeyLocation::Redirect, KeyLocation::Page, KeyLocation::Rows] {
         let export = Export::start(Place::Memory, account(), &["models"]).await;
         export.simulator.inject(FaultKind::RepeatKey { at }.into());
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Unavailable, "{at:?}");
-        let told = told(&export, &run);
-        assert!(!told.contains(KEY), "{at:?}: {told}");
+        let output = output(&export, &run);
+        assert!(!output.contains(KEY), "{at:?}: {output}");
         assert!(export.objects().await.is_empty());
     }
 }
 
 on_memory_and_disk! {
-    async fn key_is_never_shown_whatever_goes_wrong(place) {
+    async fn key_is_not_shown_by_any_failure(place) {
         let faults = [
             FaultKind::Unprocessable { detail: profound_export::simulator::DetailForm::List },
             FaultKind::Truncate { bytes: 2000 },
@@ -178,7 +178,7 @@ on_memory_and_disk! {
             let mut words_of = String::new();
             for fault in faults.clone() {
                 export.simulator.clear_faults();
-                // Once visibility may not be read, it is not asked any more.
+                // Once the account is not entitled to visibility, it is not requested any more.
                 let of = if fault == FaultKind::RevokeKey { "answers" } else { "visibility" };
                 export.simulator.inject(Fault::from(fault).of_stream(of));
                 let settings = export.settings();
@@ -202,14 +202,14 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn key_is_not_shown_when_the_api_cannot_be_reached_with_the_key_in_the_address() {
+async fn key_in_the_address_is_not_shown_if_the_api_is_unreachable() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.api.auth = Auth::Query;
-    // Nobody listens on the first of all ports.
+    // No server listens on port 1.
     export.api.base_url = "http://127.0.0.1:1".parse().unwrap();
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Unavailable);
-    let told = format!("{} {run:?}", words(run.error.as_ref().unwrap()));
-    assert!(told.contains("cannot reach the API") && !told.contains(KEY), "{told}");
+    let output = format!("{} {run:?}", words(run.error.as_ref().unwrap()));
+    assert!(output.contains("cannot reach the API") && !output.contains(KEY), "{output}");
     assert!(export.objects().await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! No secret stands in anything that the built program says or writes, whatever verb it is given and whatever goes wrong.
+//! No secret is in any output or file of the built program, whatever the command and whatever fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,12 +10,12 @@ use profound_export::simulator::{Account, Fault, FaultKind, KeyLocation, Simulat
 use crate::support::account;
 use crate::support::lake::whole_table_of;
 
-/// With signs that change when they become part of an address or of JSON.
+/// With characters that are escaped in an address or in JSON.
 const KEY: &str = "prf+THIS/is=the%KEY&of?the#account";
 const SALT: &str = "THIS-is-the-salt-of-the-lake-0123456789";
 const STORE_SECRET: &str = "THIS-is-the-secret-of-the-bucket";
 
-/// The key as it is, as it stands in an address and as Base64, and a good part of it.
+/// The key as it is, in an address and in Base64, and a large part of it.
 const OF_THE_KEY: [&str; 5] = [
     KEY,
     "prf%2BTHIS%2Fis%3Dthe%25KEY%26of%3Fthe%23account",
@@ -24,7 +24,7 @@ const OF_THE_KEY: [&str; 5] = [
     "is=the%KEY&of",
 ];
 
-/// Every verb that reads or writes, as far as it ends by itself.
+/// Every command that reads or writes and ends by itself.
 const VERBS: [&[&str]; 14] = [
     &["check", "--sample"],
     &["plan"],
@@ -63,8 +63,8 @@ impl Workplace {
         Self { searched, hidden }
     }
 
-    /// What the program says to a verb.
-    fn say(&self, verb: &[&str]) -> String {
+    /// The output of a command.
+    fn output_of(&self, verb: &[&str]) -> String {
         let ended = Command::new(env!("CARGO_BIN_EXE_profound-export"))
             .args(verb)
             .current_dir(self.searched.path())
@@ -78,7 +78,7 @@ impl Workplace {
         format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr))
     }
 
-    /// Every file of the directory and all that is below, and what it says: compressed columns of tables too.
+    /// Every file below the directory with its text, that of compressed columns included.
     fn files(&self) -> Vec<(PathBuf, String)> {
         let (mut found, mut directories) = (Vec::new(), vec![self.searched.path().to_owned()]);
         while let Some(directory) = directories.pop() {
@@ -87,7 +87,7 @@ impl Workplace {
                 match path.is_dir() {
                     true => directories.push(path),
                     false if path.ends_with("jobs.toml") => {}
-                    false => found.push((path.clone(), said(&path))),
+                    false => found.push((path.clone(), text_of(&path))),
                 }
             }
         }
@@ -95,10 +95,10 @@ impl Workplace {
     }
 }
 
-fn said(path: &Path) -> String {
+fn text_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap();
     let raw = String::from_utf8_lossy(&bytes).into_owned();
-    // Checkpoints say what records say, which are text.
+    // Checkpoints contain the same text as the records.
     match path.extension().is_some_and(|ending| ending == "parquet")
         && !path.display().to_string().contains("checkpoints")
     {
@@ -117,7 +117,7 @@ fn assert_without(secrets: &[&str], place: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_anything_that_any_verb_says_or_writes() {
+async fn no_secret_is_in_any_output_or_file() {
     let secrets = [&OF_THE_KEY[..], &[SALT]].concat();
     for auth in ["header", "query"] {
         let account = Account { now: None, key: KEY.into(), categories: 1, domains: 1, ..account() };
@@ -129,27 +129,27 @@ async fn no_secret_is_in_anything_that_any_verb_says_or_writes() {
             simulator.clear_faults();
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("answers"));
             simulator.inject(Fault::from(FaultKind::RepeatKey { at }).of_stream("bots"));
-            let told = place.say(&["run", "--log", "trace"]);
-            assert!(told.contains("visibility_v1"), "{told}");
-            assert_without(&secrets, &format!("{auth} {at:?}"), &told);
+            let output = place.output_of(&["run", "--log", "trace"]);
+            assert!(output.contains("visibility_v1"), "{output}");
+            assert_without(&secrets, &format!("{auth} {at:?}"), &output);
         }
         simulator.inject(Fault::from(FaultKind::RevokeKey).of_stream("models").after(3));
         for verb in VERBS {
-            assert_without(&secrets, &format!("{auth} {verb:?}"), &place.say(verb));
+            assert_without(&secrets, &format!("{auth} {verb:?}"), &place.output_of(verb));
         }
         let files = place.files();
         assert!(files.iter().any(|(path, _)| path.ends_with("000000001.json")), "{files:?}");
         assert!(files.iter().any(|(path, _)| path.ends_with("coverage.parquet")), "{files:?}");
-        for (path, said) in files {
-            assert_without(&secrets, &path.display().to_string(), &said);
+        for (path, text) in files {
+            assert_without(&secrets, &path.display().to_string(), &text);
         }
         assert!(simulator.requests().iter().any(|request| request.status == 200));
     }
 }
 
 #[test]
-fn secret_of_the_store_is_in_nothing_that_a_verb_says() {
-    // Nobody listens there, and no verb waits long to find out.
+fn secret_of_the_store_is_in_no_output() {
+    // No server listens there, and no command waits long for one.
     let options = format!(
         "{{ aws_access_key_id = \"AKIA\", aws_secret_access_key = \"{STORE_SECRET}\", aws_session_token = \"{STORE_SECRET}\", \
          endpoint = \"http://127.0.0.1:1\", region = \"eu-central-1\" }}"
@@ -158,11 +158,12 @@ fn secret_of_the_store_is_in_nothing_that_a_verb_says() {
         "[api]\nbase_url = \"http://127.0.0.1:1\"\n[destination]\nurl = \"s3://bucket/lake\"\noptions = {options}"
     ));
     for verb in [&["config"][..], &["config", "--output", "json"], &["streams", "--log", "trace"]] {
-        let told = place.say(verb);
-        assert!(!told.is_empty());
-        assert_without(&[STORE_SECRET, SALT, KEY], &format!("{verb:?}"), &told);
+        let output = place.output_of(verb);
+        assert!(!output.is_empty());
+        assert_without(&[STORE_SECRET, SALT, KEY], &format!("{verb:?}"), &output);
     }
-    // A setting that is wrong is told without its value.
-    let told = place.say(&["config", "--set", &format!("destination.options.aws_secret_acces_key={STORE_SECRET}")]);
-    assert_without(&[STORE_SECRET], "a mistyped option", &told);
+    // A wrong setting is reported without its value.
+    let output =
+        place.output_of(&["config", "--set", &format!("destination.options.aws_secret_acces_key={STORE_SECRET}")]);
+    assert_without(&[STORE_SECRET], "a mistyped option", &output);
 }

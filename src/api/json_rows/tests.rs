@@ -4,7 +4,7 @@ use super::*;
 use crate::model::block::Block;
 
 /// Rows, envelope and order of the blocks of `body`, pushed in chunks of `size` bytes.
-fn cut(body: &str, size: usize) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
+fn cut(body: &str, size: usize) -> Result<(Vec<Value>, ResponseEnvelope, Vec<&'static str>), FramingError> {
     cut_at(RowsAt::Data, &[], body, size)
 }
 
@@ -14,7 +14,7 @@ fn cut_at(
     members: &[(String, Value)],
     body: &str,
     size: usize,
-) -> Result<(Vec<Value>, Envelope, Vec<&'static str>), FramingError> {
+) -> Result<(Vec<Value>, ResponseEnvelope, Vec<&'static str>), FramingError> {
     let (mut rows, mut blocks) = (JsonRows::new(at), BlockBuilder::with_members(members));
     for piece in body.as_bytes().chunks(size) {
         rows.push(piece, &mut blocks)?;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight {
-    cost: u32,
+    /// Of the requests whose bodies are not over.
+    pub(super) cost: u32,
     /// The part of `cost` that has no response yet: the server may or may not have counted it.
-    unanswered: u32,
+    pub(super) unanswered: u32,
     /// What remained when the only request in flight was sent.
     remaining_before: Option<u32>,
     /// A request ended without a response, so the server may still count it.
@@ -44,24 +45,9 @@ impl InFlight {
         self.ended += 1;
     }
 
-    /// The cost of the requests whose bodies are not over.
-    pub(super) fn cost(&self) -> u32 {
-        self.cost
-    }
-
-    /// The cost of the requests without a response.
-    pub(super) fn unanswered(&self) -> u32 {
-        self.unanswered
-    }
-
     /// What remained before the request that just got a response, if no other can have changed it meanwhile.
     pub(super) fn take_remaining_before(&mut self) -> Option<u32> {
         self.remaining_before.take()
-    }
-
-    /// Another window started: what remained before has nothing to do with what remains now.
-    pub(super) fn start_window(&mut self) {
-        self.remaining_before = None;
     }
 
     /// How long a request took on average, from its sending to the end of its body.
@@ -103,8 +89,8 @@ mod tests {
         let mut in_flight = InFlight::default();
         in_flight.send(3, None);
         in_flight.record_response(3);
-        assert_eq!((in_flight.cost(), in_flight.unanswered()), (3, 0));
+        assert_eq!((in_flight.cost, in_flight.unanswered), (3, 0));
         in_flight.end(3, Duration::from_secs(2));
-        assert_eq!((in_flight.cost(), in_flight.average_latency()), (0, Some(Duration::from_secs(2))));
+        assert_eq!((in_flight.cost, in_flight.average_latency()), (0, Some(Duration::from_secs(2))));
     }
 }

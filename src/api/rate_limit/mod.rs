@@ -40,6 +40,16 @@ pub use forecast::completion_times;
 pub use state::{Admission, RateLimitState, ResponseKind, SentRequest};
 pub use window::{MAX_WINDOW, RateLimitHeaders};
 
+/// What ends the requests of one run.
+#[derive(Debug, Clone, Default)]
+pub struct RunLimits {
+    /// No request is sent after it. A response in progress may end within `api.idle_timeout` after it, since its request is
+    /// counted already.
+    pub deadline: Option<Instant>,
+    /// Stops every wait and every response.
+    pub cancel: CancellationToken,
+}
+
 /// The rate limit of one key, shared by everything that sends with it.
 #[derive(Debug, Clone)]
 pub struct RateLimiter(Arc<Inner>);
@@ -87,27 +97,17 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`RateLimiter::reserve`].
-    pub async fn ready(
-        &self,
-        kind: RequestKind,
-        deadline: Option<Instant>,
-        cancel: &CancellationToken,
-    ) -> Result<bool, ApiError> {
-        let ((), waited) = self.when_admitted(kind, deadline, cancel, |_, _| ()).await?;
+    pub async fn ready(&self, kind: RequestKind, limits: &RunLimits) -> Result<bool, ApiError> {
+        let ((), waited) = self.when_admitted(kind, limits, |_, _| ()).await?;
         Ok(waited)
     }
 
     /// Waits until a request of `kind` may be sent, and counts it as sent.
     ///
     /// # Errors
-    /// [`ApiError::OutOfTime`] as soon as the wait would pass `deadline`, [`ApiError::Cancelled`].
-    pub async fn reserve(
-        &self,
-        kind: RequestKind,
-        deadline: Option<Instant>,
-        cancel: &CancellationToken,
-    ) -> Result<Permit, ApiError> {
-        let (request, _) = self.when_admitted(kind, deadline, cancel, |state, now| state.send(now, kind)).await?;
+    /// [`ApiError::OutOfTime`] as soon as the wait would pass the deadline, [`ApiError::Cancelled`].
+    pub async fn reserve(&self, kind: RequestKind, limits: &RunLimits) -> Result<Permit, ApiError> {
+        let (request, _) = self.when_admitted(kind, limits, |state, now| state.send(now, kind)).await?;
         Ok(Permit { limiter: self.clone(), request })
     }
 
@@ -115,15 +115,14 @@ impl RateLimiter {
     async fn when_admitted<T>(
         &self,
         kind: RequestKind,
-        deadline: Option<Instant>,
-        cancel: &CancellationToken,
+        limits: &RunLimits,
         action: impl Fn(&mut RateLimitState, Instant) -> T,
     ) -> Result<(T, bool), ApiError> {
         let mut waited = false;
         loop {
             // Created before the state is read, so that no change in between is missed.
             let changed = self.0.changed.notified();
-            if cancel.is_cancelled() {
+            if limits.cancel.is_cancelled() {
                 return Err(ApiError::Cancelled);
             }
             let until = {
@@ -139,7 +138,7 @@ impl RateLimiter {
                 }
             };
             if let Some(until) = until {
-                if deadline.is_some_and(|deadline| until > deadline) {
+                if limits.deadline.is_some_and(|deadline| until > deadline) {
                     return Err(ApiError::OutOfTime { wait: until.saturating_duration_since(Instant::now()) });
                 }
                 waited = true;
@@ -154,7 +153,7 @@ impl RateLimiter {
             tokio::select! {
                 () = timer => {}
                 () = changed => {}
-                () = cancel.cancelled() => return Err(ApiError::Cancelled),
+                () = limits.cancel.cancelled() => return Err(ApiError::Cancelled),
             }
         }
     }

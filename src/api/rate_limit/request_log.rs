@@ -18,7 +18,8 @@ struct LoggedRequest {
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestLog {
     requests: VecDeque<LoggedRequest>,
-    cost: u32,
+    /// Of all requests in the log.
+    pub(super) cost: u32,
 }
 
 impl RequestLog {
@@ -32,11 +33,6 @@ impl RequestLog {
         while let Some(request) = self.requests.pop_front_if(|request| request.at + window <= now) {
             self.cost = self.cost.saturating_sub(request.cost);
         }
-    }
-
-    /// The cost of all requests in the log.
-    pub(super) fn cost(&self) -> u32 {
-        self.cost
     }
 
     /// The request with which, oldest first, `excess` will have left the log; `None` if the log holds less.
@@ -64,8 +60,8 @@ mod tests {
         assert_eq!([1, 3, 4, 5, 7].map(|excess| log.last_of_excess(excess)), [0, 0, 1, 2, 2].map(|s| Some(at(s))));
         assert_eq!(log.last_of_excess(8), None);
         log.trim(at(10), Duration::from_secs(10));
-        assert_eq!(log.cost(), 4);
+        assert_eq!(log.cost, 4);
         log.trim(at(12), Duration::from_secs(10));
-        assert_eq!(log.cost(), 0);
+        assert_eq!(log.cost, 0);
     }
 }

@@ -47,7 +47,7 @@ pub struct SentRequest {
 /// What may be sent with the key, as far as responses showed.
 ///
 /// Costs are in requests of the rate limit: where an event stream counts as three, three leave the window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RateLimitState {
     reserve: u32,
     window: RateLimitWindow,
@@ -61,15 +61,7 @@ pub struct RateLimitState {
 impl RateLimitState {
     /// Leaves `reserve` requests of every window to other users of the key.
     pub fn new(reserve: u32) -> Self {
-        Self {
-            reserve,
-            window: RateLimitWindow::new(),
-            log: RequestLog::default(),
-            in_flight: InFlight::default(),
-            blocking: Blocking::default(),
-            costs: LearnedCosts::default(),
-            external: ExternalUsage::default(),
-        }
+        Self { reserve, ..Self::default() }
     }
 
     /// The state after a window without any request.
@@ -81,8 +73,8 @@ impl RateLimitState {
     /// about the length of a window.
     pub fn for_forecast(&self, now: Instant) -> Self {
         let mut log = self.log.clone();
-        if self.in_flight.unanswered() > 0 {
-            log.push(now, self.in_flight.unanswered());
+        if self.in_flight.unanswered > 0 {
+            log.push(now, self.in_flight.unanswered);
         }
         Self {
             window: self.window.with_fixed_length(),
@@ -125,10 +117,10 @@ impl RateLimitState {
             limit: self.limit(),
             remaining: self.remaining(),
             reserved: self.reserved(),
-            own_requests: self.log.cost().saturating_add(self.in_flight.unanswered()),
+            own_requests: self.log.cost.saturating_add(self.in_flight.unanswered),
             external_requests: self.external.total(),
             window: self.window(),
-            resets_in: self.window.resets_at().map(|reset| reset.saturating_duration_since(now)),
+            resets_in: self.window.resets_at.map(|reset| reset.saturating_duration_since(now)),
         }
     }
 
@@ -153,11 +145,11 @@ impl RateLimitState {
             return Admission::At(until);
         }
         if self.window.advance(now) {
-            self.start_window();
+            self.forget_remaining();
         }
         // The first request of a window goes alone, to learn what remains, and so does the first one after a 429.
-        let is_first = !self.window.has_response() || self.blocking.is_probing();
-        if is_first && self.in_flight.unanswered() > 0 {
+        let is_first = !self.window.has_response || self.blocking.is_probing();
+        if is_first && self.in_flight.unanswered > 0 {
             return Admission::AfterResponse;
         }
         self.log.trim(now, self.window());
@@ -167,21 +159,21 @@ impl RateLimitState {
     /// The first condition: own requests of the trailing window leave room. `None` if they do.
     fn admit_by_log(&self, kind: RequestKind) -> Option<Admission> {
         // The length of a window shows when the next one starts: the request that shows it needs no room.
-        if !self.window.has_response() && self.window.windows_seen() == 1 {
+        if !self.window.has_response && self.window.windows_seen == 1 {
             return None;
         }
         // Room for the request that will show it.
-        let kept = if self.window.has_response() && !self.window.is_length_known() {
+        let kept = if self.window.has_response && !self.window.is_length_known() {
             self.costs().most().min(self.usable() - 1)
         } else {
             0
         };
         let room = self.usable() - kept;
         let cost = self.costs().cost(kind).min(room);
-        let needed = self.log.cost().saturating_add(self.in_flight.unanswered() + cost);
+        let needed = self.log.cost.saturating_add(self.in_flight.unanswered + cost);
         let excess = needed.checked_sub(room).filter(|excess| *excess > 0)?;
         let by_log = self.log.last_of_excess(excess).map(|at| at + self.window());
-        let by_reset = self.window.resets_at().filter(|_| !self.window.is_length_known());
+        let by_reset = self.window.resets_at.filter(|_| !self.window.is_length_known());
         let soonest = by_log.into_iter().chain(by_reset).min();
         Some(soonest.map_or(Admission::AfterResponse, Admission::At))
     }
@@ -189,9 +181,9 @@ impl RateLimitState {
     /// The second condition: what the API said remains is more than what is in flight and reserved.
     fn admit_by_remaining(&self, now: Instant, kind: RequestKind) -> Admission {
         let cost = self.costs().cost(kind).min(self.usable());
-        let needed = self.reserved().saturating_add(self.in_flight.cost() + cost);
+        let needed = self.reserved().saturating_add(self.in_flight.cost + cost);
         match self.remaining() {
-            Some(remaining) if remaining < needed && self.in_flight.cost() > 0 => Admission::AfterResponse,
+            Some(remaining) if remaining < needed && self.in_flight.cost > 0 => Admission::AfterResponse,
             Some(remaining) if remaining < needed => Admission::At(self.window.remaining_ends_at(now)),
             _ => Admission::Now,
         }
@@ -223,7 +215,7 @@ impl RateLimitState {
         }
         match described {
             DescribedWindow::Previous => return,
-            DescribedWindow::Next => self.start_window(),
+            DescribedWindow::Next => self.forget_remaining(),
             DescribedWindow::Current => {}
         }
         if let Some(remaining) = headers.remaining {
@@ -255,8 +247,9 @@ impl RateLimitState {
         self.log.push(now, request.cost);
     }
 
-    fn start_window(&mut self) {
-        self.in_flight.start_window();
+    /// Another window started: what remained before says nothing about what remains now.
+    fn forget_remaining(&mut self) {
+        self.in_flight.take_remaining_before();
         self.external.end_window();
     }
 }

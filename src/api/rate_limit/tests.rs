@@ -332,14 +332,17 @@ fn costs_are_learned_from_lone_requests_and_count_in_the_log() {
 
 #[tokio::test(start_paused = true)]
 async fn wait_that_would_pass_the_deadline_fails_at_once() {
-    let (limiter, cancel) = (RateLimiter::new(0), CancellationToken::new());
+    let limiter = RateLimiter::new(0);
     limiter.block(Duration::from_secs(60));
-    let soon = Instant::now() + Duration::from_secs(59);
-    assert!(matches!(limiter.reserve(PAGE, Some(soon), &cancel).await, Err(ApiError::OutOfTime { .. })));
+    let after = |seconds| RunLimits {
+        deadline: Some(Instant::now() + Duration::from_secs(seconds)),
+        cancel: CancellationToken::new(),
+    };
+    assert!(matches!(limiter.reserve(PAGE, &after(59)).await, Err(ApiError::OutOfTime { .. })));
     let waiting_until = limiter.waiting_until();
-    let later = Instant::now() + Duration::from_secs(61);
-    limiter.reserve(PAGE, Some(later), &cancel).await.unwrap();
+    limiter.reserve(PAGE, &after(61)).await.unwrap();
     assert_eq!(*waiting_until.borrow(), None);
-    cancel.cancel();
-    assert!(matches!(limiter.reserve(PAGE, None, &cancel).await, Err(ApiError::Cancelled)));
+    let cancelled = RunLimits::default();
+    cancelled.cancel.cancel();
+    assert!(matches!(limiter.reserve(PAGE, &cancelled).await, Err(ApiError::Cancelled)));
 }

@@ -47,42 +47,28 @@ struct Remaining {
     seen_at: Instant,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RateLimitWindow {
-    limit: u32,
+    limit: Option<u32>,
     remaining: Option<Remaining>,
     /// When `remaining` no longer counts, where no reset was announced.
     remaining_expires_at: Option<Instant>,
-    resets_at: Option<Instant>,
+    pub(super) resets_at: Option<Instant>,
     /// The last reset that was announced, also if it is in the past.
     last_reset: Option<Instant>,
     longest_reset_after: Option<Duration>,
     /// The shortest time between two resets; several windows may have passed between them.
     between_resets: Option<Duration>,
-    windows_seen: u32,
+    pub(super) windows_seen: u32,
     started_at: Option<Instant>,
-    has_response: bool,
+    /// A response has described this window.
+    pub(super) has_response: bool,
 }
 
 impl RateLimitWindow {
-    pub(super) fn new() -> Self {
-        Self {
-            limit: DEFAULT_LIMIT,
-            remaining: None,
-            remaining_expires_at: None,
-            resets_at: None,
-            last_reset: None,
-            longest_reset_after: None,
-            between_resets: None,
-            windows_seen: 0,
-            started_at: None,
-            has_response: false,
-        }
-    }
-
     /// A window of the same limit and length that no response has described yet.
     pub(super) fn fresh(&self) -> Self {
-        Self { limit: self.limit, longest_reset_after: Some(self.length()), windows_seen: 2, ..Self::new() }
+        Self { limit: self.limit, longest_reset_after: Some(self.length()), windows_seen: 2, ..Self::default() }
     }
 
     /// The same window, whose length will not become better known.
@@ -90,8 +76,9 @@ impl RateLimitWindow {
         Self { longest_reset_after: Some(self.length()), windows_seen: 2, ..self.clone() }
     }
 
+    /// Requests a window.
     pub(super) fn limit(&self) -> u32 {
-        self.limit
+        self.limit.unwrap_or(DEFAULT_LIMIT)
     }
 
     /// The least that the API said remains, `None` before it has said so.
@@ -99,22 +86,9 @@ impl RateLimitWindow {
         self.remaining.map(|remaining| remaining.requests)
     }
 
-    pub(super) fn resets_at(&self) -> Option<Instant> {
-        self.resets_at
-    }
-
     /// When to look again whether requests remain.
     pub(super) fn remaining_ends_at(&self, now: Instant) -> Instant {
         self.resets_at.or(self.remaining_expires_at).unwrap_or(now + REMAINING_EXPIRES_AFTER)
-    }
-
-    /// Whether a response has described this window.
-    pub(super) fn has_response(&self) -> bool {
-        self.has_response
-    }
-
-    pub(super) fn windows_seen(&self) -> u32 {
-        self.windows_seen
     }
 
     /// A whole window was seen. The first reset may belong to a window that was half over.
@@ -145,9 +119,7 @@ impl RateLimitWindow {
 
     /// Records the headers of a response that came at `now` to a request sent at `sent_at`.
     pub(super) fn observe(&mut self, sent_at: Instant, now: Instant, headers: RateLimitHeaders) -> DescribedWindow {
-        if let Some(limit) = headers.limit.filter(|limit| *limit > 0) {
-            self.limit = limit;
-        }
+        self.limit = headers.limit.filter(|limit| *limit > 0).or(self.limit);
         let reset_after = headers.reset_after.map(|after| after.min(MAX_WINDOW));
         let reset = reset_after.map(|after| now + after);
         if reset.is_some_and(|reset| self.is_previous(reset, sent_at)) {
@@ -227,11 +199,11 @@ mod tests {
     #[test]
     fn length_is_an_hour_until_a_whole_window_was_seen() {
         let start = Instant::now();
-        let mut window = RateLimitWindow::new();
+        let mut window = RateLimitWindow::default();
         window.observe(start, start, headers(10, 3));
         assert_eq!(window.length(), MAX_WINDOW);
         let next = start + Duration::from_secs(3);
-        assert!(window.advance(next) && !window.has_response());
+        assert!(window.advance(next) && !window.has_response);
         window.observe(next, next, headers(600, 5));
         assert_eq!(window.length(), Duration::from_secs(5));
     }
@@ -239,7 +211,7 @@ mod tests {
     #[test]
     fn least_remaining_of_a_window_counts() {
         let now = Instant::now();
-        let mut window = RateLimitWindow::new();
+        let mut window = RateLimitWindow::default();
         for remaining in [12, 9, 11] {
             // Responses overtake each other: all were sent before the first one came.
             let sent_at = now - Duration::from_secs(1);
@@ -252,7 +224,7 @@ mod tests {
     fn response_of_the_previous_window_is_recognized() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut window = RateLimitWindow::new();
+        let mut window = RateLimitWindow::default();
         window.observe(start, start, headers(300, 60));
         assert_eq!(window.observe(at(58), at(59), headers(599, 3600)), DescribedWindow::Next);
         assert_eq!(window.observe(at(58), at(59), headers(0, 1)), DescribedWindow::Previous);
@@ -262,7 +234,7 @@ mod tests {
     #[test]
     fn remaining_expires_where_no_reset_is_announced() {
         let now = Instant::now();
-        let mut window = RateLimitWindow::new();
+        let mut window = RateLimitWindow::default();
         window.observe(now, now, RateLimitHeaders { remaining: Some(0), ..RateLimitHeaders::default() });
         assert!(!window.advance(now + Duration::from_secs(59)));
         assert!(window.advance(now + REMAINING_EXPIRES_AFTER));

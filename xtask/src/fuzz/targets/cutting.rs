@@ -1,12 +1,12 @@
 //! Rows cut from a body, however its bytes arrive.
 
-use profound_export::api::{BlockBuilder, Envelope, EventRows, FramingError, JsonRows};
+use profound_export::api::{BlockBuilder, EventRows, FramingError, JsonRows, ResponseEnvelope};
 use profound_export::model::block::Block;
 use profound_export::model::stream::RowsAt;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a body comes to.
-pub type Cut = Result<(Vec<Block>, Envelope), FramingError>;
+pub type Cut = Result<(Vec<Block>, ResponseEnvelope), FramingError>;
 
 /// The rows of a list or a page.
 pub fn list<'a>(at: &RowsAt, pieces: impl Iterator<Item = &'a [u8]>) -> Cut {

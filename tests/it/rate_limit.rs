@@ -1,4 +1,4 @@
-//! No request too many: limits, whoever spends them, and deadlines.
+//! The rate limit is never exceeded, whoever else uses the key, and deadlines hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{Export, Place, account, instant, max_cost_within};
 
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "category_topics"];
 
-/// Every request was answered, and no `period` held more than `limit`.
+/// No request was rate limited, and no trailing `period` had more than `limit` requests.
 fn assert_within(received: &[ReceivedRequest], limit: u64, period: Duration) {
     assert!(received.iter().all(|request| request.status == 200), "the limit was hit");
     let most = max_cost_within(received, period);
@@ -19,7 +19,7 @@ fn assert_within(received: &[ReceivedRequest], limit: u64, period: Duration) {
 }
 
 #[tokio::test]
-async fn negotiated_limit_is_learned_in_whatever_form_its_reset_is_told() {
+async fn negotiated_limit_is_learned_from_every_form_of_reset() {
     let forms = [None, Some(ResetForm::Seconds), Some(ResetForm::HttpDate), Some(ResetForm::IsoDate)];
     let case = async |form: Option<ResetForm>| {
         let period = Duration::from_secs(3);
@@ -50,7 +50,7 @@ async fn larger_limit_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn run_completes_without_any_header_of_the_limit() {
+async fn run_completes_without_rate_limit_headers() {
     let export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.simulator.inject(FaultKind::NoRateHeaders.into());
     let (run, received) = export.run_and_watch().await;
@@ -62,16 +62,16 @@ async fn run_completes_without_any_header_of_the_limit() {
 }
 
 #[tokio::test]
-async fn what_others_spend_is_respected_and_the_reserve_is_theirs() {
+async fn external_usage_is_respected_and_the_reserve_is_left() {
     let period = Duration::from_secs(3);
     let account = Account { requests_per_period: 40, period, categories: 8, ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
     export.api.reserve_requests = 12;
-    // Somebody else spends one for each slice of ours, and always finds one left.
+    // Another user of the key sends a request for each published slice, and always has one left.
     let simulator = std::sync::Arc::clone(&export.simulator);
     export.listen(move |event| {
         if matches!(event, Event::SlicePublished { .. }) {
-            assert_eq!(simulator.spend(1), 1, "nothing was left for others");
+            assert_eq!(simulator.spend(1), 1, "nothing was left for other users");
         }
     });
     let (run, received) = export.run_and_watch().await;
@@ -83,7 +83,7 @@ async fn what_others_spend_is_respected_and_the_reserve_is_theirs() {
 }
 
 #[tokio::test]
-async fn retries_take_permits_as_well() {
+async fn retries_count_against_the_limit() {
     let period = Duration::from_secs(2);
     let account = Account { requests_per_period: 12, period, ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
@@ -101,7 +101,7 @@ async fn retries_take_permits_as_well() {
 }
 
 #[tokio::test]
-async fn requests_come_in_the_order_of_the_plan_as_far_as_they_do_not_fly_together() {
+async fn requests_follow_the_plan_except_for_those_in_flight() {
     let account = Account { categories: 10, ..account() };
     let export = Export::start(Place::Memory, account, &STREAMS).await;
     let settings = export.settings();
@@ -131,7 +131,7 @@ async fn requests_come_in_the_order_of_the_plan_as_far_as_they_do_not_fly_togeth
     assert_eq!(places.len(), planned.len(), "every slice was asked");
     let mut sorted = places.clone();
     sorted.sort_unstable();
-    // Of those that were begun before it, all but those that fly with it have been asked.
+    // Of the slices before it, all but those in flight with it were requested.
     for (asked, place) in places.iter().enumerate() {
         let before = sorted.iter().position(|other| other == place).unwrap();
         assert!(before < asked + export.api.concurrency, "{places:?}");
@@ -139,7 +139,7 @@ async fn requests_come_in_the_order_of_the_plan_as_far_as_they_do_not_fly_togeth
 }
 
 #[tokio::test]
-async fn limit_of_a_period_is_never_passed_and_the_run_completes() {
+async fn limit_is_never_exceeded_and_the_run_completes() {
     let account = Account { requests_per_period: 8, period: Duration::from_secs(2), ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
     export.api.reserve_requests = 0;
@@ -153,7 +153,7 @@ async fn limit_of_a_period_is_never_passed_and_the_run_completes() {
 }
 
 #[tokio::test]
-async fn reserve_is_left_for_others() {
+async fn reserve_is_left_to_other_users_of_the_key() {
     let account = Account { requests_per_period: 20, ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
     export.api.reserve_requests = 12;
@@ -164,7 +164,7 @@ async fn reserve_is_left_for_others() {
 }
 
 #[tokio::test]
-async fn run_ends_at_once_when_its_deadline_comes_before_the_next_request() {
+async fn run_ends_at_once_if_the_deadline_is_before_the_next_request() {
     let account = Account { requests_per_period: 8, ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
     export.api.reserve_requests = 0;
@@ -178,7 +178,7 @@ async fn run_ends_at_once_when_its_deadline_comes_before_the_next_request() {
     export.assert_ledger_knows_every_file().await;
     assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::Incomplete);
 
-    // Each next hour goes on, and asks nothing twice that could wait.
+    // Each run resumes in the next window and repeats no request that could wait.
     let mut runs = 1;
     for hour in 17..24 {
         export.simulator.set_now(instant(&format!("2026-03-10T{hour}:30:00Z")));

@@ -1,4 +1,4 @@
-//! Windows that are too long for the service are halved, and the rest of the run knows.
+//! Windows that are too long for the API are halved, and the rest of the run starts with shorter ones.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn a_month(categories: usize) -> Export {
     export
 }
 
-/// Category, days and attempts together: every window that was asked for, once.
+/// Category, days and first day of every window that was requested.
 fn windows(received: &[ReceivedRequest]) -> BTreeSet<(String, i64, Day)> {
     let text = |request: &ReceivedRequest, name: &str| request.body[name].as_str().unwrap_or_default().to_owned();
     let windows = of_stream(received, STREAM).into_iter().map(|request| {
@@ -29,7 +29,7 @@ fn windows(received: &[ReceivedRequest]) -> BTreeSet<(String, i64, Day)> {
 }
 
 #[tokio::test]
-async fn others_begin_with_short_windows_when_long_ones_broke() {
+async fn other_categories_start_with_short_windows_after_long_ones_failed() {
     let too_slow = FaultKind::Status { code: 504, retry_after: Some("0".into()), reset: None };
     for fault in [FaultKind::Truncate { bytes: 500 }, too_slow] {
         let export = a_month(12).await;
@@ -39,13 +39,13 @@ async fn others_begin_with_short_windows_when_long_ones_broke() {
         assert_eq!(run.outcome, Outcome::Complete, "{fault:?}: {} {:?}", run.summary(), run.failed);
         export.assert_equals_simulator(STREAM).await;
         let broken = windows(&received).into_iter().filter(|(_, days, _)| 8 < *days).count();
-        // A month and half of it, of the four that were under way at once and of one that began before two had ended.
+        // A month and half of it, of the four in flight at once and of one that started before two had ended.
         assert!((4..=10).contains(&broken), "{fault:?}: {broken} windows broke");
     }
 }
 
 #[tokio::test]
-async fn others_keep_long_windows_when_one_category_breaks() {
+async fn other_categories_keep_long_windows_if_one_category_fails() {
     let export = a_month(6).await;
     let broken = export.categories()[2].clone();
     export.simulator.inject(Fault::from(FaultKind::Truncate { bytes: 500 }).of_category(&broken).longer_than(1));
@@ -53,13 +53,13 @@ async fn others_keep_long_windows_when_one_category_breaks() {
 
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
     export.assert_equals_simulator(STREAM).await;
-    // Where the last day has no rows yet, the day after is asked too.
+    // If the last day has no rows yet, the day after is requested too.
     let others: Vec<_> = windows(&received).into_iter().filter(|(category, ..)| *category != broken).collect();
     assert!(others.iter().all(|(_, days, _)| 31 <= *days), "{others:?}");
 }
 
 #[tokio::test]
-async fn month_is_never_halved_when_its_answer_breaks() {
+async fn month_is_never_halved_if_its_response_is_broken() {
     let mut export = Export::start(Place::Memory, account(), &["visibility_v2_month"]).await;
     export.job.start = Some(day("2026-02-01"));
     export.simulator.inject(Fault::from(FaultKind::Truncate { bytes: 100 }).of_stream("visibility_v2_month").times(2));
