@@ -37,7 +37,7 @@ fn first_run(bencher: Bencher<'_, '_>, categories: usize) {
 }
 
 fn planned(account: &Account, state: &State) -> usize {
-    let doubtful = |stream: &str, scope: &_, day| state.is_doubtful(stream, scope, day, None);
+    let doubtful = |stream: &str, scope: &_, day| state.is_possibly_overwritten(stream, scope, day, None);
     let known = Known::at(account.now, &state.coverage, &state.forgotten, &doubtful);
     plan(&account.wanted, &known).slices.len()
 }

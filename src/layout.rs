@@ -1,4 +1,4 @@
-//! All paths below the root of a lake: built here, and parsed here.
+//! All paths of a lake: built and parsed here and nowhere else.
 //!
 //! ```text
 //! <stream>/category=<id>/day=2026-11-21/data.parquet        partition = "day"
@@ -18,50 +18,47 @@ use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::{DaysKind, Stream};
 
 const LIST_FILE: &str = "data.parquet";
-const FILE_ENDING: &str = ".parquet";
-/// Longer values are hashed: some file systems take names of 255 bytes only.
-const LONGEST_VALUE_BYTES: usize = 120;
+const FILE_SUFFIX: &str = ".parquet";
+/// Longer values are hashed: some file systems limit names to 255 bytes.
+const MAX_VALUE_BYTES: usize = 120;
 const HASH_DIGITS: usize = 32;
 
-/// Where the files of a lake lie.
+/// The layout of the files of a lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// How days become directories.
     pub partition: Partition,
 }
 
-/// What a path says of the file there.
+/// A parsed path of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataPath {
-    /// The stream.
     pub stream: String,
-    /// The parts of the scope, each as it stands in the path: an id, or `h-` and a hash.
+    /// The parts of the scope as they appear in the path: an id, or `h-` and a hash.
     pub scope: Vec<(ScopePart, String)>,
     /// The day, or the first day of the month; `None` for lists.
     pub day: Option<Day>,
-    /// Whether the rows tell of a whole month.
+    /// Whether the rows are totals of a whole month.
     pub month: bool,
 }
 
 impl DataPath {
-    /// Whether the path says that `part` of the scope is `id`.
-    pub fn says(&self, part: ScopePart, id: &str) -> bool {
-        self.scope.iter().any(|(said, value)| *said == part && *value == path_value(id))
+    /// Whether the path is one of a scope whose `part` is `id`.
+    pub fn has_part(&self, part: ScopePart, id: &str) -> bool {
+        self.scope.iter().any(|(of, value)| *of == part && *value == path_value(id))
     }
 }
 
 impl Layout {
-    /// Every layout there is.
     pub const ALL: [Self; 3] =
         [Self { partition: Partition::Day }, Self { partition: Partition::Month }, Self { partition: Partition::None }];
 
-    /// Whether a file of a table lies at `path`, in whatever layout.
+    /// Whether `path` is that of a data file in any layout.
     pub fn is_data_file(path: &Path) -> bool {
         Self::ALL.into_iter().any(|layout| layout.parse(path).is_some())
     }
 
-    /// The layout that the ledger calls `partition`.
-    pub fn named(partition: &str) -> Option<Self> {
+    /// By the name in the ledger.
+    pub fn from_name(partition: &str) -> Option<Self> {
         let partition = match partition {
             "day" => Partition::Day,
             "month" => Partition::Month,
@@ -71,7 +68,7 @@ impl Layout {
         Some(Self { partition })
     }
 
-    /// What the ledger calls it.
+    /// The name in the ledger.
     pub fn name(self) -> &'static str {
         match self.partition {
             Partition::Day => "day",
@@ -80,13 +77,13 @@ impl Layout {
         }
     }
 
-    /// The path of the file of `stream` and `scope` for `day`, or for the month that begins with it.
+    /// The path of the file for `day`, or for the month that begins with it.
     pub fn path_for(self, stream: &Stream, scope: &Scope, day: Option<Day>) -> Path {
         let month = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Month);
         self.built(&stream.name, scope, day, month)
     }
 
-    /// The path of the file of the stream called `stream`, whose rows tell of single days, and `scope` for `day`.
+    /// The path for `day` of a stream that this version may not know, and whose rows are of single days.
     pub fn data_path(self, stream: &str, scope: &Scope, day: Option<Day>) -> Path {
         self.built(stream, scope, day, false)
     }
@@ -96,44 +93,42 @@ impl Layout {
         self.path_of(&DataPath { stream: stream.to_owned(), scope, day, month })
     }
 
-    /// The path that says `file`.
     pub fn path_of(self, file: &DataPath) -> Path {
         let mut parts = vec![file.stream.clone()];
         parts.extend(file.scope.iter().map(|(part, value)| format!("{}={value}", part.path_key())));
         match (file.day, self.partition) {
             (None, _) => parts.push(LIST_FILE.to_owned()),
-            (Some(first), Partition::None) if file.month => parts.push(format!("{}{FILE_ENDING}", first.month())),
+            (Some(first), Partition::None) if file.month => parts.push(format!("{}{FILE_SUFFIX}", first.month())),
             (Some(first), _) if file.month => {
                 parts.extend([format!("month={}", first.month()), LIST_FILE.to_owned()]);
             }
             (Some(day), Partition::Day) => parts.extend([format!("day={day}"), LIST_FILE.to_owned()]),
             (Some(day), Partition::Month) => {
-                parts.extend([format!("month={}", day.month()), format!("{day}{FILE_ENDING}")])
+                parts.extend([format!("month={}", day.month()), format!("{day}{FILE_SUFFIX}")])
             }
-            (Some(day), Partition::None) => parts.push(format!("{day}{FILE_ENDING}")),
+            (Some(day), Partition::None) => parts.push(format!("{day}{FILE_SUFFIX}")),
         }
         parts.into_iter().collect()
     }
 
-    /// The directory of the table of `stream`.
     pub fn directory(stream: &str) -> Path {
         Path::from_iter([stream])
     }
 
-    /// What `path` says, or `None` when this layout writes no such path.
+    /// `None` if this layout has no such path.
     pub fn parse(self, path: &Path) -> Option<DataPath> {
         let parts: Vec<String> = path.parts().map(|part| part.as_ref().to_owned()).collect();
         let (stream, rest) = parts.split_first()?;
         let (file, directories) = rest.split_last()?;
         let mut scope: Vec<(ScopePart, String)> = Vec::new();
-        let name = file.strip_suffix(FILE_ENDING)?;
+        let name = file.strip_suffix(FILE_SUFFIX)?;
         let first_of = |month: &str| format!("{month}-01").parse::<Day>().ok();
         let mut month = first_of(name);
         let mut day: Option<Day> = name.parse().ok().or(month);
         for directory in directories {
             let (key, value) = directory.split_once('=')?;
             match ScopePart::ALL.into_iter().find(|part| part.path_key() == key) {
-                // Each part once, and in the order in which they are written.
+                // Each part once and in order.
                 Some(part) if scope.last().is_some_and(|(before, _)| part <= *before) || !is_path_value(value) => {
                     return None;
                 }
@@ -147,15 +142,15 @@ impl Layout {
             }
         }
         let parsed = DataPath { stream: stream.clone(), scope, day, month: month.is_some() };
-        // Whatever else the path says must be what this layout would write.
+        // Every other part of the path must be what this layout would write.
         (self.path_of(&parsed) == *path).then_some(parsed)
     }
 }
 
-/// `id` as it stands in a path: itself where that is safe everywhere, else `h-` and the beginning of its SHA-256.
+/// `id` if it is safe on every file system, else `h-` and the first digits of its SHA-256.
 fn path_value(id: &str) -> String {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let plain = (1..=LONGEST_VALUE_BYTES).contains(&id.len())
+    let plain = (1..=MAX_VALUE_BYTES).contains(&id.len())
         && id.bytes().all(safe)
         && id.as_bytes()[0].is_ascii_alphanumeric()
         && !looks_hashed(id);
@@ -166,13 +161,13 @@ fn path_value(id: &str) -> String {
     format!("h-{}", &const_hex::encode(digest)[..HASH_DIGITS])
 }
 
-/// Whether some id is written so.
+/// Whether some id has this path value.
 fn is_path_value(value: &str) -> bool {
     let is_lower = |value: &str| !value.bytes().any(|byte| byte.is_ascii_uppercase());
     path_value(value) == value || (looks_hashed(value) && is_lower(value))
 }
 
-/// An id that looks like a hash is hashed too, so that no two ids share a path.
+/// Such ids are hashed too, so that no two ids share a path.
 fn looks_hashed(id: &str) -> bool {
     id.strip_prefix("h-")
         .is_some_and(|digits| digits.len() == HASH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -200,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_stand_in_lakes_do_not_change() {
+    fn published_paths_do_not_change() {
         let day = Some("2026-11-21");
         assert_eq!(path(Partition::Day, day), "visibility_v2/category=0055737f-ccd7/day=2026-11-21/data.parquet");
         assert_eq!(
@@ -226,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn foreign_paths_are_not_taken_for_ours() {
+    fn paths_of_unmanaged_files_are_not_parsed() {
         let layout = Layout { partition: Partition::Day };
-        for foreign in [
+        for unmanaged in [
             "visibility_v2",
             "visibility_v2/part-0.parquet",
             "visibility_v2/category=1/day=2026-11-21/part-0.parquet",
@@ -241,7 +236,7 @@ mod tests {
             "visibility_v2/category=a b/data.parquet",
             "visibility_v2/category=h-1/asset=-1/data.parquet",
         ] {
-            assert_eq!(layout.parse(&Path::from(foreign)), None, "{foreign}");
+            assert_eq!(layout.parse(&Path::from(unmanaged)), None, "{unmanaged}");
         }
     }
 
@@ -308,7 +303,7 @@ mod tests {
                     let parsed = layout.parse(&path).unwrap();
                     let expected = scope.parts().map(|(part, named)| (part, path_value(&named.id))).collect();
                     prop_assert_eq!(&parsed, &DataPath { stream: "prompts".into(), scope: expected, day, month });
-                    prop_assert!(scope.parts().all(|(part, named)| parsed.says(part, &named.id)));
+                    prop_assert!(scope.parts().all(|(part, named)| parsed.has_part(part, &named.id)));
                     prop_assert!(path.parts().all(|step| step.as_ref().len() <= 255), "no disk takes {}", path);
                     // Stores and readers take it apart as it was put together.
                     prop_assert_eq!(Path::parse(path.as_ref()).unwrap(), path);

@@ -90,7 +90,7 @@ def test_full_disk_is_reported_and_the_next_run_resumes_when_there_is_room(
         assert "No space left on device" in output
         named = r"`_?\w+/\S+\.(parquet|json)`" if shortage.place == "lake" else f"`{job.dir}/spool/"
         assert re.search(named, output), output
-        assert f"make room {'where the lake lies' if shortage.place == 'lake' else 'in `spool.dir`'}" in output
+        assert ("free space on the disk of the lake" if shortage.place == "lake" else "`spool.dir`") in output
         assert "inodes (`df -i`)" in output
         assert_nothing_half(job)
         change(ROOM)

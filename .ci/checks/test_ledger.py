@@ -65,7 +65,7 @@ def test_ledger_in_a_bucket_is_rebuilt_and_no_file_is_rewritten(tmp_path: Path, 
 
     for verb in ("run", "plan", "status", "verify", "check"):
         refused = job.run(verb).expect(BAD_CONFIG).stderr
-        assert "has no ledger" in refused
+        assert "but no ledger" in refused
         assert "profound-export ledger rebuild" in refused
     output = rebuild(job, "--output", "json").expect(COMPLETE).json()
 

@@ -62,7 +62,7 @@ def test_no_run_is_complete_when_the_policy_lacks_an_action(
     with policy.gate(moto, policy.without(_printed(job), action)) as gate:
         ended = _under(job, gate).run("run").expect(UNAVAILABLE)
 
-    assert "let the credentials list, read and write, as `profound-export check --iam` prints" in ended.stderr
+    assert "grant the permissions that `profound-export check --iam` prints" in ended.stderr
     assert {one.action for one in gate.denied} == {action}
 
 

@@ -70,7 +70,7 @@ def _named(record: Mapping[str, Any]) -> list[str]:
     for entry in record["entries"]:
         scope = "".join(f"{kind}={one['id']}/" for kind, one in entry.get("scope", {}).items() if one)
         for day in entry["days"] if entry["kind"] == "slice" else []:
-            if day["written"] == "file":
+            if day["file"] == "published":
                 directory = f"day={day['day']}/" if day["day"] else ""
                 found.append(f"lake/{entry['stream']}/{scope}{directory}data.parquet")
     return found

@@ -53,7 +53,7 @@ def test_missing_bucket_is_named(tmp_path: Path, account: Account, moto: Store) 
     ended = job.run("run").expect(UNAVAILABLE)
 
     assert "nowhere" in ended.stderr
-    assert "make the bucket" in ended.stderr
+    assert "create the bucket" in ended.stderr
 
 
 def test_secret_of_the_bucket_is_never_printed(tmp_path: Path, account: Account, moto: Store) -> None:

@@ -246,7 +246,7 @@ def _line(row: Row) -> str:
 
 def _words(words: str) -> str:
     """Without what is another in each week: durations, a lower bound, the file that was read first."""
-    words = re.sub(r"(?<=ledger cannot be reached: ).*", "…", words)
+    words = re.sub(r"(?<=cannot reach the ledger: ).*", "…", words)
     return re.sub(r"(\d+ h) \d+ m|[0-9.]+ s(?=:)|(?<=at least )\d+", lambda found: found[1] or "…", words)
 
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use profound_export::catalog::Catalog;
-use profound_export::ledger::{DayEntry, Entry, Planned, Record, SliceEntry, State, Written};
+use profound_export::ledger::{DayEntry, Entry, FileChange, Planned, Record, SliceEntry, State};
 use profound_export::model::cost::Costs;
 use profound_export::model::coverage::{DayState, ScopeCoverage};
 use profound_export::model::day::Day;
@@ -111,7 +111,7 @@ impl Account {
                     proof: Proof::Total,
                     total: Some(100),
                     rows: 100,
-                    outside: 0,
+                    outside_rows: 0,
                     requests: 1,
                     extracted_at: self.now,
                     days: days.into_iter().map(|day| entry(mix(number), day)).collect(),
@@ -165,11 +165,11 @@ fn last_read(days: &Days, day: Day, before: Timestamp) -> Timestamp {
 
 /// A day as it was read within the half hour after `at`. One in ten has no rows.
 fn read(seed: u64, at: Timestamp) -> DayState {
-    let read_at = at + SignedDuration::from_micros((seed % 1_800_000_000) as i64);
+    let extracted_at = at + SignedDuration::from_micros((seed % 1_800_000_000) as i64);
     let DayEntry { rows, hash, bytes, .. } = entry(seed, None);
     DayState {
-        read_at: Some(read_at.into()),
-        changed_at: Some((read_at - SignedDuration::from_hours(24 * (seed % 3) as i64)).into()),
+        extracted_at: Some(extracted_at.into()),
+        changed_at: Some((extracted_at - SignedDuration::from_hours(24 * (seed % 3) as i64)).into()),
         rows,
         hash,
         proof: Some(Proof::Total),
@@ -181,10 +181,15 @@ fn read(seed: u64, at: Timestamp) -> DayState {
 
 fn entry(seed: u64, day: Option<Day>) -> DayEntry {
     let (rows, hash, bytes, written) = match seed % 10 {
-        0 => (0, 0, 0, Written::Nothing),
-        _ => (seed % 3_000, u128::from(mix(seed)) << 64 | u128::from(mix(!seed)), 4_000 + seed % 60_000, Written::File),
+        0 => (0, 0, 0, FileChange::Absent),
+        _ => (
+            seed % 3_000,
+            u128::from(mix(seed)) << 64 | u128::from(mix(!seed)),
+            4_000 + seed % 60_000,
+            FileChange::Published,
+        ),
     };
-    DayEntry { day, rows, hash: hash.into(), written, bytes, etag: Some("e".into()), signal: None }
+    DayEntry { day, rows, hash: hash.into(), file: written, bytes, etag: Some("e".into()), signal: None }
 }
 
 /// A number that looks like chance (SplitMix64).

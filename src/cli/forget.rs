@@ -13,7 +13,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
-use crate::maintain::{Erased, doomed, forget};
+use crate::maintain::{Erased, files_to_delete, forget};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
 use crate::model::forgotten::Erasure;
@@ -72,7 +72,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     let erasures = erasures(config.catalog(), ledger.state(), &args, window)?;
     let lake = &destinations.lake;
     if !args.yes {
-        let found = doomed(lake, &erasures).await?;
+        let found = files_to_delete(lake, &erasures).await?;
         consent(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Location;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
-use crate::maintain::{Finding, FindingKind, Rebuild, Rebuilt, Remedy, rebuild};
+use crate::maintain::{Finding, FindingKind, FindingRemedy, Rebuild, Rebuilt, rebuild};
 use crate::model::format::format_number;
 use crate::run::write_coverage;
 
@@ -78,7 +78,7 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     if rebuilt.record.is_some() {
         // Reads it as every run will.
         let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
-        let layout = Layout::named(&rebuilt.partition).unwrap_or(destinations.layout);
+        let layout = Layout::from_name(&rebuilt.partition).unwrap_or(destinations.layout);
         write_coverage(&destinations.lake, layout, ledger.state(), config.catalog(), clock.now()).await?;
     }
     match options.output {
@@ -126,7 +126,7 @@ fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
     if !counts.is_empty() {
         text.push_str(&format!("Not as it should be: {counts}.\n"));
     }
-    if shown.iter().any(|finding| finding.remedy == Remedy::Rewrite) {
+    if shown.iter().any(|finding| finding.remedy == FindingRemedy::Rewrite) {
         text.push_str("What is damaged, misplaced or missing is read and written again by the next run whose job wants those days.\n");
     }
     let is_left = |finding: &Finding| {

@@ -78,7 +78,7 @@ pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
     let Some(partition) = &ledger.state().partition else {
         return Ok(None);
     };
-    let layout = Layout::named(partition).ok_or_else(|| {
+    let layout = Layout::from_name(partition).ok_or_else(|| {
         Failure::new(exit::CONFIGURATION, format!("the lake has the unknown partition `{partition}`"))
             .hint("install the version of profound-export that wrote it, or a later one")
     })?;

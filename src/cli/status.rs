@@ -167,14 +167,14 @@ fn scope_to_json(name: &str, finality: Option<Finality<'_>>, scope: &ScopeCovera
     let of_day = |(day, state): (&Day, &DayState)| {
         let final_from = finality.and_then(|finality| finality.final_from(*day, now));
         let value = json!({
-            "status": DayStatus::of(Some(state), final_from), "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at,
+            "status": DayStatus::of(Some(state), final_from), "rows": state.rows, "extracted_at": state.extracted_at, "changed_at": state.changed_at,
             "problem": state.problem(),
         });
         (day.to_string(), value)
     };
     let of_list = |state: &DayState| {
         json!({
-            "rows": state.rows, "read_at": state.read_at, "changed_at": state.changed_at, "problem": state.problem(),
+            "rows": state.rows, "extracted_at": state.extracted_at, "changed_at": state.changed_at, "problem": state.problem(),
         })
     };
     json!({

@@ -13,7 +13,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, select};
 use crate::ledger::State;
-use crate::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
+use crate::maintain::{Depth, Finding, FindingKind, FindingRemedy, Verified, Verify, verify};
 use crate::model::format::format_number;
 use crate::model::history::history_name;
 
@@ -114,7 +114,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
     let count = |kind: &FindingKind| verified.findings.get(kind).copied().unwrap_or_default();
     let counts = verified.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
     text.push_str(&format!("\n{all}: {}.\n", counts.collect::<Vec<_>>().join(", ")));
-    let is_due = |finding: &Finding| finding.remedy == Remedy::Rewrite;
+    let is_due = |finding: &Finding| finding.remedy == FindingRemedy::Rewrite;
     if 0 < verified.marked {
         text.push_str(
             "What is broken is marked stale: the next run whose job wants those days reads and writes them again.\n",
@@ -125,7 +125,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
             false => "What is broken is marked stale already: the next run whose job wants those days mends it.\n",
         });
     }
-    if shown.iter().any(|finding| finding.remedy == Remedy::Restore) {
+    if shown.iter().any(|finding| finding.remedy == FindingRemedy::Restore) {
         text.push_str(
             "Snapshots of days that are over, and streams that this version does not know, come only from a backup.\n",
         );

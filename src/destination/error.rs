@@ -1,54 +1,43 @@
-//! Why something could not be read from or written to the destination.
+//! Errors of the destination, and what an operator can do about them.
 
-use crate::destination::refusal::Refusal;
+use crate::destination::store_denial::StoreDenial;
 use crate::model::disk_trouble::DiskTrouble;
 use crate::retry::{Attempts, RetryDecision};
 
-/// Why something could not be read from or written to the destination.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
-    /// The address or an option cannot be used.
-    #[error("the destination `{url}` cannot be opened")]
+    /// The address or an option is invalid.
+    #[error("cannot open the destination `{url}`")]
     Open {
-        /// The address, without credentials.
+        /// Without credentials.
         url: String,
-        /// What the store says.
         #[source]
         source: object_store::Error,
     },
-    /// A directory of this machine cannot be made.
-    #[error("the destination directory `{path}` cannot be made")]
+    #[error("cannot create the destination directory `{path}`")]
     Directory {
-        /// Which directory.
         path: String,
-        /// What the system says.
         #[source]
         source: std::io::Error,
     },
-    /// The store refused.
     #[error("cannot {action} `{path}` at the destination{attempts}")]
     Store {
         /// `write`, `read`, `list`, `delete`.
         action: &'static str,
-        /// Which object.
         path: String,
         attempts: Attempts,
-        /// What the store says.
         #[source]
         source: object_store::Error,
     },
-    /// A file of the spool vanished or cannot be read.
     #[error("cannot read the spool file `{path}`")]
     Spool {
-        /// Which file.
         path: String,
-        /// What the system says.
         #[source]
         source: std::io::Error,
     },
-    /// The store overwrites where it was told to create, so that two writers would destroy each other's records.
+    /// The store ignores create-if-absent, so two writers would overwrite each other's records.
     #[error(
-        "the destination overwrites objects it was told only to create, so it cannot keep the ledger safe from a second writer"
+        "the destination ignores `If-None-Match: *` and overwrites existing objects, so a second writer could destroy the ledger"
     )]
     NoConditionalCreate,
 }
@@ -62,7 +51,7 @@ impl DestinationError {
         self
     }
 
-    /// Whether the same may succeed in a moment. A disk that is full or read-only stays so, as does what is forbidden.
+    /// Full or read-only disks and denied requests are not retried: the next attempt would fail likewise.
     pub fn retry_decision(&self) -> RetryDecision {
         if self.is_transient() { RetryDecision::Backoff } else { RetryDecision::Never }
     }
@@ -72,7 +61,7 @@ impl DestinationError {
         let Self::Store { source, .. } = self else {
             return false;
         };
-        let lasting = matches!(
+        let is_permanent = matches!(
             source,
             Store::NotFound { .. }
                 | Store::PermissionDenied { .. }
@@ -82,46 +71,49 @@ impl DestinationError {
                 | Store::NotImplemented { .. }
                 | Store::UnknownConfigurationKey { .. }
         );
-        !lasting && DiskTrouble::behind(source).is_none() && Refusal::of(source) != Some(Refusal::Untrusted)
+        !is_permanent
+            && DiskTrouble::behind(source).is_none()
+            && StoreDenial::from_error(source) != Some(StoreDenial::Untrusted)
     }
 
-    /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Open { .. } => {
                 "check `destination.url`, `[destination.options]` and the store's own variables such as AWS_REGION"
             }
-            Self::Directory { .. } => "let the user that runs the program write there, or name another directory",
+            Self::Directory { .. } => {
+                "give the user that runs the program write access to it, or set another directory"
+            }
             Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::Full) => {
-                "make room where the lake lies, bytes, inodes (`df -i`) or quota; what was published is safe, and the next run goes on from there"
+                "free space on the disk of the lake: bytes, inodes (`df -i`) or quota; published files are safe, and the next run resumes"
             }
             Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::NotWritable) => {
-                "let the user that runs the program write where the lake lies; what was published is safe, and the next run goes on from there"
+                "give the user that runs the program write access to the lake; published files are safe, and the next run resumes"
             }
-            Self::Store { source, action, .. } => match Refusal::of(source) {
-                Some(Refusal::Untrusted) => {
-                    "where the store, or a proxy before it, has a certificate of a private CA, name its PEM file in SSL_CERT_FILE, or its directory in SSL_CERT_DIR to keep the roots of the system"
+            Self::Store { source, action, .. } => match StoreDenial::from_error(source) {
+                Some(StoreDenial::Untrusted) => {
+                    "if the store or a proxy uses a private CA, set SSL_CERT_FILE to its PEM file, or SSL_CERT_DIR to a directory to keep the system roots"
                 }
-                Some(Refusal::Region) => {
-                    "set AWS_REGION, or `region` of `[destination.options]`, to the region in which the bucket lies"
+                Some(StoreDenial::Region) => {
+                    "set AWS_REGION, or `region` in `[destination.options]`, to the region of the bucket"
                 }
-                Some(Refusal::NoBucket) => "make the bucket, or name another one in `destination.url`",
-                Some(Refusal::Credentials) => {
-                    "renew the credentials of the destination; what was published is safe, and the next run goes on from there"
+                Some(StoreDenial::NoBucket) => "create the bucket, or set another one in `destination.url`",
+                Some(StoreDenial::Credentials) => {
+                    "renew the credentials of the destination; published files are safe, and the next run resumes"
                 }
-                Some(Refusal::Rights) if *action == "delete" => {
-                    "let the credentials delete, as `profound-export check --iam --forget` prints, and run the same command again: it deletes what is left"
+                Some(StoreDenial::Permissions) if *action == "delete" => {
+                    "grant the permissions that `profound-export check --iam --forget` prints, then run the same command again: it deletes the remaining files"
                 }
-                Some(Refusal::Rights) => {
-                    "let the credentials list, read and write, as `profound-export check --iam` prints; what was published is safe, and the next run goes on from there"
+                Some(StoreDenial::Permissions) => {
+                    "grant the permissions that `profound-export check --iam` prints; published files are safe, and the next run resumes"
                 }
                 None => {
-                    "check that the bucket exists and that the credentials may list, read and write it; what was published is safe, and the next run goes on from there"
+                    "check that the bucket exists and that the credentials can list, read and write it; published files are safe, and the next run resumes"
                 }
             },
-            Self::Spool { .. } => "check `spool.dir`: something else removed a file of this run",
+            Self::Spool { .. } => "check `spool.dir`: another process removed a file of this run",
             Self::NoConditionalCreate => {
-                "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and take care that only one process ever writes there"
+                "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and make sure that only one process writes there"
             }
         }
     }
@@ -139,34 +131,37 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_the_disk_lasts_and_says_what_mends_it() {
-        for (kind, mends) in [
-            (ErrorKind::StorageFull, "make room"),
-            (ErrorKind::ReadOnlyFilesystem, "let the user"),
-            (ErrorKind::PermissionDenied, "let the user"),
+    fn full_and_read_only_disks_are_not_retried_and_have_a_hint() {
+        for (kind, hint) in [
+            (ErrorKind::StorageFull, "free space"),
+            (ErrorKind::ReadOnlyFilesystem, "give the user"),
+            (ErrorKind::PermissionDenied, "give the user"),
         ] {
             let error = failed(Box::new(Error::from(kind)));
-            assert!(!error.is_transient() && error.hint().starts_with(mends), "{kind}: {}", error.hint());
+            assert!(!error.is_transient() && error.hint().starts_with(hint), "{kind}: {}", error.hint());
         }
     }
 
     #[test]
-    fn certificate_that_is_not_trusted_stays_so_and_names_where_roots_go() {
+    fn untrusted_certificate_is_not_retried_and_has_a_hint() {
         let error = failed("error sending request: invalid peer certificate: UnknownIssuer".into());
         assert!(!error.is_transient() && error.hint().contains("SSL_CERT_FILE"));
     }
 
     #[test]
     fn refusal_of_a_bucket_says_what_mends_it() {
-        for (said, mends) in [
+        for (response, hint) in [
             ("400 Bad Request: <Code>AuthorizationHeaderMalformed</Code>", "set AWS_REGION"),
-            ("404 Not Found: <Code>NoSuchBucket</Code>", "make the bucket"),
+            ("404 Not Found: <Code>NoSuchBucket</Code>", "create the bucket"),
             ("400 Bad Request: <Code>ExpiredToken</Code>", "renew the credentials"),
             ("403 Forbidden: <Code>SignatureDoesNotMatch</Code>", "renew the credentials"),
-            ("403 Forbidden: <Code>AccessDenied</Code>", "let the credentials list, read and write"),
+            (
+                "403 Forbidden: <Code>AccessDenied</Code>",
+                "grant the permissions that `profound-export check --iam` prints",
+            ),
         ] {
-            let error = failed(said.into());
-            assert!(error.hint().starts_with(mends), "{said}: {}", error.hint());
+            let error = failed(response.into());
+            assert!(error.hint().starts_with(hint), "{response}: {}", error.hint());
         }
         let source = object_store::Error::Generic { store: "any", source: "403 Forbidden".into() };
         let error = DestinationError::Store {
@@ -179,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn hiccup_of_a_store_is_transient() {
+    fn server_errors_of_a_store_are_transient() {
         let error = failed("503 Slow Down".into());
         assert!(error.is_transient() && error.hint().starts_with("check that the bucket exists"));
     }

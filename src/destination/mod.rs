@@ -1,11 +1,11 @@
-//! Where a lake lies: one store, one root, and the few steps that are atomic on every kind of store.
+//! The object store of a lake: one root, and the few operations that are atomic on every kind of store.
 
 mod directories;
 mod error;
 mod policy;
 mod probe;
-mod refusal;
 mod retry;
+mod store_denial;
 mod upload;
 
 use std::path::PathBuf;
@@ -29,50 +29,46 @@ pub use error::DestinationError;
 pub use policy::{Permissions, RoleGrant, least_permissions};
 pub use retry::{WRITE_RETRIES, retry_write};
 
-/// Holds what belongs to the exporter: ledger, staging, coverage table. Readers skip names that begin so.
+/// Holds ledger, staging and coverage table. Engines skip directories whose name begins with an underscore.
 pub const OWN_DIRECTORY: &str = "_profound_export";
 
-/// One request to a store may take this long; a part of an upload is small.
+/// Timeout of one request. Uploads are sent in parts of 8 MiB, so a slow line needs no longer one.
 const STORE_TIMEOUT: &str = "120s";
 
-/// A file is completed in the staging directory within this time.
-const STAGED_AT_MOST_SECONDS: i64 = 24 * 3600;
+/// No living run is still writing a staging file of this age.
+const STAGING_EXPIRY_SECONDS: i64 = 24 * 3600;
 
-/// Where a lake lies. Paths are relative to its root.
+/// The store of a lake. Paths are relative to the root of the lake.
 #[derive(Debug, Clone)]
 pub struct Destination {
     store: Arc<dyn ObjectStore>,
-    /// Whether files are completed in the staging directory and then renamed, since a local directory shows what grows.
+    /// Whether files are written to the staging directory and then renamed: a local directory would show a file while it grows.
     staged: bool,
-    /// The address, for messages.
+    /// For messages.
     url: String,
-    /// The directories, on this machine.
+    /// `None` for object stores.
     directories: Option<Directories>,
 }
 
-/// What stands at the destination after a put.
+/// A published object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Length of the object.
     pub bytes: u64,
-    /// The store's own version of it, if it tells one.
     pub etag: Option<String>,
 }
 
-/// What stands at the destination.
+/// A listed object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Where.
     pub path: Path,
-    /// Its length.
     pub bytes: u64,
 }
 
 impl Destination {
-    /// Opens the configured destination; a local directory is made when it is not there.
+    /// Opens the configured destination and creates a local directory if it is missing.
     ///
     /// # Errors
-    /// [`DestinationError::Open`] or [`DestinationError::Directory`]. A bucket that is missing shows only when it is used.
+    /// [`DestinationError::Open`] or [`DestinationError::Directory`]. A missing bucket is noticed only by the first request.
     pub fn open(config: &DestinationConfig) -> Result<Self, DestinationError> {
         match config.location() {
             Ok(Location::Local(path)) => Self::local(path),
@@ -94,7 +90,7 @@ impl Destination {
 
     fn local(path: PathBuf) -> Result<Self, DestinationError> {
         let directory = |source| DestinationError::Directory { path: path.display().to_string(), source };
-        let directories = Directories::below(&path).map_err(directory)?;
+        let directories = Directories::new(&path).map_err(directory)?;
         let url = directories.root().display().to_string();
         let store = LocalFileSystem::new_with_prefix(directories.root())
             .map_err(|source| DestinationError::Open { url: url.clone(), source })?
@@ -102,41 +98,40 @@ impl Destination {
         Ok(Self { store: Arc::new(store), staged: true, url, directories: Some(directories) })
     }
 
-    /// A destination in `store`, whose puts show nothing half.
-    pub fn of(store: Arc<dyn ObjectStore>, url: &str) -> Self {
+    /// A destination in `store`, whose puts must be atomic.
+    pub fn new(store: Arc<dyn ObjectStore>, url: &str) -> Self {
         Self { store, staged: false, url: url.to_owned(), directories: None }
     }
 
-    /// The address, for messages.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The directory, when it is on this machine.
+    /// The root directory of a local destination.
     pub fn directory(&self) -> Option<&std::path::Path> {
         self.directories.as_ref().map(Directories::root)
     }
 
-    /// The store behind it, with paths relative to the root.
+    /// The store, with paths relative to the root.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
 
-    /// A path in the staging directory that nothing else uses.
+    /// A new path in the staging directory; `None` for object stores.
     fn staging(&self) -> Option<Path> {
         self.staged.then(|| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
     }
 
-    /// Makes sure that no power cut takes away the directories above `path`, on this machine.
-    async fn make_way(&self, path: &Path) -> Result<(), object_store::Error> {
+    /// Creates and syncs the directories above `path`, so that they survive a power cut.
+    async fn ensure_parents(&self, path: &Path) -> Result<(), object_store::Error> {
         match &self.directories {
-            Some(directories) => directories.above(path).await.map_err(of_this_machine),
+            Some(directories) => directories.ensure_parents(path).await.map_err(local_error),
             None => Ok(()),
         }
     }
 
-    /// Removes files that runs left in the staging directory when they were killed: those older than a day, which no
-    /// living run can still be completing. What cannot be removed is left for the next time.
+    /// Removes staging files of killed runs: those older than a day, which no living run is still writing. Files that cannot be
+    /// removed are left for the next run.
     pub async fn sweep_staging(&self, now: Timestamp) {
         if !self.staged {
             return;
@@ -145,46 +140,46 @@ impl Destination {
         let Ok(found) = self.store.list(Some(&staging)).try_collect::<Vec<_>>().await else {
             return;
         };
-        let old = now.as_second() - STAGED_AT_MOST_SECONDS;
-        for file in found.iter().filter(|file| file.last_modified.timestamp() < old) {
+        let expired = now.as_second() - STAGING_EXPIRY_SECONDS;
+        for file in found.iter().filter(|file| file.last_modified.timestamp() < expired) {
             self.store.delete(&file.location).await.ok();
         }
     }
 
-    /// Puts `bytes` at `path`, over whatever stands there.
+    /// Puts `bytes` at `path`, in place of an existing object.
     ///
     /// # Errors
-    /// [`DestinationError::Store`]; what stood there stands.
+    /// [`DestinationError::Store`]; the existing object is kept.
     pub async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), DestinationError> {
         let failed = |source| store_error("write", path, source);
         let staging = self.staging();
         let at = staging.as_ref().unwrap_or(path);
         self.store.put(at, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
         match &staging {
-            Some(staging) => self.show(staging, path).await.map_err(failed),
+            Some(staging) => self.rename(staging, path).await.map_err(failed),
             None => Ok(()),
         }
     }
 
-    /// Lets what is complete in the staging directory take the place of what stands at `path`.
-    async fn show(&self, staging: &Path, path: &Path) -> Result<(), object_store::Error> {
-        let shown = async {
-            self.make_way(path).await?;
+    /// Moves a complete staging file to `path`, in place of an existing object.
+    async fn rename(&self, staging: &Path, path: &Path) -> Result<(), object_store::Error> {
+        let renamed = async {
+            self.ensure_parents(path).await?;
             self.store.rename(staging, path).await
         };
-        let shown = shown.await;
-        if shown.is_err() {
+        let renamed = renamed.await;
+        if renamed.is_err() {
             self.store.delete(staging).await.ok();
         }
-        shown
+        renamed
     }
 
-    /// Puts `bytes` at `path` unless something stands there: `Ok(false)` when something does.
+    /// Creates an object at `path`; `Ok(false)` if one exists.
     ///
     /// # Errors
-    /// [`DestinationError::Store`]; whether the object was created is then unknown, and must be looked at.
+    /// [`DestinationError::Store`]; whether the object was created is then unknown, so the caller must read it back.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, DestinationError> {
-        self.make_way(path).await.map_err(|source| store_error("create", path, source))?;
+        self.ensure_parents(path).await.map_err(|source| store_error("create", path, source))?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(true),
@@ -193,7 +188,7 @@ impl Destination {
         }
     }
 
-    /// What stands at `path`, or `None`.
+    /// The object at `path`, if it exists.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
@@ -202,19 +197,23 @@ impl Destination {
         match self.store.get(path).await {
             Ok(found) => found.bytes().await.map(Some).map_err(failed),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            // S3 says that what is not there is forbidden to whoever may list below a prefix alone.
-            Err(source @ object_store::Error::PermissionDenied { .. }) => match self.is_listed(path).await? {
-                false => Ok(None),
-                true => Err(failed(source)),
-            },
+            // S3 answers 403 for a missing object if the credentials may list only a prefix. A 403 counts as "not found" only if a
+            // listing confirms it.
+            Err(source @ object_store::Error::PermissionDenied { .. }) => {
+                if self.is_listed(path).await? {
+                    Err(failed(source))
+                } else {
+                    Ok(None)
+                }
+            }
             Err(source) => Err(failed(source)),
         }
     }
 
-    /// Whether the listing of the directory around `path` names it.
+    /// Whether a listing of the directory of `path` contains it.
     async fn is_listed(&self, path: &Path) -> Result<bool, DestinationError> {
-        let around = Path::from_iter(path.parts().take(path.parts_count().saturating_sub(1)));
-        let mut listed = self.store.list(Some(&around)).map_err(|source| store_error("list", &around, source));
+        let directory = Path::from_iter(path.parts().take(path.parts_count().saturating_sub(1)));
+        let mut listed = self.store.list(Some(&directory)).map_err(|source| store_error("list", &directory, source));
         while let Some(found) = listed.try_next().await? {
             if found.location == *path {
                 return Ok(true);
@@ -223,7 +222,7 @@ impl Destination {
         Ok(false)
     }
 
-    /// Removes what stands at `path`; that nothing stands there any more is as good.
+    /// Deletes the object at `path`. A missing object is no error.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
@@ -234,8 +233,8 @@ impl Destination {
         }
     }
 
-    /// The same, and on this machine the directories above it that are empty then: their names may tell what was there.
-    /// No power cut brings back what was erased.
+    /// Deletes the object at `path` and, on local disk, the directories above it that are empty then, since their names may contain
+    /// the erased ids. Synced, so that a power cut does not bring them back.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
@@ -243,8 +242,8 @@ impl Destination {
         self.delete(path).await?;
         match &self.directories {
             Some(directories) => {
-                let erased = directories.erase_above(path).await;
-                erased.map_err(|source| store_error("delete", path, of_this_machine(source)))
+                let removed = directories.remove_empty_parents(path).await;
+                removed.map_err(|source| store_error("delete", path, local_error(source)))
             }
             None => Ok(()),
         }
@@ -260,7 +259,7 @@ impl Destination {
         Ok(listed.common_prefixes.into_iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
-    /// The objects below `prefix` with their lengths, one after the other and in any order, however many there are.
+    /// Streams the objects below `prefix` in any order, so that memory does not grow with their number.
     pub fn objects(&self, prefix: &Path) -> impl Stream<Item = Result<Object, DestinationError>> + use<> {
         let below = prefix.clone();
         let listed = self.store.list(Some(prefix));
@@ -269,7 +268,7 @@ impl Destination {
             .map_err(move |source| store_error("list", &below, source))
     }
 
-    /// Copies what stands at `path` into a new file of this machine, piece by piece: `Ok(false)` when nothing stands there.
+    /// Copies the object at `path` to a new local file, piece by piece; `Ok(false)` if it does not exist.
     ///
     /// # Errors
     /// [`DestinationError::Store`] or [`DestinationError::Spool`].
@@ -288,7 +287,7 @@ impl Destination {
         Ok(true)
     }
 
-    /// The objects below `prefix`, those after `after` only, in any order.
+    /// Paths of the objects below `prefix` that sort after `after`, in any order.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
@@ -302,7 +301,7 @@ impl Destination {
     }
 }
 
-fn of_this_machine(error: std::io::Error) -> object_store::Error {
+fn local_error(error: std::io::Error) -> object_store::Error {
     object_store::Error::Generic { store: "LocalFileSystem", source: error.into() }
 }
 
@@ -313,7 +312,7 @@ fn store_error(action: &'static str, path: &Path, source: object_store::Error) -
 /// Opens a bucket with the usual variables of its kind, then the configured options.
 fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
     let prefix = Path::from_url_path(url.path())?;
-    // The time is set beside what the environment says, such as AWS_ALLOW_HTTP: whole client options would take its place.
+    // Only the timeout is set: `with_client_options` would replace options of the environment such as AWS_ALLOW_HTTP.
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {

@@ -1,4 +1,4 @@
-//! The least that the credentials of a destination must allow.
+//! The least permissions that a destination needs.
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
@@ -8,32 +8,30 @@ use url::Url;
 use crate::config::{DestinationConfig, Location};
 use crate::destination::{DestinationError, OWN_DIRECTORY, s3_builder};
 
-/// What the credentials of a destination must allow.
+/// The least permissions of a destination, in the form of its provider.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Permissions {
-    /// The directory must be writable; there is no policy to write.
+    /// A local directory that must be writable.
     Directory(std::path::PathBuf),
-    /// A policy document of AWS IAM.
+    /// An AWS IAM policy document.
     Policy(Value),
-    /// What to grant, where rights are given by roles and not by documents.
+    /// Roles to grant at providers without policy documents.
     Roles(Vec<RoleGrant>),
 }
 
-/// One role, on what, and under which condition.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RoleGrant {
-    /// The provider's own name of the role.
     pub role: String,
-    /// On what it is granted.
+    /// The resource.
     pub on: String,
-    /// What narrows it, in the provider's own language; none where it cannot be narrowed.
+    /// Restricts the role to the prefix, in the language of the provider.
     pub condition: Option<String>,
 }
 
-/// The least that runs, `check`, `status` and `verify` need at the destination; with `forgetting`, what `forget` needs too.
+/// The least permissions for runs, `check`, `status` and `verify`; with `forgetting`, also for `forget`.
 ///
 /// # Errors
-/// [`DestinationError::Open`] when the address or an option cannot be used.
+/// [`DestinationError::Open`] if the address or an option is invalid.
 pub fn least_permissions(config: &DestinationConfig, forgetting: bool) -> Result<Permissions, DestinationError> {
     let wrong = |what: String| DestinationError::Open {
         url: config.url.clone(),
@@ -47,13 +45,18 @@ pub fn least_permissions(config: &DestinationConfig, forgetting: bool) -> Result
     let prefix = Path::from_url_path(url.path()).map_err(|error| opened(error.into()))?;
     let bucket = url.host_str().unwrap_or_default();
     Ok(match url.scheme() {
-        "gs" => Permissions::Roles(of_gcs(bucket, prefix.as_ref())),
-        "az" => Permissions::Roles(of_azure(bucket, prefix.as_ref())),
-        _ => Permissions::Policy(of_s3(&s3_builder(&url, config).map_err(opened)?, &url, prefix.as_ref(), forgetting)),
+        "gs" => Permissions::Roles(gcs_roles(bucket, prefix.as_ref())),
+        "az" => Permissions::Roles(azure_roles(bucket, prefix.as_ref())),
+        _ => Permissions::Policy(s3_policy(
+            &s3_builder(&url, config).map_err(opened)?,
+            &url,
+            prefix.as_ref(),
+            forgetting,
+        )),
     })
 }
 
-fn of_s3(builder: &AmazonS3Builder, url: &Url, prefix: &str, forgetting: bool) -> Value {
+fn s3_policy(builder: &AmazonS3Builder, url: &Url, prefix: &str, forgetting: bool) -> Value {
     let option = |name: &str| name.parse::<AmazonS3ConfigKey>().ok().and_then(|key| builder.get_config_value(&key));
     let region = option("aws_region").unwrap_or_default();
     let partition = match region.as_str() {
@@ -62,17 +65,18 @@ fn of_s3(builder: &AmazonS3Builder, url: &Url, prefix: &str, forgetting: bool) -
         _ => "aws",
     };
     let bucket = format!("arn:{partition}:s3:::{}", url.host_str().unwrap_or_default());
-    // Wildcards of the policy's language, where the prefix means itself.
+    // `$`, `*` and `?` have a meaning in policies, so they are escaped.
     let prefix = prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}");
     let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let mut list = json!({"Sid": "List", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket});
     if !below.is_empty() {
         list["Condition"] = json!({"StringLike": {"s3:prefix": format!("{below}*")}});
     }
-    // Old checkpoints and the probe are all that a run deletes.
-    let deleted = match forgetting {
-        true => json!([format!("{bucket}/{below}*")]),
-        false => ["checkpoints", "probe"].map(|own| format!("{bucket}/{below}{OWN_DIRECTORY}/{own}/*")).into(),
+    let deleted = if forgetting {
+        json!([format!("{bucket}/{below}*")])
+    } else {
+        // Old checkpoints and the probe are all that a run deletes.
+        ["checkpoints", "probe"].map(|own| format!("{bucket}/{below}{OWN_DIRECTORY}/{own}/*")).into()
     };
     let mut statements = vec![
         list,
@@ -87,14 +91,14 @@ fn of_s3(builder: &AmazonS3Builder, url: &Url, prefix: &str, forgetting: bool) -
         }),
     ];
     if let Some(key) = option("aws_sse_kms_key_id") {
-        statements.push(encrypted_with(&key, partition, &region));
+        statements.push(kms_statement(&key, partition, &region));
     }
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
-/// A key of the account's own encrypts what is written, part by part, and decrypts what is read. The account's number is
-/// not part of an id, and an alias is not a resource.
-fn encrypted_with(key: &str, partition: &str, region: &str) -> Value {
+/// The permissions on a KMS key: S3 encrypts written parts and decrypts read objects with it. The id of a key lacks the account number,
+/// and an alias is not a resource, so both are granted by a condition or a wildcard.
+fn kms_statement(key: &str, partition: &str, region: &str) -> Value {
     let mut statement =
         json!({"Sid": "Encrypt", "Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key});
     let region = if region.is_empty() { "*" } else { region };
@@ -108,8 +112,8 @@ fn encrypted_with(key: &str, partition: &str, region: &str) -> Value {
     statement
 }
 
-fn of_gcs(bucket: &str, prefix: &str) -> Vec<RoleGrant> {
-    // Listing is a right on the bucket, so a condition on names alone would forbid it.
+fn gcs_roles(bucket: &str, prefix: &str) -> Vec<RoleGrant> {
+    // Listing is a permission on the bucket, so a condition on object names alone would deny it.
     let condition = (!prefix.is_empty()).then(|| {
         format!(
             "resource.type == \"storage.googleapis.com/Bucket\" || resource.name.startsWith(\"projects/_/buckets/{bucket}/objects/{prefix}/\")"
@@ -118,7 +122,7 @@ fn of_gcs(bucket: &str, prefix: &str) -> Vec<RoleGrant> {
     vec![RoleGrant { role: "roles/storage.objectUser".into(), on: format!("the bucket {bucket}"), condition }]
 }
 
-fn of_azure(container: &str, prefix: &str) -> Vec<RoleGrant> {
+fn azure_roles(container: &str, prefix: &str) -> Vec<RoleGrant> {
     let path = "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path]";
     let condition = (!prefix.is_empty()).then(|| format!("{path} StringStartsWith '{prefix}/'"));
     let on = format!("the container {container}");
@@ -141,26 +145,26 @@ mod tests {
     }
 
     #[test]
-    fn policy_names_the_prefix_and_nothing_beside_it() {
+    fn policy_is_restricted_to_the_prefix() {
         let policy = policy("s3://lake/profound/acme", r#"{"region": "eu-central-1"}"#, false);
         insta::assert_snapshot!(serde_json::to_string_pretty(&policy).unwrap());
     }
 
     #[test]
-    fn listing_has_no_condition_when_the_whole_bucket_is_the_lake() {
+    fn listing_has_no_condition_without_a_prefix() {
         let policy = policy("s3://lake", r#"{"region": "eu-central-1"}"#, false);
         assert_eq!(policy["Statement"][0].get("Condition"), None);
         assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::lake/*");
     }
 
     #[test]
-    fn everything_below_the_prefix_may_be_deleted_when_forget_is_to_work() {
+    fn forget_may_delete_everything_below_the_prefix() {
         let policy = policy("s3://lake/p", r#"{"region": "us-gov-west-1"}"#, true);
         assert_eq!(policy["Statement"][2]["Resource"], json!(["arn:aws-us-gov:s3:::lake/p/*"]));
     }
 
     #[test]
-    fn key_of_the_account_is_named_however_it_is_written() {
+    fn kms_key_is_granted_by_arn_id_and_alias() {
         let arn = "arn:aws:kms:eu-central-1:123456789012:key/0f1c";
         for (written, resource, alias) in [
             (arn, arn, None),
@@ -173,22 +177,22 @@ mod tests {
             let policy = policy("s3://lake/p", &options, false);
             let statement = &policy["Statement"][3];
             assert_eq!(statement["Resource"], resource);
-            let told = statement.pointer("/Condition/ForAnyValue:StringEquals/kms:ResourceAliases");
-            assert_eq!(told.and_then(Value::as_str), alias);
+            let aliases = statement.pointer("/Condition/ForAnyValue:StringEquals/kms:ResourceAliases");
+            assert_eq!(aliases.and_then(Value::as_str), alias);
         }
     }
 
     #[test]
-    fn signs_that_are_wildcards_mean_themselves() {
+    fn wildcards_in_a_prefix_are_escaped() {
         let policy = policy("s3://lake/a*b", r#"{"region": "eu-central-1"}"#, false);
         assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::lake/a${*}b/*");
     }
 
     #[test]
-    fn roles_are_narrowed_to_the_prefix() {
-        let (gcs, azure) = (of_gcs("lake", "p"), of_azure("lake", "p"));
+    fn roles_are_restricted_to_the_prefix() {
+        let (gcs, azure) = (gcs_roles("lake", "p"), azure_roles("lake", "p"));
         assert!(gcs[0].condition.as_ref().unwrap().contains("projects/_/buckets/lake/objects/p/"));
         assert!(azure[0].condition.as_ref().unwrap().ends_with("StringStartsWith 'p/'"));
-        assert_eq!(of_gcs("lake", "")[0].condition, None);
+        assert_eq!(gcs_roles("lake", "")[0].condition, None);
     }
 }

@@ -1,7 +1,7 @@
-//! A fold of the records as one Parquet file: a row for each day and list, and everything small beside them.
+//! A checkpoint: the state as one Parquet file, with a row for each day and list.
 //!
-//! Rows stand in the order of streams, scopes and days. The rest is JSON in the file's own metadata: all of [`State`] but
-//! the coverage, and which scopes of which streams the rows belong to.
+//! Rows are sorted by stream, scope and day. The metadata of the file contains the rest as JSON: [`State`] without its coverage, and
+//! the scopes and streams that rows refer to.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,69 +31,58 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
 
-/// Rows that are made columns at once.
 const BATCH: usize = 8 * 1024;
-/// Rows that are compressed together, which is what a writer and a reader hold in memory.
-const ROWS_A_GROUP: usize = 128 * 1024;
-/// Bytes a row takes at most in an ordinary lake, so that the file is not moved while it grows.
-const BYTES_A_ROW: usize = 40;
-/// Where the JSON stands in the file's metadata.
+/// What a writer and a reader hold in memory.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Upper bound in an ordinary lake, so that the buffer does not move while it grows.
+const BYTES_PER_ROW: usize = 40;
+/// Metadata key of the JSON.
 const HEAD: &str = "profound_export.state";
 
-/// Why a checkpoint cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Its bytes are not those that were written under its name.
-    #[error("it is not what its name says")]
+pub enum CheckpointError {
+    #[error("its digest is not the one in its name")]
     Name,
-    /// It is no Parquet file, or a damaged one.
-    #[error("it is not a whole Parquet file")]
+    #[error("not a valid Parquet file")]
     Parquet(#[from] ParquetError),
-    /// Its rows cannot be read.
-    #[error("its rows cannot be read")]
+    #[error("unreadable rows")]
     Rows(#[from] ArrowError),
-    /// What stands beside the rows cannot be read.
-    #[error("its metadata cannot be read")]
+    #[error("unreadable metadata")]
     Head(#[from] serde_json::Error),
-    /// Another version wrote it.
-    #[error("its format is {0}, which this version does not know")]
+    #[error("format {0} is newer than this version")]
     Format(u32),
-    /// Something is missing, or does not fit.
-    #[error("`{0}` is missing or does not fit")]
+    #[error("`{0}` is missing or invalid")]
     Part(&'static str),
 }
 
-/// What stands beside the rows.
+/// The metadata.
 #[derive(Serialize, Deserialize)]
 struct Head<S> {
     format: u32,
     state: S,
-    /// Each scope once; streams mean them by their place.
+    /// Each scope once; streams refer to them by index.
     scopes: Vec<Scope>,
-    /// The scopes of each stream. A row means one of them by its place among all.
-    streams: BTreeMap<String, Vec<Held>>,
+    /// The scopes of each stream. A row refers to one by its index among all.
+    streams: BTreeMap<String, Vec<StoredScope>>,
 }
 
 /// One scope of one stream.
 #[derive(Serialize, Deserialize)]
-struct Held {
+struct StoredScope {
     scope: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not_entitled: Option<NotEntitled>,
 }
 
-/// One day, or one list, and the place of its stream and scope.
+/// One day or list, and the index of its stream and scope.
 type Row<'a> = (u32, Option<Day>, &'a DayState);
 
 impl State {
-    /// This state as the bytes of a checkpoint. Yields now and then, since a large one takes a second.
-    ///
-    /// # Errors
-    /// Only what a bug could cause.
+    /// The bytes of a checkpoint. Yields to other tasks, since a large one takes a second.
     pub async fn to_checkpoint(&self) -> Result<Bytes, ParquetError> {
         let batch = columns(&[])?;
         let rows = self.coverage.values().flat_map(BTreeMap::values).map(|scope| scope.days.len() + 1).sum::<usize>();
-        let bytes = Vec::with_capacity(rows * BYTES_A_ROW);
+        let bytes = Vec::with_capacity(rows * BYTES_PER_ROW);
         let mut writer = ArrowWriter::try_new(bytes, batch.schema(), Some(properties(self)?))?;
         let mut rows = rows_of(&self.coverage);
         loop {
@@ -107,51 +96,44 @@ impl State {
         writer.into_inner().map(Bytes::from)
     }
 
-    /// What a checkpoint of record `number` is called. A digest of its bytes is part of the name: a damaged Parquet file may
-    /// be read as another one, or end its reader, and is recognized before.
+    /// The name contains a digest of the bytes: a damaged Parquet file may be read as a different one or make its reader panic, so
+    /// damage must be detected before parsing.
     pub fn checkpoint_name(number: u64, bytes: &[u8]) -> String {
         format!("{number:09}-{:016x}.parquet", xxh3_64(bytes))
     }
 
-    /// The state that the checkpoint called `name` holds.
-    ///
-    /// # Errors
-    /// [`Unreadable`]; nothing is lost then, since the records say the same.
-    pub fn from_named_checkpoint(name: &str, bytes: Bytes) -> Result<Self, Unreadable> {
-        let number = name.split_once('-').and_then(|(number, _)| number.parse().ok()).ok_or(Unreadable::Name)?;
+    /// Parses the checkpoint `name`.
+    pub fn from_named_checkpoint(name: &str, bytes: Bytes) -> Result<Self, CheckpointError> {
+        let number = name.split_once('-').and_then(|(number, _)| number.parse().ok()).ok_or(CheckpointError::Name)?;
         if name != Self::checkpoint_name(number, &bytes) {
-            return Err(Unreadable::Name);
+            return Err(CheckpointError::Name);
         }
         let state = Self::from_checkpoint(bytes)?;
-        match state.number == number {
-            true => Ok(state),
-            false => Err(Unreadable::Part("number")),
+        if state.number != number {
+            return Err(CheckpointError::Part("number"));
         }
+        Ok(state)
     }
 
-    /// The state that the whole bytes of a checkpoint hold.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn from_checkpoint(bytes: Bytes) -> Result<Self, Unreadable> {
+    pub fn from_checkpoint(bytes: Bytes) -> Result<Self, CheckpointError> {
         let file = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let metadata = file.metadata().file_metadata().key_value_metadata();
         let head = metadata.into_iter().flatten().find(|pair| pair.key == HEAD).and_then(|pair| pair.value.as_ref());
         let Head { format, mut state, scopes, streams } =
-            serde_json::from_str::<Head<Self>>(head.ok_or(Unreadable::Part(HEAD))?)?;
-        if NEWEST_FORMAT < format {
-            return Err(Unreadable::Format(format));
+            serde_json::from_str::<Head<Self>>(head.ok_or(CheckpointError::Part(HEAD))?)?;
+        if format > NEWEST_FORMAT {
+            return Err(CheckpointError::Format(format));
         }
         let (mut names, mut held) = (Vec::new(), Vec::new());
         for (stream, of_stream) in streams {
-            for Held { scope, not_entitled } in of_stream {
-                let scope = scopes.get(scope).cloned().ok_or(Unreadable::Part("scope"))?;
+            for StoredScope { scope, not_entitled } in of_stream {
+                let scope = scopes.get(scope).cloned().ok_or(CheckpointError::Part("scope"))?;
                 names.push(stream.clone());
                 held.push(ScopeCoverage { not_entitled, ..ScopeCoverage::new(scope) });
             }
         }
         for batch in file.with_batch_size(BATCH).build()? {
-            take(&batch?, &mut held)?;
+            apply_rows(&batch?, &mut held)?;
         }
         for (stream, mut coverage) in names.into_iter().zip(held) {
             coverage.days.shrink_to_fit();
@@ -171,11 +153,11 @@ fn rows_of(coverage: &Coverage) -> impl Iterator<Item = Row<'_>> {
 fn properties(state: &State) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROWS_A_GROUP))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata(Some(vec![KeyValue::new(HEAD.to_owned(), head(state))]));
-    // These differ from row to row by little, and rarely repeat.
-    for column in ["day", "read_at", "changed_at", "rows", "bytes"] {
+    // Values that differ little from row to row and rarely repeat.
+    for column in ["day", "extracted_at", "changed_at", "rows", "bytes"] {
         builder = builder
             .set_column_dictionary_enabled(column.into(), false)
             .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
@@ -193,13 +175,12 @@ fn head(state: &State) -> String {
                 scopes.push(coverage.scope.clone());
                 scopes.len() - 1
             });
-            Held { scope, not_entitled: coverage.not_entitled.clone() }
+            StoredScope { scope, not_entitled: coverage.not_entitled.clone() }
         });
         streams.insert(stream.clone(), held.collect());
     }
     let format = if state.forgotten.is_empty() { FORMAT } else { FORGETTING_FORMAT };
-    // Plain data with text keys: it always serializes.
-    serde_json::to_string(&Head { format, state, scopes, streams }).unwrap_or_default()
+    serde_json::to_string(&Head { format, state, scopes, streams }).expect("plain data with text keys serializes")
 }
 
 fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
@@ -220,7 +201,7 @@ fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_from_iter_with_nullable([
         ("scope", Arc::new(rows.iter().map(|row| row.0).collect::<UInt32Array>()) as ArrayRef, false),
         ("day", Arc::new(rows.iter().map(|row| row.1.map(Day::to_epoch_days)).collect::<Date32Array>()), true),
-        ("read_at", moment(&|state| state.read_at), true),
+        ("extracted_at", moment(&|state| state.extracted_at), true),
         ("changed_at", moment(&|state| state.changed_at), true),
         ("rows", number(&|state| Some(state.rows)), false),
         ("hash", Arc::new(hashes.finish()), false),
@@ -229,16 +210,16 @@ fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
         ("bytes", number(&|state| Some(state.bytes)), false),
         ("stale", flag(&|state| Some(state.stale)), false),
         ("problem", text(&|state| state.problem().map(str::to_owned)), true),
-        ("awaiting", number(&|state| state.suspect.as_ref()?.awaiting), true),
+        ("unconfirmed", number(&|state| state.suspect.as_ref()?.unconfirmed), true),
         ("signal", flag(&|state| state.signal), true),
     ])
 }
 
-/// Puts the rows of `batch` where they belong.
-fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadable> {
+/// Adds the rows of `batch` to the scopes that they refer to.
+fn apply_rows(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), CheckpointError> {
     let places = primitive::<UInt32Type>(batch, "scope")?;
     let days = primitive::<Date32Type>(batch, "day")?;
-    let read_at = primitive::<Int64Type>(batch, "read_at")?;
+    let extracted_at = primitive::<Int64Type>(batch, "extracted_at")?;
     let changed_at = primitive::<Int64Type>(batch, "changed_at")?;
     let rows = primitive::<UInt64Type>(batch, "rows")?;
     let hashes = column(batch, "hash", AsArray::as_fixed_size_binary_opt)?;
@@ -247,22 +228,25 @@ fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadabl
     let bytes = primitive::<UInt64Type>(batch, "bytes")?;
     let stale = column(batch, "stale", AsArray::as_boolean_opt)?;
     let problems = column(batch, "problem", AsArray::as_string_opt::<i32>)?;
-    let awaiting = primitive::<UInt64Type>(batch, "awaiting")?;
+    let unconfirmed = primitive::<UInt64Type>(batch, "unconfirmed")?;
     let signals = column(batch, "signal", AsArray::as_boolean_opt)?;
     for row in 0..batch.num_rows() {
-        let coverage = held.get_mut(places.value(row) as usize).ok_or(Unreadable::Part("scope"))?;
-        let proof = match proofs.is_valid(row) {
-            true => Some(Proof::from_name(proofs.value(row)).ok_or(Unreadable::Part("proof"))?),
-            false => None,
+        let coverage = held.get_mut(places.value(row) as usize).ok_or(CheckpointError::Part("scope"))?;
+        let proof = if proofs.is_valid(row) {
+            Some(Proof::from_name(proofs.value(row)).ok_or(CheckpointError::Part("proof"))?)
+        } else {
+            None
         };
         let suspect = problems.is_valid(row).then(|| {
-            let awaiting = awaiting.is_valid(row).then(|| awaiting.value(row));
-            Box::new(Suspect { problem: problems.value(row).to_owned(), awaiting })
+            let unconfirmed = unconfirmed.is_valid(row).then(|| unconfirmed.value(row));
+            Box::new(Suspect { problem: problems.value(row).to_owned(), unconfirmed })
         });
-        let hash: [u8; 16] = hashes.value(row).try_into().map_err(|_| Unreadable::Part("hash"))?;
+        let hash: [u8; 16] = hashes.value(row).try_into().map_err(|_| CheckpointError::Part("hash"))?;
         let day = days.is_valid(row).then(|| Day::from_epoch_days(days.value(row)));
         *coverage.state_mut(day) = DayState {
-            read_at: read_at.is_valid(row).then(|| CompactTimestamp::from_microsecond(read_at.value(row))),
+            extracted_at: extracted_at
+                .is_valid(row)
+                .then(|| CompactTimestamp::from_microsecond(extracted_at.value(row))),
             changed_at: changed_at.is_valid(row).then(|| CompactTimestamp::from_microsecond(changed_at.value(row))),
             rows: rows.value(row),
             hash: ContentHash::from(hash),
@@ -280,7 +264,7 @@ fn take(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Unreadabl
 fn primitive<'a, T: ArrowPrimitiveType>(
     batch: &'a RecordBatch,
     name: &'static str,
-) -> Result<&'a PrimitiveArray<T>, Unreadable> {
+) -> Result<&'a PrimitiveArray<T>, CheckpointError> {
     column(batch, name, AsArray::as_primitive_opt::<T>)
 }
 
@@ -288,8 +272,8 @@ fn column<'a, A>(
     batch: &'a RecordBatch,
     name: &'static str,
     typed: impl FnOnce(&'a ArrayRef) -> Option<&'a A>,
-) -> Result<&'a A, Unreadable> {
-    batch.column_by_name(name).and_then(typed).ok_or(Unreadable::Part(name))
+) -> Result<&'a A, CheckpointError> {
+    batch.column_by_name(name).and_then(typed).ok_or(CheckpointError::Part(name))
 }
 
 #[cfg(test)]

@@ -1,28 +1,27 @@
-//! The checkpoints of a lake: the newest is read, a few are kept.
+//! The checkpoints of a lake: the newest is read, the last few are kept.
 
 use bytes::Bytes;
 use object_store::path::Path;
 
 use crate::destination::{Destination, DestinationError, OWN_DIRECTORY, retry_write};
-use crate::ledger::checkpoint::Unreadable;
+use crate::ledger::checkpoint::CheckpointError;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::State;
 
-/// Checkpoints that stay. A reader may be reading the one before the last, and a damaged one must not be the only one.
+/// Checkpoints kept. A reader may still be reading an older one, and a damaged one must not be the only one.
 const KEPT: usize = 3;
-/// Times that checkpoints are listed again because the newest vanished while others wrote.
-const LISTED_AT_MOST: u32 = 5;
-const ENDING: &str = ".parquet";
-/// What the names of checkpoints end with that `ledger rebuild` has made. No records say the same, so they stay.
-const REBUILT_ENDING: &str = ".rebuilt.parquet";
+/// Listings before giving up, if other writers delete the checkpoints that were listed.
+const MAX_LISTINGS: u32 = 5;
+const SUFFIX: &str = ".parquet";
+/// Checkpoints of `ledger rebuild`. No record replaces them, so they are never deleted.
+const REBUILT_SUFFIX: &str = ".rebuilt.parquet";
 
-/// The newest checkpoint that can be read. One that cannot is passed over, since records say the same; but not a rebuilt
-/// one, since no record does.
+/// The newest readable checkpoint. A damaged one is skipped, since the records replace it; a damaged rebuilt one is an error.
 pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerError> {
-    'list: for _ in 0..LISTED_AT_MOST {
+    'list: for _ in 0..MAX_LISTINGS {
         for path in list(destination).await?.iter().rev() {
             let Some(bytes) = destination.read(path).await? else {
-                // Newer ones have come, and this one has gone.
+                // Deleted by a writer of newer ones.
                 continue 'list;
             };
             match read(path, bytes) {
@@ -32,7 +31,7 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%path, error, "a checkpoint cannot be read and is passed over");
+                    tracing::warn!(%path, error, "checkpoint unreadable, using an older one");
                 }
             }
         }
@@ -41,20 +40,20 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
     Ok(None)
 }
 
-/// Writes a checkpoint of `state`, and removes those that are no longer needed.
+/// Writes a checkpoint of `state` and deletes old ones.
 pub async fn write(destination: &Destination, state: &State) -> Result<(), LedgerError> {
     let bytes = state.to_checkpoint().await.map_err(LedgerError::Checkpoint)?;
-    // Another writer's checkpoint of the same number is the same fold.
+    // A checkpoint of the same number by another writer is the same state.
     let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &State::checkpoint_name(state.number, &bytes)]);
     destination.create(&path, bytes).await?;
     if let Err(error) = remove_old(destination).await {
         let error = &error as &dyn std::error::Error;
-        tracing::debug!(error, "old checkpoints stay");
+        tracing::debug!(error, "cannot delete old checkpoints");
     }
     Ok(())
 }
 
-/// The newest checkpoint that can be read, whatever is wrong with others, and the last number that any of them bears.
+/// The newest readable checkpoint of a damaged ledger, and the last number of any checkpoint.
 pub async fn salvaged(destination: &Destination) -> Result<(Option<State>, u64), LedgerError> {
     let paths = list(destination).await?;
     let last = paths.iter().filter_map(number_of).max().unwrap_or_default();
@@ -67,12 +66,12 @@ pub async fn salvaged(destination: &Destination) -> Result<(Option<State>, u64),
     Ok((None, last))
 }
 
-/// Writes `state` as the rebuilt checkpoint that takes the place of all records up to its number.
+/// Writes `state` as the rebuilt checkpoint that replaces all records up to its number.
 pub async fn write_rebuilt(destination: &Destination, state: &State) -> Result<(), LedgerError> {
     let bytes = state.to_checkpoint().await.map_err(LedgerError::Checkpoint)?;
-    let name = State::checkpoint_name(state.number, &bytes).replace(ENDING, REBUILT_ENDING);
+    let name = State::checkpoint_name(state.number, &bytes).replace(SUFFIX, REBUILT_SUFFIX);
     let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &name]);
-    // The number is this rebuild's own, so that writing it twice is the same.
+    // Idempotent: no other process uses this number.
     Ok(retry_write(|| destination.create(&path, bytes.clone()), || true).await.map(drop)?)
 }
 
@@ -88,22 +87,20 @@ async fn remove_old(destination: &Destination) -> Result<(), DestinationError> {
 /// The checkpoints, oldest first.
 async fn list(destination: &Destination) -> Result<Vec<Path>, DestinationError> {
     let mut paths = destination.list(&Path::from_iter([OWN_DIRECTORY, "checkpoints"]), None).await?;
-    // Versions before this one wrote JSON, which is large to read: the records behind it say the same.
-    paths.retain(|path| path.as_ref().ends_with(ENDING));
+    paths.retain(|path| path.as_ref().ends_with(SUFFIX));
     paths.sort();
     Ok(paths)
 }
 
 fn is_rebuilt(path: &Path) -> bool {
-    path.as_ref().ends_with(REBUILT_ENDING)
+    path.as_ref().ends_with(REBUILT_SUFFIX)
 }
 
 fn number_of(path: &Path) -> Option<u64> {
     path.filename()?.split(['-', '.']).next()?.parse().ok()
 }
 
-/// The state that the checkpoint at `path` holds.
-fn read(path: &Path, bytes: Bytes) -> Result<State, Unreadable> {
-    let name = path.filename().unwrap_or_default().replace(REBUILT_ENDING, ENDING);
+fn read(path: &Path, bytes: Bytes) -> Result<State, CheckpointError> {
+    let name = path.filename().unwrap_or_default().replace(REBUILT_SUFFIX, SUFFIX);
     State::from_named_checkpoint(&name, bytes)
 }

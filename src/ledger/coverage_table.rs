@@ -16,55 +16,48 @@ use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
 use crate::model::scope::{Scope, ScopePart};
 
-/// Rows that are made columns at once. A large lake has more than a million of them.
+/// Rows in memory at once. A large lake has more than a million.
 const BATCH: usize = 8 * 1024;
-/// Rows that are compressed together.
-const ROWS_A_GROUP: usize = 128 * 1024;
+const ROW_GROUP_ROWS: usize = 128 * 1024;
 
-/// What is known of one day of one stream and scope.
+/// One day of one stream and scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoverageRow<'a> {
-    /// The stream.
     pub stream: &'a str,
-    /// The scope.
     pub scope: &'a Scope,
-    /// The day; none for lists.
     pub day: Option<Day>,
     pub status: DayStatus,
-    /// Rows of the file that stands.
+    /// Of the published file.
     pub rows: Option<u64>,
-    /// How the end was known.
+    /// Why the rows are known to be complete.
     pub proof: Option<&'static str>,
-    /// When it was last read.
+    /// When it was last extracted.
     pub extracted_at: Option<CompactTimestamp>,
-    /// When what was read last differed from what stood.
+    /// When its content last changed.
     pub changed_at: Option<CompactTimestamp>,
-    /// The file, from the root of the lake; none where there is none.
+    /// Relative to the root of the lake; `None` without a file.
     pub path: Option<String>,
     /// What is wrong, in words.
     pub problem: Option<&'a str>,
 }
 
-/// The table of `rows` as the bytes of a Parquet file. Holds the file and a few thousand rows, however many there are.
-///
-/// # Errors
-/// Only what a bug could cause.
+/// Writes `rows` as a Parquet file. Holds the file and a few thousand rows in memory.
 pub fn coverage_parquet<'a>(rows: impl IntoIterator<Item = CoverageRow<'a>>) -> Result<Bytes, ParquetError> {
     let level = ZstdLevel::try_new(3).unwrap_or_default();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROWS_A_GROUP))
-        // One path follows the other, and each stands there once.
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // Every path occurs once.
         .set_column_dictionary_enabled("path".into(), false)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch_of(&[])?.schema(), Some(properties))?;
     let mut rows = rows.into_iter();
     loop {
-        let some: Vec<CoverageRow<'a>> = rows.by_ref().take(BATCH).collect();
-        if some.is_empty() {
+        let chunk: Vec<CoverageRow<'a>> = rows.by_ref().take(BATCH).collect();
+        if chunk.is_empty() {
             return writer.into_inner().map(Bytes::from);
         }
-        writer.write(&batch_of(&some)?)?;
+        writer.write(&batch_of(&chunk)?)?;
     }
 }
 

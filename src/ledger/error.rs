@@ -1,99 +1,54 @@
-//! Why the ledger cannot be read or written.
+//! Errors of the ledger, and what an operator can do about them.
 
 use parquet::errors::ParquetError;
 
 use crate::destination::DestinationError;
-use crate::ledger::checkpoint::Unreadable;
+use crate::ledger::checkpoint::CheckpointError;
 
-/// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The destination refused.
-    #[error("the ledger cannot be reached")]
+    #[error("cannot reach the ledger")]
     Destination(#[from] DestinationError),
-    /// A record of a newer program.
     #[error("ledger record {number} has format {format}, which this version does not know")]
-    Newer {
-        /// Which record.
+    Newer { number: u64, format: u32 },
+    #[error("cannot read ledger record {number} at `{path}`")]
+    Unreadable {
         number: u64,
-        /// Its format.
-        format: u32,
-    },
-    /// Something that is not a record lies where one should.
-    #[error("ledger record {number} at `{path}` cannot be read")]
-    Foreign {
-        /// Which record.
-        number: u64,
-        /// Where it lies.
         path: String,
-        /// What is wrong with it.
         #[source]
         source: serde_json::Error,
     },
-    /// A record lies where another should.
-    #[error("`{path}` should hold ledger record {number}, and says that it is record {says}")]
-    Misplaced {
-        /// Which record should lie there.
-        number: u64,
-        /// Where it lies.
-        path: String,
-        /// Which it says that it is.
-        says: u64,
-    },
-    /// A rebuilt checkpoint, without which nothing before it is known, cannot be read.
-    #[error("the rebuilt ledger at `{path}` cannot be read")]
+    #[error("`{path}` contains ledger record {found} instead of {number}")]
+    Misplaced { number: u64, path: String, found: u64 },
+    /// No record replaces a rebuilt checkpoint, so a damaged one cannot be skipped.
+    #[error("cannot read the rebuilt ledger at `{path}`")]
     Rebuilt {
-        /// Where it lies.
         path: String,
-        /// What is wrong with it.
         #[source]
-        source: Unreadable,
+        source: CheckpointError,
     },
-    /// The ledger is being made again, or this was broken off.
-    #[error("a `ledger rebuild` has begun with record {number} and is not done")]
-    Rebuilding {
-        /// The record that says so.
-        number: u64,
-    },
-    /// A record is missing below one that is there.
-    #[error("ledger record {number} is missing, though later ones are there")]
-    Gap {
-        /// Which record.
-        number: u64,
-    },
-    /// There is no record, and there are files that only a record explains.
-    #[error("the lake at `{lake}` has no ledger, and files of its streams, such as `{path}`")]
-    Lost {
-        /// Where the lake lies.
-        lake: String,
-        /// One of the files.
-        path: String,
-    },
-    /// The records cannot be added up in a file.
-    #[error("the checkpoint cannot be made")]
+    #[error("`ledger rebuild` has started with record {number} and not finished")]
+    Rebuilding { number: u64 },
+    #[error("ledger record {number} is missing, but later records exist")]
+    Gap { number: u64 },
+    #[error("the lake at `{lake}` has data files such as `{path}`, but no ledger")]
+    Lost { lake: String, path: String },
+    #[error("cannot write the checkpoint")]
     Checkpoint(#[source] ParquetError),
-    /// Rows were read for a table that another writer declared otherwise meanwhile.
-    #[error("another process gave the table of `{stream}` another meaning meanwhile: {conflict}")]
-    OtherMeaning {
-        /// The stream.
-        stream: String,
-        /// What does not fit.
-        conflict: String,
-    },
-    /// The place of the next record could not be taken.
-    #[error("the next ledger record could not be written in {attempts} attempts")]
-    Contended {
-        /// How often it was tried.
-        attempts: u32,
-    },
+    /// Another writer changed the table after these rows were extracted.
+    #[error("another process changed the meaning of table `{stream}`: {conflict}")]
+    OtherMeaning { stream: String, conflict: String },
+    /// Other writers took every number that was tried.
+    #[error("cannot write the next ledger record after {attempts} attempts")]
+    Contended { attempts: u32 },
 }
 
 impl LedgerError {
-    /// Whether running again does not mend it.
+    /// Whether a later run would fail likewise.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Newer { .. }
-            | Self::Foreign { .. }
+            | Self::Unreadable { .. }
             | Self::Misplaced { .. }
             | Self::Rebuilt { .. }
             | Self::Gap { .. }
@@ -103,33 +58,30 @@ impl LedgerError {
         }
     }
 
-    /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Destination(error) => error.hint(),
             Self::Newer { .. } => "install the version of profound-export that wrote it, or a later one",
-            Self::Foreign { .. } | Self::Misplaced { .. } | Self::Gap { .. } => {
-                "records are never changed or deleted by this program: restore that object from a backup or an earlier version \
-                 in the bucket; where there is none, `profound-export ledger rebuild` makes the ledger again from the files of the lake"
+            Self::Unreadable { .. } | Self::Misplaced { .. } | Self::Gap { .. } => {
+                "this program never changes or deletes records: restore the object from a backup or an object version; without one, \
+                 `profound-export ledger rebuild` rebuilds the ledger from the files of the lake"
             }
             Self::Rebuilt { .. } => {
-                "restore that object from a backup or an earlier version in the bucket, or let `profound-export ledger rebuild` \
-                 make it again from the files of the lake"
+                "restore the object from a backup or an object version, or run `profound-export ledger rebuild` to rebuild the \
+                 ledger from the files of the lake"
             }
             Self::Rebuilding { .. } => {
-                "wait until it is done; where it was broken off, `profound-export ledger rebuild` once more completes it"
+                "wait until it finishes; if it was interrupted, run `profound-export ledger rebuild` again"
             }
             Self::Lost { .. } => {
-                "`profound-export ledger rebuild` makes the ledger again from the files; or restore it from a backup, or choose \
-                 another `destination.url`"
+                "restore the ledger from a backup, rebuild it from the files with `profound-export ledger rebuild`, or set another \
+                 `destination.url`"
             }
-            Self::Checkpoint(_) => {
-                "nothing is lost, since the records are safe; this is a fault of the program, please report it"
-            }
+            Self::Checkpoint(_) => "this is a bug, please report it; nothing is lost, since the records are safe",
             Self::OtherMeaning { .. } => {
-                "let one version and one configuration of profound-export write this lake; what it wrote is read again"
+                "use one version and one configuration of profound-export for this lake; the next run extracts the rows again"
             }
-            Self::Contended { .. } => "other writers are busy on the same destination; run again",
+            Self::Contended { .. } => "other processes are writing to the same lake; run again",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What has been exported: an append-only log of numbered records, and what they add up to.
+//! What has been exported: an append-only log of numbered records, and the state that replaying them gives.
 
 mod checkpoint;
 mod checkpoints;
@@ -12,13 +12,13 @@ mod salvage;
 mod state;
 mod table;
 
-pub use checkpoint::Unreadable;
+pub use checkpoint::CheckpointError;
 pub use coverage_table::{CoverageRow, coverage_parquet};
 pub use error::LedgerError;
 pub use fact::{Fact, Facts, LearnedFact};
 pub use log::Ledger;
 pub use open_run::{OpenRun, PlannedSlices};
-pub use record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
-pub use salvage::{Lost, Salvage, begin_rebuild, finish_rebuild, salvage};
+pub use record::{DayEntry, Entry, FileChange, Planned, Record, RunEnd, SliceEntry};
+pub use salvage::{LostRecords, Salvage, begin_rebuild, finish_rebuild, salvage};
 pub use state::{RunSummary, State};
 pub use table::TableMeaning;

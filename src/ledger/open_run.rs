@@ -1,4 +1,4 @@
-//! A run that has not ended, and what it may have written without a record.
+//! Runs without an end, and the files that they may have written without a record.
 
 use std::collections::BTreeMap;
 
@@ -10,56 +10,44 @@ use crate::model::day::Day;
 use crate::model::scope::ScopeKey;
 use crate::model::window::Window;
 
-/// A run that recorded nothing for so long counts as killed. Until then it may still put a file that it had begun.
-const SILENT_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
+/// A run is presumed killed this long after its last record. Until then it may still finish an upload.
+const MAX_SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
-/// A run that has not ended, as far as the ledger tells.
+/// A run without an end in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRun {
-    /// When it began.
     pub at: Timestamp,
-    /// The number of the record that says so; zero where an older version folded it.
-    #[serde(default)]
+    /// Of the record of its start.
     pub number: u64,
-    /// When it last recorded anything.
-    #[serde(default)]
-    pub heard_at: Option<Timestamp>,
-    /// Whether it reads days that someone named.
-    #[serde(default)]
+    pub last_record_at: Option<Timestamp>,
     pub backfill: bool,
-    /// The job.
     pub job: String,
-    /// What it means to write, has not recorded itself, and nobody has read since it counts as killed.
+    /// What it planned and has not recorded, and no run has extracted since it was presumed killed.
     pub planned: PlannedSlices,
 }
 
 impl OpenRun {
-    /// When it counts as killed, unless it records something before. A day that was read before may be overwritten by it
-    /// after that reading was recorded.
-    pub fn counts_as_killed_at(&self) -> Timestamp {
-        let heard_at = self.heard_at.unwrap_or(self.at);
-        heard_at.checked_add(SILENT_AT_MOST).unwrap_or(heard_at)
+    /// When it is presumed killed, unless it records something before. Until then it may overwrite days that others record.
+    pub fn presumed_killed_at(&self) -> Timestamp {
+        let last_record_at = self.last_record_at.unwrap_or(self.at);
+        last_record_at.checked_add(MAX_SILENCE).unwrap_or(last_record_at)
     }
 
-    /// Whether it is thought to be alive at `at`.
     pub fn is_alive(&self, at: Timestamp) -> bool {
-        at < self.counts_as_killed_at()
+        at < self.presumed_killed_at()
     }
 }
 
-/// The windows that a run means to write, by stream and scope; none for lists. Every slice and every day asks, so
-/// nobody walks through all of them.
+/// The planned windows by stream and scope, `None` for lists. Looked up for every slice and day, so not a plain list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlannedSlices(BTreeMap<String, BTreeMap<ScopeKey, Vec<Option<Window>>>>);
 
 impl PlannedSlices {
-    /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `day`, or the list, is among them.
     pub fn contains(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> bool {
         let windows = self.0.get(stream).and_then(|scopes| scopes.get(scope));
         windows.into_iter().flatten().any(|window| match (window, day) {
@@ -69,7 +57,6 @@ impl PlannedSlices {
         })
     }
 
-    /// Takes out the days of `read`, or the list.
     pub fn remove(&mut self, stream: &str, scope: &ScopeKey, read: Option<Window>) {
         let Some(scopes) = self.0.get_mut(stream) else {
             return;
@@ -87,7 +74,7 @@ impl PlannedSlices {
     }
 }
 
-/// What is left of `planned` without `read`: nothing, one window or, around days in the middle, two.
+/// `planned` without the days of `read`: no window, one, or two around days in the middle.
 fn without(planned: Option<Window>, read: Option<Window>) -> Vec<Option<Window>> {
     match (planned, read) {
         (Some(planned), Some(read)) => {
@@ -120,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn planned_day_stays_until_it_is_recorded() {
+    fn planned_day_is_kept_until_it_is_recorded() {
         let scope = ScopeKey::default();
         let of = |window| Planned { stream: "visibility_v2".into(), scope: scope.clone(), window };
         let planned = [of(window("2026-03-01", "2026-03-06")), of(None)];

@@ -1,4 +1,4 @@
-//! One record of the ledger. Its JSON stands in lakes for years: fields are added, never changed.
+//! One record of the ledger. Lakes keep its JSON for years: fields are added, never changed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,156 +16,126 @@ use crate::model::proof::Proof;
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
-/// The format of records, but for those below.
+/// The format of all other records.
 pub const FORMAT: u32 = 1;
-/// The format of records that say that something is forgotten, and of checkpoints that hold it: versions that do not know
-/// of it must not read on, since they would ask for it again.
+/// The format of records that forget something, and of checkpoints of such a state. An older version must not continue: it would
+/// request again what was erased.
 pub const FORGETTING_FORMAT: u32 = 2;
-/// The format of a record that begins a new ledger: versions that do not know of it must not read on, since what counts from
-/// there on lies in the checkpoint of the same number.
+/// The format of a record that begins a rebuilt ledger. An older version must not continue: the state from there on is in the
+/// checkpoint of the same number.
 pub const REBUILDING_FORMAT: u32 = 3;
-/// The newest format that this version knows.
 pub const NEWEST_FORMAT: u32 = REBUILDING_FORMAT;
 
-/// One record: what happened within a moment in one process.
+/// What one process recorded together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The format, so that a newer one is refused by name.
+    /// A newer format than this version knows is rejected by name.
     pub format: u32,
-    /// Its number: one more than the record before.
+    /// One more than that of the record before.
     pub number: u64,
-    /// Tells this attempt from another writer's: a create whose answer was lost is read back and compared.
+    /// Tells this writer's record from another's: a create whose response was lost is read back and compared.
     pub id: Uuid,
-    /// When it was written.
     pub at: Timestamp,
-    /// The version of the program.
     pub version: String,
-    /// What happened, in order.
     pub entries: Vec<Entry>,
 }
 
 impl Record {
-    /// The record number `number`, which lies at `path`.
+    /// Parses record `number`, read from `path`.
     ///
     /// # Errors
-    /// [`LedgerError::Newer`]; [`LedgerError::Foreign`] where something else lies there; [`LedgerError::Misplaced`].
-    pub fn read(bytes: &[u8], number: u64, path: &str) -> Result<Self, LedgerError> {
+    /// [`LedgerError::Newer`], [`LedgerError::Unreadable`] or [`LedgerError::Misplaced`].
+    pub fn parse(bytes: &[u8], number: u64, path: &str) -> Result<Self, LedgerError> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
-        let foreign = |source| LedgerError::Foreign { number, path: path.to_owned(), source };
-        let Format { format } = serde_json::from_slice(bytes).map_err(foreign)?;
-        if NEWEST_FORMAT < format {
+        let unreadable = |source| LedgerError::Unreadable { number, path: path.to_owned(), source };
+        let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format > NEWEST_FORMAT {
             return Err(LedgerError::Newer { number, format });
         }
-        let record: Self = serde_json::from_slice(bytes).map_err(foreign)?;
-        match record.number {
-            says if says == number => Ok(record),
-            says => Err(LedgerError::Misplaced { number, path: path.to_owned(), says }),
+        let record: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if record.number != number {
+            return Err(LedgerError::Misplaced { number, path: path.to_owned(), found: record.number });
         }
+        Ok(record)
     }
 }
 
-/// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
-    /// Whose lake this is, and how it is laid out. The first entry of the first record.
+    /// The account and layout of the lake: the first entry of the first record.
     Root {
-        /// Ids of the organizations of the key.
+        /// Ids.
         organizations: Vec<String>,
-        /// How days become directories: `day`, `month` or `none`.
+        /// `day`, `month` or `none`.
         partition: String,
     },
-    /// Organizations that were added to the same key.
+    /// Ids of organizations that were added to the key.
     Organizations {
-        /// Their ids.
         added: Vec<String>,
     },
-    /// Something learned of the account or the destination.
     Learned(LearnedFact),
-    /// The first day a job wants.
+    /// The first day of a job, pinned by its first run.
     Start {
-        /// The job.
         job: String,
-        /// The day.
         day: Day,
     },
-    /// What the table of a stream means from here on.
+    /// The meaning of a table from here on.
     Table {
-        /// The stream.
         stream: String,
-        /// Its meaning.
         meaning: TableMeaning,
     },
-    /// A run began and means to write these slices.
     RunStarted {
-        /// The run.
         run: Uuid,
-        /// The job.
         job: String,
-        /// What it means to write. Where the run never ends, these days are stale.
+        /// If the run never ends, these days are stale.
         planned: Vec<Planned>,
-        /// Whether it reads days that someone named, and not what the job is due.
+        /// Whether the days were named on the command line instead of planned.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         backfill: bool,
     },
-    /// A slice was published.
     Slice(SliceEntry),
-    /// A slice could not be proven whole; what stood stands.
+    /// A slice could not be verified; the published files are kept.
     Suspect {
-        /// The run.
         run: Uuid,
-        /// The stream.
         stream: String,
-        /// The scope.
         scope: Scope,
-        /// The days, none for lists.
         window: Option<Window>,
-        /// What is doubtful.
         problem: String,
-        /// What was read, when it may be confirmed by the next run: rows and hash per day.
+        /// Days that lost most of their rows and are published once the next run extracts the same.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        awaiting: Vec<DayEntry>,
+        unconfirmed: Vec<DayEntry>,
     },
-    /// The account may not read a stream of a scope.
+    /// The account is not entitled to a stream of a scope.
     NotEntitled {
-        /// The run.
         run: Uuid,
-        /// The stream.
         stream: String,
-        /// The scope.
         scope: Scope,
-        /// The API's words.
+        /// The message of the API.
         detail: String,
     },
-    /// A day whose file another writer may have overwritten, or that was found broken.
+    /// The file of a day is damaged, or another writer may have overwritten it.
     Stale {
-        /// The stream.
         stream: String,
-        /// The scope.
         scope: Scope,
-        /// The day; none for lists.
         day: Option<Day>,
     },
-    /// Something is removed for good: its files are deleted after this is recorded, and it is never asked for again.
+    /// Erased for good: the files are deleted after this is recorded, and the data is never requested again.
     Forgotten {
-        /// The table.
         stream: String,
-        /// What of it.
         #[serde(flatten)]
         erasure: Erasure,
     },
-    /// A run ended.
     RunEnded(RunEnd),
-    /// The ledger is made again from the files of the lake. What counts from here on is the rebuilt checkpoint of this
-    /// record's number; until that stands, the ledger is refused.
+    /// The ledger is rebuilt from the files of the lake. The rebuilt checkpoint with the number of this record replaces all records up
+    /// to it; until it is written, the ledger cannot be opened.
     Rebuilding,
 }
 
 impl Entry {
-    /// The run that recorded it, where it says so.
     pub fn run(&self) -> Option<Uuid> {
         match self {
             Self::RunStarted { run, .. } | Self::Suspect { run, .. } | Self::NotEntitled { run, .. } => Some(*run),
@@ -182,7 +152,7 @@ impl Entry {
         }
     }
 
-    /// The format of a record that holds this.
+    /// The format of a record with this entry.
     pub fn format(&self) -> u32 {
         match self {
             Self::Forgotten { .. } => FORGETTING_FORMAT,
@@ -192,91 +162,73 @@ impl Entry {
     }
 }
 
-/// A slice that a run means to write.
+/// A planned slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
-    /// The stream.
     pub stream: String,
-    /// The scope.
     pub scope: ScopeKey,
-    /// The days, none for lists.
     pub window: Option<Window>,
 }
 
-/// A slice that was published.
+/// A published slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SliceEntry {
-    /// The run.
     pub run: Uuid,
-    /// The stream.
     pub stream: String,
-    /// The stream's fingerprint.
     pub fingerprint: String,
-    /// The scope, with the names of that time.
     pub scope: Scope,
-    /// The days asked for, none for lists.
     pub window: Option<Window>,
-    /// How the end is known.
+    /// Why the rows are known to be complete.
     pub proof: Proof,
-    /// The total the API announced.
+    /// The total that the API announced.
     pub total: Option<u64>,
-    /// Rows that came over the wire.
+    /// Rows received.
     pub rows: u64,
-    /// Rows outside the window, dropped.
-    pub outside: u64,
-    /// Requests spent, retries included.
+    /// Rows outside the window, which are dropped.
+    pub outside_rows: u64,
+    /// Retries included.
     pub requests: u64,
-    /// When the request was sent.
+    /// When the first request was sent.
     pub extracted_at: Timestamp,
-    /// Each day of the window.
     pub days: Vec<DayEntry>,
 }
 
-/// One day of a slice.
+/// One day of a slice, or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayEntry {
-    /// The day; none for lists.
     pub day: Option<Day>,
-    /// Rows.
     pub rows: u64,
-    /// What the rows say.
+    /// Of the content of the rows, in any order.
     pub hash: ContentHash,
-    /// What became of the file.
-    pub written: Written,
-    /// Length of the file; zero where there is none.
+    pub file: FileChange,
+    /// Zero without a file.
     #[serde(default)]
     pub bytes: u64,
-    /// The store's version of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
+    /// Whether gated streams have data on this day; `None` for streams without a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<bool>,
 }
 
-/// What became of the file of a day.
+/// What a slice did to the file of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Written {
-    /// A file was published.
-    File,
-    /// The rows are those of the file that stands, which was left alone.
+pub enum FileChange {
+    Published,
+    /// The rows are those of the published file, which was kept.
     Unchanged,
-    /// There are no rows, and no file was needed.
-    Nothing,
+    /// There are no rows, so no file was needed.
+    Absent,
 }
 
-/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEnd {
-    /// The run.
     pub run: Uuid,
-    /// The job.
     pub job: String,
-    /// Whether it read days that someone named, and not what the job was due.
+    /// Whether the days were named on the command line instead of planned.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backfill: bool,
-    /// When it began.
     pub started_at: Timestamp,
     pub outcome: Outcome,
     #[serde(flatten)]
@@ -284,16 +236,16 @@ pub struct RunEnd {
     /// Deferred slices that are backfill.
     #[serde(default)]
     pub backfill_remaining: u64,
-    /// What went wrong, in words: what stopped it first, then what could not be exported; the first few.
+    /// The first few problems: the one that ended the run, then slices that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// What mends the first of them.
+    /// What to do about the first problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 impl RunEnd {
-    /// Whether the run was ended before it exported all that was due. One that deferred nothing but backfill exported that.
+    /// Whether the run ended before it exported everything due. Deferred backfill does not count.
     pub fn is_cut_short(&self) -> bool {
         self.outcome == Outcome::Incomplete && self.counters.deferred + self.counters.failed > self.backfill_remaining
     }

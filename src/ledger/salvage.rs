@@ -1,7 +1,7 @@
-//! What can still be read of a ledger that is refused, and how another takes its place.
+//! Reading a damaged ledger, and replacing it by a rebuilt one.
 //!
-//! A new ledger begins with a record that says so, under a number that was never taken, and counts from the moment in which
-//! the rebuilt checkpoint of that number stands. Between the two it is refused. Whatever is of the old one stays.
+//! A rebuilt ledger begins with a record under an unused number and is valid once the rebuilt checkpoint of that number exists. Until
+//! then the ledger cannot be opened. Records of the old ledger are kept.
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -18,39 +18,35 @@ use crate::ledger::record::{Entry, Record};
 use crate::ledger::state::State;
 use crate::retry::RetryDecision;
 
-/// What can still be read of a ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Salvage {
-    /// What those of its records add up to that can be read.
+    /// The state of the readable records.
     pub state: State,
-    /// What cannot be read, oldest first.
-    pub lost: Vec<Lost>,
-    /// Whether a rebuild has begun behind all of that and was not done.
+    /// Oldest first.
+    pub lost: Vec<LostRecords>,
+    /// Whether a rebuild was started and not finished.
     pub unfinished: bool,
-    /// The last number that any record or checkpoint bears; zero for none.
+    /// The last number of any record or checkpoint; zero for none.
     pub last: u64,
 }
 
 /// Records that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lost {
-    /// The first.
+pub struct LostRecords {
     pub first: u64,
-    /// The last.
     pub last: u64,
-    /// Where the object lies, where there is one.
+    /// Of a damaged record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What is wrong, in words.
     pub problem: String,
-    /// Whether the text of a damaged one speaks of something that was forgotten.
-    pub tells_of_forgotten: bool,
+    /// Whether the damaged text contains a `forgotten` entry.
+    pub mentions_forgotten: bool,
 }
 
-/// Reads what can be read of the ledger at `destination`.
+/// Reads the ledger at `destination` as far as possible.
 ///
 /// # Errors
-/// [`LedgerError::Newer`], since what a newer version has said must not be passed over, or [`LedgerError::Destination`].
+/// [`LedgerError::Newer`], since records of a newer version must not be skipped, or [`LedgerError::Destination`].
 pub async fn salvage(destination: &Destination) -> Result<Salvage, LedgerError> {
     let (state, last) = checkpoints::salvaged(destination).await?;
     let mut salvage = Salvage { state: state.unwrap_or_default(), lost: Vec::new(), unfinished: false, last };
@@ -61,37 +57,37 @@ pub async fn salvage(destination: &Destination) -> Result<Salvage, LedgerError> 
         .buffered(READS);
     while let Some((number, bytes)) = records.try_next().await? {
         let expected = salvage.state.number + 1;
-        if expected < number {
-            salvage.lost.push(Lost::missing(expected, number - 1));
+        if number > expected {
+            salvage.lost.push(LostRecords::missing(expected, number - 1));
         }
-        match bytes.map(|bytes| (Record::read(&bytes, number, record_path(number).as_ref()), bytes)) {
+        match bytes.map(|bytes| (Record::parse(&bytes, number, record_path(number).as_ref()), bytes)) {
             Some((Ok(record), _)) => {
                 salvage.unfinished |= record.entries.contains(&Entry::Rebuilding);
                 salvage.state.apply(&record);
             }
             Some((Err(newer @ LedgerError::Newer { .. }), _)) => return Err(newer),
-            Some((Err(error), bytes)) => salvage.lost.push(Lost::damaged(number, &error, &bytes)),
-            None => salvage.lost.push(Lost::missing(number, number)),
+            Some((Err(error), bytes)) => salvage.lost.push(LostRecords::damaged(number, &error, &bytes)),
+            None => salvage.lost.push(LostRecords::missing(number, number)),
         }
         salvage.state.number = number;
     }
     if salvage.state.number < salvage.last {
-        salvage.lost.push(Lost::missing(salvage.state.number + 1, salvage.last));
+        salvage.lost.push(LostRecords::missing(salvage.state.number + 1, salvage.last));
     }
     salvage.last = salvage.last.max(salvage.state.number);
     Ok(salvage)
 }
 
 impl Salvage {
-    /// Whether there is a ledger that can be read from its beginning to its end.
+    /// Whether the ledger is complete and readable.
     pub fn is_sound(&self) -> bool {
         self.lost.is_empty() && !self.unfinished && self.state.partition.is_some()
     }
 }
 
-impl Lost {
+impl LostRecords {
     fn missing(first: u64, last: u64) -> Self {
-        Self { first, last, path: None, problem: "missing".to_owned(), tells_of_forgotten: false }
+        Self { first, last, path: None, problem: "missing".to_owned(), mentions_forgotten: false }
     }
 
     fn damaged(number: u64, error: &LedgerError, bytes: &Bytes) -> Self {
@@ -100,31 +96,31 @@ impl Lost {
             last: number,
             path: Some(record_path(number).to_string()),
             problem: error_chain(error),
-            tells_of_forgotten: bytes.windows(FORGOTTEN.len()).any(|text| text == FORGOTTEN),
+            mentions_forgotten: bytes.windows(FORGOTTEN.len()).any(|text| text == FORGOTTEN),
         }
     }
 }
 
-/// How a record says that something is forgotten.
+/// How `forgotten` entries appear in the JSON of a record.
 const FORGOTTEN: &[u8] = b"\"forgotten\"";
 
-/// Takes the number behind `last`, which nobody else has taken, for a new ledger. From here on the ledger is refused, also to
-/// runs that have it open, until [`finish_rebuild`].
+/// Takes the number after `last` for the rebuilt ledger. From here to [`finish_rebuild`] the ledger cannot be used, not even by runs
+/// that have it open.
 ///
 /// # Errors
-/// [`LedgerError::Destination`], or [`LedgerError::Contended`] where somebody else has taken the number meanwhile.
+/// [`LedgerError::Destination`], or [`LedgerError::Contended`] if another process has taken the number.
 pub async fn begin_rebuild(destination: &Destination, at: Timestamp, last: u64) -> Result<u64, LedgerError> {
     let (number, id) = (last + 1, Uuid::now_v7());
     let path = record_path(number);
     let record = encode(&record_of(number, id, at, vec![Entry::Rebuilding]));
     let mut retries = WRITE_RETRIES.start();
     loop {
-        // An error does not tell whether the object landed, so what stands is looked at.
+        // After an error the object may exist all the same, so it is read back.
         let created = destination.create(&path, record.clone()).await;
-        let stands = destination.read(&path).await?;
-        match (created, stands) {
+        let existing = destination.read(&path).await?;
+        match (created, existing) {
             (Ok(true), _) => return Ok(number),
-            (_, Some(stands)) if stands == record => return Ok(number),
+            (_, Some(existing)) if existing == record => return Ok(number),
             (_, Some(_)) => return Err(LedgerError::Contended { attempts: 1 }),
             (Err(error), None) => match retries.next_pause(error.retry_decision()) {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -138,10 +134,10 @@ pub async fn begin_rebuild(destination: &Destination, at: Timestamp, last: u64) 
     }
 }
 
-/// Lets the ledger begin with `state`, whose number is that of [`begin_rebuild`]. One object is written.
+/// Writes `state`, whose number is that of [`begin_rebuild`], as the start of the rebuilt ledger.
 ///
 /// # Errors
-/// [`LedgerError`]; the ledger is then refused until it is rebuilt once more.
+/// [`LedgerError`]; the ledger then stays unusable until it is rebuilt again.
 pub async fn finish_rebuild(destination: &Destination, state: &State) -> Result<(), LedgerError> {
     checkpoints::write_rebuilt(destination, state).await
 }

@@ -1,4 +1,4 @@
-//! What the records of a ledger add up to. A pure fold: the same records give the same state, whoever reads them.
+//! The state of a ledger: a pure fold of its records, so the same records give the same state in every process.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::ledger::fact::Facts;
 use crate::ledger::open_run::OpenRun;
-use crate::ledger::record::{DayEntry, Entry, Record, RunEnd, SliceEntry, Written};
+use crate::ledger::record::{DayEntry, Entry, FileChange, Record, RunEnd, SliceEntry};
 use crate::ledger::table::TableMeaning;
 use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage, Suspect};
@@ -17,57 +17,49 @@ use crate::model::forgotten::{Erasure, Forgotten};
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
-/// Runs remembered for people to see.
+/// Runs kept for `status` and the page.
 const REMEMBERED_RUNS: usize = 50;
 
-/// What the records 1 to `number` add up to.
+/// The state after records 1 to `number`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The last record folded in; zero for none.
+    /// Zero before the first record.
     pub number: u64,
-    /// Ids of the organizations of the account; empty for a lake that has no first record yet.
+    /// Ids of the organizations of the account; empty before the first record.
     pub organizations: BTreeSet<String>,
-    /// How days become directories.
+    /// `None` before the first record.
     pub partition: Option<String>,
-    /// What was learned about the account and the destination.
     #[serde(default)]
     pub facts: Facts,
-    /// The first day each job wants.
+    /// The first day of each job.
     pub starts: BTreeMap<String, Day>,
-    /// What each table means.
     pub tables: BTreeMap<String, TableMeaning>,
-    /// What has been read. Too much for text: checkpoints keep it apart.
+    /// A row per day in checkpoints: as JSON it would be too large.
     #[serde(skip)]
     pub coverage: Coverage,
-    /// What was removed for good.
     #[serde(default, skip_serializing_if = "Forgotten::is_empty")]
     pub forgotten: Forgotten,
-    /// Runs that have begun and not ended: when, and what they may have overwritten without a record.
+    /// Runs without an end, and the files that they may have overwritten without a record.
     pub open_runs: BTreeMap<Uuid, OpenRun>,
-    /// The last runs that ended, oldest first.
+    /// The last runs, oldest first.
     pub runs: VecDeque<RunSummary>,
 }
 
-/// A run that ended, and when.
+/// A finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// When it ended.
     pub ended_at: Timestamp,
-    /// The number of the record that says so; zero where an older version folded it.
-    #[serde(default)]
+    /// Of the record of its end.
     pub number: u64,
-    /// How.
     #[serde(flatten)]
     pub end: RunEnd,
 }
 
 impl State {
-    /// What is known of `stream` of `scope`.
     pub fn scope(&self, stream: &str, scope: &ScopeKey) -> Option<&ScopeCoverage> {
         self.coverage.get(stream)?.get(scope)
     }
 
-    /// Folds in the next record.
     pub fn apply(&mut self, record: &Record) {
         self.number = record.number;
         for entry in &record.entries {
@@ -77,11 +69,11 @@ impl State {
 
     fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
         if let Some(open) = entry.run().and_then(|run| self.open_runs.get_mut(&run)) {
-            open.heard_at = Some(at);
+            open.last_record_at = Some(at);
         }
         match entry {
             Entry::Root { organizations, partition } => {
-                // A second first record, of a writer that lost the race to another, changes nothing.
+                // Two writers may create the lake at once: the first record wins.
                 if self.partition.is_none() {
                     self.organizations = organizations.iter().cloned().collect();
                     self.partition = Some(partition.clone());
@@ -95,41 +87,41 @@ impl State {
             Entry::Table { stream, meaning } => {
                 let before = self.tables.insert(stream.clone(), meaning.clone());
                 if before.is_some_and(|before| before.conflict(meaning).is_some()) {
-                    self.expect_anew(stream);
+                    self.mark_table_stale(stream);
                 }
             }
             Entry::RunStarted { run, job, planned, backfill } => {
                 let (job, planned) = (job.clone(), planned.iter().collect());
-                let open = OpenRun { at, number: self.number, heard_at: Some(at), job, planned, backfill: *backfill };
+                let open =
+                    OpenRun { at, number: self.number, last_record_at: Some(at), job, planned, backfill: *backfill };
                 self.open_runs.insert(*run, open);
             }
             Entry::Slice(slice) => self.apply_slice(slice),
-            Entry::Suspect { stream, scope, window, problem, awaiting, .. } => {
-                self.apply_suspect(stream, scope, *window, problem, awaiting);
+            Entry::Suspect { stream, scope, window, problem, unconfirmed, .. } => {
+                self.apply_suspect(stream, scope, *window, problem, unconfirmed);
             }
             Entry::NotEntitled { stream, scope, .. } if self.forgotten.covers(stream, scope, None) => {}
             Entry::NotEntitled { stream, scope, detail, .. } => {
                 self.scope_mut(stream, scope).not_entitled = Some(NotEntitled { at, detail: detail.clone() });
             }
-            // A file that a run wrote after its day was forgotten is no more known than before; `verify` finds it.
+            // A file written after its day was forgotten stays unknown; `verify` finds it.
             Entry::Stale { stream, scope, day } if self.forgotten.covers(stream, scope, *day) => {}
             Entry::Stale { stream, scope, day } => self.scope_mut(stream, scope).state_mut(*day).stale = true,
             Entry::Forgotten { stream, erasure } => self.apply_forgotten(stream, erasure),
-            // Nobody folds it: what is read instead is the checkpoint of its number.
+            // Replaced by the checkpoint of the same number.
             Entry::Rebuilding => {}
             Entry::RunEnded(end) => {
                 self.open_runs.remove(&end.run);
                 self.runs.push_back(RunSummary { ended_at: at, number: self.number, end: end.clone() });
-                while REMEMBERED_RUNS < self.runs.len() {
+                while self.runs.len() > REMEMBERED_RUNS {
                     self.runs.pop_front();
                 }
             }
         }
     }
 
-    /// What was read of `stream` says something else than its table means now: every day is to be read again, and how many
-    /// rows it had tells nothing of how many it will have.
-    fn expect_anew(&mut self, stream: &str) {
+    /// The meaning of the table changed: every day is extracted again, and its former number of rows is no reason to doubt the new one.
+    fn mark_table_stale(&mut self, stream: &str) {
         for coverage in self.coverage.get_mut(stream).into_iter().flat_map(BTreeMap::values_mut) {
             for state in coverage.days.values_mut().chain(&mut coverage.whole) {
                 state.stale = true;
@@ -142,8 +134,8 @@ impl State {
     fn apply_slice(&mut self, slice: &SliceEntry) {
         let key = slice.scope.key();
         for (run, open) in &mut self.open_runs {
-            // Another run may still be about to put a file of these days, which it had begun before this was recorded.
-            if *run == slice.run || open.counts_as_killed_at() <= slice.extracted_at {
+            // Another run may have started to upload a file of these days before this record and finish after it.
+            if *run == slice.run || open.presumed_killed_at() <= slice.extracted_at {
                 open.planned.remove(&slice.stream, &key, slice.window);
             }
         }
@@ -154,18 +146,18 @@ impl State {
         }
         let coverage = self.scope_mut(&slice.stream, &slice.scope);
         coverage.not_entitled = None;
-        let read_at = CompactTimestamp::from(slice.extracted_at);
+        let extracted_at = CompactTimestamp::from(slice.extracted_at);
         for day in days {
             let state = coverage.state_mut(day.day);
-            let changed = day.written == Written::File || state.hash != day.hash || state.changed_at.is_none();
+            let changed = day.file == FileChange::Published || state.hash != day.hash || state.changed_at.is_none();
             if changed {
-                state.changed_at = Some(read_at);
+                state.changed_at = Some(extracted_at);
             }
-            if day.written == Written::File {
+            if day.file == FileChange::Published {
                 state.file = true;
                 state.bytes = day.bytes;
             }
-            state.read_at = Some(read_at);
+            state.extracted_at = Some(extracted_at);
             state.rows = day.rows;
             state.hash = day.hash;
             state.proof = Some(slice.proof);
@@ -181,10 +173,10 @@ impl State {
         scope: &Scope,
         window: Option<Window>,
         problem: &str,
-        awaiting: &[DayEntry],
+        unconfirmed: &[DayEntry],
     ) {
-        let mut days: Vec<Option<Day>> = match (awaiting.is_empty(), window) {
-            (false, _) => awaiting.iter().map(|day| day.day).collect(),
+        let mut days: Vec<Option<Day>> = match (unconfirmed.is_empty(), window) {
+            (false, _) => unconfirmed.iter().map(|day| day.day).collect(),
             (true, Some(window)) => window.days().map(Some).collect(),
             (true, None) => vec![None],
         };
@@ -194,8 +186,8 @@ impl State {
         }
         let coverage = self.scope_mut(stream, scope);
         for day in days {
-            let awaiting = awaiting.iter().find(|read| read.day == day).map(|read| read.rows);
-            let suspect = Suspect { problem: problem.to_owned(), awaiting };
+            let unconfirmed = unconfirmed.iter().find(|read| read.day == day).map(|read| read.rows);
+            let suspect = Suspect { problem: problem.to_owned(), unconfirmed };
             coverage.state_mut(day).suspect = Some(Box::new(suspect));
         }
     }
@@ -225,13 +217,14 @@ impl State {
         coverage
     }
 
-    /// Whether a run that has not ended may have overwritten `day` of `stream` of `scope` after it was read.
-    pub fn is_doubtful(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
+    /// Whether an open run other than `own` may have overwritten the file of `day` since it was recorded.
+    pub fn is_possibly_overwritten(&self, stream: &str, scope: &ScopeKey, day: Option<Day>, own: Option<Uuid>) -> bool {
         let mut others = self.open_runs.iter().filter(|(run, _)| Some(**run) != own).map(|(_, open)| open);
         others.any(|open| {
-            let read_at = || self.scope(stream, scope)?.state(day)?.read_at;
-            let killed_at = open.counts_as_killed_at().into();
-            open.planned.contains(stream, scope, day) && read_at().is_none_or(|read_at| read_at < killed_at)
+            let extracted_at = || self.scope(stream, scope)?.state(day)?.extracted_at;
+            let killed_at = open.presumed_killed_at().into();
+            open.planned.contains(stream, scope, day)
+                && extracted_at().is_none_or(|extracted_at| extracted_at < killed_at)
         })
     }
 }

@@ -15,12 +15,7 @@ pub enum MaintainError {
     Ledger(#[from] LedgerError),
     /// What was asked for would do harm, or nothing.
     #[error("{problem}")]
-    Refused {
-        /// What is wrong.
-        problem: String,
-        /// What to do.
-        hint: String,
-    },
+    Refused { problem: String, hint: String },
     /// A large file has no room in the spool.
     #[error(transparent)]
     Spool(#[from] WriteError),

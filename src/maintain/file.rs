@@ -14,21 +14,21 @@ use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::list_of;
 use crate::model::scope::Scope;
-use crate::write::{Footer, Held, Reread, RereadError, Spool, reread};
+use crate::write::{FileContent, FileReadError, FileSource, Footer, Spool, read_content};
 
 /// Longer files are copied to this machine before they are read, so that none is held in memory.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Where copies of large files lie while they are read, one at a time: so the spool needs room for the largest alone.
 #[derive(Debug)]
-pub struct Copies {
+pub struct LocalCopies {
     spool: Arc<Spool>,
     turn: Mutex<()>,
 }
 
-impl Copies {
-    /// Copies in `spool`, which nobody else uses.
-    pub fn in_spool(spool: Arc<Spool>) -> Self {
+impl LocalCopies {
+    /// LocalCopies in `spool`, which nobody else uses.
+    pub fn new(spool: Arc<Spool>) -> Self {
         Self { spool, turn: Mutex::new(()) }
     }
 }
@@ -55,26 +55,26 @@ pub enum Look<T> {
 /// Lets `read` read the file at `path`, which is `bytes` long, on a blocking thread.
 pub async fn look_into<T: Send + 'static>(
     lake: &Destination,
-    copies: &Copies,
+    copies: &LocalCopies,
     path: &Path,
     bytes: u64,
-    read: impl FnOnce(Held) -> Result<T, RereadError> + Send + 'static,
+    read: impl FnOnce(FileSource) -> Result<T, FileReadError> + Send + 'static,
 ) -> Result<Look<T>, MaintainError> {
     let here = lake.directory().and_then(|directory| File::open(directory.join(path.as_ref())).ok());
     let read = match (here, lake.directory()) {
-        (Some(file), _) => aside(move || read(Held::File(file))).await,
+        (Some(file), _) => aside(move || read(FileSource::File(file))).await,
         // Gone since it was listed, or not to be read: the store says which.
         (None, Some(_)) => match lake.read(path).await? {
-            Some(held) => aside(move || read(Held::Bytes(held))).await,
+            Some(held) => aside(move || read(FileSource::Bytes(held))).await,
             None => return Ok(Look::Gone),
         },
         (None, None) if bytes <= HELD_BYTES => match lake.read(path).await? {
-            Some(held) => aside(move || read(Held::Bytes(held))).await,
+            Some(held) => aside(move || read(FileSource::Bytes(held))).await,
             None => return Ok(Look::Gone),
         },
         (None, None) => {
             let _turn = copies.turn.lock().await;
-            let mut dir = copies.spool.begin_beside()?;
+            let mut dir = copies.spool.create_extra_dir()?;
             dir.occupy(bytes)?;
             let copy = dir.file("data.parquet");
             if !lake.fetch(path, &copy).await? {
@@ -82,7 +82,7 @@ pub async fn look_into<T: Send + 'static>(
             }
             aside(move || {
                 let file = File::open(copy).map_err(parquet::errors::ParquetError::from)?;
-                let read = read(Held::File(file));
+                let read = read(FileSource::File(file));
                 drop(dir);
                 read
             })
@@ -99,13 +99,13 @@ pub async fn look_into<T: Send + 'static>(
 /// Reads the file at `path`, which is `bytes` long; says what is wrong with it, if anything is.
 pub async fn examine(
     lake: &Destination,
-    copies: &Copies,
+    copies: &LocalCopies,
     path: &Path,
     bytes: u64,
     expected: &Expected,
 ) -> Result<Option<(FindingKind, String)>, MaintainError> {
     let added = added_columns(&expected.stream, &expected.scope);
-    Ok(match look_into(lake, copies, path, bytes, move |file| reread(file, added)).await? {
+    Ok(match look_into(lake, copies, path, bytes, move |file| read_content(file, added)).await? {
         Look::Gone => Some(gone()),
         Look::Broken(problem) => Some((FindingKind::Damaged, problem)),
         Look::Read(read) => compare(&read, expected),
@@ -118,8 +118,8 @@ fn gone() -> (FindingKind, String) {
 
 /// Reads on a blocking thread; none when the reader panics, as some do on bytes that are no longer what they were.
 async fn aside<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, RereadError> + Send + 'static,
-) -> Option<Result<T, RereadError>> {
+    read: impl FnOnce() -> Result<T, FileReadError> + Send + 'static,
+) -> Option<Result<T, FileReadError>> {
     tokio::task::spawn_blocking(read).await.ok()
 }
 
@@ -130,7 +130,7 @@ pub fn added_columns(stream: &str, scope: &Scope) -> usize {
 }
 
 /// What differs between a file and what the ledger says of it.
-fn compare(read: &Reread, expected: &Expected) -> Option<(FindingKind, String)> {
+fn compare(read: &FileContent, expected: &Expected) -> Option<(FindingKind, String)> {
     if let Some(other) = misplaced(&read.footer, expected) {
         return Some((FindingKind::Misplaced, other));
     }
@@ -186,10 +186,10 @@ mod tests {
         Expected { stream: "visibility_v2".into(), scope: category("c", "Tea"), day, state }
     }
 
-    fn read(rows: u64, hash: u128, footer: &[(&str, &str)]) -> Reread {
+    fn read(rows: u64, hash: u128, footer: &[(&str, &str)]) -> FileContent {
         let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let footer = footer.iter().map(pair).collect();
-        Reread { rows, hash: hash.into(), footer, columns: Vec::new(), signal: None }
+        FileContent { rows, hash: hash.into(), footer, columns: Vec::new(), signal: None }
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_said_in_words() {
-        let said = |read: Reread| compare(&read, &expected()).unwrap();
+        let said = |read: FileContent| compare(&read, &expected()).unwrap();
         assert_eq!(said(read(1, 7, &[])).1, "it holds 1 rows, and 2 were written");
         assert_eq!(said(read(2, 8, &[])).0, FindingKind::Damaged);
         let other = serde_json::json!(category("d", "Tea")).to_string();
@@ -227,10 +227,10 @@ mod tests {
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         let file = Bytes::from(writer.into_inner().unwrap());
-        let read = reread(file.clone(), 2).unwrap();
+        let read = read_content(file.clone(), 2).unwrap();
         let state = DayState { rows: read.rows, hash: read.hash, ..DayState::unknown() };
         let (path, length) = (Path::from("visibility_v2/data.parquet"), file.len() as u64);
-        let lake = Destination::of(Arc::new(InMemory::new()), "memory:///");
+        let lake = Destination::new(Arc::new(InMemory::new()), "memory:///");
         lake.overwrite(&path, file).await.unwrap();
         (lake, path, length, Expected { state, ..expected() })
     }
@@ -238,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn several_large_files_at_once_need_no_more_room_than_one() {
         let root = tempfile::tempdir().unwrap();
-        let copies = Copies::in_spool(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
+        let copies = LocalCopies::new(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
         let (lake, path, length, expected) = large(5 * 1024 * 1024).await;
         let all = (0..4).map(|_| examine(&lake, &copies, &path, length, &expected));
         let found = futures::future::try_join_all(all).await.unwrap();
@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn large_file_of_a_bucket_goes_through_the_spool_and_leaves_nothing_there() {
         let root = tempfile::tempdir().unwrap();
-        let copies = Copies::in_spool(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
+        let copies = LocalCopies::new(Spool::open(root.path(), Uuid::now_v7(), 6 * 1024 * 1024).unwrap());
         for bytes in [100, 5 * 1024 * 1024] {
             let (lake, path, length, expected) = large(bytes).await;
             let found = examine(&lake, &copies, &path, length, &expected).await.unwrap();

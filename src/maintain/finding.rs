@@ -8,9 +8,7 @@ use crate::model::scope::Scope;
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// In a word.
     pub kind: FindingKind,
-    /// The table.
     pub stream: String,
     /// Whose rows the file should hold; none where nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -19,10 +17,9 @@ pub struct Finding {
     pub day: Option<Day>,
     /// The file, from the root of the lake.
     pub path: String,
-    /// In words.
     pub problem: String,
     /// What mends it.
-    pub remedy: Remedy,
+    pub remedy: FindingRemedy,
 }
 
 /// What is wrong, in a word.
@@ -50,7 +47,6 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// For people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -79,7 +75,7 @@ impl FindingKind {
 /// What mends a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Remedy {
+pub enum FindingRemedy {
     /// The day is stale, so that the next run whose job wants it reads and writes it again.
     Rewrite,
     /// A snapshot of a day that is over cannot be taken again, nor a stream read that this version does not know.

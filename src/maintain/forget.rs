@@ -19,9 +19,7 @@ const DELETES: usize = 8;
 /// What is deleted of one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Erased {
-    /// Files.
     pub files: u64,
-    /// Their length in all.
     pub bytes: u64,
 }
 
@@ -29,7 +27,7 @@ pub struct Erased {
 ///
 /// # Errors
 /// [`MaintainError::Destination`].
-pub async fn doomed(
+pub async fn files_to_delete(
     lake: &Destination,
     erasures: &[(String, Erasure)],
 ) -> Result<BTreeMap<String, Erased>, MaintainError> {
@@ -65,8 +63,8 @@ pub async fn forget(
     let mut deleted: BTreeMap<String, Erased> = BTreeMap::new();
     for (table, of_table) in by_table(erasures) {
         let objects = lake.objects(&Layout::directory(&table));
-        let doomed = objects.try_filter(|object| std::future::ready(is_of_any(&of_table, &object.path)));
-        let deletes = doomed.map_ok(async |Object { path, bytes }| lake.erase(&path).await.map(|()| bytes));
+        let files_to_delete = objects.try_filter(|object| std::future::ready(is_of_any(&of_table, &object.path)));
+        let deletes = files_to_delete.map_ok(async |Object { path, bytes }| lake.erase(&path).await.map(|()| bytes));
         let mut deletes = std::pin::pin!(deletes.try_buffer_unordered(DELETES));
         let erased = deleted.entry(table).or_default();
         while let Some(bytes) = deletes.try_next().await? {
@@ -92,7 +90,7 @@ pub fn is_of_any(erasures: &[Erasure], path: &Path) -> bool {
     };
     erasures
         .iter()
-        .any(|erasure| erasure.has_day(file.day) && erasure.scope.iter().all(|(part, id)| file.says(*part, id)))
+        .any(|erasure| erasure.has_day(file.day) && erasure.scope.iter().all(|(part, id)| file.has_part(*part, id)))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct KnownFile<'a> {
 
 impl<'a> KnownTable<'a> {
     /// What `state` says of the table called `name`, whose stream is `stream`.
-    pub fn of(state: &'a State, name: &'a str, stream: Option<&'a Arc<Stream>>, layout: Layout) -> Self {
+    pub fn new(state: &'a State, name: &'a str, stream: Option<&'a Arc<Stream>>, layout: Layout) -> Self {
         let mut table = Self { name, stream, layout, scopes: HashMap::new() };
         for coverage in state.coverage.get(name).into_iter().flat_map(|scopes| scopes.values()) {
             let parts = layout.parse(&table.path_of(&coverage.scope, None)).map(|path| path.scope);

@@ -9,7 +9,7 @@ mod rebuild;
 mod verify;
 
 pub use error::MaintainError;
-pub use finding::{Finding, FindingKind, Remedy};
-pub use forget::{Erased, doomed, forget};
+pub use finding::{Finding, FindingKind, FindingRemedy};
+pub use forget::{Erased, files_to_delete, forget};
 pub use rebuild::{Rebuild, Rebuilt, rebuild};
 pub use verify::{Depth, Verified, Verify, verify};

@@ -15,8 +15,8 @@ use crate::destination::{Destination, Object};
 use crate::layout::Layout;
 use crate::ledger::{Entry, Ledger, State};
 use crate::maintain::error::MaintainError;
-use crate::maintain::file::{Copies, Expected, examine};
-use crate::maintain::finding::{Finding, FindingKind, Remedy};
+use crate::maintain::file::{Expected, LocalCopies, examine};
+use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
 use crate::maintain::forget::is_of_any;
 use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
 use crate::model::coverage::DayState;
@@ -34,23 +34,17 @@ const MARKED_AT_ONCE: usize = 1000;
 /// What is verified, and how.
 #[derive(Debug, Clone)]
 pub struct Verify {
-    /// The lake.
     pub lake: Destination,
-    /// How it is laid out.
     pub layout: Layout,
-    /// The streams there are.
     pub catalog: Arc<Catalog>,
     /// The tables that are looked at; none for all.
     pub tables: Option<BTreeSet<String>>,
-    /// How closely.
     pub depth: Depth,
     /// Whether broken files are marked in the ledger.
     pub marks: bool,
-    /// The time.
     pub now: Timestamp,
     /// The scratch directory, for files too large to be held in memory.
     pub spool_dir: PathBuf,
-    /// How large it may grow.
     pub spool_bytes: u64,
 }
 
@@ -66,11 +60,9 @@ pub enum Depth {
 /// What was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
-    /// Tables.
     pub streams: u64,
     /// Files that the ledger names.
     pub files: u64,
-    /// Their length in all.
     pub bytes: u64,
     /// How many are wrong in each way.
     pub findings: BTreeMap<FindingKind, u64>,
@@ -103,7 +95,7 @@ pub async fn verify(
 ) -> Result<Verified, MaintainError> {
     let mut verified = Verified::default();
     let spool = Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?;
-    let copies = Copies::in_spool(spool);
+    let copies = LocalCopies::new(spool);
     for name in tables(settings, ledger.state()).await? {
         let stream = settings.stream_of(&name).cloned();
         let suspicions = look_at(settings, ledger.state(), &name, stream.as_ref(), &copies, &mut verified).await?;
@@ -119,7 +111,7 @@ pub async fn verify(
                 continue;
             };
             *verified.findings.entry(finding.kind).or_default() += 1;
-            if let (false, Remedy::Rewrite, Some(scope)) = (is_marked, finding.remedy, &finding.scope) {
+            if let (false, FindingRemedy::Rewrite, Some(scope)) = (is_marked, finding.remedy, &finding.scope) {
                 stale.push(Entry::Stale { stream: finding.stream.clone(), scope: scope.clone(), day: finding.day });
             }
             tell(finding);
@@ -172,17 +164,19 @@ async fn look_at(
     state: &State,
     name: &str,
     stream: Option<&Arc<Stream>>,
-    copies: &Copies,
+    copies: &LocalCopies,
     verified: &mut Verified,
 ) -> Result<Vec<Suspicion>, MaintainError> {
-    let mut table = KnownTable::of(state, name, stream, settings.layout);
+    let mut table = KnownTable::new(state, name, stream, settings.layout);
     let today = snapshot_day(settings.now);
     let suspect = |path: &Path, file: Option<KnownFile<'_>>, kind: FindingKind, problem: String| {
         let remedy = match file {
-            Some(file) if kind.is_of_a_known_file() && settings.can_rewrite(name, file.day, today) => Remedy::Rewrite,
-            Some(_) if kind.is_of_a_known_file() => Remedy::Restore,
-            _ if kind == FindingKind::Forgotten => Remedy::Forget,
-            _ => Remedy::Look,
+            Some(file) if kind.is_of_a_known_file() && settings.can_rewrite(name, file.day, today) => {
+                FindingRemedy::Rewrite
+            }
+            Some(_) if kind.is_of_a_known_file() => FindingRemedy::Restore,
+            _ if kind == FindingKind::Forgotten => FindingRemedy::Forget,
+            _ => FindingRemedy::Look,
         };
         let scope: Option<Scope> = file.map(|file| file.scope.clone());
         let (stream, path, day) = (name.to_owned(), path.to_string(), file.and_then(|file| file.day));
@@ -246,11 +240,11 @@ fn settle(state: &State, settings: &Verify, suspicion: Suspicion) -> Option<(Fin
         let path = Path::from(finding.path.as_str());
         if is_of_any(state.forgotten.erasures(&finding.stream), &path) {
             finding.kind = FindingKind::Forgotten;
-            finding.remedy = Remedy::Forget;
+            finding.remedy = FindingRemedy::Forget;
         }
         let is_news = finding.kind == FindingKind::Foreign;
         if is_news
-            && KnownTable::of(state, &finding.stream, settings.stream_of(&finding.stream), settings.layout)
+            && KnownTable::new(state, &finding.stream, settings.stream_of(&finding.stream), settings.layout)
                 .find(&path)
                 .is_some()
         {
@@ -258,21 +252,21 @@ fn settle(state: &State, settings: &Verify, suspicion: Suspicion) -> Option<(Fin
         }
         if is_news && is_being_written(state, &finding.stream, &path) {
             finding.kind = FindingKind::Unsettled;
-            finding.remedy = Remedy::Wait;
+            finding.remedy = FindingRemedy::Wait;
         }
         return Some((finding, false));
     };
     let key = finding.scope.as_ref()?.key();
     let known = state.scope(&finding.stream, &key)?.state(finding.day)?;
-    let is_same = (known.read_at, known.bytes, known.hash) == (before.read_at, before.bytes, before.hash);
+    let is_same = (known.extracted_at, known.bytes, known.hash) == (before.extracted_at, before.bytes, before.hash);
     if !is_same {
         // Written again since it was looked at.
         return None;
     }
     let planned_day = if name == finding.stream { finding.day } else { None };
-    if state.is_doubtful(&name, &key, planned_day, None) {
+    if state.is_possibly_overwritten(&name, &key, planned_day, None) {
         finding.kind = FindingKind::Unsettled;
-        finding.remedy = Remedy::Wait;
+        finding.remedy = FindingRemedy::Wait;
     }
     Some((finding, known.stale))
 }

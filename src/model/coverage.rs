@@ -47,7 +47,7 @@ pub struct NotEntitled {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayState {
     /// When it was last read whole; none while only a doubtful reading exists.
-    pub read_at: Option<CompactTimestamp>,
+    pub extracted_at: Option<CompactTimestamp>,
     /// When what was read last differed from what stood before.
     pub changed_at: Option<CompactTimestamp>,
     /// Rows.
@@ -74,14 +74,14 @@ pub struct Suspect {
     /// What was doubtful, in words.
     pub problem: String,
     /// The rows of a reading so much smaller that another run must confirm it.
-    pub awaiting: Option<u64>,
+    pub unconfirmed: Option<u64>,
 }
 
 impl DayState {
     /// A day of which nothing is known yet.
     pub fn unknown() -> Self {
         Self {
-            read_at: None,
+            extracted_at: None,
             changed_at: None,
             rows: 0,
             hash: ContentHash::default(),
@@ -135,7 +135,7 @@ impl ScopeCoverage {
     /// The first day of those read day after day, from the newest back to the first long gap: what was never read before
     /// it is history.
     pub fn history_ends(&self) -> Option<Day> {
-        let mut read = self.days.iter().rev().filter(|(_, state)| state.read_at.is_some()).map(|(day, _)| *day);
+        let mut read = self.days.iter().rev().filter(|(_, state)| state.extracted_at.is_some()).map(|(day, _)| *day);
         let newest = read.next()?;
         let joined = read.try_fold(newest, |later, day| match later.since(day) <= LONG_GAP_DAYS {
             true => Ok(day),
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn history_ends_where_days_were_read_one_after_the_other_whatever_was_filled_in_long_before() {
         let read = |days: &[&str]| {
-            let state = DayState { read_at: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..DayState::unknown() };
+            let state = DayState { extracted_at: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..DayState::unknown() };
             let days = days.iter().map(|day| (day.parse().unwrap(), state.clone())).collect();
             ScopeCoverage { days, ..ScopeCoverage::new(Scope::default()) }.history_ends().map(|day| day.to_string())
         };

@@ -41,11 +41,11 @@ impl DayStatus {
         let Some(state) = state else {
             return Self::Missing;
         };
-        match state.read_at {
+        match state.extracted_at {
             _ if state.suspect.is_some() => Self::Suspect,
             None => Self::Missing,
             Some(_) if state.stale => Self::Stale,
-            Some(read_at) if final_from.is_some_and(|final_from| read_at < final_from) => Self::Provisional,
+            Some(extracted_at) if final_from.is_some_and(|final_from| extracted_at < final_from) => Self::Provisional,
             Some(_) if state.rows == 0 => Self::Empty,
             Some(_) => Self::Final,
         }
@@ -98,7 +98,7 @@ mod tests {
     use crate::model::days::DaysKind;
 
     fn read(at: &str) -> DayState {
-        DayState { read_at: Some(at.parse().unwrap()), rows: 7, ..DayState::unknown() }
+        DayState { extracted_at: Some(at.parse().unwrap()), rows: 7, ..DayState::unknown() }
     }
 
     fn status(state: &DayState, day: &str, finality: Finality<'_>, now: &str) -> DayStatus {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(status(DayState { rows: 0, ..read("2026-03-05T05:00:00Z") }), DayStatus::Empty);
         assert_eq!(status(DayState { stale: true, ..read("2026-03-09T00:00:00Z") }), DayStatus::Stale);
         assert_eq!(status(DayState { stale: true, ..DayState::unknown() }), DayStatus::Missing);
-        let suspect = Some(Box::new(Suspect { problem: "half the rows".into(), awaiting: None }));
+        let suspect = Some(Box::new(Suspect { problem: "half the rows".into(), unconfirmed: None }));
         assert_eq!(status(DayState { suspect, ..DayState::unknown() }), DayStatus::Suspect);
         assert_eq!(DayStatus::of(None, None), DayStatus::Missing);
     }

@@ -17,7 +17,7 @@ impl Average {
     /// Of the extracted days; `None` without any.
     pub fn of_days(coverage: &ScopeCoverage) -> Option<Self> {
         let (mut days, mut rows, mut bytes) = (0_u64, 0_u64, 0_u64);
-        for state in coverage.days.values().filter(|state| state.read_at.is_some()) {
+        for state in coverage.days.values().filter(|state| state.extracted_at.is_some()) {
             (days, rows, bytes) = (days + 1, rows + state.rows, bytes + state.bytes);
         }
         Some(Self { rows: rows.checked_div(days)?, bytes: bytes.checked_div(days)? })

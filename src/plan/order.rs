@@ -127,5 +127,5 @@ fn depth(stream: &Stream, wanted: &Wanted) -> usize {
 }
 
 fn last_extracted(coverage: &ScopeCoverage) -> Option<CompactTimestamp> {
-    coverage.days.values().chain(&coverage.whole).filter_map(|state| state.read_at).max()
+    coverage.days.values().chain(&coverage.whole).filter_map(|state| state.extracted_at).max()
 }

@@ -71,7 +71,7 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
     let rests = || {
         let is_weekly = is_weekly(&slice, wanted);
         sound.is_some_and(|state| {
-            state.read_at.is_some_and(|read_at| was_just_extracted(read_at, known))
+            state.extracted_at.is_some_and(|extracted_at| was_just_extracted(extracted_at, known))
                 || is_weekly && !is_its_day(&slice, state, known.now)
         })
     };
@@ -92,8 +92,8 @@ fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: 
 }
 
 /// Whether the run that this one resumes extracted it.
-fn was_just_extracted(read_at: CompactTimestamp, known: &Known<'_>) -> bool {
-    known.resume_point.is_some_and(|since| since <= read_at)
+fn was_just_extracted(extracted_at: CompactTimestamp, known: &Known<'_>) -> bool {
+    known.resume_point.is_some_and(|since| since <= extracted_at)
 }
 
 fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
@@ -104,10 +104,10 @@ fn is_weekly(slice: &Slice, wanted: &Wanted) -> bool {
 /// Whether a weekly list is due: on its own day of the week, so that each day has a seventh of the lists, and on any day if that
 /// one was missed.
 fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
-    let Some(read_at) = state.read_at else {
+    let Some(extracted_at) = state.extracted_at else {
         return true;
     };
-    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(read_at.time()));
+    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(extracted_at.time()));
     let spread = slice.scope.key().as_str().bytes().map(i64::from).sum::<i64>();
     let its_day = (i64::from(today.to_epoch_days()) + spread) % WEEK == 0;
     WEEK <= today.since(read_on) || its_day && read_on < today
@@ -206,8 +206,8 @@ impl DueDays<'_> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
         let reason = match state {
             Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
-            Some(DayState { read_at: Some(read_at), .. }) => {
-                (*read_at < settled && !was_just_extracted(*read_at, self.known)).then_some(Reason::Lookback)
+            Some(DayState { extracted_at: Some(extracted_at), .. }) => {
+                (*extracted_at < settled && !was_just_extracted(*extracted_at, self.known)).then_some(Reason::Lookback)
             }
             _ if self.history_ends.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
                 Some(Reason::Backfill)

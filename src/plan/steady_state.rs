@@ -42,8 +42,14 @@ fn complete_coverage(slice: &Slice, known: &Known<'_>, start: Day, at: Timestamp
         None => seen.and_then(|seen| seen.whole.as_ref()).map(Average::of_list),
     };
     let (rows, bytes) = average.map_or((0, 0), |average| (average.rows, average.bytes));
-    let state =
-        DayState { read_at: Some(at.into()), rows, bytes, proof: Some(Proof::Body), file: true, ..DayState::unknown() };
+    let state = DayState {
+        extracted_at: Some(at.into()),
+        rows,
+        bytes,
+        proof: Some(Proof::Body),
+        file: true,
+        ..DayState::unknown()
+    };
     let mut coverage = ScopeCoverage::new(slice.scope.clone());
     coverage.not_entitled = seen.and_then(|seen| seen.not_entitled.clone());
     match &stream.days {

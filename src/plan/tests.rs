@@ -46,7 +46,7 @@ fn read(coverage: &mut Coverage, stream: &str, scope: &str, days: &[&str], at: &
     let scopes = coverage.entry(stream.to_owned()).or_default();
     let found = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope));
     for text in days {
-        let state = DayState { read_at: Some(at.parse().unwrap()), rows: 10, ..DayState::unknown() };
+        let state = DayState { extracted_at: Some(at.parse().unwrap()), rows: 10, ..DayState::unknown() };
         found.days.insert(day(text), state);
     }
 }
@@ -265,7 +265,7 @@ fn what_could_not_be_read_comes_after_everything_else_of_its_tier() {
     let first = |coverage: &Coverage| planned_slices(&wanted, coverage)[0].clone();
     assert!(first(&coverage).starts_with("visibility_v2 of c1"), "what was read longest ago comes first");
     let broken = coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap();
-    let suspect = crate::model::coverage::Suspect { problem: "HTTP 500".into(), awaiting: None };
+    let suspect = crate::model::coverage::Suspect { problem: "HTTP 500".into(), unconfirmed: None };
     broken.state_mut(Some(day("2026-03-08"))).suspect = Some(Box::new(suspect));
     assert!(first(&coverage).starts_with("visibility_v2 of c2"), "{:#?}", planned_slices(&wanted, &coverage));
 }
@@ -320,7 +320,8 @@ fn concurrent_run_starts_from_the_other_end_but_with_gates_first() {
 #[test]
 fn streams_whose_events_lack_columns_cost_their_pages() {
     let mut coverage = Coverage::new();
-    let rows = DayState { read_at: Some("2026-03-08T12:00:00Z".parse().unwrap()), rows: 120, ..DayState::unknown() };
+    let rows =
+        DayState { extracted_at: Some("2026-03-08T12:00:00Z".parse().unwrap()), rows: 120, ..DayState::unknown() };
     let scope = category("c1");
     let days = [(day("2026-03-07"), rows)].into_iter().collect();
     let known = crate::model::coverage::ScopeCoverage { days, ..ScopeCoverage::new(scope.clone()) };
@@ -356,7 +357,7 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
     let mut coverage = Coverage::new();
     for stream in ["category_topics", "prompts"] {
         for scope in &categories {
-            let read = DayState { read_at: Some("2026-03-09T12:00:00Z".parse().unwrap()), ..DayState::unknown() };
+            let read = DayState { extracted_at: Some("2026-03-09T12:00:00Z".parse().unwrap()), ..DayState::unknown() };
             let scopes = coverage.entry(stream.to_owned()).or_default();
             let whole =
                 crate::model::coverage::ScopeCoverage { whole: Some(read), ..ScopeCoverage::new(scope.clone()) };

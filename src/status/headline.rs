@@ -182,7 +182,7 @@ fn backfill(
             };
             let before = &complete[..complete.partition_point(|day| *day < first)];
             let is_forgotten = |day: &&Day| state.forgotten.covers(name, &scope.scope, Some(**day));
-            let is_read = |day: &&Day| scope.days.get(day).is_some_and(|state| state.read_at.is_some());
+            let is_read = |day: &&Day| scope.days.get(day).is_some_and(|state| state.extracted_at.is_some());
             let forgotten = before.iter().filter(is_forgotten).count();
             wanted += (complete.len() - forgotten) as u64;
             missing += before.iter().filter(|day| !is_forgotten(day) && !is_read(day)).count() as u64;

@@ -28,7 +28,7 @@ pub struct DayCell {
     pub scopes: BTreeMap<DayStatus, u64>,
     pub rows: u64,
     /// The oldest extraction among the scopes.
-    pub read_at: Option<CompactTimestamp>,
+    pub extracted_at: Option<CompactTimestamp>,
     /// Why the extractions count as complete.
     pub proofs: Vec<Proof>,
     /// The problem of the first suspect scope.
@@ -51,7 +51,7 @@ pub struct StreamStatus {
     /// A list has no days; every run replaces it.
     pub is_list: bool,
     /// When a list was last extracted, for the scope where that is longest ago; `None` if a scope has no copy.
-    pub read_at: Option<CompactTimestamp>,
+    pub extracted_at: Option<CompactTimestamp>,
     /// Whether the last extraction of a list is suspect.
     pub is_suspect: bool,
     /// The last days, oldest first; `None` for a day that is neither wanted nor known.
@@ -119,7 +119,7 @@ impl<'a> View<'a> {
             not_entitled: (all - scopes.len()) as u64,
             rows: known().map(|state| state.rows).sum(),
             is_list: days.is_none() && list_of(name).is_none(),
-            read_at: lists().map(|list| list.read_at).min().flatten(),
+            extracted_at: lists().map(|list| list.extracted_at).min().flatten(),
             is_suspect: lists().any(|list| list.suspect.is_some()),
             days: match (list_of(name), days) {
                 (Some(_), _) => self.snapshots(&scopes),
@@ -152,7 +152,7 @@ impl<'a> View<'a> {
                 // Both are sorted, so one pass over a year of days is enough.
                 while known.next_if(|(known, _)| **known < day).is_some() {}
                 let state = known.next_if(|(known, _)| **known == day).map(|(_, state)| state);
-                let is_missing = state.is_none_or(|state| state.read_at.is_none() && state.suspect.is_none());
+                let is_missing = state.is_none_or(|state| state.extracted_at.is_none() && state.suspect.is_none());
                 let is_owed = is_missing || state.is_some_and(|state| state.stale || state.suspect.is_some());
                 if !is_owed || self.state.forgotten.covers(name, &scope.scope, Some(day)) {
                     continue;
@@ -219,7 +219,7 @@ fn cell_of<'a>(
             worst: status,
             scopes: BTreeMap::new(),
             rows: 0,
-            read_at: None,
+            extracted_at: None,
             proofs: Vec::new(),
             problem: None,
         });
@@ -229,7 +229,7 @@ fn cell_of<'a>(
             continue;
         };
         cell.rows += state.rows;
-        cell.read_at = cell.read_at.into_iter().chain(state.read_at).min();
+        cell.extracted_at = cell.extracted_at.into_iter().chain(state.extracted_at).min();
         if let Some(proof) = state.proof.filter(|proof| !cell.proofs.contains(proof)) {
             cell.proofs.push(proof);
         }

@@ -1,4 +1,4 @@
-//! The columns the exporter adds, so that every file stands on its own.
+//! The columns that the exporter adds, so that every file is self-contained.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,26 +12,24 @@ use uuid::Uuid;
 use crate::model::scope::{Scope, ScopeKind};
 use crate::model::window::Window;
 
-/// The exporter's own columns that say where a row comes from, with their meaning.
+/// The provenance columns and their comments.
 pub const OWN_COLUMNS: [(&str, &str); 4] = [
     ("_run_id", "run that wrote the row, a UUID version 7"),
-    ("_extracted_at", "when the request that brought the row was sent"),
-    ("_window_start", "first of the days asked for together"),
-    ("_window_end", "day after the last of the days asked for together"),
+    ("_extracted_at", "when the request that returned the row was sent"),
+    ("_window_start", "first day of the requested window"),
+    ("_window_end", "day after the last day of the requested window"),
 ];
 
 /// Where the rows of a slice come from.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// The run.
     pub run_id: Uuid,
-    /// When the request was sent.
+    /// When the first request was sent.
     pub extracted_at: Timestamp,
-    /// What was asked for.
     pub scope: Scope,
-    /// The days asked for; none for lists.
+    /// `None` for lists.
     pub window: Option<Window>,
-    /// What the footer of every file says besides: whose account this is, and what the table means.
+    /// Further pairs of the footer: the account and the meaning of the table.
     pub footer: Vec<(&'static str, String)>,
 }
 
@@ -56,10 +54,7 @@ pub fn table_schema(decoded: &Schema, scope: ScopeKind) -> SchemaRef {
 }
 
 impl Provenance {
-    /// Adds the scope's and the exporter's own columns to rows of a slice of a stream asked per `kind`.
-    ///
-    /// # Errors
-    /// Only when `schema` is not [`table_schema`] of the batch's, which a bug could cause.
+    /// Adds the columns of the scope and the provenance to a batch. `schema` must be [`table_schema`] of the batch's.
     pub fn add_to(&self, batch: &RecordBatch, kind: ScopeKind, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let rows = batch.num_rows();
         let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows])) };

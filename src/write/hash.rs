@@ -1,9 +1,8 @@
 //! Hashes of rows, by value and not by representation.
 //!
-//! A day's content is the wrapping sum of the hashes of its rows, so the order of rows does not matter. A null adds
-//! nothing, so a column that is added later and still empty changes nothing. Floats count to twelve significant
-//! digits, because the API's own figures differ in the last ones between two reads (seen by users; `docs/`). These
-//! hashes stand in ledgers: what they are made of must not change.
+//! The hash of a day is the wrapping sum of the hashes of its rows, so the order of rows does not matter. A null adds nothing, so a
+//! column that is added later and still empty changes nothing. Floats count to twelve significant digits, because two responses of the
+//! API differ in the last ones (seen by users; `docs/`). Ledgers store these hashes: they must not change.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -12,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 /// Significant digits of a float that count.
 const FLOAT_DIGITS: i32 = 12;
 
-/// One hash for each row, made of the columns at `columns` by their names.
+/// The hash of each row over the columns at `columns`, seeded by column name.
 pub fn row_hashes(batch: &RecordBatch, columns: &[usize]) -> Vec<u128> {
     let mut rows = vec![0_u128; batch.num_rows()];
     for column in columns {
@@ -57,7 +56,7 @@ pub fn add_hashes(array: &ArrayRef, seed: u64, rows: &mut [u128]) {
             add_hashes(lists.values(), seed, &mut items);
             let mut bytes = Vec::new();
             present(array).for_each(|row| {
-                // The order and the number of items count, nulls among them.
+                // Order and number of items count, nulls included.
                 bytes.clear();
                 let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
                 items[range].iter().for_each(|item| bytes.extend_from_slice(&item.to_le_bytes()));
@@ -90,7 +89,7 @@ fn rounded(value: f64) -> [u8; 12] {
         return bytes;
     }
     let mut power = FLOAT_DIGITS - 1 - value.abs().log10().floor() as i32;
-    // Ten to the power overflows for the smallest numbers, so the scaling takes two steps.
+    // Ten to this power overflows for the smallest numbers, so scaling takes two steps.
     let mut digits = (value * 10_f64.powi(power / 2) * 10_f64.powi(power - power / 2)).round();
     if digits.abs() >= 10_f64.powi(FLOAT_DIGITS) {
         digits /= 10.0;
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_that_differ_in_their_last_digits_count_as_equal() {
+    fn floats_that_differ_in_the_last_digits_are_equal() {
         let found = floats(&[0.3, 0.1 + 0.2, 0.300000000001, 0.0, -0.0, 1e-310, 9.999999999999e22, 1e23]);
         assert_eq!(found[0], found[1]);
         assert_ne!(found[0], found[2]);
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_stand_in_ledgers_do_not_change() {
+    fn stored_hashes_do_not_change() {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
         let number: ArrayRef = Arc::new(Float64Array::from(vec![0.25]));
         let found = hashes(vec![("text", text), ("number", number)]);

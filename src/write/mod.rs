@@ -1,4 +1,4 @@
-//! Record batches to Parquet files in the spool, one a day, and the proof that they are whole.
+//! Writes record batches to Parquet files in the spool, one per day, and verifies that they are complete.
 
 mod columns;
 mod day_file;
@@ -6,7 +6,7 @@ mod error;
 mod hash;
 mod parquet_file;
 mod protect;
-mod reread;
+mod read_content;
 mod rows_by_day;
 mod slice_writer;
 mod snapshot;
@@ -16,10 +16,10 @@ mod verify;
 
 pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use error::WriteError;
-pub use parquet_file::WholeDay;
+pub use parquet_file::SpooledFile;
 pub use protect::Protection;
-pub use reread::{Footer, Held, Opened, Reread, RereadError, reread};
-pub use slice_writer::{SliceWriter, Written};
-pub use snapshot::{Snapshot, snapshot};
+pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile, read_content};
+pub use slice_writer::{SliceWriter, UnverifiedSlice};
+pub use snapshot::{SnapshotFile, write_snapshot};
 pub use spool::{SliceDir, Spool};
-pub use verify::{Doubt, WholeSlice, proof_of};
+pub use verify::{Doubt, VerifiedSlice, proof_of};

@@ -1,4 +1,4 @@
-//! One Parquet file in the spool, while it grows and when it is whole.
+//! One Parquet file in the spool.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -16,14 +16,13 @@ use crate::config::Compression;
 use crate::model::day::Day;
 use crate::write::error::WriteError;
 
-/// Bytes of statistics kept of a text.
+/// Texts in statistics are cut to this.
 const STATISTICS_BYTES: usize = 64;
-/// A dictionary beyond this is given up; it is held in memory once a column and open row group.
+/// Beyond this a column falls back to plain encoding. Each column of an open row group holds one dictionary in memory.
 const DICTIONARY_BYTES: usize = 256 * 1024;
-/// A page is encoded and compressed when it reaches this.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// The properties of every file of a table whose columns `long_text` hold texts that do not repeat.
+/// The properties of every file of a table. A dictionary is useless for the columns `long_text`, whose texts do not repeat.
 pub fn properties(compression: Compression, long_text: &[String]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(codec(compression))
@@ -41,7 +40,7 @@ pub fn properties(compression: Compression, long_text: &[String]) -> WriterPrope
 
 fn codec(compression: Compression) -> ParquetCompression {
     match compression {
-        // The level is checked with the configuration.
+        // The configuration checks the level.
         Compression::Zstd(level) => ParquetCompression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()),
         Compression::Snappy => ParquetCompression::SNAPPY,
         Compression::Lz4 => ParquetCompression::LZ4_RAW,
@@ -49,8 +48,8 @@ fn codec(compression: Compression) -> ParquetCompression {
     }
 }
 
-/// A file that grows. While a row group of it is open, each of its columns has a codec and buffers of its own, of some
-/// hundred kB together with its dictionary: few should be open at once.
+/// A file that is being written. Each column of an open row group holds a codec, buffers and a dictionary, some hundred kB together, so few
+/// files should be open at once.
 pub struct ParquetFile {
     path: PathBuf,
     writer: ArrowWriter<BufWriter<File>>,
@@ -63,28 +62,21 @@ impl std::fmt::Debug for ParquetFile {
     }
 }
 
-/// A file that is complete in the spool.
+/// A complete file in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WholeDay {
-    /// The day; `None` for lists, which have none.
+pub struct SpooledFile {
+    /// `None` for lists.
     pub day: Option<Day>,
-    /// Where the file lies.
     pub path: PathBuf,
-    /// Rows in the file.
     pub rows: u64,
-    /// Length of the file.
     pub bytes: u64,
-    /// What the rows say, whatever their order: see the hash module.
+    /// Independent of the order of rows; see the hash module.
     pub hash: u128,
-    /// Whether the stream's signal says that there is something to read; none for streams without a signal.
+    /// Whether gated streams have data on this day; `None` for streams without a signal.
     pub signal: Option<bool>,
 }
 
 impl ParquetFile {
-    /// Starts the file at `path`.
-    ///
-    /// # Errors
-    /// [`WriteError::Disk`] or [`WriteError::Parquet`].
     pub fn create(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Result<Self, WriteError> {
         let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
         let writer = ArrowWriter::try_new(BufWriter::new(file), schema, Some(properties))
@@ -92,49 +84,39 @@ impl ParquetFile {
         Ok(Self { path, writer, rows: 0 })
     }
 
-    /// Appends rows.
-    ///
-    /// # Errors
-    /// [`WriteError::Parquet`], also when the disk is full.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
         self.writer.write(batch).map_err(|source| WriteError::Parquet { path: self.path.clone(), source })?;
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
-    /// Bytes of rows that are encoded and not on disk yet.
+    /// Encoded and not on disk yet.
     pub fn encoded_bytes(&self) -> usize {
         self.writer.memory_size()
     }
 
-    /// Bytes on disk, about.
+    /// Approximate.
     pub fn written_bytes(&self) -> u64 {
         self.writer.bytes_written() as u64
     }
 
-    /// Bytes on disk once all rows are, about: pages that are still open are not compressed yet.
+    /// Approximate bytes on disk once all rows are written: open pages are not compressed yet.
     pub fn expected_bytes(&self) -> u64 {
         self.written_bytes() + self.writer.in_progress_size() as u64
     }
 
-    /// Writes what is held in memory as a row group.
-    ///
-    /// # Errors
-    /// [`WriteError::Parquet`], also when the disk is full.
+    /// Ends the row group and writes it.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.writer.flush().map_err(|source| WriteError::Parquet { path: self.path.clone(), source })
     }
 
-    /// Completes the file with `metadata` in its footer. `hash` is what its rows say.
-    ///
-    /// # Errors
-    /// [`WriteError::Parquet`] or [`WriteError::Disk`].
+    /// Completes the file with `metadata` in its footer.
     pub fn close(
         mut self,
         day: Option<Day>,
         hash: u128,
         metadata: &[(String, String)],
-    ) -> Result<WholeDay, WriteError> {
+    ) -> Result<SpooledFile, WriteError> {
         for (key, value) in metadata {
             self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
         }
@@ -143,6 +125,6 @@ impl ParquetFile {
         let file = self.writer.inner_mut();
         let disk = |source| WriteError::Disk { path: self.path.clone(), source };
         let bytes = std::io::Write::flush(file).and_then(|()| file.get_ref().metadata()).map_err(disk)?.len();
-        Ok(WholeDay { day, path: self.path, rows: self.rows, bytes, hash, signal: None })
+        Ok(SpooledFile { day, path: self.path, rows: self.rows, bytes, hash, signal: None })
     }
 }

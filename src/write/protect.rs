@@ -1,4 +1,4 @@
-//! Columns that are kept from the disk: dropped, or hashed with a salt.
+//! Protected columns: dropped, or hashed with a salt, before a row is written to disk.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::config::Salt;
 use crate::model::column::Protect;
 use crate::model::stream::Stream;
 
-/// What is done to the columns of one stream before a row of it touches the disk.
+/// The protected columns of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Protection {
     columns: Vec<(String, Protect)>,
@@ -19,21 +19,19 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// What the jobs want for `stream`, whose texts are hashed with `salt`.
-    pub fn of(stream: &Stream, salt: Option<&Salt>) -> Self {
+    pub fn new(stream: &Stream, salt: Option<&Salt>) -> Self {
         let columns = stream.protect.iter().map(|(name, protect)| (name.clone(), *protect)).collect();
         Self { columns, salt: salt.cloned() }
     }
 
-    /// Whether there is nothing to do, so that rows may lie on disk as they came.
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// The rows with what is protected null or hashed. The schema stays the same, and null stays null.
+    /// Replaces protected values by null or their hash. The schema stays the same, and null stays null.
     ///
     /// # Errors
-    /// When a column cannot be hashed: it is not text, or there is no salt. The configuration rules out both.
+    /// If a column to be hashed is not text or there is no salt; the configuration rejects both.
     pub fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
         if self.is_empty() {
             return Ok(batch);
@@ -50,10 +48,9 @@ impl Protection {
         RecordBatch::try_new(schema, arrays)
     }
 
-    /// Each text of `array`, a column of text or of lists of text, as its hash.
     fn hashed(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         let Some(salt) = &self.salt else {
-            return Err(ArrowError::InvalidArgumentError("there is no salt to hash with".into()));
+            return Err(ArrowError::InvalidArgumentError("no salt is set".into()));
         };
         match array.data_type() {
             DataType::Utf8 => {
@@ -107,14 +104,14 @@ mod tests {
         Protection { columns, salt: Some(salt()) }
     }
 
-    /// Every byte of an array, of its items too.
+    /// Every byte of an array and its items.
     fn bytes(data: &arrow::array::ArrayData) -> Vec<u8> {
         let own = data.buffers().iter().flat_map(|buffer| buffer.to_vec());
         own.chain(data.child_data().iter().flat_map(bytes)).collect()
     }
 
     #[test]
-    fn hashes_that_stand_in_lakes_do_not_change() {
+    fn published_hashes_do_not_change() {
         // The same as `printf '0123456789abcdef192.0.2.1' | sha256sum`.
         assert_eq!(hash(&salt(), "192.0.2.1"), "de4904b9eba34fdd59c4dc02f21ab6c88b0f3fa41eb1c44ddaf22ad7bb49fd46");
     }
@@ -128,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn text_is_never_kept_where_no_salt_is_there() {
+    fn text_is_rejected_without_a_salt() {
         let protection = Protection { salt: None, ..protection() };
         assert!(protection.apply(batch(&[Some("a".into())])).is_err());
     }
 
     proptest! {
-        // Letters beyond `f` are in no hash.
+        // Hexadecimal hashes contain no letter beyond `f`.
         #[test]
         fn original_value_occurs_nowhere_in_the_batch(text in "[g-z]{3,40}", other in "\\PC{0,20}") {
             let protected = protection().apply(batch(&[Some(text.clone()), Some(other), None])).unwrap();

@@ -1,4 +1,4 @@
-//! The day that each row belongs to.
+//! The day of each row.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::model::day::Day;
 use crate::model::stream::Days;
 
-/// The rows of each day of `batch`, in their order; `None` holds those without one.
+/// Indexes of the rows of each day; `None` for rows without a day.
 pub(super) fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<Day>, Vec<u32>> {
     let mut rows: BTreeMap<Option<Day>, Vec<u32>> = BTreeMap::new();
     let Some(array) = batch.column_by_name(&days.column) else {
@@ -18,7 +18,7 @@ pub(super) fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<D
     };
     let zones = days.zone_column.as_ref().and_then(|column| batch.column_by_name(column)?.as_string_opt::<i32>());
     let mut known: HashMap<&str, Option<TimeZone>> = HashMap::new();
-    // A zone that nobody knows leaves the day to that of the stream.
+    // With an unknown zone the row falls back to the zone of the stream.
     let mut zone_of = |row: usize| -> Option<TimeZone> {
         let name = zones.filter(|zones| zones.is_valid(row))?.value(row);
         known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone()
@@ -53,12 +53,12 @@ mod tests {
 
     const NEW_YORK: &str = "America/New_York";
 
-    /// The day on which a row falls that was told `at` this instant, and where rows say it in this `zone`.
-    fn day_of(at: &str, zone: DayZone, said: Option<&str>) -> String {
+    /// The day of a row with the timestamp `at` and, if given, the zone `row_zone`.
+    fn day_of(at: &str, zone: DayZone, row_zone: Option<&str>) -> String {
         let instant: Timestamp = at.parse().unwrap();
         let days = Days { column: "at".into(), zone_column: Some("zone".into()), ..Days::new(DaysKind::Dated, zone) };
         let at = TimestampMicrosecondArray::from(vec![instant.as_microsecond()]).with_timezone("UTC");
-        let zones = StringArray::from(vec![said]);
+        let zones = StringArray::from(vec![row_zone]);
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("at", Arc::new(at) as ArrayRef, true),
             ("zone", Arc::new(zones) as ArrayRef, true),
@@ -70,25 +70,28 @@ mod tests {
     }
 
     #[test]
-    fn last_and_first_moment_of_a_day_fall_on_their_own_days_whatever_the_clocks_do() {
+    fn days_end_and_begin_at_midnight_of_their_zone_across_dst() {
         for (last, first, day, next) in [
-            // An ordinary night of winter and of summer; the last of a year; a leap day, and the century that has none.
+            // Winter, summer, the end of a year, a leap day, and the century without one.
             ("2026-01-16T04:59:59.999Z", "2026-01-16T05:00:00Z", "2026-01-15", "2026-01-16"),
             ("2026-07-16T03:59:59.999Z", "2026-07-16T04:00:00Z", "2026-07-15", "2026-07-16"),
             ("2027-01-01T04:59:59.999Z", "2027-01-01T05:00:00Z", "2026-12-31", "2027-01-01"),
             ("2028-02-29T04:59:59.999Z", "2028-02-29T05:00:00Z", "2028-02-28", "2028-02-29"),
             ("2100-03-01T04:59:59.999Z", "2100-03-01T05:00:00Z", "2100-02-28", "2100-03-01"),
-            // The day of 23 hours begins in winter and ends in summer; that of 25 the other way round.
+            // The day of 23 hours in spring and the one of 25 hours in autumn.
             ("2026-03-08T04:59:59.999Z", "2026-03-08T05:00:00Z", "2026-03-07", "2026-03-08"),
             ("2026-03-09T03:59:59.999Z", "2026-03-09T04:00:00Z", "2026-03-08", "2026-03-09"),
             ("2026-11-01T03:59:59.999Z", "2026-11-01T04:00:00Z", "2026-10-31", "2026-11-01"),
             ("2026-11-02T04:59:59.999Z", "2026-11-02T05:00:00Z", "2026-11-01", "2026-11-02"),
         ] {
-            for (zone, said) in [(DayZone::Eastern, None), (DayZone::Utc, Some(NEW_YORK))] {
-                assert_eq!((day_of(last, zone, said).as_str(), day_of(first, zone, said).as_str()), (day, next));
+            for (zone, row_zone) in [(DayZone::Eastern, None), (DayZone::Utc, Some(NEW_YORK))] {
+                assert_eq!(
+                    (day_of(last, zone, row_zone).as_str(), day_of(first, zone, row_zone).as_str()),
+                    (day, next)
+                );
             }
-            let [greenwich, also] = [last, first].map(|at| day_of(at, DayZone::Utc, None));
-            assert_eq!((greenwich.as_str(), also.as_str()), (&last[..10], &first[..10]));
+            let [utc_last, utc_first] = [last, first].map(|at| day_of(at, DayZone::Utc, None));
+            assert_eq!((utc_last.as_str(), utc_first.as_str()), (&last[..10], &first[..10]));
         }
         let [last, first] =
             ["2026-03-08T23:59:59.999Z", "2026-03-09T00:00:00Z"].map(|at| day_of(at, DayZone::Utc, None));
@@ -96,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn repeated_and_skipped_hours_belong_to_the_day_around_them() {
-        // Half past one comes twice on the first of November, and half past two never on the eighth of March.
+    fn repeated_and_skipped_hours_belong_to_their_day() {
+        // 01:30 occurs twice on 1 November, and 02:30 not at all on 8 March.
         for at in
             ["2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z", "2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00"]
         {
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn zone_that_a_row_says_counts_and_one_that_nobody_knows_does_not() {
+    fn zone_of_a_row_counts_unless_it_is_unknown() {
         let at = "2026-03-08T10:30:00Z";
         for (zone, day) in
             [("Pacific/Auckland", "2026-03-08"), ("Pacific/Kiritimati", "2026-03-09"), ("Etc/GMT+12", "2026-03-07")]
@@ -124,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn day_of_a_row_holds_its_instant(second in 0_i64..4_200_000_000, micros in 0_i64..1_000_000) {
+        fn day_of_a_row_contains_its_instant(second in 0_i64..4_200_000_000, micros in 0_i64..1_000_000) {
             let instant = Timestamp::from_microsecond(second * 1_000_000 + micros).unwrap();
             for zone in [DayZone::Eastern, DayZone::Utc] {
                 let day: Day = day_of(&instant.to_string(), zone, None).parse().unwrap();

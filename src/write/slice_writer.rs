@@ -1,4 +1,4 @@
-//! The record batches of one slice, split into one file a day.
+//! Splits the record batches of one slice into one file per day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,43 +21,45 @@ use crate::write::parquet_file::properties;
 use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
-/// Bytes of rows of all days of a slice that may wait in memory together.
+/// Rows of a slice that may wait in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
-/// A file that got no rows from so many batches gives way to another one that is to be encoded.
-const RESTING_BATCHES: u32 = 4;
-/// Keys remembered to find rows that came twice; a slice of more rows is not checked beyond them.
-const REMEMBERED_KEYS: usize = 4_000_000;
+/// The encoded file gives way to another one after this many batches without rows for it.
+const MAX_IDLE_BATCHES: u32 = 4;
+/// Keys kept to find repeated rows; rows beyond them are not checked.
+const MAX_KEYS: usize = 4_000_000;
 
-/// Splits the batches of one slice into files, one a day.
 #[derive(Debug)]
 pub struct SliceWriter {
     slice: Slice,
     provenance: Provenance,
     schema: SchemaRef,
     properties: WriterProperties,
-    /// Columns of decoded batches that are the row's content, in their order.
+    /// The columns of decoded batches that are hashed.
     content: Vec<usize>,
-    keys: Option<Keys>,
+    keys: Option<RowKeys>,
     dir: SliceDir,
-    files: BTreeMap<Option<Day>, DayFile>,
-    /// The one file whose rows are encoded as they come.
-    encoded: Option<Option<Day>>,
-    outside: u64,
-    /// Days seen in rows, also outside the window: they tell how the API reads the end of a window.
+    files: BTreeMap<FileKey, DayFile>,
+    /// The one file whose rows are encoded as they arrive.
+    encoded: Option<FileKey>,
+    outside_rows: u64,
+    /// Days of rows, also outside the window: they show how the API reads `end_date`.
     seen: BTreeSet<Day>,
-    /// Days, or the list, of which the stream's signal says that there is something to read.
+    /// Days, or the list, whose signal is on.
     signalled: BTreeSet<Option<Day>>,
 }
 
-/// The natural keys of the rows of a paged slice, as hashes.
+/// The day of a file; `None` for the file of a list.
+type FileKey = Option<Day>;
+
+/// Hashes of the natural keys of a paged slice.
 #[derive(Debug)]
-struct Keys {
+struct RowKeys {
     columns: Vec<(usize, Option<usize>)>,
     hashes: Vec<u64>,
 }
 
 impl SliceWriter {
-    /// A writer into `dir`. `paged` slices have their natural keys compared, since pages may overlap.
+    /// Writes to `dir`. The natural keys of `paged` slices are compared, since pages may overlap.
     pub fn new(
         slice: &Slice,
         decoded: &SchemaRef,
@@ -73,37 +75,36 @@ impl SliceWriter {
             provenance,
             properties: properties(compression, &long_text),
             content: (0..decoded.fields().len()).collect(),
-            keys: paged.then(|| Keys::of(slice, decoded)),
+            keys: paged.then(|| RowKeys::new(slice, decoded)),
             schema,
             dir,
             files: BTreeMap::new(),
             encoded: None,
-            outside: 0,
+            outside_rows: 0,
             seen: BTreeSet::new(),
             signalled: BTreeSet::new(),
         }
     }
 
-    /// The name of the stream whose rows it writes.
     pub fn stream(&self) -> &str {
         &self.slice.stream.name
     }
 
-    /// Where blocks may wait that cannot be decoded yet.
-    pub fn waiting_room(&self) -> std::path::PathBuf {
+    /// The file for blocks that cannot be decoded yet.
+    pub fn waiting_blocks_file(&self) -> std::path::PathBuf {
         self.dir.file("waiting.blocks")
     }
 
-    /// Writes the rows of `batch` to the files of their days.
+    /// Adds the rows of `batch` to the files of their days.
     ///
     /// # Errors
-    /// [`WriteError`]; the slice is then lost and must be dropped.
+    /// [`WriteError`]; the writer must then be dropped.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         if let Some(keys) = &mut self.keys {
-            keys.remember(batch);
+            keys.add(batch);
         }
         let hashes = row_hashes(batch, &self.content);
         let full = self
@@ -122,17 +123,17 @@ impl SliceWriter {
             if signal.is_some_and(|signal| signal.contains(&true)) {
                 self.signalled.insert(day);
             }
-            self.open(day)?.take(full, hash);
+            self.open(day)?.add(full, hash);
             return self.bound_memory();
         }
         let rows_of = self.slice.stream.days.as_ref().map(|days| rows_by_day(batch, days)).unwrap_or_default();
-        let has_margin = self.slice.stream.days.as_ref().is_some_and(|days| 0 < days.margin);
+        let has_margin = self.slice.stream.days.as_ref().is_some_and(|days| days.margin > 0);
         let mut undated = 0;
         for (day, rows) in rows_of {
             let window = self.slice.window;
             let day = match (day, window) {
                 (Some(day), _) => day,
-                // The one day asked for is the only one it can be.
+                // A window of one day leaves no choice.
                 (None, Some(window)) if window.len_days() == 1 && !has_margin => window.start,
                 (None, _) => {
                     undated += rows.len();
@@ -141,30 +142,28 @@ impl SliceWriter {
             };
             self.seen.insert(day);
             if window.is_some_and(|window| !window.contains(day)) {
-                self.outside += rows.len() as u64;
+                self.outside_rows += rows.len() as u64;
                 continue;
             }
             if signal.as_ref().is_some_and(|signal| rows.iter().any(|row| signal[*row as usize])) {
                 self.signalled.insert(Some(day));
             }
             let hash = sum(rows.iter().map(|row| hashes[*row as usize]));
-            let part = match rows.len() == full.num_rows() {
-                true => full.clone(),
-                false => take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?,
+            let part = if rows.len() == full.num_rows() {
+                full.clone()
+            } else {
+                take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?
             };
-            self.open(Some(day))?.take(part, hash);
+            self.open(Some(day))?.add(part, hash);
         }
-        if 0 < undated {
+        if undated > 0 {
             let (stream, column) = (self.slice.stream.name.clone(), days_column(&self.slice));
             return Err(WriteError::Undated { stream, column, rows: undated });
         }
         self.bound_memory()
     }
 
-    /// Takes over rows of the table as it stands, which are not asked for again. Their columns are those of the file.
-    ///
-    /// # Errors
-    /// [`WriteError`].
+    /// Carries over rows of the published file that are not requested again. Their columns are those of the file.
     pub fn keep(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
         if batch.num_rows() == 0 {
             return Ok(());
@@ -173,20 +172,18 @@ impl SliceWriter {
         let content: Vec<usize> = (first..first + self.content.len()).collect();
         let decoded = batch.project(&content).map_err(|source| self.shape(source))?;
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
-        // A slice that takes rows over is a list, or one day of rows without a date.
+        // A slice that carries rows over is a list, or one day of rows without a date.
         let mark = self.slice.recorded_days().first().copied().flatten();
-        self.open(mark)?.take(batch.clone(), hash);
+        self.open(mark)?.add(batch.clone(), hash);
         self.bound_memory()
     }
 
-    /// The columns of the file, the exporter's own included.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// All batches are written.
-    pub fn finish(self) -> Written {
-        Written(self)
+    pub fn finish(self) -> UnverifiedSlice {
+        UnverifiedSlice(self)
     }
 
     fn open(&mut self, day: Option<Day>) -> Result<&mut DayFile, WriteError> {
@@ -202,42 +199,41 @@ impl SliceWriter {
         }
     }
 
-    /// Has the fullest files encoded, or written aside, until little enough waits in memory.
+    /// Encodes or spills the fullest files until few enough rows wait in memory.
     fn bound_memory(&mut self) -> Result<(), WriteError> {
-        self.files.values_mut().for_each(DayFile::rest);
+        self.files.values_mut().for_each(DayFile::count_idle_batch);
         let mut waiting: usize = self.files.values().map(DayFile::waiting_bytes).sum();
-        while WAITING_BYTES < waiting {
+        while waiting > WAITING_BYTES {
             let Some(fullest) = self.files.iter().max_by_key(|(_, file)| file.waiting_bytes()).map(|(day, _)| *day)
             else {
                 break;
             };
-            let may_grow = |day: &Option<Day>| *day == fullest || Some(*day) == self.encoded;
-            let of = |(day, file): (&Option<Day>, &DayFile)| match may_grow(day) {
-                true => file.expected_bytes(),
-                false => file.disk_bytes(),
+            let may_grow = |day: &FileKey| *day == fullest || Some(*day) == self.encoded;
+            let bytes = |(day, file): (&FileKey, &DayFile)| {
+                if may_grow(day) { file.expected_bytes() } else { file.disk_bytes() }
             };
-            self.dir.reserve(self.files.iter().map(of).sum())?;
-            let may_be_encoded = self.may_be_encoded(fullest)?;
+            self.dir.reserve(self.files.iter().map(bytes).sum())?;
+            let is_encoded = self.make_encoded(fullest)?;
             let Some(file) = self.files.get_mut(&fullest) else {
                 break;
             };
             waiting -= file.waiting_bytes();
-            match may_be_encoded {
-                true => file.encode()?,
-                false => file.spill()?,
+            if is_encoded {
+                file.encode()?;
+            } else {
+                file.spill()?;
             }
         }
         let on_disk = self.files.values().map(DayFile::disk_bytes).sum();
         self.dir.occupy(on_disk)
     }
 
-    /// Whether `day` is the one whose rows are encoded as they come, or becomes it: rows mostly come day by day, and one that
-    /// is over gives way.
-    fn may_be_encoded(&mut self, day: Option<Day>) -> Result<bool, WriteError> {
+    /// Makes `day` the encoded file if the present one is idle. Rows mostly arrive day by day, so a finished day gives way.
+    fn make_encoded(&mut self, day: Option<Day>) -> Result<bool, WriteError> {
         if let Some(other) = self.encoded.filter(|encoded| *encoded != day)
             && let Some(file) = self.files.get_mut(&other)
         {
-            if file.resting_batches() <= RESTING_BATCHES {
+            if file.idle_batches() <= MAX_IDLE_BATCHES {
                 return Ok(false);
             }
             file.end_row_group()?;
@@ -251,28 +247,27 @@ impl SliceWriter {
     }
 }
 
-/// The files of a slice all of whose rows have come, not yet compared with what was announced.
+/// The files of a slice with all its rows, not yet compared with the announced total.
 #[derive(Debug)]
-pub struct Written(SliceWriter);
+pub struct UnverifiedSlice(SliceWriter);
 
-impl Written {
-    /// The days that rows carried, also those outside the window.
+impl UnverifiedSlice {
+    /// Days of rows, also outside the window.
     pub fn days_seen(&self) -> &BTreeSet<Day> {
         &self.0.seen
     }
 
-    /// Starts the file of `day` if it has none, so that a file without rows replaces the one that stands.
+    /// Creates the file of `day` if it is missing: a file without rows replaces a published one.
     pub(super) fn open(&mut self, day: Option<Day>) -> Result<(), WriteError> {
         self.0.open(day).map(|_| ())
     }
 
-    /// How many rows came more often than once.
     pub(super) fn repeated_rows(&mut self) -> u64 {
-        self.0.keys.as_mut().map_or(0, Keys::repeated)
+        self.0.keys.as_mut().map_or(0, RowKeys::repeated)
     }
 
-    /// What the footer of every file of the slice says.
-    pub(super) fn metadata(&self, told: &ResponseTotals, proof: Proof) -> Vec<(String, String)> {
+    /// The footer of every file of the slice.
+    pub(super) fn metadata(&self, totals: &ResponseTotals, proof: Proof) -> Vec<(String, String)> {
         let SliceWriter { slice, provenance, .. } = &self.0;
         let mut pairs = vec![
             ("stream", slice.stream.name.clone()),
@@ -286,30 +281,30 @@ impl Written {
             pairs.push(("window_start", window.start.to_string()));
             pairs.push(("window_end", window.end.to_string()));
         }
-        if let Some(total) = told.total {
+        if let Some(total) = totals.total {
             pairs.push(("total_announced", total.to_string()));
         }
         pairs.extend(provenance.footer.iter().cloned());
         pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
     }
 
-    /// The days, or the list, that have a file.
+    /// Days, or the list, with a file.
     pub(super) fn days_written(&self) -> impl Iterator<Item = Option<Day>> {
         self.0.files.keys().copied()
     }
 
-    /// Whether the signal of `day` is on; none for streams without a signal.
+    /// Whether the signal of `day` is on; `None` for streams without a signal.
     pub(super) fn signal(&self, day: Option<Day>) -> Option<bool> {
         self.0.slice.stream.signal.as_ref().map(|_| self.0.signalled.contains(&day))
     }
 
-    pub(super) fn into_parts(self) -> (BTreeMap<Option<Day>, DayFile>, u64, SliceDir) {
-        (self.0.files, self.0.outside, self.0.dir)
+    pub(super) fn into_parts(self) -> (BTreeMap<FileKey, DayFile>, u64, SliceDir) {
+        (self.0.files, self.0.outside_rows, self.0.dir)
     }
 }
 
-impl Keys {
-    fn of(slice: &Slice, decoded: &SchemaRef) -> Self {
+impl RowKeys {
+    fn new(slice: &Slice, decoded: &SchemaRef) -> Self {
         let find = |path: &String| {
             let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
             let column = decoded.index_of(name).ok()?;
@@ -322,14 +317,14 @@ impl Keys {
         Self { columns: slice.stream.key.iter().filter_map(find).collect(), hashes: Vec::new() }
     }
 
-    /// Remembers the keys of rows. A row without its whole key cannot be told from another, so it is left out.
-    fn remember(&mut self, batch: &RecordBatch) {
-        let room = REMEMBERED_KEYS.saturating_sub(self.hashes.len());
-        if room == 0 {
+    /// A row with a null in its key may equal no other, so it is left out.
+    fn add(&mut self, batch: &RecordBatch) {
+        let capacity = MAX_KEYS.saturating_sub(self.hashes.len());
+        if capacity == 0 {
             return;
         }
         let mut hashes = vec![0_u128; batch.num_rows()];
-        let mut whole = vec![true; batch.num_rows()];
+        let mut is_complete = vec![true; batch.num_rows()];
         for (seed, (column, field)) in self.columns.iter().enumerate() {
             let column = batch.column(*column);
             let part = match field {
@@ -337,12 +332,12 @@ impl Keys {
                 None => column,
             };
             add_hashes(part, seed as u64 + 1, &mut hashes);
-            if 0 < part.null_count() {
-                whole.iter_mut().enumerate().for_each(|(row, whole)| *whole &= part.is_valid(row));
+            if part.null_count() > 0 {
+                is_complete.iter_mut().enumerate().for_each(|(row, complete)| *complete &= part.is_valid(row));
             }
         }
-        let keys = hashes.iter().zip(whole).filter(|(_, whole)| *whole).map(|(hash, _)| *hash as u64);
-        self.hashes.extend(keys.take(room));
+        let keys = hashes.iter().zip(is_complete).filter(|(_, complete)| *complete).map(|(hash, _)| *hash as u64);
+        self.hashes.extend(keys.take(capacity));
     }
 
     fn repeated(&mut self) -> u64 {
@@ -359,19 +354,19 @@ fn sum(hashes: impl Iterator<Item = u128>) -> u128 {
     hashes.fold(0, u128::wrapping_add)
 }
 
-/// Whether each row of `batch` has something in `column`: true, or a figure above zero.
+/// Whether `column` is true, or a number above zero, in each row.
 pub(super) fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
     let array = batch.column_by_name(column)?;
     let above_zero = |row: usize| match array.data_type() {
         DataType::Boolean => array.as_boolean().value(row),
-        DataType::Int64 => 0 < array.as_primitive::<Int64Type>().value(row),
-        DataType::Float64 => 0.0 < array.as_primitive::<Float64Type>().value(row),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row) > 0,
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(row) > 0.0,
         _ => false,
     };
     Some((0..batch.num_rows()).map(|row| array.is_valid(row) && above_zero(row)).collect())
 }
 
-/// The Parquet paths of the leaves of columns whose texts do not repeat.
+/// Parquet paths of the columns whose texts do not repeat.
 pub(super) fn long_text_paths(slice: &Slice, schema: &SchemaRef) -> Vec<String> {
     let mut paths = Vec::new();
     for column in slice.stream.columns.iter().filter(|column| column.long_text) {

@@ -1,4 +1,4 @@
-//! A list once more, as the snapshot of a day.
+//! Writes a list again, as the snapshot of a day.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,30 +14,27 @@ use crate::model::day::Day;
 use crate::model::history::{SNAPSHOT_COLUMN, history_name};
 use crate::model::slice::Slice;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::{ParquetFile, WholeDay, properties};
+use crate::write::parquet_file::{ParquetFile, SpooledFile, properties};
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
 
-/// The file of a snapshot. It lies in the spool for as long as this is not dropped.
+/// The file of a snapshot, which is removed from the spool when this is dropped.
 #[derive(Debug)]
-pub struct Snapshot {
-    /// The file, with the hash of the list's rows.
-    pub whole: WholeDay,
+pub struct SnapshotFile {
+    /// With the hash of the rows of the list.
+    pub file: SpooledFile,
     _dir: SliceDir,
 }
 
-/// Writes the rows of `list`, a whole file of `slice`, into `dir` as the snapshot of `day`: the column of the day comes
-/// after those of the scope, and the footer names the table of snapshots.
-///
-/// # Errors
-/// [`WriteError`].
-pub fn snapshot(
+/// Writes the rows of `list`, a file of `slice`, to `dir` as the snapshot of `day`: the column of the day follows those of the scope, and
+/// the footer names the table of snapshots.
+pub fn write_snapshot(
     slice: &Slice,
-    list: &WholeDay,
+    list: &SpooledFile,
     day: Day,
     compression: Compression,
     mut dir: SliceDir,
-) -> Result<Snapshot, WriteError> {
+) -> Result<SnapshotFile, WriteError> {
     let parquet = |source| WriteError::Parquet { path: list.path.clone(), source };
     let shape = |source| WriteError::Shape { stream: slice.stream.name.clone(), source };
     let file = File::open(&list.path).map_err(|source| WriteError::Disk { path: list.path.clone(), source })?;
@@ -55,23 +52,21 @@ pub fn snapshot(
         copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?)?;
         dir.occupy(copy.written_bytes())?;
     }
-    // What the list says is what its snapshot says.
     dir.reserve(copy.expected_bytes())?;
-    let whole = copy.close(Some(day), list.hash, &renamed(&slice.stream.name, day, footer))?;
-    dir.occupy(whole.bytes)?;
-    Ok(Snapshot { whole, _dir: dir })
+    let file = copy.close(Some(day), list.hash, &snapshot_footer(&slice.stream.name, day, footer))?;
+    dir.occupy(file.bytes)?;
+    Ok(SnapshotFile { file, _dir: dir })
 }
 
-/// The schema of a list's file with the day at `at`.
 fn with_day(schema: &SchemaRef, at: usize) -> SchemaRef {
-    let comment = HashMap::from([("comment".to_owned(), "UTC day on which the list was read".to_owned())]);
+    let comment = HashMap::from([("comment".to_owned(), "UTC day of the snapshot".to_owned())]);
     let mut fields = schema.fields().to_vec();
     fields.insert(at, Arc::new(Field::new(SNAPSHOT_COLUMN, DataType::Date32, true).with_metadata(comment)));
     Arc::new(Schema::new(fields))
 }
 
-/// What the footer of the list says, of the table of its snapshots.
-fn renamed(list: &str, day: Day, footer: Vec<KeyValue>) -> Vec<(String, String)> {
+/// The footer of the list, adapted to the table of its snapshots.
+fn snapshot_footer(list: &str, day: Day, footer: Vec<KeyValue>) -> Vec<(String, String)> {
     let own = footer.into_iter().filter(|pair| pair.key.starts_with("profound_export."));
     let renamed = own.filter_map(|pair| match pair.key.as_str() {
         "profound_export.stream" => Some((pair.key, history_name(list))),

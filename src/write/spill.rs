@@ -1,4 +1,4 @@
-//! Rows that wait on the disk until their file is written: Arrow's own form, which costs next to nothing to write and read.
+//! Rows that wait on disk until their file is written, in Arrow's IPC format, which is cheap to write and read.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
@@ -12,7 +12,7 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use crate::write::error::WriteError;
 
-/// Batches in a file of the spool, in the order in which they came.
+/// Batches in a spool file, in order of arrival.
 pub struct Spill {
     path: PathBuf,
     writer: StreamWriter<Counted>,
@@ -25,10 +25,6 @@ impl std::fmt::Debug for Spill {
 }
 
 impl Spill {
-    /// Starts the file at `path` for batches of `schema`.
-    ///
-    /// # Errors
-    /// [`WriteError::Disk`] or [`WriteError::Spill`].
     pub fn create(path: PathBuf, schema: &Schema) -> Result<Self, WriteError> {
         let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
         let counted = Counted { inner: BufWriter::new(file), bytes: 0 };
@@ -41,37 +37,30 @@ impl Spill {
         }
     }
 
-    /// Appends a batch.
-    ///
-    /// # Errors
-    /// [`WriteError::Spill`], also when the disk is full.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
         self.writer.write(batch).map_err(|source| WriteError::Spill { path: self.path.clone(), source })
     }
 
-    /// Bytes on disk, about.
+    /// Approximate.
     pub fn bytes(&self) -> u64 {
         self.writer.get_ref().bytes
     }
 
-    /// Gives every batch to `take`, one at a time, and removes the file.
-    ///
-    /// # Errors
-    /// [`WriteError::Spill`], or the error of `take`.
-    pub fn drain(mut self, mut take: impl FnMut(RecordBatch) -> Result<(), WriteError>) -> Result<(), WriteError> {
+    /// Passes every batch to `add`, one at a time, and removes the file.
+    pub fn drain(mut self, mut add: impl FnMut(RecordBatch) -> Result<(), WriteError>) -> Result<(), WriteError> {
         let failed = |source| WriteError::Spill { path: self.path.clone(), source };
         self.writer.finish().and_then(|()| Ok(self.writer.get_mut().flush()?)).map_err(failed)?;
         let file = File::open(&self.path).map_err(|source| WriteError::Disk { path: self.path.clone(), source })?;
         for batch in StreamReader::try_new(BufReader::new(file), None).map_err(failed)? {
-            take(batch.map_err(failed)?)?;
+            add(batch.map_err(failed)?)?;
         }
-        // What cannot be removed goes with the directory of the slice.
+        // If this fails, the file is removed with the directory of the slice.
         std::fs::remove_file(&self.path).ok();
         Ok(())
     }
 }
 
-/// A file that knows how much went into it.
+/// Counts the written bytes.
 #[derive(Debug)]
 struct Counted {
     inner: BufWriter<File>,

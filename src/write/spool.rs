@@ -4,44 +4,44 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::write::error::WriteError;
 
-/// Name of the file whose lock says that a run is alive.
+/// A living run holds the lock of this file.
 const LOCK_FILE: &str = "lock";
-/// Nobody freed anything for so long: whoever holds the room does not come to its end.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// If no space is freed for this long, the slices that occupy it do not finish.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// Who is in the spool, and how much of it is taken.
 #[derive(Debug, Default)]
-struct Room {
+struct SpoolUsage {
     used_bytes: u64,
     next_slice: u64,
-    /// The numbers of the slices that have a directory.
+    /// Numbers of the slices with a directory, oldest first.
     slices: BTreeSet<u64>,
 }
 
-/// The scratch directory of one run. Dropping it removes what is left there.
+/// The scratch directory of one run, removed when dropped.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
     limit_bytes: u64,
-    room: Mutex<Room>,
-    /// Told whenever there is more room, or another slice is the eldest.
+    usage: Mutex<SpoolUsage>,
+    /// Notified when space is freed or another slice becomes the oldest.
     freed: Condvar,
-    // Held for as long as the run lives: the operating system releases it when the process dies.
+    // The operating system releases the lock when the process dies.
     _lock: File,
 }
 
 impl Spool {
-    /// Makes the directory of `run` below `root`, and removes those of runs that were killed.
+    /// Creates the directory of `run` below `root` and removes those of killed runs.
     ///
     /// # Errors
-    /// [`WriteError::Disk`] when the directory cannot be made or locked.
+    /// [`WriteError::Disk`] if the directory cannot be created or locked.
     pub fn open(root: &Path, run: Uuid, limit_bytes: u64) -> Result<Arc<Self>, WriteError> {
         let dir = root.join(run.to_string());
         let disk = |path: &Path| {
@@ -49,57 +49,53 @@ impl Spool {
             move |source| WriteError::Disk { path, source }
         };
         fs::create_dir_all(root).map_err(disk(root))?;
-        // Held while directories are made and swept, so that none is swept between its making and its locking.
-        let door_path = root.join(LOCK_FILE);
-        let door = File::create(&door_path).map_err(disk(&door_path))?;
-        door.lock().map_err(disk(&door_path))?;
+        // Held while directories are created and swept, so that none is swept between its creation and its locking.
+        let root_lock_path = root.join(LOCK_FILE);
+        let root_lock = File::create(&root_lock_path).map_err(disk(&root_lock_path))?;
+        root_lock.lock().map_err(disk(&root_lock_path))?;
         fs::create_dir(&dir).map_err(disk(&dir))?;
         let lock_path = dir.join(LOCK_FILE);
         let lock = File::create(&lock_path).map_err(disk(&lock_path))?;
         lock.lock().map_err(disk(&lock_path))?;
         sweep(root, &dir);
-        Ok(Arc::new(Self { dir, limit_bytes, room: Mutex::default(), freed: Condvar::new(), _lock: lock }))
+        Ok(Arc::new(Self { dir, limit_bytes, usage: Mutex::default(), freed: Condvar::new(), _lock: lock }))
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A directory for one slice, which waits for room while others hold it.
+    /// A directory for one slice, which waits for space while other slices occupy it.
     ///
     /// # Errors
-    /// [`WriteError::Disk`] when it cannot be made.
-    pub fn begin(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
-        self.make(true)
+    /// [`WriteError::Disk`] if it cannot be created.
+    pub fn create_slice_dir(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
+        self.create(true)
     }
 
-    /// A directory for more of a slice that holds one already, and would wait for itself: it never waits.
+    /// A second directory for a slice. It never waits, since it would wait for its own slice.
     ///
     /// # Errors
-    /// [`WriteError::Disk`] when it cannot be made.
-    pub fn begin_beside(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
-        self.make(false)
+    /// [`WriteError::Disk`] if it cannot be created.
+    pub fn create_extra_dir(self: &Arc<Self>) -> Result<SliceDir, WriteError> {
+        self.create(false)
     }
 
-    fn make(self: &Arc<Self>, waits: bool) -> Result<SliceDir, WriteError> {
-        let mut room = self.room();
-        let number = room.next_slice;
-        room.next_slice += 1;
+    fn create(self: &Arc<Self>, waits: bool) -> Result<SliceDir, WriteError> {
+        let mut usage = self.usage.lock();
+        let number = usage.next_slice;
+        usage.next_slice += 1;
         let dir = self.dir.join(number.to_string());
         fs::create_dir(&dir).map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
-        room.slices.insert(number);
+        usage.slices.insert(number);
         Ok(SliceDir { number, dir, waits, bytes: 0, spool: Arc::clone(self) })
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // What cannot be removed now is swept by the next run.
+        // If this fails, the next run sweeps it.
         fs::remove_dir_all(&self.dir).ok();
     }
 }
 
-/// Removes the directories of runs that are gone. The caller holds the door.
+/// Removes the directories of killed runs. The caller holds the root lock.
 fn sweep(root: &Path, own: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
@@ -107,23 +103,23 @@ fn sweep(root: &Path, own: &Path) {
     for entry in entries.flatten() {
         let dir = entry.path();
         let is_run = entry.file_name().to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
-        if dir != own && is_run && is_gone(&dir) {
+        if dir != own && is_run && is_abandoned(&dir) {
             fs::remove_dir_all(&dir).ok();
         }
     }
 }
 
-/// Whether the run whose directory is `dir` is over: nobody holds its lock, or it was killed before it made one, since a
-/// living run makes it behind the door. A lock that cannot be tried may be held.
-fn is_gone(dir: &Path) -> bool {
-    // Some network file systems lock only what is open for writing.
+/// Whether no process holds the lock of `dir`, or the run was killed before it created one: a living run creates it under the root lock.
+/// A lock that cannot be tried may be held.
+fn is_abandoned(dir: &Path) -> bool {
+    // Some network file systems lock only files that are open for writing.
     match File::options().write(true).open(dir.join(LOCK_FILE)) {
         Ok(lock) => lock.try_lock().is_ok(),
         Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 
-/// The scratch directory of one slice. Dropping it removes its files, so that every early return leaves nothing behind.
+/// The scratch directory of one slice. Dropping it removes its files, so that no early return leaks them.
 #[derive(Debug)]
 pub struct SliceDir {
     number: u64,
@@ -134,70 +130,66 @@ pub struct SliceDir {
 }
 
 impl SliceDir {
-    /// Where the slice's file called `name` lies.
+    /// The path of the file `name` in this directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// Waits until the slice's files may be `bytes` long in all: this blocks the thread until others are published. Half of the
-    /// spool is for the slice that began first, which never waits, so that one always goes on. What is to be written is only
-    /// guessed, so that nothing fails before it is.
+    /// Waits until the files of the slice may have `bytes` in total; blocks the thread until other slices are published. Half of the spool
+    /// is reserved for the oldest slice, which never waits, so one slice always makes progress. `bytes` is an estimate, so the oldest
+    /// slice does not fail here but in [`Self::occupy`].
     ///
     /// # Errors
-    /// [`WriteError::SpoolFull`] when others do not come to their end.
+    /// [`WriteError::SpoolFull`] if the other slices do not finish.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
-        let mut room = spool.room();
-        while !self.take(&mut room, bytes) && !self.may_fill(&room) {
-            room = spool.wait(room)?;
+        let mut usage = spool.usage.lock();
+        while !self.grow(&mut usage, bytes) && !self.can_fill(&usage) {
+            spool.wait(&mut usage)?;
         }
         Ok(())
     }
 
-    /// Counts the slice's files as `bytes` long in all, once there is room, as [`Self::reserve`] waits for it; what was
-    /// reserved beyond that is free again.
+    /// Sets the size of the files of the slice to `bytes`, once there is space, and frees what was reserved beyond that.
     ///
     /// # Errors
-    /// [`WriteError::SpoolFull`] when even the first, or one that does not wait, has no room.
+    /// [`WriteError::SpoolFull`] if the oldest slice, or one that does not wait, has no space.
     pub fn occupy(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
-        let mut room = spool.room();
-        while !self.take(&mut room, bytes) {
-            if self.may_fill(&room) {
+        let mut usage = spool.usage.lock();
+        while !self.grow(&mut usage, bytes) {
+            if self.can_fill(&usage) {
                 return Err(spool.full());
             }
-            room = spool.wait(room)?;
+            spool.wait(&mut usage)?;
         }
-        room.used_bytes -= self.bytes - bytes;
+        usage.used_bytes -= self.bytes - bytes;
         self.bytes = bytes;
         spool.freed.notify_all();
         Ok(())
     }
 
-    /// Whether all of the spool is for this slice, so that it has nobody to wait for.
-    fn may_fill(&self, room: &Room) -> bool {
-        !self.waits || room.slices.first() == Some(&self.number)
+    /// Whether this slice may use the whole spool and so waits for no other.
+    fn can_fill(&self, usage: &SpoolUsage) -> bool {
+        !self.waits || usage.slices.first() == Some(&self.number)
     }
 
-    fn take(&mut self, room: &mut Room, bytes: u64) -> bool {
-        let limit_bytes = if self.may_fill(room) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
+    fn grow(&mut self, usage: &mut SpoolUsage, bytes: u64) -> bool {
+        let limit_bytes = if self.can_fill(usage) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
         let more = bytes.saturating_sub(self.bytes);
-        let has_room = more == 0 || room.used_bytes.saturating_add(more) <= limit_bytes;
-        if has_room {
-            room.used_bytes += more;
+        let fits = more == 0 || usage.used_bytes.saturating_add(more) <= limit_bytes;
+        if fits {
+            usage.used_bytes += more;
             self.bytes += more;
         }
-        has_room
+        fits
     }
 }
 
 impl Spool {
-    /// Waits until there is more room.
-    fn wait<'a>(&'a self, room: MutexGuard<'a, Room>) -> Result<MutexGuard<'a, Room>, WriteError> {
-        match self.freed.wait_timeout(room, LONGEST_WAIT).unwrap_or_else(PoisonError::into_inner) {
-            (_, waited) if waited.timed_out() => Err(self.full()),
-            (room, _) => Ok(room),
-        }
+    /// Waits until space is freed.
+    fn wait(&self, usage: &mut MutexGuard<'_, SpoolUsage>) -> Result<(), WriteError> {
+        if self.freed.wait_for(usage, MAX_WAIT).timed_out() { Err(self.full()) } else { Ok(()) }
     }
 
     fn full(&self) -> WriteError {
@@ -208,9 +200,9 @@ impl Spool {
 impl Drop for SliceDir {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.dir).ok();
-        let mut room = self.spool.room();
-        room.used_bytes -= self.bytes;
-        room.slices.remove(&self.number);
+        let mut usage = self.spool.usage.lock();
+        usage.used_bytes -= self.bytes;
+        usage.slices.remove(&self.number);
         self.spool.freed.notify_all();
     }
 }
@@ -220,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spool_of_a_killed_run_is_swept_and_that_of_a_living_one_never() {
+    fn spool_of_a_killed_run_is_swept_and_a_living_one_kept() {
         let root = tempfile::tempdir().unwrap();
         let (killed, living) = (root.path().join(Uuid::now_v7().to_string()), Uuid::now_v7());
         fs::create_dir(&killed).unwrap();
@@ -228,34 +220,34 @@ mod tests {
         fs::write(killed.join("day.parquet"), "half").unwrap();
         let killed_at_once = root.path().join(Uuid::now_v7().to_string());
         fs::create_dir(&killed_at_once).unwrap();
-        fs::create_dir(root.path().join("somebody-elses")).unwrap();
+        fs::create_dir(root.path().join("unmanaged")).unwrap();
 
-        let neighbour = Spool::open(root.path(), living, u64::MAX).unwrap();
-        let own = Spool::open(root.path(), Uuid::now_v7(), u64::MAX).unwrap();
+        let neighbour = Spool::open(root.path(), living, 100).unwrap();
+        let own = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
 
         assert!(!killed.exists() && !killed_at_once.exists());
-        assert!(neighbour.dir.exists() && own.dir.exists() && root.path().join("somebody-elses").exists());
+        assert!(neighbour.dir.exists() && own.dir.exists() && root.path().join("unmanaged").exists());
     }
 
     #[test]
-    fn slice_leaves_nothing_behind_when_it_is_dropped() {
+    fn dropped_slice_frees_its_space_and_files() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
-        let mut slice = spool.begin().unwrap();
+        let mut slice = spool.create_slice_dir().unwrap();
         let file = slice.file("2026-03-01.parquet");
         fs::write(&file, "rows").unwrap();
         assert!(slice.occupy(60).is_ok());
         assert!(matches!(slice.occupy(101), Err(WriteError::SpoolFull { limit_bytes: 100, .. })));
         drop(slice);
         assert!(!file.exists());
-        assert!(spool.begin().unwrap().occupy(100).is_ok());
+        assert!(spool.create_slice_dir().unwrap().occupy(100).is_ok());
     }
 
     #[test]
-    fn slices_wait_for_the_first_when_the_spool_is_full() {
+    fn slices_wait_for_the_oldest_when_the_spool_is_full() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
-        let (mut first, mut second) = (spool.begin().unwrap(), spool.begin().unwrap());
+        let (mut first, mut second) = (spool.create_slice_dir().unwrap(), spool.create_slice_dir().unwrap());
         assert!(second.occupy(40).is_ok());
         assert!(first.occupy(60).is_ok());
         let (done, is_done) = std::sync::mpsc::channel();
@@ -264,7 +256,7 @@ mod tests {
             done.send(()).unwrap();
             (more, second.occupy(101))
         });
-        // The first has no room either, and nobody to wait for.
+        // The oldest slice has no space either, and no other to wait for.
         assert!(matches!(first.occupy(61), Err(WriteError::SpoolFull { limit_bytes: 100, .. })));
         assert!(is_done.try_recv().is_err(), "it did not wait");
         drop(first);
@@ -273,28 +265,28 @@ mod tests {
     }
 
     #[test]
-    fn more_of_a_slice_does_not_wait_for_the_slice_itself() {
+    fn second_directory_does_not_wait_for_its_own_slice() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
-        let mut slice = spool.begin().unwrap();
+        let mut slice = spool.create_slice_dir().unwrap();
         slice.occupy(80).unwrap();
-        let mut more = spool.begin_beside().unwrap();
+        let mut more = spool.create_extra_dir().unwrap();
         assert!(more.occupy(20).is_ok());
         assert!(matches!(more.occupy(21), Err(WriteError::SpoolFull { .. })));
     }
 
     #[test]
-    fn many_slices_all_come_through_when_only_one_fits_beside_another() {
+    fn all_slices_finish_when_only_two_fit_at_once() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let mut slice = spool.begin().unwrap();
+                    let mut slice = spool.create_slice_dir().unwrap();
                     (1..=50).for_each(|bytes| slice.occupy(bytes).unwrap());
                 });
             }
         });
-        assert_eq!(spool.room().used_bytes, 0);
+        assert_eq!(spool.usage.lock().used_bytes, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether what was written is what the API announced.
+//! Verifies that the written rows are complete: the number that the API announced, without repetitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,86 +8,64 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::Total;
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::WholeDay;
-use crate::write::slice_writer::Written;
+use crate::write::parquet_file::SpooledFile;
+use crate::write::slice_writer::UnverifiedSlice;
 use crate::write::spool::SliceDir;
 
-/// Why a slice is not believed to be whole.
+/// Why a slice may be incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Fewer or more rows than announced.
-    #[error("{rows} rows came of {total} announced")]
-    Total {
-        /// Rows that came.
-        rows: u64,
-        /// Rows announced.
-        total: u64,
-    },
-    /// The announced total changed from one page to another.
-    #[error("the announced total moved from {first} to {later} while paging")]
-    Moved {
-        /// On an earlier page.
-        first: u64,
-        /// On a later page.
-        later: u64,
-    },
-    /// A cursor that was already followed.
+    #[error("received {rows} of {total} announced rows")]
+    Total { rows: u64, total: u64 },
+    /// Rows were added or removed between two pages.
+    #[error("the announced total changed from {first} to {later} while paging")]
+    Moved { first: u64, later: u64 },
     #[error("the API sent the same cursor twice")]
     RepeatedCursor,
-    /// Rows that came on more than one page.
-    #[error("{rows} rows came twice while paging")]
-    RepeatedRows {
-        /// How many more than distinct ones.
-        rows: u64,
-    },
-    /// Nothing came although another stream says that there is something.
-    #[error("no rows came, although `{stream}` says that there are some")]
-    Expected {
-        /// The stream that says so.
-        stream: String,
-    },
+    #[error("{rows} rows were on more than one page")]
+    RepeatedRows { rows: u64 },
+    /// Another stream shows that this one has rows.
+    #[error("received no rows, although `{stream}` shows that there are some")]
+    Expected { stream: String },
 }
 
-/// A slice that is known to be whole: only [`Written::verified_against`] makes one, and only it can be published.
+/// A slice that is known to be complete. Only [`UnverifiedSlice::verify`] makes one, and only it can be published.
 #[derive(Debug)]
-pub struct WholeSlice {
-    /// How the end is known.
+pub struct VerifiedSlice {
+    /// Why the rows are known to be complete.
     pub proof: Proof,
-    /// The files, one a day, oldest first. A day without rows has a file only where one must be replaced.
-    pub days: Vec<WholeDay>,
-    /// Rows outside the wanted days, dropped after the total was compared.
-    pub outside: u64,
-    /// What the API told.
-    pub told: ResponseTotals,
-    // Keeps the files until the slice is published.
+    /// One file per day, oldest first. A day without rows has a file only if it must replace a published one.
+    pub days: Vec<SpooledFile>,
+    /// Rows outside the window, dropped after the total was compared.
+    pub outside_rows: u64,
+    pub totals: ResponseTotals,
+    // Keeps the files in the spool until the slice is published.
     _dir: SliceDir,
 }
 
-impl Written {
-    /// Compares what came with what was announced, and completes the files.
-    ///
-    /// `standing` are the days for which a file stands that must not survive a day without rows.
+impl UnverifiedSlice {
+    /// Compares the rows with the announced totals and completes the files. Days in `published` have a published file that a file without
+    /// rows must replace.
     ///
     /// # Errors
-    /// A [`Doubt`] when the slice is not whole, or a [`WriteError`] when a file cannot be completed. The spool is
-    /// then empty again.
-    pub fn verified_against(
+    /// A [`Doubt`] if the slice may be incomplete, or a [`WriteError`] if a file cannot be completed. Its spool files are then removed.
+    pub fn verify(
         mut self,
-        told: ResponseTotals,
+        totals: ResponseTotals,
         total: Total,
-        standing: &BTreeSet<Option<Day>>,
-    ) -> Result<Result<WholeSlice, Doubt>, WriteError> {
-        let proof = match self.check(&told, total) {
+        published: &BTreeSet<Option<Day>>,
+    ) -> Result<Result<VerifiedSlice, Doubt>, WriteError> {
+        let proof = match self.check(&totals, total) {
             Ok(proof) => proof,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        for day in standing {
+        for day in published {
             self.open(*day)?;
         }
-        let metadata = self.metadata(&told, proof);
+        let metadata = self.metadata(&totals, proof);
         let signals: BTreeMap<Option<Day>, Option<bool>> =
             self.days_written().map(|day| (day, self.signal(day))).collect();
-        let (files, outside, mut dir) = self.into_parts();
+        let (files, outside_rows, mut dir) = self.into_parts();
         let mut days = Vec::with_capacity(files.len());
         let mut bytes: u64 = files.values().map(DayFile::disk_bytes).sum();
         for (day, file) in files {
@@ -97,16 +75,16 @@ impl Written {
             let mut own = metadata.clone();
             own.push(("profound_export.rows".to_owned(), rows.to_string()));
             own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
-            let whole = file.close(day, &own)?;
-            bytes += whole.bytes;
+            let file = file.close(day, &own)?;
+            bytes += file.bytes;
             dir.occupy(bytes)?;
-            days.push(WholeDay { signal: signals.get(&day).copied().flatten(), ..whole });
+            days.push(SpooledFile { signal: signals.get(&day).copied().flatten(), ..file });
         }
-        Ok(Ok(WholeSlice { proof, days, outside, told, _dir: dir }))
+        Ok(Ok(VerifiedSlice { proof, days, outside_rows, totals, _dir: dir }))
     }
 
-    fn check(&mut self, told: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
-        match (proof_of(told, total), self.repeated_rows()) {
+    fn check(&mut self, totals: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
+        match (proof_of(totals, total), self.repeated_rows()) {
             (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
             (proof, 0) => proof,
             (_, rows) => Err(Doubt::RepeatedRows { rows }),
@@ -114,24 +92,24 @@ impl Written {
     }
 }
 
-/// How the end of what was `told` is known, when its total counts what `total` says.
+/// Why a response with these totals is complete; `total` says what the announced total counts.
 ///
 /// # Errors
-/// Why it is not believed to be whole.
-pub fn proof_of(told: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
-    if told.repeated_cursor {
+/// Why it may be incomplete.
+pub fn proof_of(totals: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
+    if totals.repeated_cursor {
         return Err(Doubt::RepeatedCursor);
     }
-    if let Some((first, later)) = told.moved {
+    if let Some((first, later)) = totals.moved {
         return Err(Doubt::Moved { first, later });
     }
-    let Some(announced) = told.total else {
-        return Ok(told.end);
+    let Some(announced) = totals.total else {
+        return Ok(totals.end);
     };
     match total {
-        Total::Rows if told.rows == announced => Ok(Proof::Total),
-        Total::AtLeast if announced <= told.rows => Ok(Proof::AtLeast),
-        Total::Unrelated => Ok(told.end),
-        _ => Err(Doubt::Total { rows: told.rows, total: announced }),
+        Total::Rows if totals.rows == announced => Ok(Proof::Total),
+        Total::AtLeast if announced <= totals.rows => Ok(Proof::AtLeast),
+        Total::Unrelated => Ok(totals.end),
+        _ => Err(Doubt::Total { rows: totals.rows, total: announced }),
     }
 }

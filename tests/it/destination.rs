@@ -199,7 +199,7 @@ async fn upload_in_parts_is_aborted_when_any_step_of_it_fails() {
     // Three parts and the completion; then none fails.
     for step in 0..=4 {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::BreaksUploads { at: step });
-        let lake = Destination::of(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory:///");
+        let lake = Destination::new(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory:///");
         lake.overwrite(&at, Bytes::from_static(b"old")).await.unwrap();
         let published = lake.publish(&from, &at).await;
         assert_eq!(published.is_ok(), step == 4);
@@ -216,7 +216,7 @@ async fn upload_in_parts_is_aborted_when_any_step_of_it_fails() {
 async fn probe_goes_on_when_the_answer_to_one_of_its_writes_is_lost() {
     for at in 0..2 {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::LosesAnswer { at });
-        Destination::of(store, "memory:///").probe().await.unwrap();
+        Destination::new(store, "memory:///").probe().await.unwrap();
     }
 }
 
@@ -248,7 +248,7 @@ on_every_destination! {
         let at = path("_profound_export/ledger/000000/000000001.json");
         for (bytes, words) in [
             (&b"{\"format\": 4, \"number\": 1}"[..], "ledger record 1 has format 4"),
-            (b"<html>", "ledger record 1 at `_profound_export/ledger/000000/000000001.json` cannot be read"),
+            (b"<html>", "cannot read ledger record 1 at `_profound_export/ledger/000000/000000001.json`"),
         ] {
             lake.store().put(&at, PutPayload::from_static(bytes)).await.unwrap();
             let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
@@ -288,7 +288,7 @@ async fn credentials_in_options_are_never_shown() {
 #[tokio::test]
 async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store_calls_both_forbidden() {
     let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "secret" });
-    let lake = Destination::of(store, "memory:///");
+    let lake = Destination::new(store, "memory:///");
     lake.create(&path("open/there"), Bytes::from_static(b"1")).await.unwrap();
     lake.create(&path("secret/there"), Bytes::from_static(b"1")).await.unwrap();
     assert_eq!(text(&lake, "open/there").await.as_deref(), Some("1"));
@@ -301,7 +301,7 @@ async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store
 #[tokio::test]
 async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbidden() {
     let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "nothing" });
-    let lake = Destination::of(store, "memory:///");
+    let lake = Destination::new(store, "memory:///");
     for number in 1..=3 {
         let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(instant("2026-11-23T12:00:00Z"))).await.unwrap();
         ledger.append(vec![fact(number.to_string())], 0).await.unwrap();

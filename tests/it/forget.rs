@@ -8,7 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
-use profound_export::maintain::{Depth, FindingKind, Verify, doomed, forget, verify};
+use profound_export::maintain::{Depth, FindingKind, Verify, files_to_delete, forget, verify};
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopePart;
 use profound_export::plan::WantedDays;
@@ -26,7 +26,7 @@ async fn ledger(export: &Export) -> Ledger {
 async fn forgotten(export: &Export, stream: &str, erasure: &Erasure) -> u64 {
     export.a_minute_later();
     let erasures = [(stream.to_owned(), erasure.clone())];
-    let expected = doomed(&export.lake, &erasures).await.unwrap();
+    let expected = files_to_delete(&export.lake, &erasures).await.unwrap();
     let deleted = forget(&export.lake, &mut ledger(export).await, &erasures).await.unwrap();
     assert_eq!(deleted, expected, "what is told is what is deleted");
     deleted.values().map(|erased| erased.files).sum()
@@ -224,7 +224,7 @@ async fn kill_before_the_first_delete_leaves_it_recorded() {
     let files = export.files().await.len();
     // The only write of it is the record, which is done when the process dies.
     let bad = Bad::new(inner, Vice::Kills { at: 0, done: true });
-    let lake = Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
+    let lake = Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
     let mut dying = Ledger::open(lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();
     let erasures = [(REPORT.to_owned(), Erasure::default())];
     tokio::select! {

@@ -18,7 +18,7 @@ async fn nothing_is_asked_twice_when_the_store_has_hiccups() {
     let (_, asked) = clean.run_and_watch().await;
     let night = async |seed: u64| {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::Hiccups { seed });
-        let lake = Destination::of(store, "memory:///");
+        let lake = Destination::new(store, "memory:///");
         let mut export = Export::start(Place::Memory, account(), &STREAMS).await.on(lake);
         // The probe writes few objects, so that most of its tries would fail.
         export.single_writer = true;
@@ -43,7 +43,7 @@ async fn run_that_is_stopped_while_a_write_hangs_leaves_nothing_half_at_any_writ
         export.job.start = Some(day("2026-03-08"));
         let store = Arc::clone(export.lake.store());
         let slow = Bad::new(Arc::clone(&store), Vice::Holds { at });
-        let lake = Destination::of(Arc::clone(&slow) as Arc<dyn ObjectStore>, "memory:///");
+        let lake = Destination::new(Arc::clone(&slow) as Arc<dyn ObjectStore>, "memory:///");
         let good = std::mem::replace(&mut export.lake, lake);
         let (held, goal) = (export.settings(), export.goal());
         export.lake = good;

@@ -55,7 +55,7 @@ impl Race {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut reader = Reader::default();
         reader.allow(&export, &STREAMS);
-        let export = export.on(Destination::of(Arc::clone(&store), "memory:///"));
+        let export = export.on(Destination::new(Arc::clone(&store), "memory:///"));
         Self { export, store, reader }
     }
 
@@ -64,7 +64,7 @@ impl Race {
         let (store, turns) = turns(Arc::clone(&self.store));
         let mut settings =
             self.export.settings_at(Clock::starting_at(self.export.simulator.now() + SignedDuration::from_secs(skew)));
-        settings.destinations.lake = Destination::of(store, "memory:///");
+        settings.destinations.lake = Destination::new(store, "memory:///");
         (settings, turns)
     }
 
@@ -253,7 +253,7 @@ async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str
         let (one, mut one_turns) = race.process(0);
         let (store, mut other_turns) = turns(Arc::clone(&race.store));
         let mut other = other(&race);
-        other.destinations.lake = Destination::of(store, "memory:///");
+        other.destinations.lake = Destination::new(store, "memory:///");
         let goal = race.export.goal();
         let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
         let mut taken = 0;

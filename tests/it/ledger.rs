@@ -11,7 +11,7 @@ use profound_export::catalog::Catalog;
 use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::destination::{Destination, OWN_DIRECTORY};
-use profound_export::ledger::{DayEntry, Entry, Fact, Ledger, SliceEntry, Written};
+use profound_export::ledger::{DayEntry, Entry, Fact, FileChange, Ledger, SliceEntry};
 use profound_export::model::event::Event;
 use profound_export::model::proof::Proof;
 use profound_export::model::scope::{Named, Scope};
@@ -108,13 +108,13 @@ async fn assert_any_write_may_be_the_last(store: impl Fn() -> Arc<dyn ObjectStor
         let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
         let mut export = Export::start(Place::Memory, small, &["visibility_v2_by_day", "models", "bots_v2"]).await;
         export.job.start = Some(day("2026-03-08"));
-        let mut export = export.on(Destination::of(Arc::clone(&store), "test:///"));
+        let mut export = export.on(Destination::new(Arc::clone(&store), "test:///"));
         // A clean run first, then changed figures, so that the dying run overwrites files that stand.
         export.run().await;
         export.simulator.restate(day("2026-03-08"));
         let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
         let good =
-            std::mem::replace(&mut export.lake, Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
+            std::mem::replace(&mut export.lake, Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
         let over = tokio::select! {
             run = export.run() => {
                 assert_eq!(run.outcome, Outcome::Complete);
@@ -167,9 +167,9 @@ async fn record_is_written_once_when_the_answer_of_its_write_is_lost() {
         let export = Export::start(Place::Memory, account(), &["models", "visibility_v2_by_day"]).await;
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let bad = Bad::new(Arc::clone(&store), Vice::LosesAnswer { at });
-        let mut export = export.on(Destination::of(bad, "test:///"));
+        let mut export = export.on(Destination::new(bad, "test:///"));
         let run = export.run().await;
-        export.lake = Destination::of(store, "test:///");
+        export.lake = Destination::new(store, "test:///");
         let state = export.state().await;
         let seen: Vec<_> = state.runs.iter().filter(|ended| ended.end.run == run.run_id).collect();
         assert!(seen.len() <= 1, "write {at}: the end of the run is recorded {} times", seen.len());
@@ -209,8 +209,8 @@ on_memory_and_disk! {
         let mut one = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         let mut other = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         let scope = Scope { category: Some(Named { id: "c1".into(), name: "Tea".into() }), ..Scope::default() };
-        let wrote = |written: Written| {
-            let wrote = |day| DayEntry { day: Some(day), rows: 1, hash: 1.into(), written, bytes: 9, etag: None, signal: None };
+        let wrote = |file: FileChange| {
+            let wrote = |day| DayEntry { day: Some(day), rows: 1, hash: 1.into(), file, bytes: 9, etag: None, signal: None };
             Entry::Slice(SliceEntry {
                 run: uuid::Uuid::now_v7(),
                 stream: "visibility_v2".into(),
@@ -220,7 +220,7 @@ on_memory_and_disk! {
                 proof: Proof::Total,
                 total: Some(2),
                 rows: 2,
-                outside: 0,
+                outside_rows: 0,
                 requests: 1,
                 extracted_at: clock.now(),
                 days: days("2026-03-08", "2026-03-09").days().map(wrote).collect(),
@@ -228,9 +228,9 @@ on_memory_and_disk! {
         };
 
         // Both have written their files; one records them, and the other reads that record before it adds its own.
-        one.append(vec![wrote(Written::File)], 0).await.unwrap();
+        one.append(vec![wrote(FileChange::Published)], 0).await.unwrap();
         other.refresh().await.unwrap();
-        other.append(vec![wrote(Written::File)], 0).await.unwrap();
+        other.append(vec![wrote(FileChange::Published)], 0).await.unwrap();
         let stale = |ledger: &Ledger| {
             let coverage = ledger.state().scope("visibility_v2", &scope.key()).unwrap();
             coverage.days.values().filter(|state| state.stale).count()
@@ -241,11 +241,11 @@ on_memory_and_disk! {
         let mut third = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         assert_eq!(stale(&third), 2);
         let known = third.state().number;
-        third.append(vec![wrote(Written::File)], known).await.unwrap();
+        third.append(vec![wrote(FileChange::Published)], known).await.unwrap();
         assert_eq!(stale(&third), 0);
         other.refresh().await.unwrap();
         let known = other.state().number;
-        other.append(vec![wrote(Written::Unchanged)], known).await.unwrap();
+        other.append(vec![wrote(FileChange::Unchanged)], known).await.unwrap();
         assert_eq!(stale(&other), 0);
     }
 }
@@ -257,7 +257,7 @@ async fn work_done_elsewhere_is_skipped_and_what_both_wrote_is_settled_later() {
     let store = Arc::clone(export.lake.store());
     let slow = Bad::new(Arc::clone(&store), Vice::Holds { at: 3 });
     let lake =
-        std::mem::replace(&mut export.lake, Destination::of(Arc::clone(&slow) as Arc<dyn ObjectStore>, "test:///"));
+        std::mem::replace(&mut export.lake, Destination::new(Arc::clone(&slow) as Arc<dyn ObjectStore>, "test:///"));
     let held = export.settings();
     export.lake = lake;
     let goal = export.goal();
@@ -329,10 +329,10 @@ on_memory_and_disk! {
         let name = "visibility_v2_by_day";
         let changes: [(&str, Change); 3] = [
             ("was float64", |stream| stream.columns[2].data_type = "utf8".parse().unwrap()),
-            ("another request, grain", |stream| {
+            ("request, grain, scope or key differs", |stream| {
                 stream.body.insert("scope".into(), json!("owned"));
             }),
-            ("is gone", |stream| {
+            ("was removed", |stream| {
                 stream.columns.pop();
             }),
         ];
@@ -373,7 +373,7 @@ async fn column_may_be_added_to_a_table() {
 async fn store_that_overwrites_is_refused_unless_one_process_alone_writes_there() {
     let export = Export::start(Place::Memory, account(), &["models"]).await;
     let store: Arc<dyn ObjectStore> = Bad::new(Arc::new(InMemory::new()), Vice::Overwrites);
-    let mut export = export.on(Destination::of(store, "test:///"));
+    let mut export = export.on(Destination::new(store, "test:///"));
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Unavailable);
     let error = run.error.unwrap();

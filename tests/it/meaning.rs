@@ -49,7 +49,7 @@ on_memory_and_disk! {
         let refused = export.run().await;
         assert_eq!(refused.outcome, Outcome::ConfigMismatch);
         let error = refused.error.unwrap();
-        assert!(error.to_string().contains("column `share_of_voice` is gone"), "{error}");
+        assert!(error.to_string().contains("column `share_of_voice` was removed"), "{error}");
         assert!(error.hint().unwrap().contains("--force"), "{:?}", error.hint());
 
         // The backfill replaces its own days; the others are in doubt, and said to be.
@@ -98,7 +98,7 @@ async fn column_that_is_to_be_dropped_from_now_on_is_refused_until_every_day_is_
     });
     let refused = export.run().await;
     assert_eq!(refused.outcome, Outcome::ConfigMismatch);
-    assert!(refused.error.unwrap().to_string().contains("`asset` was kept as it came and is now to be dropped"));
+    assert!(refused.error.unwrap().to_string().contains("`asset` was unprotected and is now to be dropped"));
     let before = export.all_rows(STREAM).await;
     assert!(before.iter().any(|row| !row["asset"].is_null()));
     assert_eq!(forced(&export, "2026-03-06", "2026-03-09").await.outcome, Outcome::Complete);

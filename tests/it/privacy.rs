@@ -172,7 +172,7 @@ async fn table_refuses_rows_that_are_protected_otherwise() {
     let Some(RunError::ConfigMismatch { problem, .. }) = run.error else {
         panic!("{:?}", run.error);
     };
-    assert!(problem.contains("column `response` was kept as it came and is now to be dropped"), "{problem}");
+    assert!(problem.contains("column `response` was unprotected and is now to be dropped"), "{problem}");
 }
 
 #[tokio::test]

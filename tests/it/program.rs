@@ -146,7 +146,7 @@ async fn every_command_says_the_same_when_files_lie_there_without_their_ledger()
         let ended = say(verb);
         let told = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(78), "{verb:?}: {told}");
-        assert!(told.contains("has no ledger, and files of its streams, such as `"), "{verb:?}: {told}");
+        assert!(told.contains("has data files such as `"), "{verb:?}: {told}");
         assert!(told.contains("help: `profound-export ledger rebuild`"), "{verb:?}: {told}");
     }
     assert!(say(&["ledger", "rebuild"]).status.success());

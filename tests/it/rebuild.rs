@@ -126,7 +126,7 @@ async fn assert_made_again(place: Place, partition: Partition) {
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::ConfigMismatch);
     let Some(RunError::Ledger(lost @ LedgerError::Lost { .. })) = run.error else { panic!("{:?}", run.error) };
-    assert!(lost.to_string().contains("has no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
+    assert!(lost.to_string().contains("but no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
     assert_eq!(export.state().await.number, 0);
 
     let (told, findings) = rebuilt(&export).await;
@@ -262,15 +262,13 @@ async fn half_written_record_is_named_and_the_ledger_made_again() {
         let whole = export.bytes(&record(2)).await;
         put(export, &record(2), whole.slice(..whole.len() / 2)).await;
     };
-    assert_mended(halve, "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: EOF")
-        .await;
+    assert_mended(halve, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF").await;
 }
 
 #[tokio::test]
 async fn empty_record_is_named_and_the_ledger_made_again() {
     let empty = async |export: &Export| put(export, &record(2), "").await;
-    assert_mended(empty, "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: EOF")
-        .await;
+    assert_mended(empty, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF").await;
 }
 
 #[tokio::test]
@@ -278,7 +276,7 @@ async fn foreign_object_is_named_and_the_ledger_made_again() {
     let foreign = async |export: &Export| put(export, &record(2), "<html>Welcome to the proxy</html>").await;
     assert_mended(
         foreign,
-        "ledger record 2 at `_profound_export/ledger/000000/000000002.json` cannot be read: expected value",
+        "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: expected value",
     )
     .await;
 }
@@ -286,11 +284,7 @@ async fn foreign_object_is_named_and_the_ledger_made_again() {
 #[tokio::test]
 async fn record_that_lies_in_the_place_of_another_is_named_and_the_ledger_made_again() {
     let swap = async |export: &Export| put(export, &record(2), export.bytes(&record(1)).await).await;
-    assert_mended(
-        swap,
-        "`_profound_export/ledger/000000/000000002.json` should hold ledger record 2, and says that it is record 1",
-    )
-    .await;
+    assert_mended(swap, "`_profound_export/ledger/000000/000000002.json` contains ledger record 1 instead of 2").await;
 }
 
 #[tokio::test]
@@ -329,11 +323,11 @@ async fn rebuilt_ledger_that_is_lost_or_damaged_is_refused_by_name() {
     let whole = export.bytes(&base).await;
     put(&export, &base, whole.slice(..whole.len() / 2)).await;
     let error = open(&export).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("the rebuilt ledger at `{base}` cannot be read"));
+    assert_eq!(error.to_string(), format!("cannot read the rebuilt ledger at `{base}`"));
     assert!(error.hint().contains("ledger rebuild"));
     delete(&export, &["checkpoints"]).await;
     let error = open(&export).await.unwrap_err();
-    assert_eq!(error.to_string(), "a `ledger rebuild` has begun with record 1 and is not done");
+    assert_eq!(error.to_string(), "`ledger rebuild` has started with record 1 and not finished");
     assert_eq!(rebuilt(&export).await.0.record, Some(2));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
 }
@@ -364,7 +358,7 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
         let small = Account { categories: 1, domains: 1, ..account() };
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let export = Export::start(Place::Memory, small, &[REPORT, "models"]).await;
-        let mut export = export.on(Destination::of(Arc::clone(&store), "test:///"));
+        let mut export = export.on(Destination::new(Arc::clone(&store), "test:///"));
         export.run().await;
         let before = export.state().await;
         match wholly_gone {
@@ -373,7 +367,7 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
         }
         let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
         let good =
-            std::mem::replace(&mut export.lake, Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
+            std::mem::replace(&mut export.lake, Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
         let settings = settings(&export);
         let over = tokio::select! {
             told = rebuild(&settings, |_| {}) => told.is_ok(),
@@ -520,7 +514,7 @@ async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_
             }
         }
         let (told, _) = rebuilt(&export).await;
-        assert_eq!(told.lost.iter().any(|lost| lost.tells_of_forgotten), lost, "{told:?}");
+        assert_eq!(told.lost.iter().any(|lost| lost.mentions_forgotten), lost, "{told:?}");
         let says = if lost { "a record that cannot be read speaks of it" } else { "whether more was forgotten" };
         assert!(told.unknown.iter().any(|unknown| unknown.contains(says)), "{:?}", told.unknown);
         let (run, received) = export.run_and_watch().await;

@@ -18,7 +18,7 @@ use profound_export::model::scope::{Named, Scope};
 use profound_export::model::slice::Slice;
 use profound_export::model::stream::Total;
 use profound_export::model::window::Window;
-use profound_export::write::{Provenance, SliceWriter, Spool, WholeSlice};
+use profound_export::write::{Provenance, SliceWriter, Spool, VerifiedSlice};
 use uuid::Uuid;
 
 /// Days of the slice.
@@ -47,7 +47,7 @@ fn batch(schema: &SchemaRef, first: usize, days: impl Fn(usize) -> i64, start: D
 }
 
 /// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`.
-fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> WholeSlice {
+fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
     let stream = Catalog::embedded().unwrap().get("visibility_v2_by_day").cloned().unwrap();
     let schema = Arc::clone(&TableSchema::new(&stream).arrow);
     let start: Day = "2026-03-01".parse().unwrap();
@@ -63,17 +63,17 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> WholeSlice {
         footer: Vec::new(),
     };
     let spool = Spool::open(root, provenance.run_id, u64::MAX).unwrap();
-    let dir = spool.begin().unwrap();
+    let dir = spool.create_slice_dir().unwrap();
     let mut writer = SliceWriter::new(&slice, &schema, provenance, Compression::Zstd(3), false, dir);
     for number in 0..BATCHES {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }
     let told = ResponseTotals::new(Proof::Total);
-    writer.finish().verified_against(told, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
+    writer.finish().verify(told, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
 }
 
 /// The rows of each file by their numbers, and how many row groups it has.
-fn read(whole: &WholeSlice) -> BTreeMap<i64, (Vec<usize>, usize)> {
+fn read(whole: &VerifiedSlice) -> BTreeMap<i64, (Vec<usize>, usize)> {
     let start: Day = "2026-03-01".parse().unwrap();
     let files = whole.days.iter().map(|day| {
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&day.path).unwrap()).unwrap();

@@ -25,7 +25,7 @@ async fn restated(store: &Arc<dyn ObjectStore>) -> Export {
     let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
     let mut export = Export::start(Place::Memory, small, &STREAMS).await;
     export.job.start = Some(day("2026-03-08"));
-    let export = export.on(Destination::of(Arc::clone(store), "test:///"));
+    let export = export.on(Destination::new(Arc::clone(store), "test:///"));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.simulator.restate(day("2026-03-08"));
     export
@@ -38,7 +38,7 @@ async fn assert_nothing_half_is_believed(dies: bool) {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut export = restated(&store).await;
         let bad = Bad::new(Arc::clone(&store), Vice::Tears { at, dies });
-        let lake = Destination::of(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
+        let lake = Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
         let good = std::mem::replace(&mut export.lake, lake);
         let (torn, run) = tokio::select! {
             biased;
@@ -51,9 +51,9 @@ async fn assert_nothing_half_is_believed(dies: bool) {
             let is_fine = match (run.outcome, &run.error) {
                 (Outcome::Complete, _) => true,
                 // A record that is half stands for ever, and nobody takes it for another.
-                (Outcome::ConfigMismatch, Some(RunError::Ledger(LedgerError::Foreign { .. }))) => true,
+                (Outcome::ConfigMismatch, Some(RunError::Ledger(LedgerError::Unreadable { .. }))) => true,
                 (Outcome::ConfigMismatch, Some(RunError::SharedLedger(error))) => {
-                    matches!(**error, LedgerError::Foreign { .. })
+                    matches!(**error, LedgerError::Unreadable { .. })
                 }
                 _ => false,
             };
@@ -63,7 +63,10 @@ async fn assert_nothing_half_is_believed(dies: bool) {
         export.simulator.set_now(export.simulator.now() + SignedDuration::from_mins(15));
         let clock = Clock::starting_at(export.simulator.now());
         if let Err(error) = Ledger::open(export.lake.clone(), clock).await {
-            assert!(matches!(error, LedgerError::Foreign { .. }) && error.hint().contains("ledger rebuild"), "{error}");
+            assert!(
+                matches!(error, LedgerError::Unreadable { .. }) && error.hint().contains("ledger rebuild"),
+                "{error}"
+            );
             refused += 1;
             rebuilt(&export).await;
         }

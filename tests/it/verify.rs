@@ -10,7 +10,7 @@ use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::layout::Layout;
 use profound_export::ledger::Ledger;
-use profound_export::maintain::{Depth, Finding, FindingKind, Remedy, Verified, Verify, verify};
+use profound_export::maintain::{Depth, Finding, FindingKind, FindingRemedy, Verified, Verify, verify};
 use profound_export::run::Outcome;
 
 use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
@@ -106,7 +106,7 @@ on_memory_and_disk! {
         assert!(found[other.as_str()].is_of_a_known_file());
         assert_eq!(found[list.as_str()], FindingKind::Missing);
         assert_eq!((found.len(), told.marked), (5, 5), "{findings:?}");
-        assert!(findings.iter().all(|finding| finding.remedy == Remedy::Rewrite));
+        assert!(findings.iter().all(|finding| finding.remedy == FindingRemedy::Rewrite));
 
         // What is stale is told again, and not marked again.
         let number = export.state().await.number;
@@ -171,7 +171,7 @@ on_memory_and_disk! {
         export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
         remove(&export, &snapshot).await;
         let (told, findings) = verified(&export, Depth::Rows, true).await;
-        assert_eq!((findings[0].kind, findings[0].remedy, told.marked), (FindingKind::Missing, Remedy::Restore, 0));
+        assert_eq!((findings[0].kind, findings[0].remedy, told.marked), (FindingKind::Missing, FindingRemedy::Restore, 0));
         put(&export, &snapshot, bytes).await;
         assert!(verified(&export, Depth::Rows, true).await.0.is_fine());
     }

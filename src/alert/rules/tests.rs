@@ -438,7 +438,7 @@ fn job_is_not_overdue_while_it_runs_or_waits_for_a_run_or_a_daemon_makes_up_for_
     let open = OpenRun {
         at: at("2026-03-09T06:30:00Z"),
         number: 4,
-        heard_at: Some(at("2026-03-10T15:55:00Z")),
+        last_record_at: Some(at("2026-03-10T15:55:00Z")),
         backfill: false,
         job: "nightly".into(),
         planned: Default::default(),

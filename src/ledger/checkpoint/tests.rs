@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ledger::fact::{Fact, LearnedFact};
-use crate::ledger::record::{DayEntry, Entry, Planned, Record, RunEnd, SliceEntry, Written};
+use crate::ledger::record::{DayEntry, Entry, FileChange, Planned, Record, RunEnd, SliceEntry};
 use crate::ledger::table::TableMeaning;
 use crate::model::counters::Counters;
 use crate::model::days::WindowEnd;
@@ -28,12 +28,12 @@ fn window(start: u8, length: u8) -> Option<Window> {
 
 fn days(window: Option<Window>, rows: u64) -> Vec<DayEntry> {
     let marks: Vec<Option<Day>> = window.map_or_else(|| vec![None], |window| window.days().map(Some).collect());
-    let written = [Written::File, Written::Unchanged, Written::Nothing];
+    let written = [FileChange::Published, FileChange::Unchanged, FileChange::Absent];
     let entry = |(index, day): (u64, Option<Day>)| DayEntry {
         day,
         rows: rows * index,
         hash: (u128::from(rows) << 100 | u128::from(index)).into(),
-        written: written[(rows as usize + index as usize) % 3],
+        file: written[(rows as usize + index as usize) % 3],
         bytes: rows * 7,
         etag: Some("e".into()),
         signal: [None, Some(true), Some(false)][rows as usize % 3],
@@ -56,9 +56,9 @@ prop_compose! {
                 planned: vec![Planned { stream, scope: scope.key(), window }],
                 backfill: number % 2 == 0,
             },
-            1 => Entry::Suspect { run, stream, scope, window, problem: format!("problem {number}"), awaiting: Vec::new() },
+            1 => Entry::Suspect { run, stream, scope, window, problem: format!("problem {number}"), unconfirmed: Vec::new() },
             2 => Entry::Suspect {
-                run, stream, scope, window, problem: "fewer rows".into(), awaiting: days(window, rows),
+                run, stream, scope, window, problem: "fewer rows".into(), unconfirmed: days(window, rows),
             },
             3 => Entry::NotEntitled { run, stream, scope, detail: format!("not in the plan {number}") },
             4 => Entry::Stale { stream, scope, day: window.map(Window::last) },
@@ -82,7 +82,7 @@ prop_compose! {
                 proof: Proof::ALL[number as usize % Proof::ALL.len()],
                 total: None,
                 rows,
-                outside: 0,
+                outside_rows: 0,
                 requests: 1,
                 extracted_at: instant(seconds),
                 days: days(window, rows),
@@ -130,8 +130,8 @@ proptest! {
 #[test]
 fn damaged_and_foreign_files_are_no_checkpoints() {
     let whole = written(&state_of(Vec::new()));
-    assert!(matches!(State::from_checkpoint(whole.slice(..whole.len() - 9)), Err(Unreadable::Parquet(_))));
-    assert!(matches!(State::from_checkpoint(Bytes::from_static(b"{}")), Err(Unreadable::Parquet(_))));
+    assert!(matches!(State::from_checkpoint(whole.slice(..whole.len() - 9)), Err(CheckpointError::Parquet(_))));
+    assert!(matches!(State::from_checkpoint(Bytes::from_static(b"{}")), Err(CheckpointError::Parquet(_))));
 
     let mut foreign = ArrowWriter::try_new(Vec::new(), columns(&[]).unwrap().schema(), None).unwrap();
     foreign.write(&columns(&[]).unwrap()).unwrap();

@@ -9,7 +9,7 @@ use crate::model::scope::{Named, Scope};
 use crate::model::window::Window;
 
 fn lake() -> Destination {
-    Destination::of(Arc::new(InMemory::new()), "memory")
+    Destination::new(Arc::new(InMemory::new()), "memory")
 }
 
 async fn open(lake: &Destination) -> Ledger {
@@ -24,7 +24,7 @@ fn category() -> Scope {
     Scope { category: Some(Named { id: "c1".into(), name: "Tea".into() }), ..Scope::default() }
 }
 
-fn slice(rows: u64, written: Written) -> Entry {
+fn slice(rows: u64, written: FileChange) -> Entry {
     Entry::Slice(SliceEntry {
         run: Uuid::now_v7(),
         stream: "visibility_v2".into(),
@@ -34,14 +34,14 @@ fn slice(rows: u64, written: Written) -> Entry {
         proof: Proof::Total,
         total: Some(rows),
         rows,
-        outside: 0,
+        outside_rows: 0,
         requests: 1,
         extracted_at: "2026-03-09T00:00:00Z".parse().unwrap(),
         days: vec![DayEntry {
             day: Some(day("2026-03-01")),
             rows,
             hash: u128::from(rows).into(),
-            written,
+            file: written,
             bytes: 10,
             etag: Some("e".into()),
             signal: None,
@@ -53,7 +53,7 @@ fn slice(rows: u64, written: Written) -> Entry {
 async fn ledger_reads_what_it_wrote() {
     let lake = lake();
     let mut writer = open(&lake).await;
-    writer.append(vec![slice(7, Written::File)], writer.state().number).await.unwrap();
+    writer.append(vec![slice(7, FileChange::Published)], writer.state().number).await.unwrap();
     let reader = open(&lake).await;
     assert_eq!(reader.state(), writer.state());
     let found = reader.state().scope("visibility_v2", &category().key()).unwrap();
@@ -65,7 +65,7 @@ async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..40 {
-        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let mut replayed = State::default();
@@ -101,7 +101,7 @@ async fn only_the_last_checkpoints_stay_and_every_record_does() {
     lake.create(&old, Bytes::from_static(b"{}")).await.unwrap();
     let mut writer = open(&lake).await;
     for rows in 0..96 {
-        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     assert_eq!(numbers(&lake).await, ["000000064", "000000080", "000000096"]);
@@ -115,7 +115,7 @@ async fn checkpoint_that_cannot_be_read_is_passed_over() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..40 {
-        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let (number, newest) = checkpoints(&lake).await.pop().unwrap();
@@ -135,7 +135,7 @@ async fn long_run_leaves_a_checkpoint_every_256_records() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..600 {
-        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
         writer.checkpoint_midway().await;
     }
     assert_eq!(numbers(&lake).await, ["000000256", "000000512"]);
@@ -147,13 +147,13 @@ async fn long_run_leaves_a_checkpoint_every_256_records() {
 async fn writer_that_lost_a_number_marks_days_both_wrote_as_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
-    one.append(vec![slice(7, Written::File)], 0).await.unwrap();
-    two.append(vec![slice(8, Written::File)], 0).await.unwrap();
+    one.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap();
     one.refresh().await.unwrap();
     assert_eq!(one.state(), two.state());
     assert_eq!(one.state().number, 2);
     assert!(one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
-    one.append(vec![slice(8, Written::File)], one.state().number).await.unwrap();
+    one.append(vec![slice(8, FileChange::Published)], one.state().number).await.unwrap();
     assert!(!one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
 }
 
@@ -162,12 +162,12 @@ async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_r
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     let begun = two.state().number;
-    one.append(vec![slice(7, Written::File)], 0).await.unwrap();
+    one.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
     two.refresh().await.unwrap();
-    two.append(vec![slice(8, Written::Unchanged)], begun).await.unwrap();
+    two.append(vec![slice(8, FileChange::Unchanged)], begun).await.unwrap();
     assert!(two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
     // What was begun after the other's record was read is not doubtful.
-    two.append(vec![slice(8, Written::File)], two.state().number).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], two.state().number).await.unwrap();
     assert!(!two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
 }
 
@@ -187,7 +187,7 @@ async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() 
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..20 {
-        writer.append(vec![slice(rows, Written::File)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let (_, checkpoint) = checkpoints(&lake).await.pop().unwrap();
@@ -201,7 +201,7 @@ async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() 
     let earlier = lake.read(&record_path(20)).await.unwrap().unwrap();
     lake.create(&record_path(21), earlier).await.unwrap();
     let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
-    assert!(matches!(refused, LedgerError::Misplaced { number: 21, says: 20, .. }), "{refused}");
+    assert!(matches!(refused, LedgerError::Misplaced { number: 21, found: 20, .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn record_that_vanished_below_others_is_refused_and_never_taken_again() {
     let lake = lake();
     let mut ledger = open(&lake).await;
     for rows in 1..=5 {
-        ledger.append(vec![slice(rows, Written::File)], 0).await.unwrap();
+        ledger.append(vec![slice(rows, FileChange::Published)], 0).await.unwrap();
     }
     object_store::ObjectStoreExt::delete(lake.store(), &record_path(4)).await.unwrap();
     let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
@@ -226,7 +226,7 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         scope: key.clone(),
         window: Some(Window::from_day(day("2026-03-01"))),
     };
-    ledger.append(vec![slice(7, Written::File)], ledger.state().number).await.unwrap();
+    ledger.append(vec![slice(7, FileChange::Published)], ledger.state().number).await.unwrap();
     ledger
         .append(
             vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned], backfill: false }],
@@ -234,11 +234,12 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         )
         .await
         .unwrap();
-    let doubtful =
-        |ledger: &Ledger, own| ledger.state().is_doubtful("visibility_v2", &key, Some(day("2026-03-01")), own);
+    let doubtful = |ledger: &Ledger, own| {
+        ledger.state().is_possibly_overwritten("visibility_v2", &key, Some(day("2026-03-01")), own)
+    };
     assert!(doubtful(&ledger, None));
     assert!(!doubtful(&ledger, Some(killed)));
-    let read = |at: &str| match slice(8, Written::File) {
+    let read = |at: &str| match slice(8, FileChange::Published) {
         Entry::Slice(slice) => Entry::Slice(SliceEntry { extracted_at: at.parse().unwrap(), ..slice }),
         other => other,
     };
@@ -262,29 +263,29 @@ async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
     // One put a file, could not put the next, and says that it does not know what stands.
     let doubt = Entry::Stale { stream: "visibility_v2".into(), scope: category(), day: Some(day("2026-03-01")) };
     one.append(vec![doubt], u64::MAX).await.unwrap();
-    two.append(vec![slice(8, Written::File)], 0).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap();
     assert!(stale(&two));
-    assert!(!two.was_read_elsewhere("visibility_v2", &category().key(), Some(day("2026-03-01"))));
-    two.append(vec![slice(8, Written::File)], two.state().number).await.unwrap();
+    assert!(!two.is_extracted_elsewhere("visibility_v2", &category().key(), Some(day("2026-03-01"))));
+    two.append(vec![slice(8, FileChange::Published)], two.state().number).await.unwrap();
     assert!(!stale(&two));
 }
 
 #[tokio::test(start_paused = true)]
 async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
     let store = Arc::new(InMemory::new());
-    let lake = Destination::of(store, "memory");
+    let lake = Destination::new(store, "memory");
     let mut ledger = open(&lake).await;
-    ledger.append(vec![slice(7, Written::File)], 0).await.unwrap();
+    ledger.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
     // Something that is no record lies at the next number until somebody removes it.
     lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
-    ledger.append(vec![slice(8, Written::File)], ledger.state().number).await.unwrap_err();
+    ledger.append(vec![slice(8, FileChange::Published)], ledger.state().number).await.unwrap_err();
     lake.delete(&record_path(2)).await.unwrap();
     let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() };
     ledger.append(vec![start()], u64::MAX).await.unwrap();
     assert!(stale(&ledger), "its file may stand, and nobody knows");
 
     // It is said once.
-    ledger.append(vec![slice(9, Written::File)], ledger.state().number).await.unwrap();
+    ledger.append(vec![slice(9, FileChange::Published)], ledger.state().number).await.unwrap();
     ledger.append(vec![start()], u64::MAX).await.unwrap();
     assert!(!stale(&ledger));
     assert_eq!(open(&lake).await.state(), ledger.state());
@@ -299,11 +300,11 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
             TableMeaning { request: request.into(), columns: Default::default(), protected: Default::default() };
         Entry::Table { stream: "visibility_v2".into(), meaning }
     };
-    one.append(vec![table("one"), slice(7, Written::File)], 0).await.unwrap();
+    one.append(vec![table("one"), slice(7, FileChange::Published)], 0).await.unwrap();
     // Whether it says what its rows mean or took that from the table as it was.
-    let refused = two.append(vec![slice(8, Written::File)], 0).await.unwrap_err();
+    let refused = two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap_err();
     assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
-    let refused = two.append(vec![table("another"), slice(8, Written::File)], 0).await.unwrap_err();
+    let refused = two.append(vec![table("another"), slice(8, FileChange::Published)], 0).await.unwrap_err();
     assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
     two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], u64::MAX).await.unwrap();
     assert!(stale(&two));
@@ -320,7 +321,7 @@ async fn table_that_got_another_meaning_on_purpose_expects_each_of_its_days_anew
         let fingerprint = meaning.fingerprint();
         (Entry::Table { stream: "visibility_v2".into(), meaning }, fingerprint)
     };
-    let rows_of = |fingerprint: String| match slice(7, Written::File) {
+    let rows_of = |fingerprint: String| match slice(7, FileChange::Published) {
         Entry::Slice(slice) => Entry::Slice(SliceEntry { fingerprint, ..slice }),
         other => other,
     };

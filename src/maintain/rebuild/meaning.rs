@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use jiff::Timestamp;
 
 use crate::ledger::TableMeaning;
-use crate::maintain::rebuild::said::Said;
+use crate::maintain::rebuild::footer::FileFooter;
 use crate::model::column::ColumnType;
 use crate::model::history::{SNAPSHOT_COLUMN, list_of};
 use crate::model::stream::Stream;
@@ -16,17 +16,17 @@ const EXTRA_COLUMN: &str = "_extra";
 
 /// What the files of one table mean: nearly always the same.
 #[derive(Debug, Default)]
-pub struct Meanings {
+pub struct FileMeanings {
     /// Each once, with the time of its newest file.
     all: Vec<(Timestamp, TableMeaning)>,
     /// Files that do not say themselves what they mean.
     pub silent: u64,
 }
 
-impl Meanings {
+impl FileMeanings {
     /// Adds what a file means of the table of `stream`, which is none where this version does not know it. Says which of the
     /// meanings that is.
-    pub fn add(&mut self, stream: Option<&Stream>, said: &Said, columns: &[(String, DataType)]) -> Option<usize> {
+    pub fn add(&mut self, stream: Option<&Stream>, said: &FileFooter, columns: &[(String, DataType)]) -> Option<usize> {
         self.silent += u64::from(said.request.is_none());
         let meaning = meaning(stream, said, columns)?;
         match self.all.iter().position(|(_, known)| *known == meaning) {
@@ -51,14 +51,13 @@ impl Meanings {
         self.all.get(which)?.1.conflict(self.settled()?)
     }
 
-    /// How many meanings there are.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 }
 
-fn meaning(stream: Option<&Stream>, said: &Said, columns: &[(String, DataType)]) -> Option<TableMeaning> {
-    let now = stream.map(TableMeaning::of);
+fn meaning(stream: Option<&Stream>, said: &FileFooter, columns: &[(String, DataType)]) -> Option<TableMeaning> {
+    let now = stream.map(TableMeaning::from_stream);
     let declared = |name: &str| Some(&stream?.columns.iter().find(|column| column.name == name)?.data_type);
     let type_of = |(name, stored): &(String, DataType)| {
         let same = declared(name).filter(|declared| is_stored_as(declared, stored));
@@ -121,8 +120,8 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
 
-    fn said(extracted_at: &str, request: Option<&str>) -> Said {
-        Said {
+    fn said(extracted_at: &str, request: Option<&str>) -> FileFooter {
+        FileFooter {
             stream: "visibility_v2".into(),
             scope: crate::model::scope::Scope::default(),
             window: None,
@@ -145,15 +144,15 @@ mod tests {
             _ => panic!("the table of models has other types now"),
         };
         let columns: Vec<_> = stream.columns.iter().map(stored).collect();
-        let mut meanings = Meanings::default();
+        let mut meanings = FileMeanings::default();
         meanings.add(Some(stream), &said("2026-03-01T00:00:00Z", None), &columns);
-        assert_eq!((meanings.silent, meanings.settled()), (1, Some(&TableMeaning::of(stream))));
+        assert_eq!((meanings.silent, meanings.settled()), (1, Some(&TableMeaning::from_stream(stream))));
 
         let mut other = columns.clone();
         other[0].1 = DataType::Int64;
-        let mut meanings = Meanings::default();
+        let mut meanings = FileMeanings::default();
         meanings.add(Some(stream), &said("2026-03-01T00:00:00Z", None), &other);
-        let conflict = meanings.settled().unwrap().conflict(&TableMeaning::of(stream)).unwrap();
+        let conflict = meanings.settled().unwrap().conflict(&TableMeaning::from_stream(stream)).unwrap();
         assert!(conflict.contains("was int64 and is now utf8"), "{conflict}");
     }
 
@@ -161,7 +160,7 @@ mod tests {
     fn newest_file_counts_whichever_is_read_first_and_a_contradiction_is_told() {
         for order in [[0, 1], [1, 0]] {
             let files = [said("2026-03-01T00:00:00Z", Some("one")), said("2026-03-02T00:00:00Z", Some("two"))];
-            let mut meanings = Meanings::default();
+            let mut meanings = FileMeanings::default();
             for index in order {
                 meanings.add(None, &files[index], &[]);
             }

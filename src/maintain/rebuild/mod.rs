@@ -3,8 +3,8 @@
 //! What can still be read of the old ledger is taken over, where the files do not say otherwise. Nothing of it is changed.
 //! Until the last of all steps, which is one object, a lake has the ledger that it had.
 
+mod footer;
 mod meaning;
-mod said;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +20,19 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::destination::{Destination, OWN_DIRECTORY, Object};
 use crate::layout::{DataPath, Layout};
-use crate::ledger::{Fact, LearnedFact, LedgerError, Lost, Salvage, State, begin_rebuild, finish_rebuild, salvage};
+use crate::ledger::{
+    Fact, LearnedFact, LedgerError, LostRecords, Salvage, State, begin_rebuild, finish_rebuild, salvage,
+};
 use crate::maintain::error::MaintainError;
-use crate::maintain::file::{Copies, Look, added_columns, look_into};
+use crate::maintain::file::{LocalCopies, Look, added_columns, look_into};
 use crate::maintain::finding::{Finding, FindingKind};
 use crate::maintain::forget::is_of_any;
-use crate::maintain::rebuild::said::Said;
-use crate::maintain::rebuild::table::Table;
+use crate::maintain::rebuild::footer::FileFooter;
+use crate::maintain::rebuild::table::RebuiltTable;
 use crate::model::day::Day;
 use crate::model::format::format_number;
 use crate::model::history::list_of;
-use crate::write::{Held, Opened, Reread, RereadError, Spool};
+use crate::write::{FileContent, FileReadError, FileSource, OpenFile, Spool};
 
 /// Files that are read at once.
 const READS: usize = 4;
@@ -38,11 +40,9 @@ const READS: usize = 4;
 /// Which ledger is made again, and how.
 #[derive(Debug, Clone)]
 pub struct Rebuild {
-    /// The lake.
     pub lake: Destination,
     /// How it is laid out where neither the old ledger nor the files say it.
     pub layout: Layout,
-    /// The streams there are.
     pub catalog: Arc<Catalog>,
     /// Whose lake it is, where files of several accounts lie in it: ids of organizations.
     pub organizations: BTreeSet<String>,
@@ -50,11 +50,9 @@ pub struct Rebuild {
     pub force: bool,
     /// Whether it is only told what would come of it.
     pub dry_run: bool,
-    /// The time.
     pub now: Timestamp,
     /// The scratch directory, for files too large to be held in memory.
     pub spool_dir: PathBuf,
-    /// How large it may grow.
     pub spool_bytes: u64,
 }
 
@@ -67,18 +65,15 @@ pub struct Rebuilt {
     pub partition: String,
     /// Whose it is: ids of organizations.
     pub organizations: BTreeSet<String>,
-    /// Tables.
     pub streams: u64,
     /// Files that are in the new ledger.
     pub files: u64,
-    /// Their length in all.
     pub bytes: u64,
-    /// Their rows.
     pub rows: u64,
     /// How many of the files are as records say that could still be read; of the others the ledger knows what they say themselves.
     pub as_recorded: u64,
     /// Records that cannot be read.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<LostRecords>,
     /// Files that are not as they should be, or no files of this lake.
     pub findings: BTreeMap<FindingKind, u64>,
     /// What nobody knows any more, in words.
@@ -103,12 +98,12 @@ pub async fn rebuild(settings: &Rebuild, mut tell: impl FnMut(Finding)) -> Resul
     let layout = layout(settings, &state).await?;
     let had_forgotten = !state.forgotten.is_empty();
     let mut rebuilt = Rebuilt { partition: layout.name().to_owned(), lost, ..Rebuilt::default() };
-    let copies = Copies::in_spool(Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?);
+    let copies = LocalCopies::new(Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?);
     let mut walk =
-        Walk { settings, layout, copies, accounts: Accounts::of(settings, &state), silent: 0, unknown: Vec::new() };
+        Walk { settings, layout, copies, accounts: Accounts::new(settings, &state), silent: 0, unknown: Vec::new() };
     for name in tables(settings, &state).await? {
         let known = state.coverage.remove(&name).unwrap_or_default();
-        let mut table = Table::of(name.clone(), &settings.catalog, layout, known);
+        let mut table = RebuiltTable::new(name.clone(), &settings.catalog, layout, known);
         walk.read(&mut table, &state).await?;
         let scopes = table.settle();
         rebuilt.streams += u64::from(!scopes.is_empty());
@@ -180,7 +175,7 @@ fn admitted(settings: &Rebuild, salvage: Salvage) -> Result<Salvage, MaintainErr
 /// How the lake is laid out: as the old ledger says, or as its files lie.
 async fn layout(settings: &Rebuild, state: &State) -> Result<Layout, MaintainError> {
     if let Some(partition) = &state.partition {
-        return Layout::named(partition).ok_or_else(|| MaintainError::Refused {
+        return Layout::from_name(partition).ok_or_else(|| MaintainError::Refused {
             problem: format!("the lake is laid out with partition `{partition}`, which this version does not know"),
             hint: "install the version of profound-export that wrote it, or a later one".into(),
         });
@@ -230,7 +225,7 @@ impl Rebuild {
 struct Walk<'a> {
     settings: &'a Rebuild,
     layout: Layout,
-    copies: Copies,
+    copies: LocalCopies,
     accounts: Accounts,
     /// Files that do not say themselves what they mean.
     silent: u64,
@@ -238,16 +233,16 @@ struct Walk<'a> {
 }
 
 /// What came of reading a file.
-struct Looked {
+struct ParsedFile {
     /// None for files of others.
-    said: Option<Said>,
+    said: Option<FileFooter>,
     /// Its rows, or why they cannot be read.
-    read: Result<Reread, RereadError>,
+    read: Result<FileContent, FileReadError>,
 }
 
 impl Walk<'_> {
     /// Reads every file of `table`.
-    async fn read(&mut self, table: &mut Table, state: &State) -> Result<(), MaintainError> {
+    async fn read(&mut self, table: &mut RebuiltTable, state: &State) -> Result<(), MaintainError> {
         let forgotten = state.forgotten.erasures(&table.name);
         let is_ours = self.settings.knows(&table.name);
         let lake = &self.settings.lake;
@@ -289,8 +284,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn take(&mut self, table: &mut Table, is_ours: bool, path: &Path, bytes: u64, file: &DataPath, look: Look<Looked>) {
-        let Looked { said, read } = match look {
+    fn take(
+        &mut self,
+        table: &mut RebuiltTable,
+        is_ours: bool,
+        path: &Path,
+        bytes: u64,
+        file: &DataPath,
+        look: Look<ParsedFile>,
+    ) {
+        let ParsedFile { said, read } = match look {
             Look::Gone => return,
             Look::Broken(_) if !is_ours => return,
             Look::Broken(problem) => return table.doubt(path, file, bytes, None, FindingKind::Damaged, problem),
@@ -321,8 +324,8 @@ impl Walk<'_> {
     }
 
     /// Keeps what the files of a table say of the table.
-    fn learn(&mut self, table: Table, state: &mut State, learned_at: Timestamp) {
-        let Table { name, meanings, salts, organizations, conflict, .. } = table;
+    fn learn(&mut self, table: RebuiltTable, state: &mut State, learned_at: Timestamp) {
+        let RebuiltTable { name, meanings, salts, organizations, conflict, .. } = table;
         self.silent += meanings.silent;
         if let Some(conflict) = conflict {
             self.unknown.push(format!(
@@ -348,14 +351,14 @@ impl Walk<'_> {
 }
 
 /// Reads a file: its footer, and its rows where it is one of the exporter's.
-fn look(file: Held, signal: Option<&str>) -> Result<Looked, RereadError> {
-    let opened = Opened::of(file)?;
-    let said = Said::by(&opened.footer);
+fn look(file: FileSource, signal: Option<&str>) -> Result<ParsedFile, FileReadError> {
+    let opened = OpenFile::new(file)?;
+    let said = FileFooter::parse(&opened.footer);
     let read = match &said {
         Some(said) => opened.read(added_columns(&said.stream, &said.scope), signal),
-        None => Err(RereadError::Columns),
+        None => Err(FileReadError::Columns),
     };
-    Ok(Looked { said, read })
+    Ok(ParsedFile { said, read })
 }
 
 /// Whose files lie in a lake.
@@ -367,7 +370,7 @@ struct Accounts {
 }
 
 impl Accounts {
-    fn of(settings: &Rebuild, state: &State) -> Self {
+    fn new(settings: &Rebuild, state: &State) -> Self {
         let known = match settings.organizations.is_empty() {
             true => state.organizations.clone(),
             false => settings.organizations.clone(),
@@ -423,7 +426,7 @@ fn joined(organizations: &BTreeSet<String>) -> String {
 /// What nobody knows any more, in words.
 fn unknown(state: &State, rebuilt: &Rebuilt, gone: bool, had_forgotten: bool, walk: Walk<'_>) -> Vec<String> {
     let mut unknown = walk.unknown;
-    let told = rebuilt.lost.iter().any(|lost| lost.tells_of_forgotten);
+    let told = rebuilt.lost.iter().any(|lost| lost.mentions_forgotten);
     if gone || !rebuilt.lost.is_empty() {
         let what = match (had_forgotten, told) {
             (_, true) => "what else was forgotten: a record that cannot be read speaks of it",

@@ -8,21 +8,21 @@ use object_store::path::Path;
 
 use crate::catalog::Catalog;
 use crate::layout::{DataPath, Layout};
-use crate::maintain::finding::{Finding, FindingKind, Remedy};
-use crate::maintain::rebuild::meaning::Meanings;
-use crate::maintain::rebuild::said::Said;
+use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
+use crate::maintain::rebuild::footer::FileFooter;
+use crate::maintain::rebuild::meaning::FileMeanings;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::history::{history_of, list_of};
 use crate::model::scope::{Named, Scope, ScopeKey, ScopePart};
 use crate::model::stream::Stream;
-use crate::write::Reread;
+use crate::write::FileContent;
 
 /// The scopes of a table.
 pub type Scopes = BTreeMap<ScopeKey, ScopeCoverage>;
 
 /// One table while its files are read.
-pub struct Table {
+pub struct RebuiltTable {
     pub name: String,
     /// The stream whose rows it holds; none where this version does not know it.
     pub stream: Option<Arc<Stream>>,
@@ -32,7 +32,7 @@ pub struct Table {
     found: Scopes,
     /// When the newest file of each scope was read, whose names count.
     named_at: BTreeMap<ScopeKey, Timestamp>,
-    pub meanings: Meanings,
+    pub meanings: FileMeanings,
     /// Files that mean something else than the first, and which of the meanings that is.
     others: BTreeMap<(ScopeKey, Option<Day>), usize>,
     /// How files contradict what the table means, in words.
@@ -48,17 +48,15 @@ pub struct Table {
 pub struct Counts {
     /// Files that are in the new ledger.
     pub files: u64,
-    /// Their length in all.
     pub bytes: u64,
-    /// Their rows.
     pub rows: u64,
     /// How many of them are as records say that could still be read.
     pub as_recorded: u64,
 }
 
-impl Table {
+impl RebuiltTable {
     /// The table called `name`, of which `known` could still be read.
-    pub fn of(name: String, catalog: &Catalog, layout: Layout, known: Scopes) -> Self {
+    pub fn new(name: String, catalog: &Catalog, layout: Layout, known: Scopes) -> Self {
         let stream = match list_of(&name) {
             Some(list) => catalog.get(list).map(|list| Arc::new(history_of(list))),
             None => catalog.get(&name).cloned(),
@@ -70,7 +68,7 @@ impl Table {
             known,
             found: Scopes::new(),
             named_at: BTreeMap::new(),
-            meanings: Meanings::default(),
+            meanings: FileMeanings::default(),
             others: BTreeMap::new(),
             conflict: None,
             salts: BTreeSet::new(),
@@ -86,7 +84,7 @@ impl Table {
     }
 
     /// Takes in a file that is whole, lies where it belongs, and holds `read`.
-    pub fn take(&mut self, path: &DataPath, bytes: u64, said: Said, read: &Reread) {
+    pub fn take(&mut self, path: &DataPath, bytes: u64, said: FileFooter, read: &FileContent) {
         self.counts.files += 1;
         self.counts.bytes += bytes;
         self.counts.rows += read.rows;
@@ -100,12 +98,12 @@ impl Table {
         let known = self.known.get(&key).and_then(|coverage| coverage.state(path.day));
         let recorded = known.filter(|known| known.file && known.rows == read.rows && known.hash == read.hash);
         self.counts.as_recorded += u64::from(recorded.is_some());
-        let read_at = Some(said.extracted_at.into());
+        let extracted_at = Some(said.extracted_at.into());
         let state = match recorded {
             Some(recorded) => DayState { bytes, ..recorded.clone() },
             None => DayState {
-                read_at,
-                changed_at: read_at,
+                extracted_at,
+                changed_at: extracted_at,
                 rows: read.rows,
                 hash: read.hash,
                 proof: said.proof,
@@ -144,11 +142,11 @@ impl Table {
     ) {
         let scope = scope.or_else(|| self.scope_at(file));
         let remedy = match (&scope, list_of(&self.name)) {
-            (_, Some(_)) => Remedy::Restore,
-            (Some(_), None) if self.stream.is_some() => Remedy::Rewrite,
-            _ => Remedy::Look,
+            (_, Some(_)) => FindingRemedy::Restore,
+            (Some(_), None) if self.stream.is_some() => FindingRemedy::Rewrite,
+            _ => FindingRemedy::Look,
         };
-        if let (Remedy::Rewrite, Some(scope)) = (remedy, &scope) {
+        if let (FindingRemedy::Rewrite, Some(scope)) = (remedy, &scope) {
             let coverage = self.found.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope.clone()));
             let known = self.known.get(&scope.key()).and_then(|coverage| coverage.state(file.day));
             let state = known.cloned().unwrap_or_else(DayState::unknown);
@@ -160,7 +158,7 @@ impl Table {
 
     /// Tells of a file that is left alone.
     pub fn leave(&mut self, path: &Path, kind: FindingKind, problem: String) {
-        let remedy = if kind == FindingKind::Forgotten { Remedy::Forget } else { Remedy::Look };
+        let remedy = if kind == FindingKind::Forgotten { FindingRemedy::Forget } else { FindingRemedy::Look };
         self.tell(path, None, None, kind, problem, remedy);
     }
 
@@ -171,7 +169,7 @@ impl Table {
         day: Option<Day>,
         kind: FindingKind,
         problem: String,
-        remedy: Remedy,
+        remedy: FindingRemedy,
     ) {
         let (stream, path) = (self.name.clone(), path.to_string());
         self.findings.push(Finding { kind, stream, scope, day, path, problem, remedy });
@@ -180,7 +178,8 @@ impl Table {
     /// The scope that a path says: one that is known, or one whose ids stand there as they are.
     fn scope_at(&self, file: &DataPath) -> Option<Scope> {
         let is_its = |scope: &&Scope| {
-            scope.parts().count() == file.scope.len() && scope.parts().all(|(part, named)| file.says(part, &named.id))
+            scope.parts().count() == file.scope.len()
+                && scope.parts().all(|(part, named)| file.has_part(part, &named.id))
         };
         let known = self.found.values().chain(self.known.values()).map(|coverage| &coverage.scope).find(is_its);
         if let Some(scope) = known {
@@ -188,7 +187,7 @@ impl Table {
         }
         let mut scope = Scope::default();
         for (part, id) in &file.scope {
-            let named = file.says(*part, id).then(|| Named { id: id.clone(), name: id.clone() })?;
+            let named = file.has_part(*part, id).then(|| Named { id: id.clone(), name: id.clone() })?;
             *match part {
                 ScopePart::Organization => &mut scope.organization,
                 ScopePart::Category => &mut scope.category,
@@ -236,8 +235,8 @@ impl Table {
                         None => self.layout.data_path(&self.name, &known.scope, day),
                     };
                     let remedy = match self.stream.is_some() && !is_snapshot {
-                        true => Remedy::Rewrite,
-                        false => Remedy::Restore,
+                        true => FindingRemedy::Rewrite,
+                        false => FindingRemedy::Restore,
                     };
                     self.tell(&path, Some(known.scope.clone()), day, FindingKind::Missing, MISSING.to_owned(), remedy);
                 }

@@ -121,7 +121,7 @@ fn has_same_paths(state: &State, stream: &Stream) -> bool {
 /// Streams whose rows do not fit their tables: their meaning now, and the conflict.
 fn conflicts<'a>(state: &State, streams: &'a [Arc<Stream>]) -> Vec<(&'a Arc<Stream>, TableMeaning, String)> {
     let conflict = |stream: &'a Arc<Stream>| {
-        let now = TableMeaning::of(stream);
+        let now = TableMeaning::from_stream(stream);
         let conflict = state.tables.get(&stream.name)?.conflict(&now)?;
         Some((stream, now, conflict))
     };

@@ -72,8 +72,8 @@ mod tests {
             window: None,
         }];
         let planned = planned.iter().collect();
-        let (at, heard_at) = (at(began), Some(at(heard)));
-        OpenRun { at, number, heard_at, backfill: false, job: "nightly".into(), planned }
+        let (at, last_record_at) = (at(began), Some(at(heard)));
+        OpenRun { at, number, last_record_at, backfill: false, job: "nightly".into(), planned }
     }
 
     fn since(state: &State, now: &str) -> Option<String> {

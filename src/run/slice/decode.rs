@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::decode::{Decoder, Drift};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
-use crate::write::{Protection, SliceWriter, WriteError, Written};
+use crate::write::{Protection, SliceWriter, WriteError, UnverifiedSlice};
 
 /// Bytes of rows of a protected stream that may wait in memory for the names of their values.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ impl From<Block> for RowInput {
 
 /// The files of an attempt, and what its decoder saw.
 pub struct Decoded {
-    pub written: Written,
+    pub written: UnverifiedSlice,
     pub drift: Drift,
     /// Requested columns that no row had.
     pub missing_columns: Vec<String>,
@@ -49,7 +49,7 @@ pub fn decode_and_write(
     protection: Protection,
 ) -> Result<Decoded, RunError> {
     let mut waiting = if protection.is_empty() {
-        WaitingRows::OnDisk { path: writer.waiting_room(), file: None }
+        WaitingRows::OnDisk { path: writer.waiting_blocks_file(), file: None }
     } else {
         WaitingRows::InMemory { stream: writer.stream().to_owned(), blocks: Vec::new(), bytes: 0 }
     };

@@ -21,14 +21,14 @@ use crate::run::slice::end_date::{ResolvedEndDate, WindowResponse, resolve_end_d
 use crate::run::slice::gates::expects_rows;
 use crate::run::slice::prefetch::Prefetched;
 use crate::run::slice::source::{RowSource, Streamed};
-use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, WholeSlice, WriteError, Written};
+use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, VerifiedSlice, WriteError, UnverifiedSlice};
 
 /// Blocks between the request and the decoder: enough to keep both busy, few enough to bound memory.
 const BLOCKS_IN_FLIGHT: usize = 2;
 
 /// A verified slice, and what was learned on the way.
 pub struct Extraction {
-    pub whole: WholeSlice,
+    pub whole: VerifiedSlice,
     pub learned: Vec<LearnedFact>,
     pub extracted_at: Timestamp,
     /// What is missing although everything else is complete.
@@ -38,7 +38,7 @@ pub struct Extraction {
 /// The files of one request, not verified yet.
 struct Transfer {
     window_end: Option<WindowEnd>,
-    written: Written,
+    written: UnverifiedSlice,
     streamed: Streamed,
 }
 
@@ -73,7 +73,7 @@ pub async fn extract(
     let mut is_first = true;
     let request = |facts| {
         // A second request must not wait for room that the first one's files take.
-        let dir = if std::mem::take(&mut is_first) { cx.spool.begin() } else { cx.spool.begin_beside() };
+        let dir = if std::mem::take(&mut is_first) { cx.spool.create_slice_dir() } else { cx.spool.create_extra_dir() };
         transfer(cx, attempt, facts, prefetched.take(), requests, extracted_at, dir)
     };
     let ResolvedEndDate { response, proven } =
@@ -85,7 +85,7 @@ pub async fn extract(
     }
     let published = cx.ledger.published_days(slice).await;
     let total = stream.total;
-    let verified = tokio::task::spawn_blocking(move || written.verified_against(totals, total, &published)).await;
+    let verified = tokio::task::spawn_blocking(move || written.verify(totals, total, &published)).await;
     let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let whole = verified.map_err(unproven)?;
     let learned = proven.into_iter().chain(learned_from(attempt));
@@ -138,7 +138,7 @@ async fn transfer(
     let facts = RequestFacts { window_end, ..facts };
     let requested_names = requested_names(stream, &facts);
     let decoder = Decoder::new(schema).with_scope(&slice.scope);
-    let protection = Protection::of(stream, cx.settings.salt.as_ref());
+    let protection = Protection::new(stream, cx.settings.salt.as_ref());
     let (sender, receiver) = mpsc::channel(BLOCKS_IN_FLIGHT);
     // A thread for each slice in progress, of which there are as many as `api.concurrency`: a slice keeps its thread for as
     // long as its response takes, so with fewer threads two slow streams would hold up all others.
@@ -168,14 +168,14 @@ fn requested_names(stream: &Stream, facts: &RequestFacts) -> Option<Positions> {
 /// What the footer of a file says for `ledger rebuild`: whose account this is, what the table means besides its columns, and
 /// which salt its texts are hashed with.
 fn footer(cx: &SliceContext<'_>, stream: &Arc<Stream>) -> Vec<(&'static str, String)> {
-    let meaning = TableMeaning::of(stream);
+    let meaning = TableMeaning::from_stream(stream);
     let organizations = serde_json::json!(cx.account.organizations).to_string();
     let mut pairs = vec![("organizations", organizations), ("request", meaning.request)];
     if !meaning.protected.is_empty() {
         pairs.push(("protected", serde_json::json!(meaning.protected).to_string()));
     }
     if cx.options.list_snapshots && stream.days.is_none() {
-        pairs.push(("snapshot_request", TableMeaning::of(&history_of(stream)).request));
+        pairs.push(("snapshot_request", TableMeaning::from_stream(&history_of(stream)).request));
     }
     if let Some(salt) = cx.settings.salt.as_ref().filter(|_| stream.has_hashed_columns()) {
         pairs.push(("salt", salt.fingerprint()));

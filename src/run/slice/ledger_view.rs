@@ -68,7 +68,7 @@ impl LedgerView {
         };
         let is_fresh = |day: Option<Day>| {
             let is_sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
-            is_sound && ledger.was_read_elsewhere(stream, &scope, day)
+            is_sound && ledger.is_extracted_elsewhere(stream, &scope, day)
         };
         Ok(slice.recorded_days().into_iter().all(is_fresh))
     }
@@ -84,25 +84,25 @@ impl LedgerView {
 
     /// Whether a killed run may have overwritten the file of `day` after it was recorded.
     pub async fn may_be_overwritten(&self, slice: &Slice, day: Option<Day>) -> bool {
-        self.read(|state| state.is_doubtful(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id))).await
+        self.read(|state| state.is_possibly_overwritten(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id))).await
     }
 
     /// The entry that declares the slice's table: before its first row, and when it gets a column.
     pub async fn table_entry(&self, slice: &Slice) -> Option<Entry> {
-        let meaning = TableMeaning::of(&slice.stream);
+        let meaning = TableMeaning::from_stream(&slice.stream);
         let is_declared = self.read(|state| state.tables.get(&slice.stream.name) == Some(&meaning)).await;
         (!is_declared).then(|| Entry::Table { stream: slice.stream.name.clone(), meaning })
     }
 
-    /// The entry that marks a slice suspect. `awaiting` is what the next run must find, too, to replace the published file.
-    pub fn suspect_entry(&self, slice: &Slice, problem: &str, awaiting: Vec<DayEntry>) -> Entry {
+    /// The entry that marks a slice suspect. `unconfirmed` is what the next run must find, too, to replace the published file.
+    pub fn suspect_entry(&self, slice: &Slice, problem: &str, unconfirmed: Vec<DayEntry>) -> Entry {
         Entry::Suspect {
             run: self.run_id,
             stream: slice.stream.name.clone(),
             scope: slice.scope.clone(),
             window: slice.recorded_window(),
             problem: problem.to_owned(),
-            awaiting,
+            unconfirmed,
         }
     }
 

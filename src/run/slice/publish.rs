@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::OnShrink;
 use crate::destination::retry_write;
-use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, Written as DayWritten};
+use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, FileChange};
 use crate::model::content_hash::ContentHash;
 use crate::model::counters::Counters;
 use crate::model::coverage::ScopeCoverage;
@@ -19,7 +19,7 @@ use crate::run::slice::context::SliceContext;
 use crate::run::slice::extract::Extraction;
 use crate::run::slice::run_to_completion::run_to_completion;
 use crate::run::slice::snapshot::{snapshot_file, snapshot_slice};
-use crate::write::{WholeDay, WholeSlice};
+use crate::write::{SpooledFile, VerifiedSlice};
 
 /// Files of a slice that are uploaded at the same time.
 const MAX_UPLOADS: usize = 8;
@@ -44,7 +44,7 @@ pub async fn publish(
     let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice).await?;
     let (before, based_on) = cx.ledger.coverage_and_number(slice).await;
-    let (shrunk, days): (Vec<&WholeDay>, Vec<&WholeDay>) = whole
+    let (shrunk, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = whole
         .days
         .iter()
         .filter(|day| !forgotten.contains(&day.day))
@@ -86,8 +86,8 @@ pub async fn publish(
         record.push(slice_entry(cx, &to, Some(&whole), 0, extracted_at, vec![day]));
     }
     if let Some(problem) = &suspect {
-        let awaiting = shrunk.iter().map(|day| day_entry(day, DayWritten::Nothing, None)).collect();
-        record.push(cx.ledger.suspect_entry(slice, problem, awaiting));
+        let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
+        record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
     }
     if let Some(problem) = &incomplete {
         record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
@@ -116,7 +116,7 @@ pub async fn publish_nothing(cx: &SliceContext<'_>, slice: &Slice) -> Result<(),
 fn slice_entry(
     cx: &SliceContext<'_>,
     slice: &Slice,
-    whole: Option<&WholeSlice>,
+    whole: Option<&VerifiedSlice>,
     requests: u64,
     extracted_at: Timestamp,
     days: Vec<DayEntry>,
@@ -124,30 +124,30 @@ fn slice_entry(
     Entry::Slice(SliceEntry {
         run: cx.run_id,
         stream: slice.stream.name.clone(),
-        fingerprint: TableMeaning::of(&slice.stream).fingerprint(),
+        fingerprint: TableMeaning::from_stream(&slice.stream).fingerprint(),
         scope: slice.scope.clone(),
         window: slice.window,
         proof: whole.map_or(Proof::Gate, |whole| whole.proof),
-        total: whole.and_then(|whole| whole.told.total),
-        rows: whole.map_or(0, |whole| whole.told.rows),
-        outside: whole.map_or(0, |whole| whole.outside),
+        total: whole.and_then(|whole| whole.totals.total),
+        rows: whole.map_or(0, |whole| whole.totals.rows),
+        outside_rows: whole.map_or(0, |whole| whole.outside_rows),
         requests,
         extracted_at,
         days,
     })
 }
 
-fn counters<'a>(whole: &WholeSlice, requests: u64, days: impl Iterator<Item = &'a DayEntry>) -> Counters {
-    let rows = whole.told.rows;
-    let of_slice = Counters { slices: 1, requests, rows, outside_rows: whole.outside, ..Counters::default() };
+fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item = &'a DayEntry>) -> Counters {
+    let rows = whole.totals.rows;
+    let of_slice = Counters { slices: 1, requests, rows, outside_rows: whole.outside_rows, ..Counters::default() };
     days.fold(of_slice, |mut counters, day| {
         match day.written {
-            DayWritten::File => {
+            FileChange::Published => {
                 counters.files += 1;
                 counters.bytes += day.bytes;
             }
-            DayWritten::Unchanged => counters.unchanged += 1,
-            DayWritten::Nothing => {}
+            FileChange::Unchanged => counters.unchanged += 1,
+            FileChange::Absent => {}
         }
         counters
     })
@@ -163,22 +163,22 @@ async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>
 }
 
 /// Whether a day would lose all or more than half of its rows, and must not.
-fn is_shrunk(day: &WholeDay, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
+fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
     // The last run found as few rows, and waits for this one to confirm them.
-    let is_confirmed = || state.suspect.as_ref().is_some_and(|suspect| suspect.awaiting == Some(day.rows));
+    let is_confirmed = || state.suspect.as_ref().is_some_and(|suspect| suspect.unconfirmed == Some(day.rows));
     let is_kept = match on_shrink {
         OnShrink::Confirm => !is_confirmed(),
         OnShrink::Accept => false,
         OnShrink::Keep => true,
     };
     // Without a proof the rows are of another table meaning, and their number says nothing.
-    state.read_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && is_kept
+    state.extracted_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && is_kept
 }
 
-fn shrunk_problem(shrunk: &[&WholeDay], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
+fn shrunk_problem(shrunk: &[&SpooledFile], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
     let first = shrunk.first()?;
     let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
     let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
@@ -198,7 +198,7 @@ async fn publish_snapshot(
     cx: &SliceContext<'_>,
     list: &Slice,
     to: &Slice,
-    whole: &WholeSlice,
+    whole: &VerifiedSlice,
 ) -> Result<DayEntry, RunError> {
     let day = to.window.map(|window| window.start);
     // A list that never had a row has no file, and leaves none.
@@ -206,7 +206,7 @@ async fn publish_snapshot(
         return Ok(empty_day(to, day));
     };
     let before = cx.ledger.coverage(to).await;
-    let same = WholeDay { day, ..file.clone() };
+    let same = SpooledFile { day, ..file.clone() };
     if let Some(entry) = unchanged(cx, to, &same, before.as_ref()).await {
         return Ok(entry);
     }
@@ -217,7 +217,7 @@ async fn publish_snapshot(
 async fn publish_day(
     cx: &SliceContext<'_>,
     slice: &Slice,
-    day: &WholeDay,
+    day: &SpooledFile,
     before: Option<&ScopeCoverage>,
 ) -> Result<DayEntry, RunError> {
     if let Some(entry) = unchanged(cx, slice, day, before).await {
@@ -228,25 +228,25 @@ async fn publish_day(
     // The rows must not be requested once more because the store was unavailable for a moment.
     let is_wanted = || !cx.settings.cancel.is_cancelled();
     let published = retry_write(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
-    Ok(day_entry(day, DayWritten::File, published.etag))
+    Ok(day_entry(day, FileChange::Published, published.etag))
 }
 
 /// The entry of a day whose published file has the same rows; `None` if it must be published.
 async fn unchanged(
     cx: &SliceContext<'_>,
     slice: &Slice,
-    day: &WholeDay,
+    day: &SpooledFile,
     before: Option<&ScopeCoverage>,
 ) -> Option<DayEntry> {
     let state = before.and_then(|before| before.state(day.day))?;
     let is_same = state.file && !state.stale && state.rows == day.rows && state.hash == day.hash.into();
     let is_kept = is_same && !cx.options.rewrite && !cx.ledger.may_be_overwritten(slice, day.day).await;
-    is_kept.then(|| day_entry(day, DayWritten::Unchanged, None))
+    is_kept.then(|| day_entry(day, FileChange::Unchanged, None))
 }
 
-fn day_entry(day: &WholeDay, written: DayWritten, etag: Option<String>) -> DayEntry {
-    let WholeDay { rows, bytes, signal, .. } = *day;
-    DayEntry { day: day.day, rows, hash: day.hash.into(), written, bytes, etag, signal }
+fn day_entry(day: &SpooledFile, file: FileChange, etag: Option<String>) -> DayEntry {
+    let SpooledFile { rows, bytes, signal, .. } = *day;
+    DayEntry { day: day.day, rows, hash: day.hash.into(), file, bytes, etag, signal }
 }
 
 /// A day without rows and without a file.
@@ -255,7 +255,7 @@ fn empty_day(slice: &Slice, day: Option<Day>) -> DayEntry {
         day,
         rows: 0,
         hash: ContentHash::default(),
-        written: DayWritten::Nothing,
+        file: FileChange::Absent,
         bytes: 0,
         etag: None,
         signal: slice.stream.signal.as_ref().map(|_| false),

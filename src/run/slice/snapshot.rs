@@ -9,7 +9,7 @@ use crate::model::slice::Slice;
 use crate::model::window::Window;
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
-use crate::write::{Snapshot, WholeDay, snapshot};
+use crate::write::{SnapshotFile, SpooledFile, write_snapshot};
 
 /// The slice of the snapshot table that the list `list`, extracted at `at`, fills; `None` if it leaves no snapshot.
 pub fn snapshot_slice(cx: &SliceContext<'_>, list: &Slice, at: Timestamp) -> Option<Slice> {
@@ -29,11 +29,11 @@ pub async fn snapshot_file(
     cx: &SliceContext<'_>,
     list: &Slice,
     to: &Slice,
-    file: &WholeDay,
-) -> Result<Snapshot, RunError> {
+    file: &SpooledFile,
+) -> Result<SnapshotFile, RunError> {
     let day = to.window.map_or_else(|| snapshot_day(cx.now()), |window| window.start);
-    let (list, file, dir) = (list.clone(), file.clone(), cx.spool.begin_beside()?);
+    let (list, file, dir) = (list.clone(), file.clone(), cx.spool.create_extra_dir()?);
     let compression = cx.settings.destinations.compression;
-    let copying = tokio::task::spawn_blocking(move || snapshot(&list, &file, day, compression, dir)).await;
+    let copying = tokio::task::spawn_blocking(move || write_snapshot(&list, &file, day, compression, dir)).await;
     Ok(copying.map_err(|_| RunError::WorkerPanicked { slice: to.to_string() })??)
 }

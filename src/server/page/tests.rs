@@ -38,7 +38,7 @@ fn cell(day: Day, worst: DayStatus, problem: Option<&str>) -> DayCell {
         worst,
         scopes: [(worst, 200)].into(),
         rows: 123_456,
-        read_at: Some(now().into()),
+        extracted_at: Some(now().into()),
         proofs: vec![Proof::Total],
         problem: problem.map(str::to_owned),
     }
@@ -54,7 +54,7 @@ fn stream_called(name: &str, family: &str, state: impl Fn(i64) -> DayStatus) -> 
         not_entitled: 0,
         rows: 1_234_567_890,
         is_list: false,
-        read_at: None,
+        extracted_at: None,
         is_suspect: false,
         days: (0..90).map(|at| Some(cell(last.plus(at - 89), state(at), None))).collect(),
         lag_seconds: 0,

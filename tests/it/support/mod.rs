@@ -77,7 +77,7 @@ impl Place {
     /// An empty destination; on disk it is below `scratch`.
     pub fn destination(self, scratch: &TempDir) -> Destination {
         match self {
-            Self::Memory => Destination::of(Arc::new(InMemory::new()), "memory:///"),
+            Self::Memory => Destination::new(Arc::new(InMemory::new()), "memory:///"),
             Self::Disk => {
                 let url = scratch.path().join("lake").display().to_string();
                 Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap()

@@ -274,7 +274,7 @@ impl Victim {
 
     /// The directories of runs in the spool, but for the neighbour's, which must stand.
     fn spools_left(&self) -> u64 {
-        drop(self.neighbour.begin().expect("the spool of the live neighbour exists"));
+        drop(self.neighbour.create_slice_dir().expect("the spool of the live neighbour exists"));
         let entries = std::fs::read_dir(self.export.scratch.path().join("spool")).unwrap().flatten();
         entries.filter(|entry| entry.path().is_dir()).count() as u64 - 1
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use profound_export::api::{Admission, RateLimitHeaders, RateLimitState, ResponseKind, SentRequest};
 use profound_export::catalog::Catalog;
-use profound_export::ledger::{DayEntry, Entry, Record, SliceEntry, State, Written};
+use profound_export::ledger::{DayEntry, Entry, FileChange, Record, SliceEntry, State};
 use profound_export::model::content_hash::ContentHash;
 use profound_export::model::cost::{Costs, RequestKind};
 use profound_export::model::day::Day;
@@ -102,7 +102,7 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
         day,
         rows: ROWS,
         hash,
-        written: Written::File,
+        file: FileChange::Published,
         bytes: BYTES,
         etag: Some(number.to_string()),
         signal: None,
@@ -116,7 +116,7 @@ pub fn record(state: &mut State, slice: &Slice, at: Timestamp) {
         proof: Proof::Total,
         total: Some(ROWS),
         rows: ROWS,
-        outside: 0,
+        outside_rows: 0,
         requests: 1,
         extracted_at: at,
         days: slice.recorded_days().into_iter().map(day).collect(),

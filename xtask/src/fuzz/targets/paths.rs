@@ -93,7 +93,7 @@ fn assert_inverse(scope: &Scope, day: Option<Day>) {
         let file = layout.parse(&path).unwrap_or_else(|| panic!("`{path}` cannot be read back"));
         assert_eq!((file.stream.as_str(), file.day, file.month), ("prompts", day, false));
         assert_eq!(file.scope.len(), scope.parts().count());
-        assert!(scope.parts().all(|(part, named)| file.says(part, &named.id)), "`{path}` says other ids");
+        assert!(scope.parts().all(|(part, named)| file.has_part(part, &named.id)), "`{path}` says other ids");
         assert_eq!(layout.path_of(&file), path);
         assert!(path.parts().all(|part| part.as_ref().len() <= 255), "`{path}` is too long for a disk");
         for other in Layout::ALL.into_iter().filter(|other| *other != layout) {

@@ -40,11 +40,11 @@ const BYTES_A_DAY: usize = 4 * 72;
 fn try_one(input: &[u8]) -> Outcome {
     let (mut state, mut days, mut kinds) = (State::default(), 0, Vec::new());
     for (line, number) in input.split(|byte| *byte == b'\n').zip(1..) {
-        match Record::read(line, number, "a path") {
+        match Record::parse(line, number, "a path") {
             Ok(record) => {
                 assert_eq!(record.number, number);
                 let again = serde_json::to_vec(&record).expect("a record");
-                assert_eq!(Record::read(&again, number, "a path").expect("the same record"), record);
+                assert_eq!(Record::parse(&again, number, "a path").expect("the same record"), record);
                 days += days_named(&record);
                 // A record may name any days; a thousand years of them are told in seconds, a million records a second are not.
                 if 100_000 < days {

@@ -13,10 +13,8 @@ use crate::write::Footer;
 
 /// What the footer of a data file says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Said {
-    /// The table.
+pub struct FileFooter {
     pub stream: String,
-    /// The scope, with the names of that time.
     pub scope: Scope,
     /// First of the days asked for together, and the day after the last; none for lists, and for snapshots of them.
     pub window: Option<(Day, Day)>,
@@ -36,9 +34,9 @@ pub struct Said {
     pub salt: Option<String>,
 }
 
-impl Said {
+impl FileFooter {
     /// What `footer` says; none where it is of no data file of the exporter's.
-    pub fn by(footer: &Footer) -> Option<Self> {
+    pub fn parse(footer: &Footer) -> Option<Self> {
         let day = |name: &str| footer.get(name)?.parse::<Day>().ok();
         let scope: Scope = serde_json::from_str(footer.get("scope")?).ok()?;
         let told: Option<BTreeSet<String>> =
@@ -67,7 +65,7 @@ impl Said {
         if self.stream != path.stream {
             return Some(format!("it says that it is of stream `{}`", self.stream));
         }
-        let is_its = self.scope.parts().all(|(part, named)| path.says(part, &named.id));
+        let is_its = self.scope.parts().all(|(part, named)| path.has_part(part, &named.id));
         if !is_its || self.scope.parts().count() != path.scope.len() {
             return Some(format!("it says that it is of {}", self.scope));
         }

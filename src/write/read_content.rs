@@ -1,4 +1,4 @@
-//! A published file once more: whether it can be read, and what its rows say.
+//! Reading a published file: its footer, its rows and their hash.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,21 +16,19 @@ use crate::write::columns::OWN_COLUMNS;
 use crate::write::hash::row_hashes;
 use crate::write::slice_writer::signals;
 
-/// Rows that are read at once; a row may be an answer of many pages.
+/// Rows read at once; a row may contain an answer of many pages.
 const BATCH: usize = 512;
-/// What the exporter's own pairs of a footer begin with.
-const OWN_PAIR: &str = "profound_export.";
+/// Prefix of the keys that the exporter adds to footers.
+const KEY_PREFIX: &str = "profound_export.";
 
-/// A published file, where it lies on this machine or in memory.
+/// A local file, or one in memory.
 #[derive(Debug)]
-pub enum Held {
-    /// On this machine.
+pub enum FileSource {
     File(File),
-    /// In memory.
     Bytes(Bytes),
 }
 
-impl Length for Held {
+impl Length for FileSource {
     fn len(&self) -> u64 {
         match self {
             Self::File(file) => file.len(),
@@ -39,7 +37,7 @@ impl Length for Held {
     }
 }
 
-impl ChunkReader for Held {
+impl ChunkReader for FileSource {
     type T = Box<dyn Read>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
@@ -57,91 +55,69 @@ impl ChunkReader for Held {
     }
 }
 
-/// The exporter's own pairs of a footer, without what all their names begin with.
+/// The pairs of a footer that the exporter wrote, without the prefix of their keys.
 pub type Footer = BTreeMap<String, String>;
 
-/// What a file says.
+/// The content of a published file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reread {
-    /// Its rows.
+pub struct FileContent {
     pub rows: u64,
-    /// What they say, as it was counted when they were written.
+    /// Comparable with the hash in the ledger.
     pub hash: ContentHash,
-    /// The exporter's own pairs of the footer.
     pub footer: Footer,
-    /// The columns of the API, with their types.
+    /// Names and types of the columns of the API.
     pub columns: Vec<(String, DataType)>,
-    /// Whether any row's signal says that there is something to read; none where no column was named.
+    /// Whether the signal of any row is on; `None` if no signal column was given.
     pub signal: Option<bool>,
 }
 
-/// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum RereadError {
-    /// It is no Parquet file, or a damaged one.
-    #[error("it is not a whole Parquet file")]
+pub enum FileReadError {
+    #[error("not a valid Parquet file")]
     Parquet(#[from] ParquetError),
-    /// Its rows cannot be read.
-    #[error("its rows cannot be read")]
+    #[error("unreadable rows")]
     Rows(#[from] ArrowError),
-    /// No table of the exporter's has such a column.
-    #[error("its column `{name}` is a {data_type}, which the exporter does not write")]
-    Column {
-        /// Which column.
-        name: String,
-        /// Its type.
-        data_type: DataType,
-    },
-    /// It has fewer columns than those that the exporter adds to every table.
-    #[error("it lacks the exporter's own columns")]
+    #[error("column `{name}` has type {data_type}, which the exporter does not write")]
+    Column { name: String, data_type: DataType },
+    #[error("the columns that the exporter adds are missing")]
     Columns,
 }
 
-/// Reads `file` from its first row to its last. `added` columns before the decoded ones are the exporter's: those of the
-/// scope, and the day of a snapshot. Holds some rows, however many there are.
-///
-/// # Errors
-/// [`RereadError`].
-pub fn reread(file: impl ChunkReader + 'static, added: usize) -> Result<Reread, RereadError> {
-    Opened::of(file)?.read(added, None)
+/// Reads all rows of `file`, a batch at a time. The first `added` columns are those of the scope and the day of a snapshot.
+pub fn read_content(file: impl ChunkReader + 'static, added: usize) -> Result<FileContent, FileReadError> {
+    OpenFile::new(file)?.read(added, None)
 }
 
-/// A published file whose footer was read, and none of its rows.
-pub struct Opened<R: ChunkReader + 'static> {
+/// A published file whose footer was read.
+pub struct OpenFile<R: ChunkReader + 'static> {
     reader: ParquetRecordBatchReaderBuilder<R>,
-    /// The exporter's own pairs of the footer; none in files of others.
+    /// Empty if another program wrote the file.
     pub footer: Footer,
 }
 
-impl<R: ChunkReader + 'static> Opened<R> {
-    /// Reads the footer of `file`.
-    ///
-    /// # Errors
-    /// [`RereadError::Parquet`].
-    pub fn of(file: R) -> Result<Self, RereadError> {
+impl<R: ChunkReader + 'static> OpenFile<R> {
+    /// Reads the footer.
+    pub fn new(file: R) -> Result<Self, FileReadError> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let own = pairs.into_iter().filter_map(|pair| {
-            let name = pair.key.strip_prefix(OWN_PAIR)?.to_owned();
+            let name = pair.key.strip_prefix(KEY_PREFIX)?.to_owned();
             Some((name, pair.value.unwrap_or_default()))
         });
         Ok(Self { footer: own.collect(), reader })
     }
 
-    /// Reads the rows, as [`reread`] does, and the column `signal` among them.
-    ///
-    /// # Errors
-    /// [`RereadError`].
-    pub fn read(self, added: usize, signal: Option<&str>) -> Result<Reread, RereadError> {
+    /// Reads all rows, as [`read_content`] does, and evaluates the column `signal`.
+    pub fn read(self, added: usize, signal: Option<&str>) -> Result<FileContent, FileReadError> {
         let Self { reader, footer } = self;
         let fields = reader.schema().fields();
         let content =
-            fields.len().checked_sub(OWN_COLUMNS.len()).filter(|end| added <= *end).ok_or(RereadError::Columns)?;
+            fields.len().checked_sub(OWN_COLUMNS.len()).filter(|end| added <= *end).ok_or(FileReadError::Columns)?;
         let content: Vec<usize> = (added..content).collect();
         let column = |index: &usize| (fields[*index].name().clone(), fields[*index].data_type().clone());
         let columns: Vec<(String, DataType)> = content.iter().map(column).collect();
         if let Some((name, data_type)) = columns.iter().find(|(_, data_type)| !is_written(data_type)) {
-            return Err(RereadError::Column { name: name.clone(), data_type: data_type.clone() });
+            return Err(FileReadError::Column { name: name.clone(), data_type: data_type.clone() });
         }
         let (mut rows, mut hash, mut signalled) = (0, 0_u128, false);
         for batch in reader.with_batch_size(BATCH).build()? {
@@ -150,11 +126,11 @@ impl<R: ChunkReader + 'static> Opened<R> {
             hash = row_hashes(&batch, &content).into_iter().fold(hash, u128::wrapping_add);
             signalled |= signal.and_then(|column| signals(&batch, column)).is_some_and(|rows| rows.contains(&true));
         }
-        Ok(Reread { rows, hash: hash.into(), footer, columns, signal: signal.map(|_| signalled) })
+        Ok(FileContent { rows, hash: hash.into(), footer, columns, signal: signal.map(|_| signalled) })
     }
 }
 
-/// Whether the catalog has such a type.
+/// Whether the catalog has this type.
 fn is_written(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::Int64 | DataType::Float64 | DataType::Boolean | DataType::Date32 => true,
@@ -186,22 +162,22 @@ mod tests {
     }
 
     #[test]
-    fn rows_say_what_they_said_when_they_were_written() {
+    fn hash_is_that_of_the_written_rows() {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         let batch = RecordBatch::try_from_iter([("text", Arc::clone(&text))]).unwrap();
         let hash = row_hashes(&batch, &[0]).into_iter().fold(0, u128::wrapping_add);
         let columns = [("category_id", Arc::clone(&text)), ("text", text)].into_iter().chain(own());
-        let read = reread(file(columns.collect()), 1).unwrap();
+        let read = read_content(file(columns.collect()), 1).unwrap();
         assert_eq!((read.rows, read.hash), (2, hash.into()));
     }
 
     #[test]
-    fn other_files_are_refused_in_words() {
+    fn files_of_other_programs_are_rejected() {
         let number: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
         let columns = [("number", Arc::clone(&number))].into_iter().chain(own());
-        let refused = reread(file(columns.collect()), 0).unwrap_err().to_string();
-        assert_eq!(refused, "its column `number` is a Int32, which the exporter does not write");
-        assert!(matches!(reread(file(vec![("number", number)]), 0), Err(RereadError::Columns)));
-        assert!(matches!(reread(Bytes::from_static(b"no table"), 0), Err(RereadError::Parquet(_))));
+        let error = read_content(file(columns.collect()), 0).unwrap_err().to_string();
+        assert_eq!(error, "column `number` has type Int32, which the exporter does not write");
+        assert!(matches!(read_content(file(vec![("number", number)]), 0), Err(FileReadError::Columns)));
+        assert!(matches!(read_content(Bytes::from_static(b"no table"), 0), Err(FileReadError::Parquet(_))));
     }
 }
