@@ -103,7 +103,8 @@ pub fn prepare(
         max_window_days: settings.max_window_days,
         weekly_refresh_min_categories: request.job.weekly_refresh_min_categories,
     };
-    let may_be_overwritten = |stream: &str, scope: &ScopeKey, day| state.is_possibly_overwritten(stream, scope, day, None);
+    let may_be_overwritten =
+        |stream: &str, scope: &ScopeKey, day| state.is_possibly_overwritten(stream, scope, day, None);
     let resume_point = request.days.is_none().then(|| resume_point(state, &request.job.name, at)).flatten();
     let plan = plan(
         &wanted,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::decode::{Decoder, Drift};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
-use crate::write::{Protection, SliceWriter, WriteError, UnverifiedSlice};
+use crate::write::{Protection, SliceWriter, UnverifiedSlice, WriteError};
 
 /// Bytes of rows of a protected stream that may wait in memory for the names of their values.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;

@@ -21,7 +21,7 @@ use crate::run::slice::end_date::{ResolvedEndDate, WindowResponse, resolve_end_d
 use crate::run::slice::gates::expects_rows;
 use crate::run::slice::prefetch::Prefetched;
 use crate::run::slice::source::{RowSource, Streamed};
-use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, VerifiedSlice, WriteError, UnverifiedSlice};
+use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, UnverifiedSlice, VerifiedSlice, WriteError};
 
 /// Blocks between the request and the decoder: enough to keep both busy, few enough to bound memory.
 const BLOCKS_IN_FLIGHT: usize = 2;

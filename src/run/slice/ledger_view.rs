@@ -84,7 +84,8 @@ impl LedgerView {
 
     /// Whether a killed run may have overwritten the file of `day` after it was recorded.
     pub async fn may_be_overwritten(&self, slice: &Slice, day: Option<Day>) -> bool {
-        self.read(|state| state.is_possibly_overwritten(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id))).await
+        self.read(|state| state.is_possibly_overwritten(&slice.stream.name, &slice.scope.key(), day, Some(self.run_id)))
+            .await
     }
 
     /// The entry that declares the slice's table: before its first row, and when it gets a column.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::OnShrink;
 use crate::destination::retry_write;
-use crate::ledger::{DayEntry, Entry, Fact, LearnedFact, SliceEntry, TableMeaning, FileChange};
+use crate::ledger::{DayEntry, Entry, Fact, FileChange, LearnedFact, SliceEntry, TableMeaning};
 use crate::model::content_hash::ContentHash;
 use crate::model::counters::Counters;
 use crate::model::coverage::ScopeCoverage;
@@ -141,7 +141,7 @@ fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item =
     let rows = whole.totals.rows;
     let of_slice = Counters { slices: 1, requests, rows, outside_rows: whole.outside_rows, ..Counters::default() };
     days.fold(of_slice, |mut counters, day| {
-        match day.written {
+        match day.file {
             FileChange::Published => {
                 counters.files += 1;
                 counters.bytes += day.bytes;
@@ -211,7 +211,7 @@ async fn publish_snapshot(
         return Ok(entry);
     }
     let copy = snapshot_file(cx, list, to, file).await?;
-    publish_day(cx, to, &copy.whole, before.as_ref()).await
+    publish_day(cx, to, &copy.file, before.as_ref()).await
 }
 
 async fn publish_day(
