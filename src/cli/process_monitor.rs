@@ -77,9 +77,6 @@ impl ProcessMonitor {
         let cache = StatusCache::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = ActivityMonitor::new(clock.clone());
         let metrics = Metrics::new(clock.clone());
-        // One that is not there, or cannot be read, is written all the same; that is told if it fails.
-        let before = config.metrics.textfile.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-        metrics.go_on_from(&before.unwrap_or_default());
         let teller = Teller::new(clock.clone(), live.events().and(metrics.events()));
         Self {
             #[cfg(feature = "otlp")]
@@ -122,13 +119,13 @@ impl ProcessMonitor {
             }
         };
         match &looked.status {
-            Ok(status) => self.metrics.stand(status),
+            Ok(status) => self.metrics.observe_status(status),
             Err(problem) => {
                 tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
             }
         }
         let expires = looked.config.api.key_expires;
-        self.metrics.key_expires(expires.map(|last| DayZone::Utc.start_of(last.next())));
+        self.metrics.set_key_expiry(expires.map(|last| DayZone::Utc.start_of(last.next())));
         self.write_textfile();
         self.looked.send_replace(Some(looked));
     }
@@ -148,7 +145,7 @@ impl ProcessMonitor {
         let Some(path) = &config.metrics.textfile else {
             return;
         };
-        let written = write_textfile(path, &self.metrics.text());
+        let written = write_textfile(path, &self.metrics.textfile());
         let was_told = self.is_told.swap(written.is_err(), Ordering::Relaxed);
         if let Err(error) = written
             && !was_told

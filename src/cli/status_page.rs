@@ -23,7 +23,7 @@ pub async fn show(monitor: &ProcessMonitor, clock: &Clock, address: Option<Socke
 async fn serve(monitor: &ProcessMonitor, clock: &Clock, address: SocketAddr) {
     let metrics = monitor.metrics.clone();
     let server = StatusServer::new(monitor.cache.clone(), monitor.live.clone(), clock.clone())
-        .with_metrics(move || metrics.text());
+        .with_metrics(move || metrics.openmetrics());
     match server.bind(address).await {
         Ok(listening) => {
             tracing::info!("the status page is at http://{}/", listening.address());

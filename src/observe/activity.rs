@@ -1,10 +1,11 @@
-//! What the process is activity now, folded from the events of its runs, for whoever looks while it runs.
+//! What the process does now, accumulated from the events of its runs, for the status page.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -15,187 +16,148 @@ use crate::model::event::{Event, EventSink, FiringAlert, RateLimitStatus, RunFin
 use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 
-/// Lines of trouble that are remembered.
-const REMEMBERED: usize = 50;
+/// Recent problems that are kept.
+const MAX_PROBLEMS: usize = 50;
 
-/// What the process is activity now.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Activity {
-    /// The run that is under way.
     pub run: Option<ActiveRun>,
-    /// The budget, as the last response told of it.
-    pub budget: Option<RateLimitView>,
-    /// Until when nothing can be sent.
-    pub waits_until: Option<Timestamp>,
-    /// What went wrong lately, newest first.
-    pub troubles: VecDeque<Problem>,
-    /// When the API rejected the key.
+    pub rate_limit: Option<RateLimitView>,
+    /// No request can be sent before.
+    pub rate_limited_until: Option<Timestamp>,
+    /// Newest first.
+    pub problems: VecDeque<Problem>,
     pub key_rejected_at: Option<Timestamp>,
-    /// What is the matter, as alerts see it.
     pub alerts: Vec<FiringAlert>,
-    /// How the last run of this process ended.
-    pub ended: Option<LatestRun>,
+    pub latest_run: Option<LatestRun>,
 }
 
 /// How the last run of this process ended.
 #[derive(Debug, Clone, Serialize)]
 pub struct LatestRun {
-    /// When.
-    pub at: Timestamp,
-    /// The job.
+    pub ended_at: Timestamp,
     pub job: String,
     pub outcome: Outcome,
-    /// What stopped it, in words.
+    /// The error that ended it early.
     pub problem: Option<String>,
-    /// What mends that.
     pub hint: Option<String>,
 }
 
-/// A run that is under way.
 #[derive(Debug, Clone, Serialize)]
 pub struct ActiveRun {
-    /// The run.
     pub run: Uuid,
-    /// Its job.
     pub job: String,
-    /// When it began.
-    pub since: Timestamp,
-    /// Slices to do; none before the plan is made.
-    pub planned: Option<usize>,
-    /// Slices that are over, whatever came of them.
-    pub over: usize,
-    /// Rows so far.
+    pub started_at: Timestamp,
+    /// None before the plan is made.
+    pub planned_slices: Option<usize>,
+    pub finished_slices: usize,
     pub rows: u64,
-    /// Requests spent on slices that are over.
+    /// Requests of finished slices.
     pub requests: u64,
-    /// Files written so far.
     pub files: u64,
-    /// Slices that someone must look at.
-    pub failed: usize,
-    /// What is being asked for.
-    pub asking: Vec<String>,
+    pub failed_slices: usize,
+    pub active_slices: Vec<String>,
 }
 
-/// The budget when a response told of it.
+/// The rate limit as of the last response.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RateLimitView {
-    /// Requests of a period.
     pub limit: u32,
-    /// How many of these the API says are left.
     pub remaining: Option<u32>,
-    /// How many are kept for others.
     pub reserved: u32,
-    /// Own requests of the trailing period.
-    pub spent: u32,
-    /// Requests by others with the same key that were seen so far.
-    pub foreign: u64,
-    /// When the period ends.
+    pub own_requests: u32,
+    pub external_requests: u64,
     pub resets_at: Option<Timestamp>,
-    /// When the response came.
-    pub at: Timestamp,
+    pub observed_at: Timestamp,
 }
 
-/// Something that went wrong, in the words of the log.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
-    /// When.
     pub at: Timestamp,
-    /// The job.
     pub job: Option<String>,
-    /// The run.
     pub run: Option<Uuid>,
-    /// Whether someone must act; else it was recovered from.
+    /// An operator must act; otherwise the run recovered.
     pub is_error: bool,
-    /// What.
-    pub words: String,
+    pub message: String,
 }
 
-/// What the process is activity now; cheap to clone.
+/// Observes events and holds the activity; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ActivityMonitor(Arc<Shared>);
+pub struct ActivityMonitor(Arc<MonitorInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct MonitorInner {
     activity: Mutex<Activity>,
     clock: Clock,
     changed: watch::Sender<u64>,
 }
 
 impl ActivityMonitor {
-    /// Nothing yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Shared { activity: Mutex::default(), clock, changed: watch::Sender::new(0) }))
+        Self(Arc::new(MonitorInner { activity: Mutex::default(), clock, changed: watch::Sender::new(0) }))
     }
 
-    /// Hears events.
     pub fn events(&self) -> EventSink {
-        let live = self.clone();
-        EventSink::new(move |event| live.hear(event))
+        let monitor = self.clone();
+        EventSink::new(move |event| {
+            let inner = &monitor.0;
+            inner.activity.lock().observe(event, inner.clock.now());
+            inner.changed.send_modify(|count| *count += 1);
+        })
     }
 
-    /// What is being done at this moment.
     pub fn activity(&self) -> Activity {
-        let mut activity = self.lock().clone();
-        activity.waits_until = activity.waits_until.filter(|until| self.0.clock.now() < *until);
+        let mut activity = self.0.activity.lock().clone();
+        activity.rate_limited_until = activity.rate_limited_until.filter(|until| *until > self.0.clock.now());
         activity
     }
 
-    /// Changes whenever anything does.
+    /// Notified of every change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
-    }
-
-    fn hear(&self, event: &Event) {
-        self.lock().hear(event, self.0.clock.now());
-        self.0.changed.send_modify(|count| *count += 1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Activity> {
-        // Plain facts: a panic elsewhere leaves them usable.
-        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Activity {
-    fn hear(&mut self, event: &Event, now: Timestamp) {
+    fn observe(&mut self, event: &Event, now: Timestamp) {
         match event {
-            Event::RunStarted { run, job } => self.run = Some(ActiveRun::begin(*run, job, now)),
+            Event::RunStarted { run, job } => self.run = Some(ActiveRun::new(*run, job, now)),
             Event::RunPlanned { slices, .. } => {
                 if let Some(run) = &mut self.run {
-                    run.planned = Some(*slices);
+                    run.planned_slices = Some(*slices);
                 }
             }
             Event::SliceStarted { slice } => {
-                self.waits_until = None;
+                self.rate_limited_until = None;
                 if let Some(run) = &mut self.run {
-                    run.asking.push(words_of(slice));
+                    run.active_slices.push(label(slice));
                 }
             }
-            Event::SlicePublished { slice, counters } => self.end_slice(slice, Some(*counters)),
+            Event::SlicePublished { slice, counters } => self.finish_slice(slice, *counters),
             Event::SliceRetried { slice, problem, remedy } => {
-                self.trouble(now, false, format!("{slice}: {problem}; {remedy}"));
+                self.add_problem(now, false, format!("{slice}: {problem}; {remedy}"));
             }
-            Event::SliceDeferred { slice, .. } => self.end_slice(slice, None),
+            Event::SliceDeferred { slice, .. } => self.finish_slice(slice, Counters::default()),
             Event::SliceFailed { slice, problem } => {
-                self.end_slice(slice, None);
+                self.finish_slice(slice, Counters::default());
                 if let Some(run) = &mut self.run {
-                    run.failed += 1;
+                    run.failed_slices += 1;
                 }
-                self.trouble(now, true, format!("{slice} is not exported: {problem}"));
+                self.add_problem(now, true, format!("{slice} failed: {problem}"));
             }
             Event::NotEntitled { slice, detail, had_access } => {
-                self.end_slice(slice, None);
+                self.finish_slice(slice, Counters::default());
                 if *had_access {
-                    self.trouble(now, true, format!("{slice} may not be read any more: {detail}"));
+                    self.add_problem(now, true, format!("{slice}: access lost: {detail}"));
                 }
             }
             Event::SchemaDrift { stream, field, .. } => {
-                self.trouble(now, false, format!("rows of {stream} hold `{field}`, which this version does not know"));
+                self.add_problem(now, false, format!("{stream}: unknown field `{field}`"));
             }
-            Event::RateLimitStatus(told) => self.budget = Some(RateLimitView::at(*told, now)),
-            Event::RateLimitWait { wait } => self.waits_until = Some(later(now, *wait)),
-            Event::Warning { message } => self.trouble(now, false, message.clone()),
-            Event::RunFinished(ended) => self.end_run(ended, now),
+            Event::RateLimitStatus(status) => self.rate_limit = Some(RateLimitView::new(*status, now)),
+            Event::RateLimitWait { wait } => self.rate_limited_until = Some(after(now, *wait)),
+            Event::Warning { message } => self.add_problem(now, false, message.clone()),
+            Event::RunFinished(run) => self.finish_run(run, now),
             Event::AlertsFiring(alerts) => self.alerts.clone_from(alerts),
             Event::RequestFinished { .. }
             | Event::RequestRetried { .. }
@@ -204,84 +166,75 @@ impl Activity {
         }
     }
 
-    fn end_slice(&mut self, slice: &Slice, done: Option<Counters>) {
+    fn finish_slice(&mut self, slice: &Slice, counters: Counters) {
         let Some(run) = &mut self.run else {
             return;
         };
-        let words = words_of(slice);
-        if let Some(index) = run.asking.iter().position(|asking| *asking == words) {
-            run.asking.swap_remove(index);
+        let label = label(slice);
+        if let Some(index) = run.active_slices.iter().position(|active| *active == label) {
+            run.active_slices.swap_remove(index);
         }
-        run.over += 1;
-        // A slice that was split counts once a piece, so the end moves with it.
-        run.planned = run.planned.map(|planned| planned.max(run.over));
-        let done = done.unwrap_or_default();
-        run.rows += done.rows;
-        run.requests += done.requests;
-        run.files += done.files;
+        run.finished_slices += 1;
+        // A slice that was split finishes once for each part.
+        run.planned_slices = run.planned_slices.map(|planned| planned.max(run.finished_slices));
+        run.rows += counters.rows;
+        run.requests += counters.requests;
+        run.files += counters.files;
     }
 
-    fn end_run(&mut self, ended: &RunFinished, now: Timestamp) {
-        if let Some(problem) = ended.problem.as_ref().filter(|_| ended.outcome != Outcome::Incomplete) {
-            self.trouble(now, true, problem.clone());
+    fn finish_run(&mut self, run: &RunFinished, now: Timestamp) {
+        if let Some(problem) = run.problem.as_ref().filter(|_| run.outcome != Outcome::Incomplete) {
+            self.add_problem(now, true, problem.clone());
         }
-        self.key_rejected_at = (ended.outcome == Outcome::KeyRejected).then_some(now);
-        self.ended = Some(LatestRun {
-            at: now,
-            job: ended.job.clone(),
-            outcome: ended.outcome,
-            problem: ended.problem.clone(),
-            hint: ended.hint.clone(),
+        self.key_rejected_at = (run.outcome == Outcome::KeyRejected).then_some(now);
+        self.latest_run = Some(LatestRun {
+            ended_at: now,
+            job: run.job.clone(),
+            outcome: run.outcome,
+            problem: run.problem.clone(),
+            hint: run.hint.clone(),
         });
         self.run = None;
-        self.waits_until = None;
+        self.rate_limited_until = None;
     }
 
-    fn trouble(&mut self, at: Timestamp, is_error: bool, words: String) {
+    fn add_problem(&mut self, at: Timestamp, is_error: bool, message: String) {
         let (job, run) = self.run.as_ref().map(|run| (run.job.clone(), run.run)).unzip();
-        self.troubles.push_front(Problem { at, job, run, is_error, words });
-        self.troubles.truncate(REMEMBERED);
+        self.problems.push_front(Problem { at, job, run, is_error, message });
+        self.problems.truncate(MAX_PROBLEMS);
     }
 }
 
 impl ActiveRun {
-    fn begin(run: Uuid, job: &str, since: Timestamp) -> Self {
+    fn new(run: Uuid, job: &str, started_at: Timestamp) -> Self {
         Self {
             run,
             job: job.to_owned(),
-            since,
-            planned: None,
-            over: 0,
+            started_at,
+            planned_slices: None,
+            finished_slices: 0,
             rows: 0,
             requests: 0,
             files: 0,
-            failed: 0,
-            asking: Vec::new(),
+            failed_slices: 0,
+            active_slices: Vec::new(),
         }
     }
 }
 
 impl RateLimitView {
-    fn at(told: RateLimitStatus, at: Timestamp) -> Self {
-        let RateLimitStatus {
-            limit,
-            remaining,
-            reserved,
-            own_requests: spent,
-            external_requests: foreign,
-            resets_in,
-            ..
-        } = told;
-        Self { limit, remaining, reserved, spent, foreign, resets_at: resets_in.map(|wait| later(at, wait)), at }
+    fn new(status: RateLimitStatus, observed_at: Timestamp) -> Self {
+        let RateLimitStatus { limit, remaining, reserved, own_requests, external_requests, resets_in, .. } = status;
+        let resets_at = resets_in.map(|wait| after(observed_at, wait));
+        Self { limit, remaining, reserved, own_requests, external_requests, resets_at, observed_at }
     }
 }
 
-fn words_of(slice: &Slice) -> String {
+fn label(slice: &Slice) -> String {
     format!("{} of {}", slice.stream.name, slice.scope.names())
 }
 
-/// A wait too long for the calendar has no end.
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
@@ -290,16 +243,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_does_is_known_while_it_does_it_and_its_end_leaves_why_it_failed() {
-        let live = ActivityMonitor::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
-        let (events, changes) = (live.events(), live.changes());
+    fn activity_follows_a_run_and_keeps_why_it_failed() {
+        let monitor = ActivityMonitor::new(Clock::starting_at("2026-03-10T16:00:00Z".parse().unwrap()));
+        let (events, changes) = (monitor.events(), monitor.changes());
         let run = Uuid::now_v7();
         events.emit(&Event::RunStarted { run, job: "nightly".into() });
         events.emit(&Event::RunPlanned { job: "nightly".into(), slices: 3, requests: 3 });
         events.emit(&Event::RateLimitWait { wait: Duration::from_secs(60) });
-        let activity = live.activity();
-        assert!(activity.waits_until.is_some() && changes.has_changed().unwrap());
-        assert_eq!(activity.run.map(|run| (run.job, run.planned)), Some(("nightly".to_owned(), Some(3))));
+        let activity = monitor.activity();
+        assert!(activity.rate_limited_until.is_some() && changes.has_changed().unwrap());
+        assert_eq!(activity.run.map(|run| (run.job, run.planned_slices)), Some(("nightly".to_owned(), Some(3))));
 
         events.emit(&Event::RunFinished(Box::new(RunFinished {
             run,
@@ -313,9 +266,9 @@ mod tests {
             elapsed: Duration::ZERO,
             counters: Counters::default(),
         })));
-        let activity = live.activity();
-        assert!(activity.run.is_none() && activity.waits_until.is_none() && activity.key_rejected_at.is_some());
-        assert_eq!(activity.troubles[0].words, "the API rejected the key (HTTP 401)");
-        assert_eq!(activity.troubles[0].job.as_deref(), Some("nightly"));
+        let activity = monitor.activity();
+        assert!(activity.run.is_none() && activity.rate_limited_until.is_none() && activity.key_rejected_at.is_some());
+        assert_eq!(activity.problems[0].message, "the API rejected the key (HTTP 401)");
+        assert_eq!(activity.problems[0].job.as_deref(), Some("nightly"));
     }
 }

@@ -1,144 +1,150 @@
-//! Events as log lines: one a minute for what goes well, one for each thing that does not. Levels by consequence:
-//! `warn` was recovered from, `error` wants someone to act. docs/reference/log-messages.md lists them.
+//! Events as log lines, event first and facts as fields: one a minute while a run goes well, one for each problem. Levels follow
+//! the consequence: `warn` was recovered from, `error` needs an operator. docs/reference/log-messages.md lists every message.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::{debug, error, info, warn};
 
 use crate::model::counters::Counters;
 use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::slice::Slice;
 use crate::observe::run_progress::RunProgress;
 
-/// How often a run that goes well says how far it is.
-const EVERY: Duration = Duration::from_secs(60);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The run that lines are about, and how far it is.
+/// The run that lines are about.
 #[derive(Debug)]
-struct Lines {
+struct LogContext {
     run: Option<String>,
     job: Option<String>,
-    way: RunProgress,
-    told: Instant,
+    progress: RunProgress,
+    progress_logged: Instant,
 }
 
-/// Hears events and logs them; the end of a run only with `summaries`, where nothing else tells it.
+/// A sink that logs events; the end of a run only with `summaries`, for commands that do not print it.
 pub fn log_lines(summaries: bool) -> EventSink {
     let now = Instant::now();
-    let lines = Arc::new(Mutex::new(Lines { run: None, job: None, way: RunProgress::begin(now), told: now }));
+    let context = LogContext { run: None, job: None, progress: RunProgress::new(now), progress_logged: now };
+    let context = Arc::new(Mutex::new(context));
     EventSink::new(move |event| {
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.hear(event, Instant::now());
-        if summaries || !matches!(event, Event::RunFinished(_)) {
-            lines.log(event);
-        }
-        if matches!(event, Event::RunFinished(_)) {
-            (lines.run, lines.job) = (None, None);
+        let mut context = context.lock();
+        context.observe(event, Instant::now());
+        if let Event::RunFinished(run) = event {
+            if summaries {
+                log_summary(run);
+            }
+            (context.run, context.job) = (None, None);
+        } else {
+            context.log(event);
         }
     })
 }
 
-impl Lines {
-    fn hear(&mut self, event: &Event, now: Instant) {
-        self.way.hear(event, now);
+impl LogContext {
+    fn observe(&mut self, event: &Event, now: Instant) {
+        self.progress.observe(event, now);
         match event {
             Event::RunStarted { run, job } => {
-                (self.run, self.job, self.told) = (Some(run.to_string()), Some(job.clone()), now);
+                (self.run, self.job, self.progress_logged) = (Some(run.to_string()), Some(job.clone()), now);
             }
-            Event::SlicePublished { .. } if EVERY <= now.saturating_duration_since(self.told) => {
-                self.told = now;
-                let RunProgress { planned: (slices, _), over, requests, rows, .. } = self.way;
+            Event::SlicePublished { .. }
+                if now.saturating_duration_since(self.progress_logged) >= PROGRESS_INTERVAL =>
+            {
+                self.progress_logged = now;
+                let RunProgress { planned_slices, finished_slices, finished_requests, rows, .. } = self.progress;
                 let (job, run) = (&self.job, &self.run);
-                let seconds_to_go = self.way.time_left(now).map(|to_go| to_go.as_secs());
-                let ahead = self.way.ahead(now);
-                tracing::info!(
+                let seconds_left = self.progress.time_left(now).map(|left| left.as_secs());
+                let requests_available = self.progress.available_requests();
+                info!(
                     job,
                     run,
-                    slices,
-                    over,
-                    requests,
+                    planned_slices,
+                    finished_slices,
+                    finished_requests,
                     rows,
-                    seconds_to_go,
-                    "{over} of {slices} slices, {requests} requests, {rows} rows; {ahead}"
+                    seconds_left,
+                    requests_available,
+                    "run in progress"
                 );
             }
             _ => {}
         }
     }
 
-    /// Logs `event` with its parts as fields.
     fn log(&self, event: &Event) {
         let (job, run) = (&self.job, &self.run);
         match event {
-            Event::RunStarted { .. } => tracing::debug!(job, run, "begun"),
-            Event::RunPlanned { slices, requests, .. } => tracing::info!(job, run, slices, requests, "planned"),
+            Event::RunStarted { .. } => debug!(job, run, "run started"),
+            Event::RunPlanned { slices, requests, .. } => info!(job, run, slices, requests, "run planned"),
             Event::SliceStarted { slice } => {
-                let (stream, scope, window) = parts(slice);
-                tracing::debug!(stream, scope, window, job, run, "asking");
+                let (stream, scope, window) = fields(slice);
+                debug!(stream, scope, window, job, run, "slice started");
             }
             Event::SlicePublished { slice, counters } => {
-                let (stream, scope, window) = parts(slice);
+                let (stream, scope, window) = fields(slice);
                 let (rows, files, unchanged) = (counters.rows, counters.files, counters.unchanged);
                 let (bytes, requests, seconds) = (counters.bytes, counters.requests, counters.elapsed.as_secs_f64());
-                tracing::debug!(
-                    stream, scope, window, job, run, rows, files, unchanged, bytes, requests, seconds, "exported"
+                debug!(
+                    stream,
+                    scope, window, job, run, rows, files, unchanged, bytes, requests, seconds, "slice published"
                 );
             }
             Event::SliceRetried { slice, problem, remedy } => {
-                let (stream, scope, window) = parts(slice);
-                tracing::warn!(stream, scope, window, problem, job, run, "{remedy}");
+                let (stream, scope, window) = fields(slice);
+                warn!(stream, scope, window, problem, remedy, job, run, "slice failed, retrying");
             }
             Event::SliceFailed { slice, problem } => {
-                let (stream, scope, window) = parts(slice);
-                tracing::error!(stream, scope, window, problem, job, run, "not exported; what was there stands");
+                let (stream, scope, window) = fields(slice);
+                error!(stream, scope, window, problem, job, run, "slice failed, published file kept");
             }
             Event::SliceDeferred { slice, problem } => {
-                let (stream, scope, window) = parts(slice);
-                tracing::debug!(stream, scope, window, problem, job, run, "left for the next run");
+                let (stream, scope, window) = fields(slice);
+                debug!(stream, scope, window, problem, job, run, "slice deferred to the next run");
             }
-            Event::NotEntitled { slice, detail, had_access: true } => {
-                let (stream, scope, _) = parts(slice);
-                tracing::error!(stream, scope, detail, job, run, "may not be read any more; what was there stands");
+            Event::NotEntitled { slice, detail, had_access } => {
+                let (stream, scope, _) = fields(slice);
+                if *had_access {
+                    error!(stream, scope, detail, job, run, "access lost, published files kept");
+                } else {
+                    info!(stream, scope, detail, job, run, "not entitled, retrying after 24 hours");
+                }
             }
-            Event::NotEntitled { slice, detail, had_access: false } => {
-                let (stream, scope, _) = parts(slice);
-                tracing::info!(stream, scope, detail, job, run, "not entitled; asked again after a day");
+            Event::SchemaDrift { stream, field, example } => {
+                warn!(stream, field, example, job, run, "unknown field, kept in `_extra`");
             }
-            Event::SchemaDrift { stream, field, example } => tracing::warn!(
-                stream,
-                field,
-                example,
-                job,
-                run,
-                "rows hold a member this version does not know; it is kept in `_extra`"
-            ),
-            // Less than a second is no waiting that anybody would notice.
-            Event::RateLimitWait { wait } if 1 <= wait.as_secs() => {
-                tracing::info!(seconds = wait.as_secs(), job, run, "waiting for the hour to turn");
+            // Shorter waits only pace the requests.
+            Event::RateLimitWait { wait } if wait.as_secs() >= 1 => {
+                info!(seconds = wait.as_secs(), job, run, "rate limit reached, waiting");
             }
-            Event::RateLimitWait { .. } => {}
-            Event::Notice { message } => tracing::info!(job, run, "{message}"),
-            Event::Warning { message } => tracing::warn!(job, run, "{message}"),
-            Event::RunFinished(ended) => summary(ended),
-            // A request is no event that matters: metrics count them.
-            Event::RequestFinished { .. } | Event::RequestRetried { .. } | Event::RateLimitStatus(_) => {}
-            // Whoever tells them says so.
-            Event::AlertsFiring(_) | Event::NotificationSent { .. } => {}
+            Event::Notice { message } => info!(job, run, "{message}"),
+            Event::Warning { message } => warn!(job, run, "{message}"),
+            // Metrics count requests; the alert dispatcher logs notifications itself.
+            Event::RateLimitWait { .. }
+            | Event::RequestFinished { .. }
+            | Event::RequestRetried { .. }
+            | Event::RateLimitStatus(_)
+            | Event::AlertsFiring(_)
+            | Event::NotificationSent { .. }
+            | Event::RunFinished(_) => {}
         }
     }
 }
 
-/// The end of a run, with its figures as fields.
-fn summary(ended: &RunFinished) {
+fn log_summary(finished: &RunFinished) {
     let Counters { requests, rows, files, unchanged, bytes, slices, failed, deferred, not_entitled, .. } =
-        ended.counters;
-    let (job, run, outcome, summary) = (&ended.job, ended.run.to_string(), ended.outcome.to_string(), &ended.summary);
-    let (seconds, problem, hint) = (ended.elapsed.as_secs_f64(), &ended.problem, &ended.hint);
-    macro_rules! line {
+        finished.counters;
+    let (job, run, summary) = (&finished.job, finished.run.to_string(), &finished.summary);
+    let (seconds, problem, hint) = (finished.elapsed.as_secs_f64(), &finished.problem, &finished.hint);
+    let outcome = finished.outcome.to_string();
+    macro_rules! run_finished {
         ($level:ident) => {
-            tracing::$level!(
+            $level!(
                 job,
                 run,
                 outcome,
+                summary,
                 requests,
                 rows,
                 files,
@@ -151,17 +157,17 @@ fn summary(ended: &RunFinished) {
                 seconds,
                 problem,
                 hint,
-                "{summary}"
+                "run finished"
             )
         };
     }
-    if ended.outcome.is_failure() {
-        line!(error);
+    if finished.outcome.is_failure() {
+        run_finished!(error);
     } else {
-        line!(info);
+        run_finished!(info);
     }
 }
 
-fn parts(slice: &Slice) -> (&str, String, Option<String>) {
+fn fields(slice: &Slice) -> (&str, String, Option<String>) {
     (&slice.stream.name, slice.scope.names(), slice.window.map(|window| window.to_string()))
 }

@@ -11,5 +11,5 @@ mod run_progress;
 
 pub use activity::{ActiveRun, Activity, ActivityMonitor, LatestRun, Problem, RateLimitView};
 pub use log_lines::log_lines;
-pub use metrics::{BUCKETS, FAMILIES, Family, Histogram, Kind, Metrics, Samples, TextfileError, write_textfile};
+pub use metrics::{BUCKETS, FAMILIES, MetricFamily, MetricKind, Metrics, TextfileError, write_textfile};
 pub use progress::Progress;

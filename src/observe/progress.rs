@@ -1,10 +1,11 @@
-//! A bar on a terminal: how far, what is left of the hour and of the run, and what is being asked.
+//! The progress bar on a terminal.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::event::{Event, EventSink};
@@ -13,40 +14,39 @@ use crate::observe::run_progress::RunProgress;
 
 const TICK: Duration = Duration::from_millis(250);
 /// Two lines, the first of which fits a narrow terminal.
-const TEMPLATE: &str = "{prefix}  {bar:20}  {pos}/{len} slices  {requests} requests  {rows} rows\n  {ahead}{wide_msg}";
+const TEMPLATE: &str =
+    "{prefix}  {bar:20}  {pos}/{len} slices  {requests} requests  {rows} rows\n  {outlook}{wide_msg}";
 
-/// A bar on standard error. Log lines go above it.
+/// A bar on standard error; log lines are written above it.
 #[derive(Debug, Clone)]
 pub struct Progress {
     screen: MultiProgress,
     bar: ProgressBar,
-    way: Arc<Mutex<RunProgress>>,
+    run: Arc<Mutex<RunProgress>>,
 }
 
 impl Progress {
-    /// A bar called `name`, not shown before the first event.
+    /// Hidden until the first plan.
     pub fn new(name: &str) -> Self {
-        let way = Arc::new(Mutex::new(RunProgress::begin(Instant::now())));
+        let run = Arc::new(Mutex::new(RunProgress::new(Instant::now())));
         let screen = MultiProgress::new();
         let bar = screen.add(ProgressBar::new(0).with_prefix(name.to_owned()));
-        bar.set_style(style(&way));
-        Self { screen, bar, way }
+        bar.set_style(style(&run));
+        Self { screen, bar, run }
     }
 
-    /// Hears events.
     pub fn events(&self) -> EventSink {
         let progress = self.clone();
-        EventSink::new(move |event| progress.hear(event))
+        EventSink::new(move |event| progress.observe(event))
     }
 
-    /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    fn hear(&self, event: &Event) {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner).hear(event, Instant::now());
-        // It is free again here: drawing the bar reads it.
+    fn observe(&self, event: &Event) {
+        // Unlocked before the bar is drawn, which reads it.
+        self.run.lock().observe(event, Instant::now());
         match event {
             Event::RunPlanned { job, slices, .. } => {
                 self.bar.reset();
@@ -62,62 +62,51 @@ impl Progress {
             | Event::SliceFailed { .. }
             | Event::NotEntitled { .. } => {
                 self.bar.inc(1);
-                // A slice that was split counts once a piece, so the end moves with it.
+                // A slice that was split finishes once for each part.
                 self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position()));
             }
             Event::RunFinished(_) => self.bar.finish_and_clear(),
-            Event::RunStarted { .. }
-            | Event::RequestFinished { .. }
-            | Event::RequestRetried { .. }
-            | Event::RateLimitStatus(_)
-            | Event::AlertsFiring(_)
-            | Event::NotificationSent { .. }
-            | Event::RateLimitWait { .. }
-            | Event::SliceRetried { .. }
-            | Event::SchemaDrift { .. }
-            | Event::Notice { .. }
-            | Event::Warning { .. } => {}
+            _ => {}
         }
     }
 }
 
-fn style(way: &Arc<Mutex<RunProgress>>) -> ProgressStyle {
+fn style(run: &Arc<Mutex<RunProgress>>) -> ProgressStyle {
     let read = |show: fn(&RunProgress) -> String| {
-        let way = Arc::clone(way);
+        let run = Arc::clone(run);
         move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let words = show(&way.lock().unwrap_or_else(PoisonError::into_inner));
-            // A line that cannot be drawn is drawn again a moment later.
-            write!(out, "{words}").ok();
+            let text = show(&run.lock());
+            // The next tick draws a line that failed.
+            write!(out, "{text}").ok();
         }
     };
     let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style
         .progress_chars("━╸─")
-        .with_key("requests", read(|way| format_number(way.requests)))
-        .with_key("rows", read(|way| format_number(way.rows)))
+        .with_key("requests", read(|run| format_number(run.finished_requests)))
+        .with_key("rows", read(|run| format_number(run.rows)))
         .with_key(
-            "ahead",
-            read(|way| {
-                let ahead = way.ahead(Instant::now());
-                if ahead.is_empty() { ahead } else { format!("{ahead}   ") }
+            "outlook",
+            read(|run| {
+                let outlook = run.outlook(Instant::now());
+                if outlook.is_empty() { outlook } else { format!("{outlook}   ") }
             }),
         )
 }
 
-/// Writes log lines above the bar.
 impl<'a> MakeWriter<'a> for Progress {
-    type Writer = Above;
+    type Writer = AboveBar;
 
-    fn make_writer(&'a self) -> Above {
-        Above(self.screen.clone())
+    fn make_writer(&'a self) -> AboveBar {
+        AboveBar(self.screen.clone())
     }
 }
 
-/// Standard error, with the bar out of the way.
+/// Standard error, with the bar cleared while a line is written.
 #[derive(Debug)]
-pub struct Above(MultiProgress);
+pub struct AboveBar(MultiProgress);
 
-impl io::Write for Above {
+impl io::Write for AboveBar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.suspend(|| io::stderr().write(bytes))
     }
@@ -133,11 +122,11 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that remembers what was written to it.
+    /// A terminal that records what is written to it.
     #[derive(Debug, Clone, Default)]
-    struct Paper(Arc<Mutex<String>>);
+    struct FakeTerminal(Arc<Mutex<String>>);
 
-    impl TermLike for Paper {
+    impl TermLike for FakeTerminal {
         fn width(&self) -> u16 {
             80
         }
@@ -157,7 +146,7 @@ mod tests {
             self.write_str(text)
         }
         fn write_str(&self, text: &str) -> io::Result<()> {
-            self.0.lock().unwrap().push_str(text);
+            self.0.lock().push_str(text);
             Ok(())
         }
         fn clear_line(&self) -> io::Result<()> {
@@ -169,16 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn bar_shows_figures_and_waits_while_events_come_on_a_narrow_terminal_too() {
-        let (progress, paper) = (Progress::new("nightly"), Paper::default());
-        progress.screen.set_draw_target(ProgressDrawTarget::term_like(Box::new(paper.clone())));
+    fn bar_shows_slices_and_rate_limit_on_a_narrow_terminal() {
+        let (progress, terminal) = (Progress::new("nightly"), FakeTerminal::default());
+        progress.screen.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         let events = progress.events();
-        // Each of these draws the bar, which reads the figures that hearing an event changes.
+        // Each of these draws the bar, which reads the progress that observing an event changes.
         events.emit(&Event::RunPlanned { job: "nightly".into(), slices: 2, requests: 2 });
         events.emit(&Event::RateLimitWait { wait: Duration::from_secs(90) });
         progress.bar.force_draw();
         progress.finish();
-        let drawn = paper.0.lock().unwrap().clone();
-        assert!(drawn.contains("0/2 slices") && drawn.contains("waiting for the hour to turn: 01:"), "{drawn}");
+        let drawn = terminal.0.lock().clone();
+        assert!(drawn.contains("0/2 slices") && drawn.contains("rate limited, resumes in 01:"), "{drawn}");
     }
 }

@@ -1,30 +1,29 @@
-//! How long the budget makes a run wait.
+//! How long runs wait for the rate limit.
 
 use std::time::{Duration, Instant};
 
 use crate::model::event::Event;
 
-/// The wait that is under way, and how long the others were.
+/// The wait in progress, and the total of those before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateLimitWaits {
-    /// Since when, and until when at the latest.
-    under_way: Option<(Instant, Instant)>,
-    over: Duration,
+    /// Its start, and its end at the latest.
+    current: Option<(Instant, Instant)>,
+    finished: Duration,
 }
 
 impl RateLimitWaits {
-    /// Hears an event.
-    pub(super) fn hear(&mut self, event: &Event, now: Instant) {
+    pub(super) fn observe(&mut self, event: &Event, now: Instant) {
         match event {
             Event::RateLimitWait { wait } => {
                 self.end(now);
-                self.under_way = now.checked_add(*wait).map(|until| (now, until));
+                self.current = now.checked_add(*wait).map(|until| (now, until));
             }
             Event::RequestFinished { elapsed, .. } => {
-                // What was sent after the wait began ended it; what was under way before it did not.
+                // A request sent during the wait ended it; one that was in flight before did not.
                 let sent = now.checked_sub(*elapsed);
-                if let (Some((since, _)), Some(sent)) = (self.under_way, sent)
-                    && since < sent
+                if let (Some((since, _)), Some(sent)) = (self.current, sent)
+                    && sent > since
                 {
                     self.end(sent);
                 }
@@ -34,26 +33,21 @@ impl RateLimitWaits {
         }
     }
 
-    /// How much longer nothing can be sent.
-    pub(super) fn left(&self, now: Instant) -> Duration {
-        self.under_way.map_or(Duration::ZERO, |(_, until)| until.saturating_duration_since(now))
+    /// Time until a request can be sent.
+    pub(super) fn remaining(&self, now: Instant) -> Duration {
+        self.current.map_or(Duration::ZERO, |(_, until)| until.saturating_duration_since(now))
     }
 
-    /// How long all of them were until `now`.
     pub(super) fn total(&self, now: Instant) -> Duration {
-        let under_way = self.under_way.map_or(Duration::ZERO, |(since, until)| waited(since, until.min(now)));
-        self.over + under_way
+        let current =
+            self.current.map_or(Duration::ZERO, |(since, until)| until.min(now).saturating_duration_since(since));
+        self.finished + current
     }
 
     fn end(&mut self, at: Instant) {
-        if let Some((since, until)) = self.under_way.take() {
-            self.over += waited(since, until.min(at));
-        }
+        self.finished = self.total(at);
+        self.current = None;
     }
-}
-
-fn waited(since: Instant, until: Instant) -> Duration {
-    until.saturating_duration_since(since)
 }
 
 #[cfg(test)]
@@ -71,19 +65,19 @@ mod tests {
     }
 
     #[test]
-    fn wait_ends_with_its_time_or_with_a_request_that_was_sent_in_it() {
+    fn wait_ends_on_time_or_with_a_request_sent_during_it() {
         let (start, mut waits) = (Instant::now(), RateLimitWaits::default());
         let at = |seconds| start + Duration::from_secs(seconds);
         let seconds = |duration: Duration| duration.as_secs();
-        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(60) }, at(0));
-        // This one was under way when the wait began.
-        waits.hear(&request(30), at(20));
-        assert_eq!((seconds(waits.left(at(20))), seconds(waits.total(at(20)))), (40, 20));
-        assert_eq!((seconds(waits.left(at(90))), seconds(waits.total(at(90)))), (0, 60));
-        waits.hear(&request(5), at(50));
-        assert_eq!((seconds(waits.left(at(50))), seconds(waits.total(at(90)))), (0, 45));
-        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(100));
-        waits.hear(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(105));
+        waits.observe(&Event::RateLimitWait { wait: Duration::from_secs(60) }, at(0));
+        // In flight when the wait started.
+        waits.observe(&request(30), at(20));
+        assert_eq!((seconds(waits.remaining(at(20))), seconds(waits.total(at(20)))), (40, 20));
+        assert_eq!((seconds(waits.remaining(at(90))), seconds(waits.total(at(90)))), (0, 60));
+        waits.observe(&request(5), at(50));
+        assert_eq!((seconds(waits.remaining(at(50))), seconds(waits.total(at(90)))), (0, 45));
+        waits.observe(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(100));
+        waits.observe(&Event::RateLimitWait { wait: Duration::from_secs(10) }, at(105));
         assert_eq!(seconds(waits.total(at(200))), 45 + 5 + 10);
     }
 }

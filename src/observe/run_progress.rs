@@ -1,4 +1,4 @@
-//! How far a run is, and when it may be over: what a bar and log lines say of it.
+//! How far a run is and when it may be finished, for the progress bar and log lines.
 
 use std::time::{Duration, Instant};
 
@@ -6,131 +6,127 @@ use crate::model::event::{Event, RateLimitStatus};
 use crate::model::format::{format_duration, format_number};
 use crate::observe::rate_limit_waits::RateLimitWaits;
 
-/// Requests after which it is known how long they take.
-const ENOUGH: u64 = 3;
+/// Fewer finished requests say too little about how long the next ones take.
+const MIN_REQUESTS: u64 = 3;
 
-/// How far a run is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunProgress {
-    /// Slices to do, and the requests that they are expected to cost.
-    pub(super) planned: (usize, u64),
-    /// Slices that are over.
-    pub(super) over: usize,
-    /// Requests that are over.
-    pub(super) requests: u64,
-    /// Rows so far.
+    pub(super) planned_slices: usize,
+    /// What the planned slices are expected to cost.
+    pub(super) planned_requests: u64,
+    pub(super) finished_slices: usize,
+    pub(super) finished_requests: u64,
     pub(super) rows: u64,
     waits: RateLimitWaits,
-    began: Instant,
-    /// What the last answer told of the budget, and when.
-    budget: Option<(Instant, RateLimitStatus)>,
+    started: Instant,
+    /// With the time of the response.
+    rate_limit: Option<(Instant, RateLimitStatus)>,
 }
 
 impl RunProgress {
-    /// At the beginning, at `now`.
-    pub(super) fn begin(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
-            planned: (0, 0),
-            over: 0,
-            requests: 0,
+            planned_slices: 0,
+            planned_requests: 0,
+            finished_slices: 0,
+            finished_requests: 0,
             rows: 0,
             waits: RateLimitWaits::default(),
-            began: now,
-            budget: None,
+            started: now,
+            rate_limit: None,
         }
     }
 
-    /// Hears an event.
-    pub(super) fn hear(&mut self, event: &Event, now: Instant) {
-        self.waits.hear(event, now);
+    pub(super) fn observe(&mut self, event: &Event, now: Instant) {
+        self.waits.observe(event, now);
         match event {
-            Event::RunStarted { .. } => *self = Self { budget: self.budget, ..Self::begin(now) },
-            Event::RunPlanned { slices, requests, .. } => self.planned = (*slices, *requests),
+            Event::RunStarted { .. } => *self = Self { rate_limit: self.rate_limit, ..Self::new(now) },
+            Event::RunPlanned { slices, requests, .. } => {
+                (self.planned_slices, self.planned_requests) = (*slices, *requests);
+            }
             Event::SlicePublished { counters, .. } => {
-                self.end_slice();
+                self.finish_slice();
                 self.rows += counters.rows;
             }
-            Event::SliceDeferred { .. } | Event::SliceFailed { .. } | Event::NotEntitled { .. } => self.end_slice(),
-            Event::RequestFinished { .. } => self.requests += 1,
-            Event::RateLimitStatus(told) => self.budget = Some((now, *told)),
+            Event::SliceDeferred { .. } | Event::SliceFailed { .. } | Event::NotEntitled { .. } => self.finish_slice(),
+            Event::RequestFinished { .. } => self.finished_requests += 1,
+            Event::RateLimitStatus(status) => self.rate_limit = Some((now, *status)),
             _ => {}
         }
     }
 
-    fn end_slice(&mut self) {
-        self.over += 1;
-        // A slice that was split counts once a piece, so the end moves with it.
-        self.planned.0 = self.planned.0.max(self.over);
+    fn finish_slice(&mut self) {
+        self.finished_slices += 1;
+        // A slice that was split finishes once for each part.
+        self.planned_slices = self.planned_slices.max(self.finished_slices);
     }
 
-    /// How much longer nothing can be sent; none when something can.
-    pub(super) fn waits(&self, now: Instant) -> Option<Duration> {
-        Some(self.waits.left(now)).filter(|left| !left.is_zero())
+    /// Time until a request can be sent; none if one can.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        Some(self.waits.remaining(now)).filter(|wait| !wait.is_zero())
     }
 
-    /// Own requests of the trailing period, and how many may be used of a period.
-    pub(super) fn spent(&self) -> Option<(u32, u32)> {
-        self.budget.map(|(_, told)| (told.own_requests, usable(&told)))
+    /// Requests that can be sent before the window resets, as of the last response.
+    pub(super) fn available_requests(&self) -> Option<u32> {
+        let (_, status) = self.rate_limit?;
+        let by_log = usable(&status).saturating_sub(status.own_requests);
+        Some(status.remaining.map_or(by_log, |remaining| by_log.min(remaining.saturating_sub(status.reserved))))
     }
 
-    /// Requests that may still be sent before the period ends, as of the last answer.
-    pub(super) fn requests_left(&self) -> Option<u32> {
-        let (_, told) = self.budget?;
-        let by_log = usable(&told).saturating_sub(told.own_requests);
-        Some(told.remaining.map_or(by_log, |remaining| by_log.min(remaining.saturating_sub(told.reserved))))
-    }
-
-    /// How much longer it will take, by what it took so far and what the budget allows; none before that can be said.
+    /// An estimate by the pace so far and the rate limit; none before there is a pace.
     pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
-        let (slices, requests) = self.planned;
-        if slices == 0 || self.requests < ENOUGH {
+        if self.planned_slices == 0 || self.finished_requests < MIN_REQUESTS {
             return None;
         }
-        let sending = now.saturating_duration_since(self.began).saturating_sub(self.waits.total(now));
-        let each = sending.as_secs_f64() / self.requests as f64;
-        let left = requests as f64 * slices.saturating_sub(self.over) as f64 / slices as f64;
-        let seconds = match (self.budget, self.requests_left()) {
-            (Some((at, told)), Some(free)) if f64::from(free) < left => {
+        let sending = now.saturating_duration_since(self.started).saturating_sub(self.waits.total(now));
+        let each = sending.as_secs_f64() / self.finished_requests as f64;
+        let slices_left = self.planned_slices.saturating_sub(self.finished_slices);
+        let requests_left = self.planned_requests as f64 * slices_left as f64 / self.planned_slices as f64;
+        let seconds = match (self.rate_limit, self.available_requests().map(f64::from)) {
+            (Some((at, status)), Some(available)) if available < requests_left => {
                 let passed = now.saturating_duration_since(at);
-                let reset = told.resets_in.unwrap_or(told.window).saturating_sub(passed).as_secs_f64();
-                let (after, usable) = (left - f64::from(free), f64::from(usable(&told)));
-                let whole_periods = ((after / usable).ceil() - 1.0).max(0.0);
-                (f64::from(free) * each).max(reset)
-                    + whole_periods * told.window.as_secs_f64()
-                    + (after - whole_periods * usable) * each
+                let reset = status.resets_in.unwrap_or(status.window).saturating_sub(passed).as_secs_f64();
+                let (after, usable) = (requests_left - available, f64::from(usable(&status)));
+                let whole_windows = ((after / usable).ceil() - 1.0).max(0.0);
+                (available * each).max(reset)
+                    + whole_windows * status.window.as_secs_f64()
+                    + (after - whole_windows * usable) * each
             }
-            _ => left * each,
+            _ => requests_left * each,
         };
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// What is left of the hour and of the run, in words.
-    pub(super) fn ahead(&self, now: Instant) -> String {
+    /// The rate limit and the time left, for people.
+    pub(super) fn outlook(&self, now: Instant) -> String {
         let mut parts = Vec::new();
-        match (self.waits(now).map(|left| left.as_secs() + 1), self.spent(), self.requests_left()) {
-            (Some(left), Some((spent, usable)), _) => parts.push(format!(
-                "waiting for the hour to turn: {:02}:{:02} ({} of {} spent)",
-                left / 60,
-                left % 60,
-                format_number(spent.into()),
-                format_number(usable.into())
-            )),
-            (Some(left), None, _) => {
-                parts.push(format!("waiting for the hour to turn: {:02}:{:02}", left / 60, left % 60));
-            }
-            (None, _, Some(free)) => parts.push(format!("{} requests left this hour", format_number(free.into()))),
-            (None, _, None) => {}
+        if let Some(wait) = self.wait(now).map(|wait| wait.as_secs() + 1) {
+            let used = self.rate_limit.map(|(_, status)| {
+                format!(
+                    " ({} of {} requests used)",
+                    format_number(status.own_requests.into()),
+                    format_number(usable(&status).into())
+                )
+            });
+            parts.push(format!(
+                "rate limited, resumes in {:02}:{:02}{}",
+                wait / 60,
+                wait % 60,
+                used.unwrap_or_default()
+            ));
+        } else if let Some(available) = self.available_requests() {
+            parts.push(format!("{} requests available this hour", format_number(available.into())));
         }
-        parts.extend(self.time_left(now).map(|to_go| match to_go.as_secs() {
-            0..60 => "less than a minute to go".to_owned(),
-            seconds => format!("about {} to go", format_duration(Duration::from_secs(seconds / 60 * 60))),
+        parts.extend(self.time_left(now).map(|left| match left.as_secs() {
+            0..60 => "less than a minute left".to_owned(),
+            seconds => format!("about {} left", format_duration(Duration::from_secs(seconds / 60 * 60))),
         }));
         parts.join(", ")
     }
 }
 
-fn usable(told: &RateLimitStatus) -> u32 {
-    told.limit.saturating_sub(told.reserved).max(1)
+fn usable(status: &RateLimitStatus) -> u32 {
+    status.limit.saturating_sub(status.reserved).max(1)
 }
 
 #[cfg(test)]
@@ -138,13 +134,13 @@ mod tests {
     use super::*;
     use crate::model::slice::SliceName;
 
-    fn way(slices: usize, requests: u64, sent: u64, told: RateLimitStatus) -> (RunProgress, Instant) {
+    fn progress(slices: usize, requests: u64, sent: u64, status: RateLimitStatus) -> (RunProgress, Instant) {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut way = RunProgress::begin(start);
-        way.hear(&Event::RunPlanned { job: "nightly".into(), slices, requests }, start);
+        let mut progress = RunProgress::new(start);
+        progress.observe(&Event::RunPlanned { job: "nightly".into(), slices, requests }, start);
         for second in 1..=sent {
-            way.hear(
+            progress.observe(
                 &Event::RequestFinished {
                     endpoint: String::new(),
                     slice: SliceName::default(),
@@ -153,13 +149,13 @@ mod tests {
                 },
                 at(second),
             );
-            way.over += 1;
+            progress.finished_slices += 1;
         }
-        way.hear(&Event::RateLimitStatus(told), at(sent));
-        (way, at(sent))
+        progress.observe(&Event::RateLimitStatus(status), at(sent));
+        (progress, at(sent))
     }
 
-    fn told(spent: u32, resets_in: u64) -> RateLimitStatus {
+    fn status(spent: u32, resets_in: u64) -> RateLimitStatus {
         RateLimitStatus {
             limit: 600,
             remaining: Some(600 - spent),
@@ -172,31 +168,33 @@ mod tests {
     }
 
     #[test]
-    fn run_that_fits_the_hour_takes_as_long_as_its_requests() {
-        let (way, now) = way(100, 100, 20, told(20, 3000));
-        assert_eq!(way.time_left(now), Some(Duration::from_secs(80)));
-        assert_eq!(way.ahead(now), "520 requests left this hour, about 1 m to go");
+    fn run_within_the_rate_limit_takes_as_long_as_its_requests() {
+        let (progress, now) = progress(100, 100, 20, status(20, 3000));
+        assert_eq!(progress.time_left(now), Some(Duration::from_secs(80)));
+        assert_eq!(progress.outlook(now), "520 requests available this hour, about 1 m left");
     }
 
     #[test]
-    fn run_that_does_not_fit_waits_for_as_many_resets_as_it_takes() {
-        let (mut way, now) = way(2000, 2000, 540, told(540, 1800));
-        // 540 of the 1460 that are left fit each hour.
-        assert_eq!(way.time_left(now), Some(Duration::from_secs(1800 + 2 * 3600 + (1460 - 1080))));
-        way.hear(&Event::RateLimitWait { wait: Duration::from_secs(372) }, now);
+    fn run_beyond_the_rate_limit_waits_for_resets() {
+        let (mut progress, now) = progress(2000, 2000, 540, status(540, 1800));
+        // Each hour has room for 540 of the remaining 1460.
+        assert_eq!(progress.time_left(now), Some(Duration::from_secs(1800 + 2 * 3600 + (1460 - 1080))));
+        progress.observe(&Event::RateLimitWait { wait: Duration::from_secs(372) }, now);
         let later = now + Duration::from_secs(1);
         assert!(
-            way.ahead(later).starts_with("waiting for the hour to turn: 06:12 (540 of 540 spent), about 2 h 3"),
+            progress
+                .outlook(later)
+                .starts_with("rate limited, resumes in 06:12 (540 of 540 requests used), about 2 h 3"),
             "{}",
-            way.ahead(later)
+            progress.outlook(later)
         );
     }
 
     #[test]
-    fn nothing_is_foretold_before_anything_is_known() {
-        let (way, now) = way(100, 100, 2, told(2, 3000));
-        assert_eq!(way.time_left(now), None);
-        assert_eq!(way.ahead(now), "538 requests left this hour");
-        assert_eq!(RunProgress::begin(now).ahead(now), "");
+    fn no_estimate_without_a_pace() {
+        let (progress, now) = progress(100, 100, 2, status(2, 3000));
+        assert_eq!(progress.time_left(now), None);
+        assert_eq!(progress.outlook(now), "538 requests available this hour");
+        assert_eq!(RunProgress::new(now).outlook(now), "");
     }
 }

@@ -126,5 +126,5 @@ async fn readyz(State(server): State<Arc<ServerState>>) -> Response {
 
 async fn metrics(State(server): State<Arc<ServerState>>) -> Response {
     let text = server.metrics.as_ref().map(|text| text()).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

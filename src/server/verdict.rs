@@ -35,7 +35,7 @@ impl Verdict {
     pub fn new(status: Option<&Status>, activity: &Activity, read_error: Option<&str>, now: Timestamp) -> Self {
         let trouble = |sentence: String, next: Option<String>| Self { tone: Tone::Trouble, sentence, next };
         if activity.key_rejected_at.is_some() {
-            let hint = activity.ended.as_ref().and_then(|ended| ended.hint.as_deref());
+            let hint = activity.latest_run.as_ref().and_then(|ended| ended.hint.as_deref());
             return trouble("The API rejected the key; no requests are sent.".to_owned(), hint.map(as_sentence));
         }
         if let Some(error) = read_error {
@@ -47,7 +47,7 @@ impl Verdict {
             };
             return trouble(format!("The lake cannot be read: {}", with_full_stop(error)), Some(next.to_owned()));
         }
-        if let Some(ended) = activity.ended.as_ref().filter(|ended| ended.outcome.is_failure()) {
+        if let Some(ended) = activity.latest_run.as_ref().filter(|ended| ended.outcome.is_failure()) {
             let problem = ended.problem.as_deref().unwrap_or("some slices could not be exported");
             let sentence =
                 format!("The last run of `{}` {}: {}", ended.job, verb(ended.outcome), with_full_stop(problem));
@@ -83,7 +83,7 @@ fn active_run(activity: &Activity, now: Timestamp) -> Option<String> {
     let run = activity.run.as_ref()?;
     let slices = run
         .planned
-        .map(|planned| format!(", {} of {} slices done", format_number(run.over as u64), format_number(planned as u64)))
+        .map(|planned| format!(", {} of {} slices done", format_number(run.finished_slices as u64), format_number(planned as u64)))
         .unwrap_or_default();
     let waits = activity
         .waits_until

@@ -1,4 +1,4 @@
-//! Log lines, as programs read them.
+//! Log lines as programs read them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::support::account;
 
 const JOBS: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"prompts\", \"answers_v2\"]\n";
 
-/// The lines of one run in which a slice fails and another is asked again, without what differs from run to run.
+/// The lines of one run in which one slice fails and another is retried.
 async fn lines(filter: &str) -> Vec<Value> {
     let account = Account { now: None, categories: 1, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
@@ -42,7 +42,7 @@ async fn lines(filter: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn lines_of_a_run_say_what_they_are_about_and_the_last_one_has_its_figures() {
+async fn lines_name_the_event_and_the_last_one_has_the_counts() {
     let mut runs = BTreeMap::new();
     let mut shown = String::new();
     for mut line in lines("info").await {
@@ -53,14 +53,11 @@ async fn lines_of_a_run_say_what_they_are_about_and_the_last_one_has_its_figures
         }
         let members = line.as_object_mut().unwrap();
         members.shift_remove("timestamp").unwrap();
-        // What depends on the day of the test, or on how quick the machine is.
-        for differs in ["window", "seconds", "bytes", "rows"] {
+        // These depend on the day of the test, on the machine, or on messages that other tests hold.
+        for differs in ["window", "seconds", "bytes", "rows", "summary", "problem", "remedy"] {
             if members.contains_key(differs) {
                 members[differs] = "...".into();
             }
-        }
-        if members["message"].as_str().is_some_and(|words| words.starts_with("nightly: ")) {
-            members["message"] = "...".into();
         }
         shown.push_str(&format!("{line}\n"));
     }
@@ -70,15 +67,15 @@ async fn lines_of_a_run_say_what_they_are_about_and_the_last_one_has_its_figures
 #[tokio::test]
 async fn every_line_of_a_run_names_the_run_and_the_job() {
     let lines = lines("profound_export::observe=debug").await;
-    assert!(10 < lines.len());
+    assert!(lines.len() > 10);
     for line in &lines {
         assert_eq!(line["job"], "nightly", "{line}");
         assert_eq!(line["run"], lines[0]["run"], "{line}");
     }
     let summary = lines.last().unwrap();
     for figure in ["requests", "rows", "files", "bytes", "slices", "failed"] {
-        assert!(summary[figure].as_u64().is_some_and(|figure| 0 < figure), "{figure}: {summary}");
+        assert!(summary[figure].as_u64().is_some_and(|figure| figure > 0), "{figure}: {summary}");
     }
-    assert!(summary["seconds"].as_f64().is_some_and(|seconds| 0.0 < seconds));
+    assert!(summary["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
     assert_eq!((summary["outcome"].as_str(), summary["level"].as_str()), (Some("failed"), Some("ERROR")));
 }

@@ -274,8 +274,8 @@ start = "{self.first_day}"
     def pinged(self) -> bool:
         """Whether the heartbeat was pinged once more."""
         metrics = ask(f"{self.page}metrics").body.decode()
-        sent = f'profound_export_alerts_sent_total{{target="{HEARTBEAT}",result="sent"}} '
-        found = re.search(rf"^{re.escape(sent)}(\d+)$", metrics, re.MULTILINE)
+        sent = f'profound_export_notifications_total{{target="{HEARTBEAT}",result="sent"}} '
+        found = re.search(rf"^{re.escape(sent)}(\d+)\.0$", metrics, re.MULTILINE)
         before, self.pings = self.pings, int(found[1]) if found else 0
         return before < self.pings
 

@@ -34,15 +34,15 @@ pub(super) async fn keep_told(monitor: &ProcessMonitor, notify: &SystemdNotifier
 fn words(monitor: &ProcessMonitor, jobs: &Option<Vec<JobStatus>>) -> String {
     let doing = monitor.live.activity();
     match (&doing.run, jobs) {
-        (Some(run), _) => under_way(run, doing.waits_until),
+        (Some(run), _) => under_way(run, doing.rate_limited_until),
         (None, Some(jobs)) => waiting(jobs),
         (None, None) => "waiting".to_owned(),
     }
 }
 
 fn under_way(run: &ActiveRun, waits_until: Option<Timestamp>) -> String {
-    let far = match run.planned {
-        Some(planned) => format!("{} of {planned} slices", run.over),
+    let far = match run.planned_slices {
+        Some(planned) => format!("{} of {planned} slices", run.finished_slices),
         None => "planning".to_owned(),
     };
     let waits = waits_until.map(|until| format!(", waiting for the hour to turn at {until:.0}")).unwrap_or_default();

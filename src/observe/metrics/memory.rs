@@ -1,6 +1,4 @@
-//! How much memory the process holds.
-
-/// Resident bytes of this process, whatever the size of a page is; none where the system does not tell it as Linux does.
+/// Resident bytes of this process; none where the system has no Linux `/proc`.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;

@@ -1,18 +1,21 @@
-//! Metrics: what events, the status and the configuration come to in figures, in the text format of Prometheus.
+//! Metrics in the formats of Prometheus, from events, the status and the configuration.
 //!
-//! They are kept here and not in a crate's registry, because counters of one-shot runs go on from a file: what stands is set
-//! as a whole, what is counted is read back, and one format is written.
+//! A process that serves `/metrics` has counters and gauges. A one-shot run has a text file for node_exporter with gauges alone,
+//! as batch jobs have: what the last run did, and how complete the lake is. A counter in the file would start at zero with each run,
+//! and reading the previous file back makes every run depend on a file that others may delete or edit.
 
 mod family;
 mod memory;
-mod samples;
 mod textfile;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::config::AlertEvent;
@@ -21,252 +24,279 @@ use crate::model::event::{Event, EventSink, RateLimitStatus, RetryReason, RunFin
 use crate::model::outcome::Outcome;
 use crate::observe::rate_limit_waits::RateLimitWaits;
 use crate::status::{JobStatus, Status};
-use family::*;
+use family::Families;
 
-pub use family::{BUCKETS, FAMILIES, Family, Kind};
-pub use samples::{Histogram, Samples};
+pub use family::{BUCKETS, FAMILIES, MetricFamily, MetricKind};
 pub use textfile::{TextfileError, write_textfile};
 
-/// What becomes of slices.
-const SLICE_RESULTS: [&str; 4] = ["done", "failed", "left", "not_entitled"];
+const SLICE_RESULTS: [&str; 4] = ["published", "failed", "deferred", "not_entitled"];
+
 /// The metrics of the process; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Metrics(Arc<Shared>);
+pub struct Metrics(Arc<MetricsInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct MetricsInner {
     clock: Clock,
-    known: Mutex<Known>,
+    gauges: Registry,
+    /// Counters and histograms.
+    cumulative: Registry,
+    families: Families,
+    state: Mutex<MetricsState>,
 }
 
+/// What the next event or status is compared with.
 #[derive(Debug, Default)]
-struct Known {
-    samples: Samples,
+struct MetricsState {
     waits: RateLimitWaits,
-    /// The last run of each job, as far as it was heard or recorded.
-    last: BTreeMap<String, LastRun>,
-    /// What the budget told of others the last time.
-    foreign: u64,
-    /// Jobs that run.
+    /// When the last known run of each job ended.
+    last_runs: BTreeMap<String, Timestamp>,
     running: BTreeSet<String>,
-}
-
-/// The last run of a job.
-#[derive(Debug, Clone, Copy)]
-struct LastRun {
-    ended_at: Timestamp,
-    took: Duration,
-    exit_code: u8,
+    /// External requests so far, as the client counts them.
+    external_requests: u64,
 }
 
 impl Metrics {
-    /// Nothing happened yet.
     pub fn new(clock: Clock) -> Self {
-        let mut samples = Samples::default();
-        samples.set(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
-        // What can be told apart from the start begins with nothing, so that the first of a kind is seen as an increase.
-        RetryReason::ALL.iter().for_each(|reason| samples.add(&RETRIES, &[reason.name()], 0.0));
-        SLICE_RESULTS.iter().for_each(|result| samples.add(&SLICES, &[result], 0.0));
-        AlertEvent::ALL.iter().for_each(|event| samples.set(&ALERTS_ACTIVE, &[event.name()], 0.0));
-        samples.add(&BUDGET_WAITED, &[], 0.0);
-        samples.add(&FOREIGN_REQUESTS, &[], 0.0);
-        samples.set(&KEY_REJECTED, &[], 0.0);
-        Self(Arc::new(Shared { clock, known: Mutex::new(Known { samples, ..Known::default() }) }))
+        let (mut gauges, mut cumulative) = (Registry::default(), Registry::default());
+        let families = Families::register(&mut gauges, &mut cumulative);
+        families.build_info.set(&[env!("CARGO_PKG_VERSION")], 1.0);
+        // A series that starts at zero shows its first event as an increase.
+        RetryReason::ALL.iter().for_each(|reason| drop(families.retries.get(&[reason.name()])));
+        SLICE_RESULTS.iter().for_each(|result| drop(families.slices.get(&[result])));
+        AlertEvent::ALL.iter().for_each(|event| drop(families.alerts_firing.get(&[event.name()])));
+        drop(families.external_requests.get(&[]));
+        drop(families.key_rejected.get(&[]));
+        Self(Arc::new(MetricsInner { clock, gauges, cumulative, families, state: Mutex::default() }))
     }
 
-    /// Hears events.
     pub fn events(&self) -> EventSink {
         let metrics = self.clone();
-        EventSink::new(move |event| metrics.hear(event))
+        EventSink::new(move |event| metrics.observe(event, Instant::now()))
     }
 
-    /// Takes over what stands.
-    pub fn stand(&self, status: &Status) {
-        let mut known = self.known();
-        known.stand(status);
+    /// All metrics in the OpenMetrics text format, for `/metrics`.
+    pub fn openmetrics(&self) -> String {
+        self.update();
+        let mut text = String::new();
+        // A string accepts every write.
+        let _ = encode_registry(&mut text, &self.0.cumulative);
+        let _ = encode_registry(&mut text, &self.0.gauges);
+        let _ = encode_eof(&mut text);
+        text
     }
 
-    /// Says when the key expires, where that is known.
-    pub fn key_expires(&self, at: Option<Timestamp>) {
-        self.known().samples.set_known(&KEY_EXPIRY, &[], at.map(seconds));
+    /// The gauges in the text format that node_exporter reads.
+    pub fn textfile(&self) -> String {
+        self.update();
+        let mut text = String::new();
+        let _ = encode_registry(&mut text, &self.0.gauges);
+        text
     }
 
-    /// Goes on from what an earlier process wrote into its text file, as if it had been this one.
-    pub fn go_on_from(&self, text: &str) {
-        self.known().samples.add_all(&Samples::counted(text));
+    /// The current values of a counter or gauge, with their labels.
+    pub fn values(&self, name: &str) -> Vec<(Vec<(&'static str, String)>, f64)> {
+        self.update();
+        self.0.families.values(name)
     }
 
-    /// All of them at this moment.
-    pub fn samples(&self) -> Samples {
-        let known = self.known();
-        let mut samples = known.samples.clone();
-        let (now, waits) = (Instant::now(), known.waits);
-        drop(known);
-        samples.set(&BUDGET_WAITING, &[], waits.left(now).as_secs_f64());
-        samples.add(&BUDGET_WAITED, &[], waits.total(now).as_secs_f64());
-        samples.set_known(&MEMORY, &[], memory::resident_bytes().map(|bytes| bytes as f64));
-        samples
+    pub fn set_key_expiry(&self, at: Option<Timestamp>) {
+        self.0.families.key_expiry.set(&[], at.map(seconds));
     }
 
-    /// All of them in the text format.
-    pub fn text(&self) -> String {
-        self.samples().text()
+    /// Sets the metrics that follow from the ledger and the configuration.
+    pub fn observe_status(&self, status: &Status) {
+        let families = &self.0.families;
+        // A job that is no longer configured must not look as if it were late.
+        let is_configured = |name: &str| status.jobs.iter().any(|job| job.name == name);
+        self.0.state.lock().last_runs.retain(|job, _| is_configured(job));
+        for family in [
+            &families.last_run,
+            &families.last_run_duration,
+            &families.last_run_exit_code,
+            &families.last_run_requests,
+            &families.last_run_rows,
+            &families.last_run_written_bytes,
+            &families.last_run_files,
+            &families.last_run_slices,
+            &families.last_success,
+            &families.next_run,
+            &families.job_running,
+            &families.coverage_lag,
+        ] {
+            family.retain(|labels| is_configured(&labels[0].1));
+        }
+        status.jobs.iter().for_each(|job| self.observe_job(job));
+        families.stream_coverage_lag.retain(|labels| status.streams.iter().any(|stream| stream.name == labels[0].1));
+        for stream in &status.streams {
+            families.stream_coverage_lag.set(&[&stream.name], stream.lag_seconds as f64);
+        }
+        let days = status.days_by_state();
+        families.coverage_days.retain(|labels| days.contains_key(labels[0].1.as_str()));
+        for (status, days) in days {
+            families.coverage_days.set(&[status], days as f64);
+        }
     }
 
-    fn hear(&self, event: &Event) {
-        self.known().hear(event, Instant::now(), self.0.clock.now());
+    fn observe_job(&self, job: &JobStatus) {
+        let (families, name) = (&self.0.families, job.name.as_str());
+        self.start_counting(name);
+        let is_running = self.0.state.lock().running.contains(name);
+        families.job_running.set(&[name], f64::from(u8::from(is_running)));
+        families.next_run.set(&[name], job.next_run.map(seconds));
+        families.coverage_lag.set(&[name], job.lag_seconds as f64);
+        if let Some(success) = job.last_success {
+            let observed = families.last_success.get(&[name]).get();
+            families.last_success.set(&[name], observed.max(seconds(success)));
+        }
+        if let Some(last) = &job.last_run {
+            let end = &last.end;
+            let elapsed = Duration::try_from(last.ended_at.duration_since(end.started_at)).unwrap_or_default();
+            self.set_last_run(name, last.ended_at, elapsed, end.outcome, &end.counters);
+        }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // Plain figures: a panic elsewhere leaves them usable.
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn hear(&mut self, event: &Event, now: Instant, at: Timestamp) {
-        self.waits.hear(event, now);
+    fn observe(&self, event: &Event, now: Instant) {
+        let families = &self.0.families;
+        self.0.state.lock().waits.observe(event, now);
         match event {
             Event::RunStarted { job, .. } => {
-                self.running.insert(job.clone());
-                self.samples.set(&JOB_RUNNING, &[job], 1.0);
+                self.0.state.lock().running.insert(job.clone());
+                families.job_running.set(&[job], 1.0);
             }
             Event::RequestFinished { endpoint, status, elapsed, .. } => {
                 let code = status.map_or("error".to_owned(), |status| status.to_string());
-                self.samples.add(&REQUESTS, &[endpoint, &code], 1.0);
-                self.samples.observe(&REQUEST_DURATION, &[endpoint], elapsed.as_secs_f64());
+                families.requests.get(&[endpoint, &code]).inc();
+                families.request_duration.get(&[endpoint]).observe(elapsed.as_secs_f64());
                 match status {
-                    Some(401) => self.samples.set(&KEY_REJECTED, &[], 1.0),
-                    Some(200) => self.samples.set(&KEY_REJECTED, &[], 0.0),
+                    Some(401) => families.key_rejected.set(&[], 1.0),
+                    Some(200) => families.key_rejected.set(&[], 0.0),
                     _ => {}
                 }
             }
-            Event::RequestRetried { reason, .. } => self.samples.add(&RETRIES, &[reason.name()], 1.0),
-            Event::RateLimitStatus(told) => self.take_budget(*told, at),
+            Event::RequestRetried { reason, .. } => drop(families.retries.get(&[reason.name()]).inc()),
+            Event::RateLimitStatus(status) => self.observe_rate_limit(*status),
             Event::SlicePublished { slice, counters } => self.count_slice(&slice.stream.name, *counters),
-            Event::RunFinished(ended) => self.end_run(ended, at),
-            Event::AlertsFiring(standing) => {
+            Event::RunFinished(run) => self.finish_run(run),
+            Event::AlertsFiring(alerts) => {
                 for event in AlertEvent::ALL.map(AlertEvent::name) {
-                    let count = standing.iter().filter(|alert| alert.event == event).count();
-                    self.samples.set(&ALERTS_ACTIVE, &[event], count as f64);
+                    let count = alerts.iter().filter(|alert| alert.event == event).count();
+                    families.alerts_firing.set(&[event], count as f64);
                 }
             }
             Event::NotificationSent { target, delivered } => {
-                for (result, is_so) in [("sent", *delivered), ("failed", !*delivered)] {
-                    self.samples.add(&ALERTS_SENT, &[target, result], f64::from(u8::from(is_so)));
+                for (result, is_result) in [("sent", *delivered), ("failed", !*delivered)] {
+                    families.notifications.get(&[target, result]).inc_by(f64::from(u8::from(is_result)));
                 }
             }
-            Event::RateLimitWait { .. }
-            | Event::RunPlanned { .. }
-            | Event::SliceStarted { .. }
-            | Event::SliceRetried { .. }
-            | Event::SliceDeferred { .. }
-            | Event::SliceFailed { .. }
-            | Event::NotEntitled { .. }
-            | Event::SchemaDrift { .. }
-            | Event::Notice { .. }
-            | Event::Warning { .. } => {}
+            _ => {}
         }
     }
 
-    fn take_budget(&mut self, told: RateLimitStatus, at: Timestamp) {
-        let RateLimitStatus { limit, remaining, reserved, own_requests, external_requests, resets_in, .. } = told;
-        let samples = &mut self.samples;
-        samples.set(&BUDGET_LIMIT, &[], f64::from(limit));
-        samples.set_known(&BUDGET_REMAINING, &[], remaining.map(f64::from));
-        samples.set(&BUDGET_RESERVED, &[], f64::from(reserved));
-        samples.set(&BUDGET_SPENT, &[], f64::from(own_requests));
-        let reset = resets_in.and_then(|wait| at.checked_add(wait).ok());
-        samples.set_known(&BUDGET_RESET, &[], reset.map(seconds));
-        // A client that was made anew begins to count anew.
-        let more = external_requests.checked_sub(self.foreign).unwrap_or(external_requests);
-        samples.add(&FOREIGN_REQUESTS, &[], more as f64);
-        self.foreign = external_requests;
+    fn observe_rate_limit(&self, status: RateLimitStatus) {
+        let RateLimitStatus { limit, remaining, reserved, own_requests, external_requests, resets_in, .. } = status;
+        let families = &self.0.families;
+        families.budget_limit.set(&[], f64::from(limit));
+        families.budget_remaining.set(&[], remaining.map(f64::from));
+        families.budget_reserved.set(&[], f64::from(reserved));
+        families.budget_spent.set(&[], f64::from(own_requests));
+        let reset = resets_in.and_then(|wait| self.0.clock.now().checked_add(wait).ok());
+        families.budget_reset.set(&[], reset.map(seconds));
+        let before = std::mem::replace(&mut self.0.state.lock().external_requests, external_requests);
+        // A reload of the configuration makes a new client, which counts from zero.
+        let more = external_requests.checked_sub(before).unwrap_or(external_requests);
+        families.external_requests.get(&[]).inc_by(more as f64);
     }
 
-    fn count_slice(&mut self, stream: &str, done: Counters) {
-        let samples = &mut self.samples;
-        samples.add(&SLICES, &["done"], 1.0);
-        samples.add(&ROWS, &[stream], done.rows as f64);
-        samples.add(&WRITTEN_BYTES, &[stream], done.bytes as f64);
-        samples.add(&FILES, &[stream, "written"], done.files as f64);
-        samples.add(&FILES, &[stream, "unchanged"], done.unchanged as f64);
+    fn count_slice(&self, stream: &str, counters: Counters) {
+        let families = &self.0.families;
+        families.slices.get(&["published"]).inc();
+        families.rows.get(&[stream]).inc_by(counters.rows as f64);
+        families.written_bytes.get(&[stream]).inc_by(counters.bytes as f64);
+        families.files.get(&[stream, "written"]).inc_by(counters.files as f64);
+        families.files.get(&[stream, "unchanged"]).inc_by(counters.unchanged as f64);
     }
 
-    fn end_run(&mut self, ended: &RunFinished, at: Timestamp) {
-        let job = ended.job.as_str();
-        self.running.remove(job);
-        self.begin_counting(job);
-        let samples = &mut self.samples;
-        samples.set(&JOB_RUNNING, &[job], 0.0);
-        samples.add(&RUNS, &[job, &ended.outcome.to_string()], 1.0);
-        samples.add(&SLICES, &["failed"], ended.counters.failed as f64);
-        samples.add(&SLICES, &["left"], ended.counters.deferred as f64);
-        samples.add(&SLICES, &["not_entitled"], ended.counters.not_entitled as f64);
-        if ended.outcome == Outcome::KeyRejected {
-            samples.set(&KEY_REJECTED, &[], 1.0);
+    fn finish_run(&self, run: &RunFinished) {
+        let (families, job, now) = (&self.0.families, run.job.as_str(), self.0.clock.now());
+        self.0.state.lock().running.remove(job);
+        self.start_counting(job);
+        families.job_running.set(&[job], 0.0);
+        families.runs.get(&[job, &run.outcome.to_string()]).inc();
+        let Counters { failed, deferred, not_entitled, .. } = run.counters;
+        for (result, slices) in [("failed", failed), ("deferred", deferred), ("not_entitled", not_entitled)] {
+            families.slices.get(&[result]).inc_by(slices as f64);
         }
-        if ended.outcome == Outcome::Complete {
-            samples.set(&LAST_SUCCESS, &[job], seconds(at));
+        if run.outcome == Outcome::KeyRejected {
+            families.key_rejected.set(&[], 1.0);
         }
-        self.take_last(job, LastRun { ended_at: at, took: ended.elapsed, exit_code: ended.outcome.exit_code() });
+        if run.outcome == Outcome::Complete {
+            families.last_success.set(&[job], seconds(now));
+        }
+        self.set_last_run(job, now, run.elapsed, run.outcome, &run.counters);
     }
 
-    fn stand(&mut self, status: &Status) {
-        for family in [&JOB_RUNNING, &NEXT_RUN, &COVERAGE_LAG, &STREAM_COVERAGE_LAG, &DAYS] {
-            self.samples.clear(family);
+    /// Sets the gauges of the last run of `job`, unless a later one is known: the ledger also holds runs of other processes.
+    fn set_last_run(&self, job: &str, ended_at: Timestamp, elapsed: Duration, outcome: Outcome, counters: &Counters) {
+        let families = &self.0.families;
+        {
+            let mut state = self.0.state.lock();
+            if state.last_runs.get(job).is_some_and(|known| *known > ended_at) {
+                return;
+            }
+            state.last_runs.insert(job.to_owned(), ended_at);
         }
-        // What is configured no more is not shown as if it were late.
-        let is_configured = |job: &str| status.jobs.iter().any(|known| known.name == job);
-        self.last.retain(|job, _| is_configured(job));
-        for family in [&LAST_RUN, &LAST_RUN_DURATION, &LAST_RUN_EXIT_CODE, &LAST_SUCCESS] {
-            self.samples.retain(family, |labels| is_configured(&labels[0]));
-        }
-        for job in &status.jobs {
-            self.stand_job(job);
-        }
-        for stream in &status.streams {
-            self.samples.set(&STREAM_COVERAGE_LAG, &[&stream.name], stream.lag_seconds as f64);
-        }
-        for (day_status, days) in status.days_by_status() {
-            self.samples.set(&DAYS, &[&day_status.to_string()], days as f64);
-        }
-    }
-
-    fn stand_job(&mut self, job: &JobStatus) {
-        let name = job.name.as_str();
-        self.begin_counting(name);
-        let is_running = self.running.contains(name);
-        self.samples.set(&JOB_RUNNING, &[name], f64::from(u8::from(is_running)));
-        self.samples.set_known(&NEXT_RUN, &[name], job.next_run.map(seconds));
-        self.samples.set(&COVERAGE_LAG, &[name], job.lag_seconds as f64);
-        if let Some(success) = job.last_success {
-            let heard = self.samples.number(&LAST_SUCCESS, &[name]).unwrap_or_default();
-            self.samples.set(&LAST_SUCCESS, &[name], heard.max(seconds(success)));
-        }
-        if let Some(last) = &job.last_run {
-            let took = Duration::try_from(last.ended_at.duration_since(last.end.started_at)).unwrap_or_default();
-            let exit_code = last.end.outcome.exit_code();
-            self.take_last(name, LastRun { ended_at: last.ended_at, took, exit_code });
+        families.last_run.set(&[job], seconds(ended_at));
+        families.last_run_duration.set(&[job], elapsed.as_secs_f64());
+        families.last_run_exit_code.set(&[job], f64::from(outcome.exit_code()));
+        families.last_run_requests.set(&[job], counters.requests as f64);
+        families.last_run_rows.set(&[job], counters.rows as f64);
+        families.last_run_written_bytes.set(&[job], counters.bytes as f64);
+        families.last_run_files.set(&[job, "written"], counters.files as f64);
+        families.last_run_files.set(&[job, "unchanged"], counters.unchanged as f64);
+        let Counters { slices, failed, deferred, not_entitled, .. } = *counters;
+        for (result, slices) in SLICE_RESULTS.into_iter().zip([slices, failed, deferred, not_entitled]) {
+            families.last_run_slices.set(&[job, result], slices as f64);
         }
     }
 
-    /// Shows the last run of `job`, unless a later one is known.
-    fn take_last(&mut self, job: &str, run: LastRun) {
-        if self.last.get(job).is_some_and(|known| run.ended_at < known.ended_at) {
-            return;
-        }
-        self.last.insert(job.to_owned(), run);
-        self.samples.set(&LAST_RUN, &[job], seconds(run.ended_at));
-        self.samples.set(&LAST_RUN_DURATION, &[job], run.took.as_secs_f64());
-        self.samples.set(&LAST_RUN_EXIT_CODE, &[job], f64::from(run.exit_code));
+    fn start_counting(&self, job: &str) {
+        Outcome::ALL.iter().for_each(|outcome| drop(self.0.families.runs.get(&[job, &outcome.to_string()])));
     }
 
-    fn begin_counting(&mut self, job: &str) {
-        Outcome::ALL.iter().for_each(|outcome| self.samples.add(&RUNS, &[job, &outcome.to_string()], 0.0));
+    /// Updates what depends on the time alone.
+    fn update(&self) {
+        let (families, now) = (&self.0.families, Instant::now());
+        let waits = self.0.state.lock().waits;
+        families.budget_waiting.set(&[], waits.remaining(now).as_secs_f64());
+        let waited = families.budget_waited.get(&[]);
+        waited.inc_by((waits.total(now).as_secs_f64() - waited.get()).max(0.0));
+        families.memory.set(&[], memory::resident_bytes().map(|bytes| bytes as f64));
     }
 }
 
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_text_has_counters_and_the_textfile_gauges_alone() {
+        let metrics = Metrics::new(Clock::system());
+        metrics.events().emit(&Event::RequestFinished {
+            endpoint: "/v1/org/{id}/\"odd\\\n".into(),
+            slice: crate::model::slice::SliceName::default(),
+            status: Some(200),
+            elapsed: Duration::from_millis(250),
+        });
+        let (openmetrics, textfile) = (metrics.openmetrics(), metrics.textfile());
+        let request = r#"profound_export_requests_total{endpoint="/v1/org/{id}/\"odd\\\n",code="200"} 1.0"#;
+        assert!(openmetrics.contains("# TYPE profound_export_requests counter\n"), "{openmetrics}");
+        assert!(openmetrics.contains(request) && openmetrics.ends_with("# EOF\n"), "{openmetrics}");
+        assert!(!textfile.contains("_total") && !textfile.contains("EOF"), "{textfile}");
+        assert!(textfile.contains("# TYPE profound_export_build_info gauge\n"), "{textfile}");
+    }
 }

@@ -1,56 +1,51 @@
-//! The metrics of docs/reference/metrics.md as instruments, under the same names.
+//! The metrics of docs/reference/metrics.md as OpenTelemetry instruments, under the same names.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::event::Event;
-use crate::observe::{BUCKETS, FAMILIES, Family, Kind, Metrics};
+use crate::observe::{BUCKETS, FAMILIES, MetricFamily, MetricKind, Metrics};
 
-/// How long requests took. Histograms cannot be observed, so these count from the start of the process.
+/// Durations of requests. Instruments with callbacks cannot be histograms, so these are recorded as events arrive.
 #[derive(Debug, Clone)]
-pub(super) struct Durations(Option<Histogram<f64>>);
+pub(super) struct RequestDurations(Option<Histogram<f64>>);
 
-/// Has `metrics` observed whenever they are sent: the provider keeps the instruments that are built here.
-pub(super) fn observe(provider: &SdkMeterProvider, metrics: &Metrics) -> Durations {
+/// Observes `metrics` at each export; the provider keeps the instruments.
+pub(super) fn register(provider: &SdkMeterProvider, metrics: &Metrics) -> RequestDurations {
     let meter = provider.meter("profound-export");
-    let observed = |family: &'static Family| {
+    let callback = |family: &'static MetricFamily| {
         let metrics = metrics.clone();
         move |observer: &dyn AsyncInstrument<f64>| {
-            tell(&metrics, family, |value, labels| observer.observe(value, labels));
+            for (labels, value) in metrics.values(family.name) {
+                let labels: Vec<_> = labels.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
+                observer.observe(value, &labels);
+            }
         }
     };
     let mut durations = None;
-    for family in FAMILIES.iter().copied() {
+    for family in FAMILIES {
         let (name, help) = (family.name, family.help);
         match family.kind {
-            Kind::Counter => {
+            MetricKind::Counter => {
                 let counter = meter.f64_observable_counter(name).with_description(help);
-                counter.with_callback(observed(family)).build();
+                counter.with_callback(callback(family)).build();
             }
-            Kind::Gauge => {
+            MetricKind::Gauge => {
                 let gauge = meter.f64_observable_gauge(name).with_description(help);
-                gauge.with_callback(observed(family)).build();
+                gauge.with_callback(callback(family)).build();
             }
-            Kind::Histogram => {
+            MetricKind::Histogram => {
                 let histogram = meter.f64_histogram(name).with_description(help);
                 durations = Some(histogram.with_boundaries(BUCKETS.to_vec()).build());
             }
         }
     }
-    Durations(durations)
+    RequestDurations(durations)
 }
 
-fn tell(metrics: &Metrics, family: &'static Family, observe: impl Fn(f64, &[KeyValue])) {
-    for (values, value) in metrics.samples().numbers(family) {
-        let labels = family.labels.iter().zip(values).map(|(name, value)| KeyValue::new(*name, value.clone()));
-        observe(value, &labels.collect::<Vec<_>>());
-    }
-}
-
-impl Durations {
-    /// Hears an event.
-    pub(super) fn hear(&self, event: &Event) {
+impl RequestDurations {
+    pub(super) fn observe(&self, event: &Event) {
         if let (Event::RequestFinished { endpoint, elapsed, .. }, Some(durations)) = (event, &self.0) {
             durations.record(elapsed.as_secs_f64(), &[KeyValue::new("endpoint", endpoint.clone())]);
         }

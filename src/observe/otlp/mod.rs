@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use crate::clock::Clock;
 use crate::model::event::EventSink;
 use crate::observe::Metrics;
-use meters::Durations;
+use meters::RequestDurations;
 use send::Client;
 use spans::Spans;
 
@@ -44,7 +44,7 @@ pub enum OtlpError {
 #[derive(Debug, Clone)]
 pub struct Otlp {
     traces: Option<(SdkTracerProvider, Arc<Spans>)>,
-    metrics: Option<(SdkMeterProvider, Durations)>,
+    metrics: Option<(SdkMeterProvider, RequestDurations)>,
 }
 
 impl Otlp {
@@ -92,7 +92,7 @@ impl Otlp {
                 };
                 let provider =
                     SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
-                let durations = meters::observe(&provider, metrics);
+                let durations = meters::register(&provider, metrics);
                 Some((provider, durations))
             }
         };
@@ -107,7 +107,7 @@ impl Otlp {
                 spans.hear(event);
             }
             if let Some((_, durations)) = &otlp.metrics {
-                durations.hear(event);
+                durations.observe(event);
             }
         })
     }

@@ -11,7 +11,7 @@ use crate::observe::RateLimitView;
 const WIDTH: u64 = 600;
 
 pub(super) fn rate_limit(data: &PageData) -> Markup {
-    let Some(view) = data.activity.budget else {
+    let Some(view) = data.activity.rate_limit else {
         return html! {};
     };
     let is_reset = view.resets_at.is_some_and(|at| at <= data.now);
@@ -35,14 +35,14 @@ pub(super) fn rate_limit(data: &PageData) -> Markup {
                 " of " (format_number(view.limit.into())) " requests. "
                 @match view.resets_at {
                     Some(at) => { @if is_reset { "Reset at " } @else { "Resets at " } (clock(at)) "." }
-                    None => { "As of " (clock(view.at)) "." }
+                    None => { "As of " (clock(view.observed_at)) "." }
                 }
             }
-            @if let Some(until) = data.activity.waits_until.filter(|until| *until > data.now) {
+            @if let Some(until) = data.activity.rate_limited_until.filter(|until| *until > data.now) {
                 p {
                     strong { "Rate limit reached, waiting until " (clock(until)) "." }
                     @if let Some(run) = &data.activity.run {
-                        @let slices = run.planned.unwrap_or_default().saturating_sub(run.over) as u64;
+                        @let slices = run.planned_slices.unwrap_or_default().saturating_sub(run.finished_slices) as u64;
                         " " (format_count(slices, "slice")) " of " code { (run.job) } " to go."
                     }
                 }
@@ -80,7 +80,7 @@ struct Shares {
 impl Shares {
     fn new(view: RateLimitView, is_reset: bool) -> Self {
         let limit = u64::from(view.limit);
-        let sent = if is_reset { 0 } else { u64::from(view.spent).min(limit) };
+        let sent = if is_reset { 0 } else { u64::from(view.own_requests).min(limit) };
         let remaining = view.remaining.filter(|_| !is_reset).map_or(limit - sent, u64::from).min(limit - sent);
         let reserved = u64::from(view.reserved).min(remaining);
         Self { sent, external: limit - sent - remaining, free: remaining - reserved, reserved }
@@ -97,10 +97,10 @@ mod tests {
             limit,
             remaining,
             reserved,
-            spent,
-            foreign: 0,
+            own_requests: spent,
+            external_requests: 0,
             resets_at: None,
-            at: jiff::Timestamp::UNIX_EPOCH,
+            observed_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let shares = |view| Shares::new(view, false);
         assert_eq!(shares(seen(600, Some(180), 60, 400)), Shares { sent: 400, external: 20, free: 120, reserved: 60 });

@@ -23,17 +23,17 @@ pub(super) fn active_run(data: &PageData) -> Markup {
     html! {
         section #running {
             h2 { "Running: " (run.job) }
-            @match run.planned {
+            @match run.planned_slices {
                 Some(planned) => {
-                    progress max=(planned.max(1)) value=(run.over) aria-label="slices" {}
-                    p { b { (format_number(run.over as u64)) } " of " (format_number(planned as u64)) " slices" (figures(data)) }
+                    progress max=(planned.max(1)) value=(run.finished_slices) aria-label="slices" {}
+                    p { b { (format_number(run.finished_slices as u64)) } " of " (format_number(planned as u64)) " slices" (figures(data)) }
                 }
                 None => { progress aria-label="planning" {} p { "Planning" (figures(data)) } }
             }
-            @if !run.asking.is_empty() {
+            @if !run.active_slices.is_empty() {
                 p.of {
-                    "requesting " (run.asking.iter().take(MAX_SLICES).cloned().collect::<Vec<_>>().join(", "))
-                    @if run.asking.len() > MAX_SLICES { " and " (run.asking.len() - MAX_SLICES) " more" }
+                    "requesting " (run.active_slices.iter().take(MAX_SLICES).cloned().collect::<Vec<_>>().join(", "))
+                    @if run.active_slices.len() > MAX_SLICES { " and " (run.active_slices.len() - MAX_SLICES) " more" }
                 }
             }
         }
@@ -46,8 +46,8 @@ fn figures(data: &PageData) -> Markup {
     };
     html! {
         " · " (format_count(run.requests, "request")) " · " (format_count(run.rows, "row")) " · " (format_count(run.files, "file"))
-        @if run.failed > 0 { " · " strong { (format_number(run.failed as u64)) " failed" } }
-        " · since " (clock(run.since)) " (" (format_duration(between(run.since, data.now))) ")"
+        @if run.failed_slices > 0 { " · " strong { (format_number(run.failed_slices as u64)) " failed" } }
+        " · since " (clock(run.started_at)) " (" (format_duration(between(run.started_at, data.now))) ")"
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn runs(data: &PageData) -> Markup {
 fn run_details(run: &RunSummary, data: &PageData) -> Markup {
     let end = &run.end;
     // The ledger has a run's errors; its warnings are known only in the process that ran it.
-    let warnings = data.activity.troubles.iter().filter(|problem| problem.run == Some(end.run) && !problem.is_error);
+    let warnings = data.activity.problems.iter().filter(|problem| problem.run == Some(end.run) && !problem.is_error);
     html! {
         details.run id={ "run-" (end.run) "-" (run.number) } {
             summary {
@@ -92,7 +92,7 @@ fn run_details(run: &RunSummary, data: &PageData) -> Markup {
                     }
                 }
                 @if let Some(hint) = &end.hint { p { "help: " (inline_code(hint)) } }
-                @for problem in warnings.take(MAX_PROBLEMS) { p.of { (clock(problem.at)) " " (inline_code(&problem.words)) } }
+                @for problem in warnings.take(MAX_PROBLEMS) { p.of { (clock(problem.at)) " " (inline_code(&problem.message)) } }
                 p.of { "run " code { (end.run) } }
             }
         }
@@ -101,7 +101,7 @@ fn run_details(run: &RunSummary, data: &PageData) -> Markup {
 
 /// Recent problems of this process, as logged.
 pub(super) fn problems(data: &PageData) -> Markup {
-    let problems = &data.activity.troubles;
+    let problems = &data.activity.problems;
     html! {
         @if !problems.is_empty() {
             section #problems {
@@ -112,7 +112,7 @@ pub(super) fn problems(data: &PageData) -> Markup {
                             span.outcome.bad { @if problem.is_error { "failed" } @else { "recovered" } } " "
                             (clock(problem.at)) " "
                             @if let Some(job) = &problem.job { (job) ": " }
-                            (inline_code(&problem.words.chars().take(500).collect::<String>()))
+                            (inline_code(&problem.message.chars().take(500).collect::<String>()))
                         }
                     }
                 }

@@ -142,24 +142,24 @@ fn hostile_names_and_messages_are_escaped() {
         days: Vec::new(),
     });
     let mut data = data(Some(status));
-    data.activity.troubles.push_front(Problem {
+    data.activity.problems.push_front(Problem {
         at: now(),
         job: Some(HOSTILE.into()),
         run: None,
         is_error: true,
-        words: HOSTILE.into(),
+        message: HOSTILE.into(),
     });
     data.activity.run = Some(ActiveRun {
         run: Uuid::nil(),
         job: HOSTILE.into(),
-        since: now(),
-        planned: Some(3),
-        over: 1,
+        started_at: now(),
+        planned_slices: Some(3),
+        finished_slices: 1,
         rows: 1,
         requests: 1,
         files: 1,
-        failed: 1,
-        asking: vec![HOSTILE.into()],
+        failed_slices: 1,
+        active_slices: vec![HOSTILE.into()],
     });
     data.activity.alerts.push(crate::model::event::FiringAlert {
         event: "job_failed",
@@ -203,14 +203,14 @@ fn size_of_the_json_is_bounded() {
 fn rate_limit_shows_sent_and_free_requests() {
     let mut data = data(Some(status(Vec::new())));
     let resets_at = Some("2026-11-28T06:40:00Z".parse().unwrap());
-    data.activity.budget = Some(RateLimitView {
+    data.activity.rate_limit = Some(RateLimitView {
         limit: 600,
         remaining: Some(188),
         reserved: 60,
-        spent: 412,
-        foreign: 0,
+        own_requests: 412,
+        external_requests: 0,
         resets_at,
-        at: now(),
+        observed_at: now(),
     });
     let text = rate_limit::rate_limit(&data).into_string();
     assert!(
@@ -241,16 +241,16 @@ fn verdict_names_the_most_serious_problem_and_what_to_do() {
     all.push(verdict_text(&data));
     data.read_error = None;
     let ended = |outcome, problem: &str, hint: Option<&str>| crate::observe::LatestRun {
-        at: now(),
+        ended_at: now(),
         job: "nightly".into(),
         outcome,
         problem: Some(problem.into()),
         hint: hint.map(str::to_owned),
     };
-    data.activity.ended =
+    data.activity.latest_run =
         Some(ended(Outcome::Unavailable, "no space is left on `/data`", Some("make room, or name another directory")));
     all.push(verdict_text(&data));
-    data.activity.ended =
+    data.activity.latest_run =
         Some(ended(Outcome::KeyRejected, "the API rejected the key (HTTP 401)", Some("make a new key")));
     data.activity.key_rejected_at = Some(now());
     all.push(verdict_text(&data));
