@@ -131,10 +131,8 @@ impl Metrics {
         for stream in &status.streams {
             families.stream_coverage_lag.set(&[&stream.name], stream.lag_seconds as f64);
         }
-        let days = status.days_by_state();
-        families.coverage_days.retain(|labels| days.contains_key(labels[0].1.as_str()));
-        for (status, days) in days {
-            families.coverage_days.set(&[status], days as f64);
+        for (day_status, days) in status.days_by_status() {
+            families.coverage_days.set(&[&day_status.to_string()], days as f64);
         }
     }
 
