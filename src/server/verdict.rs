@@ -82,11 +82,13 @@ fn first_run(status: &Status) -> Option<String> {
 fn active_run(activity: &Activity, now: Timestamp) -> Option<String> {
     let run = activity.run.as_ref()?;
     let slices = run
-        .planned
-        .map(|planned| format!(", {} of {} slices done", format_number(run.finished_slices as u64), format_number(planned as u64)))
+        .planned_slices
+        .map(|planned| {
+            format!(", {} of {} slices done", format_number(run.finished_slices as u64), format_number(planned as u64))
+        })
         .unwrap_or_default();
     let waits = activity
-        .waits_until
+        .rate_limited_until
         .filter(|until| *until > now)
         .map(|until| format!("; rate limit reached, waiting until {} UTC", until.strftime("%H:%M")))
         .unwrap_or_default();
