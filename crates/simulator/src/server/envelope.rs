@@ -26,14 +26,14 @@ const ECHOED: [&str; 7] =
 
 /// A page of a resolved request, as its envelope describes it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ResponseEnvelope<'a> {
+pub(crate) struct BodyEnvelope<'a> {
     pub(crate) request: &'a ResolvedRequest,
     /// Rows of this page.
     pub(crate) rows: u64,
     pub(crate) faults: &'a AppliedFaults,
 }
 
-impl ResponseEnvelope<'_> {
+impl BodyEnvelope<'_> {
     /// What comes before and after the rows of a JSON body.
     pub(crate) fn around_rows(&self) -> (String, String) {
         let stream = &*self.request.stream;

@@ -8,7 +8,7 @@ use crate::data::objects::{Object, object};
 use crate::query::resolve::{ResolvedRequest, RowShape};
 
 use super::active_faults::{AppliedFaults, last_fault};
-use super::envelope::ResponseEnvelope;
+use super::envelope::BodyEnvelope;
 use super::fault::{FaultKind, KeyLocation};
 use super::oversized_body::{OversizedBody, flood_rows};
 
@@ -46,7 +46,7 @@ impl ResponseBody {
         let remaining = if page.is_pause { 0 } else { request.rows.total().saturating_sub(page.offset) };
         let rows = page.limit.map_or(remaining, |limit| limit.min(remaining));
         let is_event_stream = request.endpoint.is_event_stream;
-        let envelope = ResponseEnvelope { request: &request, rows, faults };
+        let envelope = BodyEnvelope { request: &request, rows, faults };
         let error_event = last_fault!(faults, FaultKind::ErrorEvent { rows } => *rows);
         let silent_end = last_fault!(faults, FaultKind::SilentEnd { rows } => *rows);
         let (before, after, page_rows) = match &request.stream.rows {
