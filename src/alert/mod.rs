@@ -1,17 +1,16 @@
-//! Tells someone when something needs them, once, and again when it is over.
+//! Notifies an operator once when a condition starts to fire, and once when it is resolved.
 //!
-//! What is the matter follows from values alone (`rules.rs`); what was already told lies in one small object beside the
-//! ledger (`book.rs`, `store.rs`), so that neither a restart nor the next one-shot run tells it again; `send` knows how
-//! each kind of target wants it.
+//! Conditions follow from values alone (`rules.rs`). Which target was notified is one small object of the lake (`state.rs`,
+//! `store.rs`), so that neither a restart nor the next one-shot run notifies twice. `send` knows the form of each kind of target.
 
-mod book;
 mod condition;
-mod ears;
+mod dispatcher;
 mod message;
+mod observer;
 mod rules;
 mod send;
+mod state;
 mod store;
-mod teller;
 
+pub use dispatcher::AlertDispatcher;
 pub use send::{SendError, Sender};
-pub use teller::Teller;

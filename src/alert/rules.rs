@@ -1,16 +1,15 @@
-//! What is the matter: a pure function of what the ledger says, what runs of this process told, and the time.
+//! Which conditions hold: a pure function of the ledger, of what runs of this process showed, and of the time.
 
 mod found;
-mod grouped;
 
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::book::Book;
-use crate::alert::condition::{Condition, key_of};
-use crate::alert::ears::Heard;
+use crate::alert::condition::{Condition, key};
+use crate::alert::observer::RunObservations;
+use crate::alert::state::AlertState;
 use crate::config::{AlertEvent, Config};
 use crate::model::day::DayZone;
 use crate::model::format::format_count;
@@ -18,28 +17,24 @@ use crate::model::outcome::Outcome;
 use crate::schedule::Schedule;
 use crate::status::{JobStatus, Status};
 
-/// Days before its end at which a key is told of: once at each step.
-const EXPIRY_STEPS_DAYS: [i64; 3] = [14, 7, 1];
+/// Days before the end of a key at which its alert fires.
+const EXPIRY_DAYS: i64 = 14;
 
-/// Everything that the rules look at.
-pub(super) struct Facts<'a> {
-    /// What stands; none where the lake could not be looked at.
+pub(super) struct AlertInputs<'a> {
+    /// None if the lake is unavailable.
     pub status: Option<&'a Status>,
-    /// What runs of this process told.
-    pub heard: &'a Heard,
+    pub observations: &'a RunObservations,
     /// The address of the lake.
     pub destination: &'a str,
-    /// Why the lake cannot be looked at.
+    /// Why the lake is unavailable.
     pub destination_problem: Option<&'a str>,
-    /// What is configured.
     pub config: &'a Config,
-    /// The time.
     pub now: Timestamp,
-    /// What was told before.
-    pub book: &'a Book,
+    /// The alerts so far.
+    pub state: &'a AlertState,
 }
 
-impl Facts<'_> {
+impl AlertInputs<'_> {
     /// Events that cannot be judged now. What stands of them stays as it is.
     pub fn unknown(&self) -> BTreeSet<AlertEvent> {
         AlertEvent::ALL.into_iter().filter(|event| !self.can_judge(*event)).collect()
@@ -60,7 +55,7 @@ impl Facts<'_> {
 
     /// What a run finds is told when it has ended: then it is known how much it is.
     fn is_between_runs(&self) -> bool {
-        self.heard.running.is_empty() || self.heard.has_ended
+        self.observations.running.is_empty() || self.observations.has_finished
     }
 
     /// Everything that is the matter.
@@ -76,9 +71,9 @@ impl Facts<'_> {
             found.extend(self.incomplete_too_long(job));
         }
         found.extend(self.jobs_that_failed_without_a_lake());
-        found.extend(self.suspects());
-        found.extend(self.not_entitled());
-        found.extend(self.drift());
+        found.extend(self.suspect_days());
+        found.extend(self.lost_access());
+        found.extend(self.schema_drift());
         let is_of_data =
             |event| matches!(event, AlertEvent::StreamSuspect | AlertEvent::NotEntitled | AlertEvent::SchemaDrift);
         found.retain(|found| !is_of_data(found.event) || self.can_judge(found.event));
@@ -87,7 +82,7 @@ impl Facts<'_> {
 
     /// How the last run of a job ended: as this process saw it, else as the ledger says.
     fn last_outcome(&self, job: &JobStatus) -> Option<(Outcome, Timestamp)> {
-        let seen = self.heard.ended.get(&job.name);
+        let seen = self.observations.finished.get(&job.name);
         // The ledger says a moment later when a run began.
         let is_seen = job.last_run.as_ref().zip(seen).is_some_and(|(run, seen)| run.end.run == seen.run);
         let seen = seen.map(|ended| (ended.outcome, ended.started_at));
@@ -95,7 +90,7 @@ impl Facts<'_> {
     }
 
     fn key_rejected(&self) -> Option<Condition> {
-        let seen = self.heard.ended.values().map(|ended| (ended.outcome, ended.started_at));
+        let seen = self.observations.finished.values().map(|ended| (ended.outcome, ended.started_at));
         let recorded = self.status.iter().flat_map(|status| &status.jobs).filter_map(recorded);
         // The newest run that used the key tells, whichever job it was of: there is one key.
         let used = |(outcome, _): &(Outcome, _)| !matches!(outcome, Outcome::Unavailable | Outcome::ConfigMismatch);
@@ -104,17 +99,14 @@ impl Facts<'_> {
             what: "the API rejected the key (HTTP 401)".into(),
             affected: "nothing is exported until there is another key; what is there stays".into(),
             to_do: "make a new key under Settings → API Keys, put it in the place of the old one, and start profound-export again".into(),
-            ..Condition::of(AlertEvent::KeyRejected, "", since)
+            ..Condition::new(AlertEvent::KeyRejected, "", since)
         })
     }
 
     fn key_expiring(&self) -> Option<Condition> {
         let expires = self.config.api.key_expires?;
         let left = expires.since(DayZone::Utc.today(self.now));
-        let steps = EXPIRY_STEPS_DAYS.iter().filter(|step| left <= **step).count();
-        let level = u8::try_from(steps).ok().filter(|level| 0 < *level)?;
-        Some(Condition {
-            level,
+        (left <= EXPIRY_DAYS).then(|| Condition {
             what: match left {
                 ..0 => format!("the API key expired on {expires}"),
                 0 => "the API key expires today".to_owned(),
@@ -123,13 +115,17 @@ impl Facts<'_> {
             },
             affected: "every job stops with HTTP 401 on that day".into(),
             to_do: "make a new key under Settings → API Keys, put it in the place of the old one, and write its last day as `api.key_expires`".into(),
-            ..Condition::of(AlertEvent::KeyExpiring, "", self.now)
+            ..Condition::new(AlertEvent::KeyExpiring, "", self.now)
         })
     }
 
     fn destination_trouble(&self) -> Option<Condition> {
-        let failed =
-            self.heard.ended.values().max_by_key(|ended| ended.started_at).filter(|ended| ended.is_destination_error);
+        let failed = self
+            .observations
+            .finished
+            .values()
+            .max_by_key(|ended| ended.started_at)
+            .filter(|ended| ended.is_destination_error);
         let of_run = failed.and_then(|ended| Some((ended.problem.clone()?, ended.hint.clone(), ended.started_at)));
         let of_look = self.destination_problem.map(|problem| (problem.to_owned(), None, self.now));
         let (problem, hint, since) = of_run.or(of_look)?;
@@ -137,29 +133,22 @@ impl Facts<'_> {
             what: problem,
             affected: format!("nothing new reaches {}; what is there stays", self.destination),
             to_do: hint.unwrap_or_else(|| "look whether it is there, has room, and lets the credentials write".into()),
-            ..Condition::of(AlertEvent::DestinationTrouble, self.destination, since)
+            ..Condition::new(AlertEvent::DestinationTrouble, self.destination, since)
         })
     }
 
     fn key_used_elsewhere(&self) -> Option<Condition> {
-        let most = self.config.alerts.external_requests;
-        let seen = self.heard.foreign_within_an_hour(self.now);
-        if most == 0 || seen <= most {
-            return None;
-        }
-        // In doubled steps, so that the words do not change with each request.
-        let doubled = |most: &u64| most.checked_mul(2).filter(|more| *more <= seen);
-        let at_least = std::iter::successors(Some(most), doubled).last().unwrap_or(most);
-        Some(Condition {
+        let limit = self.config.alerts.external_requests;
+        let is_exceeded = limit > 0 && self.observations.external_requests_of_the_last_hour(self.now) > limit;
+        is_exceeded.then(|| Condition {
             what: format!(
-                "others sent at least {} with the same key within an hour",
-                format_count(at_least, "request")
+                "others sent more than {} with the same key within an hour",
+                format_count(limit, "request")
             ),
-            affected: "they spend the budget that jobs wait for".into(),
-            to_do:
-                "find out who uses the key, or give them one of their own; `api.reserve_requests` leaves room for them"
-                    .into(),
-            ..Condition::of(AlertEvent::KeyUsedElsewhere, "", self.now)
+            affected: "they use the rate limit that jobs wait for".into(),
+            to_do: "find out who uses the key, or give them one of their own; `api.reserve_requests` reserves requests for them"
+                .into(),
+            ..Condition::new(AlertEvent::KeyUsedElsewhere, "", self.now)
         })
     }
 
@@ -171,12 +160,12 @@ impl Facts<'_> {
     /// Where the lake cannot be looked at, only this process knows how its runs ended.
     fn jobs_that_failed_without_a_lake(&self) -> Vec<Condition> {
         let known = |job: &str| self.status.is_some_and(|status| status.jobs.iter().any(|known| known.name == job));
-        let unknown = self.heard.ended.values().filter(|ended| !known(&ended.job));
+        let unknown = self.observations.finished.values().filter(|ended| !known(&ended.job));
         unknown.filter_map(|ended| self.failed(&ended.job, ended.outcome, ended.started_at)).collect()
     }
 
     fn failed(&self, job: &str, outcome: Outcome, since: Timestamp) -> Option<Condition> {
-        let seen = self.heard.ended.get(job).filter(|ended| ended.started_at == since);
+        let seen = self.observations.finished.get(job).filter(|ended| ended.started_at == since);
         // What the destination or the key is to blame for is told as such.
         let is_told = outcome.is_failure()
             && outcome != Outcome::KeyRejected
@@ -194,7 +183,7 @@ impl Facts<'_> {
             to_do: seen.and_then(|ended| ended.hint.clone()).unwrap_or_else(|| {
                 "the next run asks again; `profound-export status` and the log say what was left and why".into()
             }),
-            ..Condition::of(AlertEvent::JobFailed, job, since)
+            ..Condition::new(AlertEvent::JobFailed, job, since)
         })
     }
 
@@ -202,18 +191,18 @@ impl Facts<'_> {
         let configured = self.config.job(&job.name).ok()?;
         let schedule = Schedule::new(configured.cron.as_ref()?, &configured.timezone).ok()?;
         // Starts that fall into a run, of this job or of one that it waits for, are served right after it.
-        if job.running_since.is_some() || !self.heard.running.is_empty() {
+        if job.running_since.is_some() || !self.observations.running.is_empty() {
             return None;
         }
         // A job that never ran was perhaps configured a moment ago: nobody knows what it missed.
         // A run that waits for the API has begun, though no record says so yet.
-        let begun = self.heard.began.get(&job.name).copied().max(job.last_start)?;
+        let begun = self.observations.started.get(&job.name).copied().max(job.last_start)?;
         let due = schedule.next_after(begun)?;
         let grace = SignedDuration::try_from(self.config.alerts.overdue_after.0).ok()?;
         // A daemon that was down, or has just read another schedule, makes up for what was missed, and needs nobody for it.
         // What was told stands until it did.
-        let stands = self.book.standing_as(&key_of(AlertEvent::JobOverdue, &job.name)).is_some();
-        let could_begin = self.heard.free_since.filter(|_| !stands).map_or(due, |free| free.max(due));
+        let stands = self.state.firing_condition(&key(AlertEvent::JobOverdue, &job.name)).is_some();
+        let could_begin = self.observations.idle_since.filter(|_| !stands).map_or(due, |free| free.max(due));
         let is_overdue = could_begin.checked_add(grace).is_ok_and(|latest| latest < self.now);
         let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
         is_overdue.then(|| Condition {
@@ -225,7 +214,7 @@ impl Facts<'_> {
             ),
             affected: "its tables are not getting newer".into(),
             to_do: "look whether the daemon, timer or CronJob that starts it is alive".into(),
-            ..Condition::of(AlertEvent::JobOverdue, &job.name, due)
+            ..Condition::new(AlertEvent::JobOverdue, &job.name, due)
         })
     }
 
@@ -247,7 +236,7 @@ impl Facts<'_> {
             to_do:
                 "`profound-export status` says which days; `profound-export plan` says whether a run has room for them"
                     .into(),
-            ..Condition::of(AlertEvent::IncompleteTooLong, &job.name, ended)
+            ..Condition::new(AlertEvent::IncompleteTooLong, &job.name, ended)
         })
     }
 }

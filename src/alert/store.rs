@@ -1,21 +1,20 @@
-//! Keeps the book in one small object of the lake, so that neither a restart nor another machine tells things twice.
+//! Persists the alert state as one small object of the lake, so that neither a restart nor another machine notifies twice.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
 
-use crate::alert::book::{Book, FORMAT};
+use crate::alert::state::{AlertState, FORMAT};
 use crate::config::{DestinationConfig, Location};
 use crate::destination::{Destination, DestinationError, OWN_DIRECTORY};
 use crate::error_text::error_chain;
 
-/// A store that answers no sooner counts as one that does not: what is told must not wait for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A notification must not wait longer for a slow store.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the lake of `config` is called wherever it is told, whether or not it can be opened: it is part of what tells
-/// alerts apart.
-pub(super) fn name_of(config: &DestinationConfig) -> String {
+/// The name of the lake in notifications, whether or not it can be opened. It is part of PagerDuty's deduplication key.
+pub(super) fn lake_name(config: &DestinationConfig) -> String {
     match config.location() {
         Ok(Location::Local(path)) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
         Ok(Location::Store(url)) => url.to_string(),
@@ -23,64 +22,62 @@ pub(super) fn name_of(config: &DestinationConfig) -> String {
     }
 }
 
-/// The book as a process holds it, and what of it the lake knows.
+/// The alert state of the process, and the version of it that the lake has.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    /// What was told to whom.
-    pub book: Book,
-    /// The book as it lies in the lake; none where it was never read or written.
-    stored: Option<Book>,
+pub(super) struct AlertStore {
+    pub state: AlertState,
+    /// None before the first read or write.
+    stored: Option<AlertState>,
     config: Option<DestinationConfig>,
     lake: Option<Destination>,
 }
 
-impl Kept {
-    /// Turns to the lake of `config`; whether there was another one before, whose book stays behind with it.
-    pub fn turn_to(&mut self, config: &DestinationConfig) -> bool {
-        let has_moved = self.config.as_ref().is_some_and(|known| known != config);
-        if has_moved {
+impl AlertStore {
+    /// Switches to the lake of `config`, and returns whether there was another one, whose state stays with it.
+    pub fn switch_to(&mut self, config: &DestinationConfig) -> bool {
+        let has_changed = self.config.as_ref().is_some_and(|known| known != config);
+        if has_changed {
             *self = Self::default();
         }
         self.config = Some(config.clone());
-        has_moved
+        has_changed
     }
 
-    /// Takes in what the lake says, where nothing is held that it does not know. What cannot be read leaves what is held.
+    /// Reads the state of the lake, unless this process has changes to write. A failed read keeps the state.
     pub async fn refresh(&mut self) {
-        if self.stored.as_ref().is_some_and(|stored| *stored != self.book) {
+        if self.stored.as_ref().is_some_and(|stored| *stored != self.state) {
             return;
         }
         let Some(lake) = self.lake() else {
             return;
         };
-        let Some(stored) = in_time("read", read(&lake)).await else {
+        let Some(stored) = with_timeout("read", read(&lake)).await else {
             return;
         };
         match &self.stored {
-            // What this process held before it could read goes on beside what the lake knew.
-            None => self.book.adopt(stored.clone()),
-            Some(_) => self.book = stored.clone(),
+            // What this process observed before its first read is added to the state of the lake.
+            None => self.state.merge(stored.clone()),
+            Some(_) => self.state = stored.clone(),
         }
         self.stored = Some(stored);
     }
 
-    /// Writes the book where it differs from what the lake knows. What cannot be written is kept for the next time.
-    pub async fn keep(&mut self) {
-        if self.stored.as_ref().map_or(self.book == Book::default(), |stored| *stored == self.book) {
+    /// Writes the state if it differs from the lake's. A failed write is repeated the next time.
+    pub async fn save(&mut self) {
+        if self.stored.as_ref().map_or(self.state == AlertState::default(), |stored| *stored == self.state) {
             return;
         }
         let Some(lake) = self.lake() else {
             return;
         };
         // Names and text serialize.
-        let bytes = serde_json::to_vec_pretty(&self.book).unwrap_or_default();
-        if in_time("write", lake.overwrite(&path(), Bytes::from(bytes))).await.is_some() {
-            self.stored = Some(self.book.clone());
+        let bytes = serde_json::to_vec_pretty(&self.state).unwrap_or_default();
+        if with_timeout("write", lake.overwrite(&path(), Bytes::from(bytes))).await.is_some() {
+            self.stored = Some(self.state.clone());
         }
     }
 
-    /// The lake; none where it is not there yet, which remembering must not make, or cannot be opened, which whoever looks
-    /// at it tells.
+    /// None before the lake exists, which this must not create, or if it cannot be opened, which its reader reports.
     fn lake(&mut self) -> Option<Destination> {
         let config = self.config.as_ref()?;
         if let Ok(Location::Local(path)) = config.location()
@@ -99,27 +96,27 @@ fn path() -> Path {
     Path::from_iter([OWN_DIRECTORY, "alerts.json"])
 }
 
-/// The book of `lake`. One that cannot be understood is begun anew: what stands is then told once more.
-async fn read(lake: &Destination) -> Result<Book, DestinationError> {
+/// An unreadable state starts empty: alerts that fire are then notified once more.
+async fn read(lake: &Destination) -> Result<AlertState, DestinationError> {
     let Some(bytes) = lake.read(&path()).await? else {
-        return Ok(Book::default());
+        return Ok(AlertState::default());
     };
-    match serde_json::from_slice::<Book>(&bytes) {
-        Ok(book) if book.format == FORMAT => Ok(book),
+    match serde_json::from_slice::<AlertState>(&bytes) {
+        Ok(state) if state.format == FORMAT => Ok(state),
         _ => {
-            tracing::warn!("`{}` is no book of alerts that this version knows, and is begun anew", path());
-            Ok(Book::default())
+            tracing::warn!(path = %path(), "unreadable alert state, starting empty");
+            Ok(AlertState::default())
         }
     }
 }
 
-/// What came of it, unless it failed or took too long: then what was told may be told again, and nothing worse.
-async fn in_time<T>(action: &str, doing: impl Future<Output = Result<T, DestinationError>>) -> Option<T> {
-    let problem = match tokio::time::timeout(PATIENCE, doing).await {
-        Ok(Ok(done)) => return Some(done),
+/// The result, unless it failed or took too long.
+async fn with_timeout<T>(action: &str, result: impl Future<Output = Result<T, DestinationError>>) -> Option<T> {
+    let problem = match tokio::time::timeout(TIMEOUT, result).await {
+        Ok(Ok(value)) => return Some(value),
         Ok(Err(error)) => error_chain(&error),
-        Err(_) => format!("the destination did not answer within {} s", PATIENCE.as_secs()),
+        Err(_) => format!("no response within {} s", TIMEOUT.as_secs()),
     };
-    tracing::warn!("cannot {action} what was told before, so it may be told again: {problem}");
+    tracing::warn!(action, problem, "alert state unavailable, notifications may repeat");
     None
 }

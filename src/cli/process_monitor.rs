@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::alert::Teller;
+use crate::alert::AlertDispatcher;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::setup::cancel_on_signal;
@@ -49,7 +49,7 @@ pub struct ProcessMonitor {
     /// Both in figures.
     pub metrics: Metrics,
     /// Tells someone what is the matter.
-    teller: Arc<Teller>,
+    dispatcher: Arc<AlertDispatcher>,
     clock: Clock,
     /// What was seen of the lake last.
     looked: watch::Sender<Option<LakeView>>,
@@ -77,14 +77,14 @@ impl ProcessMonitor {
         let cache = StatusCache::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = ActivityMonitor::new(clock.clone());
         let metrics = Metrics::new(clock.clone());
-        let teller = Teller::new(clock.clone(), live.events().and(metrics.events()));
+        let dispatcher = AlertDispatcher::new(clock.clone(), live.events().and(metrics.events()));
         Self {
             #[cfg(feature = "otlp")]
             otlp: otlp(&metrics, clock),
             live,
             cache: Arc::new(cache),
             metrics,
-            teller: Arc::new(teller),
+            dispatcher: Arc::new(dispatcher),
             clock: clock.clone(),
             looked: watch::Sender::new(None),
             look_again: Arc::default(),
@@ -94,7 +94,7 @@ impl ProcessMonitor {
 
     /// Hears the events of runs.
     pub fn events(&self) -> EventSink {
-        let events = self.live.events().and(self.metrics.events()).and(self.teller.events());
+        let events = self.live.events().and(self.metrics.events()).and(self.dispatcher.events());
         #[cfg(feature = "otlp")]
         let events = self.otlp.iter().fold(events, |events, otlp| events.and(otlp.events()));
         events
@@ -103,7 +103,7 @@ impl ProcessMonitor {
     /// This process begins jobs itself, from now on with `config`.
     pub async fn begin_jobs(&self, config: Arc<Config>) {
         self.cache.set_config(config).await;
-        self.teller.begin_jobs();
+        self.dispatcher.start_scheduling();
         self.look_again.notify_one();
     }
 
@@ -173,7 +173,7 @@ impl ProcessMonitor {
             match tokio::time::timeout(LONGEST_LOOK, self.refresh()).await {
                 Ok(()) => self.tell().await,
                 // A lake that is slow is no trouble yet; what runs told is known all the same.
-                Err(_) => self.teller.turn(&config, None, None).await,
+                Err(_) => self.dispatcher.evaluate(&config, None, None).await,
             }
         };
         let was_stopped = cancel.is_cancelled();
@@ -190,7 +190,7 @@ impl ProcessMonitor {
         };
         if !is_told {
             tracing::warn!("alerts could not all be told in time; the next run or daemon tells the rest");
-            self.teller.keep().await;
+            self.dispatcher.save().await;
         }
     }
 
@@ -198,7 +198,7 @@ impl ProcessMonitor {
         let looked = self.looked.borrow().clone();
         if let Some(LakeView { config, status }) = looked {
             let problem = status.as_ref().err().map(String::as_str);
-            self.teller.turn(&config, status.as_deref().ok(), problem).await;
+            self.dispatcher.evaluate(&config, status.as_deref().ok(), problem).await;
         }
     }
 

@@ -460,7 +460,7 @@ async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
     let began = std::time::Instant::now();
     let mut run = place.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut log = tokio::io::BufReader::new(run.stderr.take().unwrap()).lines();
-    while !log.next_line().await.unwrap().unwrap().contains("told: ") {}
+    while !log.next_line().await.unwrap().unwrap().contains("notification sent") {}
     // It is being told, so it waits.
     let waiting = hole.accept().await.unwrap();
     std::process::Command::new("kill").args(["-TERM", &run.id().unwrap().to_string()]).status().unwrap();

@@ -15,7 +15,7 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::alert::message::{Message, MessageState};
-use crate::alert::store::name_of;
+use crate::alert::store::lake_name;
 use crate::config::{AlertConfig, AlertKind, Config, SecretError};
 use crate::retry::{RetryDecision, RetryError, RetryPolicy};
 
@@ -94,7 +94,7 @@ pub struct Sender {
 impl Sender {
     /// Sends about the lake of `config`.
     pub fn new(config: &Config) -> Self {
-        let (ca_file, destination) = (config.api.ca_file.clone(), name_of(&config.destination));
+        let (ca_file, destination) = (config.api.ca_file.clone(), lake_name(&config.destination));
         Self { http: OnceLock::new(), ca_file, destination }
     }
 
@@ -121,7 +121,7 @@ impl Sender {
         match target.kind {
             // It pages someone until it is resolved.
             Some(AlertKind::Pagerduty) => {
-                self.send(target, &Message { state: MessageState::TestOver { at: now }, ..message }).await
+                self.send(target, &Message { state: MessageState::TestResolved { at: now }, ..message }).await
             }
             _ => Ok(()),
         }

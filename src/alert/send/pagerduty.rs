@@ -17,7 +17,7 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     let secret = target.secret()?;
     let action = match message.state {
         MessageState::Firing | MessageState::Test => "trigger",
-        MessageState::Resolved { .. } | MessageState::TestOver { .. } => "resolve",
+        MessageState::Resolved { .. } | MessageState::TestResolved { .. } => "resolve",
     };
     let summary: String = format!("profound-export: {}", message.headline()).chars().take(LONGEST_SUMMARY).collect();
     let mut body = json!({
@@ -49,7 +49,7 @@ fn dedup_key(message: &Message, destination: &str) -> String {
 
 fn severity(message: &Message) -> &'static str {
     match (message.state, message.condition.event) {
-        (MessageState::Test | MessageState::TestOver { .. }, _) => "info",
+        (MessageState::Test | MessageState::TestResolved { .. }, _) => "info",
         (_, AlertEvent::KeyRejected | AlertEvent::DestinationTrouble) => "critical",
         (_, AlertEvent::JobFailed | AlertEvent::JobOverdue | AlertEvent::IncompleteTooLong) => "error",
         (_, AlertEvent::SchemaDrift) => "info",

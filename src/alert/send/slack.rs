@@ -15,7 +15,7 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     let sign = match message.state {
         MessageState::Firing => "⚠️",
         MessageState::Resolved { .. } => "✅",
-        MessageState::Test | MessageState::TestOver { .. } => "🔔",
+        MessageState::Test | MessageState::TestResolved { .. } => "🔔",
     };
     let headline = format!("{sign} {}", escaped(&message.headline()));
     let section = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(&text)}});
