@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::problem::{Fault, Place, Problems, did_you_mean, listed, nearest};
-use super::tree::{Mismatch, Reason, Tree, remove};
-use super::{Config, schema, sources, tree};
+use super::problem::{InvalidValue, Place, Problems, did_you_mean, listed, nearest};
+use super::tree::{Mismatch, MismatchKind, Tree, remove};
+use super::{Config, schema, tree};
+
+/// The prefix of variables that are settings.
+pub(super) const VARIABLE_PREFIX: &str = "PROFOUND_EXPORT_";
 
 /// The sections that are tables of settings.
 const SECTIONS: [&str; 7] = ["api", "destination", "spool", "server", "privacy", "metrics", "alerts"];
@@ -25,11 +28,11 @@ pub(super) fn extract(mut tree: Value, problems: &mut Problems) -> Option<Config
             Err(mismatch) => mismatch,
         };
         let path = match mismatch.reason {
-            Reason::UnknownSetting { .. } => mismatch.path.clone(),
+            MismatchKind::UnknownSetting { .. } => mismatch.path.clone(),
             _ => setting_of(&mismatch.path),
         };
         let dotted = path.join(".");
-        problems.reject(&dotted, fault(&mismatch, &dotted, problems));
+        problems.reject(&dotted, describe(&mismatch, &dotted, problems));
         if !remove(&mut tree, &path) {
             return None;
         }
@@ -90,30 +93,36 @@ pub(super) fn reject_malformed_sections(file: &mut Tree, problems: &mut Problems
         if !is_valid {
             let brackets = if header.starts_with("[[") { "double" } else { "single" };
             let instead = format!("begin it with the line `{header}`, in {brackets} brackets");
-            problems.reject(name, Fault::new(format!("this is not {what}"), instead));
+            problems.reject(name, InvalidValue::new(format!("this is not {what}"), instead));
         }
         is_valid
     });
 }
 
 /// What is wrong with the value at `path`, and what to write instead.
-pub(super) fn fault(mismatch: &Mismatch, path: &str, problems: &Problems) -> Fault {
+pub(super) fn describe(mismatch: &Mismatch, path: &str, problems: &Problems) -> InvalidValue {
     let is_option = path.starts_with("destination.options.");
     let last = path.rsplit('.').next().unwrap_or(path);
     let may_be_secret = path.starts_with("alert.") && SECRET_SETTINGS.contains(&last);
     let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
     match &mismatch.reason {
-        Reason::UnknownSetting { name, known } => Fault::new("no such setting", meant(name, path, known, problems)),
-        _ if is_option => Fault::new("text in quotes is needed", "write the value in quotes"),
-        Reason::UnknownWord { word, known } => {
-            let what = format!("`{word}` is not one of {}", listed(known.iter().copied()));
-            Fault::new(what, did_you_mean(word, known.iter().copied(), example()))
+        MismatchKind::UnknownSetting { name, known } => {
+            InvalidValue::new("no such setting", meant(name, path, known, problems))
         }
-        Reason::Missing(name) => Fault::new(format!("`{name}` is missing"), ""),
-        Reason::WrongType { needed, .. } if may_be_secret => Fault::new(format!("this is not {needed}"), example()),
-        Reason::WrongType { .. } if path == "destination.options" => Fault::new("this is not a table", example()),
-        Reason::WrongType { found, needed } => Fault::new(format!("{found} is not {needed}"), example()),
-        Reason::Other(text) => Fault::new(text, example()),
+        _ if is_option => InvalidValue::new("text in quotes is needed", "write the value in quotes"),
+        MismatchKind::UnknownWord { word, known } => {
+            let what = format!("`{word}` is not one of {}", listed(known.iter().copied()));
+            InvalidValue::new(what, did_you_mean(word, known.iter().copied(), example()))
+        }
+        MismatchKind::Missing(name) => InvalidValue::new(format!("`{name}` is missing"), ""),
+        MismatchKind::WrongType { needed, .. } if may_be_secret => {
+            InvalidValue::new(format!("this is not {needed}"), example())
+        }
+        MismatchKind::WrongType { .. } if path == "destination.options" => {
+            InvalidValue::new("this is not a table", example())
+        }
+        MismatchKind::WrongType { found, needed } => InvalidValue::new(format!("{found} is not {needed}"), example()),
+        MismatchKind::Other(text) => InvalidValue::new(text, example()),
     }
 }
 
@@ -151,11 +160,16 @@ fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String 
     }
     match elsewhere {
         Some((section, name)) if variable.is_some() => {
-            format!("did you mean `{}`?", sources::variable(&format!("{section}.{name}")))
+            format!("did you mean `{}`?", variable_name(&format!("{section}.{name}")))
         }
         Some((section, name)) => format!("`{name}` belongs under `[{section}]`"),
         None if is_of_jobs => format!("`{name}` belongs under `[[job]]`"),
         None if !path.contains('.') => format!("the sections are {}", listed(known.iter().copied())),
         None => format!("known here are {}", listed(known.iter().copied())),
     }
+}
+
+/// The variable that sets `key`, such as `PROFOUND_EXPORT_API__CONCURRENCY`.
+pub(super) fn variable_name(key: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }

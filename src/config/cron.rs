@@ -5,7 +5,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::problem::{Fault, did_you_mean};
+use super::problem::{InvalidValue, did_you_mean};
 
 /// The five fields with their ranges.
 const FIELDS: [(&str, &str); 5] = [
@@ -23,21 +23,21 @@ const EXAMPLE: &str =
 ///
 /// # Errors
 /// What is wrong, by field, and what to write instead.
-pub fn parse(expression: &str) -> Result<Cron, Fault> {
+pub fn parse(expression: &str) -> Result<Cron, InvalidValue> {
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).dom_and_dow(false).build();
-    let invalid = || Fault::new(format!("`{expression}` is not a cron expression"), EXAMPLE);
+    let invalid = || InvalidValue::new(format!("`{expression}` is not a cron expression"), EXAMPLE);
     // A nickname, such as `@daily`, has no fields.
     if expression.trim().starts_with('@') {
         return parser.parse(expression.trim()).map_err(|_| invalid());
     }
     let fields: Vec<&str> = expression.split_whitespace().collect();
     let first = match fields.len() {
-        0 => return Err(Fault::new("the expression is empty", EXAMPLE)),
+        0 => return Err(InvalidValue::new("the expression is empty", EXAMPLE)),
         5 => 0,
         6 => 1,
         count => {
             let what = format!("`{expression}` has {count} fields; five, or six with seconds first, are needed");
-            return Err(Fault::new(what, EXAMPLE));
+            return Err(InvalidValue::new(what, EXAMPLE));
         }
     };
     // The parser's error does not always name the field, so each field is parsed alone.
@@ -46,13 +46,13 @@ pub fn parse(expression: &str) -> Result<Cron, Fault> {
         let alone = (0..fields.len()).map(|other| if other == position { *field } else { "*" });
         if parser.parse(&alone.collect::<Vec<_>>().join(" ")).is_err() {
             let instead = format!("write {range}, `*` for every, or a list, range or step of them");
-            return Err(Fault::new(format!("`{field}` is not {name}"), instead));
+            return Err(InvalidValue::new(format!("`{field}` is not {name}"), instead));
         }
     }
     let cron = parser.parse(expression).map_err(|_| invalid())?;
     // Searched from a fixed day, so that the result never depends on the current time.
     if cron.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false).is_err() {
-        return Err(Fault::new(
+        return Err(InvalidValue::new(
             format!("`{expression}` never runs: no such day exists"),
             "write a day that the month has",
         ));
@@ -64,7 +64,7 @@ pub fn parse(expression: &str) -> Result<Cron, Fault> {
 ///
 /// # Errors
 /// That there is none with this name, with the nearest one.
-pub fn zone(name: &str) -> Result<TimeZone, Fault> {
+pub fn zone(name: &str) -> Result<TimeZone, InvalidValue> {
     // Names in the database that are not places.
     let is_place = !name.is_empty() && !["localtime", "posixrules", "Factory"].contains(&name);
     if is_place && let Ok(zone) = TimeZone::get(name) {
@@ -81,7 +81,7 @@ pub fn zone(name: &str) -> Result<TimeZone, Fault> {
             did_you_mean(name, known.iter().map(String::as_str), otherwise)
         }
     };
-    Err(Fault::new(format!("there is no time zone `{name}`"), instead))
+    Err(InvalidValue::new(format!("there is no time zone `{name}`"), instead))
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::problem::{Fault, Problems, did_you_mean, listed};
-use super::rules::plain_url;
+use super::problem::{InvalidValue, Problems, did_you_mean, listed};
 use super::settings::section;
 use super::units::{as_text, word};
 
@@ -195,8 +194,8 @@ pub enum Location {
 }
 
 /// Parses `destination.url`.
-pub(super) fn location(text: &str) -> Result<Location, Fault> {
-    let wrong = |what: &str, instead: String| Err(Fault::new(what, instead));
+pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
+    let wrong = |what: &str, instead: String| Err(InvalidValue::new(what, instead));
     let text = text.trim();
     if text.is_empty() {
         return wrong("the destination is empty", "write a path, or a URL such as `s3://bucket/prefix`".to_owned());
@@ -217,7 +216,9 @@ pub(super) fn location(text: &str) -> Result<Location, Fault> {
             let path = Url::parse(text).ok().filter(|_| rest.starts_with('/')).and_then(|url| url.to_file_path().ok());
             let instead =
                 format!("write `file:///{}`, with three slashes, or the path alone", rest.trim_start_matches('/'));
-            return path.map(Location::Local).ok_or_else(|| Fault::new("the URL must hold an absolute path", instead));
+            return path
+                .map(Location::Local)
+                .ok_or_else(|| InvalidValue::new("the URL must hold an absolute path", instead));
         }
         "s3" => None,
         "gs" => Some("gcs").filter(|_| !cfg!(feature = "gcs")),
@@ -234,8 +235,21 @@ pub(super) fn location(text: &str) -> Result<Location, Fault> {
     let Some(url) = Url::parse(text).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty())) else {
         return wrong("the URL names no bucket", format!("write `{scheme}://bucket/prefix`"));
     };
-    plain_url(&url, "; credentials come from `AWS_*` variables or `[destination.options]`")?;
+    check_plain_url(&url, "; credentials come from `AWS_*` variables or `[destination.options]`")?;
     Ok(Location::Store(url))
+}
+
+/// Rejects credentials, a query and a fragment. The URL is not repeated: it may hold a password.
+pub(super) fn check_plain_url(url: &Url, advice: &str) -> Result<(), InvalidValue> {
+    if !url.username().is_empty() || url.password().is_some() {
+        let instead = format!("write the URL without the part before `@`{advice}");
+        Err(InvalidValue::new("the URL holds a user name or a password", instead))
+    } else if url.query().is_some() || url.fragment().is_some() {
+        let instead = format!("remove `?` or `#` and the part after it{advice}");
+        Err(InvalidValue::new("the URL has a query or a fragment", instead))
+    } else {
+        Ok(())
+    }
 }
 
 impl DestinationConfig {
@@ -243,13 +257,13 @@ impl DestinationConfig {
     ///
     /// # Errors
     /// What is wrong, and what to write instead.
-    pub fn location(&self) -> Result<Location, Fault> {
+    pub fn location(&self) -> Result<Location, InvalidValue> {
         location(&self.url)
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
         match self.location() {
-            Err(fault) => problems.fault("destination.url", fault),
+            Err(fault) => problems.invalid("destination.url", fault),
             Ok(Location::Local(_)) if self.options.0.is_empty() => {}
             Ok(Location::Local(_)) => {
                 let names = listed(self.options.0.keys().map(String::as_str));

@@ -6,10 +6,13 @@ use std::path::Path;
 use serde_json::Value;
 use toml_edit::{ImDocument, Item, TableLike};
 
-use super::problem::{Fault, Place, Problems};
+use super::problem::{InvalidValue, Place, Problems};
 use super::rules::is_job_name;
 use super::streams::is_stream_name;
 use super::tree::Tree;
+
+/// The file that is read when none is named.
+pub(super) const DEFAULT_FILE: &str = "jobs.toml";
 
 /// Reads the file and the place of every setting; `None` when it is not a readable TOML file.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Tree> {
@@ -17,7 +20,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Tree> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            problems.fault(&path.display().to_string(), unreadable(path, &error));
+            problems.invalid(&path.display().to_string(), unreadable(path, &error));
             return None;
         }
     };
@@ -46,17 +49,17 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Tree> {
     Some(tree)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
+fn unreadable(path: &Path, error: &io::Error) -> InvalidValue {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            Fault::new("there is no such file", "`profound-export init` writes one to start with")
+            InvalidValue::new("there is no such file", "`profound-export init` writes one to start with")
         }
-        io::ErrorKind::InvalidData => Fault::new("the file is not UTF-8 text", "save it as UTF-8"),
+        io::ErrorKind::InvalidData => InvalidValue::new("the file is not UTF-8 text", "save it as UTF-8"),
         io::ErrorKind::IsADirectory => {
-            let file = path.join(super::sources::DEFAULT_FILE);
-            Fault::new("this is a directory", format!("name the file in it: `{}`", file.display()))
+            let file = path.join(DEFAULT_FILE);
+            InvalidValue::new("this is a directory", format!("name the file in it: `{}`", file.display()))
         }
-        _ => Fault::new(format!("cannot read the file: {error}"), "let the user that runs the program read it"),
+        _ => InvalidValue::new(format!("cannot read the file: {error}"), "let the user that runs the program read it"),
     }
 }
 

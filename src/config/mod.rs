@@ -40,7 +40,7 @@ pub use destination::{Compression, DestinationConfig, Location, Partition, Store
 pub use effective::Setting;
 pub use key::ApiKey;
 pub use parameters::StreamParameters;
-pub use problem::{ConfigError, Fault, Place, Problem};
+pub use problem::{ConfigError, InvalidValue, Place, Problem};
 pub use schema::schema;
 pub use secret::{HiddenUrl, Salt, SecretError, SecretKind};
 pub use select::select;

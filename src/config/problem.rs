@@ -40,12 +40,12 @@ impl Serialize for Place {
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub struct Fault {
+pub struct InvalidValue {
     pub what: String,
     pub instead: String,
 }
 
-impl Fault {
+impl InvalidValue {
     pub(super) fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
         Self { what: what.into(), instead: instead.into() }
     }
@@ -176,13 +176,13 @@ impl Problems {
         }
     }
 
-    pub(super) fn fault(&mut self, path: &str, fault: Fault) {
-        self.error(path, fault.what, fault.instead);
+    pub(super) fn invalid(&mut self, path: &str, invalid: InvalidValue) {
+        self.error(path, invalid.what, invalid.instead);
     }
 
     /// The value of `path` is unusable: an error, and the last one of this path.
-    pub(super) fn reject(&mut self, path: &str, fault: Fault) {
-        self.fault(path, fault);
+    pub(super) fn reject(&mut self, path: &str, fault: InvalidValue) {
+        self.invalid(path, fault);
         self.rejected.push(path.to_owned());
     }
 

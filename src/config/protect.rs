@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::problem::{Fault, Problems, did_you_mean};
+use super::problem::{InvalidValue, Problems, did_you_mean};
 use super::select::{named, select};
 use super::{JobConfig, PrivacyConfig};
 use crate::catalog::Catalog;
@@ -35,7 +35,7 @@ pub(super) fn apply(
             let path = format!("job.{index}.{setting}");
             for rule in rules {
                 if let Err(fault) = protect_columns(&catalog, rule, protect, invalid, &mut protected) {
-                    problems.fault(&path, fault);
+                    problems.invalid(&path, fault);
                 }
             }
         }
@@ -94,12 +94,12 @@ fn protect_columns(
     protect: Protect,
     invalid: &BTreeSet<String>,
     protected: &mut Protected,
-) -> Result<(), Fault> {
+) -> Result<(), InvalidValue> {
     let is_valid =
         |(target, column): &(&str, &str)| !target.is_empty() && !column.is_empty() && !column.contains(['.', '*']);
     let (target, column) = rule.split_once('.').filter(is_valid).ok_or_else(|| {
         let instead = "write for example `answers_v2.response`, or `logs_raw*.ip` for every stream with that prefix";
-        Fault::new(format!("`{rule}` is not a stream and one of its columns"), instead)
+        InvalidValue::new(format!("`{rule}` is not a stream and one of its columns"), instead)
     })?;
     let streams = named(catalog, target);
     if streams.is_empty() {
@@ -108,7 +108,7 @@ fn protect_columns(
         }
         let names: Vec<String> = catalog.streams().map(|stream| format!("{}.{column}", stream.name)).collect();
         let instead = did_you_mean(rule, names.iter().map(String::as_str), "`profound-export streams` lists them");
-        return Err(Fault::new(format!("`{rule}`: there is no stream `{target}`"), instead));
+        return Err(InvalidValue::new(format!("`{rule}`: there is no stream `{target}`"), instead));
     }
     let has_column = |stream: &&&Arc<Stream>| stream.column(column).is_some();
     let with_column: Vec<&Arc<Stream>> = streams.iter().filter(has_column).copied().collect();
@@ -117,29 +117,29 @@ fn protect_columns(
         let names: Vec<String> = columns.map(|column| format!("{target}.{}", column.name)).collect();
         let otherwise = "`profound-export streams NAME` lists the columns";
         let instead = did_you_mean(rule, names.iter().map(String::as_str), otherwise);
-        return Err(Fault::new(format!("`{rule}`: there is no column `{column}`"), instead));
+        return Err(InvalidValue::new(format!("`{rule}`: there is no column `{column}`"), instead));
     }
     let faults = with_column.iter().filter_map(|stream| Some((stream, check(stream, column, protect).err()?)));
-    let faults: Vec<(&&Arc<Stream>, Fault)> = faults.collect();
-    if let Some((stream, Fault { what, instead })) = faults.first() {
+    let faults: Vec<(&&Arc<Stream>, InvalidValue)> = faults.collect();
+    if let Some((stream, InvalidValue { what, instead })) = faults.first() {
         let others = match faults.len() - 1 {
             0 => String::new(),
             others => format!(", as in {others} other streams that `{rule}` matches"),
         };
-        return Err(Fault::new(format!("`{}.{column}` {what}{others}", stream.name), instead));
+        return Err(InvalidValue::new(format!("`{}.{column}` {what}{others}", stream.name), instead));
     }
     for stream in with_column {
         let columns = protected.entry(stream.name.clone()).or_default();
         if columns.insert(column.to_owned(), protect).is_some_and(|other| other != protect) {
             let what = format!("`{}.{column}` is under `drop` and under `hash`", stream.name);
-            return Err(Fault::new(what, "remove it from one of them"));
+            return Err(InvalidValue::new(what, "remove it from one of them"));
         }
     }
     Ok(())
 }
 
 /// Why a column cannot be protected: what is wrong, after its name, and what to do instead.
-fn check(stream: &Stream, column: &str, protect: Protect) -> Result<(), Fault> {
+fn check(stream: &Stream, column: &str, protect: Protect) -> Result<(), InvalidValue> {
     let is_day =
         stream.days.as_ref().is_some_and(|days| days.column == column || days.zone_column.as_deref() == Some(column));
     let is_key = stream.key.iter().any(|path| path.split('.').next() == Some(column));
@@ -151,5 +151,5 @@ fn check(stream: &Stream, column: &str, protect: Protect) -> Result<(), Fault> {
         Protect::Hash if !is_text => ("is not text, so it cannot be hashed", "write it under `drop`"),
         Protect::Drop | Protect::Hash => return Ok(()),
     };
-    Err(Fault::new(what, instead))
+    Err(InvalidValue::new(what, instead))
 }

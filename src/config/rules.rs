@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::advice::setting_of;
-use super::problem::{Fault, Problems};
+use super::problem::{InvalidValue, Problems};
 use super::secret::looks_like_a_secret;
 use super::settings::LISTEN_OFF;
 use super::units::{ByteSize, WholeDays};
@@ -18,7 +18,7 @@ const MIN_SPOOL: ByteSize = ByteSize(64 * bytesize::MIB);
 /// The longest window that any endpoint of the vendor accepts.
 const MAX_WINDOW_DAYS: u16 = 366;
 
-type Rule = fn(&str) -> Result<(), Fault>;
+type Rule = fn(&str) -> Result<(), InvalidValue>;
 
 /// The rule of each setting; `*` stands for every position of a list. What is not text is left to deserialization.
 const RULES: [(&str, Rule); 25] = [
@@ -83,66 +83,57 @@ fn find_texts<'a>(value: &'a Value, pattern: &[&str], path: Vec<String>, found: 
     }
 }
 
-fn check(is_valid: bool, what: &str, instead: &str) -> Result<(), Fault> {
-    if is_valid { Ok(()) } else { Err(Fault::new(what, instead)) }
+fn check(is_valid: bool, what: &str, instead: &str) -> Result<(), InvalidValue> {
+    if is_valid { Ok(()) } else { Err(InvalidValue::new(what, instead)) }
 }
 
-fn base_url(text: &str) -> Result<(), Fault> {
+fn base_url(text: &str) -> Result<(), InvalidValue> {
     let url = Url::parse(text).ok().filter(is_web);
     let instead = "write it with its scheme, such as `https://api.tryprofound.com`";
-    let url = url.ok_or_else(|| Fault::new("this is not a web address", instead))?;
-    plain_url(&url, "")
-}
-
-/// An address without credentials, query and fragment. The text is not repeated: it may hold a password.
-pub(super) fn plain_url(url: &Url, advice: &str) -> Result<(), Fault> {
-    let has_credentials = !url.username().is_empty() || url.password().is_some();
-    let instead = format!("write the URL without the part before `@`{advice}");
-    check(!has_credentials, "the URL holds a user name or a password", &instead)?;
-    let instead = format!("remove `?` or `#` and the part after it{advice}");
-    check(url.query().is_none() && url.fragment().is_none(), "the URL has a query or a fragment", &instead)
+    let url = url.ok_or_else(|| InvalidValue::new("this is not a web address", instead))?;
+    destination::check_plain_url(&url, "")
 }
 
 pub(super) fn is_web(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host()
 }
 
-fn path(text: &str) -> Result<(), Fault> {
+fn path(text: &str) -> Result<(), InvalidValue> {
     check(!text.is_empty(), "the path is empty", "write a path, or leave the setting out")
 }
 
-fn secret_path(text: &str) -> Result<(), Fault> {
+fn secret_path(text: &str) -> Result<(), InvalidValue> {
     path(text)?;
     let what = "this looks like the secret itself, where the path of its file belongs";
     let instead = "put the secret into a file and write the path of that file; if this is the name of a file, write `./` before it";
     check(!looks_like_a_secret(text), what, instead)
 }
 
-fn textfile(text: &str) -> Result<(), Fault> {
+fn textfile(text: &str) -> Result<(), InvalidValue> {
     let instead = "write the path of a file whose name ends in `.prom`, or leave the setting out";
     check(Path::new(text).file_name().is_some(), "this is not the path of a file", instead)
 }
 
-fn window(text: &str) -> Result<(), Fault> {
+fn window(text: &str) -> Result<(), InvalidValue> {
     let is_valid = text.parse::<WholeDays>().map_or(true, |days| (1..=MAX_WINDOW_DAYS).contains(&days.0));
     let instead =
         "write a number of days such as `31d`; shorter windows cost more requests, longer ones fail more often";
     check(is_valid, &format!("`{text}` is not between 1d and {MAX_WINDOW_DAYS}d"), instead)
 }
 
-fn spool_size(text: &str) -> Result<(), Fault> {
+fn spool_size(text: &str) -> Result<(), InvalidValue> {
     let is_valid = text.parse::<ByteSize>().map_or(true, |size| size >= MIN_SPOOL);
     check(is_valid, &format!("`{text}` is too small for the files in flight"), &format!("write at least `{MIN_SPOOL}`"))
 }
 
-fn listen(text: &str) -> Result<(), Fault> {
+fn listen(text: &str) -> Result<(), InvalidValue> {
     let text = text.trim();
     let is_valid = text.is_empty() || text == LISTEN_OFF || text.parse::<SocketAddr>().is_ok();
     let instead = "write numbers, such as `127.0.0.1:9464` or `[::1]:9464`; or `off` for no page";
     check(is_valid, "this is not an IP address with a port", instead)
 }
 
-fn host(text: &str) -> Result<(), Fault> {
+fn host(text: &str) -> Result<(), InvalidValue> {
     let is_name = !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || "-._".contains(char));
     let instead = "write the name alone, without a scheme and a port, such as `exporter.example.com`";
     check(text == "*" || is_name, &format!("`{text}` is not a host name"), instead)
@@ -155,30 +146,30 @@ pub(super) fn is_job_name(name: &str) -> bool {
     name.len() <= 63 && name.bytes().next().is_some_and(plain) && name.bytes().all(rest)
 }
 
-fn job_name(text: &str) -> Result<(), Fault> {
+fn job_name(text: &str) -> Result<(), InvalidValue> {
     let instead = "write at most 63 lower case letters, digits, `-` and `_`, a letter or digit first";
     check(is_job_name(text), &format!("`{text}` cannot be part of a path and a label"), instead)
 }
 
-fn id_or_name(text: &str) -> Result<(), Fault> {
+fn id_or_name(text: &str) -> Result<(), InvalidValue> {
     check(!text.is_empty(), "one of the names is empty", "write IDs or names, or leave the setting out")
 }
 
-fn alert_name(text: &str) -> Result<(), Fault> {
+fn alert_name(text: &str) -> Result<(), InvalidValue> {
     check(!text.trim().is_empty(), "the alert has no name", "write a name: log lines and `alert test` use it")
 }
 
-fn alert_url(text: &str) -> Result<(), Fault> {
+fn alert_url(text: &str) -> Result<(), InvalidValue> {
     check(Url::parse(text).is_ok_and(|url| is_web(&url)), "this is not a web address", "write `https://…`")
 }
 
-fn variable(text: &str) -> Result<(), Fault> {
+fn variable(text: &str) -> Result<(), InvalidValue> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_valid = is_plain && text.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
     check(is_valid, "this is not the name of a variable", "write its name, such as `SLACK_WEBHOOK_URL`")
 }
 
-fn program(text: &str) -> Result<(), Fault> {
+fn program(text: &str) -> Result<(), InvalidValue> {
     let instead = "write each argument by itself: `command = [\"/usr/bin/curl\", \"https://…\"]`; no shell splits it";
     check(!text.contains("://"), "the first element is a URL, not a program", instead)
 }

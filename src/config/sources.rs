@@ -6,15 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml_edit::Item;
 
-use super::problem::{Fault, Place, Problem, Problems, did_you_mean, listed};
+use super::problem::{InvalidValue, Place, Problem, Problems, did_you_mean, listed};
 use super::tree::{self, Tree};
 use super::{advice, file, schema};
-
-/// The prefix of variables that are settings.
-const PREFIX: &str = "PROFOUND_EXPORT_";
-
-/// The file that is read when none is named.
-pub(super) const DEFAULT_FILE: &str = "jobs.toml";
 
 /// Everything a configuration is made of. Not `Debug`: variables may hold the key.
 #[derive(Clone, Default)]
@@ -53,7 +47,8 @@ impl Sources {
             .collect();
         let named = environment.get("PROFOUND_EXPORT_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         // If the check itself fails, the file is named too: reading it reports why.
-        let present = || Path::new(DEFAULT_FILE).try_exists().unwrap_or(true).then(|| PathBuf::from(DEFAULT_FILE));
+        let present =
+            || Path::new(file::DEFAULT_FILE).try_exists().unwrap_or(true).then(|| PathBuf::from(file::DEFAULT_FILE));
         Self { file: config.or(named).or_else(present), environment, flags: Vec::new() }
     }
 
@@ -79,7 +74,7 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Tree>
     }
     let mut overrides = Tree::new();
     for (name, value) in &sources.environment {
-        let Some(setting) = name.strip_prefix(PREFIX) else { continue };
+        let Some(setting) = name.strip_prefix(advice::VARIABLE_PREFIX) else { continue };
         if setting.contains("__") {
             let key = setting.replace("__", ".").to_lowercase();
             set(&mut overrides, &key, value, Place::Variable(name.clone()), problems);
@@ -106,7 +101,7 @@ fn set(overrides: &mut Tree, key: &str, value: &str, place: Place, problems: &mu
         Ok(path) => path,
         Err(fault) => {
             problems.places.set(key, place);
-            return problems.fault(key, fault);
+            return problems.invalid(key, fault);
         }
     };
     problems.places.set(&path.join("."), place);
@@ -127,14 +122,14 @@ fn set(overrides: &mut Tree, key: &str, value: &str, place: Place, problems: &mu
 }
 
 /// The path of `key` in the tree, with a job's position in place of its name.
-fn resolve(key: &str, problems: &Problems) -> Result<Vec<String>, Fault> {
+fn resolve(key: &str, problems: &Problems) -> Result<Vec<String>, InvalidValue> {
     let mut path: Vec<String> = key.split('.').map(str::to_owned).collect();
     match (path[0].as_str(), path.len()) {
-        ("stream" | "alert", 2..) | ("parameters", 3..) => Err(Fault::new(
+        ("stream" | "alert", 2..) | ("parameters", 3..) => Err(InvalidValue::new(
             "a part of a list cannot be set by itself",
             "declare streams as `[[stream]]` and alerts as `[[alert]]` in the file; set the parameters of a stream as one list, `parameters.<stream>`",
         )),
-        ("job", ..3) => Err(Fault::new(
+        ("job", ..3) => Err(InvalidValue::new(
             "a job cannot be set as a whole",
             "add the setting after the name of the job, as in `PROFOUND_EXPORT_JOB__NIGHTLY__CRON`",
         )),
@@ -153,7 +148,7 @@ fn resolve(key: &str, problems: &Problems) -> Result<Vec<String>, Fault> {
             } else {
                 format!("the jobs are {}", listed(known.iter().copied()))
             };
-            Err(Fault::new(format!("there is no job `{}`", path[1]), did_you_mean(&path[1], known, otherwise)))
+            Err(InvalidValue::new(format!("there is no job `{}`", path[1]), did_you_mean(&path[1], known, otherwise)))
         }
         _ => Ok(path),
     }
@@ -175,15 +170,10 @@ fn warn_of_single_underscore(name: &str, setting: &str, problems: &mut Problems)
     let instead = if setting == "api_key" || setting == "key" {
         "set `PROFOUND_API_KEY`, or `PROFOUND_API_KEY_FILE` to the path of a file that holds the key".to_owned()
     } else if let Some(known) = known {
-        format!("write two underscores: `{}`", variable(&known))
+        format!("write two underscores: `{}`", advice::variable_name(&known))
     } else {
         return;
     };
     let place = Some(Place::Variable(name.to_owned()));
     problems.warnings.push(Problem { place, ..Problem::new("", "this variable is ignored", instead) });
-}
-
-/// The variable that sets `key`, such as `PROFOUND_EXPORT_API__CONCURRENCY`.
-pub(super) fn variable(key: &str) -> String {
-    format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::advice;
-use super::problem::{Fault, Problems, did_you_mean};
-use super::tree::{Mismatch, Reason, deserialize};
+use super::problem::{InvalidValue, Problems, did_you_mean};
+use super::tree::{Mismatch, MismatchKind, deserialize};
 use crate::catalog::{Catalog, CatalogError, NotARead, check_read, check_stream};
 use crate::model::column::Column;
 use crate::model::stream::{Fallback, Stream};
@@ -148,7 +148,7 @@ impl Declaration<'_> {
     fn flag(&self, member: &str, problems: &mut Problems) -> bool {
         let value = self.own.get(member);
         if value.is_some_and(|value| !value.is_boolean()) {
-            let fault = Fault::new("this is not `true` or `false`", format!("write `{member} = true`"));
+            let fault = InvalidValue::new("this is not `true` or `false`", format!("write `{member} = true`"));
             problems.reject(&self.at(member), fault);
         }
         value == Some(&Value::Bool(true))
@@ -184,7 +184,7 @@ impl Declaration<'_> {
         let path = self.at(EXTENDS);
         let Some(name) = value.as_str() else {
             let instead = format!("write for example `{EXTENDS} = \"prompts\"`");
-            problems.reject(&path, Fault::new("this is not the name of a stream", instead));
+            problems.reject(&path, InvalidValue::new("this is not the name of a stream", instead));
             return None;
         };
         let streams = || self.earlier.iter().map(|(_, own)| own).chain(self.built_in.streams().map(AsRef::as_ref));
@@ -233,7 +233,7 @@ impl Declaration<'_> {
         let path = self.at("columns");
         let Some(entries) = columns.as_array() else {
             let instead = "write for example `columns = [\"date\", \"count\"]`";
-            problems.reject(&path, Fault::new("this is not a list of columns", instead));
+            problems.reject(&path, InvalidValue::new("this is not a list of columns", instead));
             return Vec::new();
         };
         let request = members.get("request").and_then(Value::as_str).unwrap_or_default();
@@ -271,7 +271,7 @@ impl Declaration<'_> {
             let mut probe = placeholders.clone();
             probe.insert(name.clone(), value.clone());
             if let Err(mut mismatch) = deserialize::<Stream>(&Value::Object(probe)) {
-                if let (1, Reason::UnknownSetting { known, .. }) = (mismatch.path.len(), &mut mismatch.reason) {
+                if let (1, MismatchKind::UnknownSetting { known, .. }) = (mismatch.path.len(), &mut mismatch.reason) {
                     known.extend(OWN_MEMBERS);
                 }
                 report(mismatch, &self.path, problems);
@@ -311,8 +311,8 @@ impl Declaration<'_> {
 /// Reports a mismatch below `path`.
 fn report(mismatch: Mismatch, path: &str, problems: &mut Problems) {
     let path = std::iter::once(path).chain(mismatch.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
-    let fault = advice::fault(&mismatch, &path, problems);
-    problems.fault(&path, fault);
+    let fault = advice::describe(&mismatch, &path, problems);
+    problems.invalid(&path, fault);
 }
 
 #[cfg(test)]
@@ -322,7 +322,7 @@ mod tests {
     /// The members of a declaration, as serde knows them.
     fn members() -> BTreeSet<String> {
         let mismatch = deserialize::<Stream>(&json!({"?": 1})).unwrap_err();
-        let Reason::UnknownSetting { known, .. } = mismatch.reason else { panic!("{mismatch:?}") };
+        let MismatchKind::UnknownSetting { known, .. } = mismatch.reason else { panic!("{mismatch:?}") };
         known.iter().chain(&OWN_MEMBERS).map(|name| (*name).to_owned()).collect()
     }
 

@@ -283,7 +283,7 @@ const MALFORMED: [&str; 30] = [
 #[test]
 fn every_problem_has_key_place_and_remedy() {
     let stream = |name: &str, request: &str, more: &str| {
-        format!("[[stream]]\nname = \"{name}\"\nlike = \"models\"\nrequest = \"{request}\"\n{more}\n")
+        format!("[[stream]]\nname = \"{name}\"\nextends = \"models\"\nrequest = \"{request}\"\n{more}\n")
     };
     let requests = [
         stream("unknown", "POST /v2/reports/weather", ""),
@@ -339,7 +339,7 @@ fn every_problem_has_key_place_and_remedy() {
         ),
         ("own_streams", file(STREAM_PROBLEMS)),
         ("requests_that_may_write", file(&requests.concat())),
-        ("replaced_stream", file("[[stream]]\nname = \"models\"\nlike = \"models\"\n")),
+        ("replaced_stream", file("[[stream]]\nname = \"models\"\nextends = \"models\"\n")),
         ("parameters", file(&format!("{RUNS}{PARAMETER_PROBLEMS}"))),
         ("missing_parameters", file(&format!("{NIGHTLY}streams = [\"models\", \"runs\"]\n{RUNS}"))),
         ("protection", file(PROTECTION_PROBLEMS)),
@@ -548,7 +548,7 @@ fn unknown_endpoint_is_declared_like_a_built_in_one() {
 
 #[test]
 fn overriding_stream_keeps_the_tier_of_the_built_in_one() {
-    let text = "[[stream]]\nname = \"models\"\nlike = \"models\"\ncolumns = [\"id\", { name = \"name\", type = \"json\", about = \"name\" }]\noverride = true\n";
+    let text = "[[stream]]\nname = \"models\"\nextends = \"models\"\ncolumns = [\"id\", { name = \"name\", type = \"json\", about = \"name\" }]\noverride = true\n";
     let config = file(text).load();
     let models = config.catalog().get("models").unwrap();
     assert_eq!(models.column("name").unwrap().data_type.to_string(), "json");

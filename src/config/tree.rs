@@ -22,11 +22,11 @@ pub(super) fn merge(layers: [Tree; 2]) -> Tree {
 pub(super) struct Mismatch {
     /// Where, from the root of what was deserialized.
     pub(super) path: Vec<String>,
-    pub(super) reason: Reason,
+    pub(super) reason: MismatchKind,
 }
 
 #[derive(Debug)]
-pub(super) enum Reason {
+pub(super) enum MismatchKind {
     UnknownSetting { name: String, known: Vec<&'static str> },
     UnknownWord { word: String, known: Vec<&'static str> },
     Missing(String),
@@ -45,15 +45,15 @@ pub(super) fn deserialize<T: DeserializeOwned>(value: &Value) -> Result<T, Misma
                 if path.last() != Some(&name) {
                     path.push(name.clone());
                 }
-                Reason::UnknownSetting { name, known: known.to_vec() }
+                MismatchKind::UnknownSetting { name, known: known.to_vec() }
             }
-            Kind::UnknownVariant(word, known) => Reason::UnknownWord { word, known: known.to_vec() },
-            Kind::MissingField(name) => Reason::Missing(name.into_owned()),
+            Kind::UnknownVariant(word, known) => MismatchKind::UnknownWord { word, known: known.to_vec() },
+            Kind::MissingField(name) => MismatchKind::Missing(name.into_owned()),
             Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                Reason::WrongType { found: describe(&actual), needed: needed(&expected).to_owned() }
+                MismatchKind::WrongType { found: describe(&actual), needed: needed(&expected).to_owned() }
             }
-            Kind::Message(text) => Reason::Other(text),
-            other => Reason::Other(other.to_string()),
+            Kind::Message(text) => MismatchKind::Other(text),
+            other => MismatchKind::Other(other.to_string()),
         };
         Mismatch { path, reason }
     })

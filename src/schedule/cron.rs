@@ -12,7 +12,7 @@ use crate::config::cron;
 use crate::model::periods::Periods;
 
 /// An invalid expression or zone: what is wrong, and what to write instead.
-pub use crate::config::Fault as ScheduleError;
+pub use crate::config::InvalidValue as ScheduleError;
 
 /// How many runs [`Schedule::periods`] samples.
 const SAMPLED_RUNS: usize = 1000;
