@@ -195,7 +195,7 @@ async fn error_at_the_end_of_a_stream_fails_it_after_everything_a_parser_may_mee
     let visibility = Example::of("visibility_v2.stream.sse");
     let body = example::read("robustness.stream.sse");
     let failed = decode(&Example { body, ..visibility }).await.unwrap_err();
-    assert!(failed.ends_with("the event stream reported: query failed"), "{failed}");
+    assert!(failed.ends_with("the event stream reported an error: query failed"), "{failed}");
 }
 
 #[tokio::test]
