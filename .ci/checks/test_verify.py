@@ -30,7 +30,7 @@ def test_intact_lake_verifies_without_a_key(tmp_path: Path, account: Account) ->
     assert output["fine"]
     assert output["problems"] == []
     assert output["verified"]["files"] == len(Lake(str(job.lake)).files())
-    assert "all of them present, whole and unchanged" in verify(job).expect(COMPLETE).stdout
+    assert "all present, whole and unchanged" in verify(job).expect(COMPLETE).stdout
 
 
 def test_damaged_files_are_repaired_by_the_next_run_and_unmanaged_ones_stay(tmp_path: Path, account: Account) -> None:

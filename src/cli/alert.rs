@@ -16,9 +16,9 @@ use crate::model::format::{format_count, format_duration};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum AlertCommand {
-    /// Send one message to each target that says that nothing is the matter, or ping it where it is a heartbeat
+    /// Send one test notification to each target, or ping it if it is a heartbeat
     Test {
-        /// The targets [default: all]
+        /// Targets [default: all]
         names: Vec<String>,
     },
 }
@@ -28,7 +28,7 @@ pub async fn execute(options: &GlobalOptions, command: AlertCommand) -> Result<u
     logging::start(options, "alert");
     let (_, config) = configuration(options)?;
     let targets = chosen(&config, &names)?;
-    // Trying alerts makes no lake.
+    // A test of alerts must not create a lake.
     let sender = Sender::new(&config);
     let now = Clock::system().now();
     let sending = targets.iter().map(|target| {
@@ -53,13 +53,13 @@ pub async fn execute(options: &GlobalOptions, command: AlertCommand) -> Result<u
                 let result = sent.as_ref().map_or_else(|error| error_chain(error), |()| "sent".to_owned());
                 vec![target.name.clone(), kind(target).to_owned(), result, format_duration(*time)]
             });
-            print(&table(&["alert", "type", "result", ">took"], rows))?
+            print(&table(&["alert", "type", "result", ">duration"], rows))?
         }
     };
     match sent.iter().filter(|(_, sent, _)| sent.is_err()).count() {
         0 => Ok(exit::COMPLETE),
         failed => {
-            Err(Failure::new(exit::FAILED, format!("{} could not be told", format_count(failed as u64, "alert"))))
+            Err(Failure::new(exit::FAILED, format!("{} could not be sent", format_count(failed as u64, "alert"))))
         }
     }
 }
@@ -77,8 +77,5 @@ fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a AlertConfi
                 .hint(format!("there are {}", known.join(", ")))
         })
     };
-    match names.is_empty() {
-        true => Ok(config.alert_targets.iter().collect()),
-        false => names.iter().map(target).collect(),
-    }
+    if names.is_empty() { Ok(config.alert_targets.iter().collect()) } else { names.iter().map(target).collect() }
 }

@@ -1,4 +1,4 @@
-//! `backfill`: given days of a job.
+//! `backfill`: exports chosen days of a job.
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,21 +14,21 @@ use crate::plan::WantedDays;
 
 #[derive(Debug, clap::Args)]
 pub struct BackfillArgs {
-    /// The job
+    /// Job
     job: String,
-    /// The first day
+    /// First day
     #[arg(long, value_name = "DAY")]
     from: Day,
-    /// The last day
+    /// Last day
     #[arg(long, value_name = "DAY")]
     to: Day,
     /// Only these of the job's streams: names, tiers, a trailing `*`, a leading `!`
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     streams: Vec<String>,
-    /// Read days again that are there already
+    /// Also export days that are already there
     #[arg(long)]
     force: bool,
-    /// Exit with 0 where 75 would say that there is more to do
+    /// Exit with 0 instead of 75 if the run is incomplete
     #[arg(long)]
     incomplete_ok: bool,
 }
@@ -38,7 +38,7 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
     let (sources, config) = configuration(options)?;
     let job = config.job(&args.job)?;
     let Some(window) = Window::inclusive(args.from, args.to) else {
-        return Err(Failure::new(exit::USAGE, format!("--from {} lies after --to {}", args.from, args.to)));
+        return Err(Failure::new(exit::USAGE, format!("--from {} is after --to {}", args.from, args.to)));
     };
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let mut goal = goal(&config, job, settings.clock.now())?;
@@ -56,7 +56,7 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
             ));
         }
     }
-    // A backfill is not bound by the job's next start: it is served by whoever asked for it.
+    // A person waits for a backfill, so it does not end at the job's next start.
     goal.time_limit = job.deadline.map(|deadline| deadline.0);
     goal.days = Some(WantedDays::Only { window, force: args.force });
     run_one(options, &settings, &goal, args.incomplete_ok).await

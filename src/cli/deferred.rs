@@ -1,4 +1,4 @@
-//! What runs leave for the next one, by stream.
+//! Slices that a run deferred, by stream.
 
 use std::collections::BTreeMap;
 
@@ -8,62 +8,61 @@ use crate::model::day::Day;
 use crate::model::format::{format_count, format_number};
 use crate::model::slice::Slice;
 
-/// Streams that are told one by one; what the others leave is told in one line.
-const TOLD: usize = 10;
+/// Further streams share one line.
+const MAX_LISTED: usize = 10;
 
-/// What is left of one stream.
 #[derive(Debug, Default)]
-struct Left {
+struct DeferredSlices {
     slices: u64,
-    /// Days of all slices together; none for lists.
+    /// Zero for lists.
     days: u64,
     oldest: Option<Day>,
 }
 
-/// A line for each of the streams that leave most, and one for the others.
+/// One line for each of the streams with most deferred slices, and one for the others.
 pub fn deferred_lines(slices: &[Slice]) -> Vec<String> {
-    let mut streams: Vec<(&str, Left)> = by_stream(slices).into_iter().collect();
-    streams.sort_by_key(|(_, left)| std::cmp::Reverse(left.slices));
-    let others = streams.split_off(TOLD.min(streams.len()));
-    let mut lines: Vec<String> = streams.iter().map(|(stream, left)| format!("{stream}: {}", left.words())).collect();
+    let mut streams: Vec<(&str, DeferredSlices)> = by_stream(slices).into_iter().collect();
+    streams.sort_by_key(|(_, deferred)| std::cmp::Reverse(deferred.slices));
+    let others = streams.split_off(MAX_LISTED.min(streams.len()));
+    let mut lines: Vec<String> =
+        streams.iter().map(|(stream, deferred)| format!("{stream}: {}", deferred.describe())).collect();
     if !others.is_empty() {
-        let slices: u64 = others.iter().map(|(_, left)| left.slices).sum();
+        let slices: u64 = others.iter().map(|(_, deferred)| deferred.slices).sum();
         let streams = format_count(others.len() as u64, "other stream");
         lines.push(format!("{streams}: {}", format_count(slices, "slice")));
     }
     lines
 }
 
-/// The same for programs, all streams.
+/// All streams, for programs.
 pub fn deferred_json(slices: &[Slice]) -> Value {
     let streams: Map<String, Value> = by_stream(slices)
         .into_iter()
-        .map(|(stream, left)| {
-            let told = json!({ "slices": left.slices, "days": left.days, "oldest": left.oldest });
-            (stream.to_owned(), told)
+        .map(|(stream, deferred)| {
+            (stream.to_owned(), json!({ "slices": deferred.slices, "days": deferred.days, "oldest": deferred.oldest }))
         })
         .collect();
     Value::Object(streams)
 }
 
-fn by_stream(slices: &[Slice]) -> BTreeMap<&str, Left> {
-    let mut streams: BTreeMap<&str, Left> = BTreeMap::new();
+fn by_stream(slices: &[Slice]) -> BTreeMap<&str, DeferredSlices> {
+    let mut streams: BTreeMap<&str, DeferredSlices> = BTreeMap::new();
     for slice in slices {
-        let left = streams.entry(&slice.stream.name).or_default();
-        left.slices += 1;
+        let deferred = streams.entry(&slice.stream.name).or_default();
+        deferred.slices += 1;
         if let Some(window) = slice.window {
-            left.days += window.len_days().unsigned_abs();
-            left.oldest = Some(left.oldest.map_or(window.start, |oldest| oldest.min(window.start)));
+            deferred.days += window.len_days().unsigned_abs();
+            deferred.oldest = Some(deferred.oldest.map_or(window.start, |oldest| oldest.min(window.start)));
         }
     }
     streams
 }
 
-impl Left {
-    fn words(&self) -> String {
+impl DeferredSlices {
+    fn describe(&self) -> String {
         let slices = format_count(self.slices, "slice");
         match self.oldest {
-            Some(oldest) if 1 < self.days => format!("{slices}, {} days from {oldest} on", format_number(self.days)),
+            Some(oldest) if self.days > 1 => format!("{slices}, {} days from {oldest} on", format_number(self.days)),
             Some(day) => format!("{slices}, {day}"),
             None => slices,
         }
@@ -80,7 +79,7 @@ mod tests {
     use crate::model::window::Window;
 
     #[test]
-    fn slices_are_told_by_stream_and_the_most_first() {
+    fn streams_with_most_slices_come_first() {
         let catalog = Catalog::embedded().unwrap();
         let slice = |name: &str, window| Slice {
             stream: Arc::clone(catalog.get(name).unwrap()),

@@ -92,7 +92,7 @@ fn configuration(simulator: &Simulator, key: &str, args: &DemoArgs) -> Result<(S
     Ok((sources, config))
 }
 
-/// Where the lake holds something else than the simulator says, in words. Rows are format_count in the files themselves.
+/// Streams whose row count in the files differs from the simulator's.
 async fn differences(
     settings: &RunSettings,
     simulator: &Simulator,

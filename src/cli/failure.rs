@@ -1,4 +1,4 @@
-//! What a person sees when something cannot be done.
+//! What a command prints when it fails.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub struct Failure {
     pub details: Vec<String>,
     /// What to do.
     pub hint: Option<String>,
-    /// Whether the destination is to blame.
+    /// The cause is the destination.
     pub is_of_destination: bool,
 }
 
@@ -52,16 +52,15 @@ impl Failure {
 }
 
 impl Failure {
-    /// Tells it on standard error, in the form of log lines.
-    pub fn tell(&self, format: LogFormat) {
+    /// Prints to standard error, in the format of the log.
+    pub fn print(&self, format: LogFormat) {
         match format {
             LogFormat::Text => eprintln!("{self}"),
             LogFormat::Json => eprintln!("{}", self.to_json(Clock::system().now())),
         }
     }
 
-    /// The members of a log line of level ERROR, and what belongs to it. Not through the log: a failure is told also
-    /// before that began, and whatever its filter says.
+    /// The fields of an ERROR log line. Not logged with `tracing`, because a failure must be visible before logging starts and with any filter.
     fn to_json(&self, now: Timestamp) -> Value {
         json!({
             "timestamp": format!("{now:.6}"),

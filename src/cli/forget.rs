@@ -1,4 +1,4 @@
-//! `forget`: streams, scopes or days, removed for good.
+//! `forget`: deletes streams, scopes or days permanently.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal};
@@ -24,33 +24,33 @@ use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::run::{alive_runs, write_coverage};
 
-/// What a person types to go on.
-const CONSENT: &str = "forget";
+/// What a person types to confirm.
+const CONFIRMATION: &str = "forget";
 
 #[derive(Debug, clap::Args)]
 pub struct ForgetArgs {
     /// The streams: names, tiers, a trailing `*`, a leading `!`
     #[arg(value_name = "STREAM", required = true)]
     streams: Vec<String>,
-    /// Only of the category with this id; several times for several
+    /// Only the category with this id; repeatable
     #[arg(long, value_name = "ID")]
     category: Vec<String>,
-    /// Only of the organization with this id
+    /// Only the organization with this id
     #[arg(long, value_name = "ID")]
     organization: Vec<String>,
-    /// Only of the asset with this id
+    /// Only the asset with this id
     #[arg(long, value_name = "ID")]
     asset: Vec<String>,
-    /// Only of this domain
+    /// Only this domain
     #[arg(long, value_name = "HOST")]
     domain: Vec<String>,
-    /// Only from this day on; without days, everything, and whatever would come later
+    /// First day; without days, everything, including future days
     #[arg(long, value_name = "DAY", requires = "to")]
     from: Option<Day>,
-    /// Only up to this day, which is included
+    /// Last day, included
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<Day>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -60,12 +60,12 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     let (_, config) = configuration(options)?;
     let clock = Clock::system();
     let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
-        return Err(Failure::new(exit::USAGE, "there is no lake yet, so there is nothing to forget"));
+        return Err(Failure::new(exit::USAGE, "the lake does not exist yet, so there is nothing to forget"));
     };
     let window = match (args.from, args.to) {
         (Some(from), Some(to)) => Some(
             Window::inclusive(from, to)
-                .ok_or_else(|| Failure::new(exit::USAGE, format!("--from {from} lies after --to {to}")))?,
+                .ok_or_else(|| Failure::new(exit::USAGE, format!("--from {from} is after --to {to}")))?,
         ),
         _ => None,
     };
@@ -73,7 +73,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     let lake = &destinations.lake;
     if !args.yes {
         let found = files_to_delete(lake, &erasures).await?;
-        consent(&summary(&found), lake.url())?;
+        confirm(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
     for (job, since) in alive_runs(ledger.state(), clock.now()) {
@@ -90,14 +90,14 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
             "deleted": erased,
         })),
         OutputFormat::Table => print(&format!(
-            "{}\nForgotten for good: these files are deleted, and no run asks for them again. Versions that a bucket keeps, and backups, \
-             are yours to delete.",
+            "{}\nDeleted permanently; no run exports them again. Object versions in the bucket and backups are not \
+             deleted.",
             summary(&erased)
         )),
     }
 }
 
-/// What is meant, by table.
+/// What to forget, by table.
 fn erasures(
     catalog: &Catalog,
     state: &State,
@@ -128,11 +128,12 @@ fn erasures(
         let mut scopes = state.coverage.get(name).into_iter().flat_map(BTreeMap::values);
         scopes.any(|coverage| erasure.is_of(&coverage.scope)) || state.forgotten.erasures(name).contains(erasure)
     };
-    // An id with a slip in it must not look as if something had been erased.
-    match erasures.iter().any(is_known) {
-        true => Ok(erasures),
-        false => Err(usage("the ledger knows nothing of these streams and scopes, so nothing is forgotten".to_owned())
-            .hint("ids stand in the paths of files and in `profound-export status --output json`")),
+    // A mistyped id must not look as if something had been erased.
+    if erasures.iter().any(is_known) {
+        Ok(erasures)
+    } else {
+        Err(usage("the ledger has no such streams and scopes, so nothing is forgotten".to_owned())
+            .hint("`profound-export status --output json` and the paths of files show the ids"))
     }
 }
 
@@ -181,18 +182,19 @@ fn summary(erased: &BTreeMap<String, Erased>) -> String {
     table(&["table", ">files", ">size"], rows)
 }
 
-/// Asks the person at the terminal.
-fn consent(summary: &str, url: &str) -> Result<(), Failure> {
-    let told = format!("from {url}, and never asked for again:\n\n{summary}");
+/// Asks for confirmation on the terminal.
+fn confirm(summary: &str, url: &str) -> Result<(), Failure> {
+    let details = format!("from {url}, and no run exports it again:\n\n{summary}");
     if !std::io::stdin().is_terminal() {
-        let told = format!("nobody is there to be asked, so nothing is deleted; this would be, {told}");
-        return Err(Failure::new(exit::USAGE, told.trim_end()).hint("--yes deletes it without asking"));
+        let message = format!("no terminal to confirm on, so nothing is deleted; this would be deleted {details}");
+        return Err(Failure::new(exit::USAGE, message.trim_end()).hint("--yes deletes without confirmation"));
     }
-    eprintln!("This will be deleted {told}\nThere is no way back in this lake. Type `{CONSENT}` to go on:");
+    eprintln!("This will be deleted {details}\nThis cannot be undone. Type `{CONFIRMATION}` to confirm:");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
-    match line.trim() == CONSENT {
-        true => Ok(()),
-        false => Err(Failure::new(exit::USAGE, "nothing is deleted")),
+    if line.trim() == CONFIRMATION {
+        Ok(())
+    } else {
+        Err(Failure::new(exit::USAGE, "not confirmed, nothing is deleted"))
     }
 }

@@ -1,4 +1,4 @@
-//! `healthcheck`: whether a running `serve` lives, for containers that hold nothing but this program.
+//! `healthcheck`: whether a running `serve` is alive, for containers without curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,13 +15,13 @@ const MOST_BYTES: u64 = 1024;
 
 #[derive(Debug, clap::Args)]
 pub struct HealthcheckArgs {
-    /// Where `serve` listens [default: what the configuration says]
+    /// Address of `serve` [default: from the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// What is asked: `/livez`, whether it lives; `/readyz`, whether it is ready
+    /// `/livez` (is it alive) or `/readyz` (is it ready)
     #[arg(long, value_name = "PATH", default_value = "/livez", value_parser = path)]
     path: String,
-    /// Longest wait for the answer, in seconds
+    /// Timeout in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     timeout: u64,
 }
@@ -30,14 +30,14 @@ pub async fn execute(options: &GlobalOptions, args: HealthcheckArgs) -> Result<u
     let listens = match args.listen {
         Some(listens) => listens,
         None => configuration(options)?.1.server.of_serve().ok_or_else(|| {
-            Failure::new(exit::CONFIGURATION, "`server.listen` is `off`, so `serve` cannot be asked whether it lives")
-                .hint("give it an address of this machine, or leave the health check out")
+            Failure::new(exit::CONFIGURATION, "`server.listen` is `off`, so `serve` has no health endpoint")
+                .hint("set an address of this machine, or remove the health check")
         })?,
     };
     check(listens, &args.path, Duration::from_secs(args.timeout)).await
 }
 
-/// Asks what listens at `listens` for `path`, and waits for the answer no longer than `patience`.
+/// Requests `path` from the server at `listens`, for at most `patience`.
 async fn check(listens: SocketAddr, path: &str, patience: Duration) -> Result<u8, Failure> {
     let at = reachable(listens);
     let failed = |problem: String| {
@@ -75,12 +75,10 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// A path alone, which ends no line.
+/// Rejects line breaks, which could add request headers.
 fn path(text: &str) -> Result<String, String> {
-    match text.starts_with('/') && text.chars().all(|sign| sign.is_ascii_graphic()) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("`{text}` is not a path such as `/livez`")),
-    }
+    let is_path = text.starts_with('/') && text.chars().all(|sign| sign.is_ascii_graphic());
+    if is_path { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a path such as `/livez`")) }
 }
 
 #[cfg(test)]
@@ -106,14 +104,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn server_that_says_so_is_well() {
+    async fn server_that_answers_200_is_healthy() {
         let (result, asked) = checked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(result.unwrap(), exit::COMPLETE);
         assert!(asked.starts_with("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
     }
 
     #[tokio::test]
-    async fn server_that_says_otherwise_or_nothing_is_not() {
+    async fn any_other_answer_is_unhealthy() {
         for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH\r\n", ""] {
             let (result, _) = checked(answer).await;
             let failure = result.unwrap_err();
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_is_not_well() {
+    async fn unreachable_server_is_unhealthy() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         drop(listener);
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn path_that_would_end_a_line_is_refused() {
+    fn path_with_a_line_break_is_rejected() {
         assert!(path("/livez").is_ok() && path("livez").is_err() && path("/livez\r\nX: y").is_err());
     }
 }

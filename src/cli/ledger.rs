@@ -1,4 +1,4 @@
-//! `ledger rebuild`: a ledger that was deleted or cannot be read, made again from the files of the lake.
+//! `ledger rebuild`: rebuilds a deleted or unreadable ledger from the files of the lake.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -18,8 +18,8 @@ use crate::maintain::{Finding, FindingKind, FindingRemedy, Rebuild, Rebuilt, reb
 use crate::model::format::format_number;
 use crate::run::write_coverage;
 
-/// Findings that are shown one by one; all of them are format_count.
-const SHOWN: usize = 10_000;
+/// Further findings are counted but not listed.
+const MAX_LISTED: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub struct LedgerArgs {
@@ -29,19 +29,19 @@ pub struct LedgerArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum LedgerCommand {
-    /// Make a ledger that was deleted or cannot be read again from what the files of the lake say; nothing is deleted
+    /// Rebuild a deleted or unreadable ledger from the files of the lake; deletes nothing
     Rebuild(RebuildArguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct RebuildArguments {
-    /// Only tell what would come of it
+    /// Report the result without writing it
     #[arg(long)]
     dry_run: bool,
-    /// Also where the ledger can be read, and knows more than the files say
+    /// Rebuild even if the ledger is readable and knows more than the files
     #[arg(long)]
     force: bool,
-    /// Whose lake it is, where files of several accounts lie in it: an organization's id; several times for several
+    /// Id of the organization that owns the lake, if it has files of several accounts; repeatable
     #[arg(long, value_name = "ID")]
     organization: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     if let Ok(Location::Local(path)) = config.destination.location()
         && !path.exists()
     {
-        return Err(Failure::new(exit::USAGE, "there is no lake yet, so there is no ledger to make"));
+        return Err(Failure::new(exit::USAGE, "the lake does not exist yet, so there is no ledger to rebuild"));
     }
     let clock = Clock::system();
     let destinations = destinations(&config)?;
@@ -70,13 +70,13 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     };
     let mut shown = Vec::new();
     let keep = |finding| {
-        if shown.len() < SHOWN {
+        if shown.len() < MAX_LISTED {
             shown.push(finding);
         }
     };
     let rebuilt = rebuild(&settings, keep).await?;
     if rebuilt.record.is_some() {
-        // Reads it as every run will.
+        // Opens it as every run does.
         let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
         let layout = Layout::from_name(&rebuilt.partition).unwrap_or(destinations.layout);
         write_coverage(&destinations.lake, layout, ledger.state(), config.catalog(), clock.now()).await?;
@@ -103,42 +103,41 @@ fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
         text.push('\n');
     }
     for lost in &rebuilt.lost {
-        let which = match lost.first == lost.last {
-            true => format!("record {}", lost.first),
-            false => format!("records {} to {}", lost.first, lost.last),
+        let which = if lost.first == lost.last {
+            format!("record {}", lost.first)
+        } else {
+            format!("records {} to {}", lost.first, lost.last)
         };
         text.push_str(&format!("lost: {which}: {}\n", lost.problem));
     }
     for unknown in &rebuilt.unknown {
-        text.push_str(&format!("not known any more: {unknown}\n"));
+        text.push_str(&format!("lost: {unknown}\n"));
     }
     let all = format!("{} files of {} streams, {}", format_number(rebuilt.files), rebuilt.streams, size(rebuilt.bytes));
     text.push_str(&match rebuilt.record {
-        Some(record) => format!("The ledger begins anew with record {record} and knows {all}.\n"),
-        None => format!("The ledger would know {all}. Nothing is written.\n"),
+        Some(record) => format!("The rebuilt ledger starts with record {record} and has {all}.\n"),
+        None => format!("The rebuilt ledger would have {all}. Nothing is written.\n"),
     });
-    if 0 < rebuilt.as_recorded {
+    if rebuilt.as_recorded > 0 {
         let recorded = format_number(rebuilt.as_recorded);
-        text.push_str(&format!("{recorded} of them are as the records say that can still be read.\n"));
+        text.push_str(&format!("{recorded} of them match the records that are still readable.\n"));
     }
     let counts = rebuilt.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
     let counts = counts.collect::<Vec<_>>().join(", ");
     if !counts.is_empty() {
-        text.push_str(&format!("Not as it should be: {counts}.\n"));
+        text.push_str(&format!("Findings: {counts}.\n"));
     }
     if shown.iter().any(|finding| finding.remedy == FindingRemedy::Rewrite) {
-        text.push_str("What is damaged, misplaced or missing is read and written again by the next run whose job wants those days.\n");
+        text.push_str("Damaged, misplaced and missing days are exported again by the next run whose job wants them.\n");
     }
     let is_left = |finding: &Finding| {
         matches!(finding.kind, FindingKind::Foreign | FindingKind::Duplicate | FindingKind::OtherAccount)
     };
     if shown.iter().any(is_left) {
-        text.push_str("Files that are not this lake's are left alone. Readers of directories read them too: look at them, and move them away.\n");
+        text.push_str("Files that are not part of this lake are kept, but tools that read directories see them: check them and move them away.\n");
     }
     if rebuilt.record.is_some() {
-        text.push_str(
-            "Whatever is of the old ledger stays where it is. Nothing else may have been writing meanwhile.\n",
-        );
+        text.push_str("The old ledger's files are kept. No other process may have written meanwhile.\n");
     }
     text
 }

@@ -10,7 +10,7 @@ use crate::model::event::EventSink;
 use crate::observe::{Progress, log_lines};
 
 /// Starts logging, with a progress bar called `name` when standard error is a terminal and lines are for people.
-/// Returns what hears events, and the bar.
+/// Returns the event sink and the bar.
 pub fn start(options: &GlobalOptions, name: &str) -> (EventSink, Option<Progress>) {
     let terminal = std::io::stderr().is_terminal() && options.log_format == LogFormat::Text;
     let progress = terminal.then(|| Progress::new(name));

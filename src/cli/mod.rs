@@ -1,4 +1,4 @@
-//! The command line: one file per verb. Data goes to standard output, everything else to standard error.
+//! The command line: one file per command. Data goes to standard output, everything else to standard error.
 
 mod alert;
 mod backfill;
@@ -45,26 +45,26 @@ pub use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "profound-export", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// The configuration file [default: jobs.toml, where there is one]
+    /// Configuration file [default: jobs.toml, if it exists]
     #[arg(long, global = true, env = "PROFOUND_EXPORT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The form of what is printed
+    /// Output format
     #[arg(long, global = true, value_enum, default_value_t)]
     output: OutputFormat,
     /// The form of log lines
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
-    /// Which log lines: error, warn, info, debug, or a filter such as `warn,profound_export::run=debug`
+    /// Log level (error, warn, info, debug) or a filter such as `warn,profound_export::run=debug`
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<EnvFilter>,
-    /// One setting in place of what the file and the environment say, such as `destination.url=./lake`
+    /// Override one setting of file and environment, such as `destination.url=./lake`
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Flag>,
     #[command(subcommand)]
     command: Command,
 }
 
-/// The form of what is printed.
+/// Output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// For people.
@@ -86,36 +86,36 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Export a simulated account to ./demo-lake and show the result: no key, no network, no file needed
+    /// Export a simulated account to ./demo-lake and show the result: needs no key, network or file
     Demo(demo::DemoArgs),
     /// Write a commented jobs.toml
     Init(init::InitArgs),
     /// Check the configuration, the key, the API and the destination, and print the next runs
     Check(check::CheckArgs),
-    /// Print what the next run would ask for and what it costs
+    /// Print what the next run would request and what it costs
     Plan(plan::PlanArgs),
     /// Run jobs once and exit
     Run(run::RunArgs),
-    /// Export given days of a job
+    /// Export chosen days of a job
     Backfill(backfill::BackfillArgs),
-    /// Run every job at its time, until stopped
+    /// Run all jobs on their schedules until stopped
     Serve(serve::ServeArgs),
-    /// Ask a running `serve` whether it lives: for a container's health check
+    /// Check that a running `serve` is alive, for a container's health check
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Show coverage and the last runs
     Status(status::StatusArgs),
-    /// Compare every file of the lake with the ledger; what is broken is written again by the next run
+    /// Compare every file of the lake with the ledger; the next run rewrites damaged and missing files
     Verify(verify::VerifyArgs),
-    /// Remove streams, scopes or days for good: their files are deleted, and no run asks for them again
+    /// Delete streams, scopes or days permanently; no run exports them again
     Forget(forget::ForgetArgs),
-    /// Send a test to the targets of alerts
+    /// Send a test notification to alert targets
     #[command(subcommand)]
     Alert(alert::AlertCommand),
-    /// Make a ledger that was deleted or cannot be read again from the files of the lake
+    /// Rebuild a deleted or unreadable ledger from the files of the lake
     Ledger(ledger::LedgerArgs),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::StreamsArgs),
-    /// Run the simulator of the API alone
+    /// Run only the API simulator
     Simulate(simulate::SimulateArgs),
     /// Print the effective settings, or their JSON Schema
     Config(config::ConfigArgs),
@@ -126,7 +126,7 @@ enum Command {
     },
 }
 
-/// What every verb knows of its surroundings.
+/// Options that every command has.
 #[derive(Debug, Clone)]
 pub struct GlobalOptions {
     config: Option<PathBuf>,
@@ -178,20 +178,19 @@ pub async fn execute(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure.tell(options.log_format);
+            failure.print(options.log_format);
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// Prints to standard output. A reader that went away, such as `head`, is no failure.
+/// Prints to standard output. A closed pipe, such as of `head`, is not an error.
 fn print(text: &str) -> Result<u8, Failure> {
     let mut out = std::io::stdout().lock();
     let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
     printed(write!(out, "{text}{end}").and_then(|()| out.flush()))
 }
 
-/// Whoever reads no further has read enough.
 fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -199,7 +198,7 @@ fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
     }
 }
 
-/// Prints a value as JSON, indented, as it is made.
+/// Prints indented JSON while serializing, without holding it in memory.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);

@@ -1,4 +1,4 @@
-//! `plan`: what the next run would ask for, what it costs, and when it will be done.
+//! `plan`: what the next run would request, what it costs, and when it will be done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::run::{BackfillForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// The job [default: all]
+    /// Job [default: all]
     job: Option<String>,
 }
 
@@ -64,7 +64,6 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     }
 }
 
-/// A plan to be shown.
 struct Shown<'a> {
     job: &'a JobConfig,
     preview: &'a Preview,

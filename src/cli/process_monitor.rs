@@ -1,5 +1,5 @@
-//! What a process knows of its own runs and of its lake, for everything that shows it: made once, fed by events, and
-//! read anew from the ledger when a run has got further.
+//! What a process knows of its runs and its lake, shared by page, metrics, alerts and traces. Events feed it during a run; the ledger is re-read
+//! when a run starts or ends and at intervals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,53 +26,46 @@ use crate::observe::otlp::Otlp;
 use crate::observe::{ActivityMonitor, Metrics, write_textfile};
 use crate::status::{Status, StatusCache};
 
-/// How often the lake is looked at while a run is under way.
+/// Refresh interval during a run.
 const DURING_A_RUN: Duration = Duration::from_secs(30);
-/// How often it is looked at otherwise: days become due, and other processes write.
+/// Refresh interval otherwise: days become due, and other processes write.
 const BETWEEN_RUNS: Duration = Duration::from_secs(300);
-/// How long the telling of alerts may hold up the end of the program; with what remembers it, half a minute.
-const LONGEST_TELLING: Duration = Duration::from_secs(25);
-/// The same after a signal, when a service manager counts the seconds already.
-const LONGEST_TELLING_AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
-/// How much of that looking at the lake may take.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// Days of coverage that are shown.
+/// Notifications delay the end of the program by at most this; with saving the alert state, half a minute.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(25);
+/// After a signal, when a service manager already counts the seconds.
+const NOTIFY_TIMEOUT_AFTER_SIGNAL: Duration = Duration::from_secs(3);
+/// The share of that for reading the lake.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 const SHOWN_DAYS: u16 = 90;
 
-/// What a process knows of its runs and its lake. Cheap to clone.
+/// The observers of a process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ProcessMonitor {
-    /// What is being done now.
     pub live: ActivityMonitor,
-    /// What stands.
     pub cache: Arc<StatusCache>,
-    /// Both in figures.
     pub metrics: Metrics,
-    /// Tells someone what is the matter.
     dispatcher: Arc<AlertDispatcher>,
     clock: Clock,
-    /// What was seen of the lake last.
-    looked: watch::Sender<Option<LakeView>>,
-    /// Sends both to where OpenTelemetry says.
+    /// The last refresh.
+    view: watch::Sender<Option<LakeView>>,
     #[cfg(feature = "otlp")]
     otlp: Option<Otlp>,
-    /// The lake may be another one now.
-    look_again: Arc<tokio::sync::Notify>,
-    /// Whether it was told that the text file cannot be written.
-    is_told: Arc<AtomicBool>,
+    /// Requests a refresh, because the configured lake may have changed.
+    refresh_now: Arc<tokio::sync::Notify>,
+    /// A warning about the text file was logged.
+    has_warned: Arc<AtomicBool>,
 }
 
-/// What was seen of a lake at one time.
+/// The status of a lake, or why it could not be read.
 #[derive(Debug, Clone)]
 struct LakeView {
-    /// What was configured then, which says what lake it was.
+    /// Names the lake that the status is of.
     config: Arc<Config>,
-    /// What stands, or why that cannot be told.
     status: Result<Arc<Status>, String>,
 }
 
 impl ProcessMonitor {
-    /// Knows nothing yet but what was format_count by an earlier process with the same text file.
+    /// Continues the counters of an earlier process with the same text file.
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let cache = StatusCache::new(Arc::new(config.clone()), clock.clone(), SHOWN_DAYS);
         let live = ActivityMonitor::new(clock.clone());
@@ -86,13 +79,12 @@ impl ProcessMonitor {
             metrics,
             dispatcher: Arc::new(dispatcher),
             clock: clock.clone(),
-            looked: watch::Sender::new(None),
-            look_again: Arc::default(),
-            is_told: Arc::default(),
+            view: watch::Sender::new(None),
+            refresh_now: Arc::default(),
+            has_warned: Arc::default(),
         }
     }
 
-    /// Hears the events of runs.
     pub fn events(&self) -> EventSink {
         let events = self.live.events().and(self.metrics.events()).and(self.dispatcher.events());
         #[cfg(feature = "otlp")]
@@ -100,37 +92,36 @@ impl ProcessMonitor {
         events
     }
 
-    /// This process begins jobs itself, from now on with `config`.
+    /// From now on this process starts jobs, with `config`.
     pub async fn begin_jobs(&self, config: Arc<Config>) {
         self.cache.set_config(config).await;
         self.dispatcher.start_scheduling();
-        self.look_again.notify_one();
+        self.refresh_now.notify_one();
     }
 
-    /// Looks at the lake, and writes the text file where one is set. That the lake cannot be read is told, and what was
-    /// known stands.
+    /// Refreshes the status and writes the metrics text file, if one is configured. If the lake cannot be read, the previous status is kept.
     pub async fn refresh(&self) {
-        let looked = loop {
+        let view = loop {
             let config = self.cache.config();
             let status = self.cache.refresh().await.map_err(|error| error_chain(&error));
-            // Else it may be that of another lake.
+            // After a reload the status may be of the old lake.
             if Arc::ptr_eq(&config, &self.cache.config()) {
                 break LakeView { config, status };
             }
         };
-        match &looked.status {
+        match &view.status {
             Ok(status) => self.metrics.observe_status(status),
             Err(problem) => {
-                tracing::warn!("the lake cannot be looked at, so what is shown of it is old: {problem}");
+                tracing::warn!(problem = %problem, "status of the lake not read, showing the last one");
             }
         }
-        let expires = looked.config.api.key_expires;
+        let expires = view.config.api.key_expires;
         self.metrics.set_key_expiry(expires.map(|last| DayZone::Utc.start_of(last.next())));
         self.write_textfile();
-        self.looked.send_replace(Some(looked));
+        self.view.send_replace(Some(view));
     }
 
-    /// Leaves what is to be left when no more will be looked at: the text file, and what was not sent yet.
+    /// Writes the final text file and sends the remaining traces.
     pub async fn shut_down(self) {
         self.write_textfile();
         #[cfg(feature = "otlp")]
@@ -139,40 +130,40 @@ impl ProcessMonitor {
         }
     }
 
-    /// Writes the text file where one is set. That it cannot be written is told once, and fails nothing.
+    /// Writes the text file, if one is configured. A failure is logged once and fails no export.
     fn write_textfile(&self) {
         let config = self.cache.config();
         let Some(path) = &config.metrics.textfile else {
             return;
         };
         let written = write_textfile(path, &self.metrics.textfile());
-        let was_told = self.is_told.swap(written.is_err(), Ordering::Relaxed);
+        let had_warned = self.has_warned.swap(written.is_err(), Ordering::Relaxed);
         if let Err(error) = written
-            && !was_told
+            && !had_warned
         {
-            tracing::warn!("{}; the export goes on without", error_chain(&error));
+            tracing::warn!(error = error_chain(&error), "metrics text file not written, exports continue");
         }
     }
 
-    /// Tells what is the matter each time the lake was looked at, for as long as it is polled.
+    /// Evaluates alerts after each refresh, until dropped.
     pub async fn dispatch_alerts(&self) {
-        let mut looked = self.looked.subscribe();
-        while looked.changed().await.is_ok() {
-            self.tell().await;
+        let mut view = self.view.subscribe();
+        while view.changed().await.is_ok() {
+            self.evaluate_alerts().await;
         }
     }
 
-    /// Tells what is the matter when no more will be looked at. That takes no longer than a service manager waits, and hardly
-    /// any time once `cancel` is cancelled, as a signal does.
+    /// Evaluates alerts once more before the process exits. Limited to less than the time that a service manager waits, and to a few seconds once
+    /// `cancel` is cancelled by a signal.
     pub async fn notify_before_exit(&self, cancel: &CancellationToken) {
         let config = self.cache.config();
         if config.alert_targets.is_empty() {
             return;
         }
-        let telling = async {
-            match tokio::time::timeout(LONGEST_LOOK, self.refresh()).await {
-                Ok(()) => self.tell().await,
-                // A lake that is slow is no trouble yet; what runs told is known all the same.
+        let notifying = async {
+            match tokio::time::timeout(REFRESH_TIMEOUT, self.refresh()).await {
+                Ok(()) => self.evaluate_alerts().await,
+                // A slow lake is not a problem yet, and the events of runs are known without it.
                 Err(_) => self.dispatcher.evaluate(&config, None, None).await,
             }
         };
@@ -183,26 +174,26 @@ impl ProcessMonitor {
                 false => cancel_on_signal(cancel.clone()).await,
             }
         };
-        let within = if was_stopped { LONGEST_TELLING_AFTER_A_SIGNAL } else { LONGEST_TELLING };
-        let is_told = tokio::select! {
-            told = tokio::time::timeout(within, telling) => told.is_ok(),
+        let within = if was_stopped { NOTIFY_TIMEOUT_AFTER_SIGNAL } else { NOTIFY_TIMEOUT };
+        let is_done = tokio::select! {
+            notified = tokio::time::timeout(within, notifying) => notified.is_ok(),
             () = stopped => false,
         };
-        if !is_told {
-            tracing::warn!("alerts could not all be told in time; the next run or daemon tells the rest");
-            self.dispatcher.save().await;
+        if !is_done {
+            tracing::warn!("notifications not all sent in time; the next run or daemon sends the rest");
+            self.dispatcher.keep().await;
         }
     }
 
-    async fn tell(&self) {
-        let looked = self.looked.borrow().clone();
-        if let Some(LakeView { config, status }) = looked {
+    async fn evaluate_alerts(&self) {
+        let view = self.view.borrow().clone();
+        if let Some(LakeView { config, status }) = view {
             let problem = status.as_ref().err().map(String::as_str);
             self.dispatcher.evaluate(&config, status.as_deref().ok(), problem).await;
         }
     }
 
-    /// Tells that `jobs` could not begin: without a key or a place to write there is no run that could tell.
+    /// Reports that `jobs` could not start: without a key or a destination there is no run to report it.
     pub async fn report_failed_start(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
         let outcome = match failure.code {
             exit::UNAVAILABLE => Outcome::Unavailable,
@@ -225,7 +216,7 @@ impl ProcessMonitor {
         self.notify_before_exit(cancel).await;
     }
 
-    /// Looks at the lake again and again, for as long as it is polled: when a run begins or ends, and from time to time.
+    /// Refreshes when a run starts or ends, and at intervals, until dropped.
     pub async fn refresh_periodically(&self) {
         let mut changes = self.live.changes();
         let mut running = None;
@@ -236,7 +227,7 @@ impl ProcessMonitor {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => break,
-                    () = self.look_again.notified() => break,
+                    () = self.refresh_now.notified() => break,
                     changed = changes.changed() => {
                         let now = self.live.activity().run.map(|run| run.run);
                         if changed.is_err() || now != running {
@@ -250,12 +241,12 @@ impl ProcessMonitor {
     }
 }
 
-/// What sends over OTLP, where the environment wants it. That it cannot be followed is told; exports matter more.
+/// The OTLP exporter, if the environment configures it. An invalid configuration is a warning: exports matter more.
 #[cfg(feature = "otlp")]
 fn otlp(metrics: &Metrics, clock: &Clock) -> Option<Otlp> {
     let started = Otlp::start(|name| std::env::var(name).ok(), metrics, clock);
     started.unwrap_or_else(|error| {
-        tracing::warn!("nothing is sent over OTLP: {}", error_chain(&error));
+        tracing::warn!(error = error_chain(&error), "OTLP is off, exports continue");
         None
     })
 }

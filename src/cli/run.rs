@@ -1,4 +1,4 @@
-//! `run`: jobs once, one after the other.
+//! `run`: runs jobs once, one after the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::error_text::error_chain;
 use crate::model::counters::Counters;
 use crate::run::{Outcome, RunRequest, RunResult, RunSettings, run_job};
 
-/// How long a run may take to end after a signal: service managers kill after thirty seconds.
-const LONGEST_STOP: Duration = Duration::from_secs(25);
+/// Limit for ending after a signal: service managers kill after thirty seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The jobs [default: all]
+    /// Jobs [default: all]
     jobs: Vec<String>,
-    /// Exit with 0 where 75 would say that there is more to do, for schedulers that would restart at once
+    /// Exit with 0 instead of 75 if a run is incomplete, for schedulers that would restart at once
     #[arg(long)]
     incomplete_ok: bool,
 }
@@ -51,11 +51,11 @@ pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failu
         for job in chosen {
             let goal = goal(&config, job, settings.clock.now())?;
             let result = run_job(&settings, &goal).await;
-            // Nobody can ask a run that ends: only a file tells of it.
+            // A process that ends cannot be scraped, so it leaves its metrics in the text file.
             if config.metrics.textfile.is_some() {
                 monitor.refresh().await;
             }
-            // Nothing more is sent with a key that was rejected, nor after a signal.
+            // No requests are sent with a rejected key or after a signal.
             let stop = result.outcome == Outcome::KeyRejected || settings.cancel.is_cancelled();
             ended.push(result);
             if stop {
@@ -77,26 +77,29 @@ pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failu
     Ok(code)
 }
 
-/// Waits for `running`, which a signal makes end early.
+/// Waits for `running`. After a signal, it has limited time to end.
 ///
 /// # Errors
-/// When it does not end within the time that a signal leaves it.
+/// It did not end in time.
 pub async fn until_done<T>(running: impl Future<Output = T>, cancel: CancellationToken) -> Result<T, Failure> {
     tokio::pin!(running);
     tokio::select! {
         done = &mut running => return Ok(done),
         () = cancel_on_signal(cancel) => {
-            tracing::info!("stopping: slices in flight are dropped whole, what is published stays");
+            tracing::info!("stopping: slices in progress are dropped, published files are kept");
         }
     }
-    tokio::time::timeout(LONGEST_STOP, running).await.map_err(|_| {
-        let seconds = LONGEST_STOP.as_secs();
-        Failure::new(exit::UNAVAILABLE, format!("the end of the run could not be recorded within {seconds} s of the signal"))
-            .hint("what is recorded stands, and the next run reads again what may be half written; look at why the destination is slow")
+    tokio::time::timeout(STOP_TIMEOUT, running).await.map_err(|_| {
+        let seconds = STOP_TIMEOUT.as_secs();
+        Failure::new(
+            exit::UNAVAILABLE,
+            format!("the end of the run could not be recorded within {seconds} s of the signal"),
+        )
+        .hint("recorded slices are kept, and the next run exports the others again; check why the destination is slow")
     })
 }
 
-/// Runs `goal` once under signals, and shows the result.
+/// Runs once, stops on signals, and prints the result.
 pub async fn run_one(
     options: &GlobalOptions,
     settings: &RunSettings,
@@ -107,7 +110,7 @@ pub async fn run_one(
     show(options, settings, vec![result], incomplete_ok)
 }
 
-/// Prints what came of runs; the worst of them is the exit code.
+/// Prints the results of runs. The most serious outcome is the exit code.
 pub fn show(
     options: &GlobalOptions,
     settings: &RunSettings,
@@ -127,7 +130,7 @@ pub fn show(
     for result in ended {
         let code = code(result.outcome, incomplete_ok);
         if let Some(failure) = failure(settings, result, code) {
-            failure.tell(options.log_format);
+            failure.print(options.log_format);
         }
     }
     Ok(code(worst, incomplete_ok))
@@ -141,7 +144,7 @@ pub fn code(outcome: Outcome, incomplete_ok: bool) -> u8 {
     }
 }
 
-/// What stopped a run, with what is safe all the same.
+/// What stopped a run, and what is exported nevertheless.
 pub fn failure(settings: &RunSettings, result: RunResult, code: u8) -> Option<Failure> {
     if result.outcome == Outcome::Incomplete {
         return None;
@@ -153,9 +156,9 @@ pub fn failure(settings: &RunSettings, result: RunResult, code: u8) -> Option<Fa
     if result.outcome == Outcome::KeyRejected {
         failure = failure.detail(format!("key {}", settings.client.key_origin()));
     }
-    if 0 < all {
-        failure =
-            failure.detail(format!("{safe} of {all} slices of this run are exported and safe; nothing more was sent"));
+    if all > 0 {
+        failure = failure
+            .detail(format!("{safe} of {all} slices of this run are exported and safe; no more requests were sent"));
     }
     Some(failure)
 }
@@ -170,7 +173,7 @@ fn text(result: &RunResult) -> String {
         text.push_str(&format!("  ended early: {}{hint}\n", error_chain(error)));
     }
     for line in deferred_lines(&result.deferred) {
-        text.push_str(&format!("  left for the next run: {line}\n"));
+        text.push_str(&format!("  deferred to the next run: {line}\n"));
     }
     let mut not_entitled: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for slice in &result.not_entitled {
@@ -202,9 +205,9 @@ fn to_json(result: &RunResult) -> Value {
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
-        "left_by_stream": deferred_json(&result.deferred),
+        "deferred_by_stream": deferred_json(&result.deferred),
         "backfill_remaining": result.backfill_remaining,
-        "left": result.deferred.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "deferred": result.deferred.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

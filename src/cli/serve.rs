@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::run::until_done;
 use crate::cli::serve::jobs::Jobs;
-use crate::cli::serve::systemd::keep_told;
+use crate::cli::serve::systemd::report_activity;
 use crate::cli::setup::{configuration, schedule, settings};
 use crate::cli::status_page::show;
 use crate::cli::{GlobalOptions, exit, logging};
@@ -30,11 +30,11 @@ pub struct ServeArgs {}
 pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(options, "serve");
     let (reload, reloads) = mpsc::channel(1);
-    let reloading = hear_reloads(reload);
+    let reloading = forward_reloads(reload);
     let (sources, config) = configuration(options)?;
     let schedules = schedules(&config)?;
     if schedules.is_empty() {
-        return Err(Failure::new(exit::CONFIGURATION, "no job has a `cron`, so there is nothing to wait for")
+        return Err(Failure::new(exit::CONFIGURATION, "no job has a `cron`, so there is nothing to schedule")
             .hint("give a job its `cron` in jobs.toml, or run it once with `profound-export run`"));
     }
     let cancel = CancellationToken::new();
@@ -60,7 +60,7 @@ pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failur
             for (job, since) in alive_runs(state, now) {
                 tracing::warn!(
                     job,
-                    "another process has been running on this lake since {since:.0}: what either has read, the other does not ask"
+                    "another process is running this job since {since:.0}; neither exports what the other has done"
                 );
             }
             last_runs(state)
@@ -71,29 +71,29 @@ pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failur
             () = reloading => Ok(()),
             () = monitor.refresh_periodically() => Ok(()),
             () = monitor.dispatch_alerts() => Ok(()),
-            () = keep_told(&monitor, &notify) => Ok(()),
+            () = report_activity(&monitor, &notify) => Ok(()),
         }
     };
     let shown = async {
         tokio::select! {
             served = serving => served,
-            // Also while the lake is looked at for the first time, which may take its time.
+            // The page is up while the first read of a large lake is still in progress.
             () = show(&monitor, &clock, address) => Ok(()),
         }
     };
     let served = until_done(shown, cancel.clone()).await?;
     monitor.notify_before_exit(&cancel).await;
-    // The run that ended the daemon was not looked at any more, and alerts were told since.
+    // Writes the metrics of the last run and of its notifications.
     monitor.shut_down().await;
     served.map_err(|error| Failure::new(exit::FAILED, format!("the timer failed: {}", error_chain(&error))))?;
     Ok(jobs.code())
 }
 
-/// When each job last ran, so that what was missed or cut short is made up for.
+/// When each job last ran, to find missed and interrupted runs.
 fn last_runs(state: &State) -> BTreeMap<String, PreviousRun> {
     let mut last: BTreeMap<String, PreviousRun> = BTreeMap::new();
     let ended = state.runs.iter().filter(|run| !run.end.backfill).map(|run| {
-        // What only fills in history waits for the next night.
+        // A run that lacks only backfill is not repeated before its next scheduled start.
         let is_interrupted = run.end.is_cut_short();
         (&run.end.job, PreviousRun { started_at: run.end.started_at, is_interrupted })
     });
@@ -108,7 +108,7 @@ fn last_runs(state: &State) -> BTreeMap<String, PreviousRun> {
     last
 }
 
-/// The schedules of all jobs that have one, in the order of the file.
+/// The schedules of jobs that have one, in the order of the configuration file.
 fn schedules(config: &Config) -> Result<Vec<(String, Schedule)>, Failure> {
     let mut schedules = Vec::new();
     for job in &config.jobs {
@@ -119,15 +119,15 @@ fn schedules(config: &Config) -> Result<Vec<(String, Schedule)>, Failure> {
     Ok(schedules)
 }
 
-/// Passes SIGHUP on, for as long as it is polled. It is heard from the call on: before, it would end the process.
-fn hear_reloads(reload: mpsc::Sender<()>) -> impl Future<Output = ()> {
+/// Forwards SIGHUP until dropped. The handler is installed by the call itself, because without one SIGHUP ends the process.
+fn forward_reloads(reload: mpsc::Sender<()>) -> impl Future<Output = ()> {
     #[cfg(unix)]
     let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
     async move {
         #[cfg(unix)]
         if let Ok(mut hangups) = hangups {
             while hangups.recv().await.is_some() {
-                // One that waits already stands for this one too.
+                // A reload that is already queued covers this signal too.
                 reload.try_send(()).ok();
             }
         }

@@ -17,7 +17,7 @@ use crate::simulator::{Account, Fault, Simulator};
 
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
     /// API key to accept
@@ -47,16 +47,16 @@ pub struct SimulateArgs {
     /// Approximate length of an answer's text in bytes
     #[arg(long, default_value_t = 1500)]
     answer_bytes: usize,
-    /// Requests allowed in each rate-limit window
+    /// Requests allowed per rate-limit window
     #[arg(long, default_value_t = 600)]
     limit: u32,
-    /// Length of the rate-limit windows
+    /// Length of the rate-limit window
     #[arg(long, default_value = "1h")]
     period: Period,
-    /// Requests that an event stream counts as
+    /// Requests that an event stream counts as in the rate limit
     #[arg(long, value_name = "N", default_value_t = 1)]
     event_cost: u32,
-    /// Time of the simulated clock at the start [default: the real time]
+    /// Start of its clock [default: now]
     #[arg(long)]
     now: Option<Timestamp>,
     /// Rows of version 1 event streams are positional arrays, not named values
@@ -71,7 +71,7 @@ pub struct SimulateArgs {
     /// `end_date` of version 2 is not part of the result
     #[arg(long)]
     exclusive_v2: bool,
-    /// Fault to apply to requests: `status:code=503,times=2`, `truncate:bytes=1000,stream=answers_v2`
+    /// A fault to inject: `status:code=503,times=2`, `truncate:bytes=1000,stream=answers_v2`
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
 }

@@ -24,7 +24,7 @@ use crate::status::{DayCell, JobStatus, Status, StreamStatus, SuspectDays};
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// How many days of coverage are shown
+    /// Days of coverage to show
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
     days: u16,
 }
@@ -44,7 +44,7 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
     }
 }
 
-/// What the ledger says; nothing where there is no lake yet, which looking must not make.
+/// The ledger's state; empty if there is no lake yet, because `status` must not create one.
 async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
     if let Ok(Location::Local(path)) = config.destination.location()
         && !path.exists()
@@ -55,7 +55,7 @@ async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
     Ok(Ledger::open_lake(lake, clock.clone(), config.catalog()).await?.into_state())
 }
 
-/// The sign of each state.
+/// In the order of the legend.
 const SIGNS: [(DayStatus, char); 6] = [
     (DayStatus::Empty, '·'),
     (DayStatus::Final, '■'),
@@ -78,17 +78,20 @@ fn text(status: &Status, shown_days: u16) -> String {
         legend.join("  ")
     ));
     let rows = status.streams.iter().map(|stream| {
-        vec![stream.name.clone(), stream.requested_for.clone(), picture(stream), format_number(stream.rows)]
+        vec![stream.name.clone(), stream.requested_for.clone(), day_signs(stream), format_number(stream.rows)]
     });
-    text.push_str(&table(&["stream", "asked for", "days", ">rows"], rows));
+    text.push_str(&table(&["stream", "scopes", "days", ">rows"], rows));
     for suspect in &status.suspects {
         let SuspectDays { stream, scope, problem, .. } = suspect;
         text.push_str(&format!("suspect: {stream}, {}{scope}: {problem}\n", suspect.days_prefix()));
     }
-    for told in &status.not_entitled {
-        let at = told.at.strftime("%-d %b %H:%M UTC");
-        let streams = abbreviated(told.streams.iter().map(String::as_str));
-        text.push_str(&format!("not entitled: {streams} of {}, told {at}: {}\n", told.scope, told.detail));
+    for not_entitled in &status.not_entitled {
+        let at = not_entitled.at.strftime("%-d %b %H:%M UTC");
+        let streams = abbreviated(not_entitled.streams.iter().map(String::as_str));
+        text.push_str(&format!(
+            "not entitled: {streams} of {}, since {at}: {}\n",
+            not_entitled.scope, not_entitled.detail
+        ));
     }
     text
 }
@@ -97,7 +100,7 @@ fn jobs(jobs: &[JobStatus]) -> String {
     let rows = jobs.iter().map(|job| {
         let zone = jiff::tz::TimeZone::get(&job.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M %Z").to_string();
-        let next = job.next_run.map_or_else(|| "by hand".to_owned(), time);
+        let next = job.next_run.map_or_else(|| "manual".to_owned(), time);
         let later = job.later_runs.iter().map(|at| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M").to_string());
         let later = later.collect::<Vec<_>>().join(", ");
         let (when, result) = match &job.last_run {
@@ -113,8 +116,8 @@ fn jobs(jobs: &[JobStatus]) -> String {
     table(&["job", "last run", "result", "next run", "then"], rows)
 }
 
-/// A sign for each day.
-fn picture(stream: &StreamStatus) -> String {
+/// One sign per day.
+fn day_signs(stream: &StreamStatus) -> String {
     if stream.is_list {
         return "*".to_owned();
     }
@@ -125,35 +128,40 @@ fn picture(stream: &StreamStatus) -> String {
     stream.days.iter().map(sign).collect()
 }
 
-/// All of it as JSON.
+/// The whole status as JSON.
 #[derive(serde::Serialize)]
-struct Told<'a> {
+struct StatusOutput<'a> {
     records: u64,
     jobs: Vec<Value>,
     runs: &'a VecDeque<RunSummary>,
     forgotten: &'a Forgotten,
-    coverage: ToldCoverage<'a>,
+    coverage: CoverageOutput<'a>,
 }
 
-fn to_json<'a>(state: &'a State, catalog: &'a Catalog, config: &Config, now: Timestamp) -> Result<Told<'a>, Failure> {
+fn to_json<'a>(
+    state: &'a State,
+    catalog: &'a Catalog,
+    config: &Config,
+    now: Timestamp,
+) -> Result<StatusOutput<'a>, Failure> {
     let mut jobs = Vec::new();
     for job in &config.jobs {
         let next = schedule(job)?.and_then(|schedule| schedule.next_after(now));
         let last = state.runs.iter().rev().find(|run| run.end.job == job.name);
         jobs.push(json!({"job": job.name, "next_run": next, "last_run": last}));
     }
-    let coverage = ToldCoverage { state, catalog, now };
-    Ok(Told { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, coverage })
+    let coverage = CoverageOutput { state, catalog, now };
+    Ok(StatusOutput { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, coverage })
 }
 
-/// The coverage as JSON, made scope by scope: all of it at once takes ten times the room of the ledger.
-struct ToldCoverage<'a> {
+/// Coverage, serialized scope by scope: as one JSON value it takes ten times the memory of the ledger.
+struct CoverageOutput<'a> {
     state: &'a State,
     catalog: &'a Catalog,
     now: Timestamp,
 }
 
-impl serde::Serialize for ToldCoverage<'_> {
+impl serde::Serialize for CoverageOutput<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let streams = self.state.coverage.iter();
         serializer.collect_seq(streams.flat_map(|(name, scopes)| {

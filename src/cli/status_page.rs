@@ -6,13 +6,12 @@ use crate::cli::process_monitor::ProcessMonitor;
 use crate::clock::Clock;
 use crate::server::StatusServer;
 
-/// Looks at the lake, and shows it, for as long as it is polled.
+/// Refreshes the status and serves the page until dropped.
 pub async fn look_and_show(monitor: &ProcessMonitor, clock: &Clock, address: Option<SocketAddr>) {
     tokio::join!(monitor.refresh_periodically(), show(monitor, clock, address));
 }
 
-/// Shows what is known on a page where there is an address, for as long as it is polled. That the address cannot be had
-/// is told; exports matter more and go on.
+/// Serves the page until dropped, if an address is configured. A page that cannot be served is a warning: exports continue.
 pub async fn show(monitor: &ProcessMonitor, clock: &Clock, address: Option<SocketAddr>) {
     if let Some(address) = address {
         serve(monitor, clock, address).await;
@@ -26,7 +25,7 @@ async fn serve(monitor: &ProcessMonitor, clock: &Clock, address: SocketAddr) {
         .with_metrics(move || metrics.openmetrics());
     match server.bind(address).await {
         Ok(listening) => {
-            tracing::info!("the status page is at http://{}/", listening.address());
+            tracing::info!("status page is at http://{}/", listening.address());
             listening.serve().await;
         }
         Err(error) => tracing::warn!(

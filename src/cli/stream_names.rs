@@ -1,16 +1,16 @@
-//! Many names of streams in few words.
+//! Abbreviated lists of stream names.
 
 use std::collections::BTreeMap;
 
-/// Up to so many names are written out.
-const WRITTEN_OUT: usize = 3;
+/// Up to this number, names are listed in full.
+const MAX_LISTED: usize = 3;
 
-/// `accuracy_* (13), documents`: names that begin with the same word together, where there are many.
+/// `accuracy_* (13), documents`: many names are grouped by their first word.
 pub fn abbreviated<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_unstable();
     names.dedup();
-    if names.len() <= WRITTEN_OUT {
+    if names.len() <= MAX_LISTED {
         return names.join(", ");
     }
     let mut words: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_names_are_told_by_their_first_words() {
+    fn many_names_are_grouped_by_first_word() {
         assert_eq!(abbreviated(["b_1", "a_1", "a_1"]), "a_1, b_1");
         assert_eq!(abbreviated(["b_1", "a_1", "a_2", "c", "a_3"]), "a_* (3), b_1, c");
     }

@@ -1,4 +1,4 @@
-//! `verify`: every file of the lake, compared with the ledger.
+//! `verify`: compares every file of the lake with the ledger.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -17,18 +17,18 @@ use crate::maintain::{Depth, Finding, FindingKind, FindingRemedy, Verified, Veri
 use crate::model::format::format_number;
 use crate::model::history::history_name;
 
-/// Findings that are shown one by one; all of them are format_count, and marked.
-const SHOWN: usize = 10_000;
+/// Further findings are counted but not listed.
+const MAX_LISTED: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Only these streams: names, tiers, a trailing `*`, a leading `!` [default: everything that is there]
+    /// Only these streams: names, tiers, a trailing `*`, a leading `!` [default: all]
     #[arg(value_name = "NAME")]
     streams: Vec<String>,
-    /// Only look whether files are there and as long as they were, without reading them
+    /// Check only existence and size, without reading the files
     #[arg(long)]
     quick: bool,
-    /// Only tell: leave the ledger as it is, so that the next run mends nothing
+    /// Report only: leave the ledger unchanged, so the next run repairs nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -54,7 +54,7 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     };
     let mut shown = Vec::new();
     let keep = |finding| {
-        if shown.len() < SHOWN {
+        if shown.len() < MAX_LISTED {
             shown.push(finding);
         }
     };
@@ -63,12 +63,12 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     Ok(if verified.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
 
-/// The tables that `patterns` mean, snapshots of lists with them; none for all.
+/// The tables that `patterns` select, with list snapshots; `None` for all.
 fn tables(config: &Config, state: &State, patterns: &[String]) -> Result<Option<BTreeSet<String>>, Failure> {
     if patterns.is_empty() {
         return Ok(None);
     }
-    // A table that no stream of this version writes is still there by its name.
+    // A table that this version's catalog does not have can still be selected by its name.
     let (known, patterns): (Vec<String>, Vec<String>) = patterns
         .iter()
         .cloned()
@@ -98,13 +98,13 @@ fn show(options: &GlobalOptions, args: &VerifyArgs, verified: &Verified, shown: 
 
 fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
     if verified.streams == 0 {
-        return "Nothing is exported yet: `profound-export run` begins.".to_owned();
+        return "Nothing is exported yet: start with `profound-export run`.".to_owned();
     }
-    let what = if args.quick { "present and as long as they were" } else { "present, whole and unchanged" };
+    let what = if args.quick { "present, with the recorded size" } else { "present, whole and unchanged" };
     let all =
         format!("{} files of {} streams, {}", format_number(verified.files), verified.streams, size(verified.bytes));
     if verified.findings.is_empty() {
-        return format!("{all}: all of them {what}, and no other file among them.");
+        return format!("{all}: all {what}, no unmanaged files.");
     }
     let rows =
         shown.iter().map(|finding| vec![finding.kind.name().to_owned(), finding.path.clone(), finding.problem.clone()]);
@@ -115,29 +115,30 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &[Finding]) -> String {
     let counts = verified.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
     text.push_str(&format!("\n{all}: {}.\n", counts.collect::<Vec<_>>().join(", ")));
     let is_due = |finding: &Finding| finding.remedy == FindingRemedy::Rewrite;
-    if 0 < verified.marked {
+    if verified.marked > 0 {
         text.push_str(
-            "What is broken is marked stale: the next run whose job wants those days reads and writes them again.\n",
+            "Damaged and missing days are marked stale: the next run whose job wants them exports them again.\n",
         );
     } else if shown.iter().any(is_due) {
-        text.push_str(match args.dry_run {
-            true => "Nothing was marked, so the next run mends nothing: verify again without --dry-run.\n",
-            false => "What is broken is marked stale already: the next run whose job wants those days mends it.\n",
+        text.push_str(if args.dry_run {
+            "Nothing was marked stale, so the next run repairs nothing: run `verify` without --dry-run.\n"
+        } else {
+            "Damaged and missing days are already marked stale: the next run whose job wants them exports them again.\n"
         });
     }
     if shown.iter().any(|finding| finding.remedy == FindingRemedy::Restore) {
         text.push_str(
-            "Snapshots of days that are over, and streams that this version does not know, come only from a backup.\n",
+            "Past list snapshots, and streams that this version does not know, can only be restored from a backup.\n",
         );
     }
-    if 0 < count(&FindingKind::Foreign) + count(&FindingKind::Duplicate) {
-        text.push_str("Readers of directories read files that no record names too. They are never deleted: look at them, and move them away.\n");
+    if count(&FindingKind::Foreign) + count(&FindingKind::Duplicate) > 0 {
+        text.push_str("Unmanaged files are never deleted, but tools that read directories see them: check them and move them away.\n");
     }
-    if 0 < count(&FindingKind::Forgotten) {
-        text.push_str("What was forgotten and still lies there is deleted by the same `forget` once more.\n");
+    if count(&FindingKind::Forgotten) > 0 {
+        text.push_str("Run the same `forget` once more to delete forgotten files that still exist.\n");
     }
-    if 0 < count(&FindingKind::Unsettled) {
-        text.push_str("A run may be writing what is unsettled; where it was killed, the next run reads it again.\n");
+    if count(&FindingKind::Unsettled) > 0 {
+        text.push_str("A run may be writing unsettled files; if it was killed, the next run exports them again.\n");
     }
     text
 }

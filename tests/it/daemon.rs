@@ -198,11 +198,11 @@ async fn configuration_is_read_while_a_run_is_under_way_and_a_wrong_one_is_refus
     }
     fs::write(place.path().join("jobs.toml"), "[api]\nconcurency = 3\n").unwrap();
     daemon.signal("HUP");
-    daemon.until("is refused and the old one kept");
+    daemon.until("the old one is kept");
     daemon.until("concurency");
     write_job(place.path(), NEVER, "answers_v2");
     daemon.signal("HUP");
-    daemon.until("was read again");
+    daemon.until("configuration reloaded");
     assert_eq!(asked(&simulator, "answers_v2"), 0, "the run goes on with what it began with");
     assert_eq!(daemon.stop(), Some(0));
 }
@@ -213,7 +213,7 @@ async fn key_that_was_replaced_is_used_by_the_next_run_though_the_old_one_still_
     let mut daemon = Daemon::start(place.path(), &simulator, &[]);
     daemon.until("nightly: complete");
     fs::write(place.path().join("key"), "another-key-for-the-account").unwrap();
-    daemon.until("another key stands in the place of the old one");
+    daemon.until("API key changed, using the new one");
     // The simulator knows only one.
     daemon.until("the API rejected the key");
     assert_eq!(daemon.child.wait().unwrap().code(), Some(77));
@@ -228,7 +228,7 @@ async fn second_daemon_says_that_another_process_is_at_work_and_both_lakes_are_o
         tokio::task::yield_now().await;
     }
     let mut second = Daemon::start(place.path(), &simulator, &[]);
-    let line = second.until("another process has been running on this lake");
+    let line = second.until("another process is running this job");
     assert!(line.contains("nightly"), "{line}");
     assert_eq!(second.stop(), Some(0));
     first.kill().unwrap();

@@ -1,7 +1,9 @@
-//! Runs jobs with the configuration that was read last.
+//! Runs jobs with the last configuration that was loaded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::cli::deferred::deferred_lines;
 use crate::cli::failure::Failure;
@@ -14,26 +16,26 @@ use crate::config::Config;
 use crate::run::{Outcome, RunSettings, run_job};
 use crate::schedule::{DueRun, JobOutcome, JobRunner, Schedule};
 
-/// Runs jobs with the configuration that was read last.
+/// Runs jobs with the last configuration that was loaded.
 pub(super) struct Jobs {
     options: GlobalOptions,
-    read: Mutex<Read>,
+    loaded: Mutex<LoadedConfig>,
     monitor: ProcessMonitor,
     /// The exit code of what ended the daemon.
     code: AtomicU8,
 }
 
-/// What was read last. A run that is under way keeps what it began with.
+/// The last configuration. A run in progress keeps the one it started with.
 #[derive(Clone)]
-struct Read {
+struct LoadedConfig {
     config: Arc<Config>,
     settings: RunSettings,
 }
 
 impl Jobs {
     pub(super) fn new(options: GlobalOptions, config: Config, settings: RunSettings, monitor: ProcessMonitor) -> Self {
-        let read = Mutex::new(Read { config: Arc::new(config), settings });
-        Self { options, read, monitor, code: AtomicU8::new(exit::COMPLETE) }
+        let loaded = Mutex::new(LoadedConfig { config: Arc::new(config), settings });
+        Self { options, loaded, monitor, code: AtomicU8::new(exit::COMPLETE) }
     }
 
     /// The exit code of what ended the daemon.
@@ -41,27 +43,27 @@ impl Jobs {
         self.code.load(Ordering::Relaxed)
     }
 
-    fn read(&self) -> MutexGuard<'_, Read> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn loaded(&self) -> parking_lot::MutexGuard<'_, LoadedConfig> {
+        self.loaded.lock()
     }
 
-    fn read_again(&self) -> Result<(Read, Vec<(String, Schedule)>), Failure> {
+    fn reload_config(&self) -> Result<(LoadedConfig, Vec<(String, Schedule)>), Failure> {
         let (sources, config) = configuration(&self.options)?;
         let schedules = schedules(&config)?;
-        let old = self.read().clone();
+        let old = self.loaded().clone();
         let RunSettings { events, cancel, clock, .. } = old.settings;
         let mut settings = settings(&sources, &config, clock, events, cancel)?;
         if config.api == old.config.api {
-            // The budget of the hour goes on.
+            // The client keeps the rate-limit window.
             settings.client = old.settings.client;
         }
-        Ok((Read { config: Arc::new(config), settings }, schedules))
+        Ok((LoadedConfig { config: Arc::new(config), settings }, schedules))
     }
 }
 
 impl JobRunner for Jobs {
     async fn run(&self, due: DueRun) -> JobOutcome {
-        let Read { config, settings } = self.read().clone();
+        let LoadedConfig { config, settings } = self.loaded().clone();
         let name = due.job;
         let Ok(job) = config.job(&name) else {
             return JobOutcome::Complete;
@@ -74,19 +76,19 @@ impl JobRunner for Jobs {
             }
         };
         if settings.client.reload_key() {
-            tracing::info!("another key stands in the place of the old one, and is used from now on");
+            tracing::info!("API key changed, using the new one");
         }
         warn_of_expiry(&config, settings.clock.now());
         let result = run_job(&settings, &goal).await;
-        for left in deferred_lines(&result.deferred) {
-            tracing::info!(job = name, "left for the next run: {left}");
+        for deferred in deferred_lines(&result.deferred) {
+            tracing::info!(job = name, "slices deferred to the next run: {deferred}");
         }
         let outcome = result.outcome;
         let ended = code(outcome, true);
         if let Some(failure) = failure(&settings, result, ended) {
-            failure.tell(self.options.log_format);
+            failure.print(self.options.log_format);
         }
-        // A rejected key stays rejected, and a lake that does not fit stays so: only a person can mend that.
+        // Only a person can replace a rejected key or fix a configuration mismatch.
         match outcome {
             Outcome::KeyRejected | Outcome::ConfigMismatch => {
                 self.code.store(ended, Ordering::Relaxed);
@@ -99,18 +101,18 @@ impl JobRunner for Jobs {
     }
 
     async fn reload(&self) -> Option<Vec<(String, Schedule)>> {
-        match self.read_again() {
-            Ok((read, schedules)) => {
-                tracing::info!("the configuration was read again; a run that is under way keeps the old one");
-                if read.config.server.of_serve() != self.monitor.cache.config().server.of_serve() {
-                    tracing::warn!("the status page stays where it is: another `server.listen` needs a restart");
+        match self.reload_config() {
+            Ok((loaded, schedules)) => {
+                tracing::info!("configuration reloaded; a run in progress keeps the old one");
+                if loaded.config.server.of_serve() != self.monitor.cache.config().server.of_serve() {
+                    tracing::warn!("status page keeps its address: a new `server.listen` needs a restart");
                 }
-                self.monitor.begin_jobs(Arc::clone(&read.config)).await;
-                *self.read() = read;
+                self.monitor.begin_jobs(Arc::clone(&loaded.config)).await;
+                *self.loaded() = loaded;
                 Some(schedules)
             }
             Err(failure) => {
-                tracing::error!("the new configuration is refused and the old one kept: {failure}");
+                tracing::error!("configuration not reloaded, the old one is kept: {failure}");
                 None
             }
         }

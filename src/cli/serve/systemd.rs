@@ -1,4 +1,4 @@
-//! Keeps systemd told of what is being done: `systemctl status` shows it.
+//! Reports the activity to systemd; `systemctl status` shows it.
 
 use std::time::Duration;
 
@@ -10,28 +10,27 @@ use crate::observe::ActiveRun;
 use crate::schedule::SystemdNotifier;
 use crate::status::JobStatus;
 
-/// How often it is told at most.
-const EVERY: Duration = Duration::from_secs(2);
+const MIN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Tells what is being done whenever that changes, for as long as it is polled.
-pub(super) async fn keep_told(monitor: &ProcessMonitor, notify: &SystemdNotifier) {
+/// Reports every change until dropped.
+pub(super) async fn report_activity(monitor: &ProcessMonitor, notify: &SystemdNotifier) {
     let (mut changes, mut statuses) = (monitor.live.changes(), monitor.cache.subscribe());
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
-        let words = words(monitor, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));
-        if words != told {
-            notify.status(&words);
-            told = words;
+        let text = activity_text(monitor, &statuses.borrow_and_update().as_ref().map(|status| status.jobs.clone()));
+        if text != reported {
+            notify.status(&text);
+            reported = text;
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             changed = statuses.changed() => if changed.is_err() { return },
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }
 
-fn words(monitor: &ProcessMonitor, jobs: &Option<Vec<JobStatus>>) -> String {
+fn activity_text(monitor: &ProcessMonitor, jobs: &Option<Vec<JobStatus>>) -> String {
     let doing = monitor.live.activity();
     match (&doing.run, jobs) {
         (Some(run), _) => under_way(run, doing.rate_limited_until),
@@ -45,7 +44,7 @@ fn under_way(run: &ActiveRun, waits_until: Option<Timestamp>) -> String {
         Some(planned) => format!("{} of {planned} slices", run.finished_slices),
         None => "planning".to_owned(),
     };
-    let waits = waits_until.map(|until| format!(", waiting for the hour to turn at {until:.0}")).unwrap_or_default();
+    let waits = waits_until.map(|until| format!(", rate limit reached, waiting until {until:.0}")).unwrap_or_default();
     format!("running {}: {far}{waits}", run.job)
 }
 

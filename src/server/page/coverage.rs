@@ -1,4 +1,4 @@
-//! Coverage: streams as rows, format_number by family, days as columns.
+//! Coverage: streams as rows, grouped by family, days as columns.
 
 use std::collections::BTreeMap;
 
