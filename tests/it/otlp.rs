@@ -144,7 +144,7 @@ async fn collector_that_is_not_there_or_speaks_otherwise_is_told_and_fails_nothi
         (vec![endpoint], "telemetry data will be lost"),
         (
             vec![endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-            "nothing is sent over OTLP: `grpc` is not spoken here",
+            "`grpc` is not spoken here",
         ),
     ] {
         let ended = run(&simulator, &variables).await;
