@@ -126,7 +126,7 @@ fn erasures(
     }
     let is_known = |(name, erasure): &(String, Erasure)| {
         let mut scopes = state.coverage.get(name).into_iter().flat_map(BTreeMap::values);
-        scopes.any(|coverage| erasure.is_of(&coverage.scope)) || state.forgotten.erasures(name).contains(erasure)
+        scopes.any(|coverage| erasure.has_scope(&coverage.scope)) || state.forgotten.erasures(name).contains(erasure)
     };
     // A mistyped id must not look as if something had been erased.
     if erasures.iter().any(is_known) {

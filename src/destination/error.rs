@@ -72,7 +72,7 @@ impl DestinationError {
                 | Store::UnknownConfigurationKey { .. }
         );
         !is_permanent
-            && DiskTrouble::behind(source).is_none()
+            && DiskTrouble::from_error(source).is_none()
             && StoreDenial::from_error(source) != Some(StoreDenial::Untrusted)
     }
 
@@ -84,10 +84,10 @@ impl DestinationError {
             Self::Directory { .. } => {
                 "give the user that runs the program write access to it, or set another directory"
             }
-            Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::Full) => {
+            Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::Full) => {
                 "free space on the disk of the lake: bytes, inodes (`df -i`) or quota; published files are safe, and the next run resumes"
             }
-            Self::Store { source, .. } if DiskTrouble::behind(source) == Some(DiskTrouble::NotWritable) => {
+            Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::NotWritable) => {
                 "give the user that runs the program write access to the lake; published files are safe, and the next run resumes"
             }
             Self::Store { source, action, .. } => match StoreDenial::from_error(source) {

@@ -198,7 +198,7 @@ impl State {
             return;
         };
         scopes.retain(|_, coverage| match erasure.window {
-            _ if !erasure.is_of(&coverage.scope) => true,
+            _ if !erasure.has_scope(&coverage.scope) => true,
             None => false,
             Some(window) => {
                 coverage.days.remove(window);

@@ -1,34 +1,30 @@
-//! Whole rows on their way from a response to a record batch.
+//! The channel between extraction and decoding.
 
 use std::sync::Arc;
 
-/// The names that bind positional rows, in the order in which the response lists its values.
+/// The names of the values in positional rows, in the order of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Positions {
-    /// Names of the entries of each row's `dimensions`.
     pub dimensions: Vec<String>,
-    /// Names of the entries of each row's `metrics`.
     pub metrics: Vec<String>,
 }
 
-/// What travels from extraction to decoding, in the order in which it arrived.
+/// Part of a response, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// Whole rows: a JSON array of `rows` objects, at most about 1 MiB, or one larger row.
     Rows {
-        /// The text of the array, brackets included.
+        /// The array, brackets included.
         json: Vec<u8>,
-        /// How many rows the array holds.
         rows: usize,
     },
-    /// What binds the positional rows of this page. May follow rows, when a body sends `data` before `info`.
+    /// For the positional rows of this page. May follow them, if a body has `data` before `info`.
     Positions(Arc<Positions>),
-    /// A page is over; the rows that follow belong to the next.
     EndOfPage,
 }
 
 impl Block {
-    /// Bytes of JSON it holds.
+    /// Of JSON.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Rows { json, .. } => json.len(),

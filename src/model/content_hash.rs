@@ -1,4 +1,4 @@
-//! What rows say, in one number.
+//! A hash of the rows of a day or list.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The hash of a day's or a list's rows, whatever their order. In records, 32 hexadecimal digits.
-// Bytes and not a number, which would be aligned to sixteen bytes wherever it is kept.
+/// Independent of the order of rows. In records, 32 hexadecimal digits.
+// Bytes, because a `u128` would be aligned to sixteen bytes in every day of the coverage.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 16]);
 
 impl ContentHash {
-    /// The bytes, the highest first.
+    /// Big-endian.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -59,7 +59,7 @@ impl Serialize for ContentHash {
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| serde::de::Error::custom(format!("`{text}` is not a hash of rows")))
+        text.parse().map_err(|_| serde::de::Error::custom(format!("`{text}` is not a content hash")))
     }
 }
 

@@ -1,19 +1,17 @@
-//! What requests cost: how many of the hour's requests one of a kind takes.
+//! How many requests of the rate limit one request of each kind costs.
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of requests that may cost differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
-    /// One response that holds a whole window, as an event stream.
+    /// A whole window as an event stream.
     Events,
-    /// One page, or one list.
+    /// A page or a list.
     Page,
 }
 
 impl RequestKind {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Events, Self::Page];
 
     pub fn name(self) -> &'static str {
@@ -24,7 +22,7 @@ impl RequestKind {
     }
 }
 
-/// How many requests of the budget one request of each kind takes, at least one.
+/// Requests counted by the API per request sent, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
     events: u32,
@@ -32,14 +30,13 @@ pub struct Costs {
 }
 
 impl Default for Costs {
-    /// One each, which is what the vendor's documentation suggests.
+    /// One each, as the vendor's documentation suggests.
     fn default() -> Self {
         Self { events: 1, page: 1 }
     }
 }
 
 impl Costs {
-    /// What one request of `kind` takes.
     pub fn cost(self, kind: RequestKind) -> u32 {
         match kind {
             RequestKind::Events => self.events,
@@ -47,12 +44,10 @@ impl Costs {
         }
     }
 
-    /// What one request of the costliest kind takes.
-    pub fn most(self) -> u32 {
+    pub fn max(self) -> u32 {
         self.events.max(self.page)
     }
 
-    /// The same, where one request of `kind` takes `requests`.
     #[must_use]
     pub fn with(self, kind: RequestKind, requests: u32) -> Self {
         let requests = requests.max(1);

@@ -1,44 +1,93 @@
-//! The days of one stream of one scope, in little room.
+//! The days of one stream and scope, in little memory.
 
 use std::collections::VecDeque;
 use std::ops::Index;
 
-use crate::model::coverage::DayState;
+use crate::model::compact_timestamp::CompactTimestamp;
+use crate::model::content_hash::ContentHash;
 use crate::model::day::Day;
+use crate::model::proof::Proof;
 use crate::model::window::Window;
 
-/// Days that are made room for at a time, at least. Doubling would leave a third of the room empty.
-const ROOM: usize = 32;
+/// The ledger state of one day or list. A large lake has more than a million of them, so it is small, and rare parts are boxed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayState {
+    /// The last complete extraction; none while all were suspect.
+    pub extracted_at: Option<CompactTimestamp>,
+    /// The last extraction with other rows than before.
+    pub changed_at: Option<CompactTimestamp>,
+    pub rows: u64,
+    pub hash: ContentHash,
+    pub proof: Option<Proof>,
+    /// Whether a file is published.
+    pub file: bool,
+    /// Of the file.
+    pub bytes: u64,
+    /// Another writer may have replaced the file, or `verify` found it damaged.
+    pub stale: bool,
+    /// Why the last extraction was not published; the published file was kept.
+    pub suspect: Option<Box<Suspect>>,
+    /// Whether the stream's signal announces rows; none for streams without a signal.
+    pub signal: Option<bool>,
+}
 
-/// What is known of each day, oldest first: a map, as one run of memory.
-///
-/// Days come at the end, night by night, and before the first, when history is read newest first; both are cheap.
+/// An extraction without proof of completeness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    pub problem: String,
+    /// Its rows, if they were so few that another run must confirm them.
+    pub unconfirmed: Option<u64>,
+}
+
+impl DayState {
+    pub fn unknown() -> Self {
+        Self {
+            extracted_at: None,
+            changed_at: None,
+            rows: 0,
+            hash: ContentHash::default(),
+            proof: None,
+            file: false,
+            bytes: 0,
+            stale: false,
+            suspect: None,
+            signal: None,
+        }
+    }
+
+    pub fn problem(&self) -> Option<&str> {
+        self.suspect.as_ref().map(|suspect| suspect.problem.as_str())
+    }
+}
+
+/// Days to reserve at a time, at least. Doubling would leave a third of the memory unused.
+const RESERVED_DAYS: usize = 32;
+
+/// A map from days to states in contiguous memory, oldest first. A run appends the newest days, an automatic backfill prepends
+/// older ones; both are cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DayStates(VecDeque<(Day, DayState)>);
 
 impl DayStates {
-    /// How many days are known.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is known of `day`.
     pub fn get(&self, day: &Day) -> Option<&DayState> {
         self.find(*day).ok().map(|at| &self.0[at].1)
     }
 
-    /// The same, to change it; a day of which nothing is known yet becomes one that is known.
+    /// Inserts an unknown state for a new day.
     pub fn state_mut(&mut self, day: Day) -> &mut DayState {
         let at = match self.find(day) {
             Ok(at) => at,
             Err(at) => {
                 if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(ROOM.max(self.0.len() / 8));
+                    self.0.reserve_exact(RESERVED_DAYS.max(self.0.len() / 8));
                 }
                 self.0.insert(at, (day, DayState::unknown()));
                 at
@@ -47,55 +96,47 @@ impl DayStates {
         &mut self.0[at].1
     }
 
-    /// Puts `state` in the place of whatever was known of `day`.
     pub fn insert(&mut self, day: Day, state: DayState) {
         *self.state_mut(day) = state;
     }
 
-    /// Takes out the days of `window`.
     pub fn remove(&mut self, window: Window) {
         let place = |day: Day| self.find(day).unwrap_or_else(|at| at);
         let days = place(window.start)..place(window.end);
         self.0.drain(days);
     }
 
-    /// Gives back the room that is kept for more days.
     pub fn shrink_to_fit(&mut self) {
         self.0.shrink_to_fit();
     }
 
-    /// The oldest day, and what is known of it.
     pub fn first(&self) -> Option<(&Day, &DayState)> {
         self.iter().next()
     }
 
-    /// Days and what is known of them, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Day, &DayState)> + ExactSizeIterator {
         self.0.iter().map(|(day, state)| (day, state))
     }
 
-    /// The days, oldest first.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Day> + ExactSizeIterator {
         self.0.iter().map(|(day, _)| day)
     }
 
-    /// What is known of each day, oldest first.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &DayState> + ExactSizeIterator {
         self.0.iter().map(|(_, state)| state)
     }
 
-    /// The same, to change it.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut DayState> {
         self.0.iter_mut().map(|(_, state)| state)
     }
 
-    /// Those of the days of `window` that are known, oldest first.
+    /// The known days of `window`.
     pub fn range(&self, window: Window) -> impl DoubleEndedIterator<Item = (&Day, &DayState)> + ExactSizeIterator {
         let place = |day: Day| self.find(day).unwrap_or_else(|at| at);
         self.0.range(place(window.start)..place(window.end)).map(|(day, state)| (day, state))
     }
 
-    /// Where `day` is, or where it would be.
+    /// The index of `day`, or where to insert it.
     fn find(&self, day: Day) -> Result<usize, usize> {
         self.0.binary_search_by(|(found, _)| found.cmp(&day))
     }
@@ -104,9 +145,8 @@ impl DayStates {
 impl Index<&Day> for DayStates {
     type Output = DayState;
 
-    /// What is known of a day that is known to be there.
     fn index(&self, day: &Day) -> &DayState {
-        &self.0[self.find(*day).unwrap_or(usize::MAX)].1
+        self.get(day).expect("a known day")
     }
 }
 

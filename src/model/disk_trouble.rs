@@ -1,20 +1,19 @@
-//! What is wrong with a disk, for as long as nobody mends it.
+//! Disk problems that last until an operator acts.
 
 use std::error::Error;
 use std::io;
 
-/// What is wrong with a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskTrouble {
-    /// No bytes, no inodes or no quota are left.
+    /// No bytes, inodes or quota left.
     Full,
-    /// It is mounted read-only, or belongs to somebody else.
+    /// Read-only, or owned by another user.
     NotWritable,
 }
 
 impl DiskTrouble {
-    /// What of that made an operation fail; none where it was a request, or something that passes.
-    pub fn behind(error: &(dyn Error + 'static)) -> Option<Self> {
+    /// The disk problem in an error chain; none for requests and transient problems.
+    pub fn from_error(error: &(dyn Error + 'static)) -> Option<Self> {
         use io::ErrorKind as Kind;
         let mut cause = Some(error);
         while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! What was removed for good, and is never asked for again.
+//! Data that `forget` removed, which no run requests again.
 
 use std::collections::BTreeMap;
 
@@ -8,49 +8,45 @@ use crate::model::day::Day;
 use crate::model::scope::{Scope, ScopePart};
 use crate::model::window::Window;
 
-/// Everything that was removed for good, by table.
+/// Erasures by table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Forgotten(BTreeMap<String, Vec<Erasure>>);
 
-/// What was removed of one table.
+/// One use of `forget` on a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Erasure {
-    /// Ids that a scope must have to be one of those removed; without any, all are.
+    /// Ids of the removed scopes; empty for all scopes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scope: BTreeMap<ScopePart, String>,
-    /// The days; without any, everything, and whatever would come later.
+    /// None for all days, future ones included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
 }
 
 impl Erasure {
-    /// Whether `scope` is one of those removed, on some days at least.
-    pub fn is_of(&self, scope: &Scope) -> bool {
+    /// Whether `scope` was removed, at least on some days.
+    pub fn has_scope(&self, scope: &Scope) -> bool {
         self.scope.iter().all(|(part, id)| scope.part(*part).is_some_and(|named| named.id == *id))
     }
 
-    /// Whether `day`, or the list, is one of those removed.
     pub fn has_day(&self, day: Option<Day>) -> bool {
         self.window.is_none_or(|window| day.is_some_and(|day| window.contains(day)))
     }
 }
 
 impl Forgotten {
-    /// Nothing.
     pub const NOTHING: &'static Self = &Self(BTreeMap::new());
 
-    /// Whether nothing was ever removed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What was removed of `stream`.
     pub fn erasures(&self, stream: &str) -> &[Erasure] {
         self.0.get(stream).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds what was removed of `stream`; the same twice is the same.
+    /// Idempotent.
     pub fn add(&mut self, stream: &str, erasure: &Erasure) {
         let erasures = self.0.entry(stream.to_owned()).or_default();
         if !erasures.contains(erasure) {
@@ -58,9 +54,9 @@ impl Forgotten {
         }
     }
 
-    /// Whether `day` of `stream` of `scope` was removed. Without a day, whether the list, or the scope with all its days, was.
+    /// Without a day: whether the list, or the whole scope, was removed.
     pub fn covers(&self, stream: &str, scope: &Scope, day: Option<Day>) -> bool {
-        self.erasures(stream).iter().any(|erasure| erasure.has_day(day) && erasure.is_of(scope))
+        self.erasures(stream).iter().any(|erasure| erasure.has_day(day) && erasure.has_scope(scope))
     }
 }
 

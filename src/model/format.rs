@@ -1,4 +1,4 @@
-//! Figures as people read them.
+//! Numbers for people.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub fn format_number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if 0 < index && (digits.len() - index).is_multiple_of(3) {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -21,7 +21,7 @@ pub fn format_number(number: u64) -> String {
     text
 }
 
-/// A number of bytes as people read it: `512 B`, `3.1 MB`.
+/// `512 B`, `3.1 MB`.
 pub fn format_bytes(number: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let step = (0..units.len() - 1).find(|step| number < 1000_u64.pow(*step as u32 + 1)).unwrap_or(units.len() - 1);
@@ -31,7 +31,7 @@ pub fn format_bytes(number: u64) -> String {
     }
 }
 
-/// A length of time as people read it: `3.1 s`, `53 m 10 s`.
+/// `3.1 s`, `53 m 10 s`.
 pub fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (whole, unit, part, part_unit) = match seconds {

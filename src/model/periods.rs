@@ -2,19 +2,16 @@
 
 use jiff::SignedDuration;
 
-/// How long it is from one run to the next.
+/// The time between two runs of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Periods {
-    /// At least.
     pub shortest: SignedDuration,
-    /// On average.
     pub average: SignedDuration,
-    /// At most: what takes longer than this can never end before the next run.
+    /// A run that takes longer never ends before the next one.
     pub longest: SignedDuration,
 }
 
 impl Periods {
-    /// Always the same.
     pub fn constant(period: SignedDuration) -> Self {
         Self { shortest: period, average: period, longest: period }
     }

@@ -28,8 +28,8 @@ pub fn due(
     let Some(cutoffs) = cutoffs else {
         return list(slice, coverage, wanted, known).into_iter().collect();
     };
-    let history_ends = coverage.and_then(ScopeCoverage::history_ends);
-    let of_scope = DueDays { slice: &slice, key: slice.scope.key(), coverage, history_ends, wanted, known, cutoffs };
+    let backfill_boundary = coverage.and_then(ScopeCoverage::backfill_boundary);
+    let of_scope = DueDays { slice: &slice, key: slice.scope.key(), coverage, backfill_boundary, wanted, known, cutoffs };
     let mut slices = if cutoffs.days.kind.is_single() { of_scope.singles() } else { of_scope.windows() };
     for planned in &mut slices {
         planned.is_backfill = planned.due.is_backfill() && !wanted.days.is_backfill();
@@ -107,7 +107,7 @@ fn is_its_day(slice: &Slice, state: &DayState, now: Timestamp) -> bool {
     let Some(extracted_at) = state.extracted_at else {
         return true;
     };
-    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(extracted_at.time()));
+    let (today, read_on) = (DayZone::Utc.today(now), DayZone::Utc.today(extracted_at.to_timestamp()));
     let spread = slice.scope.key().as_str().bytes().map(i64::from).sum::<i64>();
     let its_day = (i64::from(today.to_epoch_days()) + spread) % WEEK == 0;
     WEEK <= today.since(read_on) || its_day && read_on < today
@@ -119,7 +119,7 @@ struct DueDays<'a> {
     key: ScopeKey,
     coverage: Option<&'a ScopeCoverage>,
     /// The first day that is not backfill; `None` if nothing was extracted.
-    history_ends: Option<Day>,
+    backfill_boundary: Option<Day>,
     wanted: &'a Wanted,
     known: &'a Known<'a>,
     cutoffs: &'a FinalityCutoffs,
@@ -136,7 +136,7 @@ impl DueDays<'_> {
         let wanted = self.cutoffs.wanted.iter().rev().filter(|(day, _)| !self.is_forgotten(*day));
         let planned = wanted.filter_map(|(day, settled)| {
             let due = Due::one(self.reason_of_single(*day, *settled)?);
-            let is_past = self.history_ends.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
+            let is_past = self.backfill_boundary.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
             let due = if is_past { due.as_backfill() } else { due };
             let slice = self.slice.with_window(self.cutoffs.days.span(*day));
             let requests = pages(&slice.stream, rows, self.wanted) * fan_out(&slice, None, self.known);
@@ -176,7 +176,7 @@ impl DueDays<'_> {
                 }
             }
         }
-        if self.history_ends.is_none() {
+        if self.backfill_boundary.is_none() {
             // Of a new scope only the newest window is due now.
             slices.iter_mut().skip(1).for_each(|older| older.due = older.due.as_backfill());
         }
@@ -209,7 +209,7 @@ impl DueDays<'_> {
             Some(DayState { extracted_at: Some(extracted_at), .. }) => {
                 (*extracted_at < settled && !was_just_extracted(*extracted_at, self.known)).then_some(Reason::Lookback)
             }
-            _ if self.history_ends.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
+            _ if self.backfill_boundary.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
                 Some(Reason::Backfill)
             }
             _ => Some(Reason::Missing),

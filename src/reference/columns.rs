@@ -1,4 +1,4 @@
-//! The columns of a table, the exporter's own included, as people read them.
+//! Descriptions of the columns of a table, including those that the exporter adds.
 
 use crate::decode::EXTRA_COLUMN;
 use crate::model::column::{Column, ColumnType};
@@ -6,37 +6,33 @@ use crate::model::scope::{ScopeKind, ScopePart};
 use crate::model::stream::Stream;
 use crate::write::OWN_COLUMNS;
 
-/// One line of a table of columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnLine {
-    /// The column; `citation_details[].url` for a field within it.
+    /// `citation_details[].url` for a nested field.
     pub name: String,
-    /// Its type as it is stored.
+    /// As stored.
     pub data_type: String,
-    /// The unit of a number.
     pub unit: String,
-    /// The least and the greatest value.
     pub range: String,
-    /// What it means, and the values it takes where they are known.
+    /// With the documented values.
     pub about: String,
 }
 
-/// The columns of the table of `stream`, in their order: what it was asked for, its own, and those the exporter adds.
-/// Fields of nested columns have lines of their own when `nested`; else the type tells them.
+/// All columns in order: scope, stream, exporter. Fields of nested columns have their own lines if `nested`.
 pub fn column_lines(stream: &Stream, nested: bool) -> Vec<ColumnLine> {
     let own = stream.columns.iter().flat_map(|column| own_lines(column, nested));
     scope_lines(stream.scope).into_iter().chain(own).chain(added_lines()).collect()
 }
 
-/// The columns that say what the rows were asked for.
+/// The columns of the scope.
 pub fn scope_lines(scope: ScopeKind) -> Vec<ColumnLine> {
     let mut lines = Vec::new();
     for part in scope.parts() {
         let (id, name) = part.columns();
         let noun = part.path_key();
-        lines.extend(id.map(|id| line(id, "utf8", &format!("{noun} asked for"))));
+        lines.extend(id.map(|id| line(id, "utf8", &format!("requested {noun}"))));
         let about = match part {
-            ScopePart::Domain => "domain asked for, as its host name".to_owned(),
+            ScopePart::Domain => "host name of the requested domain".to_owned(),
             _ => format!("name of the {noun} when the file was written"),
         };
         lines.push(line(name, "utf8", &about));
@@ -44,10 +40,9 @@ pub fn scope_lines(scope: ScopeKind) -> Vec<ColumnLine> {
     lines
 }
 
-/// The columns that every table ends with.
+/// The columns that the exporter adds to every table.
 pub fn added_lines() -> Vec<ColumnLine> {
-    let mut lines =
-        vec![line(EXTRA_COLUMN, "json", "members the API sent beyond these columns; null where there were none")];
+    let mut lines = vec![line(EXTRA_COLUMN, "json", "fields that the catalog does not declare; null without any")];
     for (name, about) in OWN_COLUMNS {
         let data_type = match name {
             "_run_id" => "utf8",

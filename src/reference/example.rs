@@ -1,4 +1,4 @@
-//! A request as it is sent, with made-up values.
+//! A request with placeholders, exactly as it is sent.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::model::slice::Slice;
 use crate::model::stream::{DaysKind, Stream};
 use crate::model::window::Window;
 
-/// The first request of `stream` for the last two days it can be asked about in one go: path and query, and the body.
-/// Capitals such as `CATEGORY_ID` stand for values of the account.
+/// The first request of `stream` for one window: path and query, and the body. Values of the account are placeholders such as
+/// `CATEGORY_ID`.
 pub fn example(stream: &Arc<Stream>) -> (String, Option<String>) {
     let slice = Slice { stream: Arc::clone(stream), scope: scope(stream), window: window(stream) };
     let facts = RequestFacts::default();
@@ -24,7 +24,7 @@ pub fn example(stream: &Arc<Stream>) -> (String, Option<String>) {
     (line, request.body().map(ToString::to_string))
 }
 
-/// A scope of made-up objects.
+/// A scope of placeholders.
 pub fn scope(stream: &Stream) -> Scope {
     let named = |part: ScopePart| {
         let name = |suffix: &str| format!("{}_{suffix}", part.path_key().to_uppercase());
@@ -39,7 +39,6 @@ pub fn scope(stream: &Stream) -> Scope {
     }
 }
 
-/// A day that paths and requests are shown for.
 pub fn day(kind: DaysKind) -> Day {
     let (month, day) = if kind == DaysKind::Month { (10, 1) } else { (11, 21) };
     Day::new(2026, month, day).unwrap_or_else(|| Day::from_epoch_days(0))
@@ -55,9 +54,9 @@ fn window(stream: &Stream) -> Option<Window> {
 }
 
 fn variables(stream: &Stream) -> Variables {
-    let taken = stream.parent.iter().flat_map(|parent| parent.bind.keys());
+    let bound = stream.parent.iter().flat_map(|parent| parent.bind.keys());
     let mut variables: Variables =
-        taken.chain(&stream.parameters).map(|name| (name.clone(), name.to_uppercase())).collect();
+        bound.chain(&stream.parameters).map(|name| (name.clone(), name.to_uppercase())).collect();
     if let Some(variant) = stream.parent.iter().flat_map(|parent| &parent.variants).next() {
         variables.extend(variant.set.clone());
     }

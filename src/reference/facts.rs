@@ -1,22 +1,23 @@
-//! What is to be known of a stream beside its columns, a line each.
+//! The facts about a stream besides its columns, one line each.
 
 use std::sync::Arc;
 
 use super::example::{day, example, scope};
-use super::requests::{requests, rows_a_page, thousands};
+use super::requests::{requests, rows_a_page};
 use crate::config::Partition;
 use crate::layout::Layout;
 use crate::model::day::DayZone;
+use crate::model::format::format_number;
 use crate::model::stream::{
     Days, DaysKind, EndpointStatus, Fallback, Pagination, Parent, RowsAt, Stream, Tier, Total, WindowEnd,
 };
 
-/// One fact: what it is about, and what is so.
-pub type Fact = (&'static str, String);
+/// Its label and its text.
+pub type StreamFact = (&'static str, String);
 
-/// Everything about `stream` but its columns, in the order of a request's life.
-pub fn facts(stream: &Arc<Stream>) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = vec![("tier", tier(stream))];
+/// In the order of a request's life.
+pub fn facts(stream: &Arc<Stream>) -> Vec<StreamFact> {
+    let mut facts: Vec<StreamFact> = vec![("tier", tier(stream))];
     let mut add = |name, text: Option<String>| facts.extend(text.map(|text| (name, text)));
     add("choose", stream.opt_in.as_ref().map(|why| format!("knowingly: {why}")));
     add("request", Some(format!("`{}`", stream.request)));
@@ -25,26 +26,23 @@ pub fn facts(stream: &Arc<Stream>) -> Vec<Fact> {
     add("as sent", Some(format!("`{line}`{}", body.map(|body| format!(" with `{body}`")).unwrap_or_default())));
     add("pages", pages(stream));
     add("rows are", rows(&stream.rows));
-    add("asked per", Some(scope_in_words(stream)));
+    add("requested per", Some(requested_per(stream)));
     add("requests", Some(requests(stream)));
     add("parent", stream.parent.as_ref().map(parent));
     add("parameters", parameters(stream));
     add(
         "gate",
-        stream.gate.as_ref().map(|gate| format!("`{gate}` is asked first, and says whether there is anything to read")),
+        stream.gate.as_ref().map(|gate| format!("`{gate}` is requested first, and says whether there are rows")),
     );
     add(
         "signal",
-        stream
-            .signal
-            .as_ref()
-            .map(|column| format!("`{column}` tells streams behind it whether there is anything to read")),
+        stream.signal.as_ref().map(|column| format!("`{column}` says whether the streams gated by it have rows")),
     );
     add(
         "expects",
-        stream.expects.as_ref().map(|other| format!("rows wherever `{other}` says so; an empty day is suspect there")),
+        stream.expects.as_ref().map(|other| format!("rows wherever `{other}` has some; an empty day is suspect there")),
     );
-    add("if refused", stream.on_422.as_ref().map(fallback));
+    add("if rejected", stream.on_422.as_ref().map(fallback));
     add("days", Some(stream.days.as_ref().map_or_else(|| list(stream), days)));
     add("total", total(stream.total));
     add("key", Some(key(stream)));
@@ -62,8 +60,7 @@ fn tier(stream: &Stream) -> String {
     stream.tier.map_or("none: chosen by name", Tier::name).to_owned()
 }
 
-/// What the stream is asked for, in words.
-pub fn scope_in_words(stream: &Stream) -> String {
+fn requested_per(stream: &Stream) -> String {
     let each = match (&stream.parent, stream.parameters.is_empty()) {
         (Some(parent), _) => format!(" and row of `{}`", parent.stream),
         (None, false) => " and set of parameters".to_owned(),
@@ -75,54 +72,53 @@ pub fn scope_in_words(stream: &Stream) -> String {
 fn pages(stream: &Stream) -> Option<String> {
     let how = match &stream.pagination {
         Pagination::Single => return None,
-        Pagination::Offset { .. } => "`pagination` in the body, until as many rows came as were announced".to_owned(),
-        Pagination::Cursor { .. } => "`limit` and `cursor` in the body, until no cursor comes".to_owned(),
+        Pagination::Offset { .. } => "`pagination` in the body, until the announced total is reached".to_owned(),
+        Pagination::Cursor { .. } => "`limit` and `cursor` in the body, until there is no cursor".to_owned(),
         Pagination::BodyOffset { .. } => {
-            "`limit` and `offset` in the body, until as many rows came as were announced".to_owned()
+            "`limit` and `offset` in the body, until the announced total is reached".to_owned()
         }
         Pagination::QueryOffset { .. } => {
             "`limit` and `offset` in the query, until a page is short or the total is reached".to_owned()
         }
         Pagination::QueryAfter => "`after` in the query, while there is more".to_owned(),
-        Pagination::QueryCursor { parameter } => format!("`{parameter}` in the query, until no cursor comes"),
+        Pagination::QueryCursor { parameter } => format!("`{parameter}` in the query, until there is no cursor"),
     };
-    let of = rows_a_page(stream).map_or_else(String::new, |rows| format!("of {} ", thousands(rows)));
-    let alone = if stream.event_stream.is_some() { "; only where events are switched off or break" } else { "" };
+    let of = rows_a_page(stream).map_or_else(String::new, |rows| format!("of {} ", format_number(rows)));
+    let alone = if stream.event_stream.is_some() { "; only if event streams are disabled or fail" } else { "" };
     Some(format!("{of}by {how}{alone}"))
 }
 
 fn rows(rows: &RowsAt) -> Option<String> {
     match rows {
         RowsAt::Data => None,
-        RowsAt::Body => Some("the whole answer, as one row".to_owned()),
+        RowsAt::Body => Some("the whole response, as one row".to_owned()),
         RowsAt::Members { names, column } => {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            Some(format!("in {} of the answer; `{column}` says in which", names.join(", ")))
+            Some(format!("in {} of the response; `{column}` has the name", names.join(", ")))
         }
         RowsAt::Texts { column } => Some(format!("plain texts, stored as `{column}`")),
     }
 }
 
 fn parent(parent: &Parent) -> String {
-    let takes: Vec<String> = parent
-        .bind
-        .iter()
-        .map(|(variable, place)| match variable == place {
-            true => format!("`{variable}`"),
-            false => format!("`{variable}` from `{place}`"),
-        })
-        .collect();
-    let mut text = format!("one request for each row of `{}`, which gives {}", parent.stream, takes.join(", "));
+    let bind = parent.bind.iter().map(|(variable, path)| {
+        if variable == path { format!("`{variable}`") } else { format!("`{variable}` from `{path}`") }
+    });
+    let mut text = format!(
+        "one request for each row of `{}`, which supplies {}",
+        parent.stream,
+        bind.collect::<Vec<_>>().join(", ")
+    );
     let pairs = |pairs: &std::collections::BTreeMap<String, String>| -> String {
         pairs.iter().map(|(name, value)| format!("`{name}` = `{value}`")).collect::<Vec<_>>().join(" and ")
     };
     for (index, variant) in parent.variants.iter().enumerate() {
-        let lead = if index == 0 { "; asked with" } else { ", and with" };
+        let lead = if index == 0 { "; requested with" } else { ", and with" };
         let when = if variant.when.is_empty() { String::new() } else { format!(" where {}", pairs(&variant.when)) };
         text.push_str(&format!("{lead} {}{when}", pairs(&variant.set)));
     }
     if let Some(changed) = &parent.changed {
-        text.push_str(&format!("; asked again only when `{changed}` has moved since"));
+        text.push_str(&format!("; skipped until `{changed}` changes"));
     }
     text
 }
@@ -135,12 +131,11 @@ fn parameters(stream: &Stream) -> Option<String> {
 
 fn fallback(fallback: &Fallback) -> String {
     match fallback {
-        Fallback::Stream(name) => format!("with 422, `{name}` stands in, with a table of its own"),
-        Fallback::Without(member) => format!("with 422, it is asked once more without `{member}`; that column is null"),
+        Fallback::Stream(name) => format!("after HTTP 422, `{name}`, which has its own table"),
+        Fallback::Without(member) => format!("after HTTP 422, requested again without `{member}`; that column is null"),
     }
 }
 
-/// How a stream counts days, in a word: `by day`, `one day`, `one month`, `list`.
 pub fn kind_of_days(stream: &Stream) -> &'static str {
     match stream.days.as_ref().map(|days| days.kind) {
         None => "list",
@@ -153,8 +148,8 @@ pub fn kind_of_days(stream: &Stream) -> &'static str {
 fn list(stream: &Stream) -> String {
     match (stream.parent.is_some(), stream.changes_rarely) {
         (true, _) => "none: a list with the rows of all its requests".to_owned(),
-        (false, false) => "none: a list, read whole by every run".to_owned(),
-        (false, true) => "none: a list that rarely changes, read whole by every run; once a week where a job has \
+        (false, false) => "none: a list, extracted by every run".to_owned(),
+        (false, true) => "none: a list that rarely changes, extracted by every run; once a week if a job has \
                           `weekly_refresh_min_categories` or more"
             .to_owned(),
     }
@@ -162,7 +157,7 @@ fn list(stream: &Stream) -> String {
 
 fn days(days: &Days) -> String {
     let zone = match &days.zone_column {
-        Some(zone) => format!("in the zone that `{zone}` names"),
+        Some(zone) => format!("in the zone in `{zone}`"),
         None => match days.zone {
             DayZone::Eastern => "in Eastern time".to_owned(),
             DayZone::Utc => "in UTC".to_owned(),
@@ -170,27 +165,25 @@ fn days(days: &Days) -> String {
     };
     let mut parts = vec![match days.kind {
         DaysKind::Dated => format!("`{}` is the day of a row, {zone}; any number of days in one request", days.column),
-        DaysKind::Window => format!("rows carry no date and tell of the one day asked for, {zone}"),
-        DaysKind::Month => format!("rows carry no date and tell of the one month asked for, {zone}, once it is over"),
+        DaysKind::Window => format!("rows have no date and cover the requested day, {zone}"),
+        DaysKind::Month => format!("rows have no date and cover the requested month, {zone}, once it is over"),
     }];
     if days.sent {
         parts.push(
             match days.end {
                 WindowEnd::Inclusive => "`end_date` is the last day",
                 WindowEnd::Exclusive => "`end_date` is the day after the last",
-                WindowEnd::Undocumented => {
-                    "whether `end_date` is the last day is documented nowhere: tried as such first"
-                }
+                WindowEnd::Undocumented => "`end_date` is undocumented: tried as the last day first",
             }
             .to_owned(),
         );
     }
     if days.margin != 0 {
-        parts.push(format!("asked with {} more at both ends, which are dropped", count(u64::from(days.margin))));
+        parts.push(format!("requested with {} more at both ends, which are dropped", count(u64::from(days.margin))));
     }
     parts.push(match days.lookback {
         0 => "final once it is over".to_owned(),
-        lookback => format!("revised by the service for {}, then final", count(u64::from(lookback))),
+        lookback => format!("restated by the API for {}, then final", count(u64::from(lookback))),
     });
     parts.join("; ")
 }
@@ -202,9 +195,7 @@ fn count(days: u64) -> String {
 fn total(total: Total) -> Option<String> {
     match total {
         Total::Rows => None,
-        Total::AtLeast => {
-            Some("the announced total counts entities, of which a result has one row or more each".to_owned())
-        }
+        Total::AtLeast => Some("the announced total counts entities, each with one row or more".to_owned()),
         Total::Unrelated => Some("the announced total proves nothing about rows".to_owned()),
     }
 }
@@ -231,8 +222,8 @@ fn source(stream: &Stream) -> Option<String> {
     match stream.status {
         EndpointStatus::Current => Some("current".to_owned()),
         EndpointStatus::Beta => Some("documented as beta".to_owned()),
-        EndpointStatus::Deprecated => Some("deprecated: announced to go".to_owned()),
-        EndpointStatus::Undocumented => Some("not in the published document; seen elsewhere".to_owned()),
+        EndpointStatus::Deprecated => Some("deprecated".to_owned()),
+        EndpointStatus::Undocumented => Some("not in the published document".to_owned()),
     }
 }
 
@@ -248,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_told_for_every_partition() {
+    fn files_are_shown_for_every_partition() {
         assert_eq!(
             fact("bots_v2", "files"),
             "`bots_v2/organization=ORGANIZATION_ID/domain=DOMAIN_NAME/day=2026-11-21/data.parquet`; \
@@ -258,16 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn days_are_told_in_words() {
+    fn days_are_described() {
         assert_eq!(
             fact("visibility_v2_by_day", "days"),
             "`date` is the day of a row, in Eastern time; any number of days in one request; `end_date` is the last day; \
-             revised by the service for 3 days, then final"
+             restated by the API for 3 days, then final"
         );
-        assert_eq!(fact("regions", "days"), "none: a list, read whole by every run");
+        assert_eq!(fact("regions", "days"), "none: a list, extracted by every run");
         assert_eq!(
             fact("category_tags", "days"),
-            "none: a list that rarely changes, read whole by every run; once a week where a job has \
+            "none: a list that rarely changes, extracted by every run; once a week if a job has \
              `weekly_refresh_min_categories` or more"
         );
     }

@@ -1,4 +1,4 @@
-//! What the catalog says of its streams, in words: for `streams` and for docs/reference/streams.md.
+//! Descriptions of streams and columns, for `streams` and the generated reference page.
 
 mod columns;
 mod example;
@@ -7,5 +7,5 @@ mod requests;
 
 pub use columns::{ColumnLine, added_lines, column_lines, own_lines, scope_lines};
 pub use example::example;
-pub use facts::{Fact, facts, kind_of_days};
+pub use facts::{StreamFact, facts, kind_of_days};
 pub use requests::requests;

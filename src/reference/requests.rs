@@ -1,8 +1,9 @@
 //! How many requests a stream costs.
 
+use crate::model::format::format_number;
 use crate::model::stream::{DaysKind, Pagination, Stream};
 
-/// How many requests one scope and window cost, in a few words: `1`, `1 a day`, `pages of 50,000`, `1 per row of projects`.
+/// The requests for one scope and window: `1`, `1 a day`, `pages of 50,000`, `1 per row of projects`.
 pub fn requests(stream: &Stream) -> String {
     let each = match (&stream.parent, stream.parameters.is_empty()) {
         (Some(parent), _) => {
@@ -19,14 +20,14 @@ pub fn requests(stream: &Stream) -> String {
         DaysKind::Month => Some("a month"),
     });
     let what = match rows_a_page(stream).filter(|_| stream.event_stream.is_none()) {
-        Some(rows) => format!("pages of {}", thousands(rows)),
+        Some(rows) => format!("pages of {}", format_number(rows)),
         None if stream.pagination != Pagination::Single && stream.event_stream.is_none() => "pages".to_owned(),
         None => "1".to_owned(),
     };
     [Some(what), every.map(str::to_owned), each].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Rows, or entities, of a page: said by the pagination, or by `limit` of the query.
+/// Rows, or entities, per page: from the pagination, or from `limit` in the query.
 pub fn rows_a_page(stream: &Stream) -> Option<u64> {
     let in_query = || {
         let mut pairs = stream.query.split('&').filter_map(|pair| pair.split_once('='));
@@ -36,19 +37,6 @@ pub fn rows_a_page(stream: &Stream) -> Option<u64> {
         Pagination::Single => None,
         _ => stream.pagination.limit().or_else(in_query),
     }
-}
-
-/// A number as people read it: `50,000`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index != 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -70,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_by_what_they_depend_on() {
+    fn requests_depend_on_days_and_pages() {
         assert_eq!(requests(&stream("organizations")), "1");
         assert_eq!(requests(&stream("visibility_v2")), "1");
         assert_eq!(requests(&stream("bots_v2")), "pages of 50,000");
@@ -80,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_children_are_told_by_their_parents() {
+    fn requests_of_children_depend_on_their_parents() {
         let parent = |changed: Option<&str>| Parent {
             stream: "prompts".into(),
             bind: BTreeMap::new(),
@@ -90,15 +78,7 @@ mod tests {
         let child = |parent| Stream { parent: Some(parent), ..stream("organizations") };
         assert_eq!(requests(&child(parent(None))), "1 per row of prompts");
         assert_eq!(requests(&child(parent(Some("updated_at")))), "1 per changed row of prompts");
-        let asked = Stream { parameters: vec!["agent_id".into()], ..stream("organizations") };
-        assert_eq!(requests(&asked), "1 per set of parameters");
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(
-            [0, 50, 999, 1000, 50_000, 1_234_567].map(thousands),
-            ["0", "50", "999", "1,000", "50,000", "1,234,567"]
-        );
+        let parameters = Stream { parameters: vec!["agent_id".into()], ..stream("organizations") };
+        assert_eq!(requests(&parameters), "1 per set of parameters");
     }
 }

@@ -177,7 +177,7 @@ fn backfill(
         };
         let complete: Vec<Day> = days.complete(*start, now).collect();
         for scope in scopes.values().filter(|scope| scope.not_entitled.is_none()) {
-            let Some(first) = scope.history_ends() else {
+            let Some(first) = scope.backfill_boundary() else {
                 continue;
             };
             let before = &complete[..complete.partition_point(|day| *day < first)];

@@ -146,7 +146,7 @@ impl<'a> View<'a> {
         let (mut owed, mut missing): (Option<Day>, Option<Day>) = (None, None);
         for scope in scopes {
             // Days before the first extraction belong to the backfill, which the headline shows.
-            let start = scope.history_ends().map_or(start, |first| start.max(first));
+            let start = scope.backfill_boundary().map_or(start, |first| start.max(first));
             let mut known = scope.days.iter().peekable();
             for day in scope.wanted(days, start, self.now) {
                 // Both are sorted, so one pass over a year of days is enough.

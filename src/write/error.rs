@@ -51,6 +51,6 @@ pub enum WriteError {
 impl WriteError {
     /// The trouble with the disk of the spool, if that is the cause.
     pub fn disk_trouble(&self) -> Option<DiskTrouble> {
-        DiskTrouble::behind(self)
+        DiskTrouble::from_error(self)
     }
 }

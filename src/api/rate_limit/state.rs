@@ -164,7 +164,7 @@ impl RateLimitState {
         }
         // Room for the request that will show it.
         let kept = if self.window.has_response && !self.window.is_length_known() {
-            self.costs().most().min(self.usable() - 1)
+            self.costs().max().min(self.usable() - 1)
         } else {
             0
         };

@@ -145,7 +145,7 @@ fn skip_forgotten(
     for stream in streams.iter().filter(|stream| stream.days.is_some()) {
         for scope in scopes.get(&stream.scope).into_iter().flatten() {
             let is_forgotten = |day| state.forgotten.covers(&stream.name, scope, Some(day));
-            let erasures = state.forgotten.erasures(&stream.name).iter().filter(|erasure| erasure.is_of(scope));
+            let erasures = state.forgotten.erasures(&stream.name).iter().filter(|erasure| erasure.has_scope(scope));
             match erasures.count() {
                 0 => has_others = true,
                 _ => {

@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn since(state: &State, now: &str) -> Option<String> {
-        resume_point(state, "nightly", at(now)).map(|moment| moment.time().to_string())
+        resume_point(state, "nightly", at(now)).map(|moment| moment.to_timestamp().to_string())
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn row(stream: &StreamStatus) -> Markup {
             } @else if stream.is_list {
                 span.list {
                     (sign(if stream.is_suspect { DayStatus::Suspect } else { DayStatus::Final }))
-                    @match stream.extracted_at { Some(at) => { " list, extracted " (stamp(at.time())) } None => " list, not extracted yet" }
+                    @match stream.extracted_at { Some(at) => { " list, extracted " (stamp(at.to_timestamp())) } None => " list, not extracted yet" }
                 }
             } @else {
                 (strip(&statuses(&stream.days)))

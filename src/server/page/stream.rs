@@ -20,7 +20,7 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
                 p.next { (about) }
                 p {
                     (all.requested_for) ", " (format_count(all.rows, "row"))
-                    @if let Some(at) = all.extracted_at { ", extracted " (stamp(at.time())) }
+                    @if let Some(at) = all.extracted_at { ", extracted " (stamp(at.to_timestamp())) }
                     @if all.not_entitled > 0 { ", " (format_count(all.not_entitled, "scope")) " not entitled" }
                     @match all.missing_since {
                         Some(day) => { ". " strong { "Missing since " (day.short()) "." } }
@@ -53,7 +53,7 @@ fn row(scope: &ScopeDetails, all: &[ScopeDetails]) -> Markup {
             @if let Some(not_entitled) = &scope.not_entitled {
                 span.list { "not entitled: " (not_entitled.detail) " (" (stamp(not_entitled.at)) ")" }
             } @else if status.is_list {
-                span.list { @match status.extracted_at { Some(at) => { "extracted " (stamp(at.time())) } None => "not extracted yet" } }
+                span.list { @match status.extracted_at { Some(at) => { "extracted " (stamp(at.to_timestamp())) } None => "not extracted yet" } }
             } @else {
                 (strip(&statuses(&status.days)))
             }
@@ -77,7 +77,7 @@ fn days(days: &[Option<DayCell>]) -> Markup {
                                 th scope="row" { (cell.day) }
                                 td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst) @if let Some(problem) = &cell.problem { ": " (problem) } }
                                 td.n { (format_number(cell.rows)) }
-                                td { @if let Some(at) = cell.extracted_at { (stamp(at.time())) } }
+                                td { @if let Some(at) = cell.extracted_at { (stamp(at.to_timestamp())) } }
                                 td { (cell.proofs.iter().map(|proof| proof.name().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
                                 td { (cell.scopes.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>().join(", ")) }
                             }

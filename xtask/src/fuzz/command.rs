@@ -21,7 +21,7 @@ pub struct FuzzArgs {
 }
 
 pub fn run(args: &FuzzArgs) -> ExitCode {
-    println!("| read | corpus | inputs | panics | beyond its bound | most memory | slowest | inputs a second |");
+    println!("| target | corpus | inputs | panics | over bound | max memory | slowest | inputs/s |");
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     let mut problems = Vec::new();
     for target in targets::ALL.iter().filter(|target| args.target.as_deref().is_none_or(|name| name == target.name)) {
@@ -34,16 +34,16 @@ pub fn run(args: &FuzzArgs) -> ExitCode {
 }
 
 fn row(name: &str, figures: &Figures) -> String {
-    let a_second = figures.inputs as f64 / figures.took.as_secs_f64().max(0.001);
+    let per_second = figures.inputs as f64 / figures.elapsed.as_secs_f64().max(0.001);
     [
         name.to_owned(),
         format_number(figures.kept),
         format_number(figures.inputs),
         format_number(figures.panics),
-        format_number(figures.beyond),
-        format!("{:.1} MiB", figures.most_bytes as f64 / f64::from(1 << 20)),
+        format_number(figures.over_bound),
+        format!("{:.1} MiB", figures.max_bytes as f64 / f64::from(1 << 20)),
         format!("{} ms", figures.slowest.as_millis()),
-        format_number(a_second as u64),
+        format_number(per_second as u64),
     ]
     .join(" | ")
 }

@@ -9,7 +9,7 @@ const LONGEST: usize = 64 * 1024;
 const MOST_CHANGES: usize = 6;
 
 /// Bytes that mean something in JSON, in TOML, in lines and in paths.
-const TELLING: &[u8] = b"\"\\{}[]:,\n\r\t /.=%-+0919eE#'\0\xff\xc3";
+const SYNTAX: &[u8] = b"\"\\{}[]:,\n\r\t /.=%-+0919eE#'\0\xff\xc3";
 
 /// An input made of one of `pool`, with `words` of the format among what is put in.
 pub fn mutated(pool: &[Vec<u8>], words: &[&str], rng: &mut Rng) -> Vec<u8> {
@@ -26,8 +26,8 @@ fn change(input: &mut Vec<u8>, pool: &[Vec<u8>], words: &[&str], rng: &mut Rng) 
     let part = part_of(input, rng);
     match rng.u8(..12) {
         0 if at < input.len() => input[at] ^= 1 << rng.u8(..8),
-        1 if at < input.len() => input[at] = *pick(TELLING, rng),
-        2 => input.insert(at, *pick(TELLING, rng)),
+        1 if at < input.len() => input[at] = *pick(SYNTAX, rng),
+        2 => input.insert(at, *pick(SYNTAX, rng)),
         3 => drop(input.drain(part)),
         4 => drop(input.splice(at..at, input[part].to_vec())),
         5 => input.truncate(at),

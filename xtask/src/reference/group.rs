@@ -1,4 +1,4 @@
-//! Streams that differ in their grain only are told together.
+//! Streams that differ only in their grain share a section.
 
 use std::sync::Arc;
 
@@ -134,7 +134,7 @@ mod tests {
     use catalog::Catalog;
 
     #[test]
-    fn grains_of_one_endpoint_are_told_together() {
+    fn grains_of_one_endpoint_share_a_group() {
         let catalog = Catalog::embedded().unwrap();
         let groups = Group::all(catalog.streams());
         assert_eq!(groups.iter().map(|group| group.streams.len()).sum::<usize>(), catalog.streams().count());

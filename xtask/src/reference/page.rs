@@ -10,9 +10,9 @@ use profound_export::reference::{ColumnLine, added_lines, facts, kind_of_days, o
 
 use super::group::Group;
 
-/// Facts that a table of grains tells for each stream by itself.
+/// Facts that the table of grains has a column for.
 const OF_EACH: [&str; 10] =
-    ["tier", "choose", "requests", "days", "key", "if refused", "source", "signal", "expects", "gate"];
+    ["tier", "choose", "requests", "days", "key", "if rejected", "source", "signal", "expects", "gate"];
 /// Streams that a cell names; where there are more, the section is named instead.
 const NAMED: usize = 3;
 
@@ -44,48 +44,44 @@ const INTRODUCTION: &str = "\
 
 <!-- Made by `cargo xtask reference`; a test compares. Change the catalog, not this page. -->
 
-Every stream this version knows: what a row is, what is asked, what it costs, and what the columns mean. A stream is one way
-of asking one endpoint, with a table of its own. `profound-export streams` lists them, and `streams NAME` prints one, from
+Every stream of this version: its rows, its request, its cost, and its columns. A stream is one endpoint requested in one way,
+with its own table. `profound-export streams` lists them, and `streams NAME` prints one, from
 the same catalog as this page.
 
 How to read it:
 
 - **tier** is the smallest tier that chooses the stream; a tier contains those before it. Streams of no tier are chosen by
-  name: most stand in for another stream where an account refuses its grain.
-- **asked per** says what one request is about. Streams asked per asset are asked for owned assets unless a job says
+  name: most are fallbacks for accounts that reject the grain of another stream.
+- **requested per** is the object of one request. Streams per asset are requested for owned assets unless a job says
   otherwise.
 - **requests** is for one such object and one window of days: `1` whatever the window, `1 a day`, `1 a month`, or as many
   pages as there are.
-- **days**: `dated` rows carry their day; `one day` and `one month` rows tell of the days asked for, which cannot be taken
-  apart; a `list` is read whole.
-- **key** identifies a row within what it was asked for.
-- `{name}` in a path is filled for each request, and CAPITALS in an example stand for values of the account.
-- Streams that differ in their grain only share a section: one table of grains, one of columns. A stream's table has the
-  columns it asks for, not all of them; `streams NAME` prints exactly those.
+- **days**: `dated` rows have a day; `one day` and `one month` rows cover the requested days as a whole; a `list` has no days.
+- **key** identifies a row within its scope.
+- `{name}` in a path is a variable; CAPITALS in an example are placeholders for values of the account.
+- Streams that differ only in their grain share a section: one table of grains, one of columns. A stream's table has only the
+  columns that it requests; `streams NAME` prints exactly those.
 ";
 
 fn tiers(catalog: &Catalog) -> String {
-    let mut text =
-        String::from("\n## Tiers\n\n| tier | streams | of these, its own | what it is |\n|---|---|---|---|\n");
+    let mut text = String::from("\n## Tiers\n\n| tier | streams | new in this tier | content |\n|---|---|---|---|\n");
     for tier in Tier::ALL {
         let own = catalog.streams().filter(|stream| stream.tier == Some(tier)).count();
         let what = match tier {
-            Tier::Minimal => {
-                "what an account is for: prompts, answers, visibility, citations, sentiment, bots, referrals"
-            }
-            Tier::Core => "the usual choice",
+            Tier::Minimal => "prompts, answers, visibility, citations, sentiment, bots, referrals",
+            Tier::Core => "the default",
             Tier::Wide => "every product an account may have, deprecated and personal data included",
-            Tier::Everything => "all that can be read, in every grain that is of use",
+            Tier::Everything => "everything, in every useful grain",
         };
         text.push_str(&format!("| `{}` | {} | {own} | {what} |\n", tier.name(), catalog.tier(tier).count()));
     }
     let untiered = catalog.streams().filter(|stream| stream.tier.is_none()).count();
-    text.push_str(&format!("| none | | {untiered} | chosen by name, or standing in for another |\n"));
+    text.push_str(&format!("| none | | {untiered} | chosen by name, or a fallback |\n"));
     text.push_str(&format!("\n{} streams in all.\n", catalog.streams().count()));
     text
 }
 
-/// Which streams read an operation, by family.
+/// The streams of each operation, by family.
 fn coverage(families: &[(&str, Vec<Group>)]) -> String {
     let mut text = String::from("\n## Coverage\n\n| family | operation | streams | tier |\n|---|---|---|---|\n");
     for (family, groups) in families {
@@ -103,9 +99,10 @@ fn coverage(families: &[(&str, Vec<Group>)]) -> String {
             let tiers: Vec<&str> = tiers.into_iter().map(tier_name).collect();
             let mut named: Vec<String> = Vec::new();
             for (group, stream) in &streams {
-                let name = match group.streams.len() <= NAMED {
-                    true => link(&stream.name, group),
-                    false => format!("{} {}", group.streams.len(), link(&group.stem(), group)),
+                let name = if group.streams.len() <= NAMED {
+                    link(&stream.name, group)
+                } else {
+                    format!("{} {}", group.streams.len(), link(&group.stem(), group))
                 };
                 if !named.contains(&name) {
                     named.push(name);
@@ -117,10 +114,9 @@ fn coverage(families: &[(&str, Vec<Group>)]) -> String {
     text
 }
 
-/// What is known and not exported, and why.
 fn left_out(not_exported: &[NotExported]) -> String {
     let mut text = String::from(
-        "\n## Not exported\n\nRequests that no stream makes. Those that write are refused in streams of your own too.\n\n\
+        "\n## Not exported\n\nRequests that no stream makes. Those that write are rejected in your own streams, too.\n\n\
          | request | kind | why not |\n|---|---|---|\n",
     );
     for request in not_exported {
@@ -129,11 +125,10 @@ fn left_out(not_exported: &[NotExported]) -> String {
     text
 }
 
-/// The columns that all tables share, told once.
+/// The columns of all tables.
 fn added() -> String {
-    let mut text = String::from(
-        "\n## Columns of every table\n\nBefore a stream's own columns stand those of what it was asked for:\n\n",
-    );
+    let mut text =
+        String::from("\n## Columns of every table\n\nThe columns of the scope come before those of the stream:\n\n");
     let mut scopes: Vec<ColumnLine> = Vec::new();
     for kind in [ScopeKind::Organization, ScopeKind::CategoryAsset, ScopeKind::Domain] {
         for line in scope_lines(kind) {
@@ -143,7 +138,7 @@ fn added() -> String {
         }
     }
     text.push_str(&column_table(&scopes));
-    text.push_str("\nAfter them stand those that the exporter adds:\n\n");
+    text.push_str("\nThe columns of the exporter come last:\n\n");
     text.push_str(&column_table(&added_lines()));
     text
 }
@@ -175,12 +170,12 @@ fn of_grains(group: &Group) -> String {
         let of = if ["as sent", "files"].contains(&name) { format!(" (`{}`)", first.name) } else { String::new() };
         text.push_str(&format!("- **{name}**{of}: {fact}\n"));
     }
-    // What differs between the streams stands in the table; what does not is said once.
+    // Facts that all streams share are listed once; the others are columns of the table.
     let alike = |name: &str| {
         let of =
             |stream: &Arc<Stream>| facts(stream).into_iter().find(|(other, _)| *other == name).map(|(_, fact)| fact);
-        let told = of(first);
-        group.streams.iter().all(|stream| of(stream) == told).then_some(told).flatten()
+        let fact = of(first);
+        group.streams.iter().all(|stream| of(stream) == fact).then_some(fact).flatten()
     };
     let said: Vec<(&str, String)> =
         OF_EACH.iter().filter(|name| **name != "key").filter_map(|name| Some((*name, alike(name)?))).collect();
@@ -195,18 +190,18 @@ fn of_grains(group: &Group) -> String {
     text
 }
 
-/// The table of grains: what each stream has for itself.
+/// The table of grains.
 fn grains(group: &Group, said: &[&str]) -> String {
     type Cell = fn(&Group, &Stream) -> String;
     let cells: [(&str, &str, Cell); 8] = [
         ("tier", "tier", |_, stream| tier_name(stream.tier).to_owned()),
-        ("", "asks for", |group, stream| code(&group.own_request(stream))),
+        ("", "request", |group, stream| code(&group.own_request(stream))),
         ("", "key", |_, stream| code(&stream.key.join(", "))),
         ("days", "days", |_, stream| days_in_short(stream)),
         ("requests", "requests", |_, stream| requests(stream)),
         ("source", "status", |_, stream| stream.status.name().to_owned()),
-        ("choose", "choose knowingly", |_, stream| stream.opt_in.clone().unwrap_or_default()),
-        ("if refused", "if refused", |_, stream| match &stream.on_422 {
+        ("choose", "deliberate choice", |_, stream| stream.opt_in.clone().unwrap_or_default()),
+        ("if rejected", "if rejected", |_, stream| match &stream.on_422 {
             Some(Fallback::Stream(name)) => code(name),
             Some(Fallback::Without(member)) => format!("without `{member}`"),
             None => String::new(),
@@ -229,7 +224,7 @@ fn grains(group: &Group, said: &[&str]) -> String {
     text
 }
 
-/// What a row is, without the words that all grains share.
+/// The grain of a row, without the text that all grains share.
 fn grain(stream: &Stream) -> String {
     let about = stream.about.split_once("one row per ").map_or(stream.about.as_str(), |(_, grain)| grain);
     about.trim_end_matches('.').to_owned()
@@ -237,7 +232,7 @@ fn grain(stream: &Stream) -> String {
 
 fn days_in_short(stream: &Stream) -> String {
     match &stream.days {
-        Some(days) => format!("{}, revised {} days", kind_of_days(stream), days.lookback),
+        Some(days) => format!("{}, restated {} days", kind_of_days(stream), days.lookback),
         None => kind_of_days(stream).to_owned(),
     }
 }
@@ -286,7 +281,6 @@ fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
 }
 
-/// Text within a cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

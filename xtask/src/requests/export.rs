@@ -1,4 +1,4 @@
-//! The same export asked for in four ways.
+//! The requests of an export, compared with other ways to make it.
 
 use std::collections::BTreeMap;
 
@@ -64,10 +64,7 @@ impl Case {
         let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().wanted;
         let least = Least::of(&export, &wanted);
         let ours = self.sent_requests(true).await;
-        let cursors = match self.walks_cursors {
-            true => self.sent_requests(false).await,
-            false => least.pages,
-        };
+        let cursors = if self.walks_cursors { self.sent_requests(false).await } else { least.pages };
         format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             self.title,

@@ -1,5 +1,4 @@
-//! The fewest requests that bring an export, and those of programs that ask otherwise: computed from the catalog and from
-//! what the simulator holds.
+//! The minimum of requests for an export, and those of other strategies: computed from the catalog and the data of the simulator.
 
 use profound_export::model::scope::Scope;
 use profound_export::model::stream::{DaysKind, Stream};
@@ -38,8 +37,8 @@ impl Least {
             return;
         }
         let truth = export.simulator.truth(stream, scope, window);
-        // What a gate rules out, nobody asks who knows it.
-        let is_asked = |rows: u64| stream.gate.is_none() || 0 < rows;
+        // A gate without rows saves the request.
+        let is_asked = |rows: u64| stream.gate.is_none() || rows > 0;
         let of_day = |day| truth.days.get(&day).copied().unwrap_or_default();
         let days: Vec<u64> = match (&stream.days, window) {
             (Some(days), Some(window)) => {

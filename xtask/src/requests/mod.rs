@@ -1,8 +1,7 @@
-//! `cargo xtask requests`: what exports cost in requests, and what happens when the rate limit is reached, as docs/explanation/requests.md.
+//! `cargo xtask requests`: what exports cost in requests, as docs/explanation/requests.md.
 
 mod export;
 mod forecasts;
-mod hour;
 mod least;
 
 use profound_export::model::format::{format_count, format_number};
@@ -33,7 +32,6 @@ pub async fn run(args: &YearArgs) {
     println!("{}", export::section().await);
     println!("{TOOLS}");
     println!("{}", forecasts::section().await);
-    println!("{}", hour::section().await);
     eprintln!("a year of {categories} categories");
     print!("{}", of_year(&year.join().expect("a year"), categories));
 }

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use super::{Outcome, Target, kind_of};
+use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use profound_export::config::{Place, Sources, load};
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "configuration",
     seeds: || vec![corpus::file("jobs.toml")],
     words: &[
@@ -37,7 +37,7 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 4 << 20,
-    bytes_a_byte: 256,
+    bytes_per_byte: 256,
 };
 
 thread_local! {
@@ -45,7 +45,7 @@ thread_local! {
     static FILE: RefCell<Option<(tempfile::TempDir, PathBuf)>> = const { RefCell::new(None) };
 }
 
-fn try_one(text: &[u8]) -> Outcome {
+fn try_one(text: &[u8]) -> FuzzOutcome {
     let path = FILE.with(|file| {
         let mut file = file.borrow_mut();
         let (_, path) = file.get_or_insert_with(|| {
@@ -64,7 +64,7 @@ fn try_one(text: &[u8]) -> Outcome {
             let chosen: Vec<usize> = chosen.map(|streams| streams.min(4)).collect();
             assert!(!config.effective().is_empty(), "no setting is shown");
             config.warnings.iter().for_each(|warning| drop(warning.to_string()));
-            Outcome::of((chosen, config.warnings.len().min(4), config.streams.len().min(4)))
+            FuzzOutcome::new((chosen, config.warnings.len().min(4), config.streams.len().min(4)))
         }
         Err(error) => {
             assert!(!error.problems.is_empty(), "refused for nothing");
@@ -75,7 +75,7 @@ fn try_one(text: &[u8]) -> Outcome {
             }
             let kinds: Vec<String> =
                 error.problems.iter().take(3).map(|problem| kind_of(&problem.to_string())).collect();
-            Outcome::of(kinds)
+            FuzzOutcome::new(kinds)
         }
     }
 }

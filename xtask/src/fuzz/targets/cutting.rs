@@ -40,7 +40,7 @@ pub fn pieces(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// That the same comes of `whole` as of what was cut into pieces.
+/// Cutting the response into pieces must not change its rows.
 pub fn assert_same(whole: &Cut, pieces: &Cut) {
     match (whole, pieces) {
         (Ok(whole), Ok(pieces)) => assert!(whole == pieces, "pieces bring other rows"),

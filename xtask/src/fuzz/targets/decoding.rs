@@ -9,14 +9,14 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::cutting::{events, list, pieces};
-use super::{Outcome, Target, kind_of};
+use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use catalog::Catalog;
 use profound_export::decode::{DecodeError, Decoder, EXTRA_COLUMN, TableSchema};
 use profound_export::model::block::{Block, Positions};
 use profound_export::model::stream::Stream;
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "decoding",
     seeds: || {
         let mut seeds = Vec::new();
@@ -56,7 +56,7 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 8 << 20,
-    bytes_a_byte: 128,
+    bytes_per_byte: 128,
 };
 
 type Known = (Arc<Stream>, Arc<TableSchema>);
@@ -68,7 +68,7 @@ static STREAMS: LazyLock<BTreeMap<String, Known>> = LazyLock::new(|| {
     catalog.streams().map(known).collect()
 });
 
-fn try_one(input: &[u8]) -> Outcome {
+fn try_one(input: &[u8]) -> FuzzOutcome {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (name, body) = (&input[..line], &input[input.len().min(line + 1)..]);
     let named = std::str::from_utf8(name).ok().and_then(|name| STREAMS.get(name));
@@ -76,7 +76,7 @@ fn try_one(input: &[u8]) -> Outcome {
     let is_list = matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | b'<') | None);
     let cut = if is_list { list(&stream.rows, pieces(body)) } else { events(pieces(body)) };
     let (blocks, envelope) = match cut {
-        Err(error) => return Outcome::of(kind_of(&error)),
+        Err(error) => return FuzzOutcome::new(kind_of(&error)),
         Ok(cut) => cut,
     };
     let positions = envelope.positions().or_else(|| {
@@ -113,7 +113,7 @@ fn try_one(input: &[u8]) -> Outcome {
             }
         }
     }
-    Outcome::of((schema.positional, schema.types.len(), kinds))
+    FuzzOutcome::new((schema.positional, schema.types.len(), kinds))
 }
 
 /// That no float is without an end, and that what is kept aside is JSON.
@@ -128,7 +128,7 @@ fn assert_sound(batch: &RecordBatch) {
     }
 }
 
-/// That a row is the same whatever stands before it.
+/// A row must not depend on the rows before it.
 fn assert_each(batch: &RecordBatch, json: &[u8], decoder: &dyn Fn() -> Decoder) {
     let rows = sonic_rs::to_array_iter(json);
     for (index, row) in rows.enumerate() {

@@ -1,11 +1,11 @@
 //! Server-sent events.
 
 use super::cutting::{assert_same, events, pieces};
-use super::{Outcome, Target, kind_of};
+use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use profound_export::model::block::Block;
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "events",
     seeds: || corpus::examples(".sse").into_iter().map(|(_, body)| body).collect(),
     words: &[
@@ -29,14 +29,14 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 2 << 20,
-    bytes_a_byte: 16,
+    bytes_per_byte: 16,
 };
 
-fn try_one(body: &[u8]) -> Outcome {
+fn try_one(body: &[u8]) -> FuzzOutcome {
     let whole = events(std::iter::once(body));
     assert_same(&whole, &events(pieces(body)));
     match whole {
-        Err(error) => Outcome::of(kind_of(&error)),
+        Err(error) => FuzzOutcome::new(kind_of(&error)),
         Ok((blocks, envelope)) => {
             let mut rows = 0;
             for block in &blocks {
@@ -48,7 +48,12 @@ fn try_one(body: &[u8]) -> Outcome {
                     }
                 }
             }
-            Outcome::of((rows.min(12), blocks.len().min(4), envelope.total().is_some(), envelope.positions().is_some()))
+            FuzzOutcome::new((
+                rows.min(12),
+                blocks.len().min(4),
+                envelope.total().is_some(),
+                envelope.positions().is_some(),
+            ))
         }
     }
 }

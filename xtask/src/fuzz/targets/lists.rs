@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::cutting::{assert_same, list, pieces};
-use super::{Outcome, Target, kind_of};
+use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use profound_export::api::FramingError;
 use profound_export::model::block::Block;
 use profound_export::model::stream::RowsAt;
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "lists",
     seeds: || {
         let examples = corpus::examples(".json").into_iter();
@@ -37,10 +37,10 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 2 << 20,
-    bytes_a_byte: 32,
+    bytes_per_byte: 32,
 };
 
-fn try_one(input: &[u8]) -> Outcome {
+fn try_one(input: &[u8]) -> FuzzOutcome {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (place, body) = (&input[..line], &input[input.len().min(line + 1)..]);
     let at = match place {
@@ -60,7 +60,7 @@ fn try_one(input: &[u8]) -> Outcome {
             if let (RowsAt::Data, Ok(Value::Array(_)), FramingError::NotJson(_)) = (&at, &json, &error) {
                 panic!("a list is refused: {error}");
             }
-            Outcome::of((place.len(), kind_of(&error)))
+            FuzzOutcome::new((place.len(), kind_of(&error)))
         }
         Ok((blocks, envelope)) => {
             let mut rows = Vec::new();
@@ -76,14 +76,14 @@ fn try_one(input: &[u8]) -> Outcome {
                     }
                 }
             }
-            // What is accepted here and by whoever parses the rows is JSON as a whole.
+            // A body that is accepted here and by the row parser is valid JSON.
             assert!(!sound || json.is_ok(), "what is no JSON brought rows: {:?}", json.err());
             assert!(sound || json.is_err(), "JSON brought rows that are none");
             if let (RowsAt::Data, Ok(Value::Array(expected))) = (&at, &json) {
                 assert!(rows == *expected, "other rows");
             }
             let kind = (place.len(), rows.len().min(12), sound, envelope.total().is_some(), blocks.len().min(4));
-            Outcome::of((kind, envelope.next_cursor().is_some()))
+            FuzzOutcome::new((kind, envelope.next_cursor().is_some()))
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use object_store::path::Path;
 
-use super::{Outcome, Target};
+use super::{FuzzOutcome, FuzzTarget};
 use profound_export::layout::Layout;
 use profound_export::model::day::Day;
 use profound_export::model::scope::{Named, Scope, ScopePart};
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "paths",
     seeds: Vec::new,
     words: &[
@@ -35,13 +35,13 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 1 << 20,
-    bytes_a_byte: 64,
+    bytes_per_byte: 64,
 };
 
 /// Bytes of an input that count.
 const LONGEST: usize = 4096;
 
-fn try_one(input: &[u8]) -> Outcome {
+fn try_one(input: &[u8]) -> FuzzOutcome {
     // Every id is hashed some dozen times; longer ones tell nothing new.
     let input = &input[..input.len().min(LONGEST)];
     let text = String::from_utf8_lossy(input);
@@ -62,7 +62,7 @@ fn try_one(input: &[u8]) -> Outcome {
     // Years of four digits: rows and requests have no others.
     let day = (days % 3 != 0).then(|| Day::from_epoch_days(-719_528 + (days / 3).rem_euclid(3_652_425)));
     assert_inverse(&scope, day);
-    // Another scope, alike: one character of one id is gone, or stands twice.
+    // A similar scope: one character of an id is removed or doubled.
     for part in ScopePart::ALL {
         if let Some(id) = scope.part(part).map(|named| named.id.clone()) {
             let shorter: String = id.chars().skip(1).collect();
@@ -71,7 +71,7 @@ fn try_one(input: &[u8]) -> Outcome {
             }
         }
     }
-    Outcome::of((parsed_by, scope.parts().map(|(_, named)| named.id.len().min(130) / 40).collect::<Vec<_>>()))
+    FuzzOutcome::new((parsed_by, scope.parts().map(|(_, named)| named.id.len().min(130) / 40).collect::<Vec<_>>()))
 }
 
 fn with(scope: &Scope, part: ScopePart, id: &str) -> Scope {

@@ -2,10 +2,10 @@
 
 use tokio::runtime::Builder;
 
-use super::{Outcome, Target, kind_of};
+use super::{FuzzOutcome, FuzzTarget, kind_of};
 use profound_export::ledger::{Entry, Record, State};
 
-pub const TARGET: Target = Target {
+pub const TARGET: FuzzTarget = FuzzTarget {
     name: "records",
     seeds: Vec::new,
     words: &[
@@ -31,13 +31,13 @@ pub const TARGET: Target = Target {
     ],
     try_one,
     bytes: 4 << 20,
-    bytes_a_byte: 128,
+    bytes_per_byte: 128,
 };
 
 /// Bytes that a day which a record names may take: twice its 72, while room is made for more of them.
 const BYTES_A_DAY: usize = 4 * 72;
 
-fn try_one(input: &[u8]) -> Outcome {
+fn try_one(input: &[u8]) -> FuzzOutcome {
     let (mut state, mut days, mut kinds) = (State::default(), 0, Vec::new());
     for (line, number) in input.split(|byte| *byte == b'\n').zip(1..) {
         match Record::parse(line, number, "a path") {
@@ -46,9 +46,9 @@ fn try_one(input: &[u8]) -> Outcome {
                 let again = serde_json::to_vec(&record).expect("a record");
                 assert_eq!(Record::parse(&again, number, "a path").expect("the same record"), record);
                 days += days_named(&record);
-                // A record may name any days; a thousand years of them are told in seconds, a million records a second are not.
+                // A record may have any days; a thousand years of them take seconds, so they are skipped.
                 if 100_000 < days {
-                    return Outcome { named_bytes: usize::MAX / 2, ..Outcome::of("long") };
+                    return FuzzOutcome { named_bytes: isize::MAX as usize, ..FuzzOutcome::new("long") };
                 }
                 state.apply(&record);
                 kinds.push(format!("{:?}", record.entries.last().map(std::mem::discriminant)));
@@ -66,7 +66,7 @@ fn try_one(input: &[u8]) -> Outcome {
         assert!(State::from_checkpoint(checkpoint).expect("its own checkpoint") == state, "it is read otherwise");
     }
     kinds.truncate(6);
-    Outcome { named_bytes: days * BYTES_A_DAY, ..Outcome::of(kinds) }
+    FuzzOutcome { named_bytes: days * BYTES_A_DAY, ..FuzzOutcome::new(kinds) }
 }
 
 /// Days that windows of a record name without listing them.
