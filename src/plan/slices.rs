@@ -29,7 +29,8 @@ pub fn due(
         return list(slice, coverage, wanted, known).into_iter().collect();
     };
     let backfill_boundary = coverage.and_then(ScopeCoverage::backfill_boundary);
-    let of_scope = DueDays { slice: &slice, key: slice.scope.key(), coverage, backfill_boundary, wanted, known, cutoffs };
+    let of_scope =
+        DueDays { slice: &slice, key: slice.scope.key(), coverage, backfill_boundary, wanted, known, cutoffs };
     let mut slices = if cutoffs.days.kind.is_single() { of_scope.singles() } else { of_scope.windows() };
     for planned in &mut slices {
         planned.is_backfill = planned.due.is_backfill() && !wanted.days.is_backfill();
