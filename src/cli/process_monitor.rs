@@ -181,7 +181,7 @@ impl ProcessMonitor {
         };
         if !is_done {
             tracing::warn!("notifications not all sent in time; the next run or daemon sends the rest");
-            self.dispatcher.keep().await;
+            self.dispatcher.save().await;
         }
     }
 
