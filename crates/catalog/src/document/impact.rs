@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::compare::{Change, DifferenceKind};
+use super::difference::{Change, DifferenceKind};
 use super::sent::sent;
 use super::surface::{OperationName, Surface, SurfaceMember};
 use crate::catalog::Catalog;
