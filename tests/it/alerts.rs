@@ -498,7 +498,7 @@ async fn secrets_come_from_variables_and_no_command_shows_its_arguments() {
     )
     .await;
     let (_, said) = place.run(&["alert", "test", "hook"]).await;
-    assert!(said.contains("the variable `HOOK_SECRET`, which alert `hook` needs, is not set"), "{said}");
+    assert!(said.contains("the variable `HOOK_SECRET` for the secret of alert `hook` is not set"), "{said}");
     let output = place
         .command(&["alert", "test"])
         .env("HOOK_URL", format!("{}/hook/s3cret", receiver.address))

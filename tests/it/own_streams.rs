@@ -57,7 +57,7 @@ on_memory_and_disk! {
 
 #[tokio::test]
 async fn replaced_stream_is_read_as_the_user_declares_it() {
-    let text = "[[stream]]\nname = \"models\"\nlike = \"models\"\noverride = true\ncolumns = [\"id\"]\n";
+    let text = "[[stream]]\nname = \"models\"\nextends = \"models\"\noverride = true\ncolumns = [\"id\"]\n";
     let export = Export::start_with(crate::support::Place::Memory, account(), catalog(text), &["models"]).await;
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
