@@ -128,16 +128,16 @@ proptest! {
 }
 
 #[test]
-fn damaged_and_foreign_files_are_no_checkpoints() {
+fn damaged_and_other_files_are_rejected() {
     let whole = written(&state_of(Vec::new()));
     assert!(matches!(State::from_checkpoint(whole.slice(..whole.len() - 9)), Err(CheckpointError::Parquet(_))));
     assert!(matches!(State::from_checkpoint(Bytes::from_static(b"{}")), Err(CheckpointError::Parquet(_))));
 
-    let mut foreign = ArrowWriter::try_new(Vec::new(), columns(&[]).unwrap().schema(), None).unwrap();
-    foreign.write(&columns(&[]).unwrap()).unwrap();
-    let foreign = Bytes::from(foreign.into_inner().unwrap());
+    let mut other = ArrowWriter::try_new(Vec::new(), columns(&[]).unwrap().schema(), None).unwrap();
+    other.write(&columns(&[]).unwrap()).unwrap();
+    let other = Bytes::from(other.into_inner().unwrap());
     assert_eq!(
-        State::from_checkpoint(foreign).unwrap_err().to_string(),
-        "`profound_export.state` is missing or does not fit"
+        State::from_checkpoint(other).unwrap_err().to_string(),
+        "`profound_export.state` is missing or invalid"
     );
 }

@@ -172,14 +172,14 @@ async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_r
 }
 
 #[tokio::test]
-async fn records_of_a_newer_program_and_foreign_objects_are_refused_by_name() {
+async fn records_of_a_newer_version_and_other_objects_are_rejected() {
     let lake = lake();
     lake.create(&record_path(1), Bytes::from_static(b"{\"format\": 4, \"number\": 1}")).await.unwrap();
-    let refused = Ledger::open(lake.clone(), Clock::system()).await.unwrap_err();
-    assert_eq!(refused.to_string(), "ledger record 1 has format 4, which this version does not know");
+    let error = Ledger::open(lake.clone(), Clock::system()).await.unwrap_err();
+    assert_eq!(error.to_string(), "ledger record 1 has format 4, which this version does not know");
     lake.overwrite(&record_path(1), Bytes::from_static(b"{\"format\": 1, \"numb")).await.unwrap();
-    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
-    assert!(refused.to_string().starts_with("ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));
+    let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot read ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));
 }
 
 #[tokio::test]
@@ -200,20 +200,20 @@ async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() 
     // Read again and again, a record that tells an earlier number would lead back to itself.
     let earlier = lake.read(&record_path(20)).await.unwrap().unwrap();
     lake.create(&record_path(21), earlier).await.unwrap();
-    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
-    assert!(matches!(refused, LedgerError::Misplaced { number: 21, found: 20, .. }), "{refused}");
+    let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Misplaced { number: 21, found: 20, .. }), "{error}");
 }
 
 #[tokio::test]
-async fn record_that_vanished_below_others_is_refused_and_never_taken_again() {
+async fn gap_in_the_records_is_an_error() {
     let lake = lake();
     let mut ledger = open(&lake).await;
     for rows in 1..=5 {
         ledger.append(vec![slice(rows, FileChange::Published)], 0).await.unwrap();
     }
     object_store::ObjectStoreExt::delete(lake.store(), &record_path(4)).await.unwrap();
-    let refused = Ledger::open(lake, Clock::system()).await.unwrap_err();
-    assert_eq!(refused.to_string(), "ledger record 4 is missing, though later ones are there");
+    let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
+    assert_eq!(error.to_string(), "ledger record 4 is missing, but later records exist");
 }
 
 #[tokio::test]
@@ -302,10 +302,10 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
     };
     one.append(vec![table("one"), slice(7, FileChange::Published)], 0).await.unwrap();
     // Whether it says what its rows mean or took that from the table as it was.
-    let refused = two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap_err();
-    assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
-    let refused = two.append(vec![table("another"), slice(8, FileChange::Published)], 0).await.unwrap_err();
-    assert!(refused.to_string().contains("`visibility_v2`"), "{refused}");
+    let error = two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap_err();
+    assert!(error.to_string().contains("`visibility_v2`"), "{error}");
+    let error = two.append(vec![table("another"), slice(8, FileChange::Published)], 0).await.unwrap_err();
+    assert!(error.to_string().contains("`visibility_v2`"), "{error}");
     two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], u64::MAX).await.unwrap();
     assert!(stale(&two));
     assert_eq!(two.state().tables["visibility_v2"].request, "one");

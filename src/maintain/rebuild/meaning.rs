@@ -165,7 +165,7 @@ mod tests {
                 meanings.add(None, &files[index], &[]);
             }
             let conflicts: Vec<_> = (0..meanings.len()).filter_map(|which| meanings.conflict(which)).collect();
-            assert!(conflicts.len() == 1 && conflicts[0].contains("another request"), "{conflicts:?}");
+            assert!(conflicts.len() == 1 && conflicts[0].contains("its request, grain"), "{conflicts:?}");
             assert_eq!(meanings.settled().unwrap().request, "two");
         }
     }

@@ -174,6 +174,6 @@ mod tests {
         let mut waiting = WaitingRows::InMemory { stream: "logs_raw".into(), blocks: Vec::new(), bytes: 0 };
         assert!(waiting.push(vec![b' '; MAX_WAITING_BYTES], 1).is_ok());
         let error = waiting.push(vec![b' '], 1).unwrap_err();
-        assert!(error.to_string().starts_with("stream `logs_raw` sends the names of its values after"), "{error}");
+        assert!(error.to_string().starts_with("stream `logs_raw` names its columns only after"), "{error}");
     }
 }
