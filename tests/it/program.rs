@@ -147,7 +147,7 @@ async fn every_command_says_the_same_when_files_lie_there_without_their_ledger()
         let told = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(78), "{verb:?}: {told}");
         assert!(told.contains("has data files such as `"), "{verb:?}: {told}");
-        assert!(told.contains("help: `profound-export ledger rebuild`"), "{verb:?}: {told}");
+        assert!(told.contains("help: restore the ledger from a backup, rebuild it"), "{verb:?}: {told}");
     }
     assert!(say(&["ledger", "rebuild"]).status.success());
     assert!(say(&["verify"]).status.success());
