@@ -72,7 +72,7 @@ fn first_run_asks_everything_up_to_yesterday_in_one_window() {
 }
 
 #[test]
-fn final_days_are_not_asked_again_and_others_are() {
+fn final_days_are_not_requested_once_more_and_other_days_are() {
     let mut coverage = Coverage::new();
     // Read on the eighth: days up to the fourth were final then (lookback 3), later ones were not.
     read(
@@ -90,7 +90,7 @@ fn final_days_are_not_asked_again_and_others_are() {
 }
 
 #[test]
-fn long_gaps_are_asked_in_windows_of_a_month_newest_first() {
+fn long_gap_is_requested_in_windows_of_a_month_newest_first() {
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-01-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
     assert_eq!(
@@ -133,7 +133,7 @@ fn of_kind(name: &str, kind: DaysKind) -> Arc<Stream> {
 }
 
 #[test]
-fn days_without_a_date_in_their_rows_are_asked_one_by_one_and_once_more_when_settled() {
+fn undated_days_are_requested_one_by_one_and_once_more_when_final() {
     let mut wanted = wanted(&[], WantedDays::Since(day("2026-02-20")));
     wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Window)];
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
@@ -148,7 +148,7 @@ fn days_without_a_date_in_their_rows_are_asked_one_by_one_and_once_more_when_set
             "visibility_v2_by_day of \"c1\" 2026-03-08",
             "visibility_v2_by_day of \"c1\" 2026-03-07",
             "visibility_v2_by_day of \"c1\" 2026-03-06",
-            // Seven days after the end of the second is the tenth, at midnight; the third is not settled yet.
+            // Seven days after the end of the second is the tenth, at midnight; the third is not final yet.
             "visibility_v2_by_day of \"c1\" 2026-03-02",
             "visibility_v2_by_day of \"c1\" 2026-03-01",
         ]
@@ -156,7 +156,7 @@ fn days_without_a_date_in_their_rows_are_asked_one_by_one_and_once_more_when_set
 }
 
 #[test]
-fn months_are_asked_whole_after_their_end() {
+fn month_is_requested_as_a_whole_after_its_end() {
     let mut wanted = wanted(&[], WantedDays::Since(day("2026-01-20")));
     wanted.streams = vec![of_kind("visibility_v2_by_day", DaysKind::Month)];
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
@@ -188,7 +188,7 @@ fn scope_that_may_not_be_read_rests_for_a_day() {
 }
 
 #[test]
-fn days_a_killed_run_may_have_overwritten_are_asked_again() {
+fn days_a_killed_run_may_have_overwritten_are_due() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-01"], "2026-03-08T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
@@ -379,7 +379,7 @@ fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories(
 }
 
 #[test]
-fn plan_is_the_same_whatever_the_order_of_streams_and_scopes() {
+fn plan_does_not_depend_on_the_order_of_streams_and_scopes() {
     let mut wanted = wanted(&["visibility_v2", "models", "answers_v2"], WantedDays::Since(day("2025-12-01")));
     let forwards = planned_slices(&wanted, &Coverage::new());
     wanted.streams.reverse();
@@ -413,7 +413,7 @@ fn run_after_a_complete_one_requests_each_stream_once_and_single_days_twice() {
 }
 
 #[test]
-fn forgotten_days_are_never_asked_for_and_no_window_spans_them() {
+fn forgotten_days_are_never_planned_and_no_window_spans_them() {
     let mut forgotten = Forgotten::default();
     let window = Window::inclusive(day("2026-03-03"), day("2026-03-04"));
     forgotten.add("visibility_v2", &Erasure { window, ..Erasure::default() });
@@ -433,10 +433,10 @@ fn forgotten_days_are_never_asked_for_and_no_window_spans_them() {
         let windows: Vec<Window> =
             plan(&wanted, &known).slices.iter().filter_map(|planned| planned.slice.window).collect();
         assert!(
-            windows.iter().all(|asked| !asked.contains(day("2026-03-03")) && !asked.contains(day("2026-03-04"))),
+            windows.iter().all(|window| !window.contains(day("2026-03-03")) && !window.contains(day("2026-03-04"))),
             "{windows:?}"
         );
-        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-02"))), "{windows:?}");
-        assert!(windows.iter().any(|asked| asked.contains(day("2026-03-05"))), "{windows:?}");
+        assert!(windows.iter().any(|window| window.contains(day("2026-03-02"))), "{windows:?}");
+        assert!(windows.iter().any(|window| window.contains(day("2026-03-05"))), "{windows:?}");
     }
 }

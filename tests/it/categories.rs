@@ -39,7 +39,7 @@ on_memory_and_disk! {
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);
         let third = export.simulator.scopes(export.stream("visibility_v2").scope).remove(2).category.unwrap();
-        assert_eq!(told(&export), (vec![format!("category {:?} is new: its history follows as backfill", third.name)], vec![]));
+        assert_eq!(told(&export), (vec![format!("category {:?} is new: its earlier days follow as backfill", third.name)], vec![]));
         let asked = of_stream(&received, "visibility_v2");
         assert!(asked.iter().any(|request| request.body["category_id"] == third.id.as_str()
             && request.body["start_date"] == "2026-03-06"));
@@ -49,7 +49,7 @@ on_memory_and_disk! {
         let before = export.files().await;
         now_with(&mut export, 2).await;
         assert_eq!(export.run().await.outcome, Outcome::Complete);
-        let gone = format!("category {:?} is no longer in the account; its data stays", third.name);
+        let gone = format!("category {:?} is no longer in the account; its data is kept", third.name);
         assert_eq!(told(&export), (vec![], vec![gone]));
         export.run().await;
         assert_eq!(told(&export), (vec![], vec![]));
@@ -59,7 +59,7 @@ on_memory_and_disk! {
 
         now_with(&mut export, 3).await;
         export.run().await;
-        assert_eq!(told(&export).0, [format!("category {:?} is in the account again", third.name)]);
+        assert_eq!(told(&export).0, [format!("category {:?} is back in the account", third.name)]);
         export.run().await;
         assert_eq!(told(&export), (vec![], vec![]));
     }

@@ -108,7 +108,11 @@ async fn history_that_is_left_is_told_apart() {
     // The newest month of both categories came; whatever is left is older.
     let left = run.deferred.len() as u64;
     assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
-    assert!(run.summary().ends_with(&format!("{left} slices left for the next run (history)")), "{}", run.summary());
+    assert!(
+        run.summary().ends_with(&format!("{left} slices deferred to the next run (backfill)")),
+        "{}",
+        run.summary()
+    );
     let end = export.state().await.runs.back().unwrap().end.clone();
     assert_eq!((end.counters.deferred, end.backfill_remaining), (left, left));
 }

@@ -303,5 +303,5 @@ async fn two_layouts_that_begin_one_lake_at_once_never_mix() {
         settings.destinations.layout.partition = Partition::Month;
         settings
     };
-    assert_one_is_refused(by_month, "is laid out with partition").await;
+    assert_one_is_refused(by_month, "has partition").await;
 }

@@ -124,6 +124,6 @@ async fn force_does_not_move_a_table_whose_files_would_lie_elsewhere() {
     });
     let run = forced(&export, "2026-03-08", "2026-03-09").await;
     assert_eq!(run.outcome, Outcome::ConfigMismatch);
-    assert!(run.error.unwrap().to_string().contains("would lie elsewhere"));
+    assert!(run.error.unwrap().to_string().contains("would have other paths"));
     assert_eq!(export.objects().await, before);
 }

@@ -129,7 +129,7 @@ on_memory_and_disk! {
             now_with(&mut export, left).await;
             let run = export.run().await;
             assert_eq!(run.outcome, Outcome::Failed, "{left}: {} {:?}", run.summary(), run.error);
-            assert_eq!(run.failed[0].1, format!("{left} of 4 categories are there; they count as gone when the next run sees the same"));
+            assert_eq!(run.failed[0].1, format!("{left} of 4 known categories are listed; they count as gone if the next run finds the same"));
             assert_eq!(gone(&export), 0);
 
             // The service recovers, and stumbles again: that is not the same seen twice in a row.

@@ -183,7 +183,7 @@ on_memory_and_disk! {
         taken();
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
-        assert!(run.failed[0].1.contains("replaced when the next run reads the same"), "{:?}", run.failed);
+        assert!(run.failed[0].1.contains("replaced if the next run finds the same"), "{:?}", run.failed);
         assert_eq!(export.versions("visibility_v2_by_day").await, before);
         let category = &export.categories()[0];
         assert_eq!(export.states("visibility_v2_by_day", category).await["2026-03-09"], "suspect");

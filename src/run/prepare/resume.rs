@@ -65,14 +65,14 @@ mod tests {
         RunSummary { ended_at: at(started_at) + SignedDuration::from_mins(30), number, end }
     }
 
-    fn open_run(number: u64, began: &str, heard: &str) -> OpenRun {
+    fn open_run(number: u64, started: &str, last_record: &str) -> OpenRun {
         let planned = [crate::ledger::Planned {
             stream: "models".into(),
             scope: crate::model::scope::ScopeKey::default(),
             window: None,
         }];
         let planned = planned.iter().collect();
-        let (at, last_record_at) = (at(began), Some(at(heard)));
+        let (at, last_record_at) = (at(started), Some(at(last_record)));
         OpenRun { at, number, last_record_at, backfill: false, job: "nightly".into(), planned }
     }
 
