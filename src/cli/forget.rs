@@ -77,11 +77,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
     for (job, since) in alive_runs(ledger.state(), clock.now()) {
-        tracing::warn!(
-            job,
-            "a run has been under way since {since:.0}, and may just have put a file that was forgotten: when it is over, `verify` finds \
-             such a file, and the same `forget` deletes it"
-        );
+        tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }
     write_coverage(lake, destinations.layout, ledger.state(), config.catalog(), clock.now()).await?;
     match options.output {

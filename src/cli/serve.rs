@@ -58,10 +58,7 @@ pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failur
         monitor.refresh().await;
         let last_runs = monitor.cache.with_state(|state, _, now| {
             for (job, since) in alive_runs(state, now) {
-                tracing::warn!(
-                    job,
-                    "another process is running this job since {since:.0}; neither exports what the other has done"
-                );
+                tracing::warn!(job, %since, "another process is running this job, skipping what it exports");
             }
             last_runs(state)
         });

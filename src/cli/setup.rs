@@ -29,7 +29,7 @@ pub fn configuration(options: &GlobalOptions) -> Result<(Sources, Config), Failu
     let sources = options.set.iter().cloned().fold(process, Sources::with_flag);
     let config = load(&sources)?;
     for warning in &config.warnings {
-        tracing::warn!("{}", one_line(warning));
+        tracing::warn!(detail = %one_line(warning), "configuration warning");
     }
     Ok((sources, config))
 }
@@ -42,7 +42,7 @@ pub fn built_in() -> Result<Arc<Catalog>, Failure> {
 pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSink) -> Result<Arc<Client>, Failure> {
     let key = key::read(sources, &config.api)?;
     if let Some(warning) = key.warning() {
-        tracing::warn!("{}", one_line(warning));
+        tracing::warn!(detail = %one_line(warning), "API key warning");
     }
     warn_of_expiry(config, clock.now());
     let settings = ClientSettings { config: &config.api, clock: clock.clone(), events };
@@ -178,8 +178,7 @@ pub fn warn_of_expiry(config: &Config, now: Timestamp) {
     };
     let left = expires.since(crate::model::day::DayZone::Utc.today(now));
     if left <= EXPIRY_WARNING_DAYS {
-        let event = if left < 0 { "API key expired" } else { "API key expires soon" };
-        tracing::warn!(%expires, days_left = left, "{event}, create a new one under Settings → API Keys");
+        tracing::warn!(%expires, days_left = left, "API key expires soon or has expired");
     }
 }
 

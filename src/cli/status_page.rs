@@ -28,9 +28,6 @@ async fn serve(monitor: &ProcessMonitor, clock: &Clock, address: SocketAddr) {
             tracing::info!("status page is at http://{}/", listening.address());
             listening.serve().await;
         }
-        Err(error) => tracing::warn!(
-            "the status page is off, and jobs run without it: {address} cannot be listened on ({error}); give it \
-             another address in `server.listen`, or switch it off with `server.listen = \"off\"`"
-        ),
+        Err(error) => tracing::warn!(%address, %error, "status page is off, jobs run without it"),
     }
 }

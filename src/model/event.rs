@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -76,6 +76,21 @@ pub enum Event {
     RateLimitStatus(RateLimitStatus),
     /// No request can be sent for `wait`.
     RateLimitWait {
+        wait: Duration,
+    },
+    /// Published, but the rows could not be proven complete; the next run extracts the slice once more.
+    SliceSuspect {
+        slice: Slice,
+        problem: String,
+    },
+    /// The local clock differs from the API's, which decides about days.
+    ClockSkew {
+        difference: SignedDuration,
+    },
+    /// Another process runs on the same lake. This run starts from the other end of its plan.
+    ConcurrentRun,
+    /// The rate limit allows no request for `wait`, which ends after the deadline. No further slice starts.
+    DeadlineBeforeReset {
         wait: Duration,
     },
     Notice {

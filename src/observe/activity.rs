@@ -154,6 +154,12 @@ impl Activity {
             Event::SchemaDrift { stream, field, .. } => {
                 self.add_problem(now, false, format!("{stream}: unknown field `{field}`"));
             }
+            Event::SliceSuspect { slice, problem } => {
+                self.add_problem(now, false, format!("{slice} is suspect: {problem}"));
+            }
+            Event::ClockSkew { difference } => {
+                self.add_problem(now, false, format!("the local clock differs from the API's by {difference:#}"));
+            }
             Event::RateLimitStatus(status) => self.rate_limit = Some(RateLimitView::new(*status, now)),
             Event::RateLimitWait { wait } => self.rate_limited_until = Some(after(now, *wait)),
             Event::Warning { message } => self.add_problem(now, false, message.clone()),
@@ -162,6 +168,8 @@ impl Activity {
             Event::RequestFinished { .. }
             | Event::RequestRetried { .. }
             | Event::NotificationSent { .. }
+            | Event::ConcurrentRun
+            | Event::DeadlineBeforeReset { .. }
             | Event::Notice { .. } => {}
         }
     }

@@ -118,8 +118,25 @@ impl LogContext {
             Event::RateLimitWait { wait } if wait.as_secs() >= 1 => {
                 info!(seconds = wait.as_secs(), job, run, "rate limit reached, waiting");
             }
-            Event::Notice { message } => info!(job, run, "{message}"),
-            Event::Warning { message } => warn!(job, run, "{message}"),
+            Event::SliceSuspect { slice, problem } => {
+                let (stream, scope, window) = fields(slice);
+                warn!(stream, scope, window, problem, job, run, "slice suspect, the next run extracts it once more");
+            }
+            Event::ClockSkew { difference } => {
+                warn!(
+                    seconds = difference.as_secs(),
+                    job, run, "local clock differs from the API's, days follow the API"
+                );
+            }
+            Event::ConcurrentRun => info!(job, run, "another run in progress on this lake, skipping what it exports"),
+            Event::DeadlineBeforeReset { wait } => {
+                info!(
+                    seconds = wait.as_secs(),
+                    job, run, "rate limit resets after the deadline, starting no more slices"
+                );
+            }
+            Event::Notice { message } => info!(job, run, detail = %message, "run notice"),
+            Event::Warning { message } => warn!(job, run, detail = %message, "run warning"),
             // Metrics count requests; the alert dispatcher logs notifications itself.
             Event::RateLimitWait { .. }
             | Event::RequestFinished { .. }

@@ -16,7 +16,6 @@ use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
 use crate::model::counters::Counters;
 use crate::model::event::{Event, EventSink, RunFinished};
-use crate::model::format::format_duration;
 use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
@@ -178,9 +177,7 @@ impl Session<'_> {
         }
         // Known only now: both runs may have started at the same moment, and the number of the record says which was first.
         if has_concurrent_run(ledger.state(), self.result.run_id, started_at) {
-            let message = "another run is in progress on this lake: this one starts from the other end of the plan and skips what \
-                           the other has exported";
-            settings.events.emit(&Event::Notice { message: message.to_owned() });
+            settings.events.emit(&Event::ConcurrentRun);
             let known = Known::at(started_at, &ledger.state().coverage, &ledger.state().forgotten, &|_, _, _| false);
             plan = reversed(plan, &wanted, &known);
         }
@@ -197,10 +194,8 @@ impl Session<'_> {
     fn report(&mut self, prepared: &PreparedRun) {
         let RunSettings { events, client, catalog, .. } = self.settings;
         let is_large = |wrong_by: &SignedDuration| wrong_by.as_secs().abs() > MAX_UNREPORTED_SKEW_SECONDS;
-        if let Some(wrong_by) = client.clock_skew().filter(is_large) {
-            let message =
-                format!("the clock of this machine differs from the API's by {wrong_by:#}; days follow the API's");
-            events.emit(&Event::Warning { message });
+        if let Some(difference) = client.clock_skew().filter(is_large) {
+            events.emit(&Event::ClockSkew { difference });
         }
         for message in prepared.notices.iter().cloned() {
             events.emit(&Event::Notice { message });
@@ -283,7 +278,7 @@ impl Session<'_> {
         if let RunError::Api(ApiError::OutOfTime { wait }) = error {
             // Requests in progress are paid for and may finish; no other slice starts.
             if admission.drain() {
-                self.settings.events.emit(&out_of_time(self.settings, wait));
+                self.settings.events.emit(&Event::DeadlineBeforeReset { wait: wait });
             }
         } else {
             // Everything in progress is dropped as a whole; nothing more is sent.
@@ -376,19 +371,6 @@ impl RunResult {
 /// Adds entries that do not depend on the ledger's state.
 async fn append(ledger: &mut Ledger, entries: Vec<Entry>) -> Result<(), RunError> {
     Ok(ledger.append(entries, u64::MAX).await?)
-}
-
-/// The notice that the rate limit allows no request for `wait`, which ends after the deadline.
-fn out_of_time(settings: &RunSettings, wait: Duration) -> Event {
-    // A wait too long for a calendar is reported by its length only.
-    let until = SignedDuration::try_from(wait).ok().and_then(|wait| settings.clock.now().checked_add(wait).ok());
-    let until = until.map(|until| format!("before {until:.0}, ")).unwrap_or_default();
-    let message = format!(
-        "rate limit reached: no request may be sent {until}for {}, which is after the deadline; no other slice starts, and \
-         the next run resumes",
-        format_duration(wait)
-    );
-    Event::Notice { message }
 }
 
 /// What requests turned out to cost and how long they took, if the ledger says otherwise.

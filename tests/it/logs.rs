@@ -1,6 +1,7 @@
 //! Log lines as programs read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
@@ -78,4 +79,52 @@ async fn every_line_of_a_run_names_the_run_and_the_job() {
     }
     assert!(summary["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
     assert_eq!((summary["outcome"].as_str(), summary["level"].as_str()), (Some("failed"), Some("ERROR")));
+}
+
+/// The arguments of every `warn!` and `error!` in `text`, and of the macro that chooses between two levels.
+fn log_calls(text: &str) -> Vec<&str> {
+    let starts = ["warn!(", "error!(", "$level!("].into_iter().flat_map(|name| text.match_indices(name));
+    let arguments = |(at, name): (usize, &str)| {
+        let rest = &text[at + name.len()..];
+        let (mut depth, mut in_string, mut escaped) = (1, false, false);
+        for (index, letter) in rest.char_indices() {
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' if in_string => escaped = true,
+                '"' => in_string = !in_string,
+                '(' if !in_string => depth += 1,
+                ')' if !in_string => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return &rest[..index];
+            }
+        }
+        panic!("unbalanced: {rest}")
+    };
+    starts.map(arguments).collect()
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn reference_page_lists_every_warning_and_error() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/reference/log-messages.md")).unwrap();
+    let rows = page.lines().filter(|line| line.contains("| ERROR |") || line.contains("| WARN |"));
+    let documented: BTreeSet<String> =
+        rows.map(|row| row.split(" | ").next().unwrap().trim_matches(['|', ' ', '`']).to_owned()).collect();
+    let mut logged = BTreeSet::new();
+    for path in sources(&root.join("src")).iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+        for arguments in log_calls(&std::fs::read_to_string(path).unwrap()) {
+            let message =
+                arguments.trim().trim_end_matches(',').rsplit_once('"').unwrap().0.rsplit_once('"').unwrap().1;
+            assert!(!message.contains('{'), "{}: a message is constant, facts are fields: {message}", path.display());
+            logged.insert(message.trim_matches('`').to_owned());
+        }
+    }
+    assert_eq!(logged, documented);
 }

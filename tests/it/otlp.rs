@@ -142,10 +142,7 @@ async fn collector_that_is_not_there_or_speaks_otherwise_is_told_and_fails_nothi
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     for (variables, told) in [
         (vec![endpoint], "telemetry data will be lost"),
-        (
-            vec![endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-            "`grpc` is not spoken here",
-        ),
+        (vec![endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "`grpc` is not spoken here"),
     ] {
         let ended = run(&simulator, &variables).await;
         let log = String::from_utf8_lossy(&ended.stderr);

@@ -108,7 +108,7 @@ async fn daemon_runs_without_its_page_when_the_address_is_taken() {
         .unwrap();
     let mut log = BufReader::new(program.stderr.take().unwrap());
     let (mut said, mut line) = (String::new(), String::new());
-    while !(said.contains("the status page is off") && said.contains("next run")) {
+    while !(said.contains("status page is off") && said.contains("next run")) {
         line.clear();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {said}");
         said.push_str(&line);

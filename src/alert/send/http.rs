@@ -21,7 +21,10 @@ impl Http {
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         // A file that cannot be used stops every run. That must be told, to whom it can be told without.
         let roots = ca_file.map(read_roots).transpose().unwrap_or_else(|error| {
-            tracing::warn!("alerts are sent without the roots of `api.ca_file`: {}", error_chain(&error));
+            tracing::warn!(
+                problem = error_chain(&error),
+                "cannot read `api.ca_file`, notifications trust the system's roots only"
+            );
             None
         });
         let client = client_builder().tls_certs_merge(roots.unwrap_or_default()).build();

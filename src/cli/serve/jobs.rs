@@ -71,7 +71,7 @@ impl JobRunner for Jobs {
         let goal = match goal(&config, job, settings.clock.now()) {
             Ok(goal) => goal,
             Err(failure) => {
-                tracing::error!("{failure}");
+                tracing::error!(job = name, problem = %failure, "job not started, its configuration is invalid");
                 return JobOutcome::Complete;
             }
         };
@@ -112,7 +112,7 @@ impl JobRunner for Jobs {
                 Some(schedules)
             }
             Err(failure) => {
-                tracing::error!("configuration not reloaded, the old one is kept: {failure}");
+                tracing::error!(problem = %failure, "configuration not reloaded, the old one is kept");
                 None
             }
         }

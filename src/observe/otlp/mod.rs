@@ -120,7 +120,7 @@ impl Otlp {
             traces.into_iter().chain(metrics).find_map(Result::err)
         });
         if let Ok(Some(error)) = ending.await {
-            tracing::warn!("what was left to be sent over OTLP is lost: {error}");
+            tracing::warn!(%error, "OTLP export failed at shutdown, pending data is lost");
         }
     }
 }

@@ -155,8 +155,7 @@ impl SliceRun<'_> {
         }
         self.publish_event(&slice, counters);
         if let Some(problem) = suspect {
-            let message = format!("{slice} is suspect: {problem}; the next run extracts it once more");
-            cx.settings.events.emit(&Event::Warning { message });
+            cx.settings.events.emit(&Event::SliceSuspect { slice: slice.clone(), problem: problem.clone() });
             self.report.failed.push((slice, problem));
         }
     }
