@@ -28,9 +28,9 @@ def test_plan_of_a_nightly_run_says_when_each_stream_is_done(tmp_path: Path) -> 
 
         planned = plan(job)
 
-    # 540 requests go at once, and the others when the hour has turned.
+    # 540 requests go at once, and the others after the reset of the rate limit.
     assert planned["requests"] > 540
-    assert planned["budget"]["usable"] == 540
+    assert planned["rate_limit"]["usable"] == 540
     assert 1.0 < hours_after_start(planned, planned["done_at"]) < 1.2
     ends = [stream["done_at"] for stream in planned["streams"]]
     assert max(ends) == planned["done_at"]
@@ -48,9 +48,9 @@ def test_plan_of_a_first_run_shows_backfill_and_its_end(tmp_path: Path, account:
     # The newest 31 days of each category tonight; the other 69 or 70 days, by the time of the run, in windows of 31.
     assert planned["streams"][0]["due"]["missing"] == 31 * categories
     assert planned["streams"][0]["longest_window_days"] == 31
-    assert planned["history"]["first"] == str(start)
-    assert planned["history"]["requests"] == 3 * categories
-    assert planned["history"]["done_at"] > planned["done_at"]
+    assert planned["backfill"]["first"] == str(start)
+    assert planned["backfill"]["requests"] == 3 * categories
+    assert planned["backfill"]["done_at"] > planned["done_at"]
 
 
 def test_plan_after_a_run_expects_its_rows_and_bytes(tmp_path: Path, account: Account) -> None:

@@ -75,7 +75,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         let resolved = resolve_scopes(job, &found)?;
         let next = next_runs(job, now)?;
         if let Some(starts) = starts(job, now)? {
-            scheduled.push(Scheduled { job, starts, night: planned(job)?.forecast.steady_state });
+            scheduled.push(Scheduled { job, starts, steady_state: planned(job)?.forecast.steady_state });
         }
         findings.add("job", format!("{}: {}; {next}", job.name, format_count(goal.streams.len() as u64, "stream")))?;
         for warning in &resolved.warnings {
@@ -101,8 +101,8 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     for warning in schedule_fit::uneven(&scheduled) {
         findings.add("warning", warning)?;
     }
-    if let Some(sum) = schedule_fit::sum(&scheduled, &budget) {
-        findings.add("budget", sum)?;
+    if let Some(sum) = schedule_fit::summary(&scheduled, &budget) {
+        findings.add("rate limit", sum)?;
     }
     findings.finish()?;
     if misfitting > 0 {

@@ -1,4 +1,4 @@
-//! `demo`: a simulated account to ./demo-lake, and what came of it.
+//! `demo`: exports a simulated account to ./demo-lake and shows the result.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,15 +26,15 @@ use crate::model::window::Window;
 use crate::run::{Outcome, RunResult, RunSettings, run_job};
 use crate::simulator::{Account, Simulator, Truth};
 
-/// Days of history the demo exports.
+/// Days that the demo exports.
 const DAYS: i64 = 30;
-/// Beside the tier `minimal`: every shape of request there is.
+/// The tier `minimal`, and a stream for every other kind of request.
 const STREAMS: [&str; 6] =
     ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
 
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Where the lake goes
+    /// Directory of the lake
     #[arg(long, default_value = "demo-lake", value_name = "DIRECTORY")]
     to: PathBuf,
 }
@@ -68,16 +68,14 @@ pub async fn execute(options: &GlobalOptions, args: DemoArgs) -> Result<u8, Fail
     }
     let differences = differences(&settings, &simulator, &goal.streams, job.start).await?;
     show(options, &settings, &args, &result, &differences)?;
-    match differences.is_empty() {
-        true => Ok(exit::COMPLETE),
-        false => Err(Failure::new(
-            exit::FAILED,
-            format!("the lake differs from the simulator:\n  {}", differences.join("\n  ")),
-        )),
+    if differences.is_empty() {
+        return Ok(exit::COMPLETE);
     }
+    let problem = format!("the lake differs from the simulator:\n  {}", differences.join("\n  "));
+    Err(Failure::new(exit::FAILED, problem))
 }
 
-/// Log lines would hide the table: only what went wrong.
+/// Only warnings, because other log lines would hide the table.
 fn quiet(options: &GlobalOptions) -> GlobalOptions {
     let log = options.log.clone().or_else(|| Some(EnvFilter::new("warn")));
     GlobalOptions { log, ..options.clone() }
@@ -115,7 +113,7 @@ async fn differences(
     Ok(differences)
 }
 
-/// Rows of a stream's files for the days of `window`, as their footers say.
+/// Rows of a stream in `window`, counted from the footers of its files.
 async fn rows_in_files(settings: &RunSettings, stream: &str, window: Option<Window>) -> Result<u64, Failure> {
     let destinations = &settings.destinations;
     let mut rows = 0;
@@ -135,8 +133,8 @@ async fn rows_in_files(settings: &RunSettings, stream: &str, window: Option<Wind
     Ok(rows)
 }
 
-/// Requests that cursors would have taken, at the page size of each stream.
-fn by_cursor(settings: &RunSettings, result: &RunResult) -> u64 {
+/// Requests with cursor pagination, at the page size of each stream.
+fn cursor_requests(settings: &RunSettings, result: &RunResult) -> u64 {
     let pages = |(name, totals): (&String, &Counters)| {
         let limit = match settings.catalog.get(name).map(|stream| stream.pagination.clone()) {
             Some(Pagination::Cursor { limit }) => limit,
@@ -185,8 +183,8 @@ fn show(
     rows.push(row("", totals, result.requests, result.elapsed));
     let mut text = table(&["stream", ">rows", ">files", ">unchanged", ">size", ">requests", ">time"], rows);
     text.push_str(&format!(
-        "\nPaging by cursor would have taken {} requests.\n",
-        format_number(by_cursor(settings, result))
+        "\nCursor pagination would have needed {} requests.\n",
+        format_number(cursor_requests(settings, result))
     ));
     if differences.is_empty() {
         text.push_str("Verified: every stream equals the simulator's own totals.\n");

@@ -112,25 +112,13 @@ impl From<SecretError> for Failure {
 
 impl From<DestinationError> for Failure {
     fn from(error: DestinationError) -> Self {
-        let code = match error {
-            DestinationError::Open { .. } => exit::CONFIGURATION,
-            _ => exit::UNAVAILABLE,
-        };
-        Self { is_of_destination: true, ..Self::new(code, error_chain(&error)).hint(error.hint()) }
+        Self { is_of_destination: true, ..RunError::Destination(error).into() }
     }
 }
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::new(ledger_code(&error), error_chain(&error)).hint(error.hint())
-    }
-}
-
-/// A record this version cannot read is not mended by running again.
-fn ledger_code(error: &LedgerError) -> u8 {
-    match error.is_lasting() {
-        true => exit::CONFIGURATION,
-        false => exit::UNAVAILABLE,
+        RunError::Ledger(error).into()
     }
 }
 

@@ -44,17 +44,17 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
         let now = settings.clock.now();
         let (goal, starts) = (goal(&config, job, now)?, starts(job, now)?);
         let preview = preview(&settings, &goal, ledger.state(), &found, starts)?;
-        let shown = Shown {
+        let plan = JobPlan {
             job,
             preview: &preview,
-            budget: settings.client.rate_limiter().snapshot(),
+            rate_limit: settings.client.rate_limiter().snapshot(),
             zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
-            by_hand: starts.is_none(),
+            is_manual: starts.is_none(),
         };
         match options.output {
-            OutputFormat::Json => all.push(shown.json()),
+            OutputFormat::Json => all.push(plan.json()),
             OutputFormat::Table => {
-                print(&shown.text())?;
+                print(&plan.text())?;
             }
         }
     }
@@ -64,17 +64,18 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     }
 }
 
-struct Shown<'a> {
+/// The plan of one job.
+struct JobPlan<'a> {
     job: &'a JobConfig,
     preview: &'a Preview,
-    budget: RateLimitState,
+    rate_limit: RateLimitState,
     zone: TimeZone,
-    by_hand: bool,
+    is_manual: bool,
 }
 
 /// What one stream costs in a plan.
 #[derive(Debug)]
-struct Cost<'a> {
+struct StreamCost<'a> {
     stream: &'a Stream,
     scopes: BTreeSet<ScopeKey>,
     slices: u64,
@@ -83,11 +84,11 @@ struct Cost<'a> {
     requests: u64,
     rows: Option<u64>,
     bytes: Option<u64>,
-    over: Duration,
+    complete_after: Duration,
 }
 
-impl Cost<'_> {
-    /// Files that a year adds: one for each scope and day, or month; lists are written in place.
+impl StreamCost<'_> {
+    /// Files added per year: one per scope and day, or month. Lists are replaced in place.
     fn files_a_year(&self) -> u64 {
         let scopes = self.scopes.len() as u64;
         match self.stream.days.as_ref().map(|days| days.kind) {
@@ -97,43 +98,40 @@ impl Cost<'_> {
         }
     }
 
+    /// Why the days are due, and what makes the stream expensive.
     fn why(&self) -> String {
-        let reasons = [
-            (self.due.missing, "missing"),
-            (self.due.lookback, "lookback"),
-            (self.due.backfill, "history"),
-            (self.due.retry, "again"),
-        ];
-        let mut told: Vec<String> = reasons
-            .iter()
-            .filter(|(days, _)| 0 < *days)
-            .map(|(days, reason)| format!("{} {reason}", format_number(u64::from(*days))))
-            .collect();
-        if self.stream.days.is_none() {
-            told.insert(0, "list".to_owned());
-        } else if self.stream.days.as_ref().is_some_and(|days| days.kind.is_single()) {
-            let each = match self.stream.days.as_ref().map(|days| days.kind) {
-                _ if self.stream.is_fan_out() => "row of its parent",
-                Some(DaysKind::Month) => "month",
-                _ => "day",
-            };
-            told.push(format!("a request a {each}"));
-        }
-        told.join(", ")
+        let due = &self.due;
+        let reasons =
+            [(due.missing, "missing"), (due.lookback, "lookback"), (due.backfill, "backfill"), (due.retry, "retry")];
+        let reasons = reasons.iter().filter(|(days, _)| *days > 0);
+        let reasons = reasons.map(|(days, reason)| format!("{} {reason}", format_number(u64::from(*days))));
+        let (list, per_request) = match &self.stream.days {
+            None => (Some("list"), None),
+            Some(days) if !days.kind.is_single() => (None, None),
+            Some(_) if self.stream.is_fan_out() => (None, Some("one request per row of its parent")),
+            Some(days) if days.kind == DaysKind::Month => (None, Some("one request per month")),
+            Some(_) => (None, Some("one request per day")),
+        };
+        list.map(str::to_owned)
+            .into_iter()
+            .chain(reasons)
+            .chain(per_request.map(str::to_owned))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
-impl<'a> Shown<'a> {
-    /// What each stream costs, in the order in which it is first asked: what is due now, or history.
-    fn costs(&self, history: bool) -> Vec<Cost<'a>> {
+impl<'a> JobPlan<'a> {
+    /// What each stream costs, in the order of its first request: due slices, or the backfill.
+    fn costs(&self, is_backfill: bool) -> Vec<StreamCost<'a>> {
         let plan = &self.preview.plan;
-        let mut costs: Vec<Cost<'a>> = Vec::new();
+        let mut costs: Vec<StreamCost<'a>> = Vec::new();
         let slices = plan.slices.iter().zip(&self.preview.forecast.complete_after);
-        for (planned, over) in slices.filter(|(planned, _)| planned.is_backfill == history) {
+        for (planned, complete_after) in slices.filter(|(planned, _)| planned.is_backfill == is_backfill) {
             let stream: &'a Stream = &planned.slice.stream;
             let known = costs.iter().position(|cost| cost.stream.name == stream.name);
             let at = known.unwrap_or_else(|| {
-                costs.push(Cost {
+                costs.push(StreamCost {
                     stream,
                     scopes: BTreeSet::new(),
                     slices: 0,
@@ -142,7 +140,7 @@ impl<'a> Shown<'a> {
                     requests: 0,
                     rows: None,
                     bytes: None,
-                    over: Duration::ZERO,
+                    complete_after: Duration::ZERO,
                 });
                 costs.len() - 1
             });
@@ -152,7 +150,7 @@ impl<'a> Shown<'a> {
             cost.longest_window = cost.longest_window.max(planned.slice.window.map(|window| window.len_days()));
             cost.due += planned.due;
             cost.requests += planned.requests;
-            cost.over = cost.over.max(*over);
+            cost.complete_after = cost.complete_after.max(*complete_after);
             for (sum, more) in [(&mut cost.rows, planned.rows), (&mut cost.bytes, planned.bytes)] {
                 *sum = more.map_or(*sum, |more| Some(sum.unwrap_or(0) + more));
             }
@@ -160,7 +158,6 @@ impl<'a> Shown<'a> {
         costs
     }
 
-    /// An instant so long after the start.
     fn at(&self, after: Duration) -> Timestamp {
         let start = self.preview.forecast.starts_at;
         SignedDuration::try_from(after).ok().and_then(|after| start.checked_add(after).ok()).unwrap_or(Timestamp::MAX)
@@ -170,7 +167,7 @@ impl<'a> Shown<'a> {
         at.to_zoned(self.zone.clone())
     }
 
-    /// `07:23`, with the day where it is not that of the start.
+    /// `07:23`, with the weekday if it is not the day of the start.
     fn clock(&self, after: Duration) -> String {
         let (start, at) = (self.local(self.preview.forecast.starts_at), self.local(self.at(after)));
         let form = if start.date() == at.date() { "%H:%M" } else { "%a %H:%M" };
@@ -178,130 +175,121 @@ impl<'a> Shown<'a> {
     }
 
     fn text(&self) -> String {
-        let (plan, forecast) = (&self.preview.plan, &self.preview.forecast);
-        let start = match self.by_hand {
-            true => "runs by hand".to_owned(),
-            false => self.local(forecast.starts_at).strftime("next run %a %-d %b %H:%M %Q").to_string(),
-        };
-        let last = DayZone::Eastern.yesterday(forecast.starts_at);
-        let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.start);
-        for warning in &self.preview.warnings {
-            text.push_str(&format!("warning: {warning}\n"));
-        }
-        for news in &self.preview.notices {
-            text.push_str(&format!("note: {news}\n"));
-        }
+        let plan = &self.preview.plan;
+        let mut text = self.heading();
         let costs = self.costs(false);
-        let or_unknown = |figure: Option<u64>, shown: fn(u64) -> String| figure.map_or_else(|| "?".to_owned(), shown);
-        let rows = costs.iter().map(|cost| {
-            let days =
-                if cost.stream.days.is_none() { "-".to_owned() } else { format_number(u64::from(cost.due.days())) };
-            vec![
-                cost.stream.name.clone(),
-                format_number(cost.scopes.len() as u64),
-                days,
-                format_number(cost.requests),
-                or_unknown(cost.rows, format_number),
-                or_unknown(cost.bytes, format_bytes),
-                self.clock(cost.over),
-                match cost.files_a_year() {
-                    0 => "-".to_owned(),
-                    files => format_number(files),
-                },
-                cost.why(),
-            ]
-        });
-        let sum = |of: &dyn Fn(&Cost<'a>) -> u64| costs.iter().map(of).sum::<u64>();
-        let requests = sum(&|cost| cost.requests);
-        let total = vec![
-            String::new(),
-            String::new(),
-            String::new(),
-            format_number(requests),
-            format_number(sum(&|cost| cost.rows.unwrap_or(0))),
-            format_bytes(sum(&|cost| cost.bytes.unwrap_or(0))),
-            self.clock(forecast.due_complete_after),
-            format_number(sum(&Cost::files_a_year)),
-            String::new(),
-        ];
-        let headings =
-            ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
-        text.push_str(&table(&headings, rows.chain([total])));
-        let slices = plan.slices.iter().filter(|planned| !planned.is_backfill).count() as u64;
+        text.push_str(&self.cost_table(&costs));
         let discovery = match self.preview.discovery_requests {
             0 => String::new(),
-            more => format!(", and {more} more to find out what the account holds"),
+            requests => format!(", plus {requests} to discover what the account holds"),
         };
-        text.push_str(&format!(
-            "\n{} in {}{discovery}.\n",
-            format_count(requests, "request"),
-            format_count(slices, "slice")
-        ));
-        text.push_str(&self.budget_line());
-        if let Some(history) = &forecast.backfill {
-            text.push_str(&self.history_line(history));
-        }
-        text.push_str(&self.night_line());
+        let requests = format_count(costs.iter().map(|cost| cost.requests).sum(), "request");
+        let slices = format_count(costs.iter().map(|cost| cost.slices).sum(), "slice");
+        text.push_str(&format!("\n{requests} in {slices}{discovery}.\n"));
+        text.push_str(&self.rate_limit_line());
+        text.extend(self.preview.forecast.backfill.as_ref().map(|backfill| self.backfill_line(backfill)));
+        text.push_str(&self.steady_state_line());
         if !plan.not_entitled.is_empty() {
             let slices = format_count(plan.not_entitled.len() as u64, "slice");
-            text.push_str(&format!("{slices} not asked: the account may not read them, as of the last 24 hours.\n"));
+            text.push_str(&format!("{slices} not requested: not entitled within the last 24 hours.\n"));
         }
         text
     }
 
-    fn budget_line(&self) -> String {
-        let (budget, forecast) = (&self.budget, &self.preview.forecast);
-        let reserved = budget.limit().saturating_sub(budget.usable());
-        let done = format!(
-            "Done about {}, {} after the start.",
-            self.clock(forecast.due_complete_after),
-            format_duration(forecast.due_complete_after)
-        );
-        let in_time = forecast.room.is_none_or(|room| forecast.due_complete_after <= room);
-        let cut = forecast.room.filter(|_| !in_time).map_or_else(String::new, |time| {
-            format!(" The run may take {}: what is left then is done by the next ones.", format_duration(time))
+    /// The job, its days, warnings and notes.
+    fn heading(&self) -> String {
+        let starts_at = self.preview.forecast.starts_at;
+        let start = if self.is_manual {
+            "runs manually".to_owned()
+        } else {
+            self.local(starts_at).strftime("next run %a %-d %b %H:%M %Q").to_string()
+        };
+        let last = DayZone::Eastern.yesterday(starts_at);
+        let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.start);
+        text.extend(self.preview.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+        text.extend(self.preview.notices.iter().map(|notice| format!("note: {notice}\n")));
+        text
+    }
+
+    fn cost_table(&self, costs: &[StreamCost<'a>]) -> String {
+        let or = |missing: &str, text: Option<String>| text.unwrap_or_else(|| missing.to_owned());
+        let rows = costs.iter().map(|cost| {
+            vec![
+                cost.stream.name.clone(),
+                format_number(cost.scopes.len() as u64),
+                or("-", cost.stream.days.as_ref().map(|_| format_number(u64::from(cost.due.days())))),
+                format_number(cost.requests),
+                or("?", cost.rows.map(format_number)),
+                or("?", cost.bytes.map(format_bytes)),
+                self.clock(cost.complete_after),
+                or("-", Some(cost.files_a_year()).filter(|files| *files > 0).map(format_number)),
+                cost.why(),
+            ]
+        });
+        let sum = |of: fn(&StreamCost<'a>) -> u64| costs.iter().map(of).sum::<u64>();
+        let total = vec![
+            String::new(),
+            String::new(),
+            String::new(),
+            format_number(sum(|cost| cost.requests)),
+            format_number(sum(|cost| cost.rows.unwrap_or(0))),
+            format_bytes(sum(|cost| cost.bytes.unwrap_or(0))),
+            self.clock(self.preview.forecast.due_complete_after),
+            format_number(sum(StreamCost::files_a_year)),
+            String::new(),
+        ];
+        let headings =
+            ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
+        table(&headings, rows.chain([total]))
+    }
+
+    fn rate_limit_line(&self) -> String {
+        let (limit, takes) = (&self.rate_limit, self.preview.forecast.due_complete_after);
+        let overrun = self.preview.forecast.room.filter(|room| takes > *room).map_or_else(String::new, |room| {
+            format!(" The run may take {}; later runs do the rest.", format_duration(room))
         });
         format!(
-            "Budget {} in {}, {reserved} reserved for people: {} usable. {done}{cut}\n",
-            budget.limit(),
-            format_duration(budget.window()),
-            budget.usable(),
+            "Rate limit {} per {}, {} reserved, {} usable. Done at about {}, {} after the start.{overrun}\n",
+            limit.limit(),
+            format_duration(limit.window()),
+            limit.limit().saturating_sub(limit.usable()),
+            limit.usable(),
+            self.clock(takes),
+            format_duration(takes),
         )
     }
 
-    fn history_line(&self, history: &BackfillForecast) -> String {
-        let BackfillForecast { first, last, slices, requests, complete_at } = history;
+    fn backfill_line(&self, backfill: &BackfillForecast) -> String {
+        let BackfillForecast { first, last, slices, requests, complete_at } = backfill;
         let done = match complete_at {
             Some(at) => {
                 let form = if self.preview.forecast.room.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
-                format!("complete about {}", self.local(*at).strftime(form))
+                format!("complete on about {}", self.local(*at).strftime(form))
             }
-            None => "never complete: the runs leave nothing over for it".to_owned(),
+            None => "never complete, because runs have no spare requests".to_owned(),
         };
         let (slices, requests) = (format_count(*slices, "slice"), format_count(*requests, "request"));
-        format!("Then history, {first} to {last}, newest first: {requests} in {slices}; {done}.\n")
+        format!("Then backfill, {first} to {last}, newest first: {requests} in {slices}; {done}.\n")
     }
 
-    fn night_line(&self) -> String {
-        let night = &self.preview.forecast.steady_state;
+    fn steady_state_line(&self) -> String {
+        let steady_state = &self.preview.forecast.steady_state;
         let needs = format!(
-            "When all that is there, a run needs {} and {}",
-            format_count(night.requests, "request"),
-            format_duration(night.duration)
+            "After that, each run needs {} and {}",
+            format_count(steady_state.requests, "request"),
+            format_duration(steady_state.duration)
         );
-        match (night.room, night.fits()) {
-            (None, _) => format!("{needs}.\n"),
-            (Some(room), true) => format!("{needs}; it has {}.\n", format_duration(room)),
-            (Some(room), false) => {
-                format!("{needs}, but it has {}: `profound-export check` says what would fit.\n", format_duration(room))
-            }
+        match steady_state.room.map(format_duration) {
+            None => format!("{needs}.\n"),
+            Some(room) if steady_state.fits() => format!("{needs}; it has {room}.\n"),
+            Some(room) => format!("{needs}, but it has {room}: `profound-export check` says what would fit.\n"),
         }
     }
 
     fn json(&self) -> Value {
-        let (plan, forecast, budget) = (&self.preview.plan, &self.preview.forecast, &self.budget);
-        let streams = |history: bool| -> Vec<Value> {
-            let of = |cost: &Cost<'_>| {
+        let (plan, forecast, rate_limit) = (&self.preview.plan, &self.preview.forecast, &self.rate_limit);
+        let streams = |is_backfill: bool| -> Vec<Value> {
+            let of = |cost: &StreamCost<'_>| {
                 json!({
                     "stream": cost.stream.name,
                     "tier": cost.stream.tier,
@@ -312,13 +300,13 @@ impl<'a> Shown<'a> {
                     "requests": cost.requests,
                     "rows": cost.rows,
                     "bytes": cost.bytes,
-                    "done_at": self.at(cost.over),
+                    "done_at": self.at(cost.complete_after),
                     "files_a_year": cost.files_a_year(),
                 })
             };
-            self.costs(history).iter().map(of).collect()
+            self.costs(is_backfill).iter().map(of).collect()
         };
-        let slices = plan.slices.iter().zip(&forecast.complete_after).map(|(planned, over)| {
+        let slices = plan.slices.iter().zip(&forecast.complete_after).map(|(planned, complete_after)| {
             json!({
                 "stream": planned.slice.stream.name,
                 "scope": planned.slice.scope,
@@ -327,8 +315,8 @@ impl<'a> Shown<'a> {
                 "requests": planned.requests,
                 "rows": planned.rows,
                 "bytes": planned.bytes,
-                "history": planned.is_backfill,
-                "done_at": self.at(*over),
+                "backfill": planned.is_backfill,
+                "done_at": self.at(*complete_after),
             })
         });
         json!({
@@ -338,36 +326,36 @@ impl<'a> Shown<'a> {
             "requests": plan.requests() + self.preview.discovery_requests,
             "discovery_requests": self.preview.discovery_requests,
             "done_at": self.at(forecast.due_complete_after),
-            "room_seconds": forecast.room.map(|room| room.as_secs()),
-            "budget": {
-                "limit": budget.limit(),
-                "usable": budget.usable(),
-                "period_seconds": budget.window().as_secs(),
-                "remaining": budget.remaining(),
+            "available_seconds": forecast.room.map(|room| room.as_secs()),
+            "rate_limit": {
+                "limit": rate_limit.limit(),
+                "usable": rate_limit.usable(),
+                "window_seconds": rate_limit.window().as_secs(),
+                "remaining": rate_limit.remaining(),
             },
-            "history": forecast.backfill.as_ref().map(|history| json!({
-                "first": history.first,
-                "last": history.last,
-                "slices": history.slices,
-                "requests": history.requests,
-                "done_at": history.complete_at,
+            "backfill": forecast.backfill.as_ref().map(|backfill| json!({
+                "first": backfill.first,
+                "last": backfill.last,
+                "slices": backfill.slices,
+                "requests": backfill.requests,
+                "done_at": backfill.complete_at,
             })),
-            "night": {
+            "steady_state": {
                 "requests": forecast.steady_state.requests,
                 "seconds": forecast.steady_state.duration.as_secs(),
-                "room_seconds": forecast.steady_state.room.map(|room| room.as_secs()),
+                "available_seconds": forecast.steady_state.room.map(|room| room.as_secs()),
                 "fits": forecast.steady_state.fits(),
             },
             "streams": streams(false),
-            "history_streams": streams(true),
+            "backfill_streams": streams(true),
             "slices": slices.collect::<Vec<_>>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": self.preview.warnings,
-            "news": self.preview.notices,
+            "notices": self.preview.notices,
         })
     }
 }
 
 fn due_json(due: Due) -> Value {
-    json!({"missing": due.missing, "lookback": due.lookback, "history": due.backfill, "retry": due.retry})
+    json!({"missing": due.missing, "lookback": due.lookback, "backfill": due.backfill, "retry": due.retry})
 }

@@ -168,12 +168,8 @@ impl ProcessMonitor {
             }
         };
         let was_stopped = cancel.is_cancelled();
-        let stopped = async {
-            match was_stopped {
-                true => std::future::pending().await,
-                false => cancel_on_signal(cancel.clone()).await,
-            }
-        };
+        let stopped =
+            async { if was_stopped { std::future::pending().await } else { cancel_on_signal(cancel.clone()).await } };
         let within = if was_stopped { NOTIFY_TIMEOUT_AFTER_SIGNAL } else { NOTIFY_TIMEOUT };
         let is_done = tokio::select! {
             notified = tokio::time::timeout(within, notifying) => notified.is_ok(),

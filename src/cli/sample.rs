@@ -10,9 +10,8 @@ use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
 use crate::run::{Discovered, RunError, RunSettings, sample};
 
-/// As many days back a month ends for sure.
+/// Within this many days, at least one month has ended.
 const A_MONTH: i64 = 31;
-/// Rows of a small page.
 const ROWS: u64 = 10;
 
 /// Reads a small page of `stream` for the scope of its kind, and says what would not fit. Whether everything would.
@@ -22,9 +21,9 @@ pub async fn report(
     scopes: &BTreeMap<ScopeKind, Scope>,
     found: &Discovered,
 ) -> (String, bool) {
-    let facts = RequestFacts { many_organizations: 1 < found.organizations.len(), ..RequestFacts::default() };
+    let facts = RequestFacts { many_organizations: found.organizations.len() > 1, ..RequestFacts::default() };
     let Some(scope) = scopes.get(&stream.scope).cloned() else {
-        return (format!("{}: nothing to ask it for", stream.name), true);
+        return (format!("{}: no scope to request it for", stream.name), true);
     };
     let now = settings.clock.now();
     let last = |days: &Days| Some(days.span(days.complete(days.zone.today(now).plus(-A_MONTH), now).next_back()?));
@@ -32,16 +31,17 @@ pub async fn report(
     let slice = Slice { stream: Arc::clone(stream), scope, window };
     let sample = match sample(&slice, settings, &facts, ROWS).await {
         Ok(Some(sample)) => sample,
-        Ok(None) => return (format!("{}: nothing to ask it for", stream.name), true),
+        Ok(None) => return (format!("{}: no scope to request it for", stream.name), true),
         Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {
             return (format!("{}: not entitled (HTTP {status})", stream.name), true);
         }
         Err(error) => return (format!("{}: {error}", stream.name), false),
     };
     let fits = sample.misfits.is_empty();
-    let mut text = match fits {
-        true => format!("{}: {} rows fit", stream.name, sample.rows),
-        false => format!("{}: {} of {} rows would not fit", stream.name, sample.misfits.len(), sample.rows),
+    let mut text = if fits {
+        format!("{}: {} rows fit", stream.name, sample.rows)
+    } else {
+        format!("{}: {} of {} rows would not fit", stream.name, sample.misfits.len(), sample.rows)
     };
     // Writing to a string cannot fail.
     for misfit in &sample.misfits {

@@ -1,8 +1,8 @@
-//! Tables for people: aligned, dense, without lines.
+//! Aligned tables without lines.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// A table with these headings; those that begin with `>` are aligned right, as numbers are.
+/// A table with these headings. A heading that starts with `>` aligns its column to the right, as for numbers.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -21,10 +21,10 @@ pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A table in which a last column that is too long for `width` goes on below itself.
+/// A table at most `width` wide: the last column wraps.
 pub fn wrapped(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
     let others = widths(headings, &rows).iter().rev().skip(1).map(|width| width + GAP).sum::<usize>();
-    let Some(left) = width.and_then(|width| width.checked_sub(others)).filter(|left| LEAST <= *left) else {
+    let Some(left) = width.and_then(|width| width.checked_sub(others)).filter(|left| MIN_LAST_WIDTH <= *left) else {
         return table(headings, rows);
     };
     let mut lines = Vec::new();
@@ -32,7 +32,7 @@ pub fn wrapped(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) 
         let Some((last, first)) = row.split_last() else {
             continue;
         };
-        for (index, piece) in pieces(last, left).into_iter().enumerate() {
+        for (index, piece) in lines_of(last, left).into_iter().enumerate() {
             let lead = first.iter().map(|cell| if index == 0 { cell.clone() } else { String::new() });
             lines.push(lead.chain([piece]).collect());
         }
@@ -40,7 +40,7 @@ pub fn wrapped(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) 
     table(headings, lines)
 }
 
-/// A table that is no wider than `width`: the last column is cut, and columns that would have no room are left out.
+/// A table at most `width` wide: the last column is truncated, and columns without space are omitted.
 pub fn fitted(headings: &[&str], mut rows: Vec<Vec<String>>, width: Option<usize>) -> String {
     let mut headings = headings.to_vec();
     if let Some(width) = width {
@@ -49,7 +49,7 @@ pub fn fitted(headings: &[&str], mut rows: Vec<Vec<String>>, width: Option<usize
             let others: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
             let last = widths.last().copied().unwrap_or_default();
             let left = width.saturating_sub(others);
-            if left < LEAST.min(last) && 1 < headings.len() {
+            if left < MIN_LAST_WIDTH.min(last) && headings.len() > 1 {
                 headings.pop();
                 rows.iter_mut().for_each(|row| row.truncate(headings.len()));
                 continue;
@@ -61,10 +61,10 @@ pub fn fitted(headings: &[&str], mut rows: Vec<Vec<String>>, width: Option<usize
     table(&headings, rows)
 }
 
-/// What stands between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// A last column narrower than this is of no use.
-const LEAST: usize = 20;
+/// A narrower last column is useless.
+const MIN_LAST_WIDTH: usize = 20;
 
 fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(headings.len());
@@ -75,26 +75,26 @@ fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
     (0..count).map(of).collect()
 }
 
-/// At most `width` characters, the last an ellipsis where some are missing.
+/// At most `width` characters, the last an ellipsis if the text is truncated.
 pub fn cut(text: &str, width: usize) -> String {
-    match text.chars().count() <= width {
-        true => text.to_owned(),
-        false => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    if text.chars().count() <= width {
+        return text.to_owned();
     }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces where there are any.
-fn pieces(text: &str, width: usize) -> Vec<String> {
+/// `text` in lines of at most `width` characters, broken at spaces if possible.
+fn lines_of(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut word: Vec<char> = word.chars().collect();
         let used = lines.last().map_or(0, |line| line.chars().count());
-        if used != 0 && width < used + 1 + word.len() {
+        if used > 0 && used + 1 + word.len() > width {
             lines.push(String::new());
-        } else if used != 0 {
+        } else if used > 0 {
             lines.last_mut().into_iter().for_each(|line| line.push(' '));
         }
-        while width < word.len() {
+        while word.len() > width {
             let rest = word.split_off(width);
             lines.last_mut().into_iter().for_each(|line| line.extend(&word));
             lines.push(String::new());
@@ -105,7 +105,7 @@ fn pieces(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A size as people read it: `31.0 MB`.
+/// `31.0 MB`.
 pub fn size(bytes: u64) -> String {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
     let large = units.iter().find(|(_, unit)| *unit <= bytes as f64);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn last_column_goes_on_below_itself_when_it_is_too_long() {
+    fn last_column_wraps_when_it_is_too_long() {
         let shown = wrapped(&["name", "meaning"], rows(), Some(30));
         assert!(shown.lines().all(|line| line.chars().count() <= 30), "{shown}");
         assert!(shown.contains("\n      rather long for a narrow\n"), "{shown}");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn last_column_is_cut_or_left_out_when_there_is_no_room() {
+    fn last_column_is_truncated_or_omitted_without_space() {
         let shown = fitted(&["name", "meaning"], rows(), Some(30));
         assert!(shown.contains("one   a sentence that is rath…"), "{shown}");
         assert!(!fitted(&["name", "meaning"], rows(), Some(10)).contains("meaning"));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::page::PageData;
-use super::verdict::Verdict;
+use super::verdict::StatusVerdict;
 use crate::ledger::RunSummary;
 use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::Day;
@@ -24,7 +24,7 @@ pub(super) struct StatusJson<'a> {
     at: Timestamp,
     /// When the ledger was last read.
     read_at: Option<Timestamp>,
-    verdict: Verdict,
+    verdict: StatusVerdict,
     /// Why the last read of the lake failed.
     read_error: Option<&'a str>,
     headline: Option<&'a Headline>,

@@ -24,13 +24,13 @@ pub(super) enum Tone {
 
 /// The status in one sentence, and what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Verdict {
+pub(super) struct StatusVerdict {
     pub tone: Tone,
     pub sentence: String,
     pub next: Option<String>,
 }
 
-impl Verdict {
+impl StatusVerdict {
     /// The most serious problem comes first; `read_error` is why the lake cannot be read.
     pub fn new(status: Option<&Status>, activity: &Activity, read_error: Option<&str>, now: Timestamp) -> Self {
         let trouble = |sentence: String, next: Option<String>| Self { tone: Tone::Trouble, sentence, next };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-use super::verdict::{Tone, Verdict};
+use super::verdict::{StatusVerdict, Tone};
 use crate::config::Config;
 use crate::error_text::as_sentence;
 use crate::model::day::DayZone;
@@ -49,8 +49,8 @@ pub(super) struct PageData {
 }
 
 impl PageData {
-    pub fn verdict(&self) -> Verdict {
-        Verdict::new(self.status.as_deref(), &self.activity, self.read_error.as_deref(), self.now)
+    pub fn verdict(&self) -> StatusVerdict {
+        StatusVerdict::new(self.status.as_deref(), &self.activity, self.read_error.as_deref(), self.now)
     }
 
     /// The streams to show: those of the chosen category, or all.
@@ -117,7 +117,7 @@ fn document(title: &str, root: &str, body: &Markup) -> Markup {
     }
 }
 
-fn headline(verdict: &Verdict, data: &PageData) -> Markup {
+fn headline(verdict: &StatusVerdict, data: &PageData) -> Markup {
     let (class, sign) = match verdict.tone {
         Tone::Fresh => ("fresh", "✓"),
         Tone::Busy => ("busy", "…"),
