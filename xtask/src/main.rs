@@ -8,7 +8,7 @@ use xtask::{fuzz, reference, requests, torture, year};
 
 #[derive(Parser)]
 enum XtaskCommand {
-    /// Print docs/reference/streams.md
+    /// Write the generated pages of docs/reference
     Reference,
     /// Print the names in an OpenAPI document, as crates/catalog/src/document/surface.json holds them
     Surface { openapi: PathBuf },
@@ -24,7 +24,12 @@ enum XtaskCommand {
 
 fn main() -> ExitCode {
     match XtaskCommand::parse() {
-        XtaskCommand::Reference => print!("{}", reference::committed_page()),
+        XtaskCommand::Reference => {
+            if let Err(error) = reference::write_pages() {
+                eprintln!("error: cannot write docs/reference: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
         XtaskCommand::Surface { openapi } => print!("{}", reference::surface(&openapi)),
         XtaskCommand::Fuzz(args) => return fuzz::run(&args),
         XtaskCommand::Torture(args) => torture::run(args),
