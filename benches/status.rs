@@ -13,7 +13,7 @@ fn main() {
     divan::main();
 }
 
-/// What a process makes anew whenever a run has got further.
+/// The status that a process recomputes during a run.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
 fn status_of_a_year(bencher: Bencher<'_, '_>, categories: usize) {
     let (account, state, config) = lake(categories);

@@ -20,7 +20,7 @@ const MAX_WINDOW_DAYS: u16 = 366;
 
 type Rule = fn(&str) -> Result<(), InvalidValue>;
 
-/// The rule of each setting; `*` stands for every position of a list. What is not text is left to deserialization.
+/// The rule of each setting; `*` matches every position of a list. What is not text is left to deserialization.
 const RULES: [(&str, Rule); 25] = [
     ("api.base_url", base_url),
     ("api.key_file", secret_path),

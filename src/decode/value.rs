@@ -373,7 +373,7 @@ const DAY_CHARACTERS: usize = "2026-03-01".len();
 /// 2^53: every integer up to it has a float of its own.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Whether `value` is exactly one integer: beyond 2^53 a float stands for several.
+/// Whether `value` is exactly one integer: beyond 2^53 a float represents several.
 fn is_integer(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() <= MAX_EXACT
 }

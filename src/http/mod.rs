@@ -7,7 +7,7 @@ pub use headers::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 pub use roots::{RootsError, read_roots};
 
 /// The start of every HTTP client. It never follows a redirect: a redirect would carry the API key, or the secret address of an
-/// alert, to a host that nobody configured.
+/// alert, to a host that is not configured.
 pub fn client_builder() -> reqwest::ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "the only place that starts a client")]
     reqwest::Client::builder()

@@ -38,7 +38,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// What tells facts of one kind apart.
+    /// Distinguishes facts of one kind.
     fn subject(&self) -> &str {
         // Exhaustive on purpose: a new kind of fact must say what it is about.
         match self {

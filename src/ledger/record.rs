@@ -33,7 +33,7 @@ pub struct Record {
     pub format: u32,
     /// One more than that of the record before.
     pub number: u64,
-    /// Tells this writer's record from another's: a create whose response was lost is read back and compared.
+    /// Distinguishes this writer's record from another's: a create whose response was lost is read back and compared.
     pub id: Uuid,
     pub at: Timestamp,
     pub version: String,

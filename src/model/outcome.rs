@@ -42,7 +42,7 @@ impl Outcome {
         }
     }
 
-    /// Whether a person should look. An incomplete run needs nobody: the next one resumes it.
+    /// Whether a person should look. Not after an incomplete run: the next one resumes it.
     pub fn is_failure(self) -> bool {
         !matches!(self, Self::Complete | Self::Incomplete)
     }

@@ -101,7 +101,7 @@ fn outer(data_type: &ColumnType) -> String {
     }
 }
 
-/// The type in the table, which is not always told like that in rows.
+/// The type in the table, which may differ from its form in rows.
 fn stored(data_type: &ColumnType) -> ColumnType {
     match data_type {
         ColumnType::UnixSeconds => ColumnType::Timestamp,

@@ -197,7 +197,7 @@ async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() 
     let reader = open(&lake).await;
     assert_eq!((reader.checkpoint, reader.state()), (16, writer.state()));
 
-    // Read again and again, a record that tells an earlier number would lead back to itself.
+    // Read again and again, a record that names an earlier number would lead back to itself.
     let earlier = lake.read(&record_path(20)).await.unwrap().unwrap();
     lake.create(&record_path(21), earlier).await.unwrap();
     let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
@@ -246,7 +246,7 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
     // It may live still, and put the file that it had begun before this was recorded.
     ledger.append(vec![read("2026-03-10T12:09:00Z")], ledger.state().number).await.unwrap();
     assert!(doubtful(&ledger, None));
-    // Nobody has heard of it for long enough.
+    // Its last record is old enough.
     ledger.append(vec![read("2026-03-10T12:11:00Z")], ledger.state().number).await.unwrap();
     assert!(!doubtful(&ledger, None));
     assert!(ledger.state().open_runs[&killed].planned.is_empty());
@@ -260,7 +260,7 @@ fn stale(ledger: &Ledger) -> bool {
 async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
-    // One put a file, could not put the next, and says that it does not know what stands.
+    // One put a file, could not put the next, and records that the published file is uncertain.
     let doubt = Entry::Stale { stream: "visibility_v2".into(), scope: category(), day: Some(day("2026-03-01")) };
     one.append(vec![doubt], u64::MAX).await.unwrap();
     two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap();
@@ -276,13 +276,13 @@ async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
     let lake = Destination::new(store, "memory");
     let mut ledger = open(&lake).await;
     ledger.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
-    // Something that is no record lies at the next number until somebody removes it.
+    // Something that is no record is at the next number until it is removed.
     lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
     ledger.append(vec![slice(8, FileChange::Published)], ledger.state().number).await.unwrap_err();
     lake.delete(&record_path(2)).await.unwrap();
     let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() };
     ledger.append(vec![start()], u64::MAX).await.unwrap();
-    assert!(stale(&ledger), "its file may stand, and nobody knows");
+    assert!(stale(&ledger), "its file may be the published one");
 
     // It is said once.
     ledger.append(vec![slice(9, FileChange::Published)], ledger.state().number).await.unwrap();

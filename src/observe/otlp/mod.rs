@@ -48,7 +48,7 @@ pub struct Otlp {
 }
 
 impl Otlp {
-    /// Begins to send what `variable` wants to have sent, which tells the value of a variable of the environment: nothing
+    /// Starts the exporters that the environment configures (`variable` reads a variable): nothing
     /// where no endpoint is named. Must run inside the runtime.
     ///
     /// # Errors
@@ -99,12 +99,12 @@ impl Otlp {
         Ok(Some(Self { traces, metrics }))
     }
 
-    /// Hears events.
+    /// Records events.
     pub fn events(&self) -> EventSink {
         let otlp = self.clone();
         EventSink::new(move |event| {
             if let Some((_, spans)) = &otlp.traces {
-                spans.hear(event);
+                spans.record(event);
             }
             if let Some((_, durations)) = &otlp.metrics {
                 durations.observe(event);
@@ -112,7 +112,7 @@ impl Otlp {
         })
     }
 
-    /// Sends what was not sent yet, which takes some seconds at most, and then no more. What cannot be sent is told in the log.
+    /// Sends what was not sent yet, which takes some seconds at most, and then no more. What cannot be sent is logged.
     pub async fn end(self) {
         let ending = tokio::task::spawn_blocking(move || {
             let traces = self.traces.map(|(provider, _)| provider.shutdown());

@@ -33,8 +33,8 @@ impl Spans {
         Self { tracer: provider.tracer("profound-export"), clock, open: Mutex::default() }
     }
 
-    /// Hears an event.
-    pub(super) fn hear(&self, event: &Event) {
+    /// Opens and closes spans for an event.
+    pub(super) fn record(&self, event: &Event) {
         let now = SystemTime::from(self.clock.now());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {

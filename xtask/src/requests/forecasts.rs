@@ -17,8 +17,8 @@ const BEFORE: &str = "\
 
 Tier `core`, a run each day, 540 of 600 requests an hour, nothing exported yet. The first run brings what is due now: lists, the newest
 window of each stream, and the newest day of those whose rows carry no date. Then it begins with history, which is a year here; what
-later runs leave over goes on with it. A run each day needs what stands under *a night* once everything before it is there. FactCheck is
-counted for every category, because nobody has asked yet. A request is thought to take one second.
+later runs leave over resumes it. A run each day needs the requests under *a night* once everything before it is there. FactCheck is
+counted for every category, because entitlement is not known yet. A request is thought to take one second.
 
 | categories | first run | done after | a night | done after | a year of history | there after |
 |---:|---:|---:|---:|---:|---:|---:|

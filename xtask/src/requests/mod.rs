@@ -20,7 +20,7 @@ An hour that is spent at its beginning is whole again up to sixty minutes later.
 | the vendor's SDK | gives up after 1.4 s |
 | Airbyte's CDK | gives up after 34 s |
 | dlt | gives up after about 20 minutes |
-| profound-export | waits until the time that the API tells, and finishes |
+| profound-export | waits until the announced reset, and finishes |
 ";
 
 #[tokio::main]
