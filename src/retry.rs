@@ -23,8 +23,8 @@ pub struct RetryPolicy {
     pub max_backoff: Duration,
     /// No attempt begins later than this after the first one. `None` where the caller has a deadline of its own.
     pub total_time: Option<Duration>,
-    /// A server may lengthen a pause to this by `Retry-After`. If it asks for more, its response is final: the caller can do
-    /// better than wait. It never shortens a pause, since the date in it may be in the past by the time it is read.
+    /// The longest pause that a server may set by `Retry-After`, which replaces the backoff. If it asks for more, its response is
+    /// final: the caller can do better than wait.
     pub max_retry_after: Duration,
 }
 
@@ -143,15 +143,17 @@ impl RetryState {
     /// The pause before the next attempt, or `None` if the one that just failed was the last.
     pub fn next_pause(&mut self, decision: RetryDecision) -> Option<Duration> {
         let policy = self.policy;
-        let asked = match decision {
-            RetryDecision::Never => return None,
-            RetryDecision::Backoff => Duration::ZERO,
-            RetryDecision::After(asked) => asked,
-        };
-        if self.attempts >= policy.max_attempts || asked > policy.max_retry_after {
+        if self.attempts >= policy.max_attempts {
             return None;
         }
-        let pause = self.pauses.next().unwrap_or(policy.max_backoff).max(asked);
+        let backoff = self.pauses.next().unwrap_or(policy.max_backoff);
+        let pause = match decision {
+            RetryDecision::Never => return None,
+            RetryDecision::Backoff => backoff,
+            RetryDecision::After(asked) if asked > policy.max_retry_after => return None,
+            // The server knows when it can answer: `Retry-After: 0` is an invitation, and guessing longer costs the run time.
+            RetryDecision::After(asked) => asked,
+        };
         if policy.total_time.is_some_and(|total| self.started.elapsed() + pause > total) {
             return None;
         }
@@ -192,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_lengthens_a_pause_and_never_shortens_it() {
+    fn retry_after_replaces_the_backoff_up_to_its_limit() {
         assert_eq!(pauses(POLICY, RetryDecision::After(Duration::from_secs(60))), [60.0; 4]);
-        assert!(pauses(POLICY, RetryDecision::After(Duration::ZERO)).iter().all(|pause| *pause >= 1.0));
+        assert_eq!(pauses(POLICY, RetryDecision::After(Duration::ZERO)), [0.0; 4]);
         assert!(pauses(POLICY, RetryDecision::After(Duration::from_secs(61))).is_empty());
         assert!(pauses(POLICY, RetryDecision::Never).is_empty());
     }

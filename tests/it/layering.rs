@@ -317,3 +317,32 @@ fn only_layout_builds_the_paths_of_a_lake() {
     // The spool names its own directories, and the command line prints examples.
     assert_only(&["layout", "cli"], |line| line.contains("day={") || line.contains("month={"));
 }
+
+#[test]
+fn architecture_names_tests_that_exist() {
+    let map = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let invariants = map.split("## Invariants").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let named: Vec<&str> = invariants
+        .lines()
+        .filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next())
+        .flat_map(|tests| tests.split('`'))
+        .filter(|name| name.contains('_') && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()))
+        .collect();
+    let mut sources = String::new();
+    for folder in ["src", "crates", "xtask", "tests"] {
+        let mut directories = vec![repository().join(folder)];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    sources.push_str(&std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+    }
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(named.len() > 30, "only {} invariants name a test", named.len());
+    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that do not exist: {missing:?}");
+}
