@@ -114,7 +114,9 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 fn reference_page_lists_every_warning_and_error() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/reference/log-messages.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| `") && (line.contains("| ERROR |") || line.contains("| WARN |")));
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `") && (line.contains("| ERROR |") || line.contains("| WARN |")));
     let documented: BTreeSet<String> =
         rows.map(|row| row.split(" | ").next().unwrap().trim_matches(['|', ' ', '`']).to_owned()).collect();
     let mut logged = BTreeSet::new();

@@ -136,8 +136,5 @@ fn damaged_and_other_files_are_rejected() {
     let mut other = ArrowWriter::try_new(Vec::new(), columns(&[]).unwrap().schema(), None).unwrap();
     other.write(&columns(&[]).unwrap()).unwrap();
     let other = Bytes::from(other.into_inner().unwrap());
-    assert_eq!(
-        State::from_checkpoint(other).unwrap_err().to_string(),
-        "`profound_export.state` is missing or invalid"
-    );
+    assert_eq!(State::from_checkpoint(other).unwrap_err().to_string(), "`profound_export.state` is missing or invalid");
 }

@@ -179,7 +179,9 @@ async fn records_of_a_newer_version_and_other_objects_are_rejected() {
     assert_eq!(error.to_string(), "ledger record 1 has format 4, which this version does not know");
     lake.overwrite(&record_path(1), Bytes::from_static(b"{\"format\": 1, \"numb")).await.unwrap();
     let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
-    assert!(error.to_string().starts_with("cannot read ledger record 1 at `_profound_export/ledger/000000/000000001.json`"));
+    assert!(
+        error.to_string().starts_with("cannot read ledger record 1 at `_profound_export/ledger/000000/000000001.json`")
+    );
 }
 
 #[tokio::test]

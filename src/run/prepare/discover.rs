@@ -32,7 +32,7 @@ pub struct Discovered {
 /// Requests the lists that name objects.
 ///
 /// # Errors
-/// [`RunError::Account`] when organizations or categories cannot be read: a wrong address must not look like an empty
+/// [`RunError::Discovery`] when organizations or categories cannot be read: a wrong address must not look like an empty
 /// account. Assets and domains that may not be read are none.
 pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, RunError> {
     let mut found = Discovered::default();

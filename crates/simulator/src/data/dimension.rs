@@ -222,7 +222,7 @@ fn page(position: usize) -> Object {
         // A URL that does not fit into small buffers: about 5 kB.
         _ if position == 7 => format!("/redirect?state={}", "q%3D%E2%98%83".repeat(400)),
         // Each site has a few of the paths, and no page twice.
-        Some(path) if position % 3 == 0 => format!("{path}#{position}"),
+        Some(path) if position.is_multiple_of(3) => format!("{path}#{position}"),
         Some(path) => path.clone(),
         None => format!("/archive/{position}"),
     };

@@ -58,7 +58,7 @@ pub(crate) async fn handle(State(server): State<Arc<SimulatorState>>, request: R
     };
     let key = sent_key(&parts.headers, raw_query);
     let response = match Exchange::begin(&server, &received, endpoint.as_ref(), &parameters, &dataset, key) {
-        Err(response) => response,
+        Err(response) => *response,
         Ok(exchange) => match endpoint {
             Some(endpoint) => exchange.answer(endpoint, parameters, dataset),
             None => exchange.error(&ErrorResponse::new(StatusCode::NOT_FOUND, "Not Found")),
@@ -93,22 +93,22 @@ impl Exchange {
         parameters: &Parameters,
         dataset: &Dataset,
         key: Option<String>,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Box<Response>> {
         let days = endpoint.and_then(|endpoint| requested_days(endpoint, parameters, dataset));
         let mut live = server.live.lock();
         let window = live.window.take(dataset.now, received.cost);
         let mut exchange = Self { now: dataset.now, window, faults: AppliedFaults::default() };
         let Some(key) = key else {
             let detail = "API Key missing in query parameters or headers";
-            return Err(exchange.error(&ErrorResponse::new(StatusCode::UNAUTHORIZED, detail)));
+            return Err(Box::new(exchange.error(&ErrorResponse::new(StatusCode::UNAUTHORIZED, detail))));
         };
         if key != live.key || live.is_key_revoked {
-            return Err(exchange.key_rejected());
+            return Err(Box::new(exchange.key_rejected()));
         }
         if !window.is_granted {
             let error = ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
             let seconds = (window.reset - exchange.now.as_second()).max(1);
-            return Err(with_header(exchange.error(&error), "retry-after", &seconds.to_string()));
+            return Err(Box::new(with_header(exchange.error(&error), "retry-after", &seconds.to_string())));
         }
         if let Some(endpoint) = endpoint {
             exchange.faults = live.faults.apply(&FaultTarget {
@@ -123,7 +123,7 @@ impl Exchange {
             live.is_key_revoked |= exchange.faults.has(&FaultKind::RevokeKey);
         }
         match exchange.faults.kinds.iter().rev().find_map(|kind| exchange.fault_response(kind)) {
-            Some(response) => Err(response),
+            Some(response) => Err(Box::new(response)),
             None => Ok(exchange),
         }
     }
