@@ -14,6 +14,9 @@ use super::secret::{HiddenUrl, SecretError, SecretKind, read_file};
 use super::settings::section;
 use super::units::Period;
 
+/// What a target needs: the problem and the remedy if it is missing, and the settings that give it, each with whether it is set.
+type SettingGroup<'a> = (&'a str, &'a str, &'a [(&'a str, bool)]);
+
 /// The end of a run waits at most this long for one attempt.
 const MAX_TIMEOUT: Duration = Duration::from_secs(25);
 /// Where PagerDuty accepts events (Events API v2).
@@ -179,7 +182,7 @@ impl AlertConfig {
             let what = "a heartbeat sends no events: it is requested after each complete run";
             error("events", what.to_owned(), "remove the setting");
         }
-        let groups: [(&str, &str, &[(&str, bool)]); 3] = [
+        let groups: [SettingGroup<'_>; 3] = [
             (
                 "the URL is missing",
                 "set `url_file` to a file that holds it, or `url_variable` to a variable, or write `url`",

@@ -36,8 +36,10 @@ pub(super) enum MismatchKind {
 
 /// Deserializes `value`; the first mismatch otherwise.
 pub(super) fn deserialize<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
-    let result = figment::value::Value::serialize(value).and_then(|value| value.deserialize());
-    result.map_err(|error: figment::Error| {
+    let result = figment::value::Value::serialize(value).map_err(Box::new);
+    let result = result.and_then(|value| value.deserialize().map_err(Box::new));
+    result.map_err(|error: Box<figment::Error>| {
+        let error = *error;
         let mut path = error.path.clone();
         let reason = match error.kind {
             Kind::UnknownField(name, known) => {

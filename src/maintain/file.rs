@@ -139,9 +139,10 @@ fn compare(read: &FileContent, expected: &Expected) -> Option<(FindingKind, Stri
     if read.rows != state.rows {
         return damaged(format!("it holds {} rows, and {} were written", read.rows, state.rows));
     }
-    match read.hash == state.hash {
-        true => None,
-        false => damaged("its rows say something else than those that were written".to_owned()),
+    if read.hash == state.hash {
+        None
+    } else {
+        damaged("its rows say something else than those that were written".to_owned())
     }
 }
 

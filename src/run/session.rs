@@ -278,7 +278,7 @@ impl Session<'_> {
         if let RunError::Api(ApiError::OutOfTime { wait }) = error {
             // Requests in progress are paid for and may finish; no other slice starts.
             if admission.drain() {
-                self.settings.events.emit(&Event::DeadlineBeforeReset { wait: wait });
+                self.settings.events.emit(&Event::DeadlineBeforeReset { wait });
             }
         } else {
             // Everything in progress is dropped as a whole; nothing more is sent.

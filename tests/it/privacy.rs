@@ -67,10 +67,7 @@ fn secrets(export: &Export) -> Vec<String> {
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries
-        .flat_map(|entry| match entry.path().is_dir() {
-            true => files_below(&entry.path()),
-            false => vec![entry.path()],
-        })
+        .flat_map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { vec![entry.path()] })
         .collect()
 }
 

@@ -361,9 +361,10 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
         let mut export = export.on(Destination::new(Arc::clone(&store), "test:///"));
         export.run().await;
         let before = export.state().await;
-        match wholly_gone {
-            true => delete(&export, &["ledger", "checkpoints"]).await,
-            false => put(&export, &record(2), "{").await,
+        if wholly_gone {
+            delete(&export, &["ledger", "checkpoints"]).await
+        } else {
+            put(&export, &record(2), "{").await
         }
         let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
         let good =
@@ -506,12 +507,11 @@ async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_
         let mut ledger = open(&export).await.unwrap();
         forget(&export.lake, &mut ledger, &[(REPORT.to_owned(), Erasure::default())]).await.unwrap();
         delete(&export, &["checkpoints"]).await;
-        match lost {
-            false => put(&export, &record(2), "{").await,
-            true => {
-                let whole = export.bytes(&record(number + 1)).await;
-                put(&export, &record(number + 1), whole.slice(..whole.len() - 2)).await;
-            }
+        if !lost {
+            put(&export, &record(2), "{").await
+        } else {
+            let whole = export.bytes(&record(number + 1)).await;
+            put(&export, &record(number + 1), whole.slice(..whole.len() - 2)).await;
         }
         let (told, _) = rebuilt(&export).await;
         assert_eq!(told.lost.iter().any(|lost| lost.mentions_forgotten), lost, "{told:?}");

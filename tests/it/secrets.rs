@@ -99,11 +99,11 @@ fn text_of(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap();
     let raw = String::from_utf8_lossy(&bytes).into_owned();
     // Checkpoints contain the same text as the records.
-    match path.extension().is_some_and(|ending| ending == "parquet")
-        && !path.display().to_string().contains("checkpoints")
+    if path.extension().is_some_and(|ending| ending == "parquet") && !path.display().to_string().contains("checkpoints")
     {
-        true => format!("{raw}{:?}", whole_table_of(bytes.into()).unwrap()),
-        false => raw,
+        format!("{raw}{:?}", whole_table_of(bytes.into()).unwrap())
+    } else {
+        raw
     }
 }
 

@@ -45,9 +45,10 @@ impl Http {
 /// Any 2xx is a success. The address may be a secret, so no error shows it.
 async fn answered(request: RequestBuilder, timeout: Duration) -> Result<(), SendError> {
     let response = request.timeout(timeout).send().await.map_err(|error| {
-        let why = match error.is_timeout() {
-            true => format!("no answer within {} s", timeout.as_secs()),
-            false => root_cause(&error.without_url()),
+        let why = if error.is_timeout() {
+            format!("no answer within {} s", timeout.as_secs())
+        } else {
+            root_cause(&error.without_url())
         };
         SendError::Unreachable(why)
     })?;

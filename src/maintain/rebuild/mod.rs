@@ -371,9 +371,10 @@ struct Accounts {
 
 impl Accounts {
     fn new(settings: &Rebuild, state: &State) -> Self {
-        let known = match settings.organizations.is_empty() {
-            true => state.organizations.clone(),
-            false => settings.organizations.clone(),
+        let known = if settings.organizations.is_empty() {
+            state.organizations.clone()
+        } else {
+            settings.organizations.clone()
         };
         Self { known, found: Vec::new() }
     }

@@ -234,9 +234,10 @@ impl RebuiltTable {
                         Some(stream) => self.layout.path_for(stream, &known.scope, day),
                         None => self.layout.data_path(&self.name, &known.scope, day),
                     };
-                    let remedy = match self.stream.is_some() && !is_snapshot {
-                        true => FindingRemedy::Rewrite,
-                        false => FindingRemedy::Restore,
+                    let remedy = if self.stream.is_some() && !is_snapshot {
+                        FindingRemedy::Rewrite
+                    } else {
+                        FindingRemedy::Restore
                     };
                     self.tell(&path, Some(known.scope.clone()), day, FindingKind::Missing, MISSING.to_owned(), remedy);
                 }

@@ -62,9 +62,10 @@ impl Example {
     pub fn of(file: &str) -> Self {
         let events = file.ends_with(".sse");
         let whole: Value = serde_json::from_slice(&read(&file.replace(".sse", ".json"))).unwrap();
-        let (body, content_type) = match events {
-            true => (read(file), "text/event-stream; charset=utf-8"),
-            false => (serde_json::to_vec(&whole["response"]["body"]).unwrap(), "application/json"),
+        let (body, content_type) = if events {
+            (read(file), "text/event-stream; charset=utf-8")
+        } else {
+            (serde_json::to_vec(&whole["response"]["body"]).unwrap(), "application/json")
         };
         let stem = file.split('.').next().unwrap();
         let name = ASKED_BY.iter().find(|(of, _)| *of == stem).map_or(stem, |(_, name)| name);

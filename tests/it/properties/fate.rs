@@ -76,10 +76,7 @@ fn pair(name: &str, value: &Value) -> String {
 /// Whole numbers, also those written with a point, as long as that says which one is meant.
 fn integer(number: &Number) -> Option<i64> {
     let from_float = |float: f64| (float.fract() == 0.0 && float.abs() <= 2_f64.powi(53)).then_some(float as i64);
-    match number.is_f64() {
-        true => from_float(number.as_f64()?),
-        false => number.as_i64(),
-    }
+    if number.is_f64() { from_float(number.as_f64()?) } else { number.as_i64() }
 }
 
 /// Numbers that are one float.
@@ -132,8 +129,5 @@ fn shown(value: &Value) -> String {
         Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
         other => other.to_string(),
     };
-    match text.chars().count() <= 80 {
-        true => text,
-        false => text.chars().take(80).chain(['…']).collect(),
-    }
+    if text.chars().count() <= 80 { text } else { text.chars().take(80).chain(['…']).collect() }
 }

@@ -37,10 +37,7 @@ fn refused() -> Error {
 #[async_trait]
 impl MultipartUpload for Breaking {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        match self.breaks() {
-            true => futures::future::ready(Err(refused())).boxed(),
-            false => self.inner.put_part(data),
-        }
+        if self.breaks() { futures::future::ready(Err(refused())).boxed() } else { self.inner.put_part(data) }
     }
 
     async fn complete(&mut self) -> Result<PutResult> {

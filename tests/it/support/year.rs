@@ -248,11 +248,10 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour
             for _ in 0..planned.requests {
                 over = if wire.now < ends { wire.send() } else { ends };
             }
-            match over < ends {
-                true => {
-                    record(&mut state, &planned.slice, starts_at + SignedDuration::try_from(over - starts).unwrap())
-                }
-                false => left += 1,
+            if over < ends {
+                record(&mut state, &planned.slice, starts_at + SignedDuration::try_from(over - starts).unwrap())
+            } else {
+                left += 1
             }
             if !planned.is_backfill {
                 took = took.max(over - starts);
