@@ -118,7 +118,7 @@ def test_read_only_lake_ends_the_run_and_the_next_resumes(tmp_path: Path, accoun
 
         output = (job.dir / "stderr.log").read_text()
         assert "Read-only file system" in output
-        assert "write where the lake lies" in output
+        assert "write access to the lake" in output
         assert_nothing_half(job)
         job.run("status").expect(COMPLETE)
         job.run("verify", "--dry-run").expect(COMPLETE)
@@ -161,7 +161,7 @@ def test_lost_permission_ends_the_run_and_the_next_resumes(tmp_path: Path, accou
     output = (job.dir / "stderr.log").read_text()
     assert "Permission denied" in output
     assert str(job.dir / place) in output
-    assert f"write {'where the lake lies' if place == 'lake' else 'in `spool.dir`'}" in output
+    assert ("write access to the lake" if place == "lake" else "write in `spool.dir`") in output
     assert_nothing_half(job)
     account.clear_faults()
     subprocess.run(["chmod", "-R", "u+w", str(job.dir / place)], check=True)

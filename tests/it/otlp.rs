@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use profound_export::catalog::Catalog;
-use profound_export::observe::{FAMILIES, Kind};
+use profound_export::observe::{FAMILIES, MetricKind};
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -113,9 +113,9 @@ async fn run_is_a_trace_of_slices_and_requests_and_its_metrics_have_their_names(
     for metric in metrics {
         let family = FAMILIES.iter().find(|family| metric["name"] == family.name).unwrap();
         let form = match family.kind {
-            Kind::Counter => "sum",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "sum",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         assert!(!metric[form]["dataPoints"].as_array().unwrap().is_empty(), "{metric}");
     }

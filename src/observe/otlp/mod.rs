@@ -70,31 +70,25 @@ impl Otlp {
         }
         let client = Client::new()?;
         let resource = resource(value("OTEL_SERVICE_NAME").is_some());
-        let traces = match is_wanted("TRACES") {
-            false => None,
-            true => {
-                let exporter = {
-                    let builder = SpanExporter::builder().with_http().with_http_client(client.clone());
-                    builder.with_protocol(protocol(&value, "TRACES")?).build()?
-                };
-                let provider =
-                    SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build();
-                let spans = Spans::new(&provider, clock.clone());
-                Some((provider, Arc::new(spans)))
-            }
+        let traces = if !is_wanted("TRACES") { None } else {
+            let exporter = {
+                let builder = SpanExporter::builder().with_http().with_http_client(client.clone());
+                builder.with_protocol(protocol(&value, "TRACES")?).build()?
+            };
+            let provider =
+                SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build();
+            let spans = Spans::new(&provider, clock.clone());
+            Some((provider, Arc::new(spans)))
         };
-        let metrics = match is_wanted("METRICS") {
-            false => None,
-            true => {
-                let exporter = {
-                    let builder = MetricExporter::builder().with_http().with_http_client(client);
-                    builder.with_protocol(protocol(&value, "METRICS")?).build()?
-                };
-                let provider =
-                    SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
-                let durations = meters::register(&provider, metrics);
-                Some((provider, durations))
-            }
+        let metrics = if !is_wanted("METRICS") { None } else {
+            let exporter = {
+                let builder = MetricExporter::builder().with_http().with_http_client(client);
+                builder.with_protocol(protocol(&value, "METRICS")?).build()?
+            };
+            let provider =
+                SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
+            let durations = meters::register(&provider, metrics);
+            Some((provider, durations))
         };
         Ok(Some(Self { traces, metrics }))
     }
@@ -138,8 +132,5 @@ fn protocol(value: &impl Fn(&str) -> Option<String>, signal: &str) -> Result<Pro
 fn resource(is_named: bool) -> Resource {
     let resource =
         Resource::builder().with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    match is_named {
-        true => resource.build(),
-        false => resource.with_service_name(SERVICE).build(),
-    }
+    if is_named { resource.build() } else { resource.with_service_name(SERVICE).build() }
 }
