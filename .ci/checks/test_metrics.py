@@ -25,7 +25,7 @@ def _assert_readable(text: str) -> None:
 
 
 def _classic(text: str) -> str:
-    """OpenMetrics names a counter without `_total` in its metadata; promtool reads the older format, which names it with."""
+    """OpenMetrics names a counter without `_total` in its metadata; promtool expects the suffix."""
     counters = re.findall(r"^# TYPE (\S+) counter$", text, re.MULTILINE)
     for name in counters:
         text = re.sub(rf"^# (HELP|TYPE) {name} ", rf"# \1 {name}_total ", text, flags=re.MULTILINE)

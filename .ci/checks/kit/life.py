@@ -301,7 +301,9 @@ start = "{self.first_day}"
 
     def sent(self, target: str) -> list[dict[str, Any]]:
         """Every notification to a target in the daemon's log."""
-        return [line for line in self.log() if line.get("target_name") == target and line["message"] == "notification sent"]
+        return [
+            line for line in self.log() if line.get("target_name") == target and line["message"] == "notification sent"
+        ]
 
     def log(self) -> list[dict[str, Any]]:
         """What every daemon has said so far."""

@@ -11,7 +11,7 @@ use crate::support::year::Year;
 use crate::year::{YearArgs, simulate};
 
 const TOOLS: &str = "\
-## When the hour is spent
+## When the rate limit is reached
 
 An hour that is spent at its beginning is whole again up to sixty minutes later.
 
