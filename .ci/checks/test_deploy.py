@@ -427,6 +427,10 @@ def test_materials_of_the_image_are_those_of_the_lockfile() -> None:
     for (name, version), component in components.items():
         assert f'name = "{name}"\nversion = "{version}"' in lock
         assert component["licenses"]
+        # Crates of the workspace are not from a registry, so the lockfile has no checksum of them.
+        if name.startswith("profound-export-"):
+            assert "hashes" not in component
+            continue
         assert f'checksum = "{component["hashes"][0]["content"]}"' in lock
     assert {"tokio", "rustls", "parquet"} <= {name for name, _ in components}
     # Tools of the tests are no part of it.
