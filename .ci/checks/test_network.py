@@ -45,7 +45,9 @@ def test_private_ca_is_trusted_when_ca_file_names_it(tmp_path: Path, account: Ac
     assert_equal(Lake(str(job.lake)), "duckdb", job.truths(account))
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), ("no certificate\n", "no certificate in PEM")])
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot read the certificate roots"), ("no certificate\n", "no certificate in PEM")]
+)
 def test_unusable_ca_file_is_named_with_a_remedy(tmp_path: Path, gateway: str, content: str | None, says: str) -> None:
     path = tmp_path / "roots.pem"
     if content:

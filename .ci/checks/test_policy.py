@@ -151,9 +151,9 @@ def test_policy_suffices_on_a_server_with_users_and_signatures(tmp_path: Path, a
 
 def test_directory_needs_no_policy_and_an_invalid_address_is_rejected(tmp_path: Path, account: Account) -> None:
     job = Job(tmp_path, account.url, STREAMS)
-    assert "no policy" in job.run("check", "--iam").expect(COMPLETE).stdout
+    assert "No policy is needed" in job.run("check", "--iam").expect(COMPLETE).stdout
     job.destination = "ftp://lake"
     job.write()
     job.run("check", "--iam").expect(BAD_CONFIG)
-    # Nothing was asked of anybody.
+    # No request was sent.
     assert account.requests() == []

@@ -240,7 +240,7 @@ start = "{self.first_day}"
 
     def has_begun(self, job: str, since: datetime) -> bool:
         """Whether a job has begun, and has perhaps ended, since then."""
-        run = ask(f"{self.page}status.json").json()["doing"]["run"]
+        run = ask(f"{self.page}status.json").json()["activity"]["run"]
         return bool(run and run["job"] == job) or bool(self.outcomes(job, since))
 
     def tried_at(self, job: str, moment: datetime) -> None:
@@ -252,7 +252,7 @@ start = "{self.first_day}"
         """Waits until nothing runs. What a run waits for, such as the pause before another attempt, comes sooner."""
 
         def is_idle() -> bool:
-            if ask(f"{self.page}status.json").json()["doing"]["run"]:
+            if ask(f"{self.page}status.json").json()["activity"]["run"]:
                 self.clock.move_to(self.clock.now() + SECOND)
                 return False
             return True

@@ -106,7 +106,7 @@ function daysOf(name) {
 function describe(name, cell) {
   if (!cell) return "";
   const scopes = Object.entries(cell.scopes).map(([status, count]) => `${count} ${status.replaceAll("_", " ")}`).join(", ");
-  const extracted = cell.read_at ? `, extracted ${new Date(cell.read_at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}` : "";
+  const extracted = cell.extracted_at ? `, extracted ${new Date(cell.extracted_at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}` : "";
   const proof = cell.proofs.length ? `, proof: ${cell.proofs.join(", ").replaceAll("_", " ")}` : "";
   const problem = cell.problem ? `: ${cell.problem}` : "";
   return `${cell.day} ${name}: ${scopes}, ${cell.rows.toLocaleString()} rows${extracted}${proof}${problem}`;
