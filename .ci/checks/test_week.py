@@ -29,7 +29,7 @@ def _march(day: int, hour: int, minute: int = 0) -> datetime:
 def test_daemon_survives_a_week_of_failures_and_notifies_once_of_each(tmp_path: Path) -> None:
     with Life(tmp_path, _utc(21, 23, 50), first_day=date(2026, 10, 8), key_expires=date(2026, 11, 6)) as life:
         life.start()
-        life.happens("`serve` is started for the first time")
+        life.happens("first start of `serve`")
         _thursday_is_quiet(life)
         _friday_the_key_is_rejected(life)
         _saturday_the_process_is_killed(life)
@@ -59,12 +59,12 @@ def _thursday_is_quiet(life: Life) -> None:
 
 def _friday_the_key_is_rejected(life: Life) -> None:
     life.run_at("often", _utc(23, 0))
-    life.happens("the day comes that is 14 days before the key's last", "firing `key_expiring`")
+    life.happens("14 days before the key's last day", "firing `key_expiring`")
     life.run_at("nightly", _utc(23, 0, 30))
     life.account.fault("revoke_key", times=1)
     life.pass_to(_utc(23, 6))
     life.ends(KEY_REJECTED)
-    life.happens("`often` starts with a key that was revoked: `serve` ends with 77", "firing `key_rejected`")
+    life.happens("`often` starts with a revoked key: `serve` ends with 77", "firing `key_rejected`")
     asked = len(life.account.requests())
     life.pass_to(_utc(23, 15))
     assert len(life.account.requests()) == asked
@@ -77,7 +77,7 @@ def _friday_the_key_is_rejected(life: Life) -> None:
     life.starts_at("often", _utc(23, 15))
     life.ended("often", _utc(23, 15))
     life.happens(
-        "a new key is put in, and `serve` started again: `often` makes up by one run for all that it missed",
+        "new key, and `serve` starts again: one run of `often` catches up",
         "resolved `key_expiring`",
         "resolved `key_rejected`",
     )
@@ -93,7 +93,7 @@ def _saturday_the_process_is_killed(life: Life) -> None:
     life.starts_at("often", _utc(24, 12))
     life.wait("the run to be under way", lambda: life.account.asked_since("referrals_v2", _utc(24, 12)))
     life.kill()
-    life.happens("the process is killed in the middle of a run")
+    life.happens("the process is killed during a run")
     life.clock.move_to(_utc(24, 12, 20))
     life.start()
     life.starts_at("often", _utc(24, 12, 20))
@@ -105,12 +105,12 @@ def _saturday_the_process_is_killed(life: Life) -> None:
 def _sunday_the_clocks_change(life: Life) -> None:
     life.run_at("often", _utc(25, 0))
     life.run_at("nightly", _utc(25, 0, 30))
-    life.happens("02:30 comes for the first time, in summer time: `nightly` runs")
+    life.happens("02:30 for the first time, in summer time: `nightly` runs")
     life.pass_to(_utc(25, 1, 30))
-    life.happens("02:30 comes again, in winter time: nothing runs")
+    life.happens("02:30 for the second time, in winter time: nothing runs")
     life.pass_to(_utc(25, 5))
     life.account.restate(date(2026, 10, 23))
-    life.happens("the API revises the figures of Friday: the next runs read them again")
+    life.happens("the API restates Friday: the next runs extract it again")
     for hour in (6, 12, 18):
         life.run_at("often", _utc(25, hour))
 
@@ -120,14 +120,12 @@ def _monday_the_api_is_out(life: Life) -> None:
     life.pass_to(_utc(26, 1))
     life.account.fault("status", code=503)
     life.tried_at("nightly", _utc(26, 1, 30))
-    life.happens(
-        "the API has answered 503 for half an hour: `nightly` tries, and again and again", "firing `job_failed/nightly`"
-    )
+    life.happens("the API has answered 503 for half an hour: `nightly` retries", "firing `job_failed/nightly`")
     life.tried_at("often", _utc(26, 6))
-    life.happens("it still does: `often` tries, and again and again", "firing `job_failed/often`")
+    life.happens("it still does: `often` retries", "firing `job_failed/often`")
     life.pass_to(_utc(26, 15, 59))
     life.clock.move_to(_utc(26, 16, 10))
-    life.happens("what `nightly` did not read is older than 36 hours", "firing `incomplete_too_long/nightly`")
+    life.happens("the oldest missing day of `nightly` ended 36 hours ago", "firing `incomplete_too_long/nightly`")
     life.pass_to(_utc(27, 5, 10))
     for job in ("often", "nightly"):
         life.wait("a last attempt", lambda job=job: life.outcomes(job, _utc(27, 5)))
@@ -139,7 +137,7 @@ def _monday_the_api_is_out(life: Life) -> None:
         life.clock.move_to(_utc(27, 6, 30))
     life.wait("nightly to end", lambda: life.outcomes("nightly", _utc(27, 6)) == ["complete"])
     life.happens(
-        "the API has been back for a while: both jobs have read all that they owed",
+        "the API is back: both jobs have extracted every missing day",
         "resolved `incomplete_too_long/nightly`",
         "resolved `job_failed/nightly`",
         "resolved `job_failed/often`",
@@ -157,13 +155,13 @@ def _tuesday_the_destination_is_out(life: Life) -> None:
     life.clock.move_to(_utc(27, 17, 40))
     life.happens("a file is in the place of the destination", f"firing `destination_trouble/{life.lake}`")
     life.tried_at("often", _utc(27, 18))
-    life.happens("`often` cannot write, and tries again")
+    life.happens("`often` cannot write, and retries")
     life.lake.rename(life.dir / "file.away")
     away.rename(life.lake)
     life.starts_at("often", _utc(27, 18, 10))
     life.clock.move_to(_utc(27, 18, 10))
     life.ended("often", _utc(27, 18, 10))
-    life.happens("the destination is back: `often` has tried again", f"resolved `destination_trouble/{life.lake}`")
+    life.happens("the destination is back: `often` has retried", f"resolved `destination_trouble/{life.lake}`")
     life.run_at("often", _utc(28, 0))
     life.run_at("nightly", _utc(28, 1, 30))
     life.run_at("often", _utc(28, 6))
@@ -178,7 +176,7 @@ def _wednesday_somebody_else_uses_the_key(life: Life) -> None:
     life.ended("often", _utc(28, 12))
     life.happens("another program sends 200 requests with the key while `often` runs", "firing `key_used_elsewhere`")
     life.clock.move_to(_utc(28, 13, 10))
-    life.happens("they have sent nothing for an hour", "resolved `key_used_elsewhere`")
+    life.happens("no external requests for an hour", "resolved `key_used_elsewhere`")
     life.run_at("often", _utc(28, 18))
 
 
@@ -245,7 +243,7 @@ def _line(row: Row) -> str:
 
 
 def _words(words: str) -> str:
-    """Without what is another in each week: durations, a lower bound, the file that was read first."""
+    """Without what differs between runs: durations, lower bounds, the first file read."""
     words = re.sub(r"(?<=cannot reach the ledger: ).*", "…", words)
     return re.sub(r"(\d+ h) \d+ m|[0-9.]+ s(?=:)|(?<=at least )\d+", lambda found: found[1] or "…", words)
 

@@ -26,16 +26,26 @@ def _host() -> str:
     return next(line.removeprefix("host: ") for line in output.splitlines() if line.startswith("host: "))
 
 
-def _built_in(metadata: Any) -> dict[str, list[str]]:
+def _linked(target: str) -> set[tuple[str, str]]:
+    """Name and version of each crate in the program. `cargo metadata` also lists optional crates that only tests enable."""
+    command = ["cargo", "tree", "--package", "profound-export", "--edges", "normal", "--prefix", "none"]
+    command += ["--locked", "--offline", "--target", target, "--format", "{p}"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {(line.split()[0], line.split()[1].removeprefix("v")) for line in lines if line}
+
+
+def _built_in(metadata: Any, linked: set[tuple[str, str]]) -> dict[str, list[str]]:
     """The packages that the program is made of, each with its own: none of tests or build scripts."""
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    names = {package["id"]: (package["name"], package["version"]) for package in metadata["packages"]}
     found: dict[str, list[str]] = {}
     waiting = [metadata["resolve"]["root"]]
     while waiting:
         here = waiting.pop()
         if here in found:
             continue
-        normal = [dep["pkg"] for dep in nodes[here]["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
+        kinds = {dep["pkg"]: {kind["kind"] for kind in dep["dep_kinds"]} for dep in nodes[here]["deps"]}
+        normal = [package for package, kind in kinds.items() if None in kind and names[package] in linked]
         found[here] = sorted(normal)
         waiting += normal
     return found
@@ -43,14 +53,15 @@ def _built_in(metadata: Any) -> dict[str, list[str]]:
 
 def main() -> None:
     """Print the bill of materials."""
-    metadata = _metadata(sys.argv[1] if len(sys.argv) > 1 else _host())
+    target = sys.argv[1] if len(sys.argv) > 1 else _host()
+    metadata = _metadata(target)
     packages = {package["id"]: package for package in metadata["packages"]}
     lock = (ROOT / "Cargo.lock").read_bytes()
     checksums = {
         (package["name"], package["version"]): package.get("checksum")
         for package in tomllib.loads(lock.decode())["package"]
     }
-    built_in = _built_in(metadata)
+    built_in = _built_in(metadata, _linked(target))
     root = metadata["resolve"]["root"]
 
     def purl(identity: str) -> str:
