@@ -27,7 +27,7 @@ def _host() -> str:
 
 
 def _linked(target: str) -> set[tuple[str, str]]:
-    """Name and version of each crate in the program. `cargo metadata` also lists optional crates that only tests enable."""
+    """Name and version of each crate in the program. `cargo metadata` also lists crates that only tests enable."""
     command = ["cargo", "tree", "--package", "profound-export", "--edges", "normal", "--prefix", "none"]
     command += ["--locked", "--offline", "--target", target, "--format", "{p}"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
