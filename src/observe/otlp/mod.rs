@@ -70,7 +70,9 @@ impl Otlp {
         }
         let client = Client::new()?;
         let resource = resource(value("OTEL_SERVICE_NAME").is_some());
-        let traces = if !is_wanted("TRACES") { None } else {
+        let traces = if !is_wanted("TRACES") {
+            None
+        } else {
             let exporter = {
                 let builder = SpanExporter::builder().with_http().with_http_client(client.clone());
                 builder.with_protocol(protocol(&value, "TRACES")?).build()?
@@ -80,13 +82,14 @@ impl Otlp {
             let spans = Spans::new(&provider, clock.clone());
             Some((provider, Arc::new(spans)))
         };
-        let metrics = if !is_wanted("METRICS") { None } else {
+        let metrics = if !is_wanted("METRICS") {
+            None
+        } else {
             let exporter = {
                 let builder = MetricExporter::builder().with_http().with_http_client(client);
                 builder.with_protocol(protocol(&value, "METRICS")?).build()?
             };
-            let provider =
-                SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
+            let provider = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
             let durations = meters::register(&provider, metrics);
             Some((provider, durations))
         };
