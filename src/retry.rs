@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use crate::model::format::format_duration;
@@ -11,15 +10,17 @@ use crate::model::format::format_duration;
 /// How a failed request or write is retried. Only idempotent operations can be: the response that was lost may be that of an
 /// attempt that succeeded.
 ///
-/// The pause doubles after each failure, and each pause is lengthened by up to as much again at random. The jitter never shortens
-/// a pause: with "full" jitter, which can, all retries of a request may fall into the second in which a server restarts.
+/// The backoff doubles after each failure, and each pause is a random part of it ("full jitter"). Slices that fail together would
+/// otherwise retry together and overload the server once more: in AWS's measurements ("Exponential Backoff And Jitter") no
+/// other jitter needs fewer attempts, and one that only lengthens the backoff leaves gaps in which no client sends.
+/// A mean pause is half the backoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts in all, the first one included.
     pub max_attempts: u32,
-    /// The pause after the first failure, before jitter.
+    /// The longest pause after the first failure.
     pub initial_backoff: Duration,
-    /// The longest pause, before jitter.
+    /// The longest pause after any failure.
     pub max_backoff: Duration,
     /// No attempt begins later than this after the first one. `None` where the caller has a deadline of its own.
     pub total_time: Option<Duration>,
@@ -91,7 +92,6 @@ pub struct RetryError<E> {
 #[derive(Debug)]
 pub struct RetryState {
     policy: RetryPolicy,
-    pauses: ExponentialBackoff,
     attempts: u32,
     started: Instant,
 }
@@ -99,16 +99,13 @@ pub struct RetryState {
 impl RetryPolicy {
     /// Begins the first attempt.
     pub fn start(self) -> RetryState {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(self.initial_backoff)
-            .with_max_delay(self.max_backoff)
-            .with_factor(2.0)
-            .without_max_times()
-            .with_jitter()
-            // Without `std`, backon would draw the same jitter in every process.
-            .with_jitter_seed(fastrand::u64(..))
-            .build();
-        RetryState { policy: self, pauses, attempts: 1, started: Instant::now() }
+        RetryState { policy: self, attempts: 1, started: Instant::now() }
+    }
+
+    /// The longest pause after `attempts` failed ones.
+    fn backoff(self, attempts: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(attempts - 1);
+        self.initial_backoff.saturating_mul(doubled).min(self.max_backoff)
     }
 
     /// Runs `operation` until it succeeds, or until `decide` or the policy allows no further attempt.
@@ -146,10 +143,9 @@ impl RetryState {
         if self.attempts >= policy.max_attempts {
             return None;
         }
-        let backoff = self.pauses.next().unwrap_or(policy.max_backoff);
         let pause = match decision {
             RetryDecision::Never => return None,
-            RetryDecision::Backoff => backoff,
+            RetryDecision::Backoff => policy.backoff(self.attempts).mul_f64(fastrand::f64()),
             RetryDecision::After(asked) if asked > policy.max_retry_after => return None,
             // The server knows when it can answer: `Retry-After: 0` is an invitation, and guessing longer costs the run time.
             RetryDecision::After(asked) => asked,
@@ -185,12 +181,23 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_their_maximum() {
-        let pauses = pauses(POLICY, RetryDecision::Backoff);
-        for (pause, base) in pauses.iter().zip([1.0, 2.0, 3.0, 3.0]) {
-            assert!((base..=2.0 * base).contains(pause), "{pauses:?}");
+    fn backoff_doubles_up_to_its_maximum() {
+        assert_eq!([1, 2, 3, 4, u32::MAX].map(|attempts| POLICY.backoff(attempts).as_secs()), [1, 2, 3, 3, 3]);
+        assert_eq!(pauses(POLICY, RetryDecision::Backoff).len(), 4, "one less than there are attempts");
+    }
+
+    #[test]
+    fn pauses_are_spread_over_the_whole_backoff() {
+        let runs: Vec<Vec<f64>> = (0..1000).map(|_| pauses(POLICY, RetryDecision::Backoff)).collect();
+        for (attempt, backoff) in [1.0, 2.0, 3.0, 3.0].into_iter().enumerate() {
+            let fractions: Vec<f64> = runs.iter().map(|pauses| pauses[attempt] / backoff).collect();
+            assert!(fractions.iter().all(|fraction| (0.0..=1.0).contains(fraction)), "attempt {attempt}");
+            // Each tenth has 100 of 1000; fewer than 40 or more than 200 are as good as impossible.
+            for tenth in 0..10 {
+                let count = fractions.iter().filter(|fraction| (**fraction * 10.0) as usize == tenth).count();
+                assert!((40..=200).contains(&count), "attempt {attempt}: {count} of 1000 in tenth {tenth}");
+            }
         }
-        assert_eq!(pauses.len(), 4, "one less than there are attempts");
     }
 
     #[test]
@@ -203,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_attempt_begins_after_the_total_time() {
-        let policy = RetryPolicy { total_time: Some(Duration::from_secs(20)), max_attempts: 100, ..POLICY };
+        let policy = RetryPolicy { total_time: Some(Duration::from_secs(20)), max_attempts: 1000, ..POLICY };
         let failed = policy.run(async || Err::<(), _>("no luck"), |_| RetryDecision::Backoff).await.unwrap_err();
         assert!(failed.attempts.elapsed() <= Duration::from_secs(20) && failed.attempts.count() > 3, "{failed:?}");
         assert!(failed.to_string().starts_with("no luck, "), "{failed}");

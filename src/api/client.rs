@@ -35,7 +35,7 @@ const FATAL_SKEW: Duration = Duration::from_secs(12 * 3600);
 /// Retries of a request that did not reach the API, or that it could not answer. The run's deadline bounds their time.
 const RETRIES: RetryPolicy = RetryPolicy {
     max_attempts: 5,
-    initial_backoff: Duration::from_millis(250),
+    initial_backoff: Duration::from_millis(500),
     max_backoff: Duration::from_secs(60),
     total_time: None,
     max_retry_after: MAX_RETRY_AFTER,

@@ -9,7 +9,7 @@ use crate::retry::{RetryDecision, RetryPolicy};
 /// that is reset while a body is uploaded.
 pub const WRITE_RETRIES: RetryPolicy = RetryPolicy {
     max_attempts: 5,
-    initial_backoff: Duration::from_millis(200),
+    initial_backoff: Duration::from_millis(600),
     max_backoff: Duration::from_secs(60),
     total_time: Some(Duration::from_secs(15 * 60)),
     max_retry_after: Duration::ZERO,
