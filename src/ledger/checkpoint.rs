@@ -22,6 +22,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::ledger::error::CheckpointError;
 use crate::ledger::record::{FORGETTING_FORMAT, FORMAT, NEWEST_FORMAT};
 use crate::ledger::state::State;
 use crate::model::compact_timestamp::CompactTimestamp;
@@ -38,22 +39,6 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 const BYTES_PER_ROW: usize = 40;
 /// Metadata key of the JSON.
 const HEAD: &str = "profound_export.state";
-
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    #[error("its digest is not the one in its name")]
-    Name,
-    #[error("not a valid Parquet file")]
-    Parquet(#[from] ParquetError),
-    #[error("unreadable rows")]
-    Rows(#[from] ArrowError),
-    #[error("unreadable metadata")]
-    Head(#[from] serde_json::Error),
-    #[error("format {0} is newer than this version")]
-    Format(u32),
-    #[error("`{0}` is missing or invalid")]
-    Part(&'static str),
-}
 
 /// The metadata.
 #[derive(Serialize, Deserialize)]

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 
 use crate::destination::{Destination, DestinationError, OWN_DIRECTORY, retry_write};
-use crate::ledger::checkpoint::CheckpointError;
-use crate::ledger::error::LedgerError;
+use crate::ledger::error::{CheckpointError, LedgerError};
 use crate::ledger::state::State;
 
 /// Checkpoints kept. A reader may still be reading an older one, and a damaged one must not be the only one.

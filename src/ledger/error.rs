@@ -1,9 +1,9 @@
 //! Errors of the ledger, and what an operator can do about them.
 
+use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
 use crate::destination::DestinationError;
-use crate::ledger::checkpoint::CheckpointError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -84,4 +84,21 @@ impl LedgerError {
             Self::Contended { .. } => "other processes are writing to the same lake; run again",
         }
     }
+}
+
+/// Why a checkpoint cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("its digest is not the one in its name")]
+    Name,
+    #[error("not a valid Parquet file")]
+    Parquet(#[from] ParquetError),
+    #[error("unreadable rows")]
+    Rows(#[from] ArrowError),
+    #[error("unreadable metadata")]
+    Head(#[from] serde_json::Error),
+    #[error("format {0} is newer than this version")]
+    Format(u32),
+    #[error("`{0}` is missing or invalid")]
+    Part(&'static str),
 }

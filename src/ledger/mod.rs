@@ -12,9 +12,8 @@ mod salvage;
 mod state;
 mod table;
 
-pub use checkpoint::CheckpointError;
 pub use coverage_table::{CoverageRow, coverage_parquet};
-pub use error::LedgerError;
+pub use error::{CheckpointError, LedgerError};
 pub use fact::{Fact, Facts, LearnedFact};
 pub use log::Ledger;
 pub use open_run::{OpenRun, PlannedSlices};
