@@ -163,14 +163,14 @@ impl Ledger {
         self.state.apply(record);
     }
 
-    /// Appends a record of `entries` after those that other writers have added meanwhile. If another writer published the file of one
-    /// of these days in a record after `based_on`, either file may be the published one: the day is marked stale, and the next run
-    /// extracts it again.
+    /// Appends a record of `entries` after those that other writers have added meanwhile. If the entries were derived from the
+    /// state, `based_on` is the number of its last record: where another writer published the file of one of these days in a later
+    /// record, either file may be the published one, so the day is marked stale, and the next run extracts it again.
     ///
     /// # Errors
     /// [`LedgerError`]; whether the record was written is then unknown. Its files may be published, so the next record marks their
     /// days stale.
-    pub async fn append(&mut self, entries: Vec<Entry>, based_on: u64) -> Result<(), LedgerError> {
+    pub async fn append(&mut self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -182,13 +182,14 @@ impl Ledger {
         added
     }
 
-    async fn add(&mut self, entries: &[Entry], based_on: u64) -> Result<(), LedgerError> {
+    async fn add(&mut self, entries: &[Entry], based_on: Option<u64>) -> Result<(), LedgerError> {
         let id = Uuid::now_v7();
         let mut retries = WRITE_RETRIES.start();
         for _ in 0..MAX_ATTEMPTS {
             self.check_tables(entries)?;
             let number = self.state.number + 1;
-            let record = self.record(number, id, &[entries, &self.overwritten(entries, based_on)].concat());
+            let overwritten = based_on.map(|based_on| self.overwritten(entries, based_on)).unwrap_or_default();
+            let record = record_of(number, id, self.clock.now(), [entries, &overwritten].concat());
             let path = record_path(number);
             // After an error the object may exist all the same, so it is read back in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -279,10 +280,6 @@ impl Ledger {
             }
         }
         stale
-    }
-
-    fn record(&self, number: u64, id: Uuid, entries: &[Entry]) -> Record {
-        record_of(number, id, self.clock.now(), entries.to_vec())
     }
 }
 

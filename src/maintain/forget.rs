@@ -59,7 +59,7 @@ pub async fn forget(
     let entry =
         |(stream, erasure): &(String, Erasure)| Entry::Forgotten { stream: stream.clone(), erasure: erasure.clone() };
     let entries = erasures.iter().filter(is_news).map(entry).collect();
-    ledger.append(entries, u64::MAX).await?;
+    ledger.append(entries, None).await?;
     let mut deleted: BTreeMap<String, Erased> = BTreeMap::new();
     for (table, of_table) in by_table(erasures) {
         let objects = lake.objects(&Layout::directory(&table));

@@ -119,7 +119,7 @@ pub async fn verify(
         if settings.marks {
             verified.marked += stale.len() as u64;
             for some in stale.chunks(MARKED_AT_ONCE) {
-                ledger.append(some.to_vec(), u64::MAX).await?;
+                ledger.append(some.to_vec(), None).await?;
             }
         }
     }

@@ -165,11 +165,11 @@ impl Session<'_> {
             planned: planned.collect(),
             backfill: self.request.is_backfill(),
         });
-        append(ledger, entries).await?;
+        ledger.append(entries, None).await?;
         // An empty lake belongs to the account of its first record, which another process may have written just now.
         let admitted = admit(ledger.state(), &found, destinations.layout.partition, destinations.lake.url());
         match admitted.and_then(|added| check_tables(ledger.state(), &wanted.streams).map(|()| added)) {
-            Ok(added) => append(ledger, added).await?,
+            Ok(added) => ledger.append(added, None).await?,
             Err(error) => {
                 self.result.error = Some(error);
                 return Ok(None);
@@ -298,7 +298,7 @@ impl Session<'_> {
         let mut entries = learned_costs(settings, ledger.state());
         let requests = settings.client.requests() - self.requests_before;
         entries.push(self.run_ended(started_at, Counters { requests, ..self.result.counters() }));
-        append(ledger, entries).await?;
+        ledger.append(entries, None).await?;
         let (lake, layout, now) = (&settings.destinations.lake, settings.destinations.layout, settings.clock.now());
         let last_end = |ledger: &Ledger| ledger.state().runs.back().map(|run| run.number);
         for _ in 0..COVERAGE_ATTEMPTS {
@@ -315,7 +315,7 @@ impl Session<'_> {
 
     /// Records a run that did nothing, so that the run before it does not look like the last one.
     async fn record_empty_run(&self, ledger: &mut Ledger) -> Result<(), RunError> {
-        append(ledger, vec![self.run_ended(self.settings.clock.now(), Counters::default())]).await
+        Ok(ledger.append(vec![self.run_ended(self.settings.clock.now(), Counters::default())], None).await?)
     }
 
     fn run_ended(&self, started_at: Timestamp, counters: Counters) -> Entry {
@@ -366,11 +366,6 @@ impl RunResult {
             None => Outcome::Complete,
         }
     }
-}
-
-/// Adds entries that do not depend on the ledger's state.
-async fn append(ledger: &mut Ledger, entries: Vec<Entry>) -> Result<(), RunError> {
-    Ok(ledger.append(entries, u64::MAX).await?)
 }
 
 /// What requests turned out to cost and how long they took, if the ledger says otherwise.

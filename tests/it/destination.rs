@@ -233,7 +233,7 @@ on_every_destination! {
             for number in 0..3 {
                 let entry = fact(format!("{writer}/{number}"));
                 let known = ledger.state().number;
-                ledger.append(vec![entry], known).await.unwrap();
+                ledger.append(vec![entry], Some(known)).await.unwrap();
             }
         };
         futures::future::join_all((0..4).map(write)).await;
@@ -304,7 +304,7 @@ async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbid
     let lake = Destination::new(store, "memory:///");
     for number in 1..=3 {
         let mut ledger = Ledger::open(lake.clone(), Clock::starting_at(instant("2026-11-23T12:00:00Z"))).await.unwrap();
-        ledger.append(vec![fact(number.to_string())], 0).await.unwrap();
+        ledger.append(vec![fact(number.to_string())], Some(0)).await.unwrap();
         assert_eq!(ledger.state().number, number);
     }
 }

@@ -228,9 +228,9 @@ on_memory_and_disk! {
         };
 
         // Both have written their files; one records them, and the other reads that record before it adds its own.
-        one.append(vec![wrote(FileChange::Published)], 0).await.unwrap();
+        one.append(vec![wrote(FileChange::Published)], Some(0)).await.unwrap();
         other.refresh().await.unwrap();
-        other.append(vec![wrote(FileChange::Published)], 0).await.unwrap();
+        other.append(vec![wrote(FileChange::Published)], Some(0)).await.unwrap();
         let stale = |ledger: &Ledger| {
             let coverage = ledger.state().scope("visibility_v2", &scope.key()).unwrap();
             coverage.days.values().filter(|state| state.stale).count()
@@ -241,11 +241,11 @@ on_memory_and_disk! {
         let mut third = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         assert_eq!(stale(&third), 2);
         let known = third.state().number;
-        third.append(vec![wrote(FileChange::Published)], known).await.unwrap();
+        third.append(vec![wrote(FileChange::Published)], Some(known)).await.unwrap();
         assert_eq!(stale(&third), 0);
         other.refresh().await.unwrap();
         let known = other.state().number;
-        other.append(vec![wrote(FileChange::Unchanged)], known).await.unwrap();
+        other.append(vec![wrote(FileChange::Unchanged)], Some(known)).await.unwrap();
         assert_eq!(stale(&other), 0);
     }
 }

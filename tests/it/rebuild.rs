@@ -222,7 +222,7 @@ async fn ledger_into_which_a_run_writes_is_refused_until_it_counts_as_killed() {
     let export = settled(Place::Memory, Partition::Day).await;
     let mut ledger = open(&export).await.unwrap();
     let began = Entry::RunStarted { run: Uuid::now_v7(), job: "nightly".into(), planned: Vec::new(), backfill: false };
-    ledger.append(vec![began], 0).await.unwrap();
+    ledger.append(vec![began], Some(0)).await.unwrap();
     put(&export, &record(2), "{").await;
     let told = refused(&settings(&export)).await;
     assert!(told.contains("a run of job `nightly`") && told.contains("ten minutes"), "{told}");
@@ -414,7 +414,7 @@ async fn run_that_had_the_old_ledger_open_is_stopped_by_the_new_one() {
     put(&export, &record(2), "{").await;
     rebuilt(&export).await;
     let start = Entry::Start { job: "job".into(), day: day("2026-03-01") };
-    let stopped = old.append(vec![start], 0).await.unwrap_err();
+    let stopped = old.append(vec![start], Some(0)).await.unwrap_err();
     assert!(matches!(stopped, LedgerError::Rebuilding { .. }), "{stopped:?}");
 }
 

@@ -186,7 +186,7 @@ on_memory_and_disk! {
         let began = profound_export::ledger::Entry::RunStarted { run: uuid::Uuid::now_v7(), job: "nightly".into(), planned: vec![planned], backfill: false };
         export.a_minute_later();
         let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();
-        ledger.append(vec![began], state.number).await.unwrap();
+        ledger.append(vec![began], Some(state.number)).await.unwrap();
         let (written, fresh) = (path(&export, REPORT, Some("2026-03-07")), path(&export, REPORT, Some("2026-03-20")));
         put(&export, &written, Bytes::from_static(b"another size")).await;
         put(&export, &fresh, Bytes::from_static(b"not recorded yet")).await;

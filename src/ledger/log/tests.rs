@@ -53,7 +53,7 @@ fn slice(rows: u64, written: FileChange) -> Entry {
 async fn ledger_reads_what_it_wrote() {
     let lake = lake();
     let mut writer = open(&lake).await;
-    writer.append(vec![slice(7, FileChange::Published)], writer.state().number).await.unwrap();
+    writer.append(vec![slice(7, FileChange::Published)], Some(writer.state().number)).await.unwrap();
     let reader = open(&lake).await;
     assert_eq!(reader.state(), writer.state());
     let found = reader.state().scope("visibility_v2", &category().key()).unwrap();
@@ -65,7 +65,7 @@ async fn checkpoint_and_records_behind_it_add_up_to_the_same() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..40 {
-        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], Some(writer.state().number)).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let mut replayed = State::default();
@@ -101,7 +101,7 @@ async fn only_the_last_checkpoints_stay_and_every_record_does() {
     lake.create(&old, Bytes::from_static(b"{}")).await.unwrap();
     let mut writer = open(&lake).await;
     for rows in 0..96 {
-        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], Some(writer.state().number)).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     assert_eq!(numbers(&lake).await, ["000000064", "000000080", "000000096"]);
@@ -115,7 +115,7 @@ async fn checkpoint_that_cannot_be_read_is_passed_over() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..40 {
-        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], Some(writer.state().number)).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let (number, newest) = checkpoints(&lake).await.pop().unwrap();
@@ -135,7 +135,7 @@ async fn long_run_leaves_a_checkpoint_every_256_records() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..600 {
-        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], Some(writer.state().number)).await.unwrap();
         writer.checkpoint_midway().await;
     }
     assert_eq!(numbers(&lake).await, ["000000256", "000000512"]);
@@ -147,13 +147,13 @@ async fn long_run_leaves_a_checkpoint_every_256_records() {
 async fn writer_that_lost_a_number_marks_days_both_wrote_as_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
-    one.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
-    two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap();
+    one.append(vec![slice(7, FileChange::Published)], Some(0)).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], Some(0)).await.unwrap();
     one.refresh().await.unwrap();
     assert_eq!(one.state(), two.state());
     assert_eq!(one.state().number, 2);
     assert!(one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
-    one.append(vec![slice(8, FileChange::Published)], one.state().number).await.unwrap();
+    one.append(vec![slice(8, FileChange::Published)], Some(one.state().number)).await.unwrap();
     assert!(!one.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
 }
 
@@ -162,12 +162,12 @@ async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_r
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     let begun = two.state().number;
-    one.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
+    one.append(vec![slice(7, FileChange::Published)], Some(0)).await.unwrap();
     two.refresh().await.unwrap();
-    two.append(vec![slice(8, FileChange::Unchanged)], begun).await.unwrap();
+    two.append(vec![slice(8, FileChange::Unchanged)], Some(begun)).await.unwrap();
     assert!(two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
     // What was begun after the other's record was read is not doubtful.
-    two.append(vec![slice(8, FileChange::Published)], two.state().number).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], Some(two.state().number)).await.unwrap();
     assert!(!two.state().scope("visibility_v2", &category().key()).unwrap().days[&day("2026-03-01")].stale);
 }
 
@@ -189,7 +189,7 @@ async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() 
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..20 {
-        writer.append(vec![slice(rows, FileChange::Published)], writer.state().number).await.unwrap();
+        writer.append(vec![slice(rows, FileChange::Published)], Some(writer.state().number)).await.unwrap();
         writer.checkpoint().await.unwrap();
     }
     let (_, checkpoint) = checkpoints(&lake).await.pop().unwrap();
@@ -211,7 +211,7 @@ async fn gap_in_the_records_is_an_error() {
     let lake = lake();
     let mut ledger = open(&lake).await;
     for rows in 1..=5 {
-        ledger.append(vec![slice(rows, FileChange::Published)], 0).await.unwrap();
+        ledger.append(vec![slice(rows, FileChange::Published)], Some(0)).await.unwrap();
     }
     object_store::ObjectStoreExt::delete(lake.store(), &record_path(4)).await.unwrap();
     let error = Ledger::open(lake, Clock::system()).await.unwrap_err();
@@ -228,11 +228,11 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         scope: key.clone(),
         window: Some(Window::from_day(day("2026-03-01"))),
     };
-    ledger.append(vec![slice(7, FileChange::Published)], ledger.state().number).await.unwrap();
+    ledger.append(vec![slice(7, FileChange::Published)], Some(ledger.state().number)).await.unwrap();
     ledger
         .append(
             vec![Entry::RunStarted { run: killed, job: "nightly".into(), planned: vec![planned], backfill: false }],
-            1,
+            Some(1),
         )
         .await
         .unwrap();
@@ -246,10 +246,10 @@ async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read
         other => other,
     };
     // It may live still, and put the file that it had begun before this was recorded.
-    ledger.append(vec![read("2026-03-10T12:09:00Z")], ledger.state().number).await.unwrap();
+    ledger.append(vec![read("2026-03-10T12:09:00Z")], Some(ledger.state().number)).await.unwrap();
     assert!(doubtful(&ledger, None));
     // Its last record is old enough.
-    ledger.append(vec![read("2026-03-10T12:11:00Z")], ledger.state().number).await.unwrap();
+    ledger.append(vec![read("2026-03-10T12:11:00Z")], Some(ledger.state().number)).await.unwrap();
     assert!(!doubtful(&ledger, None));
     assert!(ledger.state().open_runs[&killed].planned.is_empty());
 }
@@ -264,11 +264,11 @@ async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     // One put a file, could not put the next, and records that the published file is uncertain.
     let doubt = Entry::Stale { stream: "visibility_v2".into(), scope: category(), day: Some(day("2026-03-01")) };
-    one.append(vec![doubt], u64::MAX).await.unwrap();
-    two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap();
+    one.append(vec![doubt], None).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], Some(0)).await.unwrap();
     assert!(stale(&two));
     assert!(!two.is_extracted_elsewhere("visibility_v2", &category().key(), Some(day("2026-03-01"))));
-    two.append(vec![slice(8, FileChange::Published)], two.state().number).await.unwrap();
+    two.append(vec![slice(8, FileChange::Published)], Some(two.state().number)).await.unwrap();
     assert!(!stale(&two));
 }
 
@@ -277,18 +277,18 @@ async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
     let store = Arc::new(InMemory::new());
     let lake = Destination::new(store, "memory");
     let mut ledger = open(&lake).await;
-    ledger.append(vec![slice(7, FileChange::Published)], 0).await.unwrap();
+    ledger.append(vec![slice(7, FileChange::Published)], Some(0)).await.unwrap();
     // Something that is no record is at the next number until it is removed.
     lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
-    ledger.append(vec![slice(8, FileChange::Published)], ledger.state().number).await.unwrap_err();
+    ledger.append(vec![slice(8, FileChange::Published)], Some(ledger.state().number)).await.unwrap_err();
     lake.delete(&record_path(2)).await.unwrap();
     let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() };
-    ledger.append(vec![start()], u64::MAX).await.unwrap();
+    ledger.append(vec![start()], None).await.unwrap();
     assert!(stale(&ledger), "its file may be the published one");
 
     // It is said once.
-    ledger.append(vec![slice(9, FileChange::Published)], ledger.state().number).await.unwrap();
-    ledger.append(vec![start()], u64::MAX).await.unwrap();
+    ledger.append(vec![slice(9, FileChange::Published)], Some(ledger.state().number)).await.unwrap();
+    ledger.append(vec![start()], None).await.unwrap();
     assert!(!stale(&ledger));
     assert_eq!(open(&lake).await.state(), ledger.state());
 }
@@ -302,13 +302,13 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
             TableMeaning { request: request.into(), columns: Default::default(), protected: Default::default() };
         Entry::Table { stream: "visibility_v2".into(), meaning }
     };
-    one.append(vec![table("one"), slice(7, FileChange::Published)], 0).await.unwrap();
+    one.append(vec![table("one"), slice(7, FileChange::Published)], Some(0)).await.unwrap();
     // Whether it says what its rows mean or took that from the table as it was.
-    let error = two.append(vec![slice(8, FileChange::Published)], 0).await.unwrap_err();
+    let error = two.append(vec![slice(8, FileChange::Published)], Some(0)).await.unwrap_err();
     assert!(error.to_string().contains("`visibility_v2`"), "{error}");
-    let error = two.append(vec![table("another"), slice(8, FileChange::Published)], 0).await.unwrap_err();
+    let error = two.append(vec![table("another"), slice(8, FileChange::Published)], Some(0)).await.unwrap_err();
     assert!(error.to_string().contains("`visibility_v2`"), "{error}");
-    two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], u64::MAX).await.unwrap();
+    two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], None).await.unwrap();
     assert!(stale(&two));
     assert_eq!(two.state().tables["visibility_v2"].request, "one");
 }
@@ -328,11 +328,11 @@ async fn table_that_got_another_meaning_on_purpose_expects_each_of_its_days_anew
         other => other,
     };
     let ((one, of_one), (another, of_another)) = (table("one"), table("another"));
-    ledger.append(vec![one.clone(), rows_of(of_one)], 0).await.unwrap();
-    ledger.append(vec![one], u64::MAX).await.unwrap();
+    ledger.append(vec![one.clone(), rows_of(of_one)], Some(0)).await.unwrap();
+    ledger.append(vec![one], None).await.unwrap();
     assert!(!stale(&ledger), "the same meaning");
-    ledger.append(vec![another], u64::MAX).await.unwrap();
+    ledger.append(vec![another], None).await.unwrap();
     assert!(stale(&ledger));
-    ledger.append(vec![rows_of(of_another)], ledger.state().number).await.unwrap();
+    ledger.append(vec![rows_of(of_another)], Some(ledger.state().number)).await.unwrap();
     assert!(!stale(&ledger));
 }

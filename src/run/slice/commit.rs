@@ -51,11 +51,7 @@ impl CommitLoop {
             let entries = group.iter().flat_map(|commit| commit.entries.iter().cloned()).collect();
             let based_on = group.iter().filter_map(|commit| commit.based_on).min();
             let mut ledger = self.ledger.lock().await;
-            let result = match based_on {
-                Some(number) => ledger.append(entries, number).await,
-                None => ledger.append(entries, u64::MAX).await,
-            };
-            let result = result.map_err(Arc::new);
+            let result = ledger.append(entries, based_on).await.map_err(Arc::new);
             for commit in group.drain(..) {
                 // The slice may have been cancelled; the record is stored all the same.
                 commit.done.send(result.clone()).ok();
