@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, FileChange, Planned, Record, SliceEntry, State};
-use profound_export::model::cost::Costs;
+use profound_export::model::cost::RequestCosts;
 use profound_export::model::coverage::{DayState, ScopeCoverage};
 use profound_export::model::day::Day;
 use profound_export::model::days::Days;
@@ -63,7 +63,7 @@ impl Account {
             lookback_days: None,
             event_streams: true,
             paged: BTreeSet::new(),
-            costs: Costs::default(),
+            costs: RequestCosts::default(),
             max_window_days: 31,
             weekly_refresh_min_categories: 50,
         };

@@ -25,5 +25,5 @@ pub use json_rows::JsonRows;
 pub use rate_limit::{
     Admission, RateLimitHeaders, RateLimitState, RateLimiter, ResponseKind, RunLimits, SentRequest, completion_times,
 };
-pub use request::{Request, RequestFacts, SliceRequest, Transport, Variables};
+pub use request::{Request, RequestOptions, SliceRequest, Transport, Variables};
 pub use response::Response;

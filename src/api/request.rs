@@ -42,9 +42,9 @@ impl Transport {
     }
 }
 
-/// Learned facts that change a request.
+/// How the requests of one account differ from what the catalog declares, as far as was learned.
 #[derive(Debug, Clone, Default)]
-pub struct RequestFacts {
+pub struct RequestOptions {
     /// The key reads several organizations, so a domain needs the id of its own.
     pub many_organizations: bool,
     /// How the endpoint reads `end_date`, if that was learned.
@@ -61,7 +61,7 @@ pub type Variables = BTreeMap<String, String>;
 pub struct SliceRequest<'a> {
     pub slice: &'a Slice,
     pub transport: Transport,
-    pub facts: &'a RequestFacts,
+    pub options: &'a RequestOptions,
     pub variables: &'a Variables,
 }
 
@@ -168,7 +168,7 @@ impl SliceRequest<'_> {
 
     /// The `end_date` of a request for `window`, inclusive or exclusive as the family has it. Formed only here.
     fn end_date(&self, window: Window, days: &Days) -> Day {
-        match self.facts.window_end.unwrap_or(days.end) {
+        match self.options.window_end.unwrap_or(days.end) {
             WindowEnd::Inclusive | WindowEnd::Undocumented => window.last(),
             WindowEnd::Exclusive => window.end,
         }
@@ -201,7 +201,7 @@ impl SliceRequest<'_> {
         let stream = &self.slice.stream;
         let mut body = stream.body.clone();
         body.values_mut().for_each(|value| fill_value(value, texts));
-        self.facts.without.iter().for_each(|member| remove(&mut body, member));
+        self.options.without.iter().for_each(|member| remove(&mut body, member));
         for (part, named) in self.slice.scope.parts() {
             let is_bound = stream.uses_variable(&format!("{}_id", part.path_key()))
                 || stream.uses_variable(&format!("{}_name", part.path_key()));
@@ -213,7 +213,7 @@ impl SliceRequest<'_> {
                 // The API knows assets by name and domains by host name.
                 ScopePart::Asset => body.insert("asset".into(), json!(named.name)),
                 ScopePart::Domain => body.insert("domain".into(), json!(named.name)),
-                ScopePart::Organization if self.facts.many_organizations => {
+                ScopePart::Organization if self.options.many_organizations => {
                     body.insert("organization_id".into(), json!(named.id))
                 }
                 ScopePart::Organization => None,
@@ -369,8 +369,8 @@ mod tests {
         Slice { window: window.filter(|_| stream.is_dated()), stream, scope }
     }
 
-    fn request(stream: &str, transport: Transport, facts: &RequestFacts, cursor: Option<&Cursor>) -> Request {
-        SliceRequest { slice: &slice(stream), transport, facts, variables: &Variables::new() }.page(cursor)
+    fn request(stream: &str, transport: Transport, options: &RequestOptions, cursor: Option<&Cursor>) -> Request {
+        SliceRequest { slice: &slice(stream), transport, options, variables: &Variables::new() }.page(cursor)
     }
 
     fn member(request: &Request, pointer: &str) -> Value {
@@ -379,17 +379,17 @@ mod tests {
 
     #[test]
     fn end_date_has_the_form_of_the_family() {
-        let facts = RequestFacts::default();
+        let options = RequestOptions::default();
         for (stream, end) in
             [("visibility_v1", "2026-03-05"), ("visibility_v2", "2026-03-04"), ("bots_v2", "2026-03-05")]
         {
-            let request = request(stream, Transport::Events, &facts, None);
+            let request = request(stream, Transport::Events, &options, None);
             assert_eq!(
                 (member(&request, "/start_date"), member(&request, "/end_date")),
                 (json!("2026-03-01"), json!(end))
             );
         }
-        let learned = RequestFacts { window_end: Some(WindowEnd::Exclusive), ..RequestFacts::default() };
+        let learned = RequestOptions { window_end: Some(WindowEnd::Exclusive), ..RequestOptions::default() };
         assert_eq!(
             member(&request("visibility_v2", Transport::Events, &learned, None), "/end_date"),
             json!("2026-03-05")
@@ -398,14 +398,14 @@ mod tests {
 
     #[test]
     fn offset_pages_have_a_total_order_with_the_day_first() {
-        let facts = RequestFacts::default();
-        let page = request("visibility_v1", Transport::Pages, &facts, Some(&Cursor::Offset(50_000)));
+        let options = RequestOptions::default();
+        let page = request("visibility_v1", Transport::Pages, &options, Some(&Cursor::Offset(50_000)));
         assert_eq!(page.path(), "/v1/reports/visibility");
         assert_eq!(member(&page, "/pagination"), json!({"limit": 50_000, "offset": 50_000}));
         let order: Vec<String> = member(&page, "/order_by").as_object().unwrap().keys().cloned().collect();
         assert_eq!(order[0], "date");
         assert_eq!(order.len(), 9);
-        let events = request("visibility_v1", Transport::Events, &facts, None);
+        let events = request("visibility_v1", Transport::Events, &options, None);
         assert_eq!(events.path(), "/v1/reports/visibility/stream");
         assert_eq!(
             (member(&events, "/pagination"), member(&events, "/order_by")),
@@ -415,26 +415,26 @@ mod tests {
 
     #[test]
     fn cursor_is_added_to_an_unchanged_body() {
-        let facts = RequestFacts::default();
+        let options = RequestOptions::default();
         let token = Cursor::Token("t+1".into());
-        let page = request("visibility_v2", Transport::Pages, &facts, Some(&token));
+        let page = request("visibility_v2", Transport::Pages, &options, Some(&token));
         assert_eq!((member(&page, "/limit"), member(&page, "/cursor")), (json!(50), json!("t+1")));
-        let events = request("visibility_v2", Transport::Events, &facts, None);
+        let events = request("visibility_v2", Transport::Events, &options, None);
         assert_eq!((member(&events, "/limit"), member(&events, "/cursor")), (json!("absent"), json!("absent")));
-        let prompts = request("prompts", Transport::Pages, &facts, Some(&token));
+        let prompts = request("prompts", Transport::Pages, &options, Some(&token));
         assert!(prompts.query().ends_with("limit=10000&cursor=t%2B1"), "{}", prompts.query());
         assert_eq!(prompts.path(), "/v1/org/categories/c%201%2Fx/prompts");
     }
 
     #[test]
     fn domain_names_its_organization_only_if_there_are_several() {
-        let alone = request("bots_v2", Transport::Pages, &RequestFacts::default(), None);
+        let alone = request("bots_v2", Transport::Pages, &RequestOptions::default(), None);
         assert_eq!(
             (member(&alone, "/domain"), member(&alone, "/organization_id")),
             (json!("d1 name"), json!("absent"))
         );
-        let facts = RequestFacts { many_organizations: true, ..RequestFacts::default() };
-        assert_eq!(member(&request("bots_v2", Transport::Pages, &facts, None), "/organization_id"), json!("o1"));
+        let options = RequestOptions { many_organizations: true, ..RequestOptions::default() };
+        assert_eq!(member(&request("bots_v2", Transport::Pages, &options, None), "/organization_id"), json!("o1"));
     }
 
     fn declared(text: &str) -> std::sync::Arc<Stream> {
@@ -456,7 +456,7 @@ mod tests {
         let requests = SliceRequest {
             slice: &slice,
             transport: Transport::Pages,
-            facts: &RequestFacts::default(),
+            options: &RequestOptions::default(),
             variables: &variables,
         };
         let request = requests.page(None);
@@ -476,9 +476,9 @@ mod tests {
         );
         let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-04".parse().unwrap());
         let slice = Slice { stream, scope: Scope::default(), window };
-        let (facts, variables) = (RequestFacts::default(), Variables::new());
+        let (options, variables) = (RequestOptions::default(), Variables::new());
         let requests =
-            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+            SliceRequest { slice: &slice, transport: Transport::Pages, options: &options, variables: &variables };
         let request = requests.page(Some(&Cursor::Token("i 9".into())));
         let pairs: Vec<(String, String)> =
             url::form_urlencoded::parse(request.query().as_bytes()).into_owned().collect();
@@ -490,10 +490,10 @@ mod tests {
 
     #[test]
     fn offset_is_at_the_top_of_a_body_or_in_a_query() {
-        let (facts, variables) = (RequestFacts::default(), Variables::new());
+        let (options, variables) = (RequestOptions::default(), Variables::new());
         let page = |text: &str, cursor| {
             let slice = Slice { stream: declared(text), scope: Scope::default(), window: None };
-            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables }
+            SliceRequest { slice: &slice, transport: Transport::Pages, options: &options, variables: &variables }
                 .page(cursor)
         };
         let of_body = "request = 'POST /v1/x'\nscope = 'account'\npagination = { body_offset = { limit = 100 } }";
@@ -504,7 +504,8 @@ mod tests {
 
     #[test]
     fn members_that_the_account_may_not_request_are_left_out() {
-        let without = |member: &str| RequestFacts { without: [member.to_owned()].into(), ..RequestFacts::default() };
+        let without =
+            |member: &str| RequestOptions { without: [member.to_owned()].into(), ..RequestOptions::default() };
         let answers = request("answers_v2", Transport::Events, &without("include.citation_details"), None);
         assert_eq!(member(&answers, "/include").as_array().unwrap().len(), 16);
         let bots = request("bots_v2", Transport::Pages, &without("metrics.agents"), None);

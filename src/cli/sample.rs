@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::api::{ApiError, RequestFacts};
+use crate::api::{ApiError, RequestOptions};
 use crate::model::scope::{Scope, ScopeKind};
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
@@ -21,7 +21,7 @@ pub async fn report(
     scopes: &BTreeMap<ScopeKind, Scope>,
     found: &Discovered,
 ) -> (String, bool) {
-    let facts = RequestFacts { many_organizations: found.organizations.len() > 1, ..RequestFacts::default() };
+    let options = RequestOptions { many_organizations: found.organizations.len() > 1, ..RequestOptions::default() };
     let Some(scope) = scopes.get(&stream.scope).cloned() else {
         return (format!("{}: no scope to request it for", stream.name), true);
     };
@@ -29,7 +29,7 @@ pub async fn report(
     let last = |days: &Days| Some(days.span(days.complete(days.zone.today(now).plus(-A_MONTH), now).next_back()?));
     let window = stream.days.as_ref().and_then(last);
     let slice = Slice { stream: Arc::clone(stream), scope, window };
-    let sample = match sample(&slice, settings, &facts, ROWS).await {
+    let sample = match sample(&slice, settings, &options, ROWS).await {
         Ok(Some(sample)) => sample,
         Ok(None) => return (format!("{}: no scope to request it for", stream.name), true),
         Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {

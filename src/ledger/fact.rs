@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{RequestCosts, RequestKind};
 use crate::model::days::WindowEnd;
 
 /// One thing that no configuration or document says reliably, learned from what the API or the store did. A new fact of the same
@@ -143,8 +143,8 @@ impl Facts {
     }
 
     /// What requests cost; one each where nothing was learned.
-    pub fn costs(&self) -> Costs {
-        self.iter().fold(Costs::default(), |costs, learned| match learned.fact {
+    pub fn costs(&self) -> RequestCosts {
+        self.iter().fold(RequestCosts::default(), |costs, learned| match learned.fact {
             Fact::RequestCost { request, requests } => costs.with(request, requests),
             _ => costs,
         })

@@ -24,19 +24,19 @@ impl RequestKind {
 
 /// Requests counted by the API per request sent, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Costs {
+pub struct RequestCosts {
     events: u32,
     page: u32,
 }
 
-impl Default for Costs {
+impl Default for RequestCosts {
     /// One each, as the vendor's documentation suggests.
     fn default() -> Self {
         Self { events: 1, page: 1 }
     }
 }
 
-impl Costs {
+impl RequestCosts {
     pub fn cost(self, kind: RequestKind) -> u32 {
         match kind {
             RequestKind::Events => self.events,

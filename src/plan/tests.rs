@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::model::cost::Costs;
+use crate::model::cost::RequestCosts;
 use crate::model::coverage::{Coverage, DayState};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
@@ -35,7 +35,7 @@ fn wanted(streams: &[&str], days: WantedDays) -> Wanted {
         lookback_days: None,
         event_streams: true,
         paged: BTreeSet::new(),
-        costs: Costs::default(),
+        costs: RequestCosts::default(),
         max_window_days: 31,
         weekly_refresh_min_categories: 50,
     }

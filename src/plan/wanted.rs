@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::compact_timestamp::CompactTimestamp;
-use crate::model::cost::Costs;
+use crate::model::cost::RequestCosts;
 use crate::model::coverage::Coverage;
 use crate::model::day::Day;
 use crate::model::forgotten::Forgotten;
@@ -30,7 +30,7 @@ pub struct Wanted {
     /// Streams that are requested page by page nevertheless, because their event streams lack columns.
     pub paged: BTreeSet<String>,
     /// How many requests one of each kind counts for in the rate limit.
-    pub costs: Costs,
+    pub costs: RequestCosts,
     /// The longest window of one request, in days.
     pub max_window_days: i64,
     /// With more categories, lists of each that change rarely are read once a week.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{RequestFacts, SliceRequest, Transport, Variables};
+use crate::api::{RequestOptions, SliceRequest, Transport, Variables};
 use crate::model::day::Day;
 use crate::model::scope::{Named, Scope, ScopePart};
 use crate::model::slice::Slice;
@@ -13,10 +13,10 @@ use crate::model::window::Window;
 /// `CATEGORY_ID`.
 pub fn example(stream: &Arc<Stream>) -> (String, Option<String>) {
     let slice = Slice { stream: Arc::clone(stream), scope: scope(stream), window: window(stream) };
-    let facts = RequestFacts::default();
+    let options = RequestOptions::default();
     let transport = if stream.event_stream.is_some() { Transport::Events } else { Transport::Pages };
     let variables = variables(stream);
-    let request = SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+    let request = SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None);
     let mut line = request.path().to_owned();
     for (index, (name, value)) in url::form_urlencoded::parse(request.query().as_bytes()).enumerate() {
         line.push_str(&format!("{}{name}={value}", if index == 0 { '?' } else { '&' }));

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::{Client, RequestFacts, SliceRequest, Transport, Variables};
+use crate::api::{Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
@@ -33,10 +33,10 @@ pub struct Sample {
 pub async fn sample(
     slice: &Slice,
     settings: &RunSettings,
-    facts: &RequestFacts,
+    options: &RequestOptions,
     most_rows: u64,
 ) -> Result<Option<Sample>, RunError> {
-    let Some(blocks) = first_page(slice, settings, facts, most_rows).await? else {
+    let Some(blocks) = first_page(slice, settings, options, most_rows).await? else {
         return Ok(None);
     };
     Ok(Some(decode_rows(slice, &blocks)))
@@ -46,7 +46,7 @@ pub async fn sample(
 fn first_page<'a>(
     slice: &'a Slice,
     settings: &'a RunSettings,
-    facts: &'a RequestFacts,
+    options: &'a RequestOptions,
     most_rows: u64,
 ) -> BoxFuture<'a, Result<Option<Vec<Block>>, RunError>> {
     Box::pin(async move {
@@ -55,14 +55,14 @@ fn first_page<'a>(
         let variables = match parent {
             Some((parent, stream)) => {
                 let above = Slice { stream: Arc::clone(stream), ..slice.clone() };
-                let blocks = first_page(&above, settings, facts, most_rows).await?.unwrap_or_default();
+                let blocks = first_page(&above, settings, options, most_rows).await?.unwrap_or_default();
                 children_of(parent, &json_rows(&blocks)).into_iter().next().map(|child| child.variables)
             }
             None if stream.parameters.is_empty() => Some(Variables::new()),
             None => settings.parameters.get(&stream.name).and_then(|given| given.first().cloned()),
         };
         match variables {
-            Some(variables) => one_page(slice, &settings.client, facts, &variables, most_rows).await.map(Some),
+            Some(variables) => one_page(slice, &settings.client, options, &variables, most_rows).await.map(Some),
             None => Ok(None),
         }
     })
@@ -71,12 +71,12 @@ fn first_page<'a>(
 async fn one_page(
     slice: &Slice,
     client: &Client,
-    facts: &RequestFacts,
+    options: &RequestOptions,
     variables: &Variables,
     most_rows: u64,
 ) -> Result<Vec<Block>, RunError> {
     let small = slice.with_page_limit(most_rows);
-    let request = SliceRequest { slice: &small, transport: Transport::Pages, facts, variables };
+    let request = SliceRequest { slice: &small, transport: Transport::Pages, options, variables };
     let (sender, mut receiver) = mpsc::channel(2);
     let requests = AtomicU64::new(0);
     let collecting = async {

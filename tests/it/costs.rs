@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use profound_export::ledger::Fact;
-use profound_export::model::cost::{Costs, RequestKind};
+use profound_export::model::cost::{RequestCosts, RequestKind};
 use profound_export::run::Outcome;
 use profound_export::simulator::Account;
 
@@ -62,5 +62,5 @@ async fn lower_cost_is_noticed() {
     cheap.api.concurrency = 1;
     // Another simulator of the same seed is the same account.
     assert_eq!(cheap.run_after_a_minute().await.outcome, Outcome::Complete);
-    assert_eq!(cheap.state().await.facts.costs(), Costs::default());
+    assert_eq!(cheap.state().await.facts.costs(), RequestCosts::default());
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
+use profound_export::api::{Request, RequestOptions, SliceRequest, Transport, Variables};
 use profound_export::catalog::{Catalog, NotExported, NotExportedKind};
 use profound_export::model::scope::{Named, Scope, ScopePart};
 use profound_export::model::slice::Slice;
@@ -146,10 +146,11 @@ pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
 /// The first request of `stream` in every way it can be asked, for objects that nobody has.
 pub fn first_requests(stream: &Arc<Stream>) -> Vec<Request> {
     let slice = made_up_slice(stream);
-    let (facts, variables) =
-        (RequestFacts { many_organizations: true, ..RequestFacts::default() }, made_up_variables(stream));
+    let (options, variables) =
+        (RequestOptions { many_organizations: true, ..RequestOptions::default() }, made_up_variables(stream));
     let events = stream.event_stream.iter().map(|_| Transport::Events);
-    let asked = |transport| SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+    let asked =
+        |transport| SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None);
     events.chain([Transport::Pages]).map(asked).collect()
 }
 
@@ -257,11 +258,11 @@ fn every_narrower_body_validates_against_the_document() {
     for stream in documented() {
         let Some(Fallback::Without(member)) = &stream.on_422 else { continue };
         let slice = made_up_slice(&stream);
-        let facts = RequestFacts { without: [member.clone()].into(), ..RequestFacts::default() };
+        let options = RequestOptions { without: [member.clone()].into(), ..RequestOptions::default() };
         let variables = made_up_variables(&stream);
         let events = stream.event_stream.iter().map(|_| Transport::Events);
         for transport in events.chain([Transport::Pages]) {
-            let request = SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }
+            let request = SliceRequest { slice: &slice, transport, options: &options, variables: &variables }
                 .page(Some(&Cursor::Offset(50_000)));
             bodies.assert_valid(request.path(), request.body().unwrap(), &stream.name);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
+use profound_export::api::{Request, RequestOptions, SliceRequest, Transport, Variables};
 use profound_export::catalog::Catalog;
 use profound_export::model::scope::Scope;
 use profound_export::model::slice::Slice;
@@ -89,7 +89,7 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
     let catalog = Arc::new(Catalog::embedded().unwrap());
     let account = Account { categories: 1, ..account() };
     let simulator = Simulator::start(Arc::clone(&catalog), account).await.unwrap();
-    let facts = RequestFacts { many_organizations: true, ..RequestFacts::default() };
+    let options = RequestOptions { many_organizations: true, ..RequestOptions::default() };
     let mut wrong = Vec::new();
     for stream in catalog.streams() {
         let method = stream.request.to_string().split_once(' ').unwrap().0.to_owned();
@@ -111,7 +111,7 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
         loosened(&mut schema, &of_scope);
         let (slice, variables) = asked_for(&simulator, stream);
         let asked =
-            |transport| SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None);
+            |transport| SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None);
         let text = answer(&simulator, stream, &asked(Transport::Pages)).await;
         let body: Value = serde_json::from_str(&text).unwrap();
         for problem in problems(&validator(&document, &schema), &body) {

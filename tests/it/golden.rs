@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use profound_export::api::{Client, ClientSettings, Request, RequestFacts, SliceRequest, Transport};
+use profound_export::api::{Client, ClientSettings, Request, RequestOptions, SliceRequest, Transport};
 use profound_export::clock::Clock;
 use profound_export::config::{ApiConfig, Sources, key};
 use profound_export::decode::{Decoder, TableSchema};
@@ -54,8 +54,8 @@ fn request_of(example: &Example) -> Request {
     let window = stream.is_dated().then(|| days("2026-08-10", "2026-08-11"));
     let slice = Slice { stream, scope: example.scope(), window };
     let transport = if example.is_events() { Transport::Events } else { Transport::Pages };
-    let (facts, variables) = (RequestFacts::default(), example.variables());
-    SliceRequest { slice: &slice, transport, facts: &facts, variables: &variables }.page(None)
+    let (options, variables) = (RequestOptions::default(), example.variables());
+    SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None)
 }
 
 /// Does `what` with a client of a server that gives one answer, whatever is asked.

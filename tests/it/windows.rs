@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use profound_export::api::{Request, RequestFacts, SliceRequest, Transport, Variables};
+use profound_export::api::{Request, RequestOptions, SliceRequest, Transport, Variables};
 use profound_export::catalog::Catalog;
-use profound_export::model::cost::Costs;
+use profound_export::model::cost::RequestCosts;
 use profound_export::model::coverage::Coverage;
 use profound_export::model::day::Day;
 use profound_export::model::days::{Days, DaysKind, WindowEnd};
@@ -65,7 +65,7 @@ fn planned(stream: &Arc<Stream>, range: Window, max_window_days: i64) -> Vec<Sli
         lookback_days: None,
         event_streams: true,
         paged: BTreeSet::new(),
-        costs: Costs::default(),
+        costs: RequestCosts::default(),
         max_window_days,
         weekly_refresh_min_categories: 50,
     };
@@ -102,7 +102,7 @@ fn days_asked(request: &Request, days: &Days, end: WindowEnd) -> Option<Window> 
 
 /// Every dated stream, and the days of `range` that it must be asked for: a month belongs to its first day.
 fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<WindowEnd>, choices: &[bool]) {
-    let facts = RequestFacts { window_end: learned, ..RequestFacts::default() };
+    let options = RequestOptions { window_end: learned, ..RequestOptions::default() };
     for stream in DATED.iter() {
         let days = stream.days.as_ref().unwrap();
         let mut choices = choices.iter().copied().cycle();
@@ -111,8 +111,8 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
         for slice in pieces {
             let window = slice.window.unwrap();
             for transport in [Transport::Events, Transport::Pages] {
-                let page =
-                    SliceRequest { slice: &slice, transport, facts: &facts, variables: &Variables::new() }.page(None);
+                let page = SliceRequest { slice: &slice, transport, options: &options, variables: &Variables::new() }
+                    .page(None);
                 match days_asked(&page, days, learned.unwrap_or(days.end)) {
                     Some(asked) => assert_eq!(asked, window, "{} {transport:?}", stream.name),
                     // Nothing of the request changes with the day, so each stands for itself.
@@ -178,9 +178,13 @@ fn single_day_is_asked_with_both_ends_alike_unless_its_family_ends_behind_it() {
         let days = stream.days.as_ref().filter(|days| days.kind != DaysKind::Month && days.sent);
         let Some(days) = days else { continue };
         let slice = Slice { stream: Arc::clone(stream), scope: scope(), window: Some(one) };
-        let facts = RequestFacts::default();
-        let asked =
-            SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &Variables::new() };
+        let options = RequestOptions::default();
+        let asked = SliceRequest {
+            slice: &slice,
+            transport: Transport::Pages,
+            options: &options,
+            variables: &Variables::new(),
+        };
         let page = asked.page(None);
         let end = match days.end {
             WindowEnd::Exclusive => "2028-03-01",

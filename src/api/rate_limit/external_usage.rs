@@ -5,7 +5,7 @@
 //! send between two windows, or before the first response of one, is not seen.
 
 use crate::api::rate_limit::ResponseKind;
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{RequestCosts, RequestKind};
 
 const KINDS: usize = RequestKind::ALL.len();
 
@@ -77,7 +77,7 @@ impl ExternalUsage {
     }
 
     /// A response of this window says that `remaining` requests remain.
-    pub(super) fn observe(&mut self, mark: SentMark, remaining: u32, kind: ResponseKind, costs: Costs) {
+    pub(super) fn observe(&mut self, mark: SentMark, remaining: u32, kind: ResponseKind, costs: RequestCosts) {
         let Some(baseline) = &mut self.baseline else {
             let mut counted_before = mark.answered;
             counted_before[mark.kind as usize] += 1;

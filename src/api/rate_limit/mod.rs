@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::error::ApiError;
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{RequestCosts, RequestKind};
 use crate::model::event::RateLimitStatus;
 
 pub use forecast::completion_times;
@@ -165,7 +165,7 @@ impl RateLimiter {
     }
 
     /// Starts from the costs that earlier processes learned.
-    pub fn assume_costs(&self, costs: Costs) {
+    pub fn assume_costs(&self, costs: RequestCosts) {
         self.state().assume_costs(costs);
     }
 

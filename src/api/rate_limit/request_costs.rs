@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{RequestCosts, RequestKind};
 
 /// The least of the last observations counts: requests of others can only add to a drop.
 const MAX_OBSERVATIONS: usize = 8;
@@ -11,13 +11,13 @@ const MIN_OBSERVATIONS: usize = 3;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct LearnedCosts {
-    known: Costs,
+    known: RequestCosts,
     observed: [VecDeque<u32>; RequestKind::ALL.len()],
 }
 
 impl LearnedCosts {
     /// Starts from the costs that earlier processes learned. Observations of this one stay.
-    pub(super) fn assume(&mut self, known: Costs) {
+    pub(super) fn assume(&mut self, known: RequestCosts) {
         self.known = known;
     }
 
@@ -31,7 +31,7 @@ impl LearnedCosts {
     }
 
     /// The costs, as far as they are certain.
-    pub(super) fn costs(&self) -> Costs {
+    pub(super) fn costs(&self) -> RequestCosts {
         RequestKind::ALL.into_iter().fold(self.known, |costs, kind| {
             let observed = &self.observed[kind as usize];
             match observed.iter().copied().min() {
@@ -51,7 +51,7 @@ mod tests {
 
     fn learned(known: u32, drops: &[u32]) -> u32 {
         let mut learned = LearnedCosts::default();
-        learned.assume(Costs::default().with(RequestKind::Events, known));
+        learned.assume(RequestCosts::default().with(RequestKind::Events, known));
         drops.iter().for_each(|drop| learned.observe(RequestKind::Events, *drop));
         learned.costs().cost(RequestKind::Events)
     }

@@ -10,7 +10,7 @@ use crate::api::rate_limit::in_flight::InFlight;
 use crate::api::rate_limit::request_costs::LearnedCosts;
 use crate::api::rate_limit::request_log::RequestLog;
 use crate::api::rate_limit::window::{DescribedWindow, RateLimitHeaders, RateLimitWindow};
-use crate::model::cost::{Costs, RequestKind};
+use crate::model::cost::{RequestCosts, RequestKind};
 use crate::model::event::RateLimitStatus;
 
 /// When a request may be sent.
@@ -125,12 +125,12 @@ impl RateLimitState {
     }
 
     /// What requests cost, as far as is known.
-    pub fn costs(&self) -> Costs {
+    pub fn costs(&self) -> RequestCosts {
         self.costs.costs()
     }
 
     /// Starts from the costs that earlier processes learned.
-    pub fn assume_costs(&mut self, costs: Costs) {
+    pub fn assume_costs(&mut self, costs: RequestCosts) {
         self.costs.assume(costs);
     }
 

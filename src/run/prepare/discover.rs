@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use serde_json::Value;
 
-use crate::api::{ApiError, Client, RequestFacts, SliceRequest, Transport, Variables};
+use crate::api::{ApiError, Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::catalog::Catalog;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
@@ -64,8 +64,8 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
 
 async fn request_list(stream: &Arc<Stream>, client: &Client) -> Result<Prefetched, RunError> {
     let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
-    let (facts, variables) = (RequestFacts::default(), Variables::new());
-    let request = SliceRequest { slice: &slice, transport: Transport::Pages, facts: &facts, variables: &variables };
+    let (options, variables) = (RequestOptions::default(), Variables::new());
+    let request = SliceRequest { slice: &slice, transport: Transport::Pages, options: &options, variables: &variables };
     let requests = AtomicU64::new(0);
     prefetch(&request, client, &requests).await
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use parking_lot::Mutex;
 
-use crate::api::{RequestFacts, Transport};
+use crate::api::{RequestOptions, Transport};
 use crate::decode::Drift;
 use crate::ledger::{Entry, Facts, LearnedFact};
 use crate::model::event::{Event, EventSink};
@@ -54,14 +54,14 @@ impl AccountFacts {
     }
 
     /// What requests of `stream` depend on.
-    pub fn request_facts(&self, stream: &Stream) -> RequestFacts {
+    pub fn request_options(&self, stream: &Stream) -> RequestOptions {
         let known = self.known.lock();
         let window_end = known.window_end(&stream.family);
         let without = match &stream.on_422 {
             Some(Fallback::Without(member)) if known.rejected_member(&stream.name).is_some() => [member.clone()].into(),
             _ => BTreeSet::new(),
         };
-        RequestFacts { many_organizations: self.organizations.len() > 1, window_end, without }
+        RequestOptions { many_organizations: self.organizations.len() > 1, window_end, without }
     }
 
     /// Remembers that the account may not read the stream and scope of `slice`.

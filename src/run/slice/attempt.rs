@@ -1,6 +1,6 @@
 //! One attempt at a part of a slice.
 
-use crate::api::{RequestFacts, Transport};
+use crate::api::{RequestOptions, Transport};
 use crate::model::slice::Slice;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::prefetch::Prefetched;
@@ -10,7 +10,7 @@ use crate::run::slice::prefetch::Prefetched;
 pub struct SliceAttempt {
     pub slice: Slice,
     pub transport: Transport,
-    pub facts: RequestFacts,
+    pub options: RequestOptions,
     /// The stream that the API rejected, in whose place this one is requested.
     pub fallback_for: Option<String>,
     /// Whether the same request was sent before.
@@ -24,7 +24,7 @@ impl SliceAttempt {
     pub fn new(cx: &SliceContext<'_>, slice: Slice, prefetched: Option<Prefetched>) -> Self {
         Self {
             transport: cx.account.transport(&slice.stream),
-            facts: cx.account.request_facts(&slice.stream),
+            options: cx.account.request_options(&slice.stream),
             fallback_for: None,
             is_retry: false,
             events_incomplete: false,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc::Sender;
 
-use crate::api::{ApiError, RequestFacts, SliceRequest, Variables};
+use crate::api::{ApiError, RequestOptions, SliceRequest, Variables};
 use crate::error_text::error_chain;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
@@ -122,7 +122,7 @@ async fn published_rows(
 pub async fn request_children(
     cx: &SliceContext<'_>,
     attempt: &SliceAttempt,
-    facts: &RequestFacts,
+    options: &RequestOptions,
     children: Vec<Child>,
     has_kept_rows: bool,
     rows: &Sender<RowInput>,
@@ -134,7 +134,7 @@ pub async fn request_children(
         ChildResults { totals: ResponseTotals::new(Proof::Body), incomplete: None, failed: HashSet::new() };
     let (mut succeeded, mut gone, mut problems) = (0, None, Vec::new());
     for child in children {
-        let request = SliceRequest { slice, transport, facts, variables: &child.variables };
+        let request = SliceRequest { slice, transport, options, variables: &child.variables };
         let prefetched = prefetch(&request, &cx.settings.client, requests).await.and_then(|prefetched| {
             let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
             proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;

@@ -4,7 +4,7 @@
 //! account requests for nothing, since the rows of the first slice prove it: if its last day has rows, the end is
 //! inclusive. Only if they do not is the same window requested once more, with the day after as its end.
 
-use crate::api::RequestFacts;
+use crate::api::RequestOptions;
 use crate::ledger::Fact;
 use crate::model::days::DaysKind;
 use crate::model::slice::Slice;
@@ -58,14 +58,14 @@ pub struct ResolvedEndDate<T> {
 /// Those of `request`.
 pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, RunError>>>(
     slice: &Slice,
-    facts: &RequestFacts,
+    options: &RequestOptions,
     must_have_rows: bool,
-    mut request: impl FnMut(RequestFacts) -> F,
+    mut request: impl FnMut(RequestOptions) -> F,
 ) -> Result<ResolvedEndDate<T>, RunError> {
-    let first = request(facts.clone()).await;
+    let first = request(options.clone()).await;
     let (known, seen) = match &first {
         Ok(response) => (response.window_end(), seen(slice, response)),
-        Err(error) if error.disposition().retry == Retry::Fallback => (facts.window_end, Seen::Rejected),
+        Err(error) if error.disposition().retry == Retry::Fallback => (options.window_end, Seen::Rejected),
         Err(_) => return first.map(|response| ResolvedEndDate { response, proven: None }),
     };
     let verdict = if known.is_some() { Verdict::Silent } else { judge(slice, seen, must_have_rows) };
@@ -77,7 +77,7 @@ pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, Ru
             Ok(ResolvedEndDate { response: first?, proven: Some((fact(WindowEnd::Inclusive), evidence)) })
         }
         Verdict::Unclear => {
-            let second = request(RequestFacts { window_end: Some(WindowEnd::Exclusive), ..facts.clone() }).await?;
+            let second = request(RequestOptions { window_end: Some(WindowEnd::Exclusive), ..options.clone() }).await?;
             let evidence = match &first {
                 Err(_) => format!("{slice} was rejected with its last day as `end_date`, and not with the day after"),
                 Ok(_) if judge(slice, self::seen(slice, &second), must_have_rows) == Verdict::Proven => {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::api::{RequestFacts, Transport};
+use crate::api::{RequestOptions, Transport};
 use crate::decode::Decoder;
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
@@ -71,13 +71,13 @@ pub async fn extract(
     let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
     let mut is_first = true;
-    let request = |facts| {
+    let request = |options| {
         // A second request must not wait for room that the first one's files take.
         let dir = if std::mem::take(&mut is_first) { cx.spool.create_slice_dir() } else { cx.spool.create_extra_dir() };
-        transfer(cx, attempt, facts, prefetched.take(), requests, extracted_at, dir)
+        transfer(cx, attempt, options, prefetched.take(), requests, extracted_at, dir)
     };
     let ResolvedEndDate { response, proven } =
-        resolve_end_date(slice, &attempt.facts, must_have_rows.is_some(), request).await?;
+        resolve_end_date(slice, &attempt.options, must_have_rows.is_some(), request).await?;
     let Transfer { written, streamed: Streamed { totals, incomplete }, .. } = response;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
     if let Some(stream) = must_have_rows.filter(|_| written.days_seen().is_empty()) {
@@ -96,7 +96,7 @@ pub async fn extract(
 /// What a successful attempt shows by its form.
 fn learned_from(attempt: &SliceAttempt) -> impl Iterator<Item = (Fact, String)> {
     let (slice, stream) = (&attempt.slice, &attempt.slice.stream.name);
-    let without = attempt.facts.without.iter().map(move |member| {
+    let without = attempt.options.without.iter().map(move |member| {
         let evidence = format!("HTTP 422 with `{member}` in the request, and {slice} was complete without it");
         (Fact::RejectedMember { stream: stream.clone(), member: member.clone() }, evidence)
     });
@@ -115,7 +115,7 @@ fn learned_from(attempt: &SliceAttempt) -> impl Iterator<Item = (Fact, String)> 
 async fn transfer(
     cx: &SliceContext<'_>,
     attempt: &SliceAttempt,
-    facts: RequestFacts,
+    options: RequestOptions,
     prefetched: Option<Prefetched>,
     requests: &AtomicU64,
     extracted_at: Timestamp,
@@ -133,10 +133,10 @@ async fn transfer(
     let window_end = match &source {
         RowSource::Prefetched(prefetched) => prefetched.window_end,
         // Another slice, or a parent of this one, may have learned it since the attempt was planned.
-        _ => facts.window_end.or(cx.account.request_facts(stream).window_end),
+        _ => options.window_end.or(cx.account.request_options(stream).window_end),
     };
-    let facts = RequestFacts { window_end, ..facts };
-    let requested_names = requested_names(stream, &facts);
+    let options = RequestOptions { window_end, ..options };
+    let requested_names = requested_names(stream, &options);
     let decoder = Decoder::new(schema).with_scope(&slice.scope);
     let protection = Protection::new(stream, cx.settings.salt.as_ref());
     let (sender, receiver) = mpsc::channel(BLOCKS_IN_FLIGHT);
@@ -144,7 +144,7 @@ async fn transfer(
     // long as its response takes, so with fewer threads two slow streams would hold up all others.
     let writing =
         tokio::task::spawn_blocking(move || decode_and_write(receiver, decoder, writer, requested_names, protection));
-    let streaming = source.stream(cx, attempt, &facts, sender, requests);
+    let streaming = source.stream(cx, attempt, &options, sender, requests);
     // If writing fails, its channel closes and the requests end: the writer's error is the cause, so it is returned first.
     let (streamed, decoded) = tokio::join!(streaming, writing);
     let decoded = decoded.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
@@ -157,10 +157,10 @@ async fn transfer(
 }
 
 /// The names of positional values, as the request sends them.
-fn requested_names(stream: &Stream, facts: &RequestFacts) -> Option<Positions> {
+fn requested_names(stream: &Stream, options: &RequestOptions) -> Option<Positions> {
     let (dimensions, metrics) = stream.positional_names()?;
     let sent = |names: Vec<String>, list: &str| {
-        names.into_iter().filter(|name| !facts.without.contains(&format!("{list}.{name}"))).collect()
+        names.into_iter().filter(|name| !options.without.contains(&format!("{list}.{name}"))).collect()
     };
     Some(Positions { dimensions: sent(dimensions, "dimensions"), metrics: sent(metrics, "metrics") })
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{ApiError, RequestFacts, SliceRequest, Variables};
+use crate::api::{ApiError, RequestOptions, SliceRequest, Variables};
 use crate::catalog::Catalog;
 use crate::ledger::LearnedFact;
 use crate::model::block::Block;
@@ -81,11 +81,11 @@ fn parent_rows<'b>(cx: &'b SliceContext<'_>, slice: &'b Slice) -> BoxFuture<'b, 
 
 /// Requests a whole slice into memory.
 async fn prefetch_slice(cx: &SliceContext<'_>, slice: &Slice) -> Result<Prefetched, RunError> {
-    let facts = cx.account.request_facts(&slice.stream);
+    let options = cx.account.request_options(&slice.stream);
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
-    let request = |facts| prefetch_requests(cx, slice, facts);
+    let request = |options| prefetch_requests(cx, slice, options);
     let ResolvedEndDate { response, proven } =
-        resolve_end_date(slice, &facts, must_have_rows.is_some(), request).await?;
+        resolve_end_date(slice, &options, must_have_rows.is_some(), request).await?;
     if let Some((fact, evidence)) = proven {
         let learned = cx.account.learn(LearnedFact { fact, evidence, learned_at: cx.now() });
         cx.ledger.commit(learned.into_iter().collect()).await?;
@@ -101,12 +101,16 @@ async fn prefetch_slice(cx: &SliceContext<'_>, slice: &Slice) -> Result<Prefetch
 }
 
 /// Sends all requests of a slice and holds their rows in memory.
-async fn prefetch_requests(cx: &SliceContext<'_>, slice: &Slice, facts: RequestFacts) -> Result<Prefetched, RunError> {
+async fn prefetch_requests(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    options: RequestOptions,
+) -> Result<Prefetched, RunError> {
     let requests = AtomicU64::new(0);
     let transport = cx.account.transport(&slice.stream);
     let Some(children) = children(cx, slice).await? else {
         let variables = Variables::new();
-        let request = SliceRequest { slice, transport, facts: &facts, variables: &variables };
+        let request = SliceRequest { slice, transport, options: &options, variables: &variables };
         let prefetched = prefetch(&request, &cx.settings.client, &requests).await?;
         let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
         proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;
@@ -116,11 +120,11 @@ async fn prefetch_requests(cx: &SliceContext<'_>, slice: &Slice, facts: RequestF
         blocks: Vec::new(),
         totals: ResponseTotals::new(Proof::Body),
         requests: 0,
-        window_end: facts.window_end,
+        window_end: options.window_end,
     };
     let (mut succeeded, mut gone, mut bytes) = (0, None, 0);
     for child in children {
-        let request = SliceRequest { slice, transport, facts: &facts, variables: &child.variables };
+        let request = SliceRequest { slice, transport, options: &options, variables: &child.variables };
         match prefetch(&request, &cx.settings.client, &requests).await {
             Ok(prefetched) => {
                 succeeded += 1;

@@ -59,7 +59,7 @@ pub async fn prefetch(
     let totals = totals?;
     let blocks = blocks.ok_or_else(|| too_long(request.slice))?;
     let requests = requests.load(Ordering::Relaxed) - before;
-    Ok(Prefetched { blocks, totals, requests, window_end: request.facts.window_end })
+    Ok(Prefetched { blocks, totals, requests, window_end: request.options.window_end })
 }
 
 /// The error for rows that exceed [`MAX_PREFETCHED_BYTES`].

@@ -69,18 +69,18 @@ fn retry(attempt: SliceAttempt, remedy: impl Into<String>) -> NextStep {
 fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt) -> NextStep {
     let catalog: &Catalog = &cx.settings.catalog;
     match attempt.slice.stream.on_422.clone() {
-        Some(Fallback::Without(member)) if !attempt.facts.without.contains(&member) => {
+        Some(Fallback::Without(member)) if !attempt.options.without.contains(&member) => {
             let remedy = format!("requesting without `{member}`");
-            let mut facts = attempt.facts.clone();
-            facts.without.insert(member);
-            retry(SliceAttempt { facts, ..attempt }, remedy)
+            let mut options = attempt.options.clone();
+            options.without.insert(member);
+            retry(SliceAttempt { options, ..attempt }, remedy)
         }
         Some(Fallback::Stream(name)) => match catalog.get(&name) {
             Some(stream) => {
                 let fallback_for = Some(attempt.slice.stream.name.clone());
                 let slice = Slice { stream: Arc::clone(stream), ..attempt.slice };
-                let facts = cx.account.request_facts(stream);
-                retry(SliceAttempt { slice, facts, fallback_for, ..attempt }, format!("requesting `{name}` instead"))
+                let options = cx.account.request_options(stream);
+                retry(SliceAttempt { slice, options, fallback_for, ..attempt }, format!("requesting `{name}` instead"))
             }
             None => NextStep::Fail,
         },

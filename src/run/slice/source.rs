@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::datatypes::SchemaRef;
 use tokio::sync::mpsc::Sender;
 
-use crate::api::{RequestFacts, SliceRequest, Transport, Variables};
+use crate::api::{RequestOptions, SliceRequest, Transport, Variables};
 use crate::model::response_totals::ResponseTotals;
 use crate::run::disposition::FailureScope;
 use crate::run::error::RunError;
@@ -75,7 +75,7 @@ impl RowSource {
         self,
         cx: &SliceContext<'_>,
         attempt: &SliceAttempt,
-        facts: &RequestFacts,
+        options: &RequestOptions,
         rows: Sender<RowInput>,
         requests: &AtomicU64,
     ) -> Result<Streamed, RunError> {
@@ -87,7 +87,7 @@ impl RowSource {
             }
             Self::Request { page_limit } => {
                 let (slice, variables) = (&attempt.slice, &Variables::new());
-                let request = SliceRequest { slice, transport: attempt.transport, facts, variables };
+                let request = SliceRequest { slice, transport: attempt.transport, options, variables };
                 let totals = request_pages(&request, &cx.settings.client, rows, page_limit, requests).await?;
                 Ok(Streamed { totals, incomplete: None })
             }
@@ -97,7 +97,7 @@ impl RowSource {
                 send_all(&rows, kept.into_iter().map(RowInput::Published)).await;
                 let children = std::mem::take(&mut pending.children);
                 let ChildResults { totals, incomplete, failed } =
-                    request_children(cx, attempt, facts, children, has_kept, &rows, requests).await?;
+                    request_children(cx, attempt, options, children, has_kept, &rows, requests).await?;
                 send_all(&rows, pending.rows_of(&failed).into_iter().map(RowInput::Published)).await;
                 Ok(Streamed { totals, incomplete })
             }

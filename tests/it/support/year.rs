@@ -9,7 +9,7 @@ use profound_export::api::{Admission, RateLimitHeaders, RateLimitState, Response
 use profound_export::catalog::Catalog;
 use profound_export::ledger::{DayEntry, Entry, FileChange, Record, SliceEntry, State};
 use profound_export::model::content_hash::ContentHash;
-use profound_export::model::cost::{Costs, RequestKind};
+use profound_export::model::cost::{RequestCosts, RequestKind};
 use profound_export::model::day::Day;
 use profound_export::model::periods::Periods;
 use profound_export::model::proof::Proof;
@@ -88,7 +88,7 @@ pub fn wanted(categories: usize, tier: Tier, start: Day) -> Wanted {
         lookback_days: None,
         event_streams: true,
         paged: BTreeSet::new(),
-        costs: Costs::default(),
+        costs: RequestCosts::default(),
         max_window_days: 31,
         weekly_refresh_min_categories: 50,
     }

@@ -42,7 +42,7 @@ struct UnreliableRequest {
 
 /// Lets one process send with a key for eight windows, while others send about one request in `rarity` steps (none if that is
 /// zero). Returns the external requests that the process saw, and how many there were.
-fn observed(seed: u64, costs: Costs, rarity: u32) -> (u64, u64) {
+fn observed(seed: u64, costs: RequestCosts, rarity: u32) -> (u64, u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (limit, window, concurrency) = (random.u32(40..200), random.u64(3..8), random.usize(1..9));
     let mut server = CountingServer::new(limit, window);
@@ -97,8 +97,10 @@ fn observed(seed: u64, costs: Costs, rarity: u32) -> (u64, u64) {
     (state.status(now).external_requests, external)
 }
 
-fn some_costs(seed: u64) -> Costs {
-    Costs::default().with(RequestKind::Events, 1 + (seed % 4) as u32).with(RequestKind::Page, 1 + (seed / 4 % 2) as u32)
+fn some_costs(seed: u64) -> RequestCosts {
+    RequestCosts::default()
+        .with(RequestKind::Events, 1 + (seed % 4) as u32)
+        .with(RequestKind::Page, 1 + (seed / 4 % 2) as u32)
 }
 
 #[test]
@@ -114,7 +116,7 @@ fn external_requests_are_never_overestimated_and_a_third_is_seen() {
     for seed in 0..200 {
         let (seen, external) = observed(seed, some_costs(seed), 40);
         assert!(seen <= external, "seed {seed}: {seen} of {external}");
-        let (seen, external) = observed(seed, Costs::default(), 40);
+        let (seen, external) = observed(seed, RequestCosts::default(), 40);
         assert!(seen <= external, "seed {seed}: {seen} of {external}");
         (seen_in_all, all) = (seen_in_all + seen, all + external);
     }
