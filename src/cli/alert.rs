@@ -1,16 +1,18 @@
 //! `alert`: the targets of alerts.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::alert::Sender;
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
-use crate::config::{AlertConfig, Config};
+use crate::config::{AlertConfig, AlertKind, Config};
 use crate::error_text::error_chain;
 use crate::model::format::{format_count, format_duration};
 
@@ -31,37 +33,44 @@ pub async fn execute(options: &GlobalOptions, command: AlertCommand) -> Result<u
     // A test of alerts must not create a lake.
     let sender = Sender::new(&config);
     let now = Clock::system().now();
-    let sending = targets.iter().map(|target| {
-        let sender = &sender;
-        async move {
-            let began = Instant::now();
-            (*target, sender.test(target, now).await, began.elapsed())
+    let sending = targets.iter().map(async |target| {
+        let began = Instant::now();
+        let problem = sender.test(target, now).await.err().map(|error| error_chain(&error));
+        TestResult {
+            name: &target.name,
+            kind: target.kind.map_or("", AlertKind::name),
+            sent: problem.is_none(),
+            problem,
+            seconds: began.elapsed().as_secs_f64(),
         }
     });
-    let sent = join_all(sending.collect::<Vec<_>>()).await;
-    let kind = |target: &AlertConfig| target.kind.map_or("", |kind| kind.name());
-    match options.output {
-        OutputFormat::Json => {
-            let sent = sent.iter().map(|(target, sent, took)| {
-                let problem = sent.as_ref().err().map(|error| error_chain(error));
-                json!({"name": target.name, "type": kind(target), "sent": sent.is_ok(), "problem": problem, "seconds": took.as_secs_f64()})
-            });
-            print_json(&sent.collect::<serde_json::Value>())?
-        }
-        OutputFormat::Table => {
-            let rows = sent.iter().map(|(target, sent, time)| {
-                let result = sent.as_ref().map_or_else(|error| error_chain(error), |()| "sent".to_owned());
-                vec![target.name.clone(), kind(target).to_owned(), result, format_duration(*time)]
-            });
-            print(&table(&["alert", "type", "result", ">duration"], rows))?
-        }
+    let results = join_all(sending).await;
+    let text = || {
+        let rows = results.iter().map(|result| {
+            let what = result.problem.clone().unwrap_or_else(|| "sent".to_owned());
+            let duration = format_duration(Duration::from_secs_f64(result.seconds));
+            vec![result.name.to_owned(), result.kind.to_owned(), what, duration]
+        });
+        table(&["alert", "type", "result", ">duration"], rows)
     };
-    match sent.iter().filter(|(_, sent, _)| sent.is_err()).count() {
+    options.show(text, || &results)?;
+    match results.iter().filter(|result| !result.sent).count() {
         0 => Ok(exit::COMPLETE),
         failed => {
             Err(Failure::new(exit::FAILED, format!("{} could not be sent", format_count(failed as u64, "alert"))))
         }
     }
+}
+
+/// The result of a test notification to one target.
+#[derive(Serialize)]
+struct TestResult<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sent: bool,
+    problem: Option<String>,
+    seconds: f64,
 }
 
 fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a AlertConfig>, Failure> {

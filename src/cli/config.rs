@@ -1,12 +1,10 @@
 //! `config`: the settings in force with the place that set each, or their JSON Schema.
 
-use serde_json::json;
-
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
-use crate::config::schema;
+use crate::cli::{GlobalOptions, logging, print_json};
+use crate::config::{Setting, schema};
 
 #[derive(Debug, clap::Args)]
 pub struct ConfigArgs {
@@ -27,12 +25,6 @@ pub fn execute(options: &GlobalOptions, args: ConfigArgs) -> Result<u8, Failure>
     logging::start(options, "config");
     let (_, config) = configuration(options)?;
     let settings = config.effective();
-    match options.output {
-        OutputFormat::Json => print_json(&json!(settings)),
-        OutputFormat::Table => {
-            let rows =
-                settings.iter().map(|setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()]);
-            print(&table(&["setting", "value", "from"], rows))
-        }
-    }
+    let row = |setting: &Setting| vec![setting.key.clone(), setting.text(), setting.from.to_string()];
+    options.show(|| table(&["setting", "value", "from"], settings.iter().map(row)), || &settings)
 }

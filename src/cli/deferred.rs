@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::model::day::Day;
 use crate::model::format::{format_count, format_number};
@@ -11,8 +11,9 @@ use crate::model::slice::Slice;
 /// Further streams share one line.
 const MAX_LISTED: usize = 10;
 
-#[derive(Debug, Default)]
-struct DeferredSlices {
+/// The deferred slices of a stream.
+#[derive(Debug, Default, Serialize)]
+pub struct DeferredSlices {
     slices: u64,
     /// Zero for lists.
     days: u64,
@@ -21,7 +22,7 @@ struct DeferredSlices {
 
 /// One line for each of the streams with most deferred slices, and one for the others.
 pub fn deferred_lines(slices: &[Slice]) -> Vec<String> {
-    let mut streams: Vec<(&str, DeferredSlices)> = by_stream(slices).into_iter().collect();
+    let mut streams: Vec<(&str, DeferredSlices)> = deferred_by_stream(slices).into_iter().collect();
     streams.sort_by_key(|(_, deferred)| std::cmp::Reverse(deferred.slices));
     let others = streams.split_off(MAX_LISTED.min(streams.len()));
     let mut lines: Vec<String> =
@@ -34,18 +35,7 @@ pub fn deferred_lines(slices: &[Slice]) -> Vec<String> {
     lines
 }
 
-/// All streams, for programs.
-pub fn deferred_json(slices: &[Slice]) -> Value {
-    let streams: Map<String, Value> = by_stream(slices)
-        .into_iter()
-        .map(|(stream, deferred)| {
-            (stream.to_owned(), json!({ "slices": deferred.slices, "days": deferred.days, "oldest": deferred.oldest }))
-        })
-        .collect();
-    Value::Object(streams)
-}
-
-fn by_stream(slices: &[Slice]) -> BTreeMap<&str, DeferredSlices> {
+pub fn deferred_by_stream(slices: &[Slice]) -> BTreeMap<&str, DeferredSlices> {
     let mut streams: BTreeMap<&str, DeferredSlices> = BTreeMap::new();
     for slice in slices {
         let deferred = streams.entry(&slice.stream.name).or_default();

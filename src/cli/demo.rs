@@ -13,14 +13,14 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::failure::Failure;
 use crate::cli::run::{failure, until_done};
 use crate::cli::setup::{built_in, goal, settings};
-use crate::cli::table::{size, table};
+use crate::cli::table::table;
 use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::error_text::error_chain;
 use crate::model::counters::Counters;
 use crate::model::day::{Day, DayZone};
-use crate::model::format::{format_duration, format_number};
+use crate::model::format::{format_bytes, format_duration, format_number};
 use crate::model::stream::{Pagination, Stream};
 use crate::model::window::Window;
 use crate::run::{Outcome, RunResult, RunSettings, run_job};
@@ -173,7 +173,7 @@ fn show(
             format_number(done.rows),
             format_number(done.files),
             format_number(done.unchanged),
-            size(done.bytes),
+            format_bytes(done.bytes),
             format_number(requests),
             format_duration(time),
         ]

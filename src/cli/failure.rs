@@ -36,6 +36,12 @@ impl Failure {
         Self { code, message: message.into(), details: Vec::new(), hint: None, is_of_destination: false }
     }
 
+    /// A failure that ends with `code`, because of all `problems`.
+    pub fn from_problems(code: u8, problems: &[Problem]) -> Self {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self::new(code, problems.join("\n"))
+    }
+
     /// With what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -49,9 +55,7 @@ impl Failure {
         self.details.push(detail.into());
         self
     }
-}
 
-impl Failure {
     /// Prints to standard error, in the format of the log.
     pub fn print(&self, format: LogFormat) {
         match format {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, existing_lake};
-use crate::cli::table::{size, table};
-use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
+use crate::cli::table::table;
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
@@ -17,7 +17,7 @@ use crate::maintain::{Erased, files_to_delete, forget};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
 use crate::model::forgotten::Erasure;
-use crate::model::format::format_number;
+use crate::model::format::{format_bytes, format_number};
 use crate::model::history::history_name;
 use crate::model::scope::ScopePart;
 use crate::model::stream::Stream;
@@ -80,17 +80,16 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
         tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }
     write_coverage(lake, destinations.layout, ledger.state(), config.catalog(), clock.now()).await?;
-    match options.output {
-        OutputFormat::Json => print_json(&json!({
-            "forgotten": erasures.iter().map(|(stream, erasure)| json!({"stream": stream, "of": erasure})).collect::<Vec<_>>(),
-            "deleted": erased,
-        })),
-        OutputFormat::Table => print(&format!(
-            "{}\nDeleted permanently; no run exports them again. Object versions in the bucket and backups are not \
-             deleted.",
-            summary(&erased)
-        )),
-    }
+    let text = || {
+        let summary = summary(&erased);
+        format!(
+            "{summary}\nDeleted permanently; no run exports them again. Object versions in the bucket and backups are \
+             not deleted."
+        )
+    };
+    let to_json = |(stream, erasure): &(String, Erasure)| json!({"stream": stream, "of": erasure});
+    let forgotten = || erasures.iter().map(to_json).collect::<Value>();
+    options.show(text, || json!({"forgotten": forgotten(), "deleted": erased}))
 }
 
 /// What to forget, by table.
@@ -100,7 +99,6 @@ fn erasures(
     args: &ForgetArgs,
     window: Option<Window>,
 ) -> Result<Vec<(String, Erasure)>, Failure> {
-    let usage = |message: String| Failure::new(exit::USAGE, message);
     let scopes = scopes(args);
     let asked: BTreeSet<ScopePart> = scopes.iter().flat_map(|scope| scope.keys().copied()).collect();
     let mut tables: Vec<(String, Option<Window>)> = Vec::new();
@@ -109,8 +107,7 @@ fn erasures(
         args.streams.iter().cloned().partition(|name| catalog.get(name).is_none() && is_table(state, name));
     tables.extend(others.into_iter().map(|name| (name, window)));
     if !patterns.is_empty() {
-        let streams = select(catalog, &patterns)
-            .map_err(|problems| usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+        let streams = select(catalog, &patterns).map_err(|problems| Failure::from_problems(exit::USAGE, &problems))?;
         let has_scope = |stream: &Stream| asked.iter().all(|part| stream.scope.parts().contains(part));
         for stream in streams.iter().filter(|stream| has_scope(stream)) {
             tables.extend(tables_of(stream, window));
@@ -128,7 +125,7 @@ fn erasures(
     if erasures.iter().any(is_known) {
         Ok(erasures)
     } else {
-        Err(usage("the ledger has no such streams and scopes, so nothing is forgotten".to_owned())
+        Err(Failure::new(exit::USAGE, "the ledger has no such streams and scopes, so nothing is forgotten")
             .hint("`profound-export status --output json` and the paths of files show the ids"))
     }
 }
@@ -174,7 +171,8 @@ fn scopes(args: &ForgetArgs) -> Vec<BTreeMap<ScopePart, String>> {
 }
 
 fn summary(erased: &BTreeMap<String, Erased>) -> String {
-    let rows = erased.iter().map(|(name, erased)| vec![name.clone(), format_number(erased.files), size(erased.bytes)]);
+    let rows =
+        erased.iter().map(|(name, erased)| vec![name.clone(), format_number(erased.files), format_bytes(erased.bytes)]);
     table(&["table", ">files", ">size"], rows)
 }
 

@@ -1,25 +1,20 @@
 //! `ledger rebuild`: rebuilds a deleted or unreadable ledger from the files of the lake.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, destinations};
-use crate::cli::table::{fitted, size};
-use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
+use crate::cli::findings::{ListedFindings, counted};
+use crate::cli::setup::{configuration, destinations, has_no_lake};
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
-use crate::config::Location;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
-use crate::maintain::{Finding, FindingKind, FindingRemedy, Rebuild, Rebuilt, rebuild};
-use crate::model::format::format_number;
+use crate::maintain::{FindingKind, FindingRemedy, Rebuild, Rebuilt, rebuild};
+use crate::model::format::{format_bytes, format_number};
 use crate::run::write_coverage;
-
-/// Further findings are counted but not listed.
-const MAX_LISTED: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub struct LedgerArgs {
@@ -50,9 +45,7 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     logging::start(options, "ledger");
     let LedgerCommand::Rebuild(args) = args.command;
     let (_, config) = configuration(options)?;
-    if let Ok(Location::Local(path)) = config.destination.location()
-        && !path.exists()
-    {
+    if has_no_lake(&config) {
         return Err(Failure::new(exit::USAGE, "the lake does not exist yet, so there is no ledger to rebuild"));
     }
     let clock = Clock::system();
@@ -68,38 +61,23 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
         spool_dir: destinations.spool_dir,
         spool_bytes: destinations.spool_bytes,
     };
-    let mut shown = Vec::new();
-    let keep = |finding| {
-        if shown.len() < MAX_LISTED {
-            shown.push(finding);
-        }
-    };
-    let rebuilt = rebuild(&settings, keep).await?;
+    let mut shown = ListedFindings::default();
+    let rebuilt = rebuild(&settings, |finding| shown.add(finding)).await?;
     if rebuilt.record.is_some() {
         // Opens it as every run does.
         let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
         let layout = Layout::from_name(&rebuilt.partition).unwrap_or(destinations.layout);
         write_coverage(&destinations.lake, layout, ledger.state(), config.catalog(), clock.now()).await?;
     }
-    match options.output {
-        OutputFormat::Json => {
-            print_json(&json!({"fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown}))?;
-        }
-        OutputFormat::Table => {
-            print(&text(&rebuilt, &shown))?;
-        }
-    }
+    let json = || json!({"fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown});
+    options.show(|| text(&rebuilt, &shown), json)?;
     Ok(if rebuilt.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
 
-fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
+fn text(rebuilt: &Rebuilt, shown: &ListedFindings) -> String {
     let mut text = String::new();
     if !rebuilt.findings.is_empty() {
-        let row =
-            |finding: &Finding| vec![finding.kind.name().to_owned(), finding.path.clone(), finding.problem.clone()];
-        let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-        let width = terminal.map(|(width, _)| usize::from(width.0));
-        text.push_str(&fitted(&["what", "file", "problem"], shown.iter().map(row).collect(), width));
+        text.push_str(&shown.table());
         text.push('\n');
     }
     for lost in &rebuilt.lost {
@@ -113,7 +91,8 @@ fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
     for unknown in &rebuilt.unknown {
         text.push_str(&format!("lost: {unknown}\n"));
     }
-    let all = format!("{} files of {} streams, {}", format_number(rebuilt.files), rebuilt.streams, size(rebuilt.bytes));
+    let bytes = format_bytes(rebuilt.bytes);
+    let all = format!("{} files of {} streams, {bytes}", format_number(rebuilt.files), rebuilt.streams);
     text.push_str(&match rebuilt.record {
         Some(record) => format!("The rebuilt ledger starts with record {record} and has {all}.\n"),
         None => format!("The rebuilt ledger would have {all}. Nothing is written.\n"),
@@ -122,18 +101,14 @@ fn text(rebuilt: &Rebuilt, shown: &[Finding]) -> String {
         let recorded = format_number(rebuilt.as_recorded);
         text.push_str(&format!("{recorded} of them match the records that are still readable.\n"));
     }
-    let counts = rebuilt.findings.iter().map(|(kind, count)| format!("{} {}", format_number(*count), kind.name()));
-    let counts = counts.collect::<Vec<_>>().join(", ");
-    if !counts.is_empty() {
-        text.push_str(&format!("Findings: {counts}.\n"));
+    if !rebuilt.findings.is_empty() {
+        text.push_str(&format!("Findings: {}.\n", counted(&rebuilt.findings)));
     }
-    if shown.iter().any(|finding| finding.remedy == FindingRemedy::Rewrite) {
+    if shown.need(FindingRemedy::Rewrite) {
         text.push_str("Damaged, misplaced and missing days are exported again by the next run whose job wants them.\n");
     }
-    let is_left = |finding: &Finding| {
-        matches!(finding.kind, FindingKind::Foreign | FindingKind::Duplicate | FindingKind::OtherAccount)
-    };
-    if shown.iter().any(is_left) {
+    let unmanaged = [FindingKind::Foreign, FindingKind::Duplicate, FindingKind::OtherAccount];
+    if unmanaged.iter().any(|kind| rebuilt.findings.contains_key(kind)) {
         text.push_str("Files that are not part of this lake are kept, but tools that read directories see them: check them and move them away.\n");
     }
     if rebuilt.record.is_some() {

@@ -8,6 +8,7 @@ mod deferred;
 mod demo;
 pub mod exit;
 mod failure;
+mod findings;
 mod forget;
 mod healthcheck;
 mod iam;
@@ -45,21 +46,8 @@ pub use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "profound-export", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// Configuration file [default: jobs.toml, if it exists]
-    #[arg(long, global = true, env = "PROFOUND_EXPORT_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Output format
-    #[arg(long, global = true, value_enum, default_value_t)]
-    output: OutputFormat,
-    /// The form of log lines
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
-    /// Log level (error, warn, info, debug) or a filter such as `warn,profound_export::run=debug`
-    #[arg(long, global = true, value_name = "FILTER")]
-    log: Option<EnvFilter>,
-    /// Override one setting of file and environment, such as `destination.url=./lake`
-    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
-    set: Vec<Flag>,
+    #[command(flatten)]
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -127,13 +115,37 @@ enum Command {
 }
 
 /// Options that every command has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct GlobalOptions {
+    /// Configuration file [default: jobs.toml, if it exists]
+    #[arg(long, global = true, env = "PROFOUND_EXPORT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Output format
+    #[arg(long, global = true, value_enum, default_value_t)]
     output: OutputFormat,
+    /// The form of log lines
+    #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
+    /// Log level (error, warn, info, debug) or a filter such as `warn,profound_export::run=debug`
+    #[arg(long, global = true, value_name = "FILTER")]
     log: Option<EnvFilter>,
+    /// Override one setting of file and environment, such as `destination.url=./lake`
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Flag>,
+}
+
+impl GlobalOptions {
+    /// Prints a result in the chosen format.
+    fn show<T: serde::Serialize>(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> T,
+    ) -> Result<u8, Failure> {
+        match self.output {
+            OutputFormat::Table => print(&text()),
+            OutputFormat::Json => print_json(&json()),
+        }
+    }
 }
 
 fn setting(text: &str) -> Result<Flag, String> {
@@ -145,14 +157,8 @@ fn setting(text: &str) -> Result<Flag, String> {
 
 /// Runs the command; the result becomes the exit code.
 pub async fn execute(cli: Cli) -> ExitCode {
-    let options = GlobalOptions {
-        config: cli.config,
-        output: cli.output,
-        log_format: cli.log_format,
-        log: cli.log,
-        set: cli.set,
-    };
-    let result = match cli.command {
+    let Cli { options, command } = cli;
+    let result = match command {
         Command::Demo(args) => demo::execute(&options, args).await,
         Command::Init(args) => init::execute(&args),
         Command::Check(args) => check::execute(&options, args).await,

@@ -189,8 +189,9 @@ impl ProcessMonitor {
         }
     }
 
-    /// Reports that `jobs` could not start: without a key or a destination there is no run to report it.
-    pub async fn report_failed_start(&self, jobs: &[&JobConfig], failure: &Failure, cancel: &CancellationToken) {
+    /// Reports that `jobs` could not start, because without a key or a destination there is no run to report it, and shuts
+    /// down.
+    pub async fn end_without_start(self, jobs: &[&JobConfig], failure: Failure, cancel: &CancellationToken) -> Failure {
         let outcome = match failure.code {
             exit::UNAVAILABLE => Outcome::Unavailable,
             _ => Outcome::ConfigMismatch,
@@ -210,6 +211,8 @@ impl ProcessMonitor {
             })));
         }
         self.notify_before_exit(cancel).await;
+        self.shut_down().await;
+        failure
     }
 
     /// Refreshes when a run starts or ends, and at intervals, until dropped.

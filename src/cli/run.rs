@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::deferred::{deferred_json, deferred_lines};
+use crate::cli::deferred::{deferred_by_stream, deferred_lines};
 use crate::cli::failure::Failure;
 use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::setup::{cancel_on_signal, configuration, goal, jobs, settings};
 use crate::cli::status_page::look_and_show;
 use crate::cli::stream_names::abbreviated;
-use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
 use crate::model::counters::Counters;
@@ -40,11 +40,7 @@ pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failu
     let address = config.server.of_run();
     let settings = match settings(&sources, &config, clock.clone(), events.and(monitor.events()), cancel.clone()) {
         Ok(settings) => settings,
-        Err(failure) => {
-            monitor.report_failed_start(&chosen, &failure, &cancel).await;
-            monitor.shut_down().await;
-            return Err(failure);
-        }
+        Err(failure) => return Err(monitor.end_without_start(&chosen, failure, &cancel).await),
     };
     let running = async {
         let mut ended = Vec::new();
@@ -117,15 +113,7 @@ pub fn show(
     ended: Vec<RunResult>,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
-    match options.output {
-        OutputFormat::Json => print_json(&json!(ended.iter().map(to_json).collect::<Vec<_>>()))?,
-        OutputFormat::Table => {
-            for result in &ended {
-                print(&text(result))?;
-            }
-            exit::COMPLETE
-        }
-    };
+    options.show(|| ended.iter().map(text).collect(), || ended.iter().map(to_json).collect::<Value>())?;
     let worst = ended.iter().map(|result| result.outcome).max().unwrap_or(Outcome::Complete);
     for result in ended {
         let code = code(result.outcome, incomplete_ok);
@@ -205,7 +193,7 @@ fn to_json(result: &RunResult) -> Value {
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
-        "deferred_by_stream": deferred_json(&result.deferred),
+        "deferred_by_stream": deferred_by_stream(&result.deferred),
         "backfill_remaining": result.backfill_remaining,
         "deferred": result.deferred.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_entitled": result.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),

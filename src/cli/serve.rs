@@ -45,9 +45,7 @@ pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failur
         Ok(settings) => settings,
         Err(failure) => {
             let jobs: Vec<_> = config.jobs.iter().filter(|job| job.cron.is_some()).collect();
-            monitor.report_failed_start(&jobs, &failure, &cancel).await;
-            monitor.shut_down().await;
-            return Err(failure);
+            return Err(monitor.end_without_start(&jobs, failure, &cancel).await);
         }
     };
     monitor.begin_jobs(Arc::new(config.clone())).await;

@@ -64,12 +64,15 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
     })
 }
 
+/// Whether the lake is a directory that no run has created yet.
+pub fn has_no_lake(config: &Config) -> bool {
+    matches!(config.destination.location(), Ok(Location::Local(path)) if !path.exists())
+}
+
 /// The ledger of the configured lake, and its destinations in the layout that the ledger records. `None` where there is no
 /// lake yet: a command that only reads must not create one.
 pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
-    if let Ok(Location::Local(path)) = config.destination.location()
-        && !path.exists()
-    {
+    if has_no_lake(config) {
         return Ok(None);
     }
     let destinations = destinations(config)?;
@@ -109,10 +112,7 @@ pub fn settings(
 
 /// What a run of `job` is for: what is due, until its deadline or its next start.
 pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<RunRequest, Failure> {
-    let streams = config.streams_of(job).map_err(|problems| {
-        let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(exit::CONFIGURATION, words.join("\n"))
-    })?;
+    let streams = config.streams_of(job).map_err(|problems| Failure::from_problems(exit::CONFIGURATION, &problems))?;
     let time = match job.deadline {
         Some(deadline) => Some(deadline.0),
         None => schedule(job)?.and_then(|schedule| until_next(&schedule, now)),
@@ -122,10 +122,7 @@ pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<RunReque
 
 /// The schedule of a job that has a `cron`.
 pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
-    let Some(cron) = &job.cron else {
-        return Ok(None);
-    };
-    Ok(Some(Schedule::new(cron, &job.timezone)?))
+    Ok(job.cron.as_ref().map(|cron| Schedule::new(cron, &job.timezone)).transpose()?)
 }
 
 /// The next run of a job that has a schedule, and the time between its runs.

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, destinations, schedule};
+use crate::cli::setup::{configuration, destinations, has_no_lake, schedule};
 use crate::cli::stream_names::abbreviated;
 use crate::cli::table::table;
 use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
 use crate::clock::Clock;
-use crate::config::{Config, Location};
+use crate::config::Config;
 use crate::ledger::{Ledger, RunSummary, State};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
@@ -46,9 +46,7 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
 
 /// The ledger's state; empty if there is no lake yet, because `status` must not create one.
 async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
-    if let Ok(Location::Local(path)) = config.destination.location()
-        && !path.exists()
-    {
+    if has_no_lake(config) {
         return Ok(State::default());
     }
     let lake = destinations(config)?.lake;

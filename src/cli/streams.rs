@@ -1,7 +1,6 @@
 //! `streams`: the catalog, or one stream of it.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,8 +8,8 @@ use serde_json::{Value, json};
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration};
-use crate::cli::table::{cut, fitted, wrapped};
-use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json, streams_diff};
+use crate::cli::table::{cut, fitted, terminal_width, wrapped};
+use crate::cli::{GlobalOptions, exit, streams_diff};
 use crate::model::stream::{Stream, Tier};
 use crate::reference::{column_lines, facts, requests};
 
@@ -51,18 +50,11 @@ pub fn execute(options: &GlobalOptions, args: StreamsArgs) -> Result<u8, Failure
     if let ([name], None) = (args.names.as_slice(), args.tier)
         && let Some(stream) = catalog.get(name)
     {
-        return match options.output {
-            OutputFormat::Json => print_json(&to_json(stream, &own)),
-            OutputFormat::Table => print(&show(stream, &own, width())),
-        };
+        return options.show(|| show(stream, &own, terminal_width()), || to_json(stream, &own));
     }
     let streams = chosen(&catalog, &args)?;
-    match options.output {
-        OutputFormat::Json => {
-            print_json(&json!(streams.iter().map(|stream| to_json(stream, &own)).collect::<Vec<_>>()))
-        }
-        OutputFormat::Table => print(&list(&streams, &own, width())),
-    }
+    let to_json = || streams.iter().map(|stream| to_json(stream, &own)).collect::<Value>();
+    options.show(|| list(&streams, &own, terminal_width()), to_json)
 }
 
 /// All streams, and the names of those that the configuration declares. Without a valid configuration, its problems are
@@ -93,12 +85,6 @@ fn chosen(catalog: &Catalog, args: &StreamsArgs) -> Result<Vec<Arc<Stream>>, Fai
         streams.retain(|stream| stream.tier.is_some_and(|own| own <= tier));
     }
     Ok(streams)
-}
-
-/// The width of the terminal; `None` where output goes elsewhere, so that nothing is cut.
-fn width() -> Option<usize> {
-    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size)?;
-    terminal.map(|(width, _)| usize::from(width.0))
 }
 
 /// A stream as JSON: every member of its declaration, set or not, where it is declared, the requests it costs, and the

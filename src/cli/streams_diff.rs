@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json};
+use crate::cli::{GlobalOptions, exit};
 use crate::document::{DocumentError, Surface, compare};
 use crate::error_text::error_chain;
 
@@ -21,17 +21,13 @@ pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArg
     let newer = read(args)?;
     let known = Surface::embedded().map_err(|error| Failure::new(exit::FAILED, error_chain(&error)))?;
     let differences = compare(&known, &newer, catalog);
-    match options.output {
-        OutputFormat::Json => print_json(&json!(differences))?,
-        OutputFormat::Table if differences.is_empty() => {
-            let operations = newer.operations.len();
-            print(&format!("no differences in {operations} operations"))?
+    let text = || {
+        if differences.is_empty() {
+            return format!("no differences in {} operations", newer.operations.len());
         }
-        OutputFormat::Table => {
-            let lines: Vec<String> = differences.iter().map(|difference| difference.to_line()).collect();
-            print(&lines.join("\n"))?
-        }
+        differences.iter().map(|difference| difference.to_line()).collect::<Vec<_>>().join("\n")
     };
+    options.show(text, || &differences)?;
     match differences.len() {
         0 => Ok(exit::COMPLETE),
         // The list is the result; its length is for the end of a log.

@@ -105,11 +105,10 @@ fn lines_of(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `31.0 MB`.
-pub fn size(bytes: u64) -> String {
-    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let large = units.iter().find(|(_, unit)| *unit <= bytes as f64);
-    large.map_or_else(|| format!("{bytes} B"), |(name, unit)| format!("{:.1} {name}", bytes as f64 / unit))
+/// The width of the terminal; `None` where output goes elsewhere, so that nothing is cut.
+pub fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(width.0))
 }
 
 #[cfg(test)]
