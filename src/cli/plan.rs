@@ -1,10 +1,12 @@
 //! `plan`: what the next run would request, what it costs, and when it will be done.
 
 use std::collections::BTreeSet;
+use std::ops::Add as _;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -12,16 +14,15 @@ use crate::api::RateLimitState;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
+use crate::cli::{GlobalOptions, logging};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::day::DayZone;
 use crate::model::days::DaysKind;
 use crate::model::format::{format_bytes, format_count, format_duration, format_number};
-use crate::model::scope::ScopeKey;
-use crate::model::stream::Stream;
-use crate::plan::Due;
+use crate::model::stream::{Stream, Tier};
+use crate::plan::{Due, PlannedSlice};
 use crate::run::{BackfillForecast, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
@@ -39,62 +40,69 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
     let ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
     let found = discover(&settings.catalog, &settings.client).await?;
-    let mut all = Vec::new();
+    let mut plans = Vec::new();
     for job in chosen {
         let now = settings.clock.now();
         let (goal, starts) = (goal(&config, job, now)?, starts(job, now)?);
-        let preview = preview(&settings, &goal, ledger.state(), &found, starts)?;
-        let plan = JobPlan {
+        plans.push(JobPlan {
             job,
-            preview: &preview,
+            preview: preview(&settings, &goal, ledger.state(), &found, starts)?,
             rate_limit: settings.client.rate_limiter().snapshot(),
             zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
             is_manual: starts.is_none(),
-        };
-        match options.output {
-            OutputFormat::Json => all.push(plan.json()),
-            OutputFormat::Table => {
-                print(&plan.text())?;
-            }
-        }
+        });
     }
-    match options.output {
-        OutputFormat::Json => print_json(&Value::Array(all)),
-        OutputFormat::Table => Ok(exit::COMPLETE),
-    }
+    options.show(|| plans.iter().map(JobPlan::text).collect(), || plans.iter().map(JobPlan::json).collect::<Value>())
 }
 
 /// The plan of one job.
 struct JobPlan<'a> {
     job: &'a JobConfig,
-    preview: &'a Preview,
+    preview: Preview,
     rate_limit: RateLimitState,
     zone: TimeZone,
     is_manual: bool,
 }
 
 /// What one stream costs in a plan.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct StreamCost<'a> {
-    stream: &'a Stream,
-    scopes: BTreeSet<ScopeKey>,
+    #[serde(skip)]
+    declared: &'a Stream,
+    stream: &'a str,
+    tier: Option<Tier>,
+    scopes: u64,
     slices: u64,
-    longest_window: Option<i64>,
+    longest_window_days: Option<i64>,
     due: Due,
     requests: u64,
     rows: Option<u64>,
     bytes: Option<u64>,
-    complete_after: Duration,
+    done_at: Timestamp,
+    /// Files added per year: one per scope and day, or month. Lists are replaced in place.
+    files_a_year: u64,
 }
 
-impl StreamCost<'_> {
-    /// Files added per year: one per scope and day, or month. Lists are replaced in place.
-    fn files_a_year(&self) -> u64 {
-        let scopes = self.scopes.len() as u64;
-        match self.stream.days.as_ref().map(|days| days.kind) {
-            None => 0,
-            Some(DaysKind::Dated | DaysKind::Window) => 365 * scopes,
-            Some(DaysKind::Month) => 12 * scopes,
+impl<'a> StreamCost<'a> {
+    fn new(declared: &'a Stream, slices: &[&PlannedSlice], done_at: Timestamp) -> Self {
+        let scopes = slices.iter().map(|planned| planned.slice.scope.key()).collect::<BTreeSet<_>>().len() as u64;
+        Self {
+            declared,
+            stream: &declared.name,
+            tier: declared.tier,
+            scopes,
+            slices: slices.len() as u64,
+            longest_window_days: slices.iter().filter_map(|planned| Some(planned.slice.window?.len_days())).max(),
+            due: slices.iter().map(|planned| planned.due).fold(Due::default(), Due::add),
+            requests: slices.iter().map(|planned| planned.requests).sum(),
+            rows: slices.iter().filter_map(|planned| planned.rows).reduce(|sum, more| sum + more),
+            bytes: slices.iter().filter_map(|planned| planned.bytes).reduce(|sum, more| sum + more),
+            done_at,
+            files_a_year: match declared.days.as_ref().map(|days| days.kind) {
+                None => 0,
+                Some(DaysKind::Dated | DaysKind::Window) => 365 * scopes,
+                Some(DaysKind::Month) => 12 * scopes,
+            },
         }
     }
 
@@ -105,57 +113,34 @@ impl StreamCost<'_> {
             [(due.missing, "missing"), (due.lookback, "lookback"), (due.backfill, "backfill"), (due.retry, "retry")];
         let reasons = reasons.iter().filter(|(days, _)| *days > 0);
         let reasons = reasons.map(|(days, reason)| format!("{} {reason}", format_number(u64::from(*days))));
-        let (list, per_request) = match &self.stream.days {
+        let (list, per_request) = match &self.declared.days {
             None => (Some("list"), None),
             Some(days) if !days.kind.is_single() => (None, None),
-            Some(_) if self.stream.is_fan_out() => (None, Some("one request per row of its parent")),
+            Some(_) if self.declared.is_fan_out() => (None, Some("one request per row of its parent")),
             Some(days) if days.kind == DaysKind::Month => (None, Some("one request per month")),
             Some(_) => (None, Some("one request per day")),
         };
-        list.map(str::to_owned)
-            .into_iter()
-            .chain(reasons)
-            .chain(per_request.map(str::to_owned))
-            .collect::<Vec<_>>()
-            .join(", ")
+        let list = list.map(str::to_owned).into_iter();
+        list.chain(reasons).chain(per_request.map(str::to_owned)).collect::<Vec<_>>().join(", ")
     }
 }
 
-impl<'a> JobPlan<'a> {
+impl JobPlan<'_> {
     /// What each stream costs, in the order of its first request: due slices, or the backfill.
-    fn costs(&self, is_backfill: bool) -> Vec<StreamCost<'a>> {
-        let plan = &self.preview.plan;
-        let mut costs: Vec<StreamCost<'a>> = Vec::new();
-        let slices = plan.slices.iter().zip(&self.preview.forecast.complete_after);
+    fn costs(&self, is_backfill: bool) -> Vec<StreamCost<'_>> {
+        let mut streams: Vec<(&Stream, Vec<&PlannedSlice>, Duration)> = Vec::new();
+        let slices = self.preview.plan.slices.iter().zip(&self.preview.forecast.complete_after);
         for (planned, complete_after) in slices.filter(|(planned, _)| planned.is_backfill == is_backfill) {
-            let stream: &'a Stream = &planned.slice.stream;
-            let known = costs.iter().position(|cost| cost.stream.name == stream.name);
-            let at = known.unwrap_or_else(|| {
-                costs.push(StreamCost {
-                    stream,
-                    scopes: BTreeSet::new(),
-                    slices: 0,
-                    longest_window: None,
-                    due: Due::default(),
-                    requests: 0,
-                    rows: None,
-                    bytes: None,
-                    complete_after: Duration::ZERO,
-                });
-                costs.len() - 1
-            });
-            let cost = &mut costs[at];
-            cost.scopes.insert(planned.slice.scope.key());
-            cost.slices += 1;
-            cost.longest_window = cost.longest_window.max(planned.slice.window.map(|window| window.len_days()));
-            cost.due += planned.due;
-            cost.requests += planned.requests;
-            cost.complete_after = cost.complete_after.max(*complete_after);
-            for (sum, more) in [(&mut cost.rows, planned.rows), (&mut cost.bytes, planned.bytes)] {
-                *sum = more.map_or(*sum, |more| Some(sum.unwrap_or(0) + more));
+            let stream: &Stream = &planned.slice.stream;
+            match streams.iter_mut().find(|(known, ..)| known.name == stream.name) {
+                Some((_, slices, last)) => {
+                    slices.push(planned);
+                    *last = (*last).max(*complete_after);
+                }
+                None => streams.push((stream, vec![planned], *complete_after)),
             }
         }
-        costs
+        streams.into_iter().map(|(stream, slices, last)| StreamCost::new(stream, &slices, self.at(last))).collect()
     }
 
     fn at(&self, after: Duration) -> Timestamp {
@@ -168,8 +153,8 @@ impl<'a> JobPlan<'a> {
     }
 
     /// `07:23`, with the weekday if it is not the day of the start.
-    fn clock(&self, after: Duration) -> String {
-        let (start, at) = (self.local(self.preview.forecast.starts_at), self.local(self.at(after)));
+    fn clock(&self, at: Timestamp) -> String {
+        let (start, at) = (self.local(self.preview.forecast.starts_at), self.local(at));
         let form = if start.date() == at.date() { "%H:%M" } else { "%a %H:%M" };
         at.strftime(form).to_string()
     }
@@ -211,22 +196,22 @@ impl<'a> JobPlan<'a> {
         text
     }
 
-    fn cost_table(&self, costs: &[StreamCost<'a>]) -> String {
+    fn cost_table(&self, costs: &[StreamCost<'_>]) -> String {
         let or = |missing: &str, text: Option<String>| text.unwrap_or_else(|| missing.to_owned());
         let rows = costs.iter().map(|cost| {
             vec![
-                cost.stream.name.clone(),
-                format_number(cost.scopes.len() as u64),
-                or("-", cost.stream.days.as_ref().map(|_| format_number(u64::from(cost.due.days())))),
+                cost.stream.to_owned(),
+                format_number(cost.scopes),
+                or("-", cost.declared.days.as_ref().map(|_| format_number(u64::from(cost.due.days())))),
                 format_number(cost.requests),
                 or("?", cost.rows.map(format_number)),
                 or("?", cost.bytes.map(format_bytes)),
-                self.clock(cost.complete_after),
-                or("-", Some(cost.files_a_year()).filter(|files| *files > 0).map(format_number)),
+                self.clock(cost.done_at),
+                or("-", Some(cost.files_a_year).filter(|files| *files > 0).map(format_number)),
                 cost.why(),
             ]
         });
-        let sum = |of: fn(&StreamCost<'a>) -> u64| costs.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&StreamCost<'_>) -> u64| costs.iter().map(of).sum::<u64>();
         let total = vec![
             String::new(),
             String::new(),
@@ -234,8 +219,8 @@ impl<'a> JobPlan<'a> {
             format_number(sum(|cost| cost.requests)),
             format_number(sum(|cost| cost.rows.unwrap_or(0))),
             format_bytes(sum(|cost| cost.bytes.unwrap_or(0))),
-            self.clock(self.preview.forecast.due_complete_after),
-            format_number(sum(StreamCost::files_a_year)),
+            self.clock(self.at(self.preview.forecast.due_complete_after)),
+            format_number(sum(|cost| cost.files_a_year)),
             String::new(),
         ];
         let headings =
@@ -245,16 +230,17 @@ impl<'a> JobPlan<'a> {
 
     fn rate_limit_line(&self) -> String {
         let (limit, takes) = (&self.rate_limit, self.preview.forecast.due_complete_after);
-        let overrun = self.preview.forecast.room.filter(|room| takes > *room).map_or_else(String::new, |room| {
-            format!(" The run may take {}; later runs do the rest.", format_duration(room))
-        });
+        let overrun =
+            self.preview.forecast.steady_state.room.filter(|room| takes > *room).map_or_else(String::new, |room| {
+                format!(" The run may take {}; later runs do the rest.", format_duration(room))
+            });
         format!(
             "Rate limit {} per {}, {} reserved, {} usable. Done at about {}, {} after the start.{overrun}\n",
             limit.limit(),
             format_duration(limit.window()),
             limit.limit().saturating_sub(limit.usable()),
             limit.usable(),
-            self.clock(takes),
+            self.clock(self.at(takes)),
             format_duration(takes),
         )
     }
@@ -263,7 +249,8 @@ impl<'a> JobPlan<'a> {
         let BackfillForecast { first, last, slices, requests, complete_at } = backfill;
         let done = match complete_at {
             Some(at) => {
-                let form = if self.preview.forecast.room.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
+                let form =
+                    if self.preview.forecast.steady_state.room.is_none() { "%a %-d %b %H:%M" } else { "%a %-d %b %Y" };
                 format!("complete on about {}", self.local(*at).strftime(form))
             }
             None => "never complete, because runs have no spare requests".to_owned(),
@@ -288,30 +275,13 @@ impl<'a> JobPlan<'a> {
 
     fn json(&self) -> Value {
         let (plan, forecast, rate_limit) = (&self.preview.plan, &self.preview.forecast, &self.rate_limit);
-        let streams = |is_backfill: bool| -> Vec<Value> {
-            let of = |cost: &StreamCost<'_>| {
-                json!({
-                    "stream": cost.stream.name,
-                    "tier": cost.stream.tier,
-                    "scopes": cost.scopes.len(),
-                    "slices": cost.slices,
-                    "longest_window_days": cost.longest_window,
-                    "due": due_json(cost.due),
-                    "requests": cost.requests,
-                    "rows": cost.rows,
-                    "bytes": cost.bytes,
-                    "done_at": self.at(cost.complete_after),
-                    "files_a_year": cost.files_a_year(),
-                })
-            };
-            self.costs(is_backfill).iter().map(of).collect()
-        };
+        let available = forecast.steady_state.room.map(|room| room.as_secs());
         let slices = plan.slices.iter().zip(&forecast.complete_after).map(|(planned, complete_after)| {
             json!({
                 "stream": planned.slice.stream.name,
                 "scope": planned.slice.scope,
                 "window": planned.slice.window.map(|window| json!({"first": window.start, "last": window.last()})),
-                "due": due_json(planned.due),
+                "due": planned.due,
                 "requests": planned.requests,
                 "rows": planned.rows,
                 "bytes": planned.bytes,
@@ -326,36 +296,26 @@ impl<'a> JobPlan<'a> {
             "requests": plan.requests() + self.preview.discovery_requests,
             "discovery_requests": self.preview.discovery_requests,
             "done_at": self.at(forecast.due_complete_after),
-            "available_seconds": forecast.room.map(|room| room.as_secs()),
+            "available_seconds": available,
             "rate_limit": {
                 "limit": rate_limit.limit(),
                 "usable": rate_limit.usable(),
                 "window_seconds": rate_limit.window().as_secs(),
                 "remaining": rate_limit.remaining(),
             },
-            "backfill": forecast.backfill.as_ref().map(|backfill| json!({
-                "first": backfill.first,
-                "last": backfill.last,
-                "slices": backfill.slices,
-                "requests": backfill.requests,
-                "done_at": backfill.complete_at,
-            })),
+            "backfill": forecast.backfill,
             "steady_state": {
                 "requests": forecast.steady_state.requests,
                 "seconds": forecast.steady_state.duration.as_secs(),
-                "available_seconds": forecast.steady_state.room.map(|room| room.as_secs()),
+                "available_seconds": available,
                 "fits": forecast.steady_state.fits(),
             },
-            "streams": streams(false),
-            "backfill_streams": streams(true),
-            "slices": slices.collect::<Vec<_>>(),
+            "streams": self.costs(false),
+            "backfill_streams": self.costs(true),
+            "slices": slices.collect::<Value>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": self.preview.warnings,
             "notices": self.preview.notices,
         })
     }
-}
-
-fn due_json(due: Due) -> Value {
-    json!({"missing": due.missing, "lookback": due.lookback, "backfill": due.backfill, "retry": due.retry})
 }

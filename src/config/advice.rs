@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::problem::{InvalidValue, Place, Problems, did_you_mean, listed, nearest};
-use super::tree::{Mismatch, MismatchKind, Tree, remove};
+use super::tree::{Kind, Mismatch, Tree, remove};
 use super::{Config, schema, tree};
 
 /// The prefix of variables that are settings.
@@ -27,12 +27,12 @@ pub(super) fn extract(mut tree: Value, problems: &mut Problems) -> Option<Config
             Ok(config) => return Some(config),
             Err(mismatch) => mismatch,
         };
-        let path = match mismatch.reason {
-            MismatchKind::UnknownSetting { .. } => mismatch.path.clone(),
+        let path = match mismatch.kind {
+            Kind::UnknownField(..) => mismatch.path.clone(),
             _ => setting_of(&mismatch.path),
         };
         let dotted = path.join(".");
-        problems.reject(&dotted, describe(&mismatch, &dotted, problems));
+        problems.reject(&dotted, describe(&mismatch, &dotted, &[], problems));
         if !remove(&mut tree, &path) {
             return None;
         }
@@ -99,30 +99,27 @@ pub(super) fn reject_malformed_sections(file: &mut Tree, problems: &mut Problems
     });
 }
 
-/// What is wrong with the value at `path`, and what to write instead.
-pub(super) fn describe(mismatch: &Mismatch, path: &str, problems: &Problems) -> InvalidValue {
+/// What is wrong with the value at `path`, and what to write instead. `more` settings are known there than serde knows.
+pub(super) fn describe(mismatch: &Mismatch, path: &str, more: &[&str], problems: &Problems) -> InvalidValue {
     let is_option = path.starts_with("destination.options.");
     let last = path.rsplit('.').next().unwrap_or(path);
-    let may_be_secret = path.starts_with("alert.") && SECRET_SETTINGS.contains(&last);
+    let is_hidden = path == "destination.options" || path.starts_with("alert.") && SECRET_SETTINGS.contains(&last);
     let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
-    match &mismatch.reason {
-        MismatchKind::UnknownSetting { name, known } => {
-            InvalidValue::new("no such setting", meant(name, path, known, problems))
+    match &mismatch.kind {
+        Kind::UnknownField(name, known) => {
+            InvalidValue::new("no such setting", meant(name, path, &[known, more].concat(), problems))
         }
         _ if is_option => InvalidValue::new("text in quotes is needed", "write the value in quotes"),
-        MismatchKind::UnknownWord { word, known } => {
+        Kind::UnknownVariant(word, known) => {
             let what = format!("`{word}` is not one of {}", listed(known.iter().copied()));
             InvalidValue::new(what, did_you_mean(word, known.iter().copied(), example()))
         }
-        MismatchKind::Missing(name) => InvalidValue::new(format!("`{name}` is missing"), ""),
-        MismatchKind::WrongType { needed, .. } if may_be_secret => {
-            InvalidValue::new(format!("this is not {needed}"), example())
+        Kind::MissingField(name) => InvalidValue::new(format!("`{name}` is missing"), ""),
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            let found = if is_hidden { "this".to_owned() } else { tree::found(actual) };
+            InvalidValue::new(format!("{found} is not {}", tree::needed(expected)), example())
         }
-        MismatchKind::WrongType { .. } if path == "destination.options" => {
-            InvalidValue::new("this is not a table", example())
-        }
-        MismatchKind::WrongType { found, needed } => InvalidValue::new(format!("{found} is not {needed}"), example()),
-        MismatchKind::Other(text) => InvalidValue::new(text, example()),
+        other => InvalidValue::new(other.to_string(), example()),
     }
 }
 

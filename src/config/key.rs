@@ -1,6 +1,5 @@
 //! The API key: where it comes from, and a type that cannot be printed.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -11,61 +10,29 @@ use super::problem::Problem;
 use super::secret::{self, SecretError, SecretKind};
 use super::{ApiConfig, Sources};
 
-/// Where the key comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// The variable `PROFOUND_API_KEY`.
-    Variable,
-    /// The file that `PROFOUND_API_KEY_FILE` or `api.key_file` names.
-    File(PathBuf),
-}
-
-impl KeySource {
-    /// `PROFOUND_API_KEY`, `PROFOUND_API_KEY_FILE` and `api.key_file`, in this order of precedence.
-    fn find(sources: &Sources, api: &ApiConfig) -> Result<Self, SecretError> {
-        if sources.environment.contains_key("PROFOUND_API_KEY") {
-            return Ok(Self::Variable);
-        }
-        let variable = sources.environment.get("PROFOUND_API_KEY_FILE");
-        if variable.is_some_and(|path| secret::looks_like_a_secret(path)) {
-            return Err(SecretError::NotAPath);
-        }
-        variable.map(PathBuf::from).or_else(|| api.key_file.clone()).map(Self::File).ok_or(SecretError::Missing)
-    }
-}
-
-impl fmt::Display for KeySource {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Variable => out.write_str("PROFOUND_API_KEY"),
-            // Absolute, because a log outlives the working directory.
-            Self::File(path) => write!(out, "{}", std::path::absolute(path).as_deref().unwrap_or(path).display()),
-        }
-    }
-}
+/// The variable that holds the key itself.
+const VARIABLE: &str = "PROFOUND_API_KEY";
 
 /// The API key. Neither `Debug` nor `Display`, so that nothing prints it by accident.
 #[derive(Clone)]
 pub struct ApiKey {
     secret: SecretString,
-    source: KeySource,
+    /// Its file, unless the key came from a variable.
+    file: Option<PathBuf>,
     /// When its file was last written.
     changed: Option<Timestamp>,
     warning: Option<Problem>,
 }
 
 impl ApiKey {
-    fn from_source(source: KeySource, variable: &str) -> Result<Self, SecretError> {
-        let (bytes, changed, warning) = match &source {
-            KeySource::Variable => (secret::without_newline(variable.as_bytes()).to_vec(), None, None),
-            KeySource::File(path) => {
-                let (bytes, metadata) = secret::read_file(SecretKind::ApiKey, path)?;
-                let changed = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
-                (bytes, changed, readable_by_all(path, &metadata))
-            }
-        };
-        let malformed = |fault| SecretError::Malformed { kind: SecretKind::ApiKey, from: source.to_string(), fault };
-        Ok(Self { secret: secret::one_word(&bytes).map_err(malformed)?, source, changed, warning })
+    fn from_file(path: PathBuf) -> Result<Self, SecretError> {
+        let (bytes, metadata) = secret::read_file(SecretKind::ApiKey, &path)?;
+        Ok(Self {
+            secret: parse(&bytes, &absolute(&path))?,
+            changed: metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()),
+            warning: readable_by_all(&path, &metadata),
+            file: Some(path),
+        })
     }
 
     /// The key itself, for the header of a request and nothing else.
@@ -75,9 +42,10 @@ impl ApiKey {
 
     /// `from /run/x (last changed 2026-05-22)`, the day in UTC, or `from PROFOUND_API_KEY`.
     pub fn origin(&self) -> String {
+        let source = self.file.as_deref().map_or_else(|| VARIABLE.to_owned(), absolute);
         match self.changed {
-            Some(changed) => format!("from {} (last changed {})", self.source, changed.to_zoned(TimeZone::UTC).date()),
-            None => format!("from {}", self.source),
+            Some(changed) => format!("from {source} (last changed {})", changed.to_zoned(TimeZone::UTC).date()),
+            None => format!("from {source}"),
         }
     }
 
@@ -91,21 +59,39 @@ impl ApiKey {
     /// # Errors
     /// As [`read`].
     pub fn reread(&self) -> Result<Option<Self>, SecretError> {
-        if self.source == KeySource::Variable {
-            return Ok(None);
-        }
-        let current = Self::from_source(self.source.clone(), "")?;
-        Ok((current.expose() != self.expose()).then_some(current))
+        let current = self.file.clone().map(Self::from_file).transpose()?;
+        Ok(current.filter(|current| current.expose() != self.expose()))
     }
 }
 
-/// Finds and reads the key.
+/// Finds and reads the key: `PROFOUND_API_KEY`, `PROFOUND_API_KEY_FILE` and `api.key_file`, in this order of precedence.
 ///
 /// # Errors
 /// [`SecretError`].
 pub fn read(sources: &Sources, api: &ApiConfig) -> Result<ApiKey, SecretError> {
-    let variable = sources.environment.get("PROFOUND_API_KEY").map_or("", String::as_str);
-    ApiKey::from_source(KeySource::find(sources, api)?, variable)
+    if let Some(key) = sources.environment.get(VARIABLE) {
+        let secret = parse(secret::without_newline(key.as_bytes()), VARIABLE)?;
+        return Ok(ApiKey { secret, file: None, changed: None, warning: None });
+    }
+    let variable = sources.environment.get("PROFOUND_API_KEY_FILE");
+    if variable.is_some_and(|path| secret::looks_like_a_secret(path)) {
+        return Err(SecretError::NotAPath);
+    }
+    let path = variable.map(PathBuf::from).or_else(|| api.key_file.clone());
+    ApiKey::from_file(path.ok_or(SecretError::Missing)?)
+}
+
+fn parse(bytes: &[u8], from: &str) -> Result<SecretString, SecretError> {
+    secret::one_word(bytes).map_err(|fault| SecretError::Malformed {
+        kind: SecretKind::ApiKey,
+        from: from.to_owned(),
+        fault,
+    })
+}
+
+/// Absolute, because a log outlives the working directory.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).as_deref().unwrap_or(path).display().to_string()
 }
 
 #[cfg(unix)]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::advice;
 use super::problem::{InvalidValue, Problems, did_you_mean};
-use super::tree::{Mismatch, MismatchKind, deserialize};
+use super::tree::{Kind, Mismatch, deserialize};
 use crate::catalog::{Catalog, CatalogError, NotARead, check_read, check_stream};
 use crate::model::column::Column;
 use crate::model::stream::{Fallback, Stream};
@@ -113,24 +113,12 @@ impl Declaration<'_> {
         let mut members = base.as_ref().map(|base| self.inherited(base)).unwrap_or_default();
         let own = self.own.iter().filter(|(name, _)| !OWN_MEMBERS.contains(&name.as_str()));
         members.extend(own.map(|(name, value)| (name.clone(), value.clone())));
-        // What an unknown stream would have provided is not reported as missing too.
-        let has_lost_base = base.is_none() && self.own.contains_key(EXTENDS);
-        for (name, _) in REQUIRED.iter().filter(|(name, _)| !members.contains_key(*name)) {
-            if *name == "name" {
-                let instead = "write for example `name = \"visibility_v2_by_region\"`";
-                problems.error(&self.at(name), "the stream has no `name`", instead);
-            } else if !has_lost_base {
-                let instead = format!("set it, or name with `{EXTENDS}` a stream to inherit it from");
-                problems.error(&self.at(name), format!("the stream has no `{name}`"), instead);
-            }
-        }
-        let columns = members.insert("columns".into(), json!([]));
+        let columns = members.get_mut("columns").map(|columns| std::mem::replace(columns, json!([])));
         let columns = columns.map(|columns| self.columns(&columns, &members, base.as_ref(), problems));
-        self.check_members(&members, problems);
+        let mut stream = self.stream(members, base.is_some(), problems)?;
         if problems.errors.len() > errors {
             return None;
         }
-        let mut stream: Stream = deserialize(&Value::Object(members)).ok()?;
         stream.columns = columns?;
         self.set_family(&mut stream, base.as_ref());
         self.check_request(&stream, is_read_only, problems);
@@ -246,7 +234,7 @@ impl Declaration<'_> {
             let Some(name) = entry.as_str() else {
                 match deserialize(entry) {
                     Ok(column) => found.push(column),
-                    Err(mismatch) => report(mismatch, &path, problems),
+                    Err(mismatch) => report(&mismatch, &path, &[], problems),
                 }
                 continue;
             };
@@ -262,20 +250,42 @@ impl Declaration<'_> {
         found
     }
 
-    /// Reports every member that is wrong, each checked with placeholders for the required ones.
-    fn check_members(&self, members: &Map<String, Value>, problems: &mut Problems) {
-        let placeholder =
-            |(name, text): (&str, &str)| (name.to_owned(), serde_json::from_str(text).unwrap_or_default());
-        let placeholders: Map<String, Value> = REQUIRED.into_iter().map(placeholder).collect();
-        for (name, value) in members {
-            let mut probe = placeholders.clone();
-            probe.insert(name.clone(), value.clone());
-            if let Err(mut mismatch) = deserialize::<Stream>(&Value::Object(probe)) {
-                if let (1, MismatchKind::UnknownSetting { known, .. }) = (mismatch.path.len(), &mut mismatch.reason) {
-                    known.extend(OWN_MEMBERS);
+    /// The stream that `members` declare. What is wrong is reported and replaced with a placeholder, so that one mistake does
+    /// not hide another.
+    fn stream(&self, members: Map<String, Value>, has_base: bool, problems: &mut Problems) -> Option<Stream> {
+        let mut tree = Value::Object(members);
+        loop {
+            let mismatch = match deserialize(&tree) {
+                Ok(stream) => return Some(stream),
+                Err(mismatch) => mismatch,
+            };
+            let name = match (mismatch.path.first(), &mismatch.kind) {
+                (Some(name), _) => {
+                    let more = if mismatch.path.len() == 1 { &OWN_MEMBERS[..] } else { &[] };
+                    report(&mismatch, &self.path, more, problems);
+                    name.as_str()
                 }
-                report(mismatch, &self.path, problems);
+                (None, Kind::MissingField(name)) => {
+                    self.report_missing(name, has_base, problems);
+                    name.as_ref()
+                }
+                (None, _) => return None,
+            };
+            match REQUIRED.iter().find(|(required, _)| *required == name) {
+                Some((_, placeholder)) => tree[name] = serde_json::from_str(placeholder).ok()?,
+                None => drop(tree.as_object_mut()?.shift_remove(name)),
             }
+        }
+    }
+
+    fn report_missing(&self, name: &str, has_base: bool, problems: &mut Problems) {
+        let what = format!("the stream has no `{name}`");
+        if name == "name" {
+            problems.error(&self.at(name), what, "write for example `name = \"visibility_v2_by_region\"`");
+        } else if has_base || !self.own.contains_key(EXTENDS) {
+            // What an unknown stream would have provided is not reported as missing too.
+            let instead = format!("set it, or name with `{EXTENDS}` a stream to inherit it from");
+            problems.error(&self.at(name), what, instead);
         }
     }
 
@@ -308,10 +318,10 @@ impl Declaration<'_> {
     }
 }
 
-/// Reports a mismatch below `path`.
-fn report(mismatch: Mismatch, path: &str, problems: &mut Problems) {
+/// Reports a mismatch below `path`, where `more` members are known than serde knows.
+fn report(mismatch: &Mismatch, path: &str, more: &[&str], problems: &mut Problems) {
     let path = std::iter::once(path).chain(mismatch.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
-    let fault = advice::describe(&mismatch, &path, problems);
+    let fault = advice::describe(mismatch, &path, more, problems);
     problems.invalid(&path, fault);
 }
 
@@ -322,7 +332,7 @@ mod tests {
     /// The members of a declaration, as serde knows them.
     fn members() -> BTreeSet<String> {
         let mismatch = deserialize::<Stream>(&json!({"?": 1})).unwrap_err();
-        let MismatchKind::UnknownSetting { known, .. } = mismatch.reason else { panic!("{mismatch:?}") };
+        let Kind::UnknownField(_, known) = mismatch.kind else { panic!("{mismatch:?}") };
         known.iter().chain(&OWN_MEMBERS).map(|name| (*name).to_owned()).collect()
     }
 

@@ -1,11 +1,14 @@
-//! The tree of settings: merged from its layers, and deserialized with the path of what is wrong. The only module that uses
-//! figment.
+//! The tree of settings: merged from its layers, and deserialized with the path of what is wrong.
 
 use figment::Figment;
-use figment::error::{Actual, Kind};
+use figment::error::Actual;
 use figment::providers::Serialized;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+/// What a value is instead of what its setting needs.
+pub(super) use figment::Error as Mismatch;
+pub(super) use figment::error::Kind;
 
 /// Sections and their settings.
 pub(super) type Tree = Map<String, Value>;
@@ -17,47 +20,17 @@ pub(super) fn merge(layers: [Tree; 2]) -> Tree {
     merged.extract().expect("settings are a table")
 }
 
-/// What a value is instead of what its setting needs.
-#[derive(Debug)]
-pub(super) struct Mismatch {
-    /// Where, from the root of what was deserialized.
-    pub(super) path: Vec<String>,
-    pub(super) reason: MismatchKind,
-}
-
-#[derive(Debug)]
-pub(super) enum MismatchKind {
-    UnknownSetting { name: String, known: Vec<&'static str> },
-    UnknownWord { word: String, known: Vec<&'static str> },
-    Missing(String),
-    WrongType { found: String, needed: String },
-    Other(String),
-}
-
-/// Deserializes `value`; the first mismatch otherwise.
-pub(super) fn deserialize<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
-    let result = figment::value::Value::serialize(value).map_err(Box::new);
-    let result = result.and_then(|value| value.deserialize().map_err(Box::new));
-    result.map_err(|error: Box<figment::Error>| {
-        let error = *error;
-        let mut path = error.path.clone();
-        let reason = match error.kind {
-            Kind::UnknownField(name, known) => {
-                // The path sometimes ends at the table with the unknown setting.
-                if path.last() != Some(&name) {
-                    path.push(name.clone());
-                }
-                MismatchKind::UnknownSetting { name, known: known.to_vec() }
-            }
-            Kind::UnknownVariant(word, known) => MismatchKind::UnknownWord { word, known: known.to_vec() },
-            Kind::MissingField(name) => MismatchKind::Missing(name.into_owned()),
-            Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                MismatchKind::WrongType { found: describe(&actual), needed: needed(&expected).to_owned() }
-            }
-            Kind::Message(text) => MismatchKind::Other(text),
-            other => MismatchKind::Other(other.to_string()),
-        };
-        Mismatch { path, reason }
+/// Deserializes `value`; the first mismatch otherwise, with its path from the root of `value`.
+pub(super) fn deserialize<T: DeserializeOwned>(value: &Value) -> Result<T, Box<Mismatch>> {
+    let value = figment::value::Value::serialize(value).map_err(Box::new)?;
+    value.deserialize().map_err(|mut mismatch: Mismatch| {
+        // The path sometimes ends at the table with the unknown setting.
+        if let Kind::UnknownField(name, _) = &mismatch.kind
+            && mismatch.path.last() != Some(name)
+        {
+            mismatch.path.push(name.clone());
+        }
+        Box::new(mismatch)
     })
 }
 
@@ -72,7 +45,8 @@ pub(super) fn remove<S: AsRef<str>>(tree: &mut Value, path: &[S]) -> bool {
     parent.and_then(Value::as_object_mut).is_some_and(|members| members.shift_remove(last.as_ref()).is_some())
 }
 
-fn describe(actual: &Actual) -> String {
+/// What a value is, as a message names it.
+pub(super) fn found(actual: &Actual) -> String {
     match actual {
         Actual::Bool(value) => format!("`{value}`"),
         Actual::Unsigned(number) => format!("`{number}`"),
@@ -86,12 +60,14 @@ fn describe(actual: &Actual) -> String {
     }
 }
 
-fn needed(expected: &str) -> &str {
+/// What serde expects, in the words of TOML.
+pub(super) fn needed(expected: &str) -> &str {
     match expected {
         "u16" | "u32" | "u64" | "usize" => "a whole number, zero or above",
         "a boolean" => "`true` or `false`",
         "a string" | "path string" => "text in quotes",
         "a sequence" => "a list",
+        "a map" => "a table",
         other => other,
     }
 }

@@ -1,5 +1,9 @@
 //! How many days are due, by reason.
 
+use std::ops::Add;
+
+use serde::Serialize;
+
 /// Why a day is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -14,7 +18,7 @@ pub enum Reason {
 }
 
 /// How many days are due, by reason. A list counts as one day.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Due {
     /// Never extracted.
     pub missing: u32,
@@ -53,11 +57,15 @@ impl Due {
     }
 }
 
-impl std::ops::AddAssign for Due {
-    fn add_assign(&mut self, other: Self) {
-        self.missing += other.missing;
-        self.lookback += other.lookback;
-        self.backfill += other.backfill;
-        self.retry += other.retry;
+impl Add for Due {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            missing: self.missing + other.missing,
+            lookback: self.lookback + other.lookback,
+            backfill: self.backfill + other.backfill,
+            retry: self.retry + other.retry,
+        }
     }
 }

@@ -168,7 +168,7 @@ impl DueDays<'_> {
                     if joins && open.end.since(*day) <= self.wanted.max_window_days =>
                 {
                     open.start = *day;
-                    *already += due;
+                    *already = *already + due;
                 }
                 _ => {
                     let slice = self.slice.with_window(Window::from_day(*day));

@@ -7,7 +7,7 @@ use super::requests::{requests, rows_a_page};
 use crate::config::Partition;
 use crate::layout::Layout;
 use crate::model::day::DayZone;
-use crate::model::format::format_number;
+use crate::model::format::{format_count, format_number};
 use crate::model::stream::{
     Days, DaysKind, EndpointStatus, Fallback, Pagination, Parent, RowsAt, Stream, Tier, Total, WindowEnd,
 };
@@ -179,17 +179,16 @@ fn days(days: &Days) -> String {
         );
     }
     if days.margin != 0 {
-        parts.push(format!("requested with {} more at both ends, which are dropped", count(u64::from(days.margin))));
+        parts.push(format!(
+            "requested with {} more at both ends, which are dropped",
+            format_count(u64::from(days.margin), "day")
+        ));
     }
     parts.push(match days.lookback {
         0 => "final once it is over".to_owned(),
-        lookback => format!("restated by the API for {}, then final", count(u64::from(lookback))),
+        lookback => format!("restated by the API for {}, then final", format_count(u64::from(lookback), "day")),
     });
     parts.join("; ")
-}
-
-fn count(days: u64) -> String {
-    format!("{days} {}", if days == 1 { "day" } else { "days" })
 }
 
 fn total(total: Total) -> Option<String> {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::api::{RateLimitState, completion_times};
@@ -41,20 +42,19 @@ pub struct Forecast {
     pub complete_after: Vec<Duration>,
     /// How long after the start everything that is due now is complete.
     pub due_complete_after: Duration,
-    /// How long the run may take: until its deadline, or its next start; `None` for jobs that run by hand without one.
-    pub room: Option<Duration>,
     pub backfill: Option<BackfillForecast>,
     pub steady_state: SteadyStateForecast,
 }
 
 /// When the days before everything exported so far will be complete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackfillForecast {
     pub first: Day,
     pub last: Day,
     pub slices: u64,
     pub requests: u64,
     /// `None` if regular runs leave no requests for it.
+    #[serde(rename = "done_at")]
     pub complete_at: Option<Timestamp>,
 }
 
@@ -65,6 +65,7 @@ pub struct SteadyStateForecast {
     pub requests: u64,
     /// How long the requests take if the rate limit is unused at the start.
     pub duration: Duration,
+    /// How long a run may take: until its deadline, or its next start; `None` for jobs that run by hand without one.
     pub room: Option<Duration>,
 }
 
@@ -107,7 +108,6 @@ pub fn forecast(plan: &Plan, steady_state: &Plan, inputs: &ForecastInputs) -> Fo
         starts_at,
         complete_after,
         due_complete_after: nth(&times_of_plan, due + discovery_requests),
-        room,
         backfill: backfill(plan, takes.and_then(|takes: SignedDuration| starts_at.checked_add(takes).ok())),
         steady_state,
     }
