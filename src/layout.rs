@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Partition;
 use crate::model::day::Day;
-use crate::model::scope::{Scope, ScopePart};
+use crate::model::scope::{Named, Scope, ScopePart};
 use crate::model::stream::{DaysKind, Stream};
 
 const LIST_FILE: &str = "data.parquet";
@@ -45,6 +45,16 @@ impl DataPath {
     /// Whether the path is one of a scope whose `part` is `id`.
     pub fn has_part(&self, part: ScopePart, id: &str) -> bool {
         self.scope.iter().any(|(of, value)| *of == part && *value == path_value(id))
+    }
+
+    /// The scope, with ids as names; `None` if an id is hashed.
+    pub fn scope(&self) -> Option<Scope> {
+        let mut scope = Scope::default();
+        for (part, id) in &self.scope {
+            let named = self.has_part(*part, id).then(|| Named { id: id.clone(), name: id.clone() })?;
+            *scope.part_mut(*part) = Some(named);
+        }
+        Some(scope)
     }
 }
 
@@ -81,6 +91,11 @@ impl Layout {
     pub fn path_for(self, stream: &Stream, scope: &Scope, day: Option<Day>) -> Path {
         let month = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Month);
         self.built(&stream.name, scope, day, month)
+    }
+
+    /// The path for `day` of the table called `name`, whose stream this version may not know.
+    pub fn path_in(self, stream: Option<&Stream>, name: &str, scope: &Scope, day: Option<Day>) -> Path {
+        stream.map_or_else(|| self.data_path(name, scope, day), |stream| self.path_for(stream, scope, day))
     }
 
     /// The path for `day` of a stream that this version may not know, and whose rows are of single days.

@@ -50,14 +50,14 @@ def test_damaged_files_are_repaired_by_the_next_run_and_unmanaged_ones_stay(tmp_
     dry = verify(job, "--dry-run", "--output", "json").expect(SOME_FAILED).json()
     assert dry["verified"]["marked"] == 0
     quick = verify(job, "--quick", "--dry-run", "--output", "json").expect(SOME_FAILED).json()
-    assert {one["kind"] for one in quick["problems"]} == {"missing", "wrong_size", "foreign"}
+    assert {one["kind"] for one in quick["problems"]} == {"missing", "wrong_size", "unmanaged"}
     output = verify(job, "--output", "json").expect(SOME_FAILED).json()
     kinds = {one["path"]: one["kind"] for one in output["problems"]}
     assert kinds == {
         reports[0]: "missing",
         reports[1]: "wrong_size",
         reports[2]: "damaged",
-        "models/notes.txt": "foreign",
+        "models/notes.txt": "unmanaged",
     }
     assert output["verified"]["marked"] == 3
     # Only what was asked for is looked at.
@@ -109,7 +109,7 @@ def test_bucket_is_verified_like_a_disk(
         cut: "wrong_size",
         flipped: "damaged",
         copy: "duplicate",
-        "models/notes.txt": "foreign",
+        "models/notes.txt": "unmanaged",
     }
     assert output["verified"]["marked"] == 3
     job.run("run").expect(COMPLETE)

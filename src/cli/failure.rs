@@ -139,7 +139,7 @@ impl From<MaintainError> for Failure {
         match error {
             MaintainError::Destination(error) => error.into(),
             MaintainError::Ledger(error) => error.into(),
-            MaintainError::Refused { problem, hint } => Self::new(exit::CONFIGURATION, problem).hint(hint),
+            MaintainError::Rejected { problem, hint } => Self::new(exit::CONFIGURATION, problem).hint(hint),
             MaintainError::Spool(error) => RunError::Write(error).into(),
         }
     }

@@ -1,18 +1,15 @@
 //! `ledger rebuild`: rebuilds a deleted or unreadable ledger from the files of the lake.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::findings::{ListedFindings, counted};
-use crate::cli::setup::{configuration, destinations, has_no_lake};
+use crate::cli::setup::{configuration, destinations, has_no_lake, maintained_lake};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
-use crate::maintain::{FindingKind, FindingRemedy, Rebuild, Rebuilt, rebuild};
+use crate::maintain::{FindingKind, FindingRemedy, RebuildOptions, Rebuilt, rebuild};
 use crate::model::format::{format_bytes, format_number};
 use crate::run::write_coverage;
 
@@ -50,24 +47,16 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     }
     let clock = Clock::system();
     let destinations = destinations(&config)?;
-    let settings = Rebuild {
-        lake: destinations.lake.clone(),
-        layout: destinations.layout,
-        catalog: Arc::clone(config.catalog()),
-        organizations: args.organization.iter().cloned().collect::<BTreeSet<String>>(),
-        force: args.force,
-        dry_run: args.dry_run,
-        now: clock.now(),
-        spool_dir: destinations.spool_dir,
-        spool_bytes: destinations.spool_bytes,
-    };
+    let lake = maintained_lake(&config, destinations, clock.now());
+    let organizations = args.organization.into_iter().collect();
+    let rebuild_options = RebuildOptions { organizations, force: args.force, dry_run: args.dry_run };
     let mut shown = ListedFindings::default();
-    let rebuilt = rebuild(&settings, |finding| shown.add(finding)).await?;
+    let rebuilt = rebuild(&lake, &rebuild_options, |finding| shown.add(finding)).await?;
     if rebuilt.record.is_some() {
         // Opens it as every run does.
-        let ledger = Ledger::open(destinations.lake.clone(), clock.clone()).await?;
-        let layout = Layout::from_name(&rebuilt.partition).unwrap_or(destinations.layout);
-        write_coverage(&destinations.lake, layout, ledger.state(), config.catalog(), clock.now()).await?;
+        let ledger = Ledger::open(lake.destination.clone(), clock.clone()).await?;
+        let layout = Layout::from_name(&rebuilt.partition).unwrap_or(lake.layout);
+        write_coverage(&lake.destination, layout, ledger.state(), config.catalog(), clock.now()).await?;
     }
     let json = || json!({"fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown});
     options.show(|| text(&rebuilt, &shown), json)?;
@@ -107,7 +96,7 @@ fn text(rebuilt: &Rebuilt, shown: &ListedFindings) -> String {
     if shown.need(FindingRemedy::Rewrite) {
         text.push_str("Damaged, misplaced and missing days are exported again by the next run whose job wants them.\n");
     }
-    let unmanaged = [FindingKind::Foreign, FindingKind::Duplicate, FindingKind::OtherAccount];
+    let unmanaged = [FindingKind::Unmanaged, FindingKind::Duplicate, FindingKind::OtherAccount];
     if unmanaged.iter().any(|kind| rebuilt.findings.contains_key(kind)) {
         text.push_str("Files that are not part of this lake are kept, but tools that read directories see them: check them and move them away.\n");
     }

@@ -16,6 +16,7 @@ use crate::destination::Destination;
 use crate::error_text::error_chain;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
+use crate::maintain::MaintainedLake;
 use crate::model::event::EventSink;
 use crate::run::{Destinations, JobSchedule, RunRequest, RunSettings};
 use crate::schedule::Schedule;
@@ -86,6 +87,12 @@ pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
             .hint("install the version of profound-export that wrote it, or a later one")
     })?;
     Ok(Some((ledger, Destinations { layout, ..destinations })))
+}
+
+/// The lake of the commands that maintain it.
+pub fn maintained_lake(config: &Config, destinations: Destinations, now: Timestamp) -> MaintainedLake {
+    let Destinations { lake, layout, spool_dir, spool_bytes, .. } = destinations;
+    MaintainedLake { destination: lake, layout, catalog: Arc::clone(config.catalog()), now, spool_dir, spool_bytes }
 }
 
 pub fn settings(

@@ -1,18 +1,17 @@
 //! `verify`: compares every file of the lake with the ledger.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::findings::{ListedFindings, counted};
-use crate::cli::setup::{configuration, existing_lake};
+use crate::cli::setup::{configuration, existing_lake, maintained_lake};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::{Config, select};
 use crate::ledger::State;
-use crate::maintain::{Depth, FindingKind, FindingRemedy, Verified, Verify, verify};
+use crate::maintain::{Depth, FindingKind, FindingRemedy, Verified, VerifyOptions, verify};
 use crate::model::format::{format_bytes, format_number};
 use crate::model::history::history_name;
 
@@ -36,19 +35,14 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
         return show(options, &args, &Verified::default(), &ListedFindings::default());
     };
-    let settings = Verify {
+    let verify_options = VerifyOptions {
         tables: tables(&config, ledger.state(), &args.streams)?,
-        lake: destinations.lake,
-        layout: destinations.layout,
-        catalog: Arc::clone(config.catalog()),
         depth: if args.quick { Depth::Sizes } else { Depth::Rows },
         marks: !args.dry_run,
-        now: clock.now(),
-        spool_dir: destinations.spool_dir,
-        spool_bytes: destinations.spool_bytes,
     };
+    let lake = maintained_lake(&config, destinations, clock.now());
     let mut shown = ListedFindings::default();
-    let verified = verify(&settings, &mut ledger, |finding| shown.add(finding)).await?;
+    let verified = verify(&lake, &verify_options, &mut ledger, |finding| shown.add(finding)).await?;
     show(options, &args, &verified, &shown)?;
     Ok(if verified.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
@@ -121,7 +115,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &ListedFindings) -> Strin
             "Past list snapshots, and streams that this version does not know, can only be restored from a backup.\n",
         );
     }
-    if has(FindingKind::Foreign) || has(FindingKind::Duplicate) {
+    if has(FindingKind::Unmanaged) || has(FindingKind::Duplicate) {
         text.push_str("Unmanaged files are never deleted, but tools that read directories see them: check them and move them away.\n");
     }
     if has(FindingKind::Forgotten) {

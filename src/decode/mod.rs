@@ -8,4 +8,4 @@ mod value;
 
 pub use error::DecodeError;
 pub use rows::{Decoder, Drift};
-pub use schema::{EXTRA_COLUMN, TableSchema};
+pub use schema::{EXTRA_COLUMN, TableSchema, data_type_of};

@@ -1,48 +1,72 @@
-//! What is wrong with a lake, one file at a time.
+//! What is wrong with the files of a lake.
 
+use object_store::path::Path;
 use serde::Serialize;
 
 use crate::model::day::Day;
 use crate::model::scope::Scope;
 
-/// What is wrong with one file.
+/// A problem of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub kind: FindingKind,
+    /// The table.
     pub stream: String,
-    /// Whose rows the file should hold; none where nobody knows.
+    /// `None` if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Of which day, or first day of a month; none for lists, and where nobody knows.
+    /// The day, or the first of the month; `None` for lists, and if unknown.
     pub day: Option<Day>,
-    /// The file, from the root of the lake.
+    /// From the root of the lake.
     pub path: String,
     pub problem: String,
-    /// What mends it.
     pub remedy: FindingRemedy,
 }
 
-/// What is wrong, in a word.
+/// A scope and a day of a table; `None` if unknown.
+pub type ScopeDay<'a> = Option<(&'a Scope, Option<Day>)>;
+
+impl Finding {
+    /// `can_rewrite`: whether a run can write the file again.
+    pub fn new(
+        stream: &str,
+        path: &Path,
+        of: ScopeDay<'_>,
+        (kind, problem): (FindingKind, String),
+        can_rewrite: bool,
+    ) -> Self {
+        Self {
+            kind,
+            stream: stream.to_owned(),
+            scope: of.map(|(scope, _)| scope.clone()),
+            day: of.and_then(|(_, day)| day),
+            path: path.to_string(),
+            problem,
+            remedy: kind.remedy(can_rewrite),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// The ledger names the file, and it is not there.
+    /// The ledger names the file, and it does not exist.
     Missing,
-    /// It is longer or shorter than it was written.
+    /// Its length differs from the recorded one.
     WrongSize,
-    /// It cannot be read, or holds other rows than it was written with.
+    /// It cannot be read, or its rows differ from the recorded ones.
     Damaged,
-    /// It says of itself that it is another file.
+    /// Its footer names another table, scope or day, or it has no footer of this program.
     Misplaced,
-    /// The same day lies at another path, where another layout would have it.
+    /// The path of the same day in another layout.
     Duplicate,
-    /// It was forgotten and still lies there.
+    /// `forget` removed it, and it still exists.
     Forgotten,
     /// No record names the file.
-    Foreign,
-    /// It is of another account than this lake.
+    Unmanaged,
+    /// A file of another account.
     OtherAccount,
-    /// A run that has not ended may be writing it at this moment, or was killed while it did.
+    /// A run in progress may be writing the file, or was killed while writing it.
     Unsettled,
 }
 
@@ -55,35 +79,54 @@ impl FindingKind {
             Self::Misplaced => "misplaced",
             Self::Duplicate => "duplicate",
             Self::Forgotten => "forgotten",
-            Self::Foreign => "foreign",
+            Self::Unmanaged => "unmanaged",
             Self::OtherAccount => "another account's",
             Self::Unsettled => "unsettled",
         }
     }
 
-    /// Whether something is wrong that does not settle by itself.
+    /// Whether the file stays wrong without a remedy.
     pub fn is_wrong(self) -> bool {
         self != Self::Unsettled
     }
 
-    /// Whether the file that the ledger names is not what it should be.
-    pub fn is_of_a_known_file(self) -> bool {
+    /// Whether the ledger names the file and the file is not as recorded.
+    pub fn is_of_recorded_file(self) -> bool {
         matches!(self, Self::Missing | Self::WrongSize | Self::Damaged | Self::Misplaced)
+    }
+
+    fn remedy(self, can_rewrite: bool) -> FindingRemedy {
+        match self {
+            _ if self.is_of_recorded_file() && can_rewrite => FindingRemedy::Rewrite,
+            _ if self.is_of_recorded_file() => FindingRemedy::Restore,
+            Self::Forgotten => FindingRemedy::Forget,
+            Self::Unsettled => FindingRemedy::Wait,
+            _ => FindingRemedy::Look,
+        }
+    }
+
+    /// The message for a file that is forgotten and still exists.
+    pub fn forgotten() -> (Self, String) {
+        (Self::Forgotten, "it is forgotten and still exists".to_owned())
+    }
+
+    /// The message for a file that a record names and that does not exist.
+    pub fn missing() -> (Self, String) {
+        (Self::Missing, "a record names it, and it does not exist".to_owned())
     }
 }
 
-/// What mends a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingRemedy {
-    /// The day is stale, so that the next run whose job wants it reads and writes it again.
+    /// The day is stale: the next run whose job includes it extracts and writes it.
     Rewrite,
-    /// A snapshot of a day that is over cannot be taken again, nor a stream read that this version does not know.
+    /// Restore it from a backup: no run can take the snapshot of a past day, nor extract a stream that this version does not know.
     Restore,
-    /// `forget` once more: it was killed, or a run wrote the file at the same time.
+    /// Repeat `forget`: it was killed, or a run wrote the file at the same time.
     Forget,
-    /// A person must look: the exporter never deletes what it does not know.
+    /// A person must check: the exporter never deletes a file that it does not manage.
     Look,
-    /// Nothing: the run that writes it records it, or the next one reads it again.
+    /// None needed: the run records the file, or the next run extracts the day again.
     Wait,
 }

@@ -1,272 +1,241 @@
-//! Walks ledger and lake, compares every file that the ledger names with what lies there, and marks what is broken
-//! stale, so that the next run writes it again.
+//! `verify`: compares the files of the lake with the ledger, and marks the days of damaged files stale, so that the next run writes
+//! them again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use futures::StreamExt;
-use jiff::Timestamp;
+use futures::TryStreamExt;
 use object_store::path::Path;
-use uuid::Uuid;
 
-use crate::catalog::Catalog;
-use crate::destination::{Destination, Object};
-use crate::layout::Layout;
+use crate::layout::DataPath;
 use crate::ledger::{Entry, Ledger, State};
 use crate::maintain::error::MaintainError;
-use crate::maintain::file::{Expected, LocalCopies, examine};
 use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
-use crate::maintain::forget::is_of_any;
 use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
+use crate::maintain::walk::{FileReader, FileReading, MaintainedLake, UNMANAGED_PARQUET, is_any_of, table_files};
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::{list_of, snapshot_day};
-use crate::model::scope::Scope;
-use crate::model::stream::Stream;
-use crate::write::Spool;
 
-/// Files that are read at once.
-const READS: usize = 4;
 /// Days that one record marks stale.
-const MARKED_AT_ONCE: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
-/// What is verified, and how.
 #[derive(Debug, Clone)]
-pub struct Verify {
-    pub lake: Destination,
-    pub layout: Layout,
-    pub catalog: Arc<Catalog>,
-    /// The tables that are looked at; none for all.
+pub struct VerifyOptions {
+    /// `None` for all.
     pub tables: Option<BTreeSet<String>>,
     pub depth: Depth,
-    /// Whether broken files are marked in the ledger.
+    /// Whether the days of damaged files are marked stale.
     pub marks: bool,
-    pub now: Timestamp,
-    /// The scratch directory, for files too large to be held in memory.
-    pub spool_dir: PathBuf,
-    pub spool_bytes: u64,
 }
 
-/// How closely files are looked at.
+/// How closely files are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether they are there and as long as they were.
+    /// Existence and length.
     Sizes,
     /// Every row is read and compared with the hash in the ledger.
     Rows,
 }
 
-/// What was looked at.
+/// The result of `verify`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
     pub streams: u64,
     /// Files that the ledger names.
     pub files: u64,
     pub bytes: u64,
-    /// How many are wrong in each way.
+    /// Findings of each kind.
     pub findings: BTreeMap<FindingKind, u64>,
     /// Days that were marked stale.
     pub marked: u64,
 }
 
 impl Verified {
-    /// Whether every file is as the ledger says, and no other is there.
+    /// Whether every recorded file is as recorded, and no other file exists.
     pub fn is_fine(&self) -> bool {
         self.findings.keys().all(|kind| !kind.is_wrong())
     }
 }
 
-/// What looks wrong, until the tail of the ledger has been read once more.
+/// A finding to be confirmed once the ledger's latest records are read.
 struct Suspicion {
     finding: Finding,
-    /// What the ledger said of the day when the file was looked at; none where it named no such file.
-    before: Option<DayState>,
+    /// The recorded state of the day when the file was read; `None` if no record named the file.
+    recorded: Option<DayState>,
 }
 
-/// Verifies the lake of `ledger`, and tells of each finding. Holds what is wrong with one table and a few files' rows.
+/// Compares the lake with `ledger`, and calls `report` with each finding. Holds the findings of one table, and the rows of a few files.
 ///
 /// # Errors
-/// [`MaintainError`]; what was found until then is told and marked.
+/// [`MaintainError`]; earlier findings are reported and marked.
 pub async fn verify(
-    settings: &Verify,
+    lake: &MaintainedLake,
+    options: &VerifyOptions,
     ledger: &mut Ledger,
-    mut tell: impl FnMut(Finding),
+    mut report: impl FnMut(Finding),
 ) -> Result<Verified, MaintainError> {
     let mut verified = Verified::default();
-    let spool = Spool::open(&settings.spool_dir, Uuid::now_v7(), settings.spool_bytes)?;
-    let copies = LocalCopies::new(spool);
-    for name in tables(settings, ledger.state()).await? {
-        let stream = settings.stream_of(&name).cloned();
-        let suspicions = look_at(settings, ledger.state(), &name, stream.as_ref(), &copies, &mut verified).await?;
+    let reader = FileReader::new(lake)?;
+    for name in tables(lake, options, ledger.state()).await? {
+        let suspicions = compare_table(lake, options.depth, ledger.state(), &name, &reader, &mut verified).await?;
         verified.streams += 1;
         if suspicions.is_empty() {
             continue;
         }
-        // What a run has written since is in the ledger by now, or planned there.
+        // A run in progress may have recorded or planned the files since the ledger was read.
         ledger.refresh().await?;
         let mut stale = Vec::new();
         for suspicion in suspicions {
-            let Some((finding, is_marked)) = settle(ledger.state(), settings, suspicion) else {
+            let Some((finding, is_marked)) = confirm(lake, ledger.state(), suspicion) else {
                 continue;
             };
             *verified.findings.entry(finding.kind).or_default() += 1;
             if let (false, FindingRemedy::Rewrite, Some(scope)) = (is_marked, finding.remedy, &finding.scope) {
                 stale.push(Entry::Stale { stream: finding.stream.clone(), scope: scope.clone(), day: finding.day });
             }
-            tell(finding);
+            report(finding);
         }
-        if settings.marks {
+        if options.marks {
             verified.marked += stale.len() as u64;
-            for some in stale.chunks(MARKED_AT_ONCE) {
-                ledger.append(some.to_vec(), None).await?;
+            for entries in stale.chunks(MAX_ENTRIES) {
+                ledger.append(entries.to_vec(), None).await?;
             }
         }
     }
     Ok(verified)
 }
 
-impl Verify {
-    /// The stream whose rows the table called `name` holds.
-    fn stream_of(&self, name: &str) -> Option<&Arc<Stream>> {
-        self.catalog.get(name)
-    }
-
-    /// Whether a run can write a file of this table and day again.
-    fn can_rewrite(&self, name: &str, day: Option<Day>, today: Day) -> bool {
-        match list_of(name) {
-            // A snapshot is taken of the day itself, or never.
-            Some(list) => self.catalog.get(list).is_some() && day == Some(today),
-            None => self.catalog.get(name).is_some(),
-        }
-    }
-}
-
-/// The tables of the ledger, and directories of streams that it does not know.
-async fn tables(settings: &Verify, state: &State) -> Result<BTreeSet<String>, MaintainError> {
-    let is_stream = |name: &str| settings.catalog.get(list_of(name).unwrap_or(name)).is_some();
-    let there = settings
-        .lake
-        .directories()
-        .await?
-        .into_iter()
-        .filter(|name| is_stream(name) || !state.forgotten.erasures(name).is_empty());
-    let mut tables: BTreeSet<String> = there.chain(state.coverage.keys().cloned()).collect();
-    if let Some(wanted) = &settings.tables {
+/// The tables of the ledger, and directories with the name of a stream or of a forgotten table.
+async fn tables(
+    lake: &MaintainedLake,
+    options: &VerifyOptions,
+    state: &State,
+) -> Result<BTreeSet<String>, MaintainError> {
+    let is_table = |name: &String| lake.stream_of(name).is_some() || !state.forgotten.erasures(name).is_empty();
+    let directories = lake.destination.directories().await?.into_iter().filter(is_table);
+    let mut tables: BTreeSet<String> = directories.chain(state.coverage.keys().cloned()).collect();
+    if let Some(wanted) = &options.tables {
         tables.retain(|name| wanted.contains(name));
     }
     Ok(tables)
 }
 
-/// Compares one table with what the ledger says of it.
-async fn look_at(
-    settings: &Verify,
+/// Compares the files of one table with the ledger.
+async fn compare_table(
+    lake: &MaintainedLake,
+    depth: Depth,
     state: &State,
     name: &str,
-    stream: Option<&Arc<Stream>>,
-    copies: &LocalCopies,
+    reader: &FileReader<'_>,
     verified: &mut Verified,
 ) -> Result<Vec<Suspicion>, MaintainError> {
-    let mut table = KnownTable::new(state, name, stream, settings.layout);
-    let today = snapshot_day(settings.now);
-    let suspect = |path: &Path, file: Option<KnownFile<'_>>, kind: FindingKind, problem: String| {
-        let remedy = match file {
-            Some(file) if kind.is_of_a_known_file() && settings.can_rewrite(name, file.day, today) => {
-                FindingRemedy::Rewrite
-            }
-            Some(_) if kind.is_of_a_known_file() => FindingRemedy::Restore,
-            _ if kind == FindingKind::Forgotten => FindingRemedy::Forget,
-            _ => FindingRemedy::Look,
-        };
-        let scope: Option<Scope> = file.map(|file| file.scope.clone());
-        let (stream, path, day) = (name.to_owned(), path.to_string(), file.and_then(|file| file.day));
-        let before = file.filter(|_| kind.is_of_a_known_file()).map(|file| file.state.clone());
-        Suspicion { finding: Finding { kind, stream, scope, day, path, problem, remedy }, before }
+    let mut table = KnownTable::new(lake, state, name);
+    let today = snapshot_day(lake.now);
+    // A run takes the snapshot of the current day only.
+    let can_rewrite =
+        |day: Option<Day>| lake.stream_of(name).is_some() && (list_of(name).is_none() || day == Some(today));
+    let suspect = |path: &Path, file: Option<KnownFile<'_>>, problem: (FindingKind, String)| {
+        let recorded = file.filter(|_| problem.0.is_of_recorded_file()).map(|file| file.state.clone());
+        let can_rewrite = file.is_some_and(|file| can_rewrite(file.day));
+        let of = file.map(|file| (file.scope, file.day));
+        Suspicion { finding: Finding::new(name, path, of, problem, can_rewrite), recorded }
     };
     let mut suspicions = Vec::new();
-    let mut objects = std::pin::pin!(settings.lake.objects(&Layout::directory(name)).chunks(READS));
-    while let Some(some) = objects.next().await {
-        let mut reads = Vec::new();
-        for object in some {
-            let Object { path, bytes } = object?;
-            let Some(file) = table.find(&path) else {
-                if is_of_any(state.forgotten.erasures(name), &path) {
-                    let problem = "it was forgotten and still lies there".to_owned();
-                    suspicions.push(suspect(&path, None, FindingKind::Forgotten, problem));
-                    continue;
-                }
-                suspicions.push(match table.find_elsewhere(&path) {
-                    Some(file) => {
-                        let problem = format!("the same day lies at {}", table.path_of(file.scope, file.day));
-                        suspect(&path, Some(file), FindingKind::Duplicate, problem)
+    let mut files = std::pin::pin!(table_files(&lake.destination, name, state.forgotten.erasures(name)));
+    while let Some(chunk) = files.try_next().await? {
+        let mut to_read = Vec::new();
+        for file in chunk {
+            let Some(known) = table.find(&file.path) else {
+                let elsewhere = table.find_in_other_layout(&file.path).filter(|_| !file.is_forgotten);
+                let problem = match elsewhere {
+                    _ if file.is_forgotten => FindingKind::forgotten(),
+                    Some(known) => {
+                        let path = table.path_of(known.scope, known.day);
+                        (FindingKind::Duplicate, format!("the ledger names {path} for the same day"))
                     }
-                    None => suspect(&path, None, FindingKind::Foreign, "no record names it".to_owned()),
-                });
+                    None => (FindingKind::Unmanaged, "no record names it".to_owned()),
+                };
+                suspicions.push(suspect(&file.path, elsewhere, problem));
                 continue;
             };
             verified.files += 1;
-            verified.bytes += bytes;
-            if bytes != file.state.bytes {
-                let problem = format!("it is {bytes} bytes long, and {} were written", file.state.bytes);
-                suspicions.push(suspect(&path, Some(file), FindingKind::WrongSize, problem));
-            } else if settings.depth == Depth::Rows {
-                reads.push((path, bytes, file));
+            verified.bytes += file.bytes;
+            if file.bytes != known.state.bytes {
+                let problem = format!("it has {} bytes instead of {}", file.bytes, known.state.bytes);
+                suspicions.push(suspect(&file.path, Some(known), (FindingKind::WrongSize, problem)));
+            } else if depth == Depth::Rows {
+                to_read.push((file, known));
             }
         }
-        let examined = reads.iter().map(async |(path, bytes, file)| {
-            let KnownFile { scope, day, state } = *file;
-            let expected = Expected { stream: name.to_owned(), scope: scope.clone(), day, state: state.clone() };
-            examine(&settings.lake, copies, path, *bytes, &expected).await
-        });
-        let examined = futures::future::try_join_all(examined).await?;
-        for ((path, _, file), found) in reads.iter().zip(examined) {
-            suspicions.extend(found.map(|(kind, problem)| suspect(path, Some(*file), kind, problem)));
+        for (file, known, reading) in reader.read_all(to_read, None).await? {
+            let path = lake.layout.parse(&file.path);
+            let problem = path.and_then(|path| difference(reading, &path, known.state));
+            suspicions.extend(problem.map(|problem| suspect(&file.path, Some(known), problem)));
         }
     }
-    for file in table.unseen() {
-        let path = table.path_of(file.scope, file.day);
+    for file in table.missing() {
         verified.files += 1;
-        suspicions.push(suspect(&path, Some(file), FindingKind::Missing, "it is not there".to_owned()));
+        suspicions.push(suspect(&table.path_of(file.scope, file.day), Some(file), FindingKind::missing()));
     }
     Ok(suspicions)
 }
 
-/// What is still wrong now that the tail of the ledger has been read, and whether the day is stale already.
-fn settle(state: &State, settings: &Verify, suspicion: Suspicion) -> Option<(Finding, bool)> {
-    let Suspicion { mut finding, before } = suspicion;
-    let name = list_of(&finding.stream).map_or(finding.stream.as_str(), |list| list).to_owned();
-    let Some(before) = before else {
-        // A file that no record named may be named by now, or soon.
+/// How a file at `path` differs from its recorded state.
+fn difference(reading: FileReading, path: &DataPath, recorded: &DayState) -> Option<(FindingKind, String)> {
+    let (footer, content) = match reading {
+        FileReading::Gone => return Some(FindingKind::missing()),
+        FileReading::Unreadable(problem) => return Some((FindingKind::Damaged, problem)),
+        FileReading::Unmanaged => return Some((FindingKind::Misplaced, UNMANAGED_PARQUET.to_owned())),
+        FileReading::Read(footer, content) => (footer, content),
+    };
+    if let Some(problem) = footer.contradiction(path) {
+        return Some((FindingKind::Misplaced, problem));
+    }
+    let problem = match content {
+        Err(problem) => problem,
+        Ok(content) if content.rows != recorded.rows => {
+            format!("it has {} rows instead of {}", content.rows, recorded.rows)
+        }
+        Ok(content) if content.hash != recorded.hash => "its rows differ from the recorded ones".to_owned(),
+        Ok(_) => return None,
+    };
+    Some((FindingKind::Damaged, problem))
+}
+
+/// The finding, if it holds in `state`, which is read after the files; and whether the day is already stale.
+fn confirm(lake: &MaintainedLake, state: &State, suspicion: Suspicion) -> Option<(Finding, bool)> {
+    let Suspicion { mut finding, recorded } = suspicion;
+    let unsettle = |finding: &mut Finding| {
+        (finding.kind, finding.remedy) = (FindingKind::Unsettled, FindingRemedy::Wait);
+    };
+    let Some(recorded) = recorded else {
         let path = Path::from(finding.path.as_str());
-        if is_of_any(state.forgotten.erasures(&finding.stream), &path) {
-            finding.kind = FindingKind::Forgotten;
-            finding.remedy = FindingRemedy::Forget;
-        }
-        let is_news = finding.kind == FindingKind::Foreign;
-        if is_news
-            && KnownTable::new(state, &finding.stream, settings.stream_of(&finding.stream), settings.layout)
-                .find(&path)
-                .is_some()
-        {
-            return None;
-        }
-        if is_news && is_being_written(state, &finding.stream, &path) {
-            finding.kind = FindingKind::Unsettled;
-            finding.remedy = FindingRemedy::Wait;
+        if is_any_of(state.forgotten.erasures(&finding.stream), &path) {
+            (finding.kind, finding.remedy) = (FindingKind::Forgotten, FindingRemedy::Forget);
+        } else if finding.kind == FindingKind::Unmanaged {
+            if KnownTable::new(lake, state, &finding.stream).find(&path).is_some() {
+                return None;
+            }
+            if is_being_written(state, &finding.stream, &path) {
+                unsettle(&mut finding);
+            }
         }
         return Some((finding, false));
     };
     let key = finding.scope.as_ref()?.key();
     let known = state.scope(&finding.stream, &key)?.state(finding.day)?;
-    let is_same = (known.extracted_at, known.bytes, known.hash) == (before.extracted_at, before.bytes, before.hash);
+    let is_same =
+        (known.extracted_at, known.bytes, known.hash) == (recorded.extracted_at, recorded.bytes, recorded.hash);
     if !is_same {
-        // Written again since it was looked at.
+        // Published again since it was read.
         return None;
     }
-    let planned_day = if name == finding.stream { finding.day } else { None };
-    if state.is_possibly_overwritten(&name, &key, planned_day, None) {
-        finding.kind = FindingKind::Unsettled;
-        finding.remedy = FindingRemedy::Wait;
+    let (planned, day) = match list_of(&finding.stream) {
+        Some(list) => (list, None),
+        None => (finding.stream.as_str(), finding.day),
+    };
+    if state.is_possibly_overwritten(planned, &key, day, None) {
+        unsettle(&mut finding);
     }
     Some((finding, known.stale))
 }

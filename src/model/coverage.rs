@@ -70,6 +70,12 @@ impl ScopeCoverage {
         Some(joined.unwrap_or_else(|before_the_gap| before_the_gap))
     }
 
+    /// The states of all days, oldest first, and of the list.
+    pub fn states(&self) -> impl Iterator<Item = (Option<Day>, &DayState)> {
+        let days = self.days.iter().map(|(day, state)| (Some(*day), state));
+        days.chain(self.whole.iter().map(|state| (None, state)))
+    }
+
     pub fn is_suspect(&self) -> bool {
         self.days.values().chain(&self.whole).any(|state| state.suspect.is_some())
     }

@@ -47,8 +47,7 @@ pub(super) fn suspects(state: &State) -> Vec<SuspectDays> {
     let mut found: BTreeMap<(&str, String, &str), Vec<Day>> = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {
-            let days = scope.days.iter().map(|(day, state)| (Some(*day), state));
-            for (day, known) in days.chain(scope.whole.iter().map(|state| (None, state))) {
+            for (day, known) in scope.states() {
                 if let Some(problem) = known.problem() {
                     found.entry((stream.as_str(), scope.scope.to_string(), problem)).or_default().extend(day);
                 }

@@ -18,7 +18,7 @@ pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use error::WriteError;
 pub use parquet_file::SpooledFile;
 pub use protect::Protection;
-pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile, read_content};
+pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile};
 pub use slice_writer::{SliceWriter, UnverifiedSlice};
 pub use snapshot::{SnapshotFile, write_snapshot};
 pub use spool::{SliceDir, Spool};

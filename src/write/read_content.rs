@@ -64,7 +64,6 @@ pub struct FileContent {
     pub rows: u64,
     /// Comparable with the hash in the ledger.
     pub hash: ContentHash,
-    pub footer: Footer,
     /// Names and types of the columns of the API.
     pub columns: Vec<(String, DataType)>,
     /// Whether the signal of any row is on; `None` if no signal column was given.
@@ -81,11 +80,6 @@ pub enum FileReadError {
     Column { name: String, data_type: DataType },
     #[error("the columns that the exporter adds are missing")]
     Columns,
-}
-
-/// Reads all rows of `file`, a batch at a time. The first `added` columns are those of the scope and the day of a snapshot.
-pub fn read_content(file: impl ChunkReader + 'static, added: usize) -> Result<FileContent, FileReadError> {
-    OpenFile::new(file)?.read(added, None)
 }
 
 /// A published file whose footer was read.
@@ -107,9 +101,10 @@ impl<R: ChunkReader + 'static> OpenFile<R> {
         Ok(Self { footer: own.collect(), reader })
     }
 
-    /// Reads all rows, as [`read_content`] does, and evaluates the column `signal`.
+    /// Reads all rows, a batch at a time, and evaluates the column `signal`. The first `added` columns are those of the scope and the day
+    /// of a snapshot.
     pub fn read(self, added: usize, signal: Option<&str>) -> Result<FileContent, FileReadError> {
-        let Self { reader, footer } = self;
+        let Self { reader, .. } = self;
         let fields = reader.schema().fields();
         let content =
             fields.len().checked_sub(OWN_COLUMNS.len()).filter(|end| added <= *end).ok_or(FileReadError::Columns)?;
@@ -126,7 +121,7 @@ impl<R: ChunkReader + 'static> OpenFile<R> {
             hash = row_hashes(&batch, &content).into_iter().fold(hash, u128::wrapping_add);
             signalled |= signal.and_then(|column| signals(&batch, column)).is_some_and(|rows| rows.contains(&true));
         }
-        Ok(FileContent { rows, hash: hash.into(), footer, columns, signal: signal.map(|_| signalled) })
+        Ok(FileContent { rows, hash: hash.into(), columns, signal: signal.map(|_| signalled) })
     }
 }
 
@@ -150,6 +145,10 @@ mod tests {
 
     use super::*;
 
+    fn read(file: Bytes, added: usize) -> Result<FileContent, FileReadError> {
+        OpenFile::new(file)?.read(added, None)
+    }
+
     fn file(columns: Vec<(&str, ArrayRef)>) -> Bytes {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
@@ -167,7 +166,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("text", Arc::clone(&text))]).unwrap();
         let hash = row_hashes(&batch, &[0]).into_iter().fold(0, u128::wrapping_add);
         let columns = [("category_id", Arc::clone(&text)), ("text", text)].into_iter().chain(own());
-        let read = read_content(file(columns.collect()), 1).unwrap();
+        let read = read(file(columns.collect()), 1).unwrap();
         assert_eq!((read.rows, read.hash), (2, hash.into()));
     }
 
@@ -175,9 +174,9 @@ mod tests {
     fn files_of_other_programs_are_rejected() {
         let number: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
         let columns = [("number", Arc::clone(&number))].into_iter().chain(own());
-        let error = read_content(file(columns.collect()), 0).unwrap_err().to_string();
+        let error = read(file(columns.collect()), 0).unwrap_err().to_string();
         assert_eq!(error, "column `number` has type Int32, which the exporter does not write");
-        assert!(matches!(read_content(file(vec![("number", number)]), 0), Err(FileReadError::Columns)));
-        assert!(matches!(read_content(Bytes::from_static(b"no table"), 0), Err(FileReadError::Parquet(_))));
+        assert!(matches!(read(file(vec![("number", number)]), 0), Err(FileReadError::Columns)));
+        assert!(matches!(read(Bytes::from_static(b"no table"), 0), Err(FileReadError::Parquet(_))));
     }
 }

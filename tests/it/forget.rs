@@ -8,13 +8,14 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::destination::Destination;
 use profound_export::ledger::{Ledger, State};
-use profound_export::maintain::{Depth, FindingKind, Verify, files_to_delete, forget, verify};
+use profound_export::maintain::{Depth, FindingKind, files_to_delete, forget};
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopePart;
 use profound_export::plan::WantedDays;
 use profound_export::run::{Outcome, RunError, run_job};
 
 use crate::support::{Export, Place, account, day, days, instant, of_stream, on_memory_and_disk};
+use crate::verify::verified;
 
 const REPORT: &str = "visibility_v2_by_day";
 const STREAMS: [&str; 3] = [REPORT, "models", "category_topics"];
@@ -34,24 +35,7 @@ async fn forgotten(export: &Export, stream: &str, erasure: &Erasure) -> u64 {
 
 /// What `verify` finds, by path.
 async fn found(export: &Export) -> BTreeMap<String, FindingKind> {
-    let destinations = export.settings().destinations;
-    let settings = Verify {
-        lake: export.lake.clone(),
-        layout: export.layout(),
-        catalog: Arc::new(export.catalog.clone()),
-        tables: None,
-        depth: Depth::Rows,
-        marks: true,
-        now: export.simulator.now(),
-        spool_dir: destinations.spool_dir,
-        spool_bytes: u64::MAX,
-    };
-    let mut found = BTreeMap::new();
-    let keep = |finding: profound_export::maintain::Finding| {
-        found.insert(finding.path, finding.kind);
-    };
-    verify(&settings, &mut ledger(export).await, keep).await.unwrap();
-    found
+    verified(export, Depth::Rows, true).await.1.into_iter().map(|finding| (finding.path, finding.kind)).collect()
 }
 
 fn of_category(id: &str) -> Erasure {

@@ -1,6 +1,6 @@
 //! A ledger that is gone or broken is made again from the files, and nothing is half meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use profound_export::destination::{Destination, OWN_DIRECTORY};
 use profound_export::layout::Layout;
 use profound_export::ledger::{Entry, Ledger, LedgerError, State};
 use profound_export::maintain::{
-    Depth, Finding, FindingKind, MaintainError, Rebuild, Rebuilt, Verify, forget, rebuild, verify,
+    Depth, Finding, FindingKind, MaintainError, RebuildOptions, Rebuilt, VerifyOptions, forget, rebuild, verify,
 };
 use profound_export::model::coverage::DayState;
 use profound_export::model::day::Day;
@@ -26,47 +26,34 @@ use uuid::Uuid;
 
 use crate::support::stores::{Bad, Vice};
 use crate::support::{Export, Place, account, day, instant, of_stream, on_memory_and_disk};
+use crate::verify::maintained_lake;
 
 /// A report, one asked day by day, one of domains, lists of the account and of categories.
 const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "sentiment_v1", "bots_v2", "models", "category_topics", "organizations"];
 const REPORT: &str = "visibility_v2_by_day";
 
-fn settings(export: &Export) -> Rebuild {
-    Rebuild {
-        lake: export.lake.clone(),
-        layout: export.layout(),
-        catalog: Arc::new(export.catalog.clone()),
-        organizations: BTreeSet::new(),
-        force: false,
-        dry_run: false,
-        now: export.simulator.now(),
-        spool_dir: export.settings().destinations.spool_dir,
-        spool_bytes: u64::MAX,
-    }
-}
-
 /// Makes the ledger again, in a process of its own.
 pub async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
     let mut findings = Vec::new();
-    let rebuilt = rebuild(&settings(export), |finding| findings.push(finding)).await.unwrap();
+    let rebuilt =
+        rebuild(&maintained_lake(export), &RebuildOptions::default(), |finding| findings.push(finding)).await.unwrap();
     (rebuilt, findings)
 }
 
-async fn refused(settings: &Rebuild) -> String {
-    match rebuild(settings, |_| {}).await {
-        Err(MaintainError::Refused { problem, hint }) => format!("{problem}; {hint}"),
+async fn refused(export: &Export) -> String {
+    match rebuild(&maintained_lake(export), &RebuildOptions::default(), |_| {}).await {
+        Err(MaintainError::Rejected { problem, hint }) => format!("{problem}; {hint}"),
         other => panic!("not refused: {other:?}"),
     }
 }
 
 async fn assert_verified(export: &Export) {
     let mut ledger = open(export).await.unwrap();
-    let Rebuild { lake, catalog, now, spool_dir, spool_bytes, .. } = settings(export);
-    let (layout, tables, depth, marks) = (export.layout(), None, Depth::Rows, false);
-    let settings = Verify { lake, layout, catalog, tables, depth, marks, now, spool_dir, spool_bytes };
+    let options = VerifyOptions { tables: None, depth: Depth::Rows, marks: false };
     let mut findings = Vec::new();
-    let verified = verify(&settings, &mut ledger, |finding| findings.push(finding)).await.unwrap();
+    let lake = maintained_lake(export);
+    let verified = verify(&lake, &options, &mut ledger, |finding| findings.push(finding)).await.unwrap();
     assert!(verified.is_fine(), "{findings:?}");
     assert_eq!(verified.files, export.files().await.len() as u64);
 }
@@ -200,7 +187,10 @@ async fn nothing_is_written_when_it_is_only_looked() {
     let export = settled(Place::Memory, Partition::Day).await;
     delete(&export, &["ledger", "checkpoints"]).await;
     let before = export.objects().await.into_keys().collect::<Vec<_>>();
-    let told = rebuild(&Rebuild { dry_run: true, ..settings(&export) }, |_| {}).await.unwrap();
+    let told =
+        rebuild(&maintained_lake(&export), &RebuildOptions { dry_run: true, ..RebuildOptions::default() }, |_| {})
+            .await
+            .unwrap();
     assert_eq!((told.record, told.files), (None, export.files().await.len() as u64));
     assert_eq!(export.objects().await.into_keys().collect::<Vec<_>>(), before);
 }
@@ -209,9 +199,11 @@ async fn nothing_is_written_when_it_is_only_looked() {
 async fn ledger_that_can_be_read_is_kept_unless_it_is_made_again_on_purpose() {
     let export = settled(Place::Memory, Partition::Day).await;
     let before = export.state().await;
-    assert!(refused(&settings(&export)).await.contains("--force"));
+    assert!(refused(&export).await.contains("--force"));
     assert_eq!(export.state().await, before);
-    let told = rebuild(&Rebuild { force: true, ..settings(&export) }, |_| {}).await.unwrap();
+    let told = rebuild(&maintained_lake(&export), &RebuildOptions { force: true, ..RebuildOptions::default() }, |_| {})
+        .await
+        .unwrap();
     assert_eq!((told.record, told.as_recorded, told.unknown.len()), (Some(before.number + 1), told.files, 0));
     let after = export.state().await;
     assert_eq!(State { number: before.number, ..after }, before);
@@ -224,7 +216,7 @@ async fn ledger_into_which_a_run_writes_is_refused_until_it_counts_as_killed() {
     let began = Entry::RunStarted { run: Uuid::now_v7(), job: "nightly".into(), planned: Vec::new(), backfill: false };
     ledger.append(vec![began], Some(0)).await.unwrap();
     put(&export, &record(2), "{").await;
-    let told = refused(&settings(&export)).await;
+    let told = refused(&export).await;
     assert!(told.contains("a run of job `nightly`") && told.contains("ten minutes"), "{told}");
     export.simulator.set_now(instant("2026-03-20T16:20:00Z"));
     rebuilt(&export).await;
@@ -298,7 +290,7 @@ async fn record_of_a_newer_version_is_never_passed_over() {
     let export = settled(Place::Memory, Partition::Day).await;
     delete(&export, &["checkpoints"]).await;
     put(&export, &record(1), "{\"format\": 9, \"number\": 1}").await;
-    let error = rebuild(&settings(&export), |_| {}).await.unwrap_err();
+    let error = rebuild(&maintained_lake(&export), &RebuildOptions::default(), |_| {}).await.unwrap_err();
     assert!(matches!(error, MaintainError::Ledger(LedgerError::Newer { number: 1, format: 9 })), "{error:?}");
 }
 
@@ -369,9 +361,9 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
         let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
         let good =
             std::mem::replace(&mut export.lake, Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
-        let settings = settings(&export);
+        let (lake, options) = (maintained_lake(&export), RebuildOptions::default());
         let over = tokio::select! {
-            told = rebuild(&settings, |_| {}) => told.is_ok(),
+            told = rebuild(&lake, &options, |_| {}) => told.is_ok(),
             () = bad.reached() => false,
         };
         export.lake = good;
@@ -450,7 +442,7 @@ async fn damaged_and_missing_files_are_told_and_read_again_and_foreign_ones_left
         (foreign.as_str(), FindingKind::Misplaced),
         (missing.as_str(), FindingKind::Missing),
         (elsewhere.as_ref(), FindingKind::Duplicate),
-        (notes.as_str(), FindingKind::Foreign),
+        (notes.as_str(), FindingKind::Unmanaged),
     ]);
     assert_eq!(found, expected, "{findings:?}");
     assert!(!told.is_fine());
@@ -481,11 +473,11 @@ async fn files_of_another_account_are_told_and_left_out() {
     delete(&export, &["ledger", "checkpoints"]).await;
 
     // Nobody knows which of the two the lake is of.
-    let told = refused(&settings(&export)).await;
+    let told = refused(&export).await;
     assert!(told.contains("several accounts") && told.contains("--organization"), "{told}");
     let mut findings = Vec::new();
-    let mine = Rebuild { organizations: own.clone(), ..settings(&export) };
-    let told = rebuild(&mine, |finding| findings.push(finding)).await.unwrap();
+    let options = RebuildOptions { organizations: own.clone(), ..RebuildOptions::default() };
+    let told = rebuild(&maintained_lake(&export), &options, |finding| findings.push(finding)).await.unwrap();
     assert_eq!(
         findings.iter().map(|it| (it.kind, it.path.as_str())).collect::<Vec<_>>(),
         [(FindingKind::OtherAccount, path.as_str())]
@@ -515,7 +507,7 @@ async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_
         }
         let (told, _) = rebuilt(&export).await;
         assert_eq!(told.lost.iter().any(|lost| lost.mentions_forgotten), lost, "{told:?}");
-        let says = if lost { "a record that cannot be read speaks of it" } else { "whether more was forgotten" };
+        let says = if lost { "an unreadable record mentions it" } else { "whether more was forgotten" };
         assert!(told.unknown.iter().any(|unknown| unknown.contains(says)), "{:?}", told.unknown);
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);

@@ -10,7 +10,9 @@ use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::layout::Layout;
 use profound_export::ledger::Ledger;
-use profound_export::maintain::{Depth, Finding, FindingKind, FindingRemedy, Verified, Verify, verify};
+use profound_export::maintain::{
+    Depth, Finding, FindingKind, FindingRemedy, MaintainedLake, Verified, VerifyOptions, verify,
+};
 use profound_export::run::Outcome;
 
 use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
@@ -18,24 +20,25 @@ use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
 const STREAMS: [&str; 4] = ["visibility_v2_by_day", "bots_v2", "models", "category_topics"];
 const REPORT: &str = "visibility_v2_by_day";
 
-/// Verifies the whole lake, in a process of its own.
-pub async fn verified(export: &Export, depth: Depth, marks: bool) -> (Verified, Vec<Finding>) {
+pub fn maintained_lake(export: &Export) -> MaintainedLake {
     let destinations = export.settings().destinations;
-    let now = export.simulator.now();
-    let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(now)).await.unwrap();
-    let settings = Verify {
-        lake: export.lake.clone(),
+    MaintainedLake {
+        destination: export.lake.clone(),
         layout: export.layout(),
         catalog: Arc::new(export.catalog.clone()),
-        tables: None,
-        depth,
-        marks,
-        now,
+        now: export.simulator.now(),
         spool_dir: destinations.spool_dir,
         spool_bytes: u64::MAX,
-    };
+    }
+}
+
+/// Verifies the whole lake, in a process of its own.
+pub async fn verified(export: &Export, depth: Depth, marks: bool) -> (Verified, Vec<Finding>) {
+    let lake = maintained_lake(export);
+    let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(lake.now)).await.unwrap();
+    let options = VerifyOptions { tables: None, depth, marks };
     let mut findings = Vec::new();
-    let verified = verify(&settings, &mut ledger, |finding| findings.push(finding)).await.unwrap();
+    let verified = verify(&lake, &options, &mut ledger, |finding| findings.push(finding)).await.unwrap();
     (verified, findings)
 }
 
@@ -103,7 +106,7 @@ on_memory_and_disk! {
         assert_eq!(found[missing.as_str()], FindingKind::Missing);
         assert_eq!(found[cut.as_str()], FindingKind::WrongSize);
         assert_eq!(found[flipped.as_str()], FindingKind::Damaged);
-        assert!(found[other.as_str()].is_of_a_known_file());
+        assert!(found[other.as_str()].is_of_recorded_file());
         assert_eq!(found[list.as_str()], FindingKind::Missing);
         assert_eq!((found.len(), told.marked), (5, 5), "{findings:?}");
         assert!(findings.iter().all(|finding| finding.remedy == FindingRemedy::Rewrite));
@@ -151,7 +154,7 @@ on_memory_and_disk! {
         let (told, findings) = verified(&export, Depth::Rows, true).await;
         let found = kinds(&findings);
         assert_eq!(found[elsewhere.as_ref()], FindingKind::Duplicate);
-        assert_eq!(found[foreign.as_str()], FindingKind::Foreign);
+        assert_eq!(found[foreign.as_str()], FindingKind::Unmanaged);
         assert_eq!((found.len(), told.marked), (2, 0), "{findings:?}");
         assert!(!told.is_fine());
         assert!(export.files().await.contains_key(&foreign));

@@ -107,6 +107,15 @@ impl Scope {
         }
     }
 
+    pub fn part_mut(&mut self, part: ScopePart) -> &mut Option<Named> {
+        match part {
+            ScopePart::Organization => &mut self.organization,
+            ScopePart::Category => &mut self.category,
+            ScopePart::Asset => &mut self.asset,
+            ScopePart::Domain => &mut self.domain,
+        }
+    }
+
     /// In the order of paths.
     pub fn parts(&self) -> impl Iterator<Item = (ScopePart, &Named)> {
         ScopePart::ALL.into_iter().filter_map(|part| self.part(part).map(|named| (part, named)))
