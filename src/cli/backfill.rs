@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
-use crate::cli::run::run_one;
+use crate::cli::run::{show, until_done};
 use crate::cli::setup::{configuration, goal, settings};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
@@ -11,6 +11,7 @@ use crate::config::JobConfig;
 use crate::model::day::Day;
 use crate::model::window::Window;
 use crate::plan::WantedDays;
+use crate::run::run_job;
 
 #[derive(Debug, clap::Args)]
 pub struct BackfillArgs {
@@ -59,5 +60,6 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
     // A person waits for a backfill, so it does not end at the job's next start.
     goal.time_limit = job.deadline.map(|deadline| deadline.0);
     goal.days = Some(WantedDays::Only { window, force: args.force });
-    run_one(options, &settings, &goal, args.incomplete_ok).await
+    let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await?;
+    show(options, &settings, vec![result], args.incomplete_ok)
 }

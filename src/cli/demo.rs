@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::failure::Failure;
-use crate::cli::run::{failure, until_done};
+use crate::cli::run::{counters_json, failure, until_done};
 use crate::cli::setup::{built_in, goal, settings};
 use crate::cli::table::table;
 use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
@@ -154,14 +154,8 @@ fn show(
 ) -> Result<u8, Failure> {
     let totals = result.totals();
     if options.output == OutputFormat::Json {
-        let streams: BTreeMap<_, _> = result
-            .streams
-            .iter()
-            .map(|(name, stream)| {
-                let done = stream;
-                (name, json!({"rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes, "requests": done.requests, "seconds": done.elapsed.as_secs_f64()}))
-            })
-            .collect();
+        let streams: BTreeMap<_, _> =
+            result.streams.iter().map(|(name, totals)| (name, counters_json(totals))).collect();
         return print_json(&json!({
             "lake": args.to, "streams": streams, "rows": totals.rows, "files": totals.files,
             "bytes": totals.bytes, "requests": result.requests, "seconds": result.elapsed.as_secs_f64(), "differences": differences,

@@ -10,13 +10,13 @@ use crate::cli::deferred::{deferred_by_stream, deferred_lines};
 use crate::cli::failure::Failure;
 use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::setup::{cancel_on_signal, configuration, goal, jobs, settings};
-use crate::cli::status_page::look_and_show;
+use crate::cli::status_page;
 use crate::cli::stream_names::abbreviated;
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
 use crate::model::counters::Counters;
-use crate::run::{Outcome, RunRequest, RunResult, RunSettings, run_job};
+use crate::run::{Outcome, RunResult, RunSettings, run_job};
 
 /// Limit for ending after a signal: service managers kill after thirty seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
@@ -60,9 +60,12 @@ pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failu
         }
         Ok::<_, Failure>(ended)
     };
+    let shown = async {
+        tokio::join!(monitor.refresh_periodically(), status_page::show(&monitor, &clock, address));
+    };
     let ended = tokio::select! {
         ended = until_done(running, cancel.clone()) => ended??,
-        () = look_and_show(&monitor, &clock, address), if address.is_some() => Vec::new(),
+        () = shown, if address.is_some() => Vec::new(),
     };
     if let Some(progress) = progress {
         progress.finish();
@@ -93,17 +96,6 @@ pub async fn until_done<T>(running: impl Future<Output = T>, cancel: Cancellatio
         )
         .hint("recorded slices are kept, and the next run exports the others again; check why the destination is slow")
     })
-}
-
-/// Runs once, stops on signals, and prints the result.
-pub async fn run_one(
-    options: &GlobalOptions,
-    settings: &RunSettings,
-    goal: &RunRequest,
-    incomplete_ok: bool,
-) -> Result<u8, Failure> {
-    let result = until_done(run_job(settings, goal), settings.cancel.clone()).await?;
-    show(options, settings, vec![result], incomplete_ok)
 }
 
 /// Prints the results of runs. The most serious outcome is the exit code.
@@ -173,23 +165,24 @@ fn text(result: &RunResult) -> String {
     text
 }
 
+/// What was requested and written, for programs.
+pub fn counters_json(done: &Counters) -> Value {
+    json!({
+        "slices": done.slices, "rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes,
+        "requests": done.requests, "outside_rows": done.outside_rows, "seconds": done.elapsed.as_secs_f64(),
+    })
+}
+
 fn to_json(result: &RunResult) -> Value {
-    let totals = result.totals();
-    let figures = |done: &Counters| {
-        json!({
-            "slices": done.slices, "rows": done.rows, "files": done.files, "unchanged": done.unchanged, "bytes": done.bytes,
-            "requests": done.requests, "outside_rows": done.outside_rows, "seconds": done.elapsed.as_secs_f64(),
-        })
-    };
-    let streams: serde_json::Map<String, Value> =
-        result.streams.iter().map(|(name, totals)| (name.clone(), figures(totals))).collect();
+    let streams: BTreeMap<&String, Value> =
+        result.streams.iter().map(|(name, totals)| (name, counters_json(totals))).collect();
     json!({
         "run": result.run_id,
         "job": result.job,
         "outcome": result.outcome,
         "requests": result.requests,
         "seconds": result.elapsed.as_secs_f64(),
-        "totals": figures(&totals),
+        "totals": counters_json(&result.totals()),
         "streams": streams,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),

@@ -134,11 +134,8 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
 
 /// The next run of a job that has a schedule, and the time between its runs.
 pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<JobSchedule>, Failure> {
-    let Some(schedule) = schedule(job)? else {
-        return Ok(None);
-    };
-    let starts = schedule.next_after(now).zip(schedule.periods(now));
-    Ok(starts.map(|(next, every)| JobSchedule { next_start: next, every }))
+    let starts = schedule(job)?.and_then(|schedule| schedule.next_after(now).zip(schedule.periods(now)));
+    Ok(starts.map(|(next_start, every)| JobSchedule { next_start, every }))
 }
 
 fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {

@@ -37,10 +37,7 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
     let (catalog, now) = (config.catalog(), clock.now());
     match options.output {
         OutputFormat::Json => print_json(&to_json(&state, catalog, &config, now)?),
-        OutputFormat::Table => {
-            let status = Status::of(&state, &config, now, args.days)?;
-            print(&text(&status, args.days))
-        }
+        OutputFormat::Table => print(&text(&Status::of(&state, &config, now, args.days)?, args.days)),
     }
 }
 
@@ -170,18 +167,19 @@ impl serde::Serialize for CoverageOutput<'_> {
 }
 
 fn scope_to_json(name: &str, finality: Option<Finality<'_>>, scope: &ScopeCoverage, now: Timestamp) -> Value {
-    let of_day = |(day, state): (&Day, &DayState)| {
-        let final_from = finality.and_then(|finality| finality.final_from(*day, now));
-        let value = json!({
-            "status": DayStatus::of(Some(state), final_from), "rows": state.rows, "extracted_at": state.extracted_at, "changed_at": state.changed_at,
-            "problem": state.problem(),
-        });
-        (day.to_string(), value)
-    };
     let of_list = |state: &DayState| {
         json!({
-            "rows": state.rows, "extracted_at": state.extracted_at, "changed_at": state.changed_at, "problem": state.problem(),
+            "rows": state.rows,
+            "extracted_at": state.extracted_at,
+            "changed_at": state.changed_at,
+            "problem": state.problem(),
         })
+    };
+    let of_day = |(day, state): (&Day, &DayState)| {
+        let final_from = finality.and_then(|finality| finality.final_from(*day, now));
+        let mut value = of_list(state);
+        value["status"] = json!(DayStatus::of(Some(state), final_from));
+        (day.to_string(), value)
     };
     json!({
         "stream": name, "scope": scope.scope, "days": scope.days.iter().map(of_day).collect::<BTreeMap<_, _>>(),

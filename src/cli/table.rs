@@ -1,78 +1,74 @@
 //! Aligned tables without lines.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
+/// A narrower last column is useless.
+const MIN_LAST_WIDTH: usize = 20;
 
 /// A table with these headings. A heading that starts with `>` aligns its column to the right, as for numbers.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    text(&aligned(headings, rows))
+}
+
+/// A table at most `width` wide: the last column wraps.
+pub fn wrapped(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    let mut table = aligned(headings, rows);
+    let left = width.map(|width| left_for_last(&widths(&table), width));
+    if let Some(left) = left.filter(|left| *left >= MIN_LAST_WIDTH)
+        && let Some(last) = table.column_iter_mut().last()
+    {
+        // The limit includes the gap after the column, although nothing is printed in it.
+        let limit = Width::Fixed(u16::try_from(left).map_or(u16::MAX, |left| left.saturating_add(GAP)));
+        last.set_constraint(ColumnConstraint::UpperBoundary(limit));
+    }
+    text(&table)
+}
+
+/// A table at most `width` wide: the last column is truncated, and columns without space are omitted.
+pub fn fitted(headings: &[&str], mut rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    let Some(width) = width else { return table(headings, rows) };
+    let widths = widths(&aligned(headings, rows.clone()));
+    let left = |shown: usize| left_for_last(&widths[..shown], width);
+    let is_useful = |shown: &usize| left(*shown) >= MIN_LAST_WIDTH.min(widths[*shown - 1]);
+    let shown = (2..=widths.len()).rev().find(is_useful).unwrap_or(1);
+    for row in &mut rows {
+        row.truncate(shown);
+        row.last_mut().into_iter().for_each(|cell| *cell = cut(cell, left(shown)));
+    }
+    table(&headings[..shown], rows)
+}
+
+fn aligned(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if !headings.is_empty() {
         table.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
     }
     table.add_rows(rows);
-    for index in 0..table.column_count() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
-            if headings.get(index).is_some_and(|heading| heading.starts_with('>')) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, GAP));
+        if headings.get(index).is_some_and(|heading| heading.starts_with('>')) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table
+}
+
+fn text(table: &Table) -> String {
     table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A table at most `width` wide: the last column wraps.
-pub fn wrapped(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
-    let others = widths(headings, &rows).iter().rev().skip(1).map(|width| width + GAP).sum::<usize>();
-    let Some(left) = width.and_then(|width| width.checked_sub(others)).filter(|left| MIN_LAST_WIDTH <= *left) else {
-        return table(headings, rows);
-    };
-    let mut lines = Vec::new();
-    for row in rows {
-        let Some((last, first)) = row.split_last() else {
-            continue;
-        };
-        for (index, piece) in lines_of(last, left).into_iter().enumerate() {
-            let lead = first.iter().map(|cell| if index == 0 { cell.clone() } else { String::new() });
-            lines.push(lead.chain([piece]).collect());
-        }
-    }
-    table(headings, lines)
+/// The widths of all columns, without the gaps between them.
+fn widths(table: &Table) -> Vec<usize> {
+    table.column_max_content_widths().into_iter().map(usize::from).collect()
 }
 
-/// A table at most `width` wide: the last column is truncated, and columns without space are omitted.
-pub fn fitted(headings: &[&str], mut rows: Vec<Vec<String>>, width: Option<usize>) -> String {
-    let mut headings = headings.to_vec();
-    if let Some(width) = width {
-        loop {
-            let widths = widths(&headings, &rows);
-            let others: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
-            let last = widths.last().copied().unwrap_or_default();
-            let left = width.saturating_sub(others);
-            if left < MIN_LAST_WIDTH.min(last) && headings.len() > 1 {
-                headings.pop();
-                rows.iter_mut().for_each(|row| row.truncate(headings.len()));
-                continue;
-            }
-            rows.iter_mut().filter_map(|row| row.last_mut()).for_each(|cell| *cell = cut(cell, left));
-            break;
-        }
-    }
-    table(&headings, rows)
-}
-
-/// Spaces between two columns.
-const GAP: usize = 2;
-/// A narrower last column is useless.
-const MIN_LAST_WIDTH: usize = 20;
-
-fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(headings.len());
-    let of = |index: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
-        cells.chain(headings.get(index).map(|heading| heading.chars().count())).max().unwrap_or_default()
-    };
-    (0..count).map(of).collect()
+/// What is left of `width` for the last of the columns.
+fn left_for_last(widths: &[usize], width: usize) -> usize {
+    let others: usize = widths.iter().rev().skip(1).map(|width| width + usize::from(GAP)).sum();
+    width.saturating_sub(others)
 }
 
 /// At most `width` characters, the last an ellipsis if the text is truncated.
@@ -81,28 +77,6 @@ pub fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// `text` in lines of at most `width` characters, broken at spaces if possible.
-fn lines_of(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        let used = lines.last().map_or(0, |line| line.chars().count());
-        if used > 0 && used + 1 + word.len() > width {
-            lines.push(String::new());
-        } else if used > 0 {
-            lines.last_mut().into_iter().for_each(|line| line.push(' '));
-        }
-        while word.len() > width {
-            let rest = word.split_off(width);
-            lines.last_mut().into_iter().for_each(|line| line.extend(&word));
-            lines.push(String::new());
-            word = rest;
-        }
-        lines.last_mut().into_iter().for_each(|line| line.extend(&word));
-    }
-    lines
 }
 
 /// The width of the terminal; `None` where output goes elsewhere, so that nothing is cut.

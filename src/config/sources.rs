@@ -72,7 +72,7 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Tree>
         let jobs = jobs.into_iter().enumerate().map(|(index, job)| (index.to_string(), job));
         file.insert("job".to_owned(), Value::Object(jobs.collect()));
     }
-    let mut overrides = Tree::new();
+    let mut overrides = Value::Object(Tree::new());
     for (name, value) in &sources.environment {
         let Some(setting) = name.strip_prefix(advice::VARIABLE_PREFIX) else { continue };
         if setting.contains("__") {
@@ -85,7 +85,7 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Tree>
     for flag in &sources.flags {
         set(&mut overrides, &flag.key, &flag.value, Place::Flag(flag.name.clone()), problems);
     }
-    let mut merged = tree::merge([file, overrides]);
+    let mut merged = tree::merge([Value::Object(file), overrides]);
     if let Some(Value::Object(jobs)) = merged.remove("job") {
         let mut jobs: Vec<(usize, Value)> =
             jobs.into_iter().filter_map(|(index, job)| Some((index.parse().ok()?, job))).collect();
@@ -96,7 +96,7 @@ pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Tree>
 }
 
 /// Sets `key` to the value of a variable or a flag.
-fn set(overrides: &mut Tree, key: &str, value: &str, place: Place, problems: &mut Problems) {
+fn set(overrides: &mut Value, key: &str, value: &str, place: Place, problems: &mut Problems) {
     let path = match resolve(key, problems) {
         Ok(path) => path,
         Err(fault) => {
@@ -108,17 +108,14 @@ fn set(overrides: &mut Tree, key: &str, value: &str, place: Place, problems: &mu
     // Options are text whatever they look like: a password of digits keeps its zeros.
     let is_option = path.len() > 2 && path[..2] == ["destination", "options"];
     let value = if is_option { Value::from(value) } else { parse_value(value) };
-    let Some((last, parents)) = path.split_last() else { return };
-    let mut table = overrides;
-    for parent in parents {
-        let inner = table.entry(parent.clone()).or_insert_with(|| Value::Object(Tree::new()));
-        if !inner.is_object() {
-            *inner = Value::Object(Tree::new());
+    let mut setting = overrides;
+    for step in path {
+        if !setting.is_object() {
+            *setting = Value::Object(Tree::new());
         }
-        let Value::Object(members) = inner else { return };
-        table = members;
+        setting = &mut setting[step];
     }
-    table.insert(last.clone(), value);
+    *setting = value;
 }
 
 /// The path of `key` in the tree, with a job's position in place of its name.

@@ -14,7 +14,7 @@ pub(super) use figment::error::Kind;
 pub(super) type Tree = Map<String, Value>;
 
 /// One tree of all layers; a later layer replaces single settings of an earlier one.
-pub(super) fn merge(layers: [Tree; 2]) -> Tree {
+pub(super) fn merge(layers: [Value; 2]) -> Tree {
     let merged = layers.into_iter().fold(Figment::new(), |all, layer| all.merge(Serialized::defaults(layer)));
     // Cannot fail: a tree of JSON is deserialized as a tree of JSON.
     merged.extract().expect("settings are a table")
