@@ -145,6 +145,6 @@ def test_lost_plan_is_one_notification(tmp_path: Path, account: Account, taking:
         write()
         job.run("run").expect(code)
     assert taking.notified() == ["job_failed/nightly firing", "not_entitled firing", "job_failed/nightly resolved"]
-    failed, lost, _ = (one.json()["what"] for one in taking.at(HOOK))
+    failed, lost, _ = (one.json()["summary"] for one in taking.at(HOOK))
     assert failed.startswith("nightly: failed.")
     assert f"and {len(streams) - 1} other streams" in lost

@@ -17,15 +17,16 @@ pub struct Condition {
     /// lost scope from one that never had access.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<(String, String)>,
-    /// It has no end to notify of, such as an unknown field.
+    /// It is never resolved, such as an unknown field.
     #[serde(default)]
     pub is_lasting: bool,
     /// What happened, in one sentence.
-    pub what: String,
+    pub summary: String,
     pub since: Timestamp,
-    pub affected: String,
+    /// What does not work, and what still does.
+    pub impact: String,
     /// What an operator can do.
-    pub to_do: String,
+    pub action: String,
 }
 
 impl Condition {
@@ -36,14 +37,14 @@ impl Condition {
             job: None,
             scopes: BTreeSet::new(),
             is_lasting: false,
-            what: String::new(),
+            summary: String::new(),
             since,
-            affected: String::new(),
-            to_do: String::new(),
+            impact: String::new(),
+            action: String::new(),
         }
     }
 
-    /// Stays the same for as long as the condition lasts.
+    /// Stays the same while the condition fires.
     pub fn key(&self) -> String {
         key(self.event, &self.subject)
     }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::{self, join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::alert::condition::Condition;
+use crate::alert::message::{Message, MessageState};
 use crate::alert::observer::RunObserver;
 use crate::alert::rules::AlertInputs;
-use crate::alert::send::{SendError, Sender};
+use crate::alert::send::Sender;
 use crate::alert::state::AlertState;
 use crate::alert::store::{AlertStore, lake_name};
 use crate::clock::Clock;
@@ -96,10 +97,7 @@ impl AlertDispatcher {
         let state = Mutex::new(&mut store.state);
         let is_active = |target: &&AlertConfig| self.paused.lock().get(&target.name).is_none_or(|until| *until <= now);
         let active: Vec<_> = targets.iter().filter(is_active).collect();
-        let notify = active.iter().map(|target| self.notify(target, &sender, &state, now));
-        let pinged: Vec<_> = active.iter().filter(|target| self.pings.lock().contains(&target.name)).collect();
-        let ping = pinged.into_iter().map(|target| self.ping(target, &sender, now));
-        future::join(join_all(notify), join_all(ping)).await;
+        join_all(active.into_iter().map(|target| self.notify(target, &sender, &state, now))).await;
         if is_persistent {
             store.save().await;
         }
@@ -110,68 +108,46 @@ impl AlertDispatcher {
         self.store.lock().await.save().await;
     }
 
-    /// Sends the pending notifications of `target` one after the other; each is recorded at once.
+    /// Sends the pending messages of `target` one after the other; each is recorded at once.
     async fn notify(&self, target: &AlertConfig, sender: &Sender, state: &Mutex<&mut AlertState>, now: Timestamp) {
-        let (name, notify) = (&target.name, async {
-            let pending = state.lock().pending(target, now);
-            for message in pending {
+        let name = &target.name;
+        let mut messages = state.lock().pending(target);
+        messages.extend(self.pings.lock().contains(name).then(|| Message::ping(now)));
+        let notify = async {
+            for message in messages {
                 let sent = sender.send(target, &message).await;
-                self.record_sent(target, sent.is_ok());
-                let (target_name, event, state_name) = (&target.name, message.event_name(), message.state_name());
-                match sent {
-                    Ok(()) => {
-                        let summary = message.headline();
-                        tracing::info!(target_name, event, state = state_name, summary, "notification sent");
-                        state.lock().record_delivered(&target.name, &message);
-                    }
-                    Err(error) if error.error.may_pass() => {
-                        let problem = error_chain(&error);
-                        tracing::warn!(target_name, event, problem, "notification failed, retrying later");
-                        self.pause(target, &error.error, now);
-                        // The next one would fail too.
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::error!(target_name, event, problem = error_chain(&error), "notification rejected");
-                        state.lock().record_rejected(&target.name, &message, now);
-                    }
+                self.events.emit(&Event::NotificationSent { target: name.clone(), delivered: sent.is_ok() });
+                let (target_name, event, state_name) = (name, message.event_name(), message.state_name());
+                let Err(error) = sent else {
+                    self.record_delivered(name, &message, &mut state.lock());
+                    continue;
+                };
+                let problem = error_chain(&error);
+                // Further messages are not sent during the pause that the target asked for.
+                if let Ok(until) = now.checked_add(error.error.pause()) {
+                    self.paused.lock().insert(name.clone(), until);
+                }
+                if error.error.is_rejected() {
+                    tracing::error!(target_name, event, state = state_name, problem, "notification rejected");
+                } else {
+                    tracing::warn!(target_name, event, problem, "notification failed, retrying later");
+                    break;
                 }
             }
-        });
+        };
         if tokio::time::timeout(TARGET_TIMEOUT, notify).await.is_err() {
             tracing::warn!(target_name = name, "notification target timed out, retrying later");
         }
     }
 
-    async fn ping(&self, target: &AlertConfig, sender: &Sender, now: Timestamp) {
-        let target_name = &target.name;
-        let Ok(pinged) = tokio::time::timeout(TARGET_TIMEOUT, sender.ping(target)).await else {
-            tracing::warn!(target_name, "notification target timed out, retrying later");
+    fn record_delivered(&self, target_name: &str, message: &Message, state: &mut AlertState) {
+        if message.state == MessageState::Ping {
+            self.pings.lock().remove(target_name);
             return;
-        };
-        self.record_sent(target, pinged.is_ok());
-        match pinged {
-            Ok(()) => _ = self.pings.lock().remove(target_name),
-            Err(error) if error.error.may_pass() => {
-                tracing::warn!(target_name, problem = error_chain(&error), "heartbeat failed, retrying later");
-                self.pause(target, &error.error, now);
-            }
-            Err(error) => {
-                tracing::error!(target_name, problem = error_chain(&error), "heartbeat rejected");
-                self.pings.lock().remove(target_name);
-            }
         }
-    }
-
-    fn record_sent(&self, target: &AlertConfig, delivered: bool) {
-        self.events.emit(&Event::NotificationSent { target: target.name.clone(), delivered });
-    }
-
-    /// Pauses `target` for as long as it asked.
-    fn pause(&self, target: &AlertConfig, error: &SendError, now: Timestamp) {
-        if let Ok(until) = now.checked_add(error.wait()) {
-            self.paused.lock().insert(target.name.clone(), until);
-        }
+        let (event, state_name, summary) = (message.event_name(), message.state_name(), message.headline());
+        tracing::info!(target_name, event, state = state_name, summary, "notification sent");
+        state.record_delivered(target_name, message);
     }
 }
 
@@ -183,9 +159,9 @@ fn is_ping_due(target: &AlertConfig, completed: &BTreeSet<String>) -> bool {
 fn firing_alert(condition: &Condition) -> FiringAlert {
     FiringAlert {
         event: condition.event.name(),
-        what: condition.what.clone(),
+        summary: condition.summary.clone(),
         since: condition.since,
-        affected: condition.affected.clone(),
-        to_do: condition.to_do.clone(),
+        impact: condition.impact.clone(),
+        action: condition.action.clone(),
     }
 }

@@ -21,6 +21,8 @@ pub enum MessageState {
     TestResolved {
         at: Timestamp,
     },
+    /// A heartbeat after a complete run.
+    Ping,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +38,16 @@ impl Message {
     pub fn test(now: Timestamp) -> Self {
         let nothing = || "nothing".to_owned();
         let condition = Condition {
-            what: "this is a test, no alert fires".into(),
-            affected: nothing(),
-            to_do: nothing(),
+            summary: "this is a test, no alert fires".into(),
+            impact: nothing(),
+            action: nothing(),
             ..Condition::new(AlertEvent::JobFailed, "test", now)
         };
         Self { key: "test".into(), state: MessageState::Test, condition }
+    }
+
+    pub fn ping(now: Timestamp) -> Self {
+        Self { key: "ping".into(), state: MessageState::Ping, ..Self::test(now) }
     }
 
     pub fn state_name(&self) -> &'static str {
@@ -49,21 +55,25 @@ impl Message {
             MessageState::Firing => "firing",
             MessageState::Resolved { .. } => "resolved",
             MessageState::Test | MessageState::TestResolved { .. } => "test",
+            MessageState::Ping => "ping",
         }
     }
 
     pub fn event_name(&self) -> &'static str {
         match self.state {
             MessageState::Test | MessageState::TestResolved { .. } => "test",
+            MessageState::Ping => "heartbeat",
             _ => self.condition.event.name(),
         }
     }
 
     pub fn headline(&self) -> String {
+        let summary = &self.condition.summary;
         match self.state {
-            MessageState::Firing => self.condition.what.clone(),
-            MessageState::Resolved { .. } => format!("resolved: {}", self.condition.what),
-            MessageState::Test | MessageState::TestResolved { .. } => format!("test: {}", self.condition.what),
+            MessageState::Firing => summary.clone(),
+            MessageState::Resolved { .. } => format!("resolved: {summary}"),
+            MessageState::Test | MessageState::TestResolved { .. } => format!("test: {summary}"),
+            MessageState::Ping => "a run completed".to_owned(),
         }
     }
 
@@ -71,7 +81,7 @@ impl Message {
     pub fn to_json(&self, destination: &str) -> Value {
         let resolved_at = match self.state {
             MessageState::Resolved { at } | MessageState::TestResolved { at } => Some(at),
-            MessageState::Firing | MessageState::Test => None,
+            MessageState::Firing | MessageState::Test | MessageState::Ping => None,
         };
         json!({
             "version": VERSION,
@@ -79,11 +89,11 @@ impl Message {
             "event": self.event_name(),
             "key": self.key,
             "job": self.condition.job,
-            "what": self.condition.what,
+            "summary": self.condition.summary,
             "since": self.condition.since,
             "resolved_at": resolved_at,
-            "affected": self.condition.affected,
-            "to_do": self.condition.to_do,
+            "impact": self.condition.impact,
+            "action": self.condition.action,
             "destination": destination,
             "program": concat!("profound-export ", env!("CARGO_PKG_VERSION")),
         })

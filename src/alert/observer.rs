@@ -1,4 +1,4 @@
-//! What runs of this process showed and the ledger does not hold: how they ended, unknown fields, external requests.
+//! Observations of this process's runs that the ledger does not have: how they ended, unknown fields, external requests.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl RunObservations {
                 if status.external_requests > known {
                     self.external.push_back((now, status.external_requests));
                 }
-                // The last one older than an hour stays: the count of the hour is the difference to it.
+                // Keeps the last one older than an hour: the difference to it is the count of the last 60 minutes.
                 while self.external.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= HOUR) {
                     self.external.pop_front();
                 }

@@ -9,15 +9,12 @@ use crate::alert::condition::Condition;
 use crate::alert::message::{Message, MessageState};
 use crate::config::{AlertConfig, AlertKind};
 
-/// Wait before a notification that the target rejected is sent once more; it doubles each time.
-const REJECTED_BACKOFF: SignedDuration = SignedDuration::from_hours(1);
-const MAX_REJECTIONS: u32 = 5;
-/// `seen_at` is kept to a day, so that an unchanged state is not written at each look.
-const A_DAY: SignedDuration = SignedDuration::from_hours(24);
-/// A lasting condition that was not seen for so long is forgotten.
+/// `seen_at` is updated once a day, so that an unchanged state is not written by each evaluation.
+const SEEN_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+/// A lasting condition that is not seen for so long is removed.
 const LASTING: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// The format that is stored.
-pub(super) const FORMAT: u32 = 2;
+/// The version of the stored format.
+pub(super) const FORMAT: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AlertState {
@@ -34,22 +31,13 @@ pub(super) struct Alert {
     pub seen_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
-    /// Targets that know that it fires.
+    /// Targets that were notified that it fires.
     pub notified: BTreeSet<String>,
-    /// Targets that rejected the notification: a wrong address or secret, which an operator may correct.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub rejected: BTreeMap<String, Rejections>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Rejections {
-    pub count: u32,
-    pub retry_at: Timestamp,
 }
 
 impl Alert {
     fn new(condition: Condition, now: Timestamp) -> Self {
-        Self { condition, seen_at: now, resolved_at: None, notified: BTreeSet::new(), rejected: BTreeMap::new() }
+        Self { condition, seen_at: now, resolved_at: None, notified: BTreeSet::new() }
     }
 }
 
@@ -60,18 +48,18 @@ impl Default for AlertState {
 }
 
 impl AlertState {
-    /// Records the conditions at `now`. Alerts for which `is_unknown` holds cannot be judged now, and stay as they are.
+    /// Records the conditions at `now`. Alerts for which `is_unknown` holds cannot be evaluated now and keep their state.
     pub fn record(&mut self, conditions: Vec<Condition>, is_unknown: impl Fn(&Condition) -> bool, now: Timestamp) {
         let mut seen = BTreeSet::new();
         for condition in conditions {
             let key = condition.key();
             seen.insert(key.clone());
             match self.alerts.get_mut(&key) {
-                // One that returns before every target knew that it was resolved is a new one.
+                // A condition that fires again before every target was notified of its end is a new one.
                 Some(alert) if alert.resolved_at.is_none() => {
                     let since = alert.condition.since.min(condition.since);
                     alert.condition = Condition { since, ..condition };
-                    if now.duration_since(alert.seen_at) >= A_DAY {
+                    if now.duration_since(alert.seen_at) >= SEEN_INTERVAL {
                         alert.seen_at = now;
                     }
                 }
@@ -90,16 +78,13 @@ impl AlertState {
         });
     }
 
-    /// The notifications that `target` should get at `now`.
-    pub fn pending(&self, target: &AlertConfig, now: Timestamp) -> Vec<Message> {
+    /// The notifications that `target` should get.
+    pub fn pending(&self, target: &AlertConfig) -> Vec<Message> {
         if target.kind == Some(AlertKind::Heartbeat) {
             return Vec::new();
         }
         let pending = self.alerts.iter().filter_map(|(key, alert)| {
-            let Alert { condition, resolved_at, notified, rejected, .. } = alert;
-            if rejected.get(&target.name).is_some_and(|rejected| rejected.retry_at > now) {
-                return None;
-            }
+            let Alert { condition, resolved_at, notified, .. } = alert;
             let is_wanted = (target.events.is_empty() || target.events.contains(&condition.event))
                 && (target.jobs.is_empty() || condition.job.as_ref().is_none_or(|job| target.jobs.contains(job)));
             let state = match (resolved_at, notified.contains(&target.name)) {
@@ -112,24 +97,10 @@ impl AlertState {
         pending.collect()
     }
 
-    /// `target` rejected `message`. It is retried with backoff, and after [`MAX_REJECTIONS`] counts as delivered.
-    pub fn record_rejected(&mut self, target: &str, message: &Message, now: Timestamp) {
-        let Some(alert) = self.alerts.get_mut(&message.key) else {
-            return;
-        };
-        let count = alert.rejected.get(target).map_or(0, |rejected| rejected.count) + 1;
-        if count >= MAX_REJECTIONS {
-            return self.record_delivered(target, message);
-        }
-        let retry_at = now.checked_add(REJECTED_BACKOFF * (1 << (count - 1))).unwrap_or(now);
-        alert.rejected.insert(target.to_owned(), Rejections { count, retry_at });
-    }
-
     pub fn record_delivered(&mut self, target: &str, message: &Message) {
         let Some(alert) = self.alerts.get_mut(&message.key) else {
             return;
         };
-        alert.rejected.remove(target);
         match message.state {
             MessageState::Firing => _ = alert.notified.insert(target.to_owned()),
             MessageState::Resolved { .. } => {
@@ -138,7 +109,7 @@ impl AlertState {
                     self.alerts.remove(&message.key);
                 }
             }
-            MessageState::Test | MessageState::TestResolved { .. } => {}
+            MessageState::Test | MessageState::TestResolved { .. } | MessageState::Ping => {}
         }
     }
 
@@ -154,7 +125,6 @@ impl AlertState {
         self.alerts.retain(|_, alert| {
             let is_configured = |name: &String| targets.iter().any(|target| target.name == *name);
             alert.notified.retain(is_configured);
-            alert.rejected.retain(|name, _| is_configured(name));
             alert.resolved_at.is_none() || !alert.notified.is_empty()
         });
     }

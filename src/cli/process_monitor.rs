@@ -201,7 +201,7 @@ impl ProcessMonitor {
                 run: Uuid::now_v7(),
                 job: job.name.clone(),
                 outcome,
-                summary: format!("{}: could not begin", job.name),
+                summary: format!("{}: could not start", job.name),
                 problem: Some(failure.message.clone()),
                 hint: failure.hint.clone(),
                 is_destination_error: failure.is_of_destination,

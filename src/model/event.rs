@@ -125,19 +125,16 @@ pub struct RunFinished {
     pub counters: Counters,
 }
 
-/// An alert condition that holds, as the status page shows it.
+/// A firing alert, for the status page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FiringAlert {
-    /// The name of the event.
     pub event: &'static str,
     /// What happened, in one sentence.
-    pub what: String,
-    /// Since when.
+    pub summary: String,
     pub since: Timestamp,
-    /// What it affects.
-    pub affected: String,
-    /// What someone can do.
-    pub to_do: String,
+    pub impact: String,
+    /// What an operator can do.
+    pub action: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -332,7 +332,7 @@ async fn alert_is_tried_again_when_a_receiver_has_trouble_and_by_the_next_run_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_that_is_refused_is_an_error_once_in_an_hour_and_costs_the_run_nothing() {
+async fn rejected_notification_is_an_error_and_each_run_retries_it() {
     let receiver = Receiver::start(StatusCode::FORBIDDEN, 100).await;
     let alert = format!(
         "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\nevents = [\"job_failed\"]\n",
@@ -342,10 +342,10 @@ async fn alert_that_is_refused_is_an_error_once_in_an_hour_and_costs_the_run_not
     place.fail_once();
     let (code, log) = place.run(&["run"]).await;
     assert_eq!(code, 1, "{log}");
-    assert!(log.contains("refused: HTTP 403"), "{log}");
+    assert!(log.contains("rejected: HTTP 403"), "{log}");
     place.fail_once();
     assert_eq!(place.run(&["run"]).await.0, 1);
-    assert_eq!(receiver.at("/hook").len(), 1);
+    assert_eq!(receiver.at("/hook").len(), 2);
 }
 
 fn hook(receiver: &Receiver) -> String {
@@ -364,8 +364,8 @@ async fn run_that_cannot_begin_for_want_of_a_key_is_told_once_and_resolved_by_th
     }
     assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing"]);
     let message = receiver.at("/hook")[0].json();
-    assert!(message["what"].as_str().unwrap().starts_with("nightly: could not begin: "), "{message}");
-    assert!(!message["to_do"].as_str().unwrap().is_empty());
+    assert!(message["summary"].as_str().unwrap().starts_with("nightly: could not start: "), "{message}");
+    assert!(!message["action"].as_str().unwrap().is_empty());
     fs::write(place.path().join("key"), KEY).unwrap();
     assert_eq!(place.run(&["run"]).await.0, 0);
     assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing", "job_failed/nightly resolved"]);
@@ -414,9 +414,12 @@ async fn book_follows_the_destination_when_the_configuration_is_read_again() {
     receiver.until("/hook", 2).await;
     signal("TERM");
     assert_eq!(daemon.wait().await.unwrap().code(), Some(0));
-    assert_eq!(receiver.told("/hook"), ["key_expiring firing", "key_expiring firing"]);
+    assert!(receiver.told("/hook").iter().all(|notified| notified == "key_expiring firing"));
     let destination = |got: &Got| got.json()["destination"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-    assert_eq!(receiver.at("/hook").iter().map(destination).collect::<Vec<_>>(), ["one", "two"]);
+    let mut destinations: Vec<_> = receiver.at("/hook").iter().map(destination).collect();
+    // A reload may interrupt a delivery before its response, which then is repeated.
+    destinations.dedup();
+    assert_eq!(destinations, ["one", "two"]);
     for lake in ["one", "two"] {
         let book = fs::read_to_string(place.path().join(lake).join("_profound_export/alerts.json")).unwrap();
         assert!(book.contains("\"hook\""), "{book}");
@@ -434,7 +437,7 @@ async fn receiver_that_asks_to_wait_is_waited_for_if_that_is_not_long() {
         if wanted == 2 {
             assert!(std::time::Duration::from_secs(1) <= began.elapsed());
         } else {
-            assert!(said.contains("HTTP 429, which asks to wait 120 s"), "{said}");
+            assert!(said.contains("HTTP 429, retry after 120 s"), "{said}");
         }
     }
 }

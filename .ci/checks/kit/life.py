@@ -297,7 +297,7 @@ start = "{self.first_day}"
 
     def notified(self) -> list[Notification]:
         """Every notification that the webhook received."""
-        return [Notification(f"{one['state']} `{one['key']}`", one["what"]) for one in self.receiver.got]
+        return [Notification(f"{one['state']} `{one['key']}`", one["summary"]) for one in self.receiver.got]
 
     def sent(self, target: str) -> list[dict[str, Any]]:
         """Every notification to a target in the daemon's log."""

@@ -17,7 +17,7 @@ ROUTING_KEY = "0123456789abcdef0123456789abcdef"
 # Paths, as vendors have them. Slack's is a secret: knowing it is enough to post.
 HOOK, SLACK, PAGERDUTY, BEAT = "/hook", "/services/T000/B000/s3cr3tT0ken", "/v2/enqueue", "/beat"
 MEMBERS = {
-    "version", "state", "event", "key", "job", "what", "since", "resolved_at", "affected", "to_do", "destination",
+    "version", "state", "event", "key", "job", "summary", "since", "resolved_at", "impact", "action", "destination",
     "program",
 }  # fmt: skip
 

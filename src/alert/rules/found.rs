@@ -14,15 +14,15 @@ impl AlertInputs<'_> {
         let first = suspects.first()?;
         let streams: BTreeSet<&str> = suspects.iter().map(|suspect| suspect.stream.as_str()).collect();
         Some(Condition {
-            what: format!(
+            summary: format!(
                 "suspect days of {}: {}{}: {}",
                 first_and_count(streams.into_iter().map(|stream| format!("`{stream}`")), "stream"),
                 first.days_prefix(),
                 first.scope,
                 first.problem
             ),
-            affected: "the published files of these days are kept".into(),
-            to_do: "nothing if the next run repairs it; otherwise the API and the catalog disagree: `profound-export check --sample`".into(),
+            impact: "the published files of these days are kept".into(),
+            action: "none if the next run repairs it; otherwise the API and the catalog disagree: run `profound-export check --sample`".into(),
             ..Condition::new(AlertEvent::StreamSuspect, "", self.now)
         })
     }
@@ -43,14 +43,14 @@ impl AlertInputs<'_> {
             lost.iter().map(|(scope, denied)| self.observations.lost.get(scope).map_or(denied.at, |at| *at)).min();
         Some(Condition {
             scopes: lost.iter().map(|(scope, _)| scope.clone()).collect(),
-            what: format!(
+            summary: format!(
                 "the account lost access to {} of {}: {}",
                 first_and_count([format!("`{stream}`")].into_iter().chain(streams.into_iter().filter(|other| other != stream)), "stream"),
                 first_and_count([scope.clone()].into_iter().chain(scopes.into_iter().filter(|other| other != scope)), "scope"),
                 first.detail
             ),
-            affected: "the published files are kept, and get no new days".into(),
-            to_do: "ask the vendor whether the plan or the rights of the key changed; otherwise leave the streams out of the job".into(),
+            impact: "the published files are kept and get no new days".into(),
+            action: "ask the vendor whether the plan or the privileges of the key changed; else exclude the streams from the job".into(),
             ..Condition::new(AlertEvent::NotEntitled, "", since.unwrap_or(self.now))
         })
     }
@@ -62,13 +62,13 @@ impl AlertInputs<'_> {
         let quoted = |names: BTreeSet<String>| names.into_iter().map(|name| format!("`{name}`"));
         Some(Condition {
             is_lasting: true,
-            what: format!(
-                "rows of {} hold unknown fields: {}",
+            summary: format!(
+                "rows of {} have unknown fields: {}",
                 first_and_count(quoted(streams), "stream"),
                 first_and_count(quoted(fields), "field")
             ),
-            affected: "nothing is lost: unknown fields are kept in the column `_extra`".into(),
-            to_do: "read them from `_extra` until a later version has a column for them".into(),
+            impact: "nothing is lost: unknown fields are kept in the column `_extra`".into(),
+            action: "read them from `_extra` until a later version declares a column for them".into(),
             ..Condition::new(AlertEvent::SchemaDrift, "", since)
         })
     }

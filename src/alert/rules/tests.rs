@@ -37,7 +37,7 @@ fn config() -> Config {
     config
 }
 
-/// A ledger whose last run of `nightly` began at `began` and ended as `outcome`.
+/// A ledger whose last run of `nightly` started at `began` and ended with `outcome`.
 fn ran(began: &str, outcome: Outcome) -> State {
     let end = RunEnd {
         run: Uuid::nil(),
@@ -68,32 +68,32 @@ fn run_ended(outcome: Outcome, is_destination_error: bool) -> Event {
     }))
 }
 
-/// The keys of what is the matter at `now`.
-fn keys(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Vec<String> {
-    conditions(state, told, config, now).iter().map(Condition::key).collect()
+/// The keys of the conditions at `now`.
+fn keys(state: Option<&State>, events: &[Event], config: &Config, now: &str) -> Vec<String> {
+    conditions(state, events, config, now).iter().map(Condition::key).collect()
 }
 
-fn conditions(state: Option<&State>, told: &[Event], config: &Config, now: &str) -> Vec<Condition> {
+fn conditions(state: Option<&State>, events: &[Event], config: &Config, now: &str) -> Vec<Condition> {
     let observer = RunObserver::new(Clock::starting_at(at(now)));
-    conditions_of(&observer, &AlertState::default(), state, told, config, now)
+    conditions_of(&observer, &AlertState::default(), state, events, config, now)
 }
 
-/// The same of a process that hears with `observer`, and knows what `alerts` says.
+/// The conditions of a process with `observer`, after `events`; `alerts` is the stored state.
 fn conditions_of(
     observer: &RunObserver,
     alerts: &AlertState,
     state: Option<&State>,
-    told: &[Event],
+    events: &[Event],
     config: &Config,
     now: &str,
 ) -> Vec<Condition> {
-    told.iter().for_each(|event| observer.events().emit(event));
+    events.iter().for_each(|event| observer.events().emit(event));
     let status = state.map(|state| Status::of(state, config, at(now), 1).unwrap());
     AlertInputs {
         status: status.as_ref(),
         observations: &observer.take(),
         destination: "s3://lake",
-        destination_problem: state.is_none().then_some("nobody answers"),
+        destination_problem: state.is_none().then_some("no response"),
         config,
         now: at(now),
         state: alerts,
@@ -101,8 +101,8 @@ fn conditions_of(
     .conditions()
 }
 
-/// Judges `status` after `told` at `now`, takes it into `alerts` as a turn does, and returns what is due to a target.
-fn judged(alerts: &mut AlertState, status: &Status, observer: &RunObserver, now: &str) -> Vec<Message> {
+/// Evaluates `status` at `now`, records and delivers; returns the delivered messages.
+fn evaluate(alerts: &mut AlertState, status: &Status, observer: &RunObserver, now: &str) -> Vec<Message> {
     let (config, observations) = (config(), observer.take());
     let inputs = AlertInputs {
         status: Some(status),
@@ -116,7 +116,7 @@ fn judged(alerts: &mut AlertState, status: &Status, observer: &RunObserver, now:
     let (conditions, unknown) = (inputs.conditions(), inputs.unknown());
     alerts.record(conditions, |condition| unknown.contains(&condition.event), at(now));
     let target = AlertConfig { name: "ops".into(), kind: Some(AlertKind::Webhook), ..AlertConfig::default() };
-    let due = alerts.pending(&target, at(now));
+    let due = alerts.pending(&target);
     due.iter().for_each(|message| alerts.record_delivered("ops", message));
     due
 }
@@ -125,7 +125,7 @@ fn keys_of(due: &[Message]) -> Vec<String> {
     due.iter().map(|message| format!("{} {}", message.state_name(), message.key)).collect()
 }
 
-/// A status in which the account may not read `streams` of `scopes`.
+/// A status in which the account is not entitled to `streams` of `scopes`.
 fn not_entitled(streams: &[String], scopes: &[String], now: &str) -> Status {
     let mut status = Status::of(&ran(now, Outcome::Complete), &config(), at(now), 1).unwrap();
     status.not_entitled = scopes
@@ -180,17 +180,17 @@ fn own_observation_outranks_an_older_record() {
     assert_eq!(keys(Some(&state), &[run_ended(Outcome::Complete, false)], &config(), NOW), [""; 0]);
     let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
     let found = conditions(Some(&state), &[run_ended(Outcome::Failed, false)], &config(), NOW);
-    assert_eq!(found[0].what, "nightly: failed: the disk is full");
-    assert_eq!(found[0].to_do, "make room");
+    assert_eq!(found[0].summary, "nightly: failed: the disk is full");
+    assert_eq!(found[0].action, "make room");
 }
 
 #[test]
 fn destination_error_is_no_job_failure() {
     let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
-    let told = [run_ended(Outcome::Unavailable, true)];
-    assert_eq!(keys(Some(&state), &told, &config(), NOW), ["destination_trouble/s3://lake"]);
-    assert_eq!(keys(None, &told, &config(), NOW), ["destination_trouble/s3://lake"]);
-    assert_eq!(keys(None, &[], &config(), NOW), ["destination_trouble/s3://lake"], "it cannot be looked at");
+    let events = [run_ended(Outcome::Unavailable, true)];
+    assert_eq!(keys(Some(&state), &events, &config(), NOW), ["destination_trouble/s3://lake"]);
+    assert_eq!(keys(None, &events, &config(), NOW), ["destination_trouble/s3://lake"]);
+    assert_eq!(keys(None, &[], &config(), NOW), ["destination_trouble/s3://lake"], "it is unavailable");
 }
 
 #[test]
@@ -198,10 +198,10 @@ fn own_run_is_described_by_its_own_summary() {
     let state = ran("2026-03-10T16:00:00.001Z", Outcome::Unavailable);
     let found = conditions(Some(&state), &[run_ended(Outcome::Unavailable, false)], &config(), NOW);
     let [failed] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!(failed.what, "nightly: unavailable: the disk is full");
-    assert_eq!(failed.to_do, "make room");
+    assert_eq!(failed.summary, "nightly: unavailable: the disk is full");
+    assert_eq!(failed.action, "make room");
     let found = keys(Some(&state), &[run_ended(Outcome::Unavailable, true)], &config(), NOW);
-    assert_eq!(found, ["destination_trouble/s3://lake"], "the destination is to blame, and not the job");
+    assert_eq!(found, ["destination_trouble/s3://lake"], "the destination failed, not the job");
 }
 
 #[test]
@@ -217,19 +217,19 @@ fn job_is_overdue_an_hour_after_a_missed_run() {
 #[test]
 fn missed_run_is_overdue_only_if_the_daemon_does_not_catch_up() {
     let state = ran("2026-03-09T06:30:00Z", Outcome::Complete);
-    let overdue = |told: &[Event], stands: bool, now: &str| {
+    let overdue = |events: &[Event], is_firing: bool, now: &str| {
         let observer = RunObserver::new(Clock::starting_at(at("2026-03-10T15:00:00Z")));
         observer.start_scheduling();
         let mut alerts = AlertState::default();
-        if stands {
-            let told = Condition::new(AlertEvent::JobOverdue, "nightly", at("2026-03-10T06:30:00Z"));
-            alerts.record(vec![told], |_| false, at("2026-03-10T08:00:00Z"));
+        if is_firing {
+            let firing = Condition::new(AlertEvent::JobOverdue, "nightly", at("2026-03-10T06:30:00Z"));
+            alerts.record(vec![firing], |_| false, at("2026-03-10T08:00:00Z"));
         }
-        !conditions_of(&observer, &alerts, Some(&state), told, &config(), now).is_empty()
+        !conditions_of(&observer, &alerts, Some(&state), events, &config(), now).is_empty()
     };
     assert!(!overdue(&[], false, "2026-03-10T15:01:00Z"));
     assert!(overdue(&[], false, "2026-03-10T16:01:00Z"));
-    assert!(overdue(&[], true, "2026-03-10T15:01:00Z"), "it was told, and is not over");
+    assert!(overdue(&[], true, "2026-03-10T15:01:00Z"), "it fires until the daemon caught up");
     let begun = [Event::RunStarted { run: Uuid::nil(), job: "nightly".into() }];
     assert!(!overdue(&begun, true, "2026-03-10T15:01:00Z"));
     assert!(!overdue(&begun, false, "2026-03-10T16:01:00Z"), "it waits for the API");
@@ -249,14 +249,14 @@ fn expiring_key_fires_fourteen_days_before() {
 
 #[test]
 fn external_requests_fire_only_above_a_configured_limit() {
-    let told = [Event::RateLimitStatus(RateLimitStatus { external_requests: 120, ..RateLimitStatus::default() })];
+    let events = [Event::RateLimitStatus(RateLimitStatus { external_requests: 120, ..RateLimitStatus::default() })];
     let state = ran("2026-03-10T06:30:00Z", Outcome::Complete);
-    assert_eq!(keys(Some(&state), &told, &config(), NOW), [""; 0]);
+    assert_eq!(keys(Some(&state), &events, &config(), NOW), [""; 0]);
     let mut config = config();
     config.alerts.external_requests = 100;
-    assert_eq!(keys(Some(&state), &told, &config, NOW), ["key_used_elsewhere"]);
+    assert_eq!(keys(Some(&state), &events, &config, NOW), ["key_used_elsewhere"]);
     config.alerts.external_requests = 120;
-    assert_eq!(keys(Some(&state), &told, &config, NOW), [""; 0]);
+    assert_eq!(keys(Some(&state), &events, &config, NOW), [""; 0]);
 }
 
 #[test]
@@ -280,19 +280,19 @@ fn lost_plan_is_one_notification_and_one_resolution() {
     let (streams, scopes) = (named("stream", 50), named("scope", 200));
     let (mut alerts, observer) = (AlertState::default(), RunObserver::new(Clock::starting_at(at(NOW))));
     lose(&observer, &streams, &scopes);
-    let due = judged(&mut alerts, &not_entitled(&streams, &scopes, NOW), &observer, NOW);
+    let due = evaluate(&mut alerts, &not_entitled(&streams, &scopes, NOW), &observer, NOW);
     assert_eq!(keys_of(&due), ["firing not_entitled"]);
     assert_eq!(
-        due[0].condition.what,
+        due[0].condition.summary,
         "the account lost access to `stream-000` and 49 other streams of \"scope-000\" and 199 other scopes: no such plan"
     );
     // Another process reads the alerts.
     let mut alerts: AlertState = serde_json::from_str(&serde_json::to_string(&alerts).unwrap()).unwrap();
     let observer = RunObserver::new(Clock::starting_at(at(NOW)));
     let later = "2026-03-12T16:00:00Z";
-    assert_eq!(keys_of(&judged(&mut alerts, &not_entitled(&streams, &scopes, later), &observer, later)), [""; 0]);
+    assert_eq!(keys_of(&evaluate(&mut alerts, &not_entitled(&streams, &scopes, later), &observer, later)), [""; 0]);
     assert_eq!(
-        keys_of(&judged(&mut alerts, &not_entitled(&[], &[], later), &observer, later)),
+        keys_of(&evaluate(&mut alerts, &not_entitled(&[], &[], later), &observer, later)),
         ["resolved not_entitled"]
     );
 }
@@ -302,9 +302,9 @@ fn more_lost_scopes_repeat_no_notification() {
     let (streams, scopes) = (named("stream", 1), named("scope", 3));
     let (mut state, observer) = (AlertState::default(), RunObserver::new(Clock::starting_at(at(NOW))));
     lose(&observer, &streams, &scopes[..1]);
-    assert_eq!(judged(&mut state, &not_entitled(&streams, &scopes[..1], NOW), &observer, NOW).len(), 1);
+    assert_eq!(evaluate(&mut state, &not_entitled(&streams, &scopes[..1], NOW), &observer, NOW).len(), 1);
     lose(&observer, &streams, &scopes);
-    assert_eq!(judged(&mut state, &not_entitled(&streams, &scopes, NOW), &observer, NOW).len(), 0);
+    assert_eq!(evaluate(&mut state, &not_entitled(&streams, &scopes, NOW), &observer, NOW).len(), 0);
 }
 
 #[test]
@@ -312,9 +312,9 @@ fn scope_that_never_had_access_is_no_alert() {
     let (streams, scopes) = (named("stream", 1), named("scope", 5));
     let (mut alerts, observer) = (AlertState::default(), RunObserver::new(Clock::starting_at(at(NOW))));
     lose(&observer, &streams, &scopes[..1]);
-    assert_eq!(judged(&mut alerts, &not_entitled(&streams, &scopes, NOW), &observer, NOW).len(), 1);
+    assert_eq!(evaluate(&mut alerts, &not_entitled(&streams, &scopes, NOW), &observer, NOW).len(), 1);
     let observer = RunObserver::new(Clock::starting_at(at(NOW)));
-    let due = judged(&mut alerts, &not_entitled(&streams, &scopes[1..], NOW), &observer, NOW);
+    let due = evaluate(&mut alerts, &not_entitled(&streams, &scopes[1..], NOW), &observer, NOW);
     assert_eq!(keys_of(&due), ["resolved not_entitled"]);
 }
 
@@ -329,10 +329,10 @@ fn suspect_days_of_many_streams_are_one_notification() {
     };
     status.suspects = named("stream", 40).into_iter().map(suspect).collect();
     let observer = RunObserver::new(Clock::starting_at(at(NOW)));
-    let due = judged(&mut AlertState::default(), &status, &observer, NOW);
+    let due = evaluate(&mut AlertState::default(), &status, &observer, NOW);
     assert_eq!(keys_of(&due), ["firing stream_suspect"]);
-    let what = "suspect days of `stream-000` and 39 other streams: scope-000: the totals differ";
-    assert_eq!(due[0].condition.what, what);
+    let summary = "suspect days of `stream-000` and 39 other streams: scope-000: the totals differ";
+    assert_eq!(due[0].condition.summary, summary);
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn unknown_fields_are_one_notification_for_a_month() {
     let mut notified = |events: &[Event], now: &str| {
         let observer = RunObserver::new(Clock::starting_at(at(now)));
         events.iter().for_each(|event| observer.events().emit(event));
-        keys_of(&judged(&mut state, &not_entitled(&[], &[], now), &observer, now))
+        keys_of(&evaluate(&mut state, &not_entitled(&[], &[], now), &observer, now))
     };
     assert_eq!(notified(&drift(30), NOW), ["firing schema_drift"]);
     assert_eq!(notified(&[], "2026-03-12T16:00:00Z"), [""; 0], "no run since");
@@ -360,19 +360,23 @@ fn findings_of_a_run_are_notified_at_its_end() {
     observer.events().emit(&Event::RunStarted { run, job: "nightly".into() });
     lose(&observer, &streams, &scopes);
     let status = not_entitled(&streams, &scopes, NOW);
-    assert_eq!(keys_of(&judged(&mut alerts, &status, &observer, NOW)), [""; 0]);
+    assert_eq!(keys_of(&evaluate(&mut alerts, &status, &observer, NOW)), [""; 0]);
     observer.events().emit(&run_ended(Outcome::Complete, false));
-    // The next has begun already when somebody looks.
+    // The next run has already started at the evaluation.
     observer.events().emit(&Event::RunStarted { run: Uuid::max(), job: "nightly".into() });
-    assert_eq!(keys_of(&judged(&mut alerts, &status, &observer, NOW)), ["firing not_entitled"]);
-    assert_eq!(keys_of(&judged(&mut alerts, &not_entitled(&[], &[], NOW), &observer, NOW)), [""; 0], "nor is its end");
+    assert_eq!(keys_of(&evaluate(&mut alerts, &status, &observer, NOW)), ["firing not_entitled"]);
+    assert_eq!(
+        keys_of(&evaluate(&mut alerts, &not_entitled(&[], &[], NOW), &observer, NOW)),
+        [""; 0],
+        "nor is its end"
+    );
 }
 
 #[test]
 fn running_or_waiting_job_is_not_overdue() {
     let overdue = |state: &State, observer: &RunObserver, now: &str| {
         let status = Status::of(state, &config(), at(now), 1).unwrap();
-        judged(&mut AlertState::default(), &status, observer, now).iter().any(|due| due.event_name() == "job_overdue")
+        evaluate(&mut AlertState::default(), &status, observer, now).iter().any(|due| due.event_name() == "job_overdue")
     };
     let (state, now) = (ran("2026-03-09T06:30:00Z", Outcome::Complete), "2026-03-10T16:00:00Z");
     let silent = || RunObserver::new(Clock::starting_at(at(now)));
@@ -385,14 +389,14 @@ fn running_or_waiting_job_is_not_overdue() {
     assert!(!overdue(&state, &daemon, now), "it has just begun");
     assert!(!overdue(&state, &daemon, "2026-03-10T16:59:00Z"));
     assert!(overdue(&state, &daemon, "2026-03-10T17:01:00Z"));
-    // What was told before the daemon came back is not over before it made up for it.
+    // An alert from before the restart fires until the daemon caught up.
     let mut alerts = AlertState::default();
     let status = Status::of(&state, &config(), at(now), 1).unwrap();
-    assert_eq!(keys_of(&judged(&mut alerts, &status, &silent(), now)), ["firing job_overdue/nightly"]);
-    assert_eq!(keys_of(&judged(&mut alerts, &status, &daemon, now)), [""; 0]);
+    assert_eq!(keys_of(&evaluate(&mut alerts, &status, &silent(), now)), ["firing job_overdue/nightly"]);
+    assert_eq!(keys_of(&evaluate(&mut alerts, &status, &daemon, now)), [""; 0]);
     let made_up = Status::of(&ran("2026-03-10T16:05:00Z", Outcome::Complete), &config(), at(now), 1).unwrap();
-    assert_eq!(keys_of(&judged(&mut alerts, &made_up, &daemon, now)), ["resolved job_overdue/nightly"]);
-    // The run of another process, alive, since yesterday.
+    assert_eq!(keys_of(&evaluate(&mut alerts, &made_up, &daemon, now)), ["resolved job_overdue/nightly"]);
+    // A run of another process, in progress since yesterday.
     let mut elsewhere = ran("2026-03-08T06:30:00Z", Outcome::Complete);
     let open = OpenRun {
         at: at("2026-03-09T06:30:00Z"),
@@ -425,12 +429,12 @@ fn own_runs_are_judged_without_the_lake() {
     assert_eq!(of(Outcome::Failed), ["destination_trouble/s3://lake", "job_failed/nightly"]);
     let observer = RunObserver::new(Clock::starting_at(at(NOW)));
     observer.events().emit(&run_ended(Outcome::Unavailable, true));
-    let (config, heard, alerts) = (config(), observer.take(), AlertState::default());
-    // A lake that did not answer in time.
+    let (config, observations, alerts) = (config(), observer.take(), AlertState::default());
+    // A lake that did not respond in time.
     let (status, destination, destination_problem, now) = (None, "s3://lake", None, at(NOW));
     let slow = AlertInputs {
         status,
-        observations: &heard,
+        observations: &observations,
         destination,
         destination_problem,
         config: &config,

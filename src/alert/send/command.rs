@@ -11,11 +11,11 @@ use crate::config::AlertConfig;
 
 pub(super) async fn run(target: &AlertConfig, message: &Message, destination: &str) -> Result<(), SendError> {
     let Some((program, arguments)) = target.command.split_first() else {
-        return Err(SendError::Refused("there is no program".into()));
+        return Err(SendError::Rejected("`command` is empty".into()));
     };
     let mut child = Command::new(program)
         .args(arguments)
-        // Whatever the program does with its environment, the key is no part of it.
+        // The program does not need the key, so it does not get it.
         .env_remove("PROFOUND_API_KEY")
         .env("PROFOUND_EXPORT_ALERT_EVENT", message.event_name())
         .env("PROFOUND_EXPORT_ALERT_STATE", message.state_name())
@@ -29,7 +29,7 @@ pub(super) async fn run(target: &AlertConfig, message: &Message, destination: &s
     let body = message.to_json(destination).to_string();
     let running = async {
         if let Some(mut input) = child.stdin.take() {
-            // A program that does not read it has its reasons: the environment says the most of it.
+            // A program may not read it: the variables have the most of it.
             input.write_all(body.as_bytes()).await.ok();
         }
         child.wait().await

@@ -1,4 +1,4 @@
-//! Sends messages, each kind of target in its own form.
+//! Sends messages in the format of each kind of target.
 
 mod command;
 mod http;
@@ -19,7 +19,7 @@ use crate::alert::store::lake_name;
 use crate::config::{AlertConfig, AlertKind, Config, SecretError};
 use crate::retry::{RetryDecision, RetryError, RetryPolicy};
 
-/// Retries of one notification. A target that asks for a longer pause gets the next one when that has passed.
+/// Retries of one notification. A target that asks for a longer pause is retried by a later evaluation.
 const RETRIES: RetryPolicy = RetryPolicy {
     max_attempts: 3,
     initial_backoff: Duration::from_millis(500),
@@ -27,50 +27,46 @@ const RETRIES: RetryPolicy = RetryPolicy {
     total_time: Some(Duration::from_secs(20)),
     max_retry_after: Duration::from_secs(5),
 };
+/// Pause after a rejection: an operator must correct the target first.
+const REJECTED_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Why a message could not be sent. Never holds an address or a secret.
+/// Why a message could not be sent. Never contains an address or a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The address or secret is not there.
+    /// The address or secret cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// Nobody answered, or the answer says to try again.
+    /// No response, or one that a retry may change.
     #[error("{0}")]
     Unreachable(String),
-    /// The answer says when to try again.
-    #[error("{words}, which asks to wait {} s", wait.as_secs())]
-    Busy {
-        /// What the answer says.
-        words: String,
-        /// How long; an hour at most.
-        wait: Duration,
-    },
-    /// What was sent was refused.
-    #[error("refused: {0}")]
-    Refused(String),
+    /// The target asked for a pause, of at most an hour.
+    #[error("{response}, retry after {} s", pause.as_secs())]
+    Busy { response: String, pause: Duration },
+    #[error("rejected: {0}")]
+    Rejected(String),
 }
 
 impl SendError {
-    /// Whether sending the same again may succeed.
-    pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
     }
 
     /// Whether another attempt may succeed within seconds.
     fn retry_decision(&self) -> RetryDecision {
         match self {
             Self::Unreachable(_) => RetryDecision::Backoff,
-            Self::Busy { wait, .. } => RetryDecision::After(*wait),
-            // Someone must correct the setting first.
-            Self::Secret(_) | Self::Refused(_) => RetryDecision::Never,
+            Self::Busy { pause, .. } => RetryDecision::After(*pause),
+            // An operator must correct the setting first.
+            Self::Secret(_) | Self::Rejected(_) => RetryDecision::Never,
         }
     }
 
-    /// How long the target asks to be left alone.
-    pub fn wait(&self) -> Duration {
+    /// How long to send nothing to the target.
+    pub fn pause(&self) -> Duration {
         match self {
-            Self::Busy { wait, .. } => *wait,
-            _ => Duration::ZERO,
+            Self::Busy { pause, .. } => *pause,
+            Self::Rejected(_) => REJECTED_PAUSE,
+            Self::Secret(_) | Self::Unreachable(_) => Duration::ZERO,
         }
     }
 }
@@ -85,14 +81,13 @@ struct Post {
 /// Sends messages about one lake.
 #[derive(Debug)]
 pub struct Sender {
-    /// Made when it is needed: a target that is a command needs none.
+    /// Created on first use: commands need none.
     http: OnceLock<Result<http::Http, String>>,
     ca_file: Option<PathBuf>,
     destination: String,
 }
 
 impl Sender {
-    /// Sends about the lake of `config`.
     pub fn new(config: &Config) -> Self {
         let (ca_file, destination) = (config.api.ca_file.clone(), lake_name(&config.destination));
         Self { http: OnceLock::new(), ca_file, destination }
@@ -100,10 +95,10 @@ impl Sender {
 
     fn http(&self) -> Result<&http::Http, SendError> {
         let http = self.http.get_or_init(|| http::Http::new(self.ca_file.as_deref()));
-        http.as_ref().map_err(|problem| SendError::Unreachable(format!("no HTTP can be spoken: {problem}")))
+        http.as_ref().map_err(|problem| SendError::Unreachable(format!("no HTTP client: {problem}")))
     }
 
-    /// Sends `message` to `target`, in a few attempts.
+    /// Sends `message` to `target`, with retries.
     ///
     /// # Errors
     /// [`SendError`] of the last attempt.
@@ -111,7 +106,7 @@ impl Sender {
         RETRIES.run(|| self.attempt(target, message), SendError::retry_decision).await
     }
 
-    /// Sends a message to `target` that says that nothing is the matter, and leaves nothing open there.
+    /// Sends a test message to `target`, and resolves it if the target would keep it open.
     ///
     /// # Errors
     /// [`SendError`] of the last attempt.
@@ -127,27 +122,15 @@ impl Sender {
         }
     }
 
-    /// Asks the address of a heartbeat, in a few attempts.
-    ///
-    /// # Errors
-    /// [`SendError`] of the last attempt.
-    pub async fn ping(&self, target: &AlertConfig) -> Result<(), RetryError<SendError>> {
-        RETRIES.run(|| self.ask(target), SendError::retry_decision).await
-    }
-
     async fn attempt(&self, target: &AlertConfig, message: &Message) -> Result<(), SendError> {
         let post = match target.kind {
             Some(AlertKind::Webhook) => webhook::post(target, message, &self.destination)?,
             Some(AlertKind::Slack) => slack::post(target, message, &self.destination)?,
             Some(AlertKind::Pagerduty) => pagerduty::post(target, message, &self.destination)?,
             Some(AlertKind::Command) => return command::run(target, message, &self.destination).await,
-            // A heartbeat is told nothing.
-            Some(AlertKind::Heartbeat) | None => return self.ask(target).await,
+            // A heartbeat has no content.
+            Some(AlertKind::Heartbeat) | None => return self.http()?.get(target.address()?, target.timeout.0).await,
         };
         self.http()?.post(post, target.timeout.0).await
-    }
-
-    async fn ask(&self, target: &AlertConfig) -> Result<(), SendError> {
-        self.http()?.get(target.address()?, target.timeout.0).await
     }
 }

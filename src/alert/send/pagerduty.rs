@@ -10,16 +10,16 @@ use crate::alert::message::{Message, MessageState};
 use crate::alert::send::{Post, SendError};
 use crate::config::{AlertConfig, AlertEvent};
 
-/// The most characters of a summary.
-const LONGEST_SUMMARY: usize = 1024;
+/// Characters of a summary; PagerDuty rejects longer ones.
+const MAX_SUMMARY: usize = 1024;
 
 pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -> Result<Post, SendError> {
     let secret = target.secret()?;
     let action = match message.state {
-        MessageState::Firing | MessageState::Test => "trigger",
         MessageState::Resolved { .. } | MessageState::TestResolved { .. } => "resolve",
+        _ => "trigger",
     };
-    let summary: String = format!("profound-export: {}", message.headline()).chars().take(LONGEST_SUMMARY).collect();
+    let summary: String = format!("profound-export: {}", message.headline()).chars().take(MAX_SUMMARY).collect();
     let mut body = json!({
         "routing_key": secret.as_ref().map(|secret| secret.expose_secret()),
         "event_action": action,
@@ -40,7 +40,7 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     Ok(Post { url: target.address()?, headers: HeaderMap::new(), body: body.to_string().into_bytes() })
 }
 
-/// The same for as long as a condition of a lake lasts, whichever process tells of it. At most 255 characters are allowed.
+/// Stays the same while a condition of a lake fires, whichever process notifies. At most 255 characters.
 fn dedup_key(message: &Message, destination: &str) -> String {
     let digest = Sha256::digest(format!("{destination}\n{}", message.key));
     let digest = const_hex::encode(&digest[..16]);

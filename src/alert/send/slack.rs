@@ -8,14 +8,14 @@ use crate::alert::message::{Message, MessageState};
 use crate::alert::send::{Post, SendError};
 use crate::config::AlertConfig;
 
-/// The most characters of a text in a section.
-const LONGEST_TEXT: usize = 3000;
+/// Characters of a text in a section; Slack rejects longer ones.
+const MAX_TEXT: usize = 3000;
 
 pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -> Result<Post, SendError> {
     let sign = match message.state {
         MessageState::Firing => "⚠️",
         MessageState::Resolved { .. } => "✅",
-        MessageState::Test | MessageState::TestResolved { .. } => "🔔",
+        _ => "🔔",
     };
     let headline = format!("{sign} {}", escaped(&message.headline()));
     let section = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(&text)}});
@@ -23,9 +23,9 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     if matches!(message.state, MessageState::Firing) {
         let condition = &message.condition;
         blocks.push(section(format!(
-            "*Affected*  {}\n*What to do*  {}",
-            escaped(&condition.affected),
-            escaped(&condition.to_do)
+            "*Impact*  {}\n*What to do*  {}",
+            escaped(&condition.impact),
+            escaped(&condition.action)
         )));
     }
     let since = message.condition.since;
@@ -35,14 +35,14 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     Ok(Post { url: target.address()?, headers: HeaderMap::new(), body: body.to_string().into_bytes() })
 }
 
-/// The three characters that mean something to Slack.
+/// Escapes the three characters that have a meaning in Slack's text.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn cut(text: &str) -> String {
     match text.chars().count() {
-        ..=LONGEST_TEXT => text.to_owned(),
-        _ => text.chars().take(LONGEST_TEXT - 1).chain(['…']).collect(),
+        ..=MAX_TEXT => text.to_owned(),
+        _ => text.chars().take(MAX_TEXT - 1).chain(['…']).collect(),
     }
 }

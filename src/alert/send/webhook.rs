@@ -1,4 +1,4 @@
-//! The generic webhook: the JSON of a message, signed where there is a secret.
+//! The generic webhook: the JSON of a message, signed if there is a secret.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ pub(super) fn post(target: &AlertConfig, message: &Message, destination: &str) -
     let body = message.to_json(destination).to_string().into_bytes();
     let mut headers = HeaderMap::new();
     if let Some(secret) = target.secret()? {
-        // The time is signed too, so that a message that was overheard cannot be sent again later.
+        // The time is signed too, so that an intercepted message cannot be replayed later.
         let sent_at = now().as_second().to_string();
         let signature = format!("sha256={}", signature(secret.expose_secret().as_bytes(), &sent_at, &body));
         for (name, text) in [(SENT_AT, sent_at), (SIGNATURE, signature)] {
@@ -39,7 +39,7 @@ pub(super) fn signature(secret: &[u8], sent_at: &str, body: &[u8]) -> String {
     const_hex::encode(mac.finalize().into_bytes())
 }
 
-/// The receiver compares with its own clock, so the system's is meant.
+/// The receiver compares it with its own clock, so it is the system's, which no test moves.
 fn now() -> Timestamp {
     crate::clock::Clock::system().now()
 }

@@ -156,9 +156,9 @@ fn alerts(data: &PageData) -> Markup {
                 ul.plain {
                     @for alert in &data.activity.alerts {
                         li.alert {
-                            strong { (inline_code(&alert.what)) }
+                            strong { (inline_code(&alert.summary)) }
                             " since " (stamp(alert.since))
-                            ": " (inline_code(&alert.affected)) ". " (inline_code(&as_sentence(&alert.to_do)))
+                            ": " (inline_code(&alert.impact)) ". " (inline_code(&as_sentence(&alert.action)))
                         }
                     }
                 }

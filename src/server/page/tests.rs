@@ -163,10 +163,10 @@ fn hostile_names_and_messages_are_escaped() {
     });
     data.activity.alerts.push(crate::model::event::FiringAlert {
         event: "job_failed",
-        what: HOSTILE.into(),
+        summary: HOSTILE.into(),
         since: now(),
-        affected: HOSTILE.into(),
-        to_do: HOSTILE.into(),
+        impact: HOSTILE.into(),
+        action: HOSTILE.into(),
     });
     data.read_error = Some(HOSTILE.into());
     let shown = index(&data).into_string();
