@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use crate::decode::builder::ColumnBuilder;
 use crate::decode::error::DecodeError;
 use crate::decode::schema::{MemberTarget, TableSchema};
-use crate::decode::value::{MemberName, NameSeed, RawSeed, RowContext, RowFault, ValueSeed};
+use crate::decode::value::{MemberName, NameSeed, RawSeed, RowContext, ValueSeed};
 use crate::model::block::Positions;
 use crate::model::scope::Scope;
 
@@ -29,8 +29,6 @@ pub struct Decoder {
     scope_values: HashMap<&'static str, String>,
     /// The columns that any row had, null or not.
     seen: Vec<bool>,
-    rows_read: u64,
-    page: u64,
 }
 
 /// The columns of positional values, for one page.
@@ -56,8 +54,6 @@ impl Decoder {
             binding: None,
             scope_values: HashMap::new(),
             seen: vec![false; schema.types.len()],
-            rows_read: 0,
-            page: 1,
             schema,
         }
     }
@@ -89,7 +85,7 @@ impl Decoder {
 
     /// The following rows belong to the next page, whose positions may differ.
     pub fn end_page(&mut self) {
-        self.page += 1;
+        self.row.page += 1;
         self.binding = None;
     }
 
@@ -99,7 +95,7 @@ impl Decoder {
 
     /// Columns that the request named and that no row had, if there were rows.
     pub fn missing_columns(&self) -> Vec<String> {
-        let missing = self.schema.requested.iter().filter(|column| self.rows_read > 0 && !self.seen[**column]);
+        let missing = self.schema.requested.iter().filter(|column| self.row.rows_read > 0 && !self.seen[**column]);
         missing.map(|column| self.schema.arrow.field(*column).name().clone()).collect()
     }
 
@@ -108,7 +104,7 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`], after which the decoder must not be used. Earlier batches are not affected.
     pub fn decode(&mut self, json: &[u8], rows: usize) -> Result<RecordBatch, DecodeError> {
-        let before = self.rows_read;
+        let before = self.row.rows_read;
         let text = std::str::from_utf8(json).map_err(|error| self.damaged(format!("not UTF-8: {error}")))?;
         let mut deserializer = sonic_rs::Deserializer::from_str(text);
         let read = AllRows(self).deserialize(&mut deserializer);
@@ -116,7 +112,7 @@ impl Decoder {
             return Err(self.fault(&error));
         }
         deserializer.end().map_err(|error| self.damaged(error.to_string()))?;
-        let found = self.rows_read - before;
+        let found = self.row.rows_read - before;
         if found != rows as u64 {
             return Err(self.damaged(format!("{found} rows instead of the {rows} that were framed")));
         }
@@ -133,25 +129,24 @@ impl Decoder {
     }
 
     fn damaged(&self, problem: String) -> DecodeError {
-        DecodeError::Damaged { stream: self.schema.stream.clone(), page: self.page, row: self.rows_read, problem }
+        DecodeError::Damaged {
+            stream: self.schema.stream.clone(),
+            page: self.row.page,
+            row: self.row.rows_read,
+            problem,
+        }
     }
 
     fn fault(&mut self, error: &sonic_rs::Error) -> DecodeError {
-        let stream = self.schema.stream.clone();
-        let (page, row) = (self.page, self.rows_read + 1);
-        match self.row.fault.take() {
-            Some(RowFault::Mismatch { column, expected, found }) => {
-                DecodeError::Mismatch { stream, row, column, expected, found }
-            }
-            Some(RowFault::Length { array, expected, found }) => {
-                DecodeError::Length { stream, page, row, array, expected, found }
-            }
-            Some(RowFault::Unbound) => DecodeError::Unbound { stream, page },
-            // The parser's message repeats the text, which may be a protected value.
-            None if self.schema.has_protected_columns() => self.damaged("not the expected JSON".to_owned()),
-            // Only the first line: the others draw the text, which may be long.
-            None => self.damaged(error.to_string().lines().next().unwrap_or_default().to_owned()),
+        if let Some(fault) = self.row.fault.take() {
+            return fault;
         }
+        // The parser's message repeats the text, which may be a protected value.
+        if self.schema.has_protected_columns() {
+            return self.damaged("not the expected JSON".to_owned());
+        }
+        // Only the first line: the others draw the text, which may be long.
+        self.damaged(error.to_string().lines().next().unwrap_or_default().to_owned())
     }
 
     fn end_row(&mut self) {
@@ -165,7 +160,7 @@ impl Decoder {
             self.extra.append_value(format!("{{{}}}", self.row.extra));
             self.row.extra.clear();
         }
-        self.rows_read += 1;
+        self.row.rows_read += 1;
     }
 
     fn extra_len(&self) -> usize {
@@ -293,14 +288,15 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
         let rows = self.decoder.extra_len();
         let Decoder { builders, row, binding, seen, .. } = self.decoder;
         let Some(binding) = binding else {
-            row.fault = Some(RowFault::Unbound);
+            row.fault = Some(DecodeError::Unbound { stream: row.stream(), page: row.page });
             return Err(A::Error::custom("positional values without names"));
         };
         let names = match self.array {
             "dimensions" => &binding.dimensions,
             _ => &binding.metrics,
         };
-        for (index, bound) in names.iter().enumerate() {
+        let mut found = 0;
+        for bound in names {
             let read = match bound.column {
                 // The first value counts here too. A second one would become the value of the next row.
                 Some(column) if builders[column].len() == rows => {
@@ -311,17 +307,18 @@ impl<'de> Visitor<'de> for PositionalSeed<'_> {
                 _ => values.next_element_seed(RawSeed)?.map(|json| row.keep_unknown(&bound.name, &json)),
             };
             if read.is_none() {
-                row.fault = Some(RowFault::Length { array: self.array, expected: names.len(), found: index });
-                return Err(A::Error::custom("too few values"));
+                break;
             }
+            found += 1;
         }
-        let mut found = names.len();
-        while values.next_element::<IgnoredAny>()?.is_some() {
+        while found >= names.len() && values.next_element::<IgnoredAny>()?.is_some() {
             found += 1;
         }
         if found != names.len() {
-            row.fault = Some(RowFault::Length { array: self.array, expected: names.len(), found });
-            return Err(A::Error::custom("too many values"));
+            let (stream, page, line) = (row.stream(), row.page, row.rows_read + 1);
+            let (array, expected) = (self.array, names.len());
+            row.fault = Some(DecodeError::Length { stream, page, row: line, array, expected, found });
+            return Err(A::Error::custom("another number of values than of names"));
         }
         Ok(())
     }

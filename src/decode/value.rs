@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use sonic_rs::LazyValue;
 
 use crate::decode::builder::{ColumnBuilder, StructBuilder};
+use crate::decode::error::DecodeError;
 use crate::decode::schema::TableSchema;
 use crate::model::column::ColumnType;
 use crate::model::day::Day;
@@ -31,25 +32,23 @@ pub struct RowContext {
     /// Undeclared members, as `"name":value` pairs joined by commas.
     pub extra: String,
     /// Why the row cannot be stored. The parser's own error has only text.
-    pub fault: Option<RowFault>,
+    pub fault: Option<DecodeError>,
     /// Undeclared members seen so far, each with an example.
     pub drift: BTreeMap<String, String>,
-}
-
-/// Why a row cannot be stored.
-#[derive(Debug, PartialEq, Eq)]
-pub enum RowFault {
-    /// A value that its column cannot hold.
-    Mismatch { column: String, expected: String, found: String },
-    /// A positional array of another length than its names.
-    Length { array: &'static str, expected: usize, found: usize },
-    /// Positional values without names.
-    Unbound,
+    /// Rows before this one.
+    pub rows_read: u64,
+    /// The first page is 1.
+    pub page: u64,
 }
 
 impl RowContext {
     pub fn new(schema: Arc<TableSchema>) -> Self {
-        Self { schema, steps: Vec::new(), extra: String::new(), fault: None, drift: BTreeMap::new() }
+        let (steps, extra, drift) = (Vec::new(), String::new(), BTreeMap::new());
+        Self { schema, steps, extra, fault: None, drift, rows_read: 0, page: 1 }
+    }
+
+    pub fn stream(&self) -> String {
+        self.schema.stream.clone()
     }
 
     /// Records the member `name` of the current value, which the catalog does not declare.
@@ -144,7 +143,8 @@ impl RowContext {
     fn mismatch<E: serde::de::Error>(&mut self, builder: &ColumnBuilder, found: impl fmt::Display) -> E {
         let column = self.path(|index| format!("[{index}]"));
         let found = if self.is_protected("") { NOT_SHOWN.to_owned() } else { shorten(&found.to_string()) };
-        self.fault = Some(RowFault::Mismatch { column, expected: builder.describe(), found });
+        let (stream, row, expected) = (self.stream(), self.rows_read + 1, builder.describe());
+        self.fault = Some(DecodeError::Mismatch { stream, row, column, expected, found });
         E::custom("value does not fit its column")
     }
 }
@@ -197,10 +197,6 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
         self.builder.append_null();
         Ok(())
-    }
-
-    fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
-        self.visit_unit()
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
