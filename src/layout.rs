@@ -69,13 +69,7 @@ impl Layout {
 
     /// By the name in the ledger.
     pub fn from_name(partition: &str) -> Option<Self> {
-        let partition = match partition {
-            "day" => Partition::Day,
-            "month" => Partition::Month,
-            "none" => Partition::None,
-            _ => return None,
-        };
-        Some(Self { partition })
+        Self::ALL.into_iter().find(|layout| layout.name() == partition)
     }
 
     /// The name in the ledger.

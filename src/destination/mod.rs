@@ -9,16 +9,17 @@ mod store_denial;
 mod upload;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
@@ -70,22 +71,17 @@ impl Destination {
     /// # Errors
     /// [`DestinationError::Open`] or [`DestinationError::Directory`]. A missing bucket is noticed only by the first request.
     pub fn open(config: &DestinationConfig) -> Result<Self, DestinationError> {
-        match config.location() {
-            Ok(Location::Local(path)) => Self::local(path),
-            Ok(Location::Store(url)) => {
-                let opened = |source| DestinationError::Open { url: url.to_string(), source };
-                let (store, prefix) = remote(&url, config).map_err(opened)?;
-                let store: Arc<dyn ObjectStore> = match prefix.as_ref() {
-                    "" => store.into(),
-                    _ => Arc::new(PrefixStore::new(store, prefix)),
-                };
-                Ok(Self { store, staged: false, url: url.to_string(), directories: None })
-            }
-            Err(fault) => Err(DestinationError::Open {
-                url: config.url.clone(),
-                source: object_store::Error::Generic { store: "destination", source: fault.what.into() },
-            }),
-        }
+        let url = match location(config)? {
+            Location::Local(path) => return Self::local(path),
+            Location::Store(url) => url,
+        };
+        let opened = |source| DestinationError::Open { url: url.to_string(), source };
+        let (store, prefix) = remote(&url, config).map_err(opened)?;
+        let store: Arc<dyn ObjectStore> = match prefix.as_ref() {
+            "" => store.into(),
+            _ => Arc::new(PrefixStore::new(store, prefix)),
+        };
+        Ok(Self::new(store, url.as_str()))
     }
 
     fn local(path: PathBuf) -> Result<Self, DestinationError> {
@@ -309,32 +305,27 @@ fn store_error(action: &'static str, path: &Path, source: object_store::Error) -
     DestinationError::Store { action, path: path.to_string(), attempts: Attempts::ONE, source }
 }
 
+/// Where the configured destination is.
+fn location(config: &DestinationConfig) -> Result<Location, DestinationError> {
+    config.location().map_err(|fault| DestinationError::Open {
+        url: config.url.clone(),
+        source: object_store::Error::Generic { store: "destination", source: fault.what.into() },
+    })
+}
+
 /// Opens a bucket with the usual variables of its kind, then the configured options.
 fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
     let prefix = Path::from_url_path(url.path())?;
-    // Only the timeout is set: `with_client_options` would replace options of the environment such as AWS_ALLOW_HTTP.
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {
-            use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-            let builder = GoogleCloudStorageBuilder::from_env()
-                .with_url(url.as_str())
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
-            let with = |builder: GoogleCloudStorageBuilder, (name, value): (&str, &str)| {
-                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
-            };
-            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+            Box::new(with_options(builder, config, |builder, name, value| builder.with_config(name, value))?.build()?)
         }
         #[cfg(feature = "azure")]
         "az" => {
-            use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-            let builder = MicrosoftAzureBuilder::from_env()
-                .with_url(url.as_str())
-                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
-            let with = |builder: MicrosoftAzureBuilder, (name, value): (&str, &str)| {
-                Ok::<_, object_store::Error>(builder.with_config(name.parse()?, value))
-            };
-            Box::new(config.options.iter().try_fold(builder, with)?.build()?)
+            let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+            Box::new(with_options(builder, config, |builder, name, value| builder.with_config(name, value))?.build()?)
         }
         _ => Box::new(s3_builder(url, config)?.build()?),
     };
@@ -343,9 +334,16 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
 
 /// A bucket of S3 by the variables and the configured options.
 fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
-    let with = |builder: AmazonS3Builder, (name, value): (&str, &str)| Ok(builder.with_config(name.parse()?, value));
-    let builder = AmazonS3Builder::from_env()
-        .with_url(url.as_str())
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), STORE_TIMEOUT);
-    config.options.iter().try_fold(builder, with)
+    let builder = AmazonS3Builder::from_env().with_url(url.as_str());
+    with_options(builder, config, |builder, name, value| builder.with_config(name, value))
+}
+
+/// Sets the timeout and the configured options. `with_client_options` would replace options of the environment such as AWS_ALLOW_HTTP.
+fn with_options<Builder, Name: FromStr<Err = object_store::Error>>(
+    builder: Builder,
+    config: &DestinationConfig,
+    set: impl Fn(Builder, Name, &str) -> Builder,
+) -> Result<Builder, object_store::Error> {
+    let mut options = [("timeout", STORE_TIMEOUT)].into_iter().chain(config.options.iter());
+    options.try_fold(builder, |builder, (name, value)| Ok(set(builder, name.parse()?, value)))
 }

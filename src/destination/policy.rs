@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::{DestinationConfig, Location};
-use crate::destination::{DestinationError, OWN_DIRECTORY, s3_builder};
+use crate::destination::{DestinationError, OWN_DIRECTORY, location, s3_builder};
 
 /// The least permissions of a destination, in the form of its provider.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,11 +33,7 @@ pub struct RoleGrant {
 /// # Errors
 /// [`DestinationError::Open`] if the address or an option is invalid.
 pub fn least_permissions(config: &DestinationConfig, forgetting: bool) -> Result<Permissions, DestinationError> {
-    let wrong = |what: String| DestinationError::Open {
-        url: config.url.clone(),
-        source: object_store::Error::Generic { store: "destination", source: what.into() },
-    };
-    let url = match config.location().map_err(|fault| wrong(fault.what))? {
+    let url = match location(config)? {
         Location::Local(path) => return Ok(Permissions::Directory(path)),
         Location::Store(url) => url,
     };
