@@ -138,11 +138,7 @@ impl BlockBuilder {
     /// [`FramingError::TooLong`] if the row exceeds its limit.
     pub fn push_single(&mut self, name: &str, value: &[u8]) -> Result<(), FramingError> {
         self.begin_row();
-        self.push(b"{")?;
-        self.push(Value::from(name).to_string().as_bytes())?;
-        self.push(b":")?;
-        self.push(value)?;
-        self.push(b"}")?;
+        self.push(&[b"{", Value::from(name).to_string().as_bytes(), b":", value, b"}"].concat())?;
         self.end_row();
         Ok(())
     }

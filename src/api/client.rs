@@ -14,6 +14,7 @@ use url::Url;
 use crate::api::client_key::ClientKey;
 use crate::api::error::ApiError;
 use crate::api::headers::{pause_asked, rate_limit_headers, server_time};
+use crate::api::key_leak::KeyLeakScanner;
 use crate::api::rate_limit::{RateLimiter, ResponseKind, RunLimits};
 use crate::api::request::Request;
 use crate::api::response::{BodyDeadline, RequestObserver, Response};
@@ -247,7 +248,7 @@ impl Client {
         permit.record_response(rate_limit_headers(response.headers(), now), kind);
         self.events.emit(&Event::RateLimitStatus(self.rate_limiter.status()));
         if kind == ResponseKind::Ok {
-            let scanner = self.key.leak_scanner();
+            let scanner = KeyLeakScanner::new(self.key.forms());
             return Ok(Response::new(response, request, body_deadline, limits.cancel, scanner, permit, observer));
         }
         Err(self.error(what.clone(), response, now).await)
@@ -263,7 +264,7 @@ impl Client {
             401 => ApiError::KeyRejected { detail },
             403 | 404 => ApiError::NotEntitled { what, status, detail },
             300..=399 => {
-                let location = location.map(|location| self.key.mask(&location)).unwrap_or_default();
+                let location = location.map(|location| self.key.forms().mask(&location)).unwrap_or_default();
                 ApiError::Redirected { what, status, location }
             }
             429 => ApiError::RateLimited { what, detail, retry_after, attempts: Attempts::ONE },

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-use crate::api::key_leak::{KeyForms, KeyLeakScanner};
+use crate::api::key_leak::KeyForms;
 use crate::config::ApiKey;
 
 /// The key, and how often another took its place.
@@ -38,15 +38,6 @@ impl ClientKey {
 
     pub(super) fn forms(&self) -> KeyForms {
         self.0.lock().forms.clone()
-    }
-
-    pub(super) fn leak_scanner(&self) -> KeyLeakScanner {
-        KeyLeakScanner::new(self.forms())
-    }
-
-    /// `text` without the key.
-    pub(super) fn mask(&self, text: &str) -> String {
-        self.forms().mask(text)
     }
 
     /// Whether there is a newer key than `version`, which is read from where the key came from. Of several requests that were
