@@ -171,33 +171,29 @@ fn head(state: &State) -> String {
 fn columns(rows: &[Row<'_>]) -> Result<RecordBatch, ArrowError> {
     let mut hashes = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
     rows.iter().try_for_each(|(_, _, state)| hashes.append_value(state.hash.bytes()))?;
-    let moment = |of: &dyn Fn(&DayState) -> Option<CompactTimestamp>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| of(row.2).map(CompactTimestamp::as_microsecond)).collect::<Int64Array>())
-    };
-    let flag = |of: &dyn Fn(&DayState) -> Option<bool>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| of(row.2)).collect::<BooleanArray>())
-    };
-    let number = |of: &dyn Fn(&DayState) -> Option<u64>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| of(row.2)).collect::<UInt64Array>())
-    };
-    let text = |of: &dyn Fn(&DayState) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| of(row.2)).collect::<StringArray>())
-    };
+    let moment = |at: Option<CompactTimestamp>| at.map(CompactTimestamp::as_microsecond);
     RecordBatch::try_from_iter_with_nullable([
         ("scope", Arc::new(rows.iter().map(|row| row.0).collect::<UInt32Array>()) as ArrayRef, false),
         ("day", Arc::new(rows.iter().map(|row| row.1.map(Day::to_epoch_days)).collect::<Date32Array>()), true),
-        ("extracted_at", moment(&|state| state.extracted_at), true),
-        ("changed_at", moment(&|state| state.changed_at), true),
-        ("rows", number(&|state| Some(state.rows)), false),
+        ("extracted_at", array::<Int64Array, _>(rows, |state| moment(state.extracted_at)), true),
+        ("changed_at", array::<Int64Array, _>(rows, |state| moment(state.changed_at)), true),
+        ("rows", array::<UInt64Array, _>(rows, |state| Some(state.rows)), false),
         ("hash", Arc::new(hashes.finish()), false),
-        ("proof", text(&|state| state.proof.map(|proof| proof.name().to_owned())), true),
-        ("file", flag(&|state| Some(state.file)), false),
-        ("bytes", number(&|state| Some(state.bytes)), false),
-        ("stale", flag(&|state| Some(state.stale)), false),
-        ("problem", text(&|state| state.problem().map(str::to_owned)), true),
-        ("unconfirmed", number(&|state| state.suspect.as_ref()?.unconfirmed), true),
-        ("signal", flag(&|state| state.signal), true),
+        ("proof", array::<StringArray, _>(rows, |state| state.proof.map(Proof::name)), true),
+        ("file", array::<BooleanArray, _>(rows, |state| Some(state.file)), false),
+        ("bytes", array::<UInt64Array, _>(rows, |state| Some(state.bytes)), false),
+        ("stale", array::<BooleanArray, _>(rows, |state| Some(state.stale)), false),
+        ("problem", array::<StringArray, _>(rows, |state| state.problem()), true),
+        ("unconfirmed", array::<UInt64Array, _>(rows, |state| state.suspect.as_ref()?.unconfirmed), true),
+        ("signal", array::<BooleanArray, _>(rows, |state| state.signal), true),
     ])
+}
+
+fn array<'a, A: Array + FromIterator<Option<T>> + 'static, T>(
+    rows: &[Row<'a>],
+    value: impl Fn(&'a DayState) -> Option<T>,
+) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| value(row.2)).collect::<A>())
 }
 
 /// Adds the rows of `batch` to the scopes that they refer to.
@@ -217,22 +213,15 @@ fn apply_rows(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Che
     let signals = column(batch, "signal", AsArray::as_boolean_opt)?;
     for row in 0..batch.num_rows() {
         let coverage = held.get_mut(places.value(row) as usize).ok_or(CheckpointError::Part("scope"))?;
-        let proof = if proofs.is_valid(row) {
-            Some(Proof::from_name(proofs.value(row)).ok_or(CheckpointError::Part("proof"))?)
-        } else {
-            None
-        };
+        let proof = proofs.is_valid(row).then(|| Proof::from_name(proofs.value(row)));
+        let proof = proof.map(|proof| proof.ok_or(CheckpointError::Part("proof"))).transpose()?;
         let suspect = problems.is_valid(row).then(|| {
-            let unconfirmed = unconfirmed.is_valid(row).then(|| unconfirmed.value(row));
-            Box::new(Suspect { problem: problems.value(row).to_owned(), unconfirmed })
+            Box::new(Suspect { problem: problems.value(row).to_owned(), unconfirmed: optional(unconfirmed, row) })
         });
         let hash: [u8; 16] = hashes.value(row).try_into().map_err(|_| CheckpointError::Part("hash"))?;
-        let day = days.is_valid(row).then(|| Day::from_epoch_days(days.value(row)));
-        *coverage.state_mut(day) = DayState {
-            extracted_at: extracted_at
-                .is_valid(row)
-                .then(|| CompactTimestamp::from_microsecond(extracted_at.value(row))),
-            changed_at: changed_at.is_valid(row).then(|| CompactTimestamp::from_microsecond(changed_at.value(row))),
+        *coverage.state_mut(optional(days, row).map(Day::from_epoch_days)) = DayState {
+            extracted_at: optional(extracted_at, row).map(CompactTimestamp::from_microsecond),
+            changed_at: optional(changed_at, row).map(CompactTimestamp::from_microsecond),
             rows: rows.value(row),
             hash: ContentHash::from(hash),
             proof,
@@ -244,6 +233,10 @@ fn apply_rows(batch: &RecordBatch, held: &mut [ScopeCoverage]) -> Result<(), Che
         };
     }
     Ok(())
+}
+
+fn optional<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+    array.is_valid(row).then(|| array.value(row))
 }
 
 fn primitive<'a, T: ArrowPrimitiveType>(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -62,40 +61,31 @@ pub fn coverage_parquet<'a>(rows: impl IntoIterator<Item = CoverageRow<'a>>) -> 
 }
 
 fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {
-    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = Vec::new();
-    let mut arrays: Vec<ArrayRef> = Vec::new();
-    let mut add = |name: &str, data_type: DataType, array: ArrayRef| {
-        fields.push(Field::new(name, data_type, true));
-        arrays.push(array);
-    };
+    let mut columns = vec![("stream", texts(rows, |row| Some(row.stream)))];
+    for part in ScopePart::ALL {
+        let (id, name) = part.columns();
+        if let Some(id) = id {
+            columns.push((id, texts(rows, |row| row.scope.part(part).map(|named| named.id.as_str()))));
+        }
+        columns.push((name, texts(rows, |row| row.scope.part(part).map(|named| named.name.as_str()))));
+    }
     let time = |value: &dyn Fn(&CoverageRow<'_>) -> Option<CompactTimestamp>| -> ArrayRef {
         let values = rows.iter().map(|row| value(row).map(CompactTimestamp::as_microsecond));
         Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
-    add("stream", DataType::Utf8, texts(rows, |row| Some(row.stream)));
-    for part in ScopePart::ALL {
-        let (id, name) = part.columns();
-        if let Some(id) = id {
-            add(id, DataType::Utf8, texts(rows, |row| row.scope.part(part).map(|named| named.id.as_str())));
-        }
-        add(name, DataType::Utf8, texts(rows, |row| row.scope.part(part).map(|named| named.name.as_str())));
-    }
-    add(
-        "day",
-        DataType::Date32,
-        Arc::new(rows.iter().map(|row| row.day.map(Day::to_epoch_days)).collect::<Date32Array>()),
-    );
-    let statuses = StringArray::from_iter_values(rows.iter().map(|row| row.status.to_string()));
-    add("status", DataType::Utf8, Arc::new(statuses));
+    let days = rows.iter().map(|row| row.day.map(Day::to_epoch_days));
     let counts = rows.iter().map(|row| row.rows.and_then(|rows| i64::try_from(rows).ok()));
-    add("rows", DataType::Int64, Arc::new(counts.collect::<Int64Array>()));
-    add("proof", DataType::Utf8, texts(rows, |row| row.proof));
-    add("extracted_at", instant.clone(), time(&|row| row.extracted_at));
-    add("changed_at", instant, time(&|row| row.changed_at));
-    add("path", DataType::Utf8, texts(rows, |row| row.path.as_deref()));
-    add("problem", DataType::Utf8, texts(rows, |row| row.problem));
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+    columns.extend([
+        ("day", Arc::new(days.collect::<Date32Array>()) as ArrayRef),
+        ("status", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.status.to_string())))),
+        ("rows", Arc::new(counts.collect::<Int64Array>())),
+        ("proof", texts(rows, |row| row.proof)),
+        ("extracted_at", time(&|row| row.extracted_at)),
+        ("changed_at", time(&|row| row.changed_at)),
+        ("path", texts(rows, |row| row.path.as_deref())),
+        ("problem", texts(rows, |row| row.problem)),
+    ]);
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
 }
 
 fn texts<'a>(rows: &'a [CoverageRow<'_>], value: impl Fn(&'a CoverageRow<'_>) -> Option<&'a str>) -> ArrayRef {
