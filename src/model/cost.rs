@@ -24,36 +24,27 @@ impl RequestKind {
 
 /// Requests counted by the API per request sent, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestCosts {
-    events: u32,
-    page: u32,
-}
+pub struct RequestCosts([u32; RequestKind::ALL.len()]);
 
 impl Default for RequestCosts {
     /// One each, as the vendor's documentation suggests.
     fn default() -> Self {
-        Self { events: 1, page: 1 }
+        Self([1; RequestKind::ALL.len()])
     }
 }
 
 impl RequestCosts {
     pub fn cost(self, kind: RequestKind) -> u32 {
-        match kind {
-            RequestKind::Events => self.events,
-            RequestKind::Page => self.page,
-        }
+        self.0[kind as usize]
     }
 
     pub fn max(self) -> u32 {
-        self.events.max(self.page)
+        self.0.into_iter().fold(1, u32::max)
     }
 
     #[must_use]
-    pub fn with(self, kind: RequestKind, requests: u32) -> Self {
-        let requests = requests.max(1);
-        match kind {
-            RequestKind::Events => Self { events: requests, ..self },
-            RequestKind::Page => Self { page: requests, ..self },
-        }
+    pub fn with(mut self, kind: RequestKind, requests: u32) -> Self {
+        self.0[kind as usize] = requests.max(1);
+        self
     }
 }
