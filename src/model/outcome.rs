@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 /// repairs, so that the outcome of several runs is their maximum.
 ///
 /// The names in the ledger, logs, metrics and JSON are those of the one serde attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Everything that was due is exported.
+    #[default]
     Complete,
     /// The deadline, the rate limit or a signal ended the run first; the next run resumes it.
     Incomplete,

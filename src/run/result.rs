@@ -12,7 +12,7 @@ use crate::model::slice::Slice;
 use crate::run::error::RunError;
 
 /// The result of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RunResult {
     pub run_id: Uuid,
     pub job: String,

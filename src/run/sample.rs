@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU64;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use crate::api::{Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
@@ -77,22 +76,12 @@ async fn one_page(
 ) -> Result<Vec<Block>, RunError> {
     let small = slice.with_page_limit(most_rows);
     let request = SliceRequest { slice: &small, transport: Transport::Pages, options, variables };
-    let (sender, mut receiver) = mpsc::channel(2);
-    let requests = AtomicU64::new(0);
-    let collecting = async {
-        let mut blocks = Vec::new();
-        // One page is enough: the requests stop when the receiver is closed.
-        while let Some(block) = receiver.recv().await {
-            if matches!(block, Block::EndOfPage) {
-                break;
-            }
-            blocks.push(block);
-        }
-        receiver.close();
-        blocks
+    let mut blocks = Vec::new();
+    let collect = |block| {
+        blocks.push(block);
+        std::future::ready(!matches!(blocks.last(), Some(Block::EndOfPage)))
     };
-    let (totals, blocks) = tokio::join!(request_pages(&request, client, sender, None, &requests), collecting);
-    totals?;
+    request_pages(&request, client, collect, None, &AtomicU64::new(0)).await?;
     Ok(blocks)
 }
 

@@ -1,6 +1,5 @@
 //! One run of one job: prepare, begin, execute, conclude.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +27,8 @@ use crate::run::prepare::{Discovered, PreparedRun, admit, check_tables, discover
 use crate::run::result::RunResult;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::{
-    AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SchemaCache, SliceAdmission, SliceContext,
-    SliceOptions, SliceReport, WindowLimits, ancestors_of, committer, run_slice,
+    AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SliceAdmission, SliceContext, SliceOptions,
+    SliceReport, WindowLimits, ancestors_of, run_slice,
 };
 use crate::write::Spool;
 
@@ -54,8 +53,8 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     let (run, started_at) = (Uuid::now_v7(), settings.clock.now());
     let events = &settings.events;
     events.emit(&Event::RunStarted { run, job: request.job.name.clone() });
-    let mut session =
-        Session { settings, request, deadline, requests_before, result: RunResult::new(run, &request.job.name) };
+    let result = RunResult { run_id: run, job: request.job.name.clone(), ..RunResult::default() };
+    let mut session = Session { settings, request, deadline, requests_before, result };
     let reporting = report_waits(settings.client.rate_limiter().waiting_until(), events.clone());
     tokio::select! {
         ended = session.run() => if let Err(error) = ended {
@@ -225,14 +224,14 @@ impl Session<'_> {
         };
         let organizations = found.organizations.iter().map(|organization| organization.id.clone()).collect();
         let facts = ledger.lock().await.state().facts.clone();
-        let (committer, commits) = committer(Arc::clone(ledger));
+        let (view, records) = LedgerView::new(self.result.run_id, Arc::clone(ledger));
         let slices = async {
-            // Owned here: the commit loop ends when the last committer is dropped, together with the last slice.
+            // Owned here, and with it the view: `records` ends when that is dropped, together with the last slice.
             let cx = SliceContext {
                 settings,
                 run_id: self.result.run_id,
                 options,
-                ledger: LedgerView::new(self.result.run_id, Arc::clone(ledger), committer),
+                ledger: view,
                 account: AccountFacts::new(organizations, settings.event_streams, facts),
                 admission: SliceAdmission::new(self.deadline, settings.cancel.clone()),
                 breaker: CircuitBreaker::default(),
@@ -240,7 +239,6 @@ impl Session<'_> {
                 spool,
                 parents: ParentCache::default(),
                 in_progress: InProgress::default(),
-                schemas: SchemaCache::default(),
             };
             let runs = plan.slices.into_iter().map(|planned| {
                 let is_list = planned.slice.window.is_none();
@@ -261,7 +259,7 @@ impl Session<'_> {
                 self.result.error = Some(RunError::DeadlinePassed);
             }
         };
-        tokio::join!(slices, commits.run());
+        tokio::join!(slices, records);
     }
 
     /// Adds the report of a slice to the result, and stops the run if the slice says so.
@@ -342,22 +340,6 @@ impl Session<'_> {
 }
 
 impl RunResult {
-    fn new(run_id: Uuid, job: &str) -> Self {
-        Self {
-            run_id,
-            job: job.to_owned(),
-            outcome: Outcome::Complete,
-            error: None,
-            streams: BTreeMap::new(),
-            failed: Vec::new(),
-            deferred: Vec::new(),
-            backfill_remaining: 0,
-            not_entitled: Vec::new(),
-            requests: 0,
-            elapsed: Duration::ZERO,
-        }
-    }
-
     fn current_outcome(&self) -> Outcome {
         match &self.error {
             Some(error) => error.disposition().outcome,

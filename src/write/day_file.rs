@@ -17,7 +17,6 @@ use crate::write::spill::Spill;
 /// An encoded row group of this size is written to disk.
 const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
-#[derive(Debug)]
 pub struct DayFile {
     path: PathBuf,
     file: ParquetFile,

@@ -20,6 +20,6 @@ pub use parquet_file::SpooledFile;
 pub use protect::Protection;
 pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile};
 pub use slice_writer::{SliceWriter, UnverifiedSlice};
-pub use snapshot::{SnapshotFile, write_snapshot};
+pub use snapshot::write_snapshot;
 pub use spool::{SliceDir, Spool};
 pub use verify::{Doubt, VerifiedSlice, proof_of};

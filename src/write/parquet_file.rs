@@ -56,12 +56,6 @@ pub struct ParquetFile {
     rows: u64,
 }
 
-impl std::fmt::Debug for ParquetFile {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("ParquetFile").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
-    }
-}
-
 /// A complete file in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpooledFile {

@@ -28,32 +28,30 @@ const MAX_IDLE_BATCHES: u32 = 4;
 /// Keys kept to find repeated rows; rows beyond them are not checked.
 const MAX_KEYS: usize = 4_000_000;
 
-#[derive(Debug)]
 pub struct SliceWriter {
-    slice: Slice,
+    pub(super) slice: Slice,
     provenance: Provenance,
     schema: SchemaRef,
     properties: WriterProperties,
     /// The columns of decoded batches that are hashed.
     content: Vec<usize>,
-    keys: Option<RowKeys>,
-    dir: SliceDir,
-    files: BTreeMap<FileKey, DayFile>,
+    pub(super) keys: Option<RowKeys>,
+    pub(super) dir: SliceDir,
+    pub(super) files: BTreeMap<FileKey, DayFile>,
     /// The one file whose rows are encoded as they arrive.
     encoded: Option<FileKey>,
-    outside_rows: u64,
+    pub(super) outside_rows: u64,
     /// Days of rows, also outside the window: they show how the API reads `end_date`.
     seen: BTreeSet<Day>,
     /// Days, or the list, whose signal is on.
-    signalled: BTreeSet<Option<Day>>,
+    pub(super) signalled: BTreeSet<Option<Day>>,
 }
 
 /// The day of a file; `None` for the file of a list.
-type FileKey = Option<Day>;
+pub(super) type FileKey = Option<Day>;
 
 /// Hashes of the natural keys of a paged slice.
-#[derive(Debug)]
-struct RowKeys {
+pub(super) struct RowKeys {
     columns: Vec<(usize, Option<usize>)>,
     hashes: Vec<u64>,
 }
@@ -186,7 +184,8 @@ impl SliceWriter {
         UnverifiedSlice(self)
     }
 
-    fn open(&mut self, day: Option<Day>) -> Result<&mut DayFile, WriteError> {
+    /// The file of `day`, which is created if it is missing.
+    pub(super) fn open(&mut self, day: Option<Day>) -> Result<&mut DayFile, WriteError> {
         use std::collections::btree_map::Entry;
         match self.files.entry(day) {
             Entry::Occupied(file) => Ok(file.into_mut()),
@@ -248,27 +247,19 @@ impl SliceWriter {
 }
 
 /// The files of a slice with all its rows, not yet compared with the announced total.
-#[derive(Debug)]
-pub struct UnverifiedSlice(SliceWriter);
+pub struct UnverifiedSlice(pub(super) SliceWriter);
 
 impl UnverifiedSlice {
     /// Days of rows, also outside the window.
     pub fn days_seen(&self) -> &BTreeSet<Day> {
         &self.0.seen
     }
+}
 
-    /// Creates the file of `day` if it is missing: a file without rows replaces a published one.
-    pub(super) fn open(&mut self, day: Option<Day>) -> Result<(), WriteError> {
-        self.0.open(day).map(|_| ())
-    }
-
-    pub(super) fn repeated_rows(&mut self) -> u64 {
-        self.0.keys.as_mut().map_or(0, RowKeys::repeated)
-    }
-
+impl SliceWriter {
     /// The footer of every file of the slice.
     pub(super) fn metadata(&self, totals: &ResponseTotals, proof: Proof) -> Vec<(String, String)> {
-        let SliceWriter { slice, provenance, .. } = &self.0;
+        let Self { slice, provenance, .. } = self;
         let mut pairs = vec![
             ("stream", slice.stream.name.clone()),
             ("scope", serde_json::json!(slice.scope).to_string()),
@@ -286,20 +277,6 @@ impl UnverifiedSlice {
         }
         pairs.extend(provenance.footer.iter().cloned());
         pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
-    }
-
-    /// Days, or the list, with a file.
-    pub(super) fn days_written(&self) -> impl Iterator<Item = Option<Day>> {
-        self.0.files.keys().copied()
-    }
-
-    /// Whether the signal of `day` is on; `None` for streams without a signal.
-    pub(super) fn signal(&self, day: Option<Day>) -> Option<bool> {
-        self.0.slice.stream.signal.as_ref().map(|_| self.0.signalled.contains(&day))
-    }
-
-    pub(super) fn into_parts(self) -> (BTreeMap<FileKey, DayFile>, u64, SliceDir) {
-        (self.0.files, self.0.outside_rows, self.0.dir)
     }
 }
 
@@ -340,7 +317,7 @@ impl RowKeys {
         self.hashes.extend(keys.take(capacity));
     }
 
-    fn repeated(&mut self) -> u64 {
+    pub(super) fn repeated(&mut self) -> u64 {
         self.hashes.sort_unstable();
         self.hashes.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
     }

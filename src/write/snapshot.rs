@@ -18,23 +18,16 @@ use crate::write::parquet_file::{ParquetFile, SpooledFile, properties};
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
 
-/// The file of a snapshot, which is removed from the spool when this is dropped.
-#[derive(Debug)]
-pub struct SnapshotFile {
-    /// With the hash of the rows of the list.
-    pub file: SpooledFile,
-    _dir: SliceDir,
-}
-
 /// Writes the rows of `list`, a file of `slice`, to `dir` as the snapshot of `day`: the column of the day follows those of the scope, and
-/// the footer names the table of snapshots.
+/// the footer names the table of snapshots. Returns the file, with the hash of the rows of the list, and the directory that removes it when
+/// it is dropped.
 pub fn write_snapshot(
     slice: &Slice,
     list: &SpooledFile,
     day: Day,
     compression: Compression,
     mut dir: SliceDir,
-) -> Result<SnapshotFile, WriteError> {
+) -> Result<(SpooledFile, SliceDir), WriteError> {
     let parquet = |source| WriteError::Parquet { path: list.path.clone(), source };
     let shape = |source| WriteError::Shape { stream: slice.stream.name.clone(), source };
     let file = File::open(&list.path).map_err(|source| WriteError::Disk { path: list.path.clone(), source })?;
@@ -55,7 +48,7 @@ pub fn write_snapshot(
     dir.reserve(copy.expected_bytes())?;
     let file = copy.close(Some(day), list.hash, &snapshot_footer(&slice.stream.name, day, footer))?;
     dir.occupy(file.bytes)?;
-    Ok(SnapshotFile { file, _dir: dir })
+    Ok((file, dir))
 }
 
 fn with_day(schema: &SchemaRef, at: usize) -> SchemaRef {

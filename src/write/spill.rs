@@ -18,12 +18,6 @@ pub struct Spill {
     writer: StreamWriter<Counted>,
 }
 
-impl std::fmt::Debug for Spill {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Spill").field("path", &self.path).field("bytes", &self.bytes()).finish()
-    }
-}
-
 impl Spill {
     pub fn create(path: PathBuf, schema: &Schema) -> Result<Self, WriteError> {
         let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
@@ -61,7 +55,6 @@ impl Spill {
 }
 
 /// Counts the written bytes.
-#[derive(Debug)]
 struct Counted {
     inner: BufWriter<File>,
     bytes: u64,

@@ -1,6 +1,6 @@
 //! Verifies that the written rows are complete: the number that the API announced, without repetitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::model::day::Day;
 use crate::model::proof::Proof;
@@ -9,7 +9,7 @@ use crate::model::stream::Total;
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::parquet_file::SpooledFile;
-use crate::write::slice_writer::UnverifiedSlice;
+use crate::write::slice_writer::{RowKeys, SliceWriter, UnverifiedSlice};
 use crate::write::spool::SliceDir;
 
 /// Why a slice may be incomplete.
@@ -50,22 +50,22 @@ impl UnverifiedSlice {
     /// # Errors
     /// A [`Doubt`] if the slice may be incomplete, or a [`WriteError`] if a file cannot be completed. Its spool files are then removed.
     pub fn verify(
-        mut self,
+        self,
         totals: ResponseTotals,
         total: Total,
         published: &BTreeSet<Option<Day>>,
     ) -> Result<Result<VerifiedSlice, Doubt>, WriteError> {
-        let proof = match self.check(&totals, total) {
+        let Self(mut writer) = self;
+        let repeated_rows = writer.keys.as_mut().map_or(0, RowKeys::repeated);
+        let proof = match check(&totals, total, repeated_rows) {
             Ok(proof) => proof,
             Err(doubt) => return Ok(Err(doubt)),
         };
         for day in published {
-            self.open(*day)?;
+            writer.open(*day)?;
         }
-        let metadata = self.metadata(&totals, proof);
-        let signals: BTreeMap<Option<Day>, Option<bool>> =
-            self.days_written().map(|day| (day, self.signal(day))).collect();
-        let (files, outside_rows, mut dir) = self.into_parts();
+        let metadata = writer.metadata(&totals, proof);
+        let SliceWriter { slice, files, outside_rows, mut dir, signalled, .. } = writer;
         let mut days = Vec::with_capacity(files.len());
         let mut bytes: u64 = files.values().map(DayFile::disk_bytes).sum();
         for (day, file) in files {
@@ -78,17 +78,18 @@ impl UnverifiedSlice {
             let file = file.close(day, &own)?;
             bytes += file.bytes;
             dir.occupy(bytes)?;
-            days.push(SpooledFile { signal: signals.get(&day).copied().flatten(), ..file });
+            let signal = slice.stream.signal.as_ref().map(|_| signalled.contains(&day));
+            days.push(SpooledFile { signal, ..file });
         }
         Ok(Ok(VerifiedSlice { proof, days, outside_rows, totals, _dir: dir }))
     }
+}
 
-    fn check(&mut self, totals: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
-        match (proof_of(totals, total), self.repeated_rows()) {
-            (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
-            (proof, 0) => proof,
-            (_, rows) => Err(Doubt::RepeatedRows { rows }),
-        }
+fn check(totals: &ResponseTotals, total: Total, repeated_rows: u64) -> Result<Proof, Doubt> {
+    match (proof_of(totals, total), repeated_rows) {
+        (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
+        (proof, 0) => proof,
+        (_, rows) => Err(Doubt::RepeatedRows { rows }),
     }
 }
 

@@ -8,7 +8,6 @@ use crate::layout::Layout;
 use crate::ledger::{Entry, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::history::history_name;
-use crate::model::scope::{Scope, ScopePart};
 use crate::model::stream::Stream;
 use crate::run::error::RunError;
 use crate::run::prepare::discover::Discovered;
@@ -105,15 +104,8 @@ pub fn redefine_tables(state: &State, streams: &[Arc<Stream>]) -> Result<Vec<Ent
 /// Whether the files of a stream have the paths of the published ones, so that each replaces one of them.
 fn has_same_paths(state: &State, stream: &Stream) -> bool {
     let has_same_path = |coverage: &ScopeCoverage| {
-        let Scope { organization, category, asset, domain } = &coverage.scope;
-        let there = [
-            (ScopePart::Organization, organization.is_some()),
-            (ScopePart::Category, category.is_some()),
-            (ScopePart::Asset, asset.is_some()),
-            (ScopePart::Domain, domain.is_some()),
-        ];
-        let of_scope = there.iter().all(|(part, there)| stream.scope.parts().contains(part) == *there);
-        of_scope && if stream.days.is_some() { coverage.whole.is_none() } else { coverage.days.is_empty() }
+        let has_same_parts = coverage.scope.parts().map(|(part, _)| part).eq(stream.scope.parts().iter().copied());
+        has_same_parts && if stream.days.is_some() { coverage.whole.is_none() } else { coverage.days.is_empty() }
     };
     state.coverage.get(&stream.name).is_none_or(|scopes| scopes.values().all(has_same_path))
 }

@@ -1,6 +1,6 @@
 //! Stops requesting an endpoint that keeps failing, so that it does not spend the requests of other streams.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
@@ -12,13 +12,7 @@ const MAX_CREDIT: i32 = 4;
 
 /// A circuit breaker for each stream of a run.
 #[derive(Debug, Default)]
-pub struct CircuitBreaker(Mutex<Circuits>);
-
-#[derive(Debug, Default)]
-struct Circuits {
-    streams: HashMap<String, Circuit>,
-    deferred: HashSet<String>,
-}
+pub struct CircuitBreaker(Mutex<HashMap<String, Circuit>>);
 
 #[derive(Debug, Default)]
 struct Circuit {
@@ -26,18 +20,19 @@ struct Circuit {
     /// Failures less successes.
     balance: i32,
     last_status: u16,
+    is_deferred: bool,
 }
 
 impl CircuitBreaker {
     pub fn record_success(&self, stream: &str) {
         let mut circuits = self.0.lock();
-        let circuit = circuits.streams.entry(stream.to_owned()).or_default();
+        let circuit = circuits.entry(stream.to_owned()).or_default();
         circuit.balance = (circuit.balance - 1).max(-MAX_CREDIT);
     }
 
     pub fn record_failure(&self, stream: &str, status: u16) {
         let mut circuits = self.0.lock();
-        let circuit = circuits.streams.entry(stream.to_owned()).or_default();
+        let circuit = circuits.entry(stream.to_owned()).or_default();
         circuit.failures += 1;
         circuit.balance += 1;
         circuit.last_status = status;
@@ -46,18 +41,18 @@ impl CircuitBreaker {
     /// Why `stream` is not requested in the rest of this run, if its breaker is open.
     pub fn is_open(&self, stream: &str) -> Option<String> {
         let circuits = self.0.lock();
-        let circuit = circuits.streams.get(stream).filter(|circuit| circuit.balance >= OPENS_AT)?;
+        let circuit = circuits.get(stream).filter(|circuit| circuit.balance >= OPENS_AT)?;
         let (failures, status) = (circuit.failures, circuit.last_status);
         Some(format!("not requested: the API could not answer {failures} other slices of this stream (HTTP {status})"))
     }
 
     /// Leaves the remaining slices of `stream` to the next run.
     pub fn defer(&self, stream: &str) {
-        self.0.lock().deferred.insert(stream.to_owned());
+        self.0.lock().entry(stream.to_owned()).or_default().is_deferred = true;
     }
 
     pub fn is_deferred(&self, stream: &str) -> bool {
-        self.0.lock().deferred.contains(stream)
+        self.0.lock().get(stream).is_some_and(|circuit| circuit.is_deferred)
     }
 }
 

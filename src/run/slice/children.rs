@@ -145,7 +145,7 @@ pub async fn request_children(
                 succeeded += 1;
                 results.totals.add_page(prefetched.totals.rows, None);
                 for block in prefetched.blocks {
-                    if rows.send(block.into()).await.is_err() {
+                    if rows.send(RowInput::Block(block)).await.is_err() {
                         return Ok(results);
                     }
                 }

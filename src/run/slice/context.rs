@@ -1,13 +1,11 @@
 //! What the slices of a run share.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
 
 use crate::config::OnShrink;
-use crate::decode::TableSchema;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::run::settings::RunSettings;
@@ -46,7 +44,6 @@ pub struct SliceContext<'a> {
     pub spool: Arc<Spool>,
     pub parents: ParentCache,
     pub in_progress: InProgress,
-    pub schemas: SchemaCache,
 }
 
 impl SliceContext<'_> {
@@ -78,16 +75,5 @@ impl SliceContext<'_> {
             () = self.in_progress.wait_for(streams, &scope) => {}
             () = self.settings.cancel.cancelled() => {}
         }
-    }
-}
-
-/// The schema of each stream, made once a run.
-#[derive(Default)]
-pub struct SchemaCache(Mutex<HashMap<String, Arc<TableSchema>>>);
-
-impl SchemaCache {
-    pub fn get(&self, stream: &Stream) -> Arc<TableSchema> {
-        let mut schemas = self.0.lock();
-        Arc::clone(schemas.entry(stream.name.clone()).or_insert_with(|| Arc::new(TableSchema::new(stream))))
     }
 }

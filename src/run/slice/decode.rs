@@ -22,12 +22,6 @@ pub enum RowInput {
     Published(RecordBatch),
 }
 
-impl From<Block> for RowInput {
-    fn from(block: Block) -> Self {
-        Self::Block(block)
-    }
-}
-
 /// The files of an attempt, and what its decoder saw.
 pub struct Decoded {
     pub written: UnverifiedSlice,

@@ -45,14 +45,9 @@ enum Seen {
     },
 }
 
-/// A response, and how its family reads `end_date` if the response proved that.
-pub struct ResolvedEndDate<T> {
-    pub response: T,
-    pub proven: Option<(Fact, String)>,
-}
-
 /// Requests `slice` with `request`, and once more with the day after as its end if the first response leaves open how the
-/// family reads `end_date`. `must_have_rows` says whether another stream proves that there are rows.
+/// family reads `end_date`. `must_have_rows` says whether another stream proves that there are rows. Returns also how the
+/// family reads `end_date`, with the evidence, if a response proved it.
 ///
 /// # Errors
 /// Those of `request`.
@@ -61,20 +56,20 @@ pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, Ru
     options: &RequestOptions,
     must_have_rows: bool,
     mut request: impl FnMut(RequestOptions) -> F,
-) -> Result<ResolvedEndDate<T>, RunError> {
+) -> Result<(T, Option<(Fact, String)>), RunError> {
     let first = request(options.clone()).await;
     let (known, seen) = match &first {
         Ok(response) => (response.window_end(), seen(slice, response)),
         Err(error) if error.disposition().retry == Retry::Fallback => (options.window_end, Seen::Rejected),
-        Err(_) => return first.map(|response| ResolvedEndDate { response, proven: None }),
+        Err(_) => return Ok((first?, None)),
     };
     let verdict = if known.is_some() { Verdict::Silent } else { judge(slice, seen, must_have_rows) };
     let fact = |end| Fact::WindowEnd { family: slice.stream.family.clone(), end };
     match verdict {
-        Verdict::Silent => Ok(ResolvedEndDate { response: first?, proven: None }),
+        Verdict::Silent => Ok((first?, None)),
         Verdict::Proven => {
             let evidence = format!("{slice} had rows with its last day as `end_date`");
-            Ok(ResolvedEndDate { response: first?, proven: Some((fact(WindowEnd::Inclusive), evidence)) })
+            Ok((first?, Some((fact(WindowEnd::Inclusive), evidence))))
         }
         Verdict::Unclear => {
             let second = request(RequestOptions { window_end: Some(WindowEnd::Exclusive), ..options.clone() }).await?;
@@ -83,9 +78,9 @@ pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, Ru
                 Ok(_) if judge(slice, self::seen(slice, &second), must_have_rows) == Verdict::Proven => {
                     format!("{slice} had rows of its last day only with the day after as `end_date`")
                 }
-                Ok(_) => return Ok(ResolvedEndDate { response: first?, proven: None }),
+                Ok(_) => return Ok((first?, None)),
             };
-            Ok(ResolvedEndDate { response: second, proven: Some((fact(WindowEnd::Exclusive), evidence)) })
+            Ok((second, Some((fact(WindowEnd::Exclusive), evidence))))
         }
     }
 }

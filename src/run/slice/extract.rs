@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::api::{RequestOptions, Transport};
-use crate::decode::Decoder;
+use crate::decode::{Decoder, TableSchema};
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
 use crate::model::history::history_of;
@@ -17,7 +17,7 @@ use crate::run::error::RunError;
 use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::decode::decode_and_write;
-use crate::run::slice::end_date::{ResolvedEndDate, WindowResponse, resolve_end_date};
+use crate::run::slice::end_date::{WindowResponse, resolve_end_date};
 use crate::run::slice::gates::expects_rows;
 use crate::run::slice::prefetch::Prefetched;
 use crate::run::slice::source::{RowSource, Streamed};
@@ -76,8 +76,7 @@ pub async fn extract(
         let dir = if std::mem::take(&mut is_first) { cx.spool.create_slice_dir() } else { cx.spool.create_extra_dir() };
         transfer(cx, attempt, options, prefetched.take(), requests, extracted_at, dir)
     };
-    let ResolvedEndDate { response, proven } =
-        resolve_end_date(slice, &attempt.options, must_have_rows.is_some(), request).await?;
+    let (response, proven) = resolve_end_date(slice, &attempt.options, must_have_rows.is_some(), request).await?;
     let Transfer { written, streamed: Streamed { totals, incomplete }, .. } = response;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
     if let Some(stream) = must_have_rows.filter(|_| written.days_seen().is_empty()) {
@@ -122,7 +121,7 @@ async fn transfer(
     dir: Result<SliceDir, WriteError>,
 ) -> Result<Transfer, RunError> {
     let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
-    let schema = cx.schemas.get(stream);
+    let schema = Arc::new(TableSchema::new(stream));
     let footer = footer(cx, stream);
     let provenance =
         Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };

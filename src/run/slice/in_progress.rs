@@ -3,58 +3,30 @@
 use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::model::scope::ScopeKey;
 use crate::model::slice::Slice;
 
-type Key = (String, ScopeKey);
-
-/// Slices in progress for which other slices wait.
+/// Slices in progress for which other slices wait, by stream and scope. Each holds a receiver, so a channel is closed while no slice
+/// is in progress.
 #[derive(Debug, Default)]
-pub struct InProgress {
-    slices: Mutex<HashMap<Key, usize>>,
-    changed: Notify,
-}
-
-/// The slice is in progress until this is dropped.
-pub struct InProgressGuard<'a> {
-    in_progress: &'a InProgress,
-    key: Key,
-}
+pub struct InProgress(Mutex<HashMap<(String, ScopeKey), watch::Sender<()>>>);
 
 impl InProgress {
-    pub fn start(&self, slice: &Slice) -> InProgressGuard<'_> {
+    /// The slice is in progress until the result is dropped.
+    pub fn start(&self, slice: &Slice) -> watch::Receiver<()> {
         let key = (slice.stream.name.clone(), slice.scope.key());
-        *self.slices.lock().entry(key.clone()).or_default() += 1;
-        InProgressGuard { in_progress: self, key }
+        self.0.lock().entry(key).or_default().subscribe()
     }
 
     /// Waits until no slice of `streams` is in progress for `scope`.
     pub async fn wait_for(&self, streams: BTreeSet<String>, scope: &ScopeKey) {
         for stream in streams {
-            let key = (stream, scope.clone());
-            loop {
-                let changed = self.changed.notified();
-                if !self.slices.lock().contains_key(&key) {
-                    break;
-                }
-                changed.await;
+            let slices = self.0.lock().get(&(stream, scope.clone())).cloned();
+            if let Some(slices) = slices {
+                slices.closed().await;
             }
         }
-    }
-}
-
-impl Drop for InProgressGuard<'_> {
-    fn drop(&mut self) {
-        let mut slices = self.in_progress.slices.lock();
-        if let Some(count) = slices.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                slices.remove(&self.key);
-            }
-        }
-        drop(slices);
-        self.in_progress.changed.notify_waiters();
     }
 }

@@ -3,26 +3,29 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::ledger::{DayEntry, Entry, Ledger, State, TableMeaning};
+use crate::ledger::{DayEntry, Entry, Ledger, LedgerError, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::day::Day;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
-use crate::run::slice::commit::Committer;
+use crate::run::slice::commit::{Commit, MAX_WAITING, write_records};
 
 /// The ledger, as the slices of one run see it.
 pub struct LedgerView {
     run_id: Uuid,
     ledger: Arc<Mutex<Ledger>>,
-    committer: Committer,
+    commits: mpsc::Sender<Commit>,
 }
 
 impl LedgerView {
-    pub fn new(run_id: Uuid, ledger: Arc<Mutex<Ledger>>, committer: Committer) -> Self {
-        Self { run_id, ledger, committer }
+    /// The view, and what writes its records. That ends when the view is dropped.
+    pub fn new(run_id: Uuid, ledger: Arc<Mutex<Ledger>>) -> (Self, impl Future<Output = ()>) {
+        let (commits, waiting) = mpsc::channel(MAX_WAITING);
+        let writing = write_records(Arc::clone(&ledger), waiting);
+        (Self { run_id, ledger, commits }, writing)
     }
 
     pub async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
@@ -107,19 +110,15 @@ impl LedgerView {
         }
     }
 
-    /// Adds entries that do not depend on the ledger's state.
+    /// Adds `entries`, in one record with those of other slices, and waits until they are stored. If they were derived from
+    /// the ledger's state, `based_on` is the number of its last record then, so that conflicts are found.
     ///
     /// # Errors
-    /// [`RunError::SharedLedger`].
-    pub async fn commit(&self, entries: Vec<Entry>) -> Result<(), RunError> {
-        Ok(self.committer.commit(entries, None).await?)
-    }
-
-    /// Adds entries derived from the state at record `number`.
-    ///
-    /// # Errors
-    /// [`RunError::SharedLedger`].
-    pub async fn commit_based_on(&self, number: u64, entries: Vec<Entry>) -> Result<(), RunError> {
-        Ok(self.committer.commit(entries, Some(number)).await?)
+    /// [`RunError::SharedLedger`]: why the record could not be written.
+    pub async fn commit(&self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), RunError> {
+        let (done, stored) = oneshot::channel();
+        let closed = || Arc::new(LedgerError::Contended { attempts: 0 });
+        self.commits.send(Commit { entries, based_on, done }).await.map_err(|_| closed())?;
+        Ok(stored.await.map_err(|_| closed())??)
     }
 }

@@ -27,8 +27,7 @@ mod window_sizing;
 pub use account_facts::AccountFacts;
 pub use admission::SliceAdmission;
 pub use breaker::CircuitBreaker;
-pub use commit::committer;
-pub use context::{SchemaCache, SliceContext, SliceOptions};
+pub use context::{SliceContext, SliceOptions};
 pub use in_progress::InProgress;
 pub use ledger_view::LedgerView;
 pub use pages::request_pages;
@@ -198,7 +197,8 @@ impl SliceRun<'_> {
                     // The rest would fail in the same way, at the cost of requests.
                     self.defer_rest();
                 }
-                cx.ledger.commit(vec![cx.ledger.suspect_entry(&slice, &error_chain(&error), Vec::new())]).await?;
+                let suspect = cx.ledger.suspect_entry(&slice, &error_chain(&error), Vec::new());
+                cx.ledger.commit(vec![suspect], None).await?;
             }
             NextStep::DeferStream => {
                 self.defer(&slice, &error);
@@ -286,6 +286,6 @@ impl SliceRun<'_> {
             self.report.not_entitled.push(slice.clone());
         }
         let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
-        cx.ledger.commit(vec![Entry::NotEntitled { run: cx.run_id, stream, scope, detail }]).await
+        cx.ledger.commit(vec![Entry::NotEntitled { run: cx.run_id, stream, scope, detail }], None).await
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::mpsc::Sender;
-
 use crate::api::{Client, SliceRequest, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
@@ -12,16 +10,15 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::{Cursor, PageInfo, Pagination, Total};
 use crate::run::error::RunError;
 
-/// Requests every page of `request` and sends its blocks to `blocks`. Returns the totals that the API announced.
-///
-/// If the receiver is dropped this ends early and without an error: the receiver has the cause.
+/// Requests every page of `request` and passes its blocks to `accept`. Returns the totals that the API announced; early and
+/// without an error if `accept` returns false, whose caller then knows why.
 ///
 /// # Errors
 /// [`RunError::Api`], or [`RunError::TooManyPages`] if the first page shows that more than `page_limit` would follow.
-pub async fn request_pages<T: From<Block>>(
+pub async fn request_pages<F: Future<Output = bool>>(
     request: &SliceRequest<'_>,
     client: &Client,
-    blocks: Sender<T>,
+    mut accept: impl FnMut(Block) -> F,
     page_limit: Option<u64>,
     requests: &AtomicU64,
 ) -> Result<ResponseTotals, RunError> {
@@ -34,7 +31,7 @@ pub async fn request_pages<T: From<Block>>(
         let is_event_stream = response.is_event_stream();
         while let Some(ready) = response.next_blocks().await? {
             for block in ready {
-                if blocks.send(block.into()).await.is_err() {
+                if !accept(block).await {
                     return Ok(totals);
                 }
             }
@@ -47,7 +44,7 @@ pub async fn request_pages<T: From<Block>>(
         }
         let (ready, envelope, rows) = response.finish()?;
         for block in ready.into_iter().chain([Block::EndOfPage]) {
-            if blocks.send(block.into()).await.is_err() {
+            if !accept(block).await {
                 return Ok(totals);
             }
         }

@@ -19,7 +19,7 @@ use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
 use crate::model::window::Window;
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
-use crate::run::slice::end_date::{ResolvedEndDate, WindowResponse, resolve_end_date};
+use crate::run::slice::end_date::{WindowResponse, resolve_end_date};
 use crate::run::slice::gates::expects_rows;
 use crate::run::slice::parent_cache::ParentRows;
 use crate::run::slice::prefetch::{MAX_PREFETCHED_BYTES, Prefetched, prefetch, too_long, value_at};
@@ -84,11 +84,10 @@ async fn prefetch_slice(cx: &SliceContext<'_>, slice: &Slice) -> Result<Prefetch
     let options = cx.account.request_options(&slice.stream);
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
     let request = |options| prefetch_requests(cx, slice, options);
-    let ResolvedEndDate { response, proven } =
-        resolve_end_date(slice, &options, must_have_rows.is_some(), request).await?;
+    let (response, proven) = resolve_end_date(slice, &options, must_have_rows.is_some(), request).await?;
     if let Some((fact, evidence)) = proven {
         let learned = cx.account.learn(LearnedFact { fact, evidence, learned_at: cx.now() });
-        cx.ledger.commit(learned.into_iter().collect()).await?;
+        cx.ledger.commit(learned.into_iter().collect(), None).await?;
     }
     match must_have_rows {
         Some(stream) if !response.has_rows() => Err(RunError::Unproven {

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use crate::api::{ApiError, Client, SliceRequest};
 use crate::model::block::Block;
@@ -43,21 +42,16 @@ pub async fn prefetch(
     requests: &AtomicU64,
 ) -> Result<Prefetched, RunError> {
     let before = requests.load(Ordering::Relaxed);
-    let (sender, mut receiver) = mpsc::channel::<Block>(2);
-    let collecting = async {
-        let (mut blocks, mut bytes) = (Vec::new(), 0);
-        while let Some(block) = receiver.recv().await {
-            bytes += block.bytes();
-            if bytes > MAX_PREFETCHED_BYTES {
-                return None;
-            }
-            blocks.push(block);
-        }
-        Some(blocks)
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    let collect = |block: Block| {
+        bytes += block.bytes();
+        blocks.push(block);
+        std::future::ready(bytes <= MAX_PREFETCHED_BYTES)
     };
-    let (totals, blocks) = tokio::join!(request_pages(request, client, sender, None, requests), collecting);
-    let totals = totals?;
-    let blocks = blocks.ok_or_else(|| too_long(request.slice))?;
+    let totals = request_pages(request, client, collect, None, requests).await?;
+    if bytes > MAX_PREFETCHED_BYTES {
+        return Err(too_long(request.slice));
+    }
     let requests = requests.load(Ordering::Relaxed) - before;
     Ok(Prefetched { blocks, totals, requests, window_end: request.options.window_end })
 }

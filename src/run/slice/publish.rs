@@ -97,7 +97,7 @@ pub async fn publish(
         learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
     }
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
-    cx.ledger.commit_based_on(based_on, record).await?;
+    cx.ledger.commit(record, Some(based_on)).await?;
     Ok(PublishedSlice { counters, suspect: suspect.or(incomplete) })
 }
 
@@ -109,7 +109,7 @@ pub async fn publish_nothing(cx: &SliceContext<'_>, slice: &Slice) -> Result<(),
     let days = slice.recorded_days().into_iter().map(|day| empty_day(slice, day)).collect();
     let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
     record.push(slice_entry(cx, slice, None, 0, cx.now(), days));
-    cx.ledger.commit(record).await
+    cx.ledger.commit(record, None).await
 }
 
 /// The entry of a published slice; `whole` is `None` if its gate is closed.
@@ -158,7 +158,7 @@ fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item =
 async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
     let (stream, scope) = (&slice.stream.name, &slice.scope);
     let stale = days.into_iter().map(|day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day });
-    cx.ledger.commit(stale.collect()).await.ok();
+    cx.ledger.commit(stale.collect(), None).await.ok();
     error
 }
 
@@ -210,8 +210,8 @@ async fn publish_snapshot(
     if let Some(entry) = unchanged(cx, to, &same, before.as_ref()).await {
         return Ok(entry);
     }
-    let copy = snapshot_file(cx, list, to, file).await?;
-    publish_day(cx, to, &copy.file, before.as_ref()).await
+    let (copy, _dir) = snapshot_file(cx, list, to, file).await?;
+    publish_day(cx, to, &copy, before.as_ref()).await
 }
 
 async fn publish_day(

@@ -9,7 +9,7 @@ use crate::model::slice::Slice;
 use crate::model::window::Window;
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
-use crate::write::{SnapshotFile, SpooledFile, write_snapshot};
+use crate::write::{SliceDir, SpooledFile, write_snapshot};
 
 /// The slice of the snapshot table that the list `list`, extracted at `at`, fills; `None` if it leaves no snapshot.
 pub fn snapshot_slice(cx: &SliceContext<'_>, list: &Slice, at: Timestamp) -> Option<Slice> {
@@ -30,7 +30,7 @@ pub async fn snapshot_file(
     list: &Slice,
     to: &Slice,
     file: &SpooledFile,
-) -> Result<SnapshotFile, RunError> {
+) -> Result<(SpooledFile, SliceDir), RunError> {
     let day = to.window.map_or_else(|| snapshot_day(cx.now()), |window| window.start);
     let (list, file, dir) = (list.clone(), file.clone(), cx.spool.create_extra_dir()?);
     let compression = cx.settings.destinations.compression;

@@ -88,7 +88,9 @@ impl RowSource {
             Self::Request { page_limit } => {
                 let (slice, variables) = (&attempt.slice, &Variables::new());
                 let request = SliceRequest { slice, transport: attempt.transport, options, variables };
-                let totals = request_pages(&request, &cx.settings.client, rows, page_limit, requests).await?;
+                let rows = &rows;
+                let send = |block| async move { rows.send(RowInput::Block(block)).await.is_ok() };
+                let totals = request_pages(&request, &cx.settings.client, send, page_limit, requests).await?;
                 Ok(Streamed { totals, incomplete: None })
             }
             Self::FanOut(mut pending) => {
