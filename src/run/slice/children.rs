@@ -57,28 +57,22 @@ impl PendingRequests {
         children: Vec<Child>,
         schema: &SchemaRef,
     ) -> Result<Self, RunError> {
-        let variable_names =
+        let variable_names: Vec<String> =
             children.first().map(|child| child.variables.keys().cloned().collect()).unwrap_or_default();
         let published = published_rows(cx, slice, schema).await?;
-        let mut pending = Self { children, unchanged: HashSet::new(), published, variable_names };
-        if cx.options.rewrite {
-            return Ok(pending);
-        }
         let mut extracted: HashMap<Variables, Timestamp> = HashMap::new();
-        for batch in &pending.published {
+        for batch in published.iter().filter(|_| !cx.options.rewrite) {
             for row in 0..batch.num_rows() {
-                let variables = variables_of(batch, &pending.variable_names, row);
-                extracted.extend(variables.zip(extracted_at(batch, row)));
+                extracted.extend(variables_of(batch, &variable_names, row).zip(extracted_at(batch, row)));
             }
         }
         let is_unchanged = |child: &Child| match (child.changed, extracted.get(&child.variables)) {
             (Some(changed), Some(extracted)) => *extracted > changed + CHANGE_MARGIN,
             _ => false,
         };
-        let (unchanged, children): (Vec<Child>, Vec<Child>) = pending.children.into_iter().partition(is_unchanged);
-        pending.unchanged = unchanged.into_iter().map(|child| child.variables).collect();
-        pending.children = children;
-        Ok(pending)
+        let (unchanged, children): (Vec<Child>, Vec<Child>) = children.into_iter().partition(is_unchanged);
+        let unchanged = unchanged.into_iter().map(|child| child.variables).collect();
+        Ok(Self { children, unchanged, published, variable_names })
     }
 
     pub fn unchanged_rows(&self) -> Vec<RecordBatch> {

@@ -43,7 +43,7 @@ pub fn decode_and_write(
     protection: Protection,
 ) -> Result<Decoded, RunError> {
     let mut waiting = if protection.is_empty() {
-        WaitingRows::OnDisk { path: writer.waiting_blocks_file(), file: None }
+        WaitingRows::OnDisk { path: writer.waiting_blocks_file(), file: None, blocks: Vec::new() }
     } else {
         WaitingRows::InMemory { stream: writer.stream().to_owned(), blocks: Vec::new(), bytes: 0 }
     };
@@ -93,21 +93,29 @@ impl Line {
 /// Blocks whose positions are not known yet, because a body sent `data` before `info`. Rows that are to be protected wait in
 /// memory, since they must not be on disk in clear text.
 enum WaitingRows {
-    OnDisk { path: PathBuf, file: Option<BufWriter<File>> },
-    InMemory { stream: String, blocks: Vec<(Vec<u8>, usize)>, bytes: usize },
+    /// With the length and the rows of each block in the file.
+    OnDisk {
+        path: PathBuf,
+        file: Option<BufWriter<File>>,
+        blocks: Vec<(usize, usize)>,
+    },
+    InMemory {
+        stream: String,
+        blocks: Vec<(Vec<u8>, usize)>,
+        bytes: usize,
+    },
 }
 
 impl WaitingRows {
     fn push(&mut self, json: Vec<u8>, rows: usize) -> Result<(), WriteError> {
         match self {
-            Self::OnDisk { path, file } => {
+            Self::OnDisk { path, file, blocks } => {
+                blocks.push((json.len(), rows));
                 let pushed = (|| {
                     let file = match file {
                         Some(file) => file,
                         None => file.insert(BufWriter::new(File::create(&*path)?)),
                     };
-                    file.write_all(&(json.len() as u64).to_le_bytes())?;
-                    file.write_all(&(rows as u64).to_le_bytes())?;
                     file.write_all(&json)
                 })();
                 pushed.map_err(|source| WriteError::Disk { path: path.clone(), source })
@@ -125,7 +133,7 @@ impl WaitingRows {
 
     fn drain_to(&mut self, line: &mut Line) -> Result<(), RunError> {
         match self {
-            Self::OnDisk { path, file } => {
+            Self::OnDisk { path, file, blocks } => {
                 let Some(mut file) = file.take() else {
                     return Ok(());
                 };
@@ -133,11 +141,10 @@ impl WaitingRows {
                 file.flush().map_err(disk)?;
                 drop(file);
                 let mut file = BufReader::new(File::open(&*path).map_err(disk)?);
-                while let Some(length) = read_number(&mut file).map_err(disk)? {
-                    let rows = read_number(&mut file).map_err(disk)?.unwrap_or_default();
-                    let mut json = vec![0; length as usize];
+                for (length, rows) in blocks.drain(..) {
+                    let mut json = vec![0; length];
                     file.read_exact(&mut json).map_err(disk)?;
-                    line.write(&json, rows as usize)?;
+                    line.write(&json, rows)?;
                 }
             }
             Self::InMemory { blocks, bytes, .. } => {
@@ -148,14 +155,6 @@ impl WaitingRows {
             }
         }
         Ok(())
-    }
-}
-
-fn read_number(file: &mut impl Read) -> std::io::Result<Option<u64>> {
-    let mut bytes = [0; 8];
-    match file.read(&mut bytes[..1])? {
-        0 => Ok(None),
-        _ => file.read_exact(&mut bytes[1..]).map(|()| Some(u64::from_le_bytes(bytes))),
     }
 }
 

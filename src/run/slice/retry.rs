@@ -15,7 +15,7 @@ use crate::run::slice::context::SliceContext;
 /// requested once more and then page by page.
 const MAX_DAMAGED: u32 = 8;
 /// The same if the server says that it cannot answer, since each of those was retried several times already. Whole, half and
-/// quarter tell a window that is too long from an endpoint that is dead.
+/// quarter distinguish a window that is too long from an endpoint that is dead.
 const MAX_UNANSWERED: u32 = 2;
 
 /// What follows a failed attempt.
