@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::api::blocks::FramingError;
 use crate::http::RootsError;
 use crate::model::format::format_duration;
 use crate::retry::Attempts;
@@ -64,10 +63,6 @@ impl ApiError {
     /// The response for `what` is broken.
     pub fn broken(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Broken { what: what.into(), problem: problem.into(), attempts: Attempts::ONE }
-    }
-
-    pub(super) fn framing(what: &str, error: &FramingError) -> Self {
-        Self::broken(what, error.to_string())
     }
 
     /// No connection to the API at `at`. An untrusted certificate is a setting to change and not an outage, so it is not retried.

@@ -114,7 +114,7 @@ impl SliceRequest<'_> {
         let body = (stream.request.method == Method::Post).then(|| Value::Object(self.body(cursor, &texts)));
         Request {
             method: stream.request.method,
-            path: fill(path, &texts, encode_step),
+            path: fill(path, &texts, |text| utf8_percent_encode(text, UNRESERVED).to_string()),
             query: self.query(cursor, &texts),
             body,
             events,
@@ -304,11 +304,6 @@ fn fill_value(value: &mut Value, texts: &Variables) {
         Value::Object(members) => members.values_mut().for_each(|member| fill_value(member, texts)),
         _ => {}
     }
-}
-
-/// `text` as one step of a path.
-fn encode_step(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// Adds every dimension to `order_by`, after those already in it: offsets need a total order.

@@ -185,7 +185,7 @@ impl Response {
         };
         pushed
             .and_then(|()| self.limits.record(chunk.len(), self.blocks.total_rows(), started.elapsed()))
-            .map_err(|error| ApiError::framing(&self.what, &error))?;
+            .map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
         Ok(Some(self.blocks.take_ready()))
     }
 
@@ -198,7 +198,7 @@ impl Response {
             Framer::Json(rows) => rows.finish(&mut self.blocks),
             Framer::Events(events) => events.finish(&mut self.blocks),
         };
-        let envelope = finished.map_err(|error| ApiError::framing(&self.what, &error))?;
+        let envelope = finished.map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
         Ok((self.blocks.take_ready(), envelope, self.blocks.total_rows()))
     }
 }

@@ -167,7 +167,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         if let ColumnBuilder::Json(builder) = self.builder {
-            let json = raw(deserializer)?;
+            let json = RawSeed.deserialize(deserializer)?;
             match json.as_str() {
                 "null" => builder.append_null(),
                 text => builder.append_value(text),
@@ -176,15 +176,6 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
         }
         deserializer.deserialize_any(self)
     }
-}
-
-/// The text of any value, byte for byte, if it is JSON.
-pub fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let lazy = LazyValue::deserialize(deserializer)?;
-    let text = lazy.as_raw_str().trim();
-    // sonic-rs skips a lazy value by its brackets and quotes alone, but what is stored as JSON must be JSON.
-    serde_json::from_str::<IgnoredAny>(text).map_err(D::Error::custom)?;
-    Ok(text.to_owned())
 }
 
 impl<'de> Visitor<'de> for ValueSeed<'_> {
@@ -353,14 +344,18 @@ impl<'de, T, F: Fn(&str) -> Option<T>> Visitor<'de> for NameSeed<F> {
     }
 }
 
-/// Reads the text of any value.
+/// Reads the text of any value, byte for byte, if it is JSON.
 pub struct RawSeed;
 
 impl<'de> DeserializeSeed<'de> for RawSeed {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        raw(deserializer)
+        let lazy = LazyValue::deserialize(deserializer)?;
+        let text = lazy.as_raw_str().trim();
+        // sonic-rs skips a lazy value by its brackets and quotes alone, but what is stored as JSON must be JSON.
+        serde_json::from_str::<IgnoredAny>(text).map_err(D::Error::custom)?;
+        Ok(text.to_owned())
     }
 }
 

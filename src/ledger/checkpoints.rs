@@ -1,5 +1,7 @@
 //! The checkpoints of a lake: the newest is read, the last few are kept.
 
+use std::error::Error;
+
 use bytes::Bytes;
 use object_store::path::Path;
 
@@ -29,8 +31,7 @@ pub async fn newest(destination: &Destination) -> Result<Option<State>, LedgerEr
                     return Err(LedgerError::Rebuilt { path: path.to_string(), source });
                 }
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%path, error, "checkpoint unreadable, using an older one");
+                    tracing::warn!(%path, error = &error as &dyn Error, "checkpoint unreadable, using an older one");
                 }
             }
         }
@@ -46,8 +47,7 @@ pub async fn write(destination: &Destination, state: &State) -> Result<(), Ledge
     let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &State::checkpoint_name(state.number, &bytes)]);
     destination.create(&path, bytes).await?;
     if let Err(error) = remove_old(destination).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::debug!(error, "cannot delete old checkpoints");
+        tracing::debug!(error = &error as &dyn Error, "cannot delete old checkpoints");
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct CoverageRow<'a> {
     pub changed_at: Option<CompactTimestamp>,
     /// Relative to the root of the lake; `None` without a file.
     pub path: Option<String>,
-    /// What is wrong, in words.
+    /// What is wrong with the day, for people.
     pub problem: Option<&'a str>,
 }
 

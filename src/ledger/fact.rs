@@ -29,7 +29,7 @@ pub enum Fact {
     /// Whether the account still has a category.
     Category { id: String, present: bool },
     /// More than half of the known categories were missing and only `present` were listed. They count as gone when the next run sees
-    /// the same number. `None` once that is settled.
+    /// the same number. `None` once they are confirmed or listed.
     CategoriesShrunk { present: Option<u64> },
     /// How many requests of the budget one request of a kind takes.
     RequestCost { request: RequestKind, requests: u32 },

@@ -1,4 +1,4 @@
-//! Writes a list again, as the snapshot of a day.
+//! Writes a list a second time, as the snapshot of a day.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -69,7 +69,7 @@ impl RateLimitState {
         Self { window: self.window.fresh(), costs: self.costs.clone(), ..Self::new(self.reserve) }
     }
 
-    /// The state to forecast from `now` on: every request costs one, requests in flight are over, and no response will tell more
+    /// The state to forecast from `now` on: every request costs one, requests in flight are over, and no response will show more
     /// about the length of a window.
     pub fn for_forecast(&self, now: Instant) -> Self {
         let mut log = self.log.clone();

@@ -86,7 +86,7 @@ impl RateLimitWindow {
         self.remaining.map(|remaining| remaining.requests)
     }
 
-    /// When to look again whether requests remain.
+    /// When another request may show whether requests remain.
     pub(super) fn remaining_ends_at(&self, now: Instant) -> Instant {
         self.resets_at.or(self.remaining_expires_at).unwrap_or(now + REMAINING_EXPIRES_AFTER)
     }
