@@ -1,4 +1,4 @@
-//! How long the ledger of 20, 200 and 2,000 categories with tier `core` and a year of days takes to fold, write and read,
+//! How long the ledger of 20, 200 and 2,000 categories with tier `core` and a year of days takes to replay, write and read,
 //! and how large it is: `cargo bench --bench ledger`.
 
 mod support;
@@ -20,13 +20,15 @@ fn main() {
     divan::main();
 }
 
-/// Folding the records of one night into a year.
+/// Replaying the records of one run onto a year.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
-fn fold_a_night(bencher: Bencher<'_, '_>, categories: usize) {
+fn replay_a_run(bencher: Bencher<'_, '_>, categories: usize) {
     let account = Account::of(categories);
     let mut state = account.state();
-    let night = account.night(2);
-    bencher.counter(ItemsCount::new(night.len())).bench_local(|| night.iter().for_each(|record| state.apply(record)));
+    let records = account.run(2);
+    bencher
+        .counter(ItemsCount::new(records.len()))
+        .bench_local(|| records.iter().for_each(|record| state.apply(record)));
 }
 
 #[divan::bench(args = CATEGORIES, sample_count = 3, sample_size = 1)]
@@ -59,10 +61,10 @@ fn table(account: &Account, state: &State) -> bytes::Bytes {
     coverage_parquet(coverage_rows(state, &catalog, LAYOUT, account.now)).expect("it can be written")
 }
 
-/// Prints what a year takes in memory, in a checkpoint and in the coverage table. The most is what was resident while
+/// Prints the size of a year in memory, in a checkpoint and in the coverage table. The maximum is the resident memory while
 /// these were made, the state included.
 fn sizes() {
-    // They stay, so that none takes the room that another gave back.
+    // They are kept, so that none reuses the memory of another.
     let mut states = Vec::new();
     println!("| categories | days and lists | state | checkpoint | coverage table | at most |");
     println!("|---:|---:|---:|---:|---:|---:|");

@@ -11,24 +11,24 @@ fn main() {
     divan::main();
 }
 
-/// The plan of a night, when a year is there and the last night was complete.
+/// The plan of a run after a complete year.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
-fn night_after_a_year(bencher: Bencher<'_, '_>, categories: usize) {
+fn run_after_a_year(bencher: Bencher<'_, '_>, categories: usize) {
     let account = Account::of(categories);
     let state = account.state();
     bencher.bench_local(|| planned(&account, &state));
 }
 
-/// The same, when a run was killed: what it meant to write is in doubt.
+/// The same after a killed run, whose planned days are stale.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
-fn night_after_a_killed_run(bencher: Bencher<'_, '_>, categories: usize) {
+fn run_after_a_killed_run(bencher: Bencher<'_, '_>, categories: usize) {
     let account = Account::of(categories);
     let mut state = account.state();
-    state.apply(&account.night(2)[0]);
+    state.apply(&account.run(2)[0]);
     bencher.bench_local(|| planned(&account, &state));
 }
 
-/// The plan of a first run, of a year of which nothing is there.
+/// The plan of a first run, for a year without any exported day.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
 fn first_run(bencher: Bencher<'_, '_>, categories: usize) {
     let account = Account::of(categories);

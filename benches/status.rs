@@ -20,7 +20,7 @@ fn status_of_a_year(bencher: Bencher<'_, '_>, categories: usize) {
     bencher.bench_local(|| Status::of(&state, &config, account.now, 90).unwrap());
 }
 
-/// What is made when somebody asks for one category.
+/// The status of one category, as requested by a reader of the page.
 #[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
 fn one_category(bencher: Bencher<'_, '_>, categories: usize) {
     let (account, state, config) = lake(categories);

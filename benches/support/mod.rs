@@ -20,15 +20,15 @@ use profound_export::model::window::Window;
 use profound_export::plan::{Wanted, WantedDays};
 use uuid::Uuid;
 
-/// Sizes of accounts that are looked at.
+/// Categories of the measured accounts.
 pub const CATEGORIES: [usize; 3] = [20, 200, 2_000];
-/// Slices that end within a moment of each other, and so stand in one record.
+/// Slices that are committed together, in one record.
 const SLICES_A_RECORD: usize = 16;
 
-/// An account of so many categories, and what is wanted of it.
+/// An account and what its job exports.
 pub struct Account {
     pub wanted: Wanted,
-    /// A morning on which nothing of that night has been read yet.
+    /// The start of a run.
     pub now: Timestamp,
 }
 
@@ -70,7 +70,7 @@ impl Account {
         Self { wanted, now }
     }
 
-    /// What the ledger knows when every night of the year was complete, up to the one before `now`.
+    /// The state of the ledger after a complete run on each day of the year before `now`.
     pub fn state(&self) -> State {
         let mut state = State { number: 1, ..State::default() };
         let before = self.now - SignedDuration::from_hours(24);
@@ -91,8 +91,8 @@ impl Account {
         state
     }
 
-    /// The records of one night: what it means to write, and every slice of the last four days.
-    pub fn night(&self, first: u64) -> Vec<Record> {
+    /// The records of one run: its plan, and every slice of the last four days.
+    pub fn run(&self, first: u64) -> Vec<Record> {
         let run = Uuid::nil();
         let slices: Vec<SliceEntry> = (0_u64..)
             .zip(self.asked())
@@ -152,18 +152,18 @@ impl Account {
     }
 }
 
-/// Days and lists that `state` knows.
+/// Days and lists of `state`.
 pub fn known(state: &State) -> usize {
     let scopes = state.coverage.values().flat_map(|scopes| scopes.values());
     scopes.map(|scope| scope.days.len() + usize::from(scope.whole.is_some())).sum()
 }
 
-/// When a day was last read: the first morning on which it was final.
+/// When a day was last extracted: the first run in which it was final.
 fn last_read(days: &Days, day: Day, before: Timestamp) -> Timestamp {
     (days.final_at(day, days.lookback) + SignedDuration::from_hours(7)).min(before)
 }
 
-/// A day as it was read within the half hour after `at`. One in ten has no rows.
+/// A day that was extracted within 30 minutes after `at`. One in ten has no rows.
 fn read(seed: u64, at: Timestamp) -> DayState {
     let extracted_at = at + SignedDuration::from_micros((seed % 1_800_000_000) as i64);
     let DayEntry { rows, hash, bytes, .. } = entry(seed, None);
@@ -192,7 +192,7 @@ fn entry(seed: u64, day: Option<Day>) -> DayEntry {
     DayEntry { day, rows, hash: hash.into(), file: written, bytes, etag: Some("e".into()), signal: None }
 }
 
-/// A number that looks like chance (SplitMix64).
+/// A pseudo-random number (SplitMix64).
 fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

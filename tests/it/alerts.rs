@@ -1,4 +1,4 @@
-//! Alerts, from the built program to receivers that hold what comes to the form their vendors document.
+//! Alerts of the built program, sent to receivers that check each message against its vendor's documentation.
 #![cfg(unix)]
 
 use std::fs;
@@ -24,29 +24,29 @@ use tokio::process::Command;
 
 use crate::support::{KEY, account};
 
-/// What a receiver got.
+/// A message that a receiver got.
 #[derive(Debug, Clone)]
-struct Got {
+struct Message {
     method: Method,
     path: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Got {
+impl Message {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-/// Takes every request, after it answered the first few with an error.
+/// Accepts every request after it answered the first few with an error.
 #[derive(Clone)]
 struct Receiver {
-    got: Arc<Mutex<Vec<Got>>>,
-    came: Arc<tokio::sync::Notify>,
+    got: Arc<Mutex<Vec<Message>>>,
+    arrived: Arc<tokio::sync::Notify>,
     errors: Arc<AtomicUsize>,
     status: StatusCode,
-    /// What an error asks to wait.
+    /// The `Retry-After` of an error.
     retry_after: Option<&'static str>,
     address: String,
 }
@@ -60,47 +60,47 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let errors = Arc::new(AtomicUsize::new(errors));
-        let receiver = Self { got: Arc::default(), came: Arc::default(), errors, status, retry_after, address };
-        let router = Router::new().fallback(take).with_state(receiver.clone());
+        let receiver = Self { got: Arc::default(), arrived: Arc::default(), errors, status, retry_after, address };
+        let router = Router::new().fallback(receive).with_state(receiver.clone());
         #[expect(clippy::disallowed_methods, reason = "a receiver of its own, which ends with the test")]
         tokio::spawn(axum::serve(listener, router).into_future());
         receiver
     }
 
     /// Key and state of every message to `path`.
-    fn told(&self, path: &str) -> Vec<String> {
-        let told = |got: &Got| format!("{} {}", got.json()["key"], got.json()["state"]).replace('"', "");
-        self.at(path).iter().map(told).collect()
+    fn keys_and_states(&self, path: &str) -> Vec<String> {
+        let keys_and_states = |got: &Message| format!("{} {}", got.json()["key"], got.json()["state"]).replace('"', "");
+        self.at(path).iter().map(keys_and_states).collect()
     }
 
-    /// Waits until `path` got so much.
+    /// Waits until `path` got `count` messages.
     async fn until(&self, path: &str, count: usize) {
-        let came = async {
+        let arrived = async {
             while self.at(path).len() < count {
-                self.came.notified().await;
+                self.arrived.notified().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), came).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(60), arrived).await.unwrap();
     }
 
-    fn at(&self, path: &str) -> Vec<Got> {
+    fn at(&self, path: &str) -> Vec<Message> {
         self.got.lock().unwrap().iter().filter(|got| got.path == path).cloned().collect()
     }
 }
 
-async fn take(
+async fn receive(
     State(receiver): State<Receiver>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, HeaderMap) {
-    let got = Got { method, path: uri.path().to_owned(), headers, body: body.to_vec() };
+    let got = Message { method, path: uri.path().to_owned(), headers, body: body.to_vec() };
     receiver.got.lock().unwrap().push(got);
-    receiver.came.notify_one();
+    receiver.arrived.notify_one();
     let left = receiver.errors.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-    let asked = receiver.retry_after.map(|wait| (RETRY_AFTER, HeaderValue::from_static(wait)));
-    if left.is_ok() { (receiver.status, asked.into_iter().collect()) } else { (StatusCode::OK, HeaderMap::new()) }
+    let requested = receiver.retry_after.map(|wait| (RETRY_AFTER, HeaderValue::from_static(wait)));
+    if left.is_ok() { (receiver.status, requested.into_iter().collect()) } else { (StatusCode::OK, HeaderMap::new()) }
 }
 
 /// An account, and a directory with a job and alerts.
@@ -135,14 +135,14 @@ impl Place {
         command
     }
 
-    /// Runs a verb; its exit code, and all that it said.
+    /// Runs a command; returns its exit code and its whole output.
     async fn run(&self, verb: &[&str]) -> (i32, String) {
         let output = self.command(verb).output().await.unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
     }
 
-    /// Answers of the API are 400, which no other try would change.
+    /// The API answers 400 twice, which is not retried.
     fn fail_once(&self) {
         let kind = FaultKind::Status { code: 400, retry_after: None, reset: None };
         let stream = Some("visibility_v2_by_day".to_owned());
@@ -159,7 +159,7 @@ impl Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn job_that_fails_is_told_once_over_many_runs_and_its_end_once_to_every_kind_of_target() {
+async fn every_target_type_gets_one_firing_and_one_resolved_message() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let at = &receiver.address;
     let place = Place::new(&format!(
@@ -200,22 +200,22 @@ url = "{at}/beat"
     .unwrap();
     fs::set_permissions(&mail, fs::Permissions::from_mode(0o755)).unwrap();
 
-    let mut said = String::new();
+    let mut text = String::new();
     for wanted in [1, 1, 0, 0] {
         if wanted == 1 {
             place.fail_once();
         }
         let (code, log) = place.run(&["run"]).await;
         assert_eq!(code, wanted, "{log}");
-        said.push_str(&log);
+        text.push_str(&log);
     }
 
     let states =
-        |got: &[Got]| got.iter().map(|got| got.json()["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        |got: &[Message]| got.iter().map(|got| got.json()["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let hooks = receiver.at("/hook");
     let events: Vec<_> = hooks.iter().map(|got| got.json()["event"].clone()).collect();
     assert_eq!(states(&hooks).iter().filter(|state| *state == "firing").count(), hooks.len() / 2, "{events:?}");
-    let of_job: Vec<Got> = hooks.iter().filter(|got| got.json()["key"] == "job_failed/nightly").cloned().collect();
+    let of_job: Vec<Message> = hooks.iter().filter(|got| got.json()["key"] == "job_failed/nightly").cloned().collect();
     assert_eq!(states(&of_job), ["firing", "resolved"]);
     assert_eq!(of_job[0].json()["version"], 1);
     assert!(of_job[1].json()["resolved_at"].is_string());
@@ -237,7 +237,7 @@ url = "{at}/beat"
     pages.iter().for_each(is_of_pagerduty);
     let key = |action: &str| {
         let of_job =
-            |got: &&Got| got.json()["payload"]["class"] == "job_failed" && got.json()["event_action"] == action;
+            |got: &&Message| got.json()["payload"]["class"] == "job_failed" && got.json()["event_action"] == action;
         pages.iter().find(of_job).map(|got| got.json()["dedup_key"].clone())
     };
     assert!(key("trigger").is_some() && key("trigger") == key("resolve"));
@@ -256,7 +256,7 @@ url = "{at}/beat"
 
     let config = place.run(&["config"]).await.1;
     for secret in [KEY, "signed with this", "T0/B0/token", "0123456789abcdef0123456789abcdef", "/hook"] {
-        assert!(!said.contains(secret) && !config.contains(secret), "`{secret}` is shown");
+        assert!(!text.contains(secret) && !config.contains(secret), "`{secret}` is shown");
         let book = fs::read_to_string(place.path().join("lake/_profound_export/alerts.json")).unwrap();
         assert!(!book.contains(secret), "`{secret}` is kept");
     }
@@ -264,7 +264,7 @@ url = "{at}/beat"
 }
 
 /// Slack's "Sending messages using incoming webhooks": JSON with `text`, and blocks whose texts have at most 3000 characters.
-fn is_of_slack(got: &Got) {
+fn is_of_slack(got: &Message) {
     assert_eq!((&got.method, got.headers["content-type"].to_str().unwrap()), (&Method::POST, "application/json"));
     let body = got.json();
     assert!(body["text"].as_str().is_some_and(|text| !text.is_empty() && !text.contains('<')));
@@ -281,8 +281,8 @@ fn is_of_slack(got: &Got) {
     }
 }
 
-/// PagerDuty's "Send an alert event": what is required, from what may be said.
-fn is_of_pagerduty(got: &Got) {
+/// PagerDuty's "Send an alert event": the required fields and the allowed values.
+fn is_of_pagerduty(got: &Message) {
     let body = got.json();
     assert_eq!(body["routing_key"].as_str().unwrap().len(), 32);
     assert!(["trigger", "resolve"].contains(&body["event_action"].as_str().unwrap()));
@@ -296,7 +296,7 @@ fn is_of_pagerduty(got: &Got) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejected_key_is_one_alert_and_another_key_resolves_it() {
+async fn rejected_key_is_one_alert_and_a_new_key_resolves_it() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let alert = format!("[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\n", receiver.address);
     let place = Place::new(&alert).await;
@@ -307,14 +307,14 @@ async fn rejected_key_is_one_alert_and_another_key_resolves_it() {
     }
     fs::write(place.path().join("key"), KEY).unwrap();
     assert_eq!(place.run(&["run"]).await.0, 0);
-    let told: Vec<_> =
+    let keys_and_states: Vec<_> =
         receiver.at("/hook").iter().map(|got| format!("{} {}", got.json()["event"], got.json()["state"])).collect();
-    assert_eq!(told, [r#""key_rejected" "firing""#, r#""key_rejected" "resolved""#]);
+    assert_eq!(keys_and_states, [r#""key_rejected" "firing""#, r#""key_rejected" "resolved""#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_is_tried_again_when_a_receiver_has_trouble_and_by_the_next_run_when_that_lasts() {
-    // Three attempts of the first run are in vain, and the first of the second.
+async fn failed_notification_is_retried_and_sent_by_the_next_run() {
+    // Three attempts of the first run fail, and the first of the second.
     let receiver = Receiver::start(StatusCode::SERVICE_UNAVAILABLE, 4).await;
     let alert = format!(
         "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/hook\"\nevents = [\"job_failed\"]\n",
@@ -353,7 +353,7 @@ fn hook(receiver: &Receiver) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_that_cannot_begin_for_want_of_a_key_is_told_once_and_resolved_by_the_next_that_can() {
+async fn missing_key_fires_once_and_the_next_run_resolves_it() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(&hook(&receiver)).await;
     assert_eq!(place.run(&["run"]).await.0, 0);
@@ -362,36 +362,40 @@ async fn run_that_cannot_begin_for_want_of_a_key_is_told_once_and_resolved_by_th
         let (code, log) = place.run(&["run"]).await;
         assert_eq!(code, 78, "{log}");
     }
-    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing"]);
+    assert_eq!(receiver.keys_and_states("/hook"), ["job_failed/nightly firing"]);
     let message = receiver.at("/hook")[0].json();
     assert!(message["summary"].as_str().unwrap().starts_with("nightly: could not start: "), "{message}");
     assert!(!message["action"].as_str().unwrap().is_empty());
     fs::write(place.path().join("key"), KEY).unwrap();
     assert_eq!(place.run(&["run"]).await.0, 0);
-    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing", "job_failed/nightly resolved"]);
+    assert_eq!(receiver.keys_and_states("/hook"), ["job_failed/nightly firing", "job_failed/nightly resolved"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lake_that_cannot_be_made_is_told_as_trouble_of_the_destination_by_run_and_serve() {
+async fn unwritable_destination_fires_an_alert_in_run_and_serve() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(&hook(&receiver)).await;
     fs::write(place.path().join("file"), "").unwrap();
     let (code, log) = place.run(&["--set", "destination.url=file/lake", "run"]).await;
     assert_eq!(code, 69, "{log}");
-    let told = receiver.told("/hook");
+    let keys_and_states = receiver.keys_and_states("/hook");
     assert!(
-        matches!(told.as_slice(), [one] if one.starts_with("destination_trouble/") && one.ends_with(" firing")),
-        "{told:?}"
+        matches!(keys_and_states.as_slice(), [one] if one.starts_with("destination_trouble/") && one.ends_with(" firing")),
+        "{keys_and_states:?}"
     );
     let jobs = fs::read_to_string(place.path().join("jobs.toml")).unwrap();
     fs::write(place.path().join("jobs.toml"), jobs.replace("[[alert]]", "cron = \"0 4 * * *\"\n[[alert]]")).unwrap();
     let (code, log) = place.run(&["--set", "destination.url=file/lake", "serve"]).await;
     assert_eq!(code, 69, "{log}");
-    assert_eq!(receiver.told("/hook"), [told[0].clone(), told[0].clone()], "there is no place to remember it");
+    assert_eq!(
+        receiver.keys_and_states("/hook"),
+        [keys_and_states[0].clone(), keys_and_states[0].clone()],
+        "the alert state cannot be stored"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn book_follows_the_destination_when_the_configuration_is_read_again() {
+async fn alert_state_follows_the_destination_after_a_reload() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(&hook(&receiver)).await;
     let expires = |lake: &str| {
@@ -414,8 +418,9 @@ async fn book_follows_the_destination_when_the_configuration_is_read_again() {
     receiver.until("/hook", 2).await;
     signal("TERM");
     assert_eq!(daemon.wait().await.unwrap().code(), Some(0));
-    assert!(receiver.told("/hook").iter().all(|notified| notified == "key_expiring firing"));
-    let destination = |got: &Got| got.json()["destination"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    assert!(receiver.keys_and_states("/hook").iter().all(|notified| notified == "key_expiring firing"));
+    let destination =
+        |got: &Message| got.json()["destination"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     let mut destinations: Vec<_> = receiver.at("/hook").iter().map(destination).collect();
     // A reload may interrupt a delivery before its response, which then is repeated.
     destinations.dedup();
@@ -427,23 +432,23 @@ async fn book_follows_the_destination_when_the_configuration_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn receiver_that_asks_to_wait_is_waited_for_if_that_is_not_long() {
-    for (asked, wanted) in [("1", 2), ("120", 1)] {
-        let receiver = Receiver::asking(StatusCode::TOO_MANY_REQUESTS, 1, Some(asked)).await;
+async fn short_retry_after_of_a_receiver_is_respected() {
+    for (requested, wanted) in [("1", 2), ("120", 1)] {
+        let receiver = Receiver::asking(StatusCode::TOO_MANY_REQUESTS, 1, Some(requested)).await;
         let place = Place::new(&hook(&receiver)).await;
         let began = std::time::Instant::now();
-        let (code, said) = place.run(&["alert", "test"]).await;
-        assert_eq!((code == 0, receiver.at("/hook").len()), (wanted == 2, wanted), "{said}");
+        let (code, text) = place.run(&["alert", "test"]).await;
+        assert_eq!((code == 0, receiver.at("/hook").len()), (wanted == 2, wanted), "{text}");
         if wanted == 2 {
             assert!(std::time::Duration::from_secs(1) <= began.elapsed());
         } else {
-            assert!(said.contains("HTTP 429, retry after 120 s"), "{said}");
+            assert!(text.contains("HTTP 429, retry after 120 s"), "{text}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heartbeat_that_fails_is_asked_again_at_once() {
+async fn failed_heartbeat_is_retried_at_once() {
     let receiver = Receiver::start(StatusCode::BAD_GATEWAY, 2).await;
     let alert = format!("[[alert]]\nname = \"beat\"\ntype = \"heartbeat\"\nurl = \"{}/beat\"\n", receiver.address);
     let place = Place::new(&alert).await;
@@ -452,8 +457,8 @@ async fn heartbeat_that_fails_is_asked_again_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
-    // It takes connections, and never answers.
+async fn signal_stops_notifying_and_the_next_run_sends_the_rest() {
+    // It accepts connections and never responds.
     let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let silent =
@@ -464,7 +469,7 @@ async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
     let mut run = place.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut log = tokio::io::BufReader::new(run.stderr.take().unwrap()).lines();
     while !log.next_line().await.unwrap().unwrap().contains("notification sent") {}
-    // It is being told, so it waits.
+    // The notification is in flight, so the program waits.
     let waiting = hole.accept().await.unwrap();
     std::process::Command::new("kill").args(["-TERM", &run.id().unwrap().to_string()]).status().unwrap();
     assert_eq!(run.wait().await.unwrap().code(), Some(1));
@@ -472,11 +477,11 @@ async fn signal_ends_the_telling_and_the_next_run_tells_what_is_left() {
     drop((waiting, hole));
     place.fail_once();
     assert_eq!(place.run(&["run"]).await.0, 1);
-    assert_eq!(receiver.told("/hook"), ["job_failed/nightly firing"], "the first is remembered");
+    assert_eq!(receiver.keys_and_states("/hook"), ["job_failed/nightly firing"], "the first notification is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn book_is_not_written_again_when_nothing_changed() {
+async fn alert_state_is_not_written_if_nothing_changed() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(&hook(&receiver)).await;
     fs::write(place.path().join("jobs.toml"), {
@@ -489,19 +494,19 @@ async fn book_is_not_written_again_when_nothing_changed() {
     let before = fs::metadata(&book).unwrap().modified().unwrap();
     assert_eq!(place.run(&["run"]).await.0, 0);
     assert_eq!(fs::metadata(&book).unwrap().modified().unwrap(), before);
-    assert_eq!(receiver.told("/hook"), ["key_expiring firing"]);
+    assert_eq!(receiver.keys_and_states("/hook"), ["key_expiring firing"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_come_from_variables_and_no_command_shows_its_arguments() {
+async fn secrets_are_read_from_variables_and_never_shown() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(
         "[[alert]]\nname = \"hook\"\ntype = \"webhook\"\nurl_variable = \"HOOK_URL\"\nsecret_variable = \"HOOK_SECRET\"\n\
          [[alert]]\nname = \"none\"\ntype = \"command\"\ncommand = [\"./none\", \"--token\", \"t0ken\"]\n",
     )
     .await;
-    let (_, said) = place.run(&["alert", "test", "hook"]).await;
-    assert!(said.contains("the variable `HOOK_SECRET` for the secret of alert `hook` is not set"), "{said}");
+    let (_, text) = place.run(&["alert", "test", "hook"]).await;
+    assert!(text.contains("the variable `HOOK_SECRET` for the secret of alert `hook` is not set"), "{text}");
     let output = place
         .command(&["alert", "test"])
         .env("HOOK_URL", format!("{}/hook/s3cret", receiver.address))
@@ -509,16 +514,16 @@ async fn secrets_come_from_variables_and_no_command_shows_its_arguments() {
         .output()
         .await
         .unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(receiver.at("/hook/s3cret")[0].headers.contains_key("x-profound-export-signature"), "{said}");
-    let said = said + &place.run(&["config"]).await.1;
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(receiver.at("/hook/s3cret")[0].headers.contains_key("x-profound-export-signature"), "{text}");
+    let text = text + &place.run(&["config"]).await.1;
     for secret in ["s3cret", "signed with this", "t0ken"] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!text.contains(secret), "{text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_test_leaves_nothing_open_at_pagerduty() {
+async fn alert_test_leaves_no_open_incident_at_pagerduty() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let place = Place::new(&format!(
         "[[alert]]\nname = \"on-call\"\ntype = \"pagerduty\"\nurl = \"{}/v2/enqueue\"\nsecret_file = \"routing\"\n",
@@ -526,8 +531,8 @@ async fn alert_test_leaves_nothing_open_at_pagerduty() {
     ))
     .await;
     fs::write(place.path().join("routing"), "0123456789abcdef0123456789abcdef").unwrap();
-    let (code, said) = place.run(&["alert", "test"]).await;
-    assert_eq!(code, 0, "{said}");
+    let (code, text) = place.run(&["alert", "test"]).await;
+    assert_eq!(code, 0, "{text}");
     let got = receiver.at("/v2/enqueue");
     got.iter().for_each(is_of_pagerduty);
     let of = |name: &str| got.iter().map(|got| got.json()[name].as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -536,7 +541,7 @@ async fn alert_test_leaves_nothing_open_at_pagerduty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alert_test_tells_every_target_that_nothing_is_the_matter_and_which_could_not_be_told() {
+async fn alert_test_reaches_every_target_and_reports_failures() {
     let receiver = Receiver::start(StatusCode::OK, 0).await;
     let at = &receiver.address;
     let place = Place::new(&format!(
@@ -545,13 +550,13 @@ async fn alert_test_tells_every_target_that_nothing_is_the_matter_and_which_coul
          [[alert]]\nname = \"lost\"\ntype = \"slack\"\nurl_file = \"missing\"\n"
     ))
     .await;
-    let (code, said) = place.run(&["alert", "test", "hook", "beat"]).await;
-    assert_eq!(code, 0, "{said}");
+    let (code, text) = place.run(&["alert", "test", "hook", "beat"]).await;
+    assert_eq!(code, 0, "{text}");
     assert_eq!(receiver.at("/hook")[0].json()["state"], "test");
     assert_eq!(receiver.at("/beat").len(), 1);
-    let (code, said) = place.run(&["alert", "test"]).await;
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("cannot read the secret of alert `lost` from `missing`"), "{said}");
-    let (code, said) = place.run(&["alert", "test", "hok"]).await;
-    assert_eq!(code, 78, "{said}");
+    let (code, text) = place.run(&["alert", "test"]).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("cannot read the secret of alert `lost` from `missing`"), "{text}");
+    let (code, text) = place.run(&["alert", "test", "hok"]).await;
+    assert_eq!(code, 78, "{text}");
 }

@@ -1,4 +1,4 @@
-//! Scopes that the server cannot answer do not keep it from being asked for the others.
+//! Scopes for which the server always fails do not keep other scopes from being requested.
 
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Fault, FaultKind};
@@ -7,13 +7,13 @@ use crate::support::{Export, Place, account, of_stream};
 
 const STREAM: &str = "visibility_v2_by_day";
 
-/// HTTP 500 at once, however often it is asked.
+/// HTTP 500 at once, for every request.
 fn broken() -> FaultKind {
     FaultKind::Status { code: 500, retry_after: Some("0".into()), reset: None }
 }
 
 #[tokio::test]
-async fn other_categories_are_read_every_night_when_the_server_cannot_answer_for_some() {
+async fn other_categories_are_extracted_when_some_keep_failing() {
     let mut export = Export::start(Place::Memory, Account { categories: 8, ..account() }, &[STREAM]).await;
     export.api.concurrency = 1;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -25,25 +25,25 @@ async fn other_categories_are_read_every_night_when_the_server_cannot_answer_for
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
 
-    // The night after, whatever order the first one had.
+    // The next run, whatever the order of the first one.
     export.simulator.set_now(export.simulator.now() + jiff::SignedDuration::from_hours(24));
     let run = export.run().await;
     assert_eq!(run.totals().slices as usize, healthy.len(), "{}", run.summary());
     assert_eq!(run.failed.len(), broken_ones.len(), "{:?}", run.failed);
 
-    // And none of the broken ones is forgotten once the server can answer.
+    // Once the server answers, the next run extracts the failed ones too.
     export.simulator.clear_faults();
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.assert_equals_simulator(STREAM).await;
 }
 
 #[tokio::test]
-async fn dead_stream_costs_few_requests_whatever_the_number_of_categories() {
+async fn failing_stream_costs_few_requests_with_many_categories() {
     let mut export = Export::start(Place::Memory, Account { categories: 20, ..account() }, &[STREAM]).await;
     export.api.concurrency = 1;
     export.simulator.inject(Fault::from(broken()).of_stream(STREAM));
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
-    let asked = of_stream(&received, STREAM).len();
-    assert!(asked <= 2 * 3 * 5, "{asked} requests for nothing: two slices, three windows, five attempts");
+    let requested = of_stream(&received, STREAM).len();
+    assert!(requested <= 2 * 3 * 5, "{requested} needless requests: two slices, three windows, five attempts");
 }

@@ -7,8 +7,8 @@ use profound_export::simulator::Simulator;
 
 use crate::support::KEY;
 
-/// The program in `directory`, with the key of the simulated account and the address of its API. Nobody answers its
-/// questions.
+/// The program in `directory`, with the key of the simulated account and the address of its API. Standard input is
+/// closed.
 pub fn program(directory: &Path, simulator: &Simulator) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_profound-export"));
     program

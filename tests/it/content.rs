@@ -1,4 +1,4 @@
-//! A lake holds exactly what the API holds, in whatever shape the API answers.
+//! A lake contains exactly the rows of the API, whatever the shape of the responses.
 
 use profound_export::config::Partition;
 use profound_export::model::day::Day;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Export, Place, account, of_stream, on_memory_and_disk};
 
-/// Every shape of request and response there is.
+/// Streams with every shape of request and response.
 pub const STREAMS: [&str; 6] =
     ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
 
@@ -42,18 +42,18 @@ async fn assert_whole_with(account: Account, faults: &[FaultKind], event_streams
 }
 
 #[tokio::test]
-async fn rows_are_the_same_when_events_are_positional_and_listed_backwards() {
+async fn rows_are_the_same_if_positional_names_are_reversed() {
     assert_whole_with(Account { named_events: false, reverse_positions: true, ..account() }, &[], true).await;
 }
 
 #[tokio::test]
-async fn rows_are_the_same_when_lists_are_wrapped_and_bytes_come_in_drips() {
+async fn rows_are_the_same_if_lists_are_wrapped_and_bytes_drip() {
     let account = Account { wrap_lists: true, ..account() };
     assert_whole_with(account, &[FaultKind::Drip { bytes: 20_011, milliseconds: 0 }], true).await;
 }
 
 #[tokio::test]
-async fn rows_are_the_same_when_everything_is_asked_page_by_page() {
+async fn rows_are_the_same_page_by_page() {
     let export =
         assert_whole_with(Account { reverse_positions: true, ..account() }, &[FaultKind::DataFirst], false).await;
     let requests = export.simulator.requests();
@@ -62,28 +62,28 @@ async fn rows_are_the_same_when_everything_is_asked_page_by_page() {
 }
 
 #[tokio::test]
-async fn rows_are_the_same_when_the_api_tells_neither_names_nor_totals() {
+async fn rows_are_the_same_without_names_and_totals() {
     let account = Account { named_events: false, ..account() };
     assert_whole_with(account, &[FaultKind::NullQuery, FaultKind::NoTotal, FaultKind::NoRateHeaders], true).await;
 }
 
 #[tokio::test]
-async fn last_day_is_there_when_the_api_leaves_end_dates_out() {
+async fn last_day_is_exported_if_end_date_is_exclusive() {
     let export = assert_whole_with(Account { inclusive_v2: false, ..account() }, &[], true).await;
     let facts = export.state().await.facts;
     assert_eq!(facts.window_end("reports_v2"), Some(WindowEnd::Exclusive));
     assert_eq!(facts.window_end("answers_v2"), Some(WindowEnd::Exclusive));
 
-    // What was learned is believed: the next run asks each slice once, up to the day after its last.
+    // The learned meaning is used: the next run requests each slice once, up to the day after its last.
     let (run, received) = export.run_and_watch().await;
     assert_whole(&export, &run).await;
-    let asked = of_stream(&received, "visibility_v2");
-    assert_eq!(asked.len(), export.categories().len());
-    assert!(asked.iter().all(|request| request.body["end_date"] == "2026-03-10"));
+    let requested = of_stream(&received, "visibility_v2");
+    assert_eq!(requested.len(), export.categories().len());
+    assert!(requested.iter().all(|request| request.body["end_date"] == "2026-03-10"));
 }
 
 #[tokio::test]
-async fn last_day_is_asked_as_documented_when_end_dates_are_part_of_the_result() {
+async fn end_date_is_sent_as_documented_if_it_is_inclusive() {
     let export = assert_whole_with(account(), &[], true).await;
     assert_eq!(export.state().await.facts.window_end("reports_v2"), Some(WindowEnd::Inclusive));
     let requests = export.simulator.requests();
@@ -92,7 +92,7 @@ async fn last_day_is_asked_as_documented_when_end_dates_are_part_of_the_result()
 }
 
 #[tokio::test]
-async fn rows_are_the_same_however_days_become_directories() {
+async fn rows_are_the_same_with_every_partition() {
     for partition in [Partition::Month, Partition::None] {
         let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "models"]).await;
         export.partition = partition;
@@ -102,7 +102,7 @@ async fn rows_are_the_same_however_days_become_directories() {
 }
 
 #[tokio::test]
-async fn every_file_stands_on_its_own() {
+async fn every_row_names_its_scope_run_and_window() {
     let export =
         Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "sentiment*", "prompts"]).await;
     let run = export.run().await;
@@ -136,7 +136,7 @@ async fn every_file_stands_on_its_own() {
 }
 
 #[tokio::test]
-async fn domain_of_two_organizations_is_two_tables_of_rows() {
+async fn domain_of_two_organizations_is_exported_for_each() {
     let export = Export::start(Place::Memory, account(), &["bots_v2", "referrals_v2"]).await;
     let run = export.run().await;
     assert_whole(&export, &run).await;
@@ -148,7 +148,7 @@ async fn domain_of_two_organizations_is_two_tables_of_rows() {
 }
 
 #[tokio::test]
-async fn object_named_like_a_path_lies_under_its_id() {
+async fn object_named_like_a_path_is_stored_under_its_id() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.run().await;
     for scope in export.simulator.scopes(ScopeKind::Category) {
@@ -159,7 +159,7 @@ async fn object_named_like_a_path_lies_under_its_id() {
 }
 
 #[tokio::test]
-async fn repeated_page_is_read_again_and_never_published() {
+async fn repeated_page_is_retried_and_never_published() {
     let mut export = Export::start(Place::Memory, account(), &["visibility_v2"]).await;
     export.api.event_streams = false;
     export.simulator.inject(Fault::from(FaultKind::RepeatedPage).of_stream("visibility_v2").after(1).times(1));

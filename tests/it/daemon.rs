@@ -1,4 +1,4 @@
-//! `serve`, the built program: what is due when it starts, what it does on signals, and what systemd hears.
+//! `serve` of the built program: due runs at its start, signals, and notifications to systemd.
 #![cfg(unix)]
 
 use std::cell::RefCell;
@@ -17,39 +17,44 @@ use tempfile::TempDir;
 
 use crate::support::{KEY, account};
 
-/// A time that no test lives to see.
+/// A schedule that never fires during a test.
 const NEVER: &str = "0 0 29 2 *";
 
-/// Lines of the log after which words that have not come will not come.
+/// Log lines after which a missing text counts as absent.
 const MOST_LINES: usize = 100;
 
 /// A daemon of one job on an account and a lake of its own. Killed when dropped.
 struct Daemon {
     child: Child,
     log: BufReader<ChildStderr>,
-    said: String,
+    output: String,
 }
 
 impl Daemon {
-    /// Starts `serve` in `place`, with variables beside those it needs.
+    /// Starts `serve` in `place`, with variables in addition to the necessary ones.
     fn start(place: &Path, simulator: &Simulator, variables: &[(&str, &str)]) -> Self {
         let mut child =
             command(place, simulator, "serve").envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log, said: String::new() }
+        Self { child, log, output: String::new() }
     }
 
-    /// Reads the log up to a line that holds `words`.
+    /// Reads the log up to a line that contains `words`.
     fn until(&mut self, words: &str) -> String {
         for _ in 0..MOST_LINES {
             let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "it ended before it said `{words}`: {}", self.said);
-            self.said.push_str(&line);
+            assert_ne!(
+                self.log.read_line(&mut line).unwrap(),
+                0,
+                "it ended before it logged `{words}`: {}",
+                self.output
+            );
+            self.output.push_str(&line);
             if line.contains(words) {
                 return line;
             }
         }
-        panic!("it never said `{words}`: {}", self.said);
+        panic!("it never logged `{words}`: {}", self.output);
     }
 
     fn signal(&self, name: &str) {
@@ -57,7 +62,7 @@ impl Daemon {
         assert!(sent.success());
     }
 
-    /// Ends it by SIGTERM; its exit code.
+    /// Stops it with SIGTERM; returns its exit code.
     fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
         self.child.wait().unwrap().code()
@@ -109,52 +114,52 @@ fn stall(stream: &str) -> Fault {
     Fault { kind, stream: Some(stream.into()), path: None, category: None, longer_than: None, after: 0, times: Some(1) }
 }
 
-/// How often the simulator was asked for `stream`.
-fn asked(simulator: &Simulator, stream: &str) -> usize {
+/// How many requests for `stream` the simulator received.
+fn requests_for(simulator: &Simulator, stream: &str) -> usize {
     simulator.requests().iter().filter(|request| request.stream.as_deref() == Some(stream)).count()
 }
 
 #[tokio::test]
-async fn systemd_hears_when_the_daemon_is_ready_alive_reloading_and_stopping() {
+async fn systemd_is_notified_of_ready_watchdog_reload_and_stop() {
     let (simulator, place) = (simulator().await, place(NEVER));
     let path = place.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let unheard = RefCell::new(Vec::<String>::new());
-    // Messages are about different things, so they may come in either order.
-    let hear = |wanted: &str| {
+    let pending = RefCell::new(Vec::<String>::new());
+    // Messages have no defined order.
+    let receive = |wanted: &str| {
         for _ in 0..MOST_LINES {
-            let mut unheard = unheard.borrow_mut();
-            let says = |message: &String| message.lines().any(|line| line.starts_with(wanted));
-            if let Some(index) = unheard.iter().position(says) {
-                return unheard.remove(index);
+            let mut pending = pending.borrow_mut();
+            let matches = |message: &String| message.lines().any(|line| line.starts_with(wanted));
+            if let Some(index) = pending.iter().position(matches) {
+                return pending.remove(index);
             }
             let mut bytes = [0; 1024];
-            let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("no `{wanted}`, {error}: {unheard:?}"));
-            unheard.push(String::from_utf8(bytes[..length].to_vec()).unwrap());
+            let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("no `{wanted}`, {error}: {pending:?}"));
+            pending.push(String::from_utf8(bytes[..length].to_vec()).unwrap());
         }
-        panic!("no `{wanted}`: {:?}", unheard.borrow());
+        panic!("no `{wanted}`: {:?}", pending.borrow());
     };
     let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "200000")];
     let daemon = Daemon::start(place.path(), &simulator, &variables);
 
-    hear("READY=1");
-    assert!(hear("STATUS=").contains("next run: nightly, "), "what is waited for");
-    hear("WATCHDOG=1");
-    hear("WATCHDOG=1");
+    receive("READY=1");
+    assert!(receive("STATUS=").contains("next run: nightly, "), "the status names the next run");
+    receive("WATCHDOG=1");
+    receive("WATCHDOG=1");
     daemon.signal("HUP");
-    assert!(hear("RELOADING=1").contains("MONOTONIC_USEC="), "as Type=notify-reload wants");
-    hear("READY=1");
+    assert!(receive("RELOADING=1").contains("MONOTONIC_USEC="), "as Type=notify-reload requires");
+    receive("READY=1");
     assert_eq!(daemon.stop(), Some(0));
-    hear("STOPPING=1");
+    receive("STOPPING=1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_that_was_killed_goes_on_when_the_daemon_starts_and_one_that_ended_waits_for_its_time() {
+async fn daemon_resumes_a_killed_run_but_not_a_complete_one() {
     let (simulator, place) = (simulator().await, place(NEVER));
     simulator.inject(stall("visibility_v2_by_day"));
     let mut killed = command(place.path(), &simulator, "run").spawn().unwrap();
-    while asked(&simulator, "visibility_v2_by_day") == 0 {
+    while requests_for(&simulator, "visibility_v2_by_day") == 0 {
         tokio::task::yield_now().await;
     }
     killed.kill().unwrap();
@@ -173,10 +178,10 @@ async fn run_that_was_killed_goes_on_when_the_daemon_starts_and_one_that_ended_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn start_that_was_missed_while_no_daemon_ran_is_made_up_for_at_once() {
+async fn missed_run_is_caught_up_when_the_daemon_starts() {
     let (simulator, place) = (simulator().await, place(NEVER));
     assert!(command(place.path(), &simulator, "run").status().unwrap().success());
-    // The next second is a start that nobody makes.
+    // The run of the next second is missed.
     let ended = simulator.now();
     while simulator.now().duration_since(ended) < SignedDuration::from_secs(1) {
         tokio::task::yield_now().await;
@@ -189,11 +194,11 @@ async fn start_that_was_missed_while_no_daemon_ran_is_made_up_for_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn configuration_is_read_while_a_run_is_under_way_and_a_wrong_one_is_refused() {
+async fn configuration_reloads_during_a_run_and_an_invalid_one_fails() {
     let (simulator, place) = (simulator().await, place("* * * * * *"));
     simulator.inject(stall("visibility_v2_by_day"));
     let mut daemon = Daemon::start(place.path(), &simulator, &[]);
-    while asked(&simulator, "visibility_v2_by_day") == 0 {
+    while requests_for(&simulator, "visibility_v2_by_day") == 0 {
         tokio::task::yield_now().await;
     }
     fs::write(place.path().join("jobs.toml"), "[api]\nconcurency = 3\n").unwrap();
@@ -203,12 +208,12 @@ async fn configuration_is_read_while_a_run_is_under_way_and_a_wrong_one_is_refus
     write_job(place.path(), NEVER, "answers_v2");
     daemon.signal("HUP");
     daemon.until("configuration reloaded");
-    assert_eq!(asked(&simulator, "answers_v2"), 0, "the run goes on with what it began with");
+    assert_eq!(requests_for(&simulator, "answers_v2"), 0, "the run keeps the configuration of its start");
     assert_eq!(daemon.stop(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn key_that_was_replaced_is_used_by_the_next_run_though_the_old_one_still_works() {
+async fn replaced_key_is_used_by_the_next_run() {
     let (simulator, place) = (simulator().await, place("* * * * * *"));
     let mut daemon = Daemon::start(place.path(), &simulator, &[]);
     daemon.until("nightly: complete");
@@ -220,11 +225,11 @@ async fn key_that_was_replaced_is_used_by_the_next_run_though_the_old_one_still_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_daemon_says_that_another_process_is_at_work_and_both_lakes_are_one() {
+async fn second_process_reports_that_the_job_is_running() {
     let (simulator, place) = (simulator().await, place(NEVER));
     simulator.inject(stall("visibility_v2_by_day"));
     let mut first = command(place.path(), &simulator, "run").spawn().unwrap();
-    while asked(&simulator, "visibility_v2_by_day") == 0 {
+    while requests_for(&simulator, "visibility_v2_by_day") == 0 {
         tokio::task::yield_now().await;
     }
     let mut second = Daemon::start(place.path(), &simulator, &[]);

@@ -5,7 +5,7 @@ use crate::support::{Export, Place, account, day, days, instant};
 const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "visibility_v1", "answers_v1", "answers_v2", "bots_v2", "referrals_v2"];
 
-/// Exports four days around a change of the clocks, and compares every day.
+/// Exports four days around a change of the clocks and compares every day.
 async fn assert_days_are_whole(now: &str, first: &str, last: &str) {
     let account = profound_export::simulator::Account { now: Some(instant(now)), ..account() };
     let mut export = Export::start(Place::Memory, account, &STREAMS).await;
@@ -31,18 +31,18 @@ async fn assert_days_are_whole(now: &str, first: &str, last: &str) {
 }
 
 #[tokio::test]
-async fn days_are_whole_when_the_clocks_go_forward() {
+async fn days_are_complete_when_the_clocks_go_forward() {
     assert_days_are_whole("2026-03-10T16:00:00Z", "2026-03-06", "2026-03-09").await;
 }
 
 #[tokio::test]
-async fn days_are_whole_when_the_clocks_go_back() {
+async fn days_are_complete_when_the_clocks_go_back() {
     assert_days_are_whole("2026-11-03T17:00:00Z", "2026-10-30", "2026-11-02").await;
 }
 
 #[tokio::test]
 async fn yesterday_differs_by_family_when_it_is_evening_in_new_york() {
-    // 21:30 of the ninth in New York, 01:30 of the tenth in Greenwich.
+    // 21:30 of the ninth in New York, 01:30 of the tenth in UTC.
     let account = profound_export::simulator::Account { now: Some(instant("2026-03-10T01:30:00Z")), ..account() };
     let export = Export::start(Place::Memory, account, &["visibility_v2_by_day", "bots_v2"]).await;
     export.run().await;
@@ -55,8 +55,8 @@ async fn yesterday_differs_by_family_when_it_is_evening_in_new_york() {
 }
 
 #[tokio::test]
-async fn day_is_not_final_when_only_an_hour_is_missing_to_its_lookback() {
-    // Bots have three days: the fifth, a day of Greenwich, is settled at the end of the eighth there.
+async fn day_is_not_final_an_hour_before_its_lookback_ends() {
+    // Bots have three days: the fifth, a UTC day, is final at the end of the eighth in UTC.
     let account = profound_export::simulator::Account { now: Some(instant("2026-03-08T23:00:00Z")), ..account() };
     let mut export = Export::start(Place::Memory, account, &["bots_v2", "visibility_v2_by_day"]).await;
     export.job.start = Some(day("2026-03-05"));
@@ -67,7 +67,7 @@ async fn day_is_not_final_when_only_an_hour_is_missing_to_its_lookback() {
     };
     assert_eq!(fifth("bots_v2").await, "provisional");
 
-    // The clocks went forward on the eighth: its end in New York is at 04:00 of the ninth in Greenwich, not at 05:00.
+    // The clocks went forward on the eighth: its end in New York is at 04:00 of the ninth in UTC, not at 05:00.
     export.simulator.set_now(instant("2026-03-09T03:58:00Z"));
     export.run().await;
     assert_eq!(fifth("visibility_v2_by_day").await, "provisional");

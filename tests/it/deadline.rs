@@ -1,4 +1,4 @@
-//! A deadline bounds a run: what is under way arrives, and the rest is left for the next one.
+//! A deadline bounds a run: slices in flight are published, the others are deferred to the next run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Export, Place, account, day, of_stream};
 
 const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "answers_v2"];
 
-/// Slices that were begun since the last time.
+/// Slices that started since the last call.
 fn begun(export: &Export) -> BTreeSet<String> {
     let begun = export.take_events().into_iter().filter_map(|event| match event {
         Event::SliceStarted { slice } => Some(slice.to_string()),
@@ -22,7 +22,7 @@ fn begun(export: &Export) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
+async fn next_run_extracts_exactly_the_deferred_slices() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.api.concurrency = 1;
     export.time = Some(Duration::from_secs(3));
@@ -48,13 +48,13 @@ async fn next_run_asks_exactly_what_was_not_begun_before_the_deadline() {
     for stream in STREAMS {
         export.assert_equals_simulator(stream).await;
     }
-    // A run after a complete one reads again whatever is not final.
+    // A run after a complete one re-extracts every day that is not final.
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     assert!(left.len() < begun(&export).len());
 }
 
 #[tokio::test]
-async fn busy_stream_is_left_and_others_are_read_when_it_is_to_be_asked_again_past_the_deadline() {
+async fn throttled_stream_is_deferred_and_others_are_exported() {
     let mut export = Export::start(Place::Memory, Account { categories: 6, ..account() }, &STREAMS).await;
     export.time = Some(Duration::from_secs(20));
     let busy = FaultKind::Status { code: 503, retry_after: Some("600".into()), reset: None };
@@ -65,8 +65,8 @@ async fn busy_stream_is_left_and_others_are_read_when_it_is_to_be_asked_again_pa
     assert!(run.elapsed < Duration::from_secs(15), "it waited for {:?}", run.elapsed);
     assert_eq!(run.deferred.len(), 6, "{:?}", run.deferred);
     assert!(run.deferred.iter().all(|slice| slice.stream.name == "answers_v2"), "{:?}", run.deferred);
-    let asked = of_stream(&received, "answers_v2").len();
-    assert!(asked <= export.api.concurrency, "what was told to wait is not asked again: {asked} requests");
+    let requested = of_stream(&received, "answers_v2").len();
+    assert!(requested <= export.api.concurrency, "throttled requests are not repeated: {requested} requests");
     for stream in ["visibility_v2_by_day", "visibility_v1"] {
         export.assert_equals_simulator(stream).await;
     }
@@ -77,16 +77,16 @@ async fn busy_stream_is_left_and_others_are_read_when_it_is_to_be_asked_again_pa
 }
 
 #[tokio::test]
-async fn answer_under_way_is_waited_for_no_longer_than_a_silent_one_when_the_deadline_has_passed() {
+async fn response_in_flight_is_bounded_after_the_deadline() {
     let mut export = Export::start(Place::Disk, account(), &["answers_v2"]).await;
     export.time = Some(Duration::from_secs(1));
     export.api.idle_timeout.0 = Duration::from_secs(1);
-    // Never silent, and never over.
+    // The response is never silent and never ends.
     export.simulator.inject(Fault::from(FaultKind::Drip { bytes: 1, milliseconds: 50 }).of_stream("answers_v2"));
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     assert!(matches!(run.error, Some(RunError::Api(ApiError::Late { .. }))), "{:?}", run.error);
-    assert!(run.elapsed < Duration::from_secs(10), "it went on for {:?}", run.elapsed);
+    assert!(run.elapsed < Duration::from_secs(10), "it ran for {:?}", run.elapsed);
     assert_eq!(run.deferred.len(), 2, "{:?}", run.deferred);
     assert_eq!(export.all_rows("answers_v2").await.len(), 0);
 
@@ -97,7 +97,7 @@ async fn answer_under_way_is_waited_for_no_longer_than_a_silent_one_when_the_dea
 }
 
 #[tokio::test]
-async fn history_that_is_left_is_told_apart() {
+async fn deferred_backfill_is_reported_separately() {
     let few = Account { requests_per_period: 20, ..account() };
     let mut export = Export::start(Place::Memory, few, &["visibility_v2_by_day"]).await;
     export.api.reserve_requests = 0;
@@ -105,7 +105,7 @@ async fn history_that_is_left_is_told_apart() {
     export.job.start = Some(day("2025-03-10"));
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
-    // The newest month of both categories came; whatever is left is older.
+    // The newest month of both categories is exported; deferred days are older.
     let left = run.deferred.len() as u64;
     assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
     assert!(

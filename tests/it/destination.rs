@@ -1,4 +1,4 @@
-//! What every destination must do: memory, disk, and a real store where `PROFOUND_TEST_S3` names one.
+//! Every destination behaves the same: memory, disk, and the real store that `PROFOUND_TEST_S3` names, if any.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ on_every_destination! {
             lake.overwrite(&path("coverage.parquet"), Bytes::from(words)).await.unwrap();
             assert_eq!(text(&lake, "coverage.parquet").await.as_deref(), Some(words));
         }
-        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "something is left in staging");
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "staging is not empty");
     }
 }
 
@@ -130,12 +130,12 @@ on_every_destination! {
             let head = lake.store().head(&at).await.unwrap();
             assert_eq!((published.bytes, head.size), (bytes.len() as u64, bytes.len() as u64));
             assert_eq!(published.etag, head.e_tag);
-            assert!(lake.read(&at).await.unwrap().unwrap() == bytes, "other bytes stand");
+            assert!(lake.read(&at).await.unwrap().unwrap() == bytes, "the stored bytes differ");
             etags.push(published.etag.unwrap());
         }
         etags.dedup();
-        assert_eq!(etags.len(), 4, "versions cannot be told from another");
-        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "something is left in staging");
+        assert_eq!(etags.len(), 4, "two versions have the same ETag");
+        assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "staging is not empty");
     }
 }
 
@@ -160,7 +160,7 @@ on_every_destination! {
             let mut reads = 0;
             while !done.load(Ordering::Relaxed) || reads == 0 {
                 let seen = lake.read(&at).await.unwrap().expect("the file vanished");
-                assert!(seen == old || seen == new, "half a file of {} bytes", seen.len());
+                assert!(seen == old || seen == new, "a partial file of {} bytes", seen.len());
                 reads += 1;
                 tokio::task::yield_now().await;
             }
@@ -193,7 +193,7 @@ on_every_destination! {
 }
 
 #[tokio::test]
-async fn upload_in_parts_is_aborted_when_any_step_of_it_fails() {
+async fn multipart_upload_is_aborted_if_any_step_fails() {
     let scratch = tempfile::tempdir().unwrap();
     let (at, from) = (path("a/data.parquet"), file(&scratch, &vec![7; LARGE_BYTES]));
     // Three parts and the completion; then none fails.
@@ -203,17 +203,17 @@ async fn upload_in_parts_is_aborted_when_any_step_of_it_fails() {
         lake.overwrite(&at, Bytes::from_static(b"old")).await.unwrap();
         let published = lake.publish(&from, &at).await;
         assert_eq!(published.is_ok(), step == 4);
-        let stands = lake.read(&at).await.unwrap().unwrap();
-        assert_eq!(stands.len(), if step == 4 { LARGE_BYTES } else { 3 });
-        let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (completed, aborted) = (told(&store.uploads.completed), told(&store.uploads.aborted));
-        assert_eq!(told(&store.uploads.begun), 1);
+        let published = lake.read(&at).await.unwrap().unwrap();
+        assert_eq!(published.len(), if step == 4 { LARGE_BYTES } else { 3 });
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (completed, aborted) = (count(&store.uploads.completed), count(&store.uploads.aborted));
+        assert_eq!(count(&store.uploads.begun), 1);
         assert_eq!((completed, aborted), if step == 4 { (1, 0) } else { (0, 1) }, "at step {step}");
     }
 }
 
 #[tokio::test]
-async fn probe_goes_on_when_the_answer_to_one_of_its_writes_is_lost() {
+async fn probe_continues_if_a_write_response_is_lost() {
     for at in 0..2 {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::LosesAnswer { at });
         Destination::new(store, "memory:///").probe().await.unwrap();
@@ -286,7 +286,7 @@ async fn credentials_in_options_are_never_shown() {
 }
 
 #[tokio::test]
-async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store_calls_both_forbidden() {
+async fn missing_and_forbidden_objects_differ_if_both_answer_403() {
     let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "secret" });
     let lake = Destination::new(store, "memory:///");
     lake.create(&path("open/there"), Bytes::from_static(b"1")).await.unwrap();
@@ -299,7 +299,7 @@ async fn object_that_is_absent_is_told_from_one_that_is_forbidden_when_the_store
 }
 
 #[tokio::test]
-async fn ledger_is_read_and_continued_when_the_store_calls_what_is_absent_forbidden() {
+async fn ledger_works_if_the_store_answers_403_for_missing_objects() {
     let store = Bad::new(Arc::new(InMemory::new()), Vice::Forbids { forbidden: "nothing" });
     let lake = Destination::new(store, "memory:///");
     for number in 1..=3 {

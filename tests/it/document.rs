@@ -41,14 +41,14 @@ pub fn document() -> Option<Value> {
 }
 
 /// The schema of a JSON pointer's value, with everything it refers to. Formats are not asserted: version 1 declares
-/// dates as times and takes both.
+/// dates as times and accepts both.
 fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
     let mut whole = schema.clone();
     whole["components"] = document["components"].clone();
     jsonschema::draft202012::new(&whole).expect("the document's schema is one")
 }
 
-/// What `$ref` stands for, at the outside.
+/// The schema that an outermost `$ref` refers to.
 pub fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema.get("$ref").and_then(Value::as_str) {
         Some(to) => {
@@ -77,7 +77,7 @@ pub fn documented() -> Vec<Arc<Stream>> {
 }
 
 #[test]
-fn every_request_of_the_catalog_is_an_operation_of_the_document() {
+fn every_request_is_a_documented_operation() {
     let Some(document) = document() else { return };
     for stream in Catalog::embedded().unwrap().streams() {
         let documented = stream.status != EndpointStatus::Undocumented;
@@ -89,9 +89,9 @@ fn every_request_of_the_catalog_is_an_operation_of_the_document() {
 }
 
 #[test]
-fn every_operation_of_the_document_is_a_stream_or_not_exported_for_a_reason() {
+fn every_documented_operation_is_a_stream_or_has_a_reason() {
     let Some(document) = document() else { return };
-    let asked: BTreeSet<String> = documented()
+    let requested: BTreeSet<String> = documented()
         .iter()
         .flat_map(|stream| operations(stream))
         .map(|(method, path)| format!("{method} {path}"))
@@ -104,7 +104,7 @@ fn every_operation_of_the_document_is_a_stream_or_not_exported_for_a_reason() {
             .extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
     }
     for operation in &operations {
-        assert!(asked.contains(operation) != listed.contains_key(operation), "{operation}: neither or both");
+        assert!(requested.contains(operation) != listed.contains_key(operation), "{operation}: neither or both");
     }
     for (request, kind) in &listed {
         assert_eq!(operations.contains(request), *kind == NotExportedKind::Writes, "{request}");
@@ -123,7 +123,7 @@ fn made_up_variables(stream: &Stream) -> Variables {
 
 const MADE_UP_ID: &str = "0055737f-ccd7-5a93-ba6d-75d3217417cd";
 
-/// A slice of `stream` for objects that nobody has.
+/// A slice of `stream` for made-up objects.
 pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
     let named = |part| {
         let has = stream.scope.parts().contains(&part);
@@ -135,7 +135,7 @@ pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
         asset: named(ScopePart::Asset),
         domain: named(ScopePart::Domain),
     };
-    let window = stream.days.as_ref().map(|asked| match asked.kind {
+    let window = stream.days.as_ref().map(|requested| match requested.kind {
         DaysKind::Dated => days("2026-03-08", "2026-03-09"),
         DaysKind::Window => days("2026-03-08", "2026-03-08"),
         DaysKind::Month => days("2026-03-01", "2026-03-31"),
@@ -143,31 +143,31 @@ pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
     Slice { stream: Arc::clone(stream), scope, window }
 }
 
-/// The first request of `stream` in every way it can be asked, for objects that nobody has.
+/// The first request of `stream` over every transport, for made-up objects.
 pub fn first_requests(stream: &Arc<Stream>) -> Vec<Request> {
     let slice = made_up_slice(stream);
     let (options, variables) =
         (RequestOptions { many_organizations: true, ..RequestOptions::default() }, made_up_variables(stream));
     let events = stream.event_stream.iter().map(|_| Transport::Events);
-    let asked =
+    let requested =
         |transport| SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None);
-    events.chain([Transport::Pages]).map(asked).collect()
+    events.chain([Transport::Pages]).map(requested).collect()
 }
 
 #[test]
-fn every_query_parameter_of_the_catalog_is_one_of_the_document() {
+fn every_query_parameter_is_documented() {
     let Some(document) = document() else { return };
     for stream in documented() {
         let (method, path) = operations(&stream).remove(0);
         let declared = operation(&document, &method, &path).unwrap()["parameters"].as_array().cloned();
         let declared = declared.unwrap_or_default();
-        let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut requested: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for request in first_requests(&stream) {
             for (name, value) in url::form_urlencoded::parse(request.query().as_bytes()) {
-                asked.entry(name.into_owned()).or_default().push(value.into_owned());
+                requested.entry(name.into_owned()).or_default().push(value.into_owned());
             }
         }
-        for (name, values) in &asked {
+        for (name, values) in &requested {
             let found = declared
                 .iter()
                 .map(|parameter| resolved(&document, parameter))
@@ -185,7 +185,7 @@ fn every_query_parameter_of_the_catalog_is_one_of_the_document() {
             .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
         for parameter in required {
             assert!(
-                asked.contains_key(parameter["name"].as_str().unwrap()),
+                requested.contains_key(parameter["name"].as_str().unwrap()),
                 "`{}`: {}",
                 stream.name,
                 parameter["name"]
@@ -214,7 +214,7 @@ impl Bodies<'_> {
 }
 
 #[test]
-fn every_first_body_of_the_catalog_validates_against_the_document() {
+fn every_first_body_validates_against_the_document() {
     let Some(document) = document() else { return };
     let mut bodies = Bodies { document: &document, made: BTreeMap::new() };
     for stream in documented() {
@@ -243,10 +243,10 @@ async fn every_body_that_a_run_sends_validates_against_the_document() {
             seen.insert(request.path.clone());
         }
     }
-    // Those for which a user must give something are covered by their first request.
+    // Streams with parameters of a user are covered by their first request.
     for stream in documented().iter().filter(|stream| stream.parameters.is_empty()) {
         for (_, path) in operations(stream).into_iter().filter(|(method, _)| method == "POST") {
-            assert!(seen.contains(&path), "{path} was never asked");
+            assert!(seen.contains(&path), "{path} was never requested");
         }
     }
 }

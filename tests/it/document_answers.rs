@@ -1,7 +1,7 @@
-//! The answers of the simulator against the vendor's own document, which is not part of this repository.
+//! The responses of the simulator against the vendor's own document, which is not part of this repository.
 //!
-//! Two things are left open on purpose: any value may be null, since the exporter must bear it, and members that the
-//! exporter adds from the scope anyway are not answered.
+//! Two things are left open on purpose: any value may be null, since the exporter must accept it, and members that the
+//! exporter adds from the scope anyway are left out.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::document::{document, operation, resolved};
 use crate::support::{KEY, account, days};
 
-/// Allows null wherever `schema` says a type or names values, and leaves out what `scope` says.
+/// Allows null wherever `schema` has a type or an enumeration, and leaves out the members of `scope`.
 fn loosened(schema: &mut Value, of_scope: &[&str]) {
     match schema {
         Value::Object(members) => {
@@ -45,25 +45,25 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
 
 /// The first problems of `value`, each with its place.
 fn problems(validator: &jsonschema::Validator, value: &Value) -> Vec<String> {
-    let tell = |error: jsonschema::ValidationError<'_>| {
+    let describe = |error: jsonschema::ValidationError<'_>| {
         let text: String = error.to_string().chars().take(200).collect();
         format!("{}: {text}", error.instance_path())
     };
-    validator.iter_errors(value).take(3).map(tell).collect()
+    validator.iter_errors(value).take(3).map(describe).collect()
 }
 
 async fn answer(simulator: &Simulator, stream: &Stream, request: &Request) -> String {
     let url = format!("{}{}?{}", simulator.url(), request.path(), request.query());
-    #[expect(clippy::disallowed_methods, reason = "the answer is wanted as it comes, not as the exporter reads it")]
+    #[expect(clippy::disallowed_methods, reason = "the raw response is needed, not the one that the exporter reads")]
     let client = reqwest::Client::new();
-    let asked = match (stream.request.method, request.body()) {
+    let requested = match (stream.request.method, request.body()) {
         (Method::Post, Some(body)) => client.post(url).json(body),
         _ => client.get(url),
     };
-    let response = asked.header("x-api-key", KEY).send().await.unwrap();
+    let response = requested.header("x-api-key", KEY).send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
-    assert_eq!(status, 200, "`{}` is refused: {text}", stream.name);
+    assert_eq!(status, 200, "`{}` is rejected: {text}", stream.name);
     text
 }
 
@@ -93,7 +93,7 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
     let mut wrong = Vec::new();
     for stream in catalog.streams() {
         let method = stream.request.to_string().split_once(' ').unwrap().0.to_owned();
-        // What the document does not know has no schema.
+        // An undocumented operation has no schema.
         let Some(operation) = operation(&document, &method, &stream.request.path) else { continue };
         let of_scope: Vec<&str> = stream
             .scope
@@ -110,9 +110,9 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
         loosened(&mut document["components"], &of_scope);
         loosened(&mut schema, &of_scope);
         let (slice, variables) = asked_for(&simulator, stream);
-        let asked =
+        let requested =
             |transport| SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None);
-        let text = answer(&simulator, stream, &asked(Transport::Pages)).await;
+        let text = answer(&simulator, stream, &requested(Transport::Pages)).await;
         let body: Value = serde_json::from_str(&text).unwrap();
         for problem in problems(&validator(&document, &schema), &body) {
             wrong.push(format!("{}: {problem}", stream.name));
@@ -121,7 +121,7 @@ async fn every_answer_of_the_simulator_validates_against_the_document() {
         let of_events = document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"].clone();
         let mut parts = of_events["schema"]["oneOf"].as_array().unwrap().clone();
         parts.iter_mut().for_each(|part| loosened(part, &of_scope));
-        let text = answer(&simulator, stream, &asked(Transport::Events)).await;
+        let text = answer(&simulator, stream, &requested(Transport::Events)).await;
         let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
         let validators = [validator(&document, &parts[0]), validator(&document, &parts[1])];
         for (number, event) in events.take(6).enumerate() {

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::document::{document, documented, operation, resolved};
 
-/// Members of rows that are left to `_extra` on purpose: the schema of the row, the members, and the reason.
+/// Members of rows that go to `_extra` on purpose: the schema of the row, the members, and the reason.
 const LEFT_TO_EXTRA: [(&str, &[&str], &str); 2] = [
-    ("SentimentRow", &["prev_date", "previous"], "told only where a comparison is asked for, which never is"),
+    ("SentimentRow", &["prev_date", "previous"], "present only in comparisons, which are never requested"),
     (
         "FactcheckClaimsRow",
         &[
@@ -28,7 +28,7 @@ const LEFT_TO_EXTRA: [(&str, &[&str], &str); 2] = [
             "topic",
             "total_claims",
         ],
-        "told of sections only, which are never asked for",
+        "present only in sections, which are never requested",
     ),
 ];
 
@@ -78,7 +78,7 @@ fn by_request() -> BTreeMap<String, Vec<Arc<Stream>>> {
 }
 
 #[test]
-fn every_member_of_a_row_is_a_column_or_left_to_extra_knowingly() {
+fn every_documented_member_is_a_column_or_listed_for_extra() {
     let Some(document) = document() else { return };
     let mut unknown = BTreeSet::new();
     for (request, streams) in by_request() {
@@ -88,16 +88,16 @@ fn every_member_of_a_row_is_a_column_or_left_to_extra_knowingly() {
             for member in row["properties"].as_object().into_iter().flat_map(|members| members.keys()) {
                 let mut knowingly = LEFT_TO_EXTRA.iter().filter(|(schema, ..)| *schema == title);
                 let left = knowingly.any(|(_, members, _)| members.contains(&member.as_str()));
-                // Several streams of one endpoint share the schema of its rows; each asks for its own part.
+                // Several streams of one endpoint share the schema of its rows; each requests its own part.
                 let is_column = streams.iter().any(|stream| stream.column(member).is_some());
-                assert!(!(left && is_column), "{request}: `{member}` is a column, and left to `_extra`");
+                assert!(!(left && is_column), "{request}: `{member}` is a column, and listed for `_extra`");
                 if !left && !is_column && !is_said_otherwise(&streams, member) {
                     unknown.insert(format!("{request} ({title}): {member}"));
                 }
             }
         }
     }
-    assert!(unknown.is_empty(), "neither columns nor left to `_extra`:\n{}", lines(unknown));
+    assert!(unknown.is_empty(), "neither columns nor listed for `_extra`:\n{}", lines(unknown));
     for (schema, members, reason) in LEFT_TO_EXTRA {
         let declared = &document["components"]["schemas"][schema]["properties"];
         assert!(members.iter().all(|member| declared.get(member).is_some()), "{schema}: {reason}");
@@ -109,7 +109,7 @@ fn lines(problems: impl IntoIterator<Item = String>) -> String {
 }
 
 #[test]
-fn every_column_has_room_for_what_the_document_says_of_it() {
+fn every_column_type_holds_the_documented_values() {
     let Some(document) = document() else { return };
     let mut problems = BTreeSet::new();
     for stream in by_request().into_values().flatten() {
@@ -138,7 +138,7 @@ fn compare(document: &Value, schema: &Value, column: &ColumnType, path: &str, pr
             compare(document, choice, column, path, &mut found);
             found
         });
-        // A column of one form is right where others come only with questions that are never asked.
+        // A column of one form is right where other forms belong to requests that are never sent.
         problems.extend(some.min_by_key(Vec::len).unwrap_or_default());
         return;
     }

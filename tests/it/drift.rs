@@ -49,7 +49,7 @@ on_memory_and_disk! {
         assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, export.categories().len()), "{}", run.summary());
         let words = &run.failed[0].1;
         for part in ["stream `visibility_v2_by_day`", "row 1", "column `visibility_score`", "is a number", "the API sent"] {
-            assert!(words.contains(part), "{words} does not say {part}");
+            assert!(words.contains(part), "{words} does not contain {part}");
         }
         assert_eq!(export.versions("visibility_v2_by_day").await, before);
         for other in ["visibility_v1", "answers_v2", "bots_v2"] {

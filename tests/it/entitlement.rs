@@ -1,4 +1,4 @@
-//! What the account may not read is said once, and holds up nothing else.
+//! A scope or stream without entitlement is reported once and delays nothing else.
 
 use profound_export::model::event::Event;
 use profound_export::run::Outcome;
@@ -11,7 +11,7 @@ fn status(code: u16) -> Fault {
 }
 
 on_memory_and_disk! {
-    async fn other_categories_are_exported_when_one_may_not_be_read(place) {
+    async fn other_categories_are_exported_when_one_is_not_entitled(place) {
         let export = Export::start(place, account(), &["visibility_v2_by_day", "answers_v2", "models"]).await;
         let barred = export.categories()[0].clone();
         export.simulator.inject(status(403).of_category(&barred));
@@ -33,7 +33,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn scope_is_asked_again_when_a_day_has_passed() {
+async fn scope_that_is_not_entitled_is_retried_after_a_day() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     let barred = export.categories()[0].clone();
     export.simulator.inject(status(404).of_category(&barred));
@@ -53,7 +53,7 @@ async fn scope_is_asked_again_when_a_day_has_passed() {
     let (run, received) = export.run_and_watch().await;
     assert_eq!((run.outcome, run.not_entitled.len(), of_barred(&received)), (Outcome::Complete, 1, 1));
 
-    // Once it may be read, it is made up for.
+    // Once the account is entitled, the days are backfilled.
     export.simulator.clear_faults();
     export.simulator.set_now(instant("2026-03-12T18:00:00Z"));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -62,7 +62,7 @@ async fn scope_is_asked_again_when_a_day_has_passed() {
 }
 
 on_memory_and_disk! {
-    async fn right_that_is_lost_fails_once_and_is_state_then(place) {
+    async fn lost_entitlement_fails_once_and_is_then_recorded(place) {
         let export = Export::start(place, account(), &["visibility_v2_by_day"]).await;
         export.run().await;
         let before = export.versions("visibility_v2_by_day").await;
@@ -80,7 +80,7 @@ on_memory_and_disk! {
             let run = export.run().await;
             assert_eq!((run.outcome, run.not_entitled.len()), (Outcome::Complete, 1), "{now}: {}", run.summary());
         }
-        // What was exported while it could be stays.
+        // Rows exported while the account was entitled are kept.
         let after = export.versions("visibility_v2_by_day").await;
         assert!(before.iter().filter(|(path, _)| path.contains(&barred)).all(|(path, version)| after[path] == *version));
     }
@@ -100,7 +100,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn account_without_domains_is_exported_when_the_list_of_domains_may_not_be_read() {
+async fn account_is_exported_if_its_domain_list_is_not_entitled() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "bots_v2", "domains"]).await;
     export.simulator.inject(status(403).on_path("/v1/org/domains"));
     let run = export.run().await;

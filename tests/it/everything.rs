@@ -16,7 +16,7 @@ fn holder() -> Account {
 }
 
 #[tokio::test]
-async fn every_stream_of_an_account_that_has_everything_is_exported_whole() {
+async fn every_stream_of_a_full_account_is_exported() {
     let mut export = Export::start(Place::Memory, holder(), &["everything"]).await;
     // Two days, and the month before them.
     export.job.start = Some(day("2026-03-08"));

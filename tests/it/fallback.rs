@@ -1,4 +1,4 @@
-//! A grain that an account refuses is replaced as declared, and that is remembered.
+//! A grain that the API rejects is replaced by its declared fallback, and the ledger records it.
 
 use profound_export::model::stream::Fallback;
 use profound_export::run::Outcome;
@@ -13,7 +13,7 @@ fn refused(detail: DetailForm) -> Fault {
     FaultKind::Unprocessable { detail }.into()
 }
 
-/// Refuses the widest grain of visibility, and not the one that stands in for it.
+/// Rejects the finest grain of visibility, but not its fallback.
 async fn refusing(place: Place, streams: &[&str]) -> Export {
     let export = Export::start(place, account(), streams).await;
     // Names are matched as parts, and one name is part of the other: as often as there are categories, in one run.
@@ -22,9 +22,9 @@ async fn refusing(place: Place, streams: &[&str]) -> Export {
 }
 
 on_memory_and_disk! {
-    async fn stand_in_has_a_table_of_its_own_and_is_remembered(place) {
+    async fn fallback_has_its_own_table_and_is_remembered(place) {
         let mut export = refusing(place, &["visibility_v2"]).await;
-        // One request at a time, so that the refusal befalls the grain that is asked first.
+        // One request at a time, so that the rejection meets the grain that is requested first.
         export.api.concurrency = 1;
         export.job.categories = vec![export.categories()[0].clone()];
         let run = export.run().await;
@@ -38,25 +38,25 @@ on_memory_and_disk! {
         export.simulator.clear_faults();
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);
-        assert!(of_stream(&received, "visibility_v2").is_empty(), "the refused grain was asked again");
+        assert!(of_stream(&received, "visibility_v2").is_empty(), "the rejected grain was requested twice");
         assert_eq!(of_stream(&received, STAND_IN).len(), 1);
     }
 }
 
 #[tokio::test]
-async fn refusal_is_told_in_the_words_of_the_api_when_nothing_stands_in() {
-    for (form, told) in [(DetailForm::Text, "Unsupported combination"), (DetailForm::List, "body: Value error")] {
+async fn rejection_without_a_fallback_shows_the_api_message() {
+    for (form, message) in [(DetailForm::Text, "Unsupported combination"), (DetailForm::List, "body: Value error")] {
         let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "answers_v1"]).await;
         export.simulator.inject(refused(form).of_stream("visibility_v2_by_day"));
         let run = export.run().await;
         assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, export.categories().len()));
-        assert!(run.failed[0].1.contains(told) && run.failed[0].1.contains("422"), "{:?}", run.failed);
+        assert!(run.failed[0].1.contains(message) && run.failed[0].1.contains("422"), "{:?}", run.failed);
         export.assert_equals_simulator("answers_v1").await;
     }
 }
 
 #[tokio::test]
-async fn refusal_is_final_when_the_stand_in_is_refused_too() {
+async fn rejection_is_final_if_the_fallback_is_rejected_too() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2"]).await;
     export.simulator.inject(refused(DetailForm::Text).of_stream("visibility_v2"));
     let (run, received) = export.run_and_watch().await;
@@ -69,7 +69,7 @@ async fn refusal_is_final_when_the_stand_in_is_refused_too() {
 }
 
 on_memory_and_disk! {
-    async fn column_is_null_in_the_same_table_when_its_member_is_refused(place) {
+    async fn column_is_null_if_its_member_is_rejected(place) {
         for (name, column) in [
             ("answers_v2", "citation_details"),
             ("sentiment_v2_by_theme", "cited_websites"),
@@ -89,7 +89,7 @@ on_memory_and_disk! {
             }).sum();
             assert_eq!(rows.len() as u64, expected, "{name}");
 
-            // Refused once, learned, and not asked for again, neither in this run nor in the next.
+            // Rejected once, recorded, and not requested any more, neither in this run nor in the next.
             export.simulator.clear_faults();
             let (run, second) = export.run_and_watch().await;
             assert_eq!((run.outcome, run.totals().files), (Outcome::Complete, 0), "{}", run.summary());
@@ -101,7 +101,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn pages_are_asked_and_remembered_when_event_streams_lack_a_column(place) {
+    async fn pages_are_used_if_event_streams_lack_a_column(place) {
         let export = Export::start(place, account(), &["visibility_v1"]).await;
         export.simulator.inject(FaultKind::MissingField { column: "executions".into() }.into());
         let run = export.run().await;
@@ -111,7 +111,7 @@ on_memory_and_disk! {
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);
-        let asked = of_stream(&received, "visibility_v1");
-        assert!(!asked.is_empty() && asked.iter().all(|request| !request.path.ends_with("/stream")), "{asked:?}");
+        let requested = of_stream(&received, "visibility_v1");
+        assert!(!requested.is_empty() && requested.iter().all(|request| !request.path.ends_with("/stream")), "{requested:?}");
     }
 }

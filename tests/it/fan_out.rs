@@ -1,4 +1,4 @@
-//! Streams that are asked for each row of another: what is read, once, and again only where something changed.
+//! Child streams, requested once for each row of their parent, and re-extracted only if that row changed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn status(code: u16) -> Fault {
 }
 
 on_memory_and_disk! {
-    async fn children_of_every_parent_are_read_and_the_parent_once(place) {
+    async fn children_of_every_parent_are_extracted_and_it_once(place) {
         let streams = ["projects", "project_details", "project_tasks", "project_task_details"];
         let export = Export::start(place, account(), &streams).await;
 
@@ -27,23 +27,23 @@ on_memory_and_disk! {
         let projects = export.all_rows("projects").await.len();
         assert_eq!(of_stream(&received, "projects").len(), export.categories().len(), "once a category");
         assert_eq!(of_stream(&received, "project_details").len(), projects);
-        assert_eq!(of_stream(&received, "project_tasks").len(), projects, "once, although others are asked for its rows");
+        assert_eq!(of_stream(&received, "project_tasks").len(), projects, "once, although children are requested for its rows");
     }
 }
 
 on_memory_and_disk! {
-    async fn only_parents_that_changed_are_asked_again(place) {
+    async fn only_children_of_changed_parents_are_re_extracted(place) {
         let export = Export::start(place, account(), &["projects", "project_details"]).await;
         export.run().await;
         let before = export.versions("project_details").await;
 
-        // An hour on, since a change within minutes of the reading may have come after it.
+        // An hour later, since a change within minutes of the extraction may have followed it.
         export.simulator.set_now(crate::support::instant("2026-03-10T17:00:00Z"));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let projects = export.all_rows("projects").await;
         let unsaid = projects.iter().filter(|project| project["updated_at"].is_null()).count();
-        assert_eq!(of_stream(&received, "project_details").len(), unsaid, "only those that never say it");
+        assert_eq!(of_stream(&received, "project_details").len(), unsaid, "only those without a time of change");
         assert!(unsaid < projects.len());
         assert_eq!(export.versions("project_details").await, before);
 
@@ -58,12 +58,12 @@ on_memory_and_disk! {
             rows.iter().for_each(|row| *runs.entry(row["_run_id"].to_string()).or_default() += 1);
             runs.len()
         };
-        assert_eq!(runs(&export.all_rows("project_details").await), 2, "the others keep the run that read them");
+        assert_eq!(runs(&export.all_rows("project_details").await), 2, "the others keep the run that extracted them");
     }
 }
 
 on_memory_and_disk! {
-    async fn request_that_fails_leaves_the_others_their_rows_and_is_made_up_for(place) {
+    async fn failed_child_keeps_other_rows_and_is_retried_next_run(place) {
         let export = Export::start(place, account(), &["project_details"]).await;
         let category = export.categories()[0].clone();
         export.simulator.inject(Fault { after: 1, times: Some(1), ..status(400).of_category(&category) });
@@ -82,7 +82,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn rows_that_stand_stay_when_their_own_request_fails_or_is_refused() {
+async fn published_child_rows_are_kept_if_their_request_fails() {
     for code in [400, 403, 503] {
         let export = Export::start(Place::Memory, account(), &["content_optimization_analyses", "agent_details"]).await;
         assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -93,7 +93,7 @@ async fn rows_that_stand_stay_when_their_own_request_fails_or_is_refused() {
 
         let run = export.run().await;
 
-        // A server that is busy once is asked again and answers.
+        // A 503 is retried, and the retry succeeds.
         let failed = if code == 503 { 0 } else { 2 };
         assert_eq!(run.failed.len(), failed, "{code}: {}", run.summary());
         for stream in ["content_optimization_analyses", "agent_details"] {
@@ -104,7 +104,7 @@ async fn rows_that_stand_stay_when_their_own_request_fails_or_is_refused() {
 }
 
 #[tokio::test]
-async fn stream_whose_requests_are_all_unknown_is_not_entitled() {
+async fn stream_is_not_entitled_if_every_request_is_not_found() {
     let export = Export::start(Place::Memory, account(), &["project_tasks", "project_task_details"]).await;
     export.simulator.inject(Fault { path: Some("/tasks".into()), ..status(404) });
     let run = export.run().await;
@@ -115,7 +115,7 @@ async fn stream_whose_requests_are_all_unknown_is_not_entitled() {
 }
 
 #[tokio::test]
-async fn version_that_is_not_there_is_no_row_and_no_failure() {
+async fn missing_version_is_no_row_and_no_failure() {
     let export = Export::start(Place::Memory, account(), &["agents", "agent_details"]).await;
     export.simulator.inject(Fault { stream: Some("agent_details".into()), after: 1, times: Some(1), ..status(404) });
     let run = export.run().await;
@@ -127,7 +127,7 @@ async fn version_that_is_not_there_is_no_row_and_no_failure() {
 }
 
 #[tokio::test]
-async fn parent_that_may_not_be_read_makes_its_children_not_entitled() {
+async fn children_are_not_entitled_if_their_parent_is_not() {
     let export = Export::start(Place::Memory, account(), &["documents", "document_contents", "models"]).await;
     export.simulator.inject(Fault { stream: Some("documents".into()), ..status(403) });
     let run = export.run().await;
@@ -138,7 +138,7 @@ async fn parent_that_may_not_be_read_makes_its_children_not_entitled() {
 }
 
 #[tokio::test]
-async fn children_are_whole_whatever_the_end_of_their_parent_s_window_means() {
+async fn children_are_complete_whatever_end_date_of_the_parent_means() {
     let children = ["accuracy_claim_citations", "accuracy_cluster_example_runs"];
     for end in [UndocumentedEnd::Inclusive, UndocumentedEnd::Rejected, UndocumentedEnd::Empty] {
         for with_parent in [true, false] {
@@ -156,7 +156,7 @@ async fn children_are_whole_whatever_the_end_of_their_parent_s_window_means() {
 }
 
 #[tokio::test]
-async fn children_of_the_rows_of_a_day_are_the_day_s() {
+async fn children_of_a_dated_row_are_stored_in_its_day() {
     let streams = ["accuracy_inaccurate_clusters", "accuracy_claim_citations", "accuracy_claim_breakdown"];
     let export = Export::start(Place::Memory, account(), &streams).await;
     let (run, received) = export.run_and_watch().await;

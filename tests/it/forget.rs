@@ -1,4 +1,4 @@
-//! What was forgotten is gone, stays gone, and is never asked for again.
+//! Forgotten days are deleted, stay deleted, and are never requested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,11 +29,11 @@ async fn forgotten(export: &Export, stream: &str, erasure: &Erasure) -> u64 {
     let erasures = [(stream.to_owned(), erasure.clone())];
     let expected = files_to_delete(&export.lake, &erasures).await.unwrap();
     let deleted = forget(&export.lake, &mut ledger(export).await, &erasures).await.unwrap();
-    assert_eq!(deleted, expected, "what is told is what is deleted");
+    assert_eq!(deleted, expected, "the reported files are the deleted ones");
     deleted.values().map(|erased| erased.files).sum()
 }
 
-/// What `verify` finds, by path.
+/// The findings of `verify`, by path.
 async fn found(export: &Export) -> BTreeMap<String, FindingKind> {
     verified(export, Depth::Rows, true).await.1.into_iter().map(|finding| (finding.path, finding.kind)).collect()
 }
@@ -46,18 +46,18 @@ fn middle() -> Erasure {
     Erasure { window: Some(days("2026-03-07", "2026-03-08")), ..Erasure::default() }
 }
 
-/// The days that a stream was asked for.
+/// The requested days of a stream.
 fn asked_days(received: &[profound_export::simulator::ReceivedRequest]) -> BTreeSet<String> {
-    let mut asked = BTreeSet::new();
+    let mut requested = BTreeSet::new();
     for request in of_stream(received, REPORT) {
         let (first, last) = (request.body["start_date"].as_str().unwrap(), request.body["end_date"].as_str().unwrap());
-        asked.extend(days(&first[..10], &last[..10]).days().map(|day| day.to_string()));
+        requested.extend(days(&first[..10], &last[..10]).days().map(|day| day.to_string()));
     }
-    asked
+    requested
 }
 
 on_memory_and_disk! {
-    async fn days_are_gone_and_no_run_asks_for_them_again(place) {
+    async fn forgotten_days_are_deleted_and_never_requested(place) {
         let mut export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let before = export.files().await;
@@ -71,9 +71,9 @@ on_memory_and_disk! {
         export.job.start = Some(day("2026-03-04"));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let asked = asked_days(&received);
-        assert!(asked.contains("2026-03-05") && asked.contains("2026-03-09"), "{asked:?}");
-        assert!(!asked.contains("2026-03-07") && !asked.contains("2026-03-08"), "{asked:?}");
+        let requested = asked_days(&received);
+        assert!(requested.contains("2026-03-05") && requested.contains("2026-03-09"), "{requested:?}");
+        assert!(!requested.contains("2026-03-07") && !requested.contains("2026-03-08"), "{requested:?}");
         export.assert_ledger_knows_every_file().await;
         assert!(found(&export).await.is_empty());
         let category = &export.categories()[0];
@@ -83,7 +83,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn category_is_gone_with_its_list_and_the_other_stays(place) {
+    async fn forgotten_category_is_deleted_and_others_are_kept(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let [one, other] = <[String; 2]>::try_from(export.categories()).unwrap();
@@ -93,16 +93,16 @@ on_memory_and_disk! {
         export.simulator.set_now(instant("2026-03-14T16:00:00Z"));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let asked: Vec<_> = of_stream(&received, REPORT).into_iter().chain(of_stream(&received, "category_topics")).collect();
-        assert!(!asked.is_empty());
-        for request in asked {
+        let requested: Vec<_> = of_stream(&received, REPORT).into_iter().chain(of_stream(&received, "category_topics")).collect();
+        assert!(!requested.is_empty());
+        for request in requested {
             let text = format!("{} {} {}", request.path, request.query, request.body);
             assert!(text.contains(&other) && !text.contains(&one), "{text}");
         }
         let files = export.files().await;
         assert!(files.keys().all(|path| !path.contains(&one)));
         if let Some(root) = export.lake.directory() {
-            assert!(!root.join(REPORT).join(format!("category={one}")).exists(), "an empty directory tells its id");
+            assert!(!root.join(REPORT).join(format!("category={one}")).exists(), "an empty directory shows its id");
         }
         assert!(files.keys().any(|path| path.contains(&other)));
         assert!(export.coverage().await.iter().all(|row| row["category_id"] != one.as_str() || row["stream"] == "models"));
@@ -111,7 +111,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn backfill_is_refused_when_all_its_days_are_forgotten_and_leaves_them_out_else(place) {
+    async fn backfill_skips_forgotten_days_and_rejects_only_those(place) {
         let export = Export::start(place, account(), &[REPORT]).await;
         export.run().await;
         forgotten(&export, REPORT, &middle()).await;
@@ -126,14 +126,14 @@ on_memory_and_disk! {
         let before = export.simulator.requests().len();
         let result = run_job(&export.settings(), &goal).await;
         assert_eq!(result.outcome, Outcome::Complete, "{}", result.summary());
-        let asked = asked_days(&export.simulator.requests()[before..]);
-        assert_eq!(asked, BTreeSet::from(["2026-03-06".to_owned(), "2026-03-09".to_owned()]));
+        let requested = asked_days(&export.simulator.requests()[before..]);
+        assert_eq!(requested, BTreeSet::from(["2026-03-06".to_owned(), "2026-03-09".to_owned()]));
         export.assert_ledger_knows_every_file().await;
     }
 }
 
 on_memory_and_disk! {
-    async fn forgetting_again_completes_what_a_kill_left(place) {
+    async fn second_forget_completes_a_killed_one(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let path = export.layout().data_path(REPORT, &export.first_scope(REPORT), Some(day("2026-03-07"))).to_string();
@@ -151,7 +151,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn day_that_is_forgotten_while_it_is_read_is_not_published(place) {
+    async fn day_forgotten_during_its_extraction_is_not_published(place) {
         let export = Export::start(place, account(), &[REPORT]).await;
         export.run().await;
         export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
@@ -181,7 +181,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn checkpoint_carries_what_is_forgotten_and_older_versions_refuse_the_record() {
+async fn checkpoint_keeps_forgotten_days_and_old_versions_reject_it() {
     let export = Export::start(Place::Memory, account(), &[REPORT]).await;
     export.run().await;
     forgotten(&export, REPORT, &middle()).await;
@@ -191,7 +191,7 @@ async fn checkpoint_carries_what_is_forgotten_and_older_versions_refuse_the_reco
     let record: serde_json::Value = serde_json::from_slice(&export.bytes(&record).await).unwrap();
     assert_eq!(record["format"], 2);
     assert_eq!(record["entries"][0]["kind"], "forgotten");
-    // What comes after is of the usual format again.
+    // Later records have the usual format.
     export.run().await;
     let record = format!("_profound_export/ledger/000000/{:09}.json", state.number + 1);
     let record: serde_json::Value = serde_json::from_slice(&export.bytes(&record).await).unwrap();
@@ -200,13 +200,13 @@ async fn checkpoint_carries_what_is_forgotten_and_older_versions_refuse_the_reco
 
 /// A store whose deletes never end, as if the process was killed at the first.
 #[tokio::test]
-async fn kill_before_the_first_delete_leaves_it_recorded() {
+async fn forget_is_recorded_before_the_first_delete() {
     use crate::support::stores::{Bad, Vice};
     let export = Export::start(Place::Memory, account(), &[REPORT]).await;
     export.run().await;
     let inner: Arc<dyn ObjectStore> = Arc::clone(export.lake.store());
     let files = export.files().await.len();
-    // The only write of it is the record, which is done when the process dies.
+    // Its only write is the record, which is complete when the process dies.
     let bad = Bad::new(inner, Vice::Kills { at: 0, done: true });
     let lake = Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///");
     let mut dying = Ledger::open(lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();

@@ -1,4 +1,4 @@
-//! A stream that says that there is nothing saves the requests behind it, and never hides rows.
+//! A gate that reports no data saves the requests of its streams, and never hides rows.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const FACTCHECK: &str = "accuracy_factcheck_setup_status";
 const SHOPPING: &str = "shopping_trigger_rate_v2";
 
 on_memory_and_disk! {
-    async fn category_without_factcheck_is_not_entitled_at_no_cost(place) {
+    async fn category_without_factcheck_is_not_entitled_or_requested(place) {
         let streams = ["factcheck_scores_v2_by_model", "factcheck_claims_v2", "accuracy_inaccurate_clusters"];
         let export = Export::start(place, with(FACTCHECK, ProductHolders::First), &streams).await;
 
@@ -27,17 +27,17 @@ on_memory_and_disk! {
         let without = export.categories()[1].clone();
         for stream in streams {
             let of_without = of_stream(&received, stream).into_iter().filter(|request| request.body["category_id"] == without);
-            assert_eq!(of_without.count(), 0, "{stream} is asked of a category that has not set it up");
+            assert_eq!(of_without.count(), 0, "{stream} is requested for a category without the product");
             assert_eq!(export.states(stream, &without).await.values().collect::<Vec<_>>(), ["not_entitled"]);
             export.assert_equals_simulator(stream).await;
         }
-        assert_eq!(of_stream(&received, FACTCHECK).len(), 2, "one question a category");
+        assert_eq!(of_stream(&received, FACTCHECK).len(), 2, "one request a category");
         assert!(run.not_entitled.iter().all(|slice| slice.scope.category.as_ref().unwrap().id == without));
     }
 }
 
 on_memory_and_disk! {
-    async fn days_that_the_gate_calls_empty_are_there_with_its_answer_as_proof(place) {
+    async fn days_a_gate_calls_empty_are_recorded_with_its_proof(place) {
         let streams = [SHOPPING, "shopping_brands_v2", "shopping_merchants_v2_by_brand"];
         let export = Export::start(place, with(SHOPPING, ProductHolders::First), &streams).await;
 
@@ -46,9 +46,9 @@ on_memory_and_disk! {
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let scopes = export.simulator.scopes(export.stream(SHOPPING).scope);
         for stream in &streams[1..] {
-            let asked = of_stream(&received, stream);
-            assert!(!asked.is_empty());
-            assert!(asked.iter().all(|request| request.body["category_id"] == export.categories()[0]), "{stream}");
+            let requested = of_stream(&received, stream);
+            assert!(!requested.is_empty());
+            assert!(requested.iter().all(|request| request.body["category_id"] == export.categories()[0]), "{stream}");
             export.assert_equals_simulator(stream).await;
             let state = export.state().await;
             let days = &state.scope(stream, &scopes[1].key()).unwrap().days;
@@ -60,7 +60,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn gate_comes_along_unless_it_is_left_out_by_name() {
+async fn gate_is_added_unless_excluded_by_name() {
     let brought = Export::start(Place::Memory, with(SHOPPING, ProductHolders::None), &["shopping_brands_v2"]).await;
     let (run, received) = brought.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
@@ -75,7 +75,7 @@ async fn gate_comes_along_unless_it_is_left_out_by_name() {
 }
 
 #[tokio::test]
-async fn product_that_is_set_up_later_is_made_up_for() {
+async fn product_set_up_later_is_backfilled() {
     let streams = ["factcheck_scores_v2_by_model"];
     let mut export = Export::start(Place::Memory, with(FACTCHECK, ProductHolders::None), &streams).await;
     let run = export.run().await;

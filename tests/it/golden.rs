@@ -26,7 +26,7 @@ use self::leaves::{leaves_of_answer, leaves_of_table};
 use crate::support::lake::rows_of;
 use crate::support::{KEY, days};
 
-/// Members of a body that streams ask for just as their examples do; other members may ask for more.
+/// Members of a body that are equal in streams and examples; other members may request more.
 const FIXED: [&str; 10] = [
     "asset",
     "asset_name",
@@ -40,7 +40,7 @@ const FIXED: [&str; 10] = [
     "timezone",
 ];
 
-/// What came of an example: rows of its table, the announced total, and members the catalog does not know.
+/// A decoded example: rows of its table, the announced total, and undeclared members.
 #[derive(Debug)]
 struct Decoded {
     rows: Vec<Value>,
@@ -48,7 +48,7 @@ struct Decoded {
     drift: Vec<String>,
 }
 
-/// The request that the stream of `example` makes for what the example asks for.
+/// The request that the stream of `example` sends for the objects and days of the example.
 fn request_of(example: &Example) -> Request {
     let stream = Arc::clone(&example.stream);
     let window = stream.is_dated().then(|| days("2026-08-10", "2026-08-11"));
@@ -58,7 +58,7 @@ fn request_of(example: &Example) -> Request {
     SliceRequest { slice: &slice, transport, options: &options, variables: &variables }.page(None)
 }
 
-/// Does `what` with a client of a server that gives one answer, whatever is asked.
+/// Calls `what` with a client of a server that gives one response to every request.
 async fn with_server<T>(
     (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
     what: impl AsyncFnOnce(Client) -> T,
@@ -69,7 +69,7 @@ async fn with_server<T>(
     let api = ApiConfig { base_url, ..ApiConfig::default() };
     let environment = [("PROFOUND_API_KEY".to_owned(), KEY.to_owned())].into();
     let key = key::read(&Sources { environment, ..Sources::default() }, &api).unwrap();
-    // The server tells the real time.
+    // The `Date` of the server is the real time.
     let client =
         Client::new(ClientSettings { config: &api, clock: Clock::system(), events: EventSink::none() }, key).unwrap();
     tokio::select! {
@@ -78,7 +78,7 @@ async fn with_server<T>(
     }
 }
 
-/// Serves the body of `example` whatever is asked, asks with the real client, and decodes what comes.
+/// Serves the body of `example` to the real client, and decodes it.
 async fn decode(example: &Example) -> Result<Decoded, String> {
     let headers = [(CONTENT_TYPE, example.content_type.parse().unwrap())].into_iter().collect();
     let answer = (StatusCode::OK, headers, example.body.clone());
@@ -92,7 +92,7 @@ async fn decode(example: &Example) -> Result<Decoded, String> {
         blocks.extend(rest);
         let mut decoder = Decoder::new(Arc::new(TableSchema::new(&example.stream)));
         let mut rows = Vec::new();
-        // Positions first: rows may stand before what binds them.
+        // Positions first: rows may precede the names of their values.
         for block in &blocks {
             if let Block::Positions(positions) = block {
                 decoder.bind(positions);
@@ -114,7 +114,7 @@ async fn decoded(example: &Example) -> Decoded {
 }
 
 #[test]
-fn examples_are_asked_for_as_their_streams_ask() {
+fn streams_send_the_requests_of_the_examples() {
     for example in Example::all() {
         let Example { file, stream, operation, request, .. } = &example;
         let line = match &stream.event_stream {
@@ -123,31 +123,31 @@ fn examples_are_asked_for_as_their_streams_ask() {
         };
         assert_eq!(line, *operation, "{file}");
         assert_eq!(request_of(&example).path(), request["path"], "{file}");
-        let [asked, declared] = example.groups();
-        assert_eq!(asked, declared, "{file}");
-        // No document backs the days of these two.
+        let [requested, declared] = example.groups();
+        assert_eq!(requested, declared, "{file}");
+        // The days of these two are undocumented.
         let backed = !["logs_raw_bots", "prompt_volume_on_the_fly"].contains(&stream.name.as_str());
         for (member, value) in request["body"].as_object().into_iter().flatten().filter(|_| backed) {
-            let asked = request_of(&example).body().unwrap()[member].clone();
+            let requested = request_of(&example).body().unwrap()[member].clone();
             assert!(
-                !FIXED.contains(&member.as_str()) || asked == *value,
-                "{file} asks for {member} {value}, not {asked}"
+                !FIXED.contains(&member.as_str()) || requested == *value,
+                "{file} has {member} {value}, the stream sends {requested}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn published_examples_decode_to_the_batches_that_were_reviewed() {
+async fn published_examples_decode_to_the_reviewed_rows() {
     for example in Example::all() {
         let Decoded { rows, total, drift } = decoded(&example).await;
         let Example { file, stream, .. } = &example;
-        assert!(!rows.is_empty(), "{file} holds no row");
+        assert!(!rows.is_empty(), "{file} has no row");
         // Some examples are the first of several pages.
         assert!(total.is_none_or(|total| rows.len() as u64 <= total), "{file}");
         assert_eq!(leaves_of_answer(stream, &example.rows()), leaves_of_table(stream, &rows), "{file}");
-        // Some rows are shown with a made-up member, because nothing says what they hold.
-        assert!(drift.is_empty() || drift == ["example_key"], "{file} holds {drift:?}");
+        // Some rows are shown with a made-up member, because their content is undocumented.
+        assert!(drift.is_empty() || drift == ["example_key"], "{file} has {drift:?}");
         let shown = json!({"stream": stream.name, "total": total, "drift": drift, "rows": rows});
         insta::with_settings!({ snapshot_path => "../golden", prepend_module_to_snapshot => false, description => file }, {
             insta::assert_json_snapshot!(file.replace('.', "_"), shown);
@@ -155,12 +155,12 @@ async fn published_examples_decode_to_the_batches_that_were_reviewed() {
     }
 }
 
-/// `value` with open objects, whose text may be spaced in any way, as objects.
-fn opened(value: &Value) -> Value {
+/// `value` with objects in place of their JSON text, whose spacing may differ.
+fn with_objects(value: &Value) -> Value {
     match value {
         Value::String(text) if text.starts_with('{') => serde_json::from_str(text).unwrap(),
-        Value::Array(items) => items.iter().map(opened).collect(),
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), opened(member))).collect(),
+        Value::Array(items) => items.iter().map(with_objects).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), with_objects(member))).collect(),
         other => other.clone(),
     }
 }
@@ -168,11 +168,11 @@ fn opened(value: &Value) -> Value {
 #[tokio::test]
 async fn event_stream_and_pages_hold_the_same_rows() {
     // The examples of positional reports do not show the same rows.
-    let told_by_name = |example: &Example| example.is_events() && example.stream.positional_names().is_none();
-    for example in Example::all().into_iter().filter(told_by_name) {
+    let is_named = |example: &Example| example.is_events() && example.stream.positional_names().is_none();
+    for example in Example::all().into_iter().filter(is_named) {
         let pages = Example::of(&example.file.replace(".stream.sse", ".json"));
         let [pages, events] =
-            [decoded(&pages).await.rows, decoded(&example).await.rows].map(|rows| opened(&json!(rows)));
+            [decoded(&pages).await.rows, decoded(&example).await.rows].map(|rows| with_objects(&json!(rows)));
         assert_eq!(pages, events, "{}", example.file);
     }
 }
@@ -191,7 +191,7 @@ async fn rows_are_the_same_when_data_comes_before_info() {
 }
 
 #[tokio::test]
-async fn error_at_the_end_of_a_stream_fails_it_after_everything_a_parser_may_meet() {
+async fn error_event_at_the_end_fails_the_event_stream() {
     let visibility = Example::of("visibility_v2.stream.sse");
     let body = example::read("robustness.stream.sse");
     let failed = decode(&Example { body, ..visibility }).await.unwrap_err();
@@ -199,20 +199,20 @@ async fn error_at_the_end_of_a_stream_fails_it_after_everything_a_parser_may_mee
 }
 
 #[tokio::test]
-async fn refusals_are_told_in_the_words_of_the_api() {
+async fn errors_contain_the_message_of_the_api() {
     let request = request_of(&Example::of("visibility_v2.json"));
     let cases: Vec<Value> = serde_json::from_slice(&example::read("errors.json")).unwrap();
-    let mut told = Vec::new();
-    // A wall is no refusal: it is waited for.
+    let mut messages = Vec::new();
+    // A 429 is retried, so it has tests of its own.
     for case in cases.iter().filter(|case| case["status"] != 429) {
         let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
         let body = case["body"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
         let kind = case["headers"]["content-type"].as_str().unwrap();
-        // No pause: it is the words that count here.
+        // No pause: only the message matters here.
         let headers = [(CONTENT_TYPE, kind.parse().unwrap()), (RETRY_AFTER, "0".parse().unwrap())];
         let answer = (StatusCode::from_u16(status).unwrap(), headers.into_iter().collect(), body.into_bytes());
         let refused = with_server(answer, async |client| client.send(&request, &AtomicU64::new(0)).await).await;
-        told.push(refused.unwrap_err().to_string());
+        messages.push(refused.unwrap_err().to_string());
     }
     let what = "stream `visibility_v2_by_model` of \"0055737f-ccd7-5a93-ba6d-75d3217417cd\"";
     let expected = [
@@ -226,17 +226,17 @@ async fn refusals_are_told_in_the_words_of_the_api() {
             "the API rejected the request for {what} (HTTP 422: Unsupported group_by combination; use one dimension (or topic + model), optionally with date.)"
         ),
     ];
-    let server_error = told.pop().unwrap();
+    let server_error = messages.pop().unwrap();
     assert!(
         server_error.starts_with(&format!("the API could not answer {what} (HTTP 502, 5 attempts in ")),
         "{server_error}"
     );
     assert!(server_error.ends_with(" s: <html><body>502 Bad Gateway</body></html>)"), "{server_error}");
-    assert_eq!(told, expected);
+    assert_eq!(messages, expected);
 }
 
 #[test]
-fn every_file_beside_the_examples_belongs_to_one() {
+fn every_golden_file_belongs_to_an_example() {
     let read: BTreeSet<String> = Example::all().into_iter().map(|example| example.file).collect();
     let described =
         |file: &String| file.strip_suffix(".json").is_some_and(|stem| read.contains(&format!("{stem}.sse")));

@@ -1,4 +1,4 @@
-//! A store that fails now and then costs the API nothing, and one that hangs does no harm.
+//! A store that sometimes fails causes no second request to the API, and a hanging one leaves no partial file.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::support::{Export, Place, account, day, of_stream};
 const STREAMS: [&str; 3] = ["visibility_v2_by_day", "visibility_v1", "category_topics"];
 
 #[tokio::test]
-async fn nothing_is_asked_twice_when_the_store_has_hiccups() {
+async fn store_hiccups_cause_no_second_request() {
     let clean = Export::start(Place::Memory, account(), &STREAMS).await;
-    let (_, asked) = clean.run_and_watch().await;
+    let (_, requested) = clean.run_and_watch().await;
     let night = async |seed: u64| {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::Hiccups { seed });
         let lake = Destination::new(store, "memory:///");
         let mut export = Export::start(Place::Memory, account(), &STREAMS).await.on(lake);
-        // The probe writes few objects, so that most of its tries would fail.
+        // The probe writes few objects, so most of its attempts would fail.
         export.single_writer = true;
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "seed {seed}: {} {:?} {:?}", run.summary(), run.failed, run.error);
         for stream in STREAMS {
-            let (here, there) = (of_stream(&received, stream).len(), of_stream(&asked, stream).len());
-            assert_eq!(here, there, "seed {seed}: {stream} was asked again");
+            let (here, there) = (of_stream(&received, stream).len(), of_stream(&requested, stream).len());
+            assert_eq!(here, there, "seed {seed}: {stream} was requested twice");
         }
         for stream in STREAMS {
             export.assert_equals_simulator(stream).await;
@@ -37,7 +37,7 @@ async fn nothing_is_asked_twice_when_the_store_has_hiccups() {
 }
 
 #[tokio::test]
-async fn run_that_is_stopped_while_a_write_hangs_leaves_nothing_half_at_any_write() {
+async fn run_stopped_during_a_hanging_write_leaves_no_partial_file() {
     for at in 2.. {
         let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "category_topics"]).await;
         export.job.start = Some(day("2026-03-08"));
@@ -58,7 +58,7 @@ async fn run_that_is_stopped_while_a_write_hangs_leaves_nothing_half_at_any_writ
             run = &mut running => (run, true),
             () = stop => (running.await, false),
         };
-        // Nothing may have been left to ask.
+        // Nothing may be left to request.
         let fine = [Outcome::Complete, Outcome::Incomplete].contains(&run.outcome);
         assert!(fine, "at write {at}: {}", run.summary());
         export.assert_ledger_knows_every_file().await;

@@ -70,7 +70,7 @@ on_memory_and_disk! {
             for (slice, problem) in &run.failed {
                 assert!(messages.iter().any(|message| problem.contains(message)), "{faults:?}, {slice}: {problem}");
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "{faults:?} took {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(60), "{faults:?}: {:?}", began.elapsed());
             assert_eq!(export.files().await, before, "{faults:?} changed what is shown");
 
             export.simulator.clear_faults();

@@ -1,5 +1,5 @@
-//! Two processes write one lake at once, in every order in which their steps at the store can meet: nothing is lost,
-//! nothing that stands is believed to be something else, and the run after them settles what is in doubt.
+//! Two processes write one lake at once, with every interleaving of their steps at the store: no row is lost, no record
+//! describes another file than the published one, and the next run re-extracts every stale day.
 
 use std::sync::Arc;
 
@@ -24,17 +24,17 @@ const DATED: [&str; 2] = ["visibility_v2_by_day", "bots_v2"];
 /// One step of an order.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A process goes on by one step at the store.
+    /// A process advances by one step at the store.
     Of(usize, How),
-    /// A process goes on until its next step is a write.
+    /// A process advances until its next step is a write.
     ToWrite(usize),
-    /// A process goes on to its end.
+    /// A process runs to its end.
     ToEnd(usize),
-    /// The API changes its figures.
+    /// The API restates its figures.
     Restate,
 }
 
-/// How the clocks of the two machines are set, beside the right one.
+/// Clock skew of the two machines, in seconds.
 type Skews = [i64; 2];
 
 /// A lake that two processes write, and a reader of it.
@@ -48,7 +48,7 @@ impl Race {
     async fn new() -> Self {
         let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
         let mut export = Export::start(Place::Memory, small, &STREAMS).await;
-        // All days are final when they are read, so that nothing heals by being read again anyway.
+        // All days are final when they are extracted, so that no regular re-extraction hides an error.
         export.job.start = Some(day("2026-03-08"));
         export.job.lookback = Some(WholeDays(0));
         export.api.concurrency = 1;
@@ -73,15 +73,15 @@ impl Race {
         self.reader.allow(&self.export, &STREAMS);
     }
 
-    /// Takes the steps of `order`, then lets the first process end, and then the second. How each ended, and how many
-    /// of the steps of `order` there were.
+    /// Runs the steps of `order`, then the first process to its end, then the second. Returns how each ended, and how
+    /// many steps of `order` existed.
     async fn run(&mut self, skews: Skews, order: &[Step]) -> ([Option<RunResult>; 2], usize) {
         let goal = self.export.goal();
         let ((one, one_turns), (other, other_turns)) = (self.process(skews[0]), self.process(skews[1]));
         let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
         let mut turns = [one_turns, other_turns];
-        let mut taken = 0;
-        let taking = async {
+        let mut steps_run = 0;
+        let schedule = async {
             for step in order {
                 match *step {
                     Step::Restate => self.restate(),
@@ -89,7 +89,7 @@ impl Race {
                         turns[process].take_to_write().await;
                     }
                     Step::ToEnd(process) => while turns[process].take(How::Done).await {},
-                    Step::Of(process, how) => taken += usize::from(turns[process].take(how).await),
+                    Step::Of(process, how) => steps_run += usize::from(turns[process].take(how).await),
                 }
                 self.reader.look(&self.export).await;
             }
@@ -98,39 +98,38 @@ impl Race {
             }
             self.reader.look(&self.export).await;
         };
-        let (ended, ()) = tokio::join!(futures::future::join_all(processes), taking);
-        (ended.try_into().unwrap(), taken)
+        let (ended, ()) = tokio::join!(futures::future::join_all(processes), schedule);
+        (ended.try_into().unwrap(), steps_run)
     }
 
-    /// Whatever happened: no reader saw anything half, and the next run leaves a lake in which each file is what the
-    /// ledger says, and nothing is left to do.
-    async fn assert_settles(&mut self, what: &str) {
+    /// No reader saw a partial file, and after the next run each file matches its ledger record and no work is left.
+    async fn assert_converges(&mut self, what: &str) {
         let export = &self.export;
-        assert!(self.reader.half.is_empty(), "{what}: {:?}", self.reader.half);
-        assert!(self.reader.strange.is_empty(), "{what}: {:?}", self.reader.strange);
-        // A day later: it goes on with none of the two, and whoever was killed is known to be dead.
+        assert!(self.reader.partial.is_empty(), "{what}: {:?}", self.reader.partial);
+        assert!(self.reader.unexpected.is_empty(), "{what}: {:?}", self.reader.unexpected);
+        // So much later that it resumes neither run, and a killed one counts as killed.
         export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(13));
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
-        let (told, findings) = verified(export, Depth::Rows, false).await;
-        assert!(told.is_fine() && findings.is_empty(), "{what}: {findings:?}");
+        let (report, findings) = verified(export, Depth::Rows, false).await;
+        assert!(report.is_fine() && findings.is_empty(), "{what}: {findings:?}");
         export.assert_ledger_knows_every_file().await;
         self.reader.look(export).await;
-        assert!(self.reader.strange.is_empty(), "{what}: {:?}", self.reader.strange);
+        assert!(self.reader.unexpected.is_empty(), "{what}: {:?}", self.reader.unexpected);
         let state = export.state().await;
         let states = state.coverage.values().flat_map(|scopes| scopes.values());
         let mut states = states.flat_map(|scope| scope.days.values().chain(&scope.whole));
-        assert!(states.all(|state| !state.stale && state.suspect.is_none()), "{what}: something is in doubt still");
+        assert!(states.all(|state| !state.stale && state.suspect.is_none()), "{what}: a day is still stale or suspect");
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{what}");
         for stream in DATED {
-            assert!(of_stream(&received, stream).is_empty(), "{what}: {stream} is asked again and again");
+            assert!(of_stream(&received, stream).is_empty(), "{what}: {stream} is requested in every run");
         }
         assert_eq!(export.coverage().await.iter().filter(|row| row["status"] == "missing").count(), 0, "{what}");
     }
 
-    /// And when the days are read once more, for whatever reason, the lake is the account.
+    /// If the days are re-extracted, the lake equals the account.
     async fn assert_is_the_account(&mut self, what: &str) {
         self.export.job.lookback = Some(WholeDays(30));
         let run = self.export.run().await;
@@ -141,17 +140,17 @@ impl Race {
     }
 }
 
-/// The steps that a process takes on its own: more than anybody counts, of which some are there.
+/// How many steps a process has on its own; the order is longer than any run.
 async fn steps_alone() -> usize {
     Race::new().await.run([0, 0], &[Step::Of(0, How::Done); 500]).await.1
 }
 
-/// Steps of the first process, as they are.
+/// `steps` successful steps of the first process.
 fn first(steps: usize) -> impl Iterator<Item = Step> {
     std::iter::repeat_n(Step::Of(0, How::Done), steps)
 }
 
-/// Takes `order` in a new lake and says what came of it.
+/// Runs `order` in a new lake; returns how both processes ended.
 async fn raced(skews: Skews, order: &[Step]) -> (Race, [Option<RunResult>; 2]) {
     let mut race = Race::new().await;
     let (ended, _) = race.run(skews, order).await;
@@ -159,7 +158,7 @@ async fn raced(skews: Skews, order: &[Step]) -> (Race, [Option<RunResult>; 2]) {
 }
 
 #[tokio::test]
-async fn lake_settles_wherever_another_process_does_everything_in_between() {
+async fn lake_converges_if_another_process_runs_between_two_steps() {
     for at in 0..=steps_alone().await {
         // One of the clocks is right, an hour slow or an hour fast.
         let skew = [0, -3600, 3600][at % 3];
@@ -169,13 +168,13 @@ async fn lake_settles_wherever_another_process_does_everything_in_between() {
         for run in ended.map(Option::unwrap) {
             assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
         }
-        race.assert_settles(&what).await;
+        race.assert_converges(&what).await;
         race.assert_is_the_account(&what).await;
     }
 }
 
 #[tokio::test]
-async fn lake_settles_when_the_one_in_between_is_done_and_the_other_dies_at_its_next_write() {
+async fn lake_converges_if_the_interrupted_process_dies_at_a_write() {
     for at in 0..=steps_alone().await {
         let more = at % 3;
         let what = format!("after step {at}, {more} writes later");
@@ -184,13 +183,13 @@ async fn lake_settles_when_the_one_in_between_is_done_and_the_other_dies_at_its_
         let order: Vec<Step> = first(at).chain([Step::Restate, Step::ToEnd(1)]).chain(next).chain(dies).collect();
         let (mut race, ended) = raced([0, 0], &order).await;
         assert_eq!(ended[1].as_ref().unwrap().outcome, Outcome::Complete, "{what}");
-        race.assert_settles(&what).await;
+        race.assert_converges(&what).await;
         race.assert_is_the_account(&what).await;
     }
 }
 
 #[tokio::test]
-async fn lake_settles_whatever_the_store_answers_to_a_write_that_another_process_passed() {
+async fn lake_converges_whatever_the_store_answers_to_a_late_write() {
     for how in [How::TryAgain, How::Lost, How::Twice] {
         for before in 0.. {
             let what = format!("write {before} {how:?}");
@@ -198,14 +197,14 @@ async fn lake_settles_whatever_the_store_answers_to_a_write_that_another_process
             let hurt = [Step::ToWrite(0), Step::Restate, Step::ToEnd(1), Step::Of(0, how)];
             let order: Vec<Step> = writes.chain(hurt).collect();
             let mut race = Race::new().await;
-            let (ended, taken) = race.run([0, 0], &order).await;
+            let (ended, steps_run) = race.run([0, 0], &order).await;
             for run in ended.map(Option::unwrap) {
-                // The probe of a store that answers twice takes it for one that overwrites, and says so.
+                // A create that is retried by the client looks like an overwriting store to the probe.
                 assert!(matches!(run.outcome, Outcome::Complete | Outcome::Unavailable), "{what}: {}", run.summary());
             }
-            race.assert_settles(&what).await;
+            race.assert_converges(&what).await;
             race.assert_is_the_account(&what).await;
-            if taken < before + 1 {
+            if steps_run < before + 1 {
                 assert!(5 < before, "only {before} writes were tried");
                 break;
             }
@@ -213,9 +212,9 @@ async fn lake_settles_whatever_the_store_answers_to_a_write_that_another_process
     }
 }
 
-/// Orders that seeds choose: `PROFOUND_EXPORT_ORDERS` of them, or a few.
+/// Random orders: as many as `PROFOUND_EXPORT_ORDERS` says, or a few.
 #[tokio::test]
-async fn lake_settles_in_any_order_of_steps_of_two_processes_with_any_fate() {
+async fn lake_converges_in_random_orders_with_random_failures() {
     let orders = std::env::var("PROFOUND_EXPORT_ORDERS").ok().map_or(24, |orders| orders.parse().unwrap());
     for seed in 0..orders {
         let mut chance = fastrand::Rng::with_seed(seed);
@@ -240,14 +239,14 @@ async fn lake_settles_in_any_order_of_steps_of_two_processes_with_any_fate() {
         let skews = [chance.i64(-3600..3600), chance.i64(-3600..3600)];
         let (mut race, _) = raced(skews, &order).await;
         let what = format!("seed {seed}");
-        race.assert_settles(&what).await;
+        race.assert_converges(&what).await;
         race.assert_is_the_account(&what).await;
     }
 }
 
-/// Two processes that do not belong in one lake begin an empty one at once: after each write of the first, the second does
-/// everything it can.
-async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str) {
+/// Two processes that must not share a lake start in an empty one at once: after each write of the first, the second runs
+/// to its end.
+async fn assert_one_is_rejected(other: impl Fn(&Race) -> RunSettings, words: &str) {
     for before in 0.. {
         let mut race = Race::new().await;
         let (one, mut one_turns) = race.process(0);
@@ -256,33 +255,33 @@ async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str
         other.destinations.lake = Destination::new(store, "memory:///");
         let goal = race.export.goal();
         let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
-        let mut taken = 0;
-        let taking = async {
+        let mut steps_run = 0;
+        let schedule = async {
             for _ in 0..before {
                 one_turns.take_to_write().await;
-                taken += usize::from(one_turns.take(How::Done).await);
+                steps_run += usize::from(one_turns.take(How::Done).await);
             }
             one_turns.take_to_write().await;
             while other_turns.take(How::Done).await {}
             while one_turns.take(How::Done).await {}
         };
-        let (ended, ()) = tokio::join!(futures::future::join_all(processes), taking);
+        let (ended, ()) = tokio::join!(futures::future::join_all(processes), schedule);
         let ended: Vec<RunResult> = ended.into_iter().map(Option::unwrap).collect();
-        let refused: Vec<&RunResult> = ended.iter().filter(|run| run.outcome == Outcome::ConfigMismatch).collect();
+        let rejected: Vec<&RunResult> = ended.iter().filter(|run| run.outcome == Outcome::ConfigMismatch).collect();
         assert_eq!(
-            refused.len(),
+            rejected.len(),
             1,
             "after write {before}: {:?}",
             ended.iter().map(|run| &run.error).collect::<Vec<_>>()
         );
-        let told = crate::support::words(refused[0].error.as_ref().unwrap());
-        assert!(told.contains(words), "after write {before}: {told}");
+        let report = crate::support::error_chain(rejected[0].error.as_ref().unwrap());
+        assert!(report.contains(words), "after write {before}: {report}");
         assert!(ended.iter().any(|run| run.outcome == Outcome::Complete), "after write {before}");
-        assert!(race.export.state().await.open_runs.is_empty(), "after write {before}: a refused run never ends");
+        assert!(race.export.state().await.open_runs.is_empty(), "after write {before}: a rejected run is still open");
         if ended[0].outcome == Outcome::Complete {
-            race.assert_settles(&format!("after write {before}")).await;
+            race.assert_converges(&format!("after write {before}")).await;
         }
-        if taken < before {
+        if steps_run < before {
             assert!(5 < before, "only {before} writes were tried");
             return;
         }
@@ -290,18 +289,18 @@ async fn assert_one_is_refused(other: impl Fn(&Race) -> RunSettings, words: &str
 }
 
 #[tokio::test]
-async fn two_accounts_that_begin_one_lake_at_once_never_share_it() {
+async fn two_accounts_starting_at_once_never_share_a_lake() {
     let other = Export::start(Place::Memory, Account { seed: 99, ..account() }, &STREAMS).await;
     let stranger = |_: &Race| other.settings();
-    assert_one_is_refused(stranger, "belongs to another account").await;
+    assert_one_is_rejected(stranger, "belongs to another account").await;
 }
 
 #[tokio::test]
-async fn two_layouts_that_begin_one_lake_at_once_never_mix() {
+async fn two_layouts_starting_at_once_never_mix() {
     let by_month = |race: &Race| {
         let mut settings = race.export.settings();
         settings.destinations.layout.partition = Partition::Month;
         settings
     };
-    assert_one_is_refused(by_month, "has partition").await;
+    assert_one_is_rejected(by_month, "has partition").await;
 }

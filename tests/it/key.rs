@@ -7,7 +7,7 @@ use profound_export::model::event::Event;
 use profound_export::run::{Outcome, RunResult};
 use profound_export::simulator::{Fault, FaultKind, KeyLocation, ReceivedRequest};
 
-use crate::support::{Export, KEY, Place, account, on_memory_and_disk, words};
+use crate::support::{Export, KEY, Place, account, error_chain, on_memory_and_disk};
 
 const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "answers_v2", "models", "category_topics"];
 
@@ -29,7 +29,7 @@ on_memory_and_disk! {
             // Requests in flight at that moment cannot be stopped.
             assert!(after_rejection(&received) < concurrency, "{:?}", received);
             assert!(!run.deferred.is_empty() && run.failed.is_empty(), "{}", run.summary());
-            assert!(words(run.error.as_ref().unwrap()).contains("Invalid API key"));
+            assert!(error_chain(run.error.as_ref().unwrap()).contains("Invalid API key"));
             // Published files are complete and recorded.
             assert!(0 < run.totals().slices);
             export.assert_ledger_knows_every_file().await;
@@ -107,7 +107,7 @@ async fn assert_key_is_in_no_file(export: &Export) {
 
 /// Everything that a run outputs.
 fn output(export: &Export, run: &RunResult) -> String {
-    let error = run.error.as_ref().map(|error| format!("{} {:?}", words(error), error.hint()));
+    let error = run.error.as_ref().map(|error| format!("{} {:?}", error_chain(error), error.hint()));
     format!("{run:?} {} {error:?} {:?}", run.summary(), export.take_events())
 }
 
@@ -186,7 +186,7 @@ on_memory_and_disk! {
                 let run = export.run().await;
                 words_of.push_str(&format!("{run:?} {}", run.summary()));
                 if let Some(error) = &run.error {
-                    words_of.push_str(&words(error));
+                    words_of.push_str(&error_chain(error));
                     words_of.push_str(&error.hint().unwrap_or_default());
                 }
             }
@@ -209,7 +209,7 @@ async fn key_in_the_address_is_not_shown_if_the_api_is_unreachable() {
     export.api.base_url = "http://127.0.0.1:1".parse().unwrap();
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Unavailable);
-    let output = format!("{} {run:?}", words(run.error.as_ref().unwrap()));
+    let output = format!("{} {run:?}", error_chain(run.error.as_ref().unwrap()));
     assert!(output.contains("cannot reach the API") && !output.contains(KEY), "{output}");
     assert!(export.objects().await.is_empty());
 }

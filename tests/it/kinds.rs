@@ -1,4 +1,4 @@
-//! Rows that carry no date: a day, or a month, is a request and a file of its own.
+//! Rows without a date: each day or month has its own request and file.
 
 use profound_export::model::proof::Proof;
 use profound_export::run::Outcome;
@@ -11,49 +11,49 @@ const CLAIMS: &str = "factcheck_claims_v2";
 const CLUSTERS: &str = "accuracy_inaccurate_clusters";
 
 on_memory_and_disk! {
-    async fn each_day_is_a_request_and_a_file_and_is_read_once_more_when_it_is_settled(place) {
+    async fn each_day_is_a_request_and_a_file_re_extracted_once(place) {
         let export = Export::start(place, account(), &[CLAIMS]).await;
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let asked = of_stream(&received, CLAIMS);
-        assert_eq!(asked.len(), 4, "a day each of the category that has the product");
-        assert!(asked.iter().all(|request| request.body["start_date"] == request.body["end_date"]));
+        let requested = of_stream(&received, CLAIMS);
+        assert_eq!(requested.len(), 4, "a day each of the category that has the product");
+        assert!(requested.iter().all(|request| request.body["start_date"] == request.body["end_date"]));
         export.assert_equals_simulator(CLAIMS).await;
         export.assert_ledger_knows_every_file().await;
 
-        // Whatever the lookback, nothing is asked until the first day is seven days old.
+        // Whatever the lookback, nothing is requested until the first day is seven days old.
         let (run, received) = export.run_and_watch().await;
         assert_eq!((run.outcome, of_stream(&received, CLAIMS).len()), (Outcome::Complete, 0));
         export.simulator.set_now(instant("2026-03-14T16:00:00Z"));
         let (_, received) = export.run_and_watch().await;
-        let asked: Vec<_> = of_stream(&received, CLAIMS).iter().map(|request| request.body["start_date"].clone()).collect();
-        assert_eq!(asked.len(), 5, "four new days and the first once more: {asked:?}");
-        assert!(asked.contains(&json!("2026-03-06")));
+        let requested: Vec<_> = of_stream(&received, CLAIMS).iter().map(|request| request.body["start_date"].clone()).collect();
+        assert_eq!(requested.len(), 5, "four new days and the first once more: {requested:?}");
+        assert!(requested.contains(&json!("2026-03-06")));
         export.assert_equals_simulator(CLAIMS).await;
     }
 }
 
 on_memory_and_disk! {
-    async fn month_is_asked_whole_after_its_end_and_never_shares_a_table_with_days(place) {
+    async fn month_is_requested_after_its_end_into_its_own_table(place) {
         let mut export = Export::start(place, account(), &["visibility_v2_month"]).await;
         export.job.start = Some(day("2026-01-20"));
 
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-        let mut asked: Vec<String> = of_stream(&received, "visibility_v2_month")
+        let mut requested: Vec<String> = of_stream(&received, "visibility_v2_month")
             .iter()
             .map(|request| format!("{}..{}", request.body["start_date"], request.body["end_date"]))
             .collect();
-        asked.sort();
-        asked.dedup();
-        assert_eq!(asked, [r#""2026-01-01".."2026-01-31""#, r#""2026-02-01".."2026-02-28""#]);
+        requested.sort();
+        requested.dedup();
+        assert_eq!(requested, [r#""2026-01-01".."2026-01-31""#, r#""2026-02-01".."2026-02-28""#]);
         export.assert_equals_simulator("visibility_v2_month").await;
         export.assert_ledger_knows_every_file().await;
         let files = export.files().await;
         assert!(files.keys().all(|path| path.ends_with("month=2026-01/data.parquet") || path.ends_with("month=2026-02/data.parquet")));
 
-        // February was read on the tenth of March, when it was settled already.
+        // February was final when it was extracted on the tenth of March.
         let (_, received) = export.run_and_watch().await;
         assert!(of_stream(&received, "visibility_v2_month").is_empty());
         export.simulator.set_now(instant("2026-04-02T16:00:00Z"));
@@ -61,7 +61,7 @@ on_memory_and_disk! {
         assert_eq!(of_stream(&received, "visibility_v2_month").len(), 2, "March, of two categories");
         export.simulator.set_now(instant("2026-04-09T16:00:00Z"));
         let (_, received) = export.run_and_watch().await;
-        assert_eq!(of_stream(&received, "visibility_v2_month").len(), 2, "March once more, now that it is settled");
+        assert_eq!(of_stream(&received, "visibility_v2_month").len(), 2, "March once more, now that it is final");
         export.assert_equals_simulator("visibility_v2_month").await;
     }
 }
@@ -82,24 +82,24 @@ async fn clusters_asked(end: UndocumentedEnd) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn end_that_nobody_documents_is_learned_from_answers() {
+async fn undocumented_meaning_of_end_date_is_learned() {
     assert_eq!(clusters_asked(UndocumentedEnd::Inclusive).await, (4, 1));
     for end in [UndocumentedEnd::Rejected, UndocumentedEnd::Empty] {
         let (first, second) = clusters_asked(end).await;
-        // At most as many days are asked in vain as slices were in flight before the first answer.
+        // Only slices in flight before the first response are requested needlessly.
         assert!((5..=8).contains(&first), "{end:?}: {first}");
-        assert_eq!(second, 1, "{end:?}: it is remembered");
+        assert_eq!(second, 1, "{end:?}: the meaning is recorded");
     }
 }
 
 #[tokio::test]
-async fn day_of_ads_is_that_of_the_ad_account() {
+async fn days_of_ads_use_the_zone_of_the_ad_account() {
     let name = "openai_ads_insights_campaign";
     let export = Export::start(Place::Memory, account(), &[name]).await;
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-    let asked = of_stream(&received, name)[0];
-    assert!(asked.query.contains("2026-03-05") && asked.query.contains("2026-03-10"), "{}", asked.query);
+    let requested = of_stream(&received, name)[0];
+    assert!(requested.query.contains("2026-03-05") && requested.query.contains("2026-03-10"), "{}", requested.query);
     let scope = export.first_scope(name);
     let rows = export.rows(name, &scope).await;
     assert!(!rows.is_empty() && rows.iter().all(|row| row["timezone"] == "America/Los_Angeles"));

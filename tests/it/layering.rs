@@ -107,7 +107,7 @@ impl Module {
     }
 }
 
-/// Whether what stands before `use` on its line is a visibility or nothing.
+/// Whether the text before `use` on its line is a visibility or empty.
 fn is_use(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap().trim();
     line.is_empty() || line.starts_with("pub")

@@ -1,4 +1,4 @@
-//! The ledger tells what is so, whoever died, wrote at the same time, or does not belong there.
+//! The ledger matches the files after kills and concurrent writes, and rejects other accounts and layouts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,12 +34,12 @@ async fn assert_as_after_a_clean_run(export: &Export) {
     assert!(export.state().await.open_runs.len() <= 1, "runs that never ended pile up");
 }
 
-/// Kills a run when it tells of its `number`-th finished slice.
+/// Kills a run when it reports its `number`-th published slice.
 async fn run_and_die(export: &Export, number: usize) {
-    let (told, die) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+    let (published, die) = (AtomicUsize::new(0), Arc::new(Notify::new()));
     let died = Arc::clone(&die);
     export.listen(move |event| {
-        if matches!(event, Event::SlicePublished { .. }) && told.fetch_add(1, Ordering::Relaxed) + 1 == number {
+        if matches!(event, Event::SlicePublished { .. }) && published.fetch_add(1, Ordering::Relaxed) + 1 == number {
             die.notify_one();
         }
     });
@@ -51,7 +51,7 @@ async fn run_and_die(export: &Export, number: usize) {
 }
 
 on_memory_and_disk! {
-    async fn rows_are_those_of_a_clean_run_when_one_was_killed_midway(place) {
+    async fn rows_equal_a_clean_run_after_a_kill_midway(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         run_and_die(&export, 2).await;
         let state = export.state().await;
@@ -65,7 +65,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn days_of_a_killed_run_are_read_again_though_they_were_final(place) {
+    async fn final_days_planned_by_a_killed_run_are_re_extracted(place) {
         let mut export = Export::start(place, account(), &["visibility_v2_by_day", "models"]).await;
         export.run().await;
         // All days are final on the twentieth, but for the last three; a forced backfill of all of them dies.
@@ -86,16 +86,16 @@ on_memory_and_disk! {
         export.listen(|_| {});
         export.api.concurrency = 1;
 
-        // Nobody has heard of it for a while, so that it counts as killed.
+        // Its last record is old enough for it to count as killed.
         export.simulator.set_now(export.simulator.now() + SignedDuration::from_mins(11));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
         let first_days = of_stream(&received, "visibility_v2_by_day").iter().filter(|request| request.body["start_date"] == "2026-03-06").count();
-        assert!(0 < first_days, "what the dead run may have overwritten was believed");
+        assert!(0 < first_days, "days that the killed run may have overwritten were trusted");
         export.assert_equals_simulator("visibility_v2_by_day").await;
         export.assert_ledger_knows_every_file().await;
 
-        // And once they are read again they are final again.
+        // After their re-extraction they are final.
         let (_, received) = export.run_and_watch().await;
         assert!(of_stream(&received, "visibility_v2_by_day").iter().all(|request| request.body["start_date"] != "2026-03-06"));
     }
@@ -109,7 +109,7 @@ async fn assert_any_write_may_be_the_last(store: impl Fn() -> Arc<dyn ObjectStor
         let mut export = Export::start(Place::Memory, small, &["visibility_v2_by_day", "models", "bots_v2"]).await;
         export.job.start = Some(day("2026-03-08"));
         let mut export = export.on(Destination::new(Arc::clone(&store), "test:///"));
-        // A clean run first, then changed figures, so that the dying run overwrites files that stand.
+        // A clean run first, then changed figures, so that the dying run overwrites published files.
         export.run().await;
         export.simulator.restate(day("2026-03-08"));
         let bad = Bad::new(Arc::clone(&store), Vice::Kills { at, done });
@@ -123,7 +123,7 @@ async fn assert_any_write_may_be_the_last(store: impl Fn() -> Arc<dyn ObjectStor
             () = bad.reached() => false,
         };
         export.lake = good;
-        // So much later that the next run does not go on with the one that died, but reads what was restated since.
+        // So much later that the next run does not resume the killed one, but re-extracts restated days.
         export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(12));
         export.simulator.restate(day("2026-03-09"));
         let run = export.run().await;
@@ -140,17 +140,17 @@ async fn assert_any_write_may_be_the_last(store: impl Fn() -> Arc<dyn ObjectStor
 }
 
 #[tokio::test]
-async fn rows_are_those_of_a_clean_run_when_one_died_before_any_write_in_memory() {
+async fn rows_equal_a_clean_run_after_a_kill_before_a_write_in_memory() {
     assert_any_write_may_be_the_last(|| Arc::new(InMemory::new()), false).await;
 }
 
 #[tokio::test]
-async fn rows_are_those_of_a_clean_run_when_one_died_after_any_write_in_memory() {
+async fn rows_equal_a_clean_run_after_a_kill_after_a_write_in_memory() {
     assert_any_write_may_be_the_last(|| Arc::new(InMemory::new()), true).await;
 }
 
 #[tokio::test]
-async fn rows_are_those_of_a_clean_run_when_one_died_after_any_write_on_disk() {
+async fn rows_equal_a_clean_run_after_a_kill_after_a_write_on_disk() {
     let scratch = tempfile::tempdir().unwrap();
     let next = AtomicUsize::new(0);
     let store = || {
@@ -162,7 +162,7 @@ async fn rows_are_those_of_a_clean_run_when_one_died_after_any_write_on_disk() {
 }
 
 #[tokio::test]
-async fn record_is_written_once_when_the_answer_of_its_write_is_lost() {
+async fn record_is_written_once_if_its_write_response_is_lost() {
     for at in 0..12 {
         let export = Export::start(Place::Memory, account(), &["models", "visibility_v2_by_day"]).await;
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
@@ -173,7 +173,7 @@ async fn record_is_written_once_when_the_answer_of_its_write_is_lost() {
         let state = export.state().await;
         let seen: Vec<_> = state.runs.iter().filter(|ended| ended.end.run == run.run_id).collect();
         assert!(seen.len() <= 1, "write {at}: the end of the run is recorded {} times", seen.len());
-        // Losing the answer for a record is no failure; for a file it may be one, and the next run mends it.
+        // A lost response for a record is no failure; for a file it may be one, and the next run retries it.
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "write {at}: {}", run.summary());
         export.assert_equals_simulator("visibility_v2_by_day").await;
@@ -190,19 +190,19 @@ on_memory_and_disk! {
         for run in [&one, &other] {
             assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.error);
         }
-        // What both wrote is stale until the next run has settled it.
+        // Days that both wrote are stale until the next run re-extracts them.
         export.a_minute_later();
         assert_eq!(export.run().await.outcome, Outcome::Complete);
         assert_as_after_a_clean_run(&export).await;
         let state = export.state().await;
         assert_eq!(state.open_runs.len(), 0);
         let days = state.coverage.values().flat_map(|scopes| scopes.values()).flat_map(|scope| scope.days.values().chain(&scope.whole));
-        assert!(days.into_iter().all(|state| !state.stale), "something is stale still");
+        assert!(days.into_iter().all(|state| !state.stale), "a day is still stale");
     }
 }
 
 on_memory_and_disk! {
-    async fn day_is_stale_when_two_wrote_it_and_the_later_record_knew_of_the_earlier(place) {
+    async fn day_is_stale_if_two_wrote_it_before_either_recorded_it(place) {
         let scratch = tempfile::tempdir().unwrap();
         let lake = place.destination(&scratch);
         let clock = Clock::starting_at(instant("2026-03-10T16:00:00Z"));
@@ -237,7 +237,7 @@ on_memory_and_disk! {
         };
         assert_eq!(stale(&other), 2);
 
-        // Whoever begins later knows what was written before.
+        // A later run sees the records of earlier ones.
         let mut third = Ledger::open(lake.clone(), clock.clone()).await.unwrap();
         assert_eq!(stale(&third), 2);
         let known = third.state().number;
@@ -251,7 +251,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn work_done_elsewhere_is_skipped_and_what_both_wrote_is_settled_later() {
+async fn work_of_another_process_is_skipped_and_conflicts_resolved() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     export.api.concurrency = 1;
     let store = Arc::clone(export.lake.store());
@@ -278,7 +278,7 @@ async fn work_done_elsewhere_is_skipped_and_what_both_wrote_is_settled_later() {
 }
 
 on_memory_and_disk! {
-    async fn lake_of_another_account_is_refused(place) {
+    async fn lake_of_another_account_is_rejected(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let before = export.objects().await;
@@ -286,12 +286,12 @@ on_memory_and_disk! {
         let run = other.run().await;
         assert_eq!(run.outcome, Outcome::ConfigMismatch);
         assert!(run.error.unwrap().to_string().contains("belongs to another account"));
-        assert_eq!(other.objects().await, before, "a refused run wrote something");
+        assert_eq!(other.objects().await, before, "a rejected run wrote an object");
     }
 }
 
 #[tokio::test]
-async fn organization_that_is_added_to_the_key_is_accepted_and_recorded() {
+async fn organization_added_to_the_key_is_accepted_and_recorded() {
     let export = Export::start(Place::Memory, Account { organizations: 1, ..account() }, &["models"]).await;
     export.run().await;
     assert_eq!(export.state().await.organizations.len(), 1);
@@ -303,7 +303,7 @@ async fn organization_that_is_added_to_the_key_is_accepted_and_recorded() {
 }
 
 on_memory_and_disk! {
-    async fn other_layout_is_refused(place) {
+    async fn other_layout_is_rejected(place) {
         let mut export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let before = export.objects().await;
@@ -325,7 +325,7 @@ pub fn altered(catalog: &Catalog, name: &str, alter: impl Fn(&mut Stream)) -> Ca
 type Change = fn(&mut Stream);
 
 on_memory_and_disk! {
-    async fn table_that_would_change_its_meaning_is_refused(place) {
+    async fn changed_table_meaning_is_rejected(place) {
         let name = "visibility_v2_by_day";
         let changes: [(&str, Change); 3] = [
             ("was float64", |stream| stream.columns[2].data_type = "utf8".parse().unwrap()),
@@ -348,7 +348,7 @@ on_memory_and_disk! {
             assert!(error.hint().is_some());
             assert_eq!(export.objects().await, before);
 
-            // Without that stream the rest goes on.
+            // Without that stream the other streams are exported.
             export.job.streams.push(format!("!{name}"));
             assert_eq!(export.run().await.outcome, Outcome::Complete);
         }
@@ -370,7 +370,7 @@ async fn column_may_be_added_to_a_table() {
 }
 
 #[tokio::test]
-async fn store_that_overwrites_is_refused_unless_one_process_alone_writes_there() {
+async fn overwriting_store_is_rejected_unless_single_writer() {
     let export = Export::start(Place::Memory, account(), &["models"]).await;
     let store: Arc<dyn ObjectStore> = Bad::new(Arc::new(InMemory::new()), Vice::Overwrites);
     let mut export = export.on(Destination::new(store, "test:///"));
@@ -384,7 +384,7 @@ async fn store_that_overwrites_is_refused_unless_one_process_alone_writes_there(
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.assert_equals_simulator("models").await;
 
-    // Nobody has proven the store since, so it is refused again.
+    // No probe has passed since, so it is still rejected.
     export.single_writer = false;
     assert_eq!(export.run().await.outcome, Outcome::Unavailable);
 }
@@ -399,7 +399,7 @@ async fn store_is_probed_once() {
 }
 
 #[tokio::test]
-async fn many_records_are_read_from_a_checkpoint_and_a_few_behind_it() {
+async fn replay_reads_a_checkpoint_and_the_records_after_it() {
     let export = Export::start(Place::Memory, account(), &["models"]).await;
     for _ in 0..10 {
         assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -412,6 +412,6 @@ async fn many_records_are_read_from_a_checkpoint_and_a_few_behind_it() {
     for path in objects.keys().filter(|path| path.contains("/checkpoints/")) {
         object_store::ObjectStoreExt::delete(export.lake.store().as_ref(), &path.as_str().into()).await.unwrap();
     }
-    assert_eq!(export.state().await, with, "a checkpoint is a fold of the records");
+    assert_eq!(export.state().await, with, "a checkpoint equals the replay of its records");
     assert_eq!(with.number as usize, below("ledger"));
 }

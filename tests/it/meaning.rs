@@ -1,4 +1,4 @@
-//! What a table means changes on purpose alone, and then day by day.
+//! The meaning of a table changes only on purpose, and then day by day.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ async fn days_with(export: &Export, column: &str) -> BTreeSet<String> {
 }
 
 on_memory_and_disk! {
-    async fn forced_backfill_gives_a_table_its_new_meaning_and_every_day_follows(place) {
+    async fn forced_backfill_changes_the_meaning_and_every_day_follows(place) {
         let mut export = Export::start(place, account(), &[STREAM, "models"]).await;
         assert_eq!(export.run().await.outcome, Outcome::Complete);
         let all: BTreeSet<String> = ["06", "07", "08", "09"].map(|date| format!("2026-03-{date}")).into();
@@ -52,15 +52,15 @@ on_memory_and_disk! {
         assert!(error.to_string().contains("column `share_of_voice` was removed"), "{error}");
         assert!(error.hint().unwrap().contains("--force"), "{:?}", error.hint());
 
-        // The backfill replaces its own days; the others are in doubt, and said to be.
+        // The backfill replaces its own days; the others are stale and reported as such.
         let run = forced(&export, "2026-03-08", "2026-03-09").await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         assert_eq!(days_with(&export, "share_of_voice").await, ["2026-03-06", "2026-03-07"].map(String::from).into());
         assert_eq!(export.states(STREAM, &export.categories()[0]).await["2026-03-06"], "stale");
-        let (told, findings) = verified(&export, profound_export::maintain::Depth::Rows, false).await;
-        assert!(told.is_fine(), "{findings:?}");
+        let (report, findings) = verified(&export, profound_export::maintain::Depth::Rows, false).await;
+        assert!(report.is_fine(), "{findings:?}");
 
-        // Every run after it takes the new meaning, and reads the rest though it was final.
+        // Every later run uses the new meaning and re-extracts the other days, even final ones.
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.error);
         assert!(of_stream(&received, STREAM).iter().all(|request| request.body["start_date"] == "2026-03-06"));
@@ -72,7 +72,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn days_of_another_meaning_are_not_taken_for_shrunken_ones() {
+async fn days_of_another_meaning_do_not_count_as_shrunken() {
     let mut export = Export::start(Place::Memory, account(), &["visibility_v2"]).await;
     export.job.start = Some(day("2026-03-08"));
     export.run().await;
@@ -90,7 +90,7 @@ async fn days_of_another_meaning_are_not_taken_for_shrunken_ones() {
 }
 
 #[tokio::test]
-async fn column_that_is_to_be_dropped_from_now_on_is_refused_until_every_day_is_written_again() {
+async fn newly_dropped_column_is_rejected_until_days_are_rewritten() {
     let mut export = Export::start(Place::Memory, account(), &[STREAM]).await;
     export.run().await;
     export.catalog = altered(&export.catalog, STREAM, |stream| {
@@ -107,7 +107,7 @@ async fn column_that_is_to_be_dropped_from_now_on_is_refused_until_every_day_is_
 }
 
 #[tokio::test]
-async fn force_does_not_move_a_table_whose_files_would_lie_elsewhere() {
+async fn force_does_not_move_a_table_to_other_paths() {
     let mut export = Export::start(Place::Memory, account(), &["category_topics", "models"]).await;
     export.job.list_snapshots = true;
     export.run().await;

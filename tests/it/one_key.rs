@@ -16,7 +16,7 @@ const STREAMS: [&str; 4] = ["visibility_v2_by_day", "visibility_v1", "answers_v2
 const LIMIT: u32 = 30;
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// When each slice, a stream of a category, was done by a process.
+/// When a process published each slice, a stream of a category.
 type Done = Arc<Mutex<BTreeMap<(String, String), Timestamp>>>;
 
 async fn export() -> Export {
@@ -62,14 +62,14 @@ fn assert_converged(export: &Export, runs: &[RunResult], received: &[ReceivedReq
 }
 
 #[tokio::test]
-async fn two_runs_of_a_job_share_the_hour_and_do_not_repeat_each_other() {
+async fn two_runs_of_a_job_share_the_rate_limit_without_repeats() {
     let export = export().await;
     let (runs, done, received) = both(&export, [export.goal(), export.goal()]).await;
     assert_converged(&export, &runs, &received);
     for stream in STREAMS {
         export.assert_equals_simulator(stream).await;
     }
-    // What one has recorded the other does not ask for, but for the few that were about to be sent.
+    // A process does not request what the other has recorded, except for requests about to be sent.
     let categories = export.categories();
     let is_late = |request: &&ReceivedRequest| {
         let text = format!("{} {} {}", request.path, request.query, request.body);
@@ -79,21 +79,21 @@ async fn two_runs_of_a_job_share_the_hour_and_do_not_repeat_each_other() {
         done.is_some_and(|done| done < request.at)
     };
     let late = received.iter().filter(is_late).count();
-    assert!(late <= 2 * export.api.concurrency, "{late} were asked again");
-    // They begin at either end and meet in the middle, so hardly anything is asked by both.
-    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    assert!(late <= 2 * export.api.concurrency, "{late} were requested twice");
+    // They start at opposite ends and meet in the middle, so hardly any slice is requested by both.
+    let mut requested: BTreeMap<String, usize> = BTreeMap::new();
     for request in received.iter().filter(|request| request.status == 200 && !request.body.is_null()) {
-        *asked.entry(format!("{} {}", request.path, request.body)).or_default() += 1;
+        *requested.entry(format!("{} {}", request.path, request.body)).or_default() += 1;
     }
-    let twice = asked.values().filter(|times| 1 < **times).count();
-    assert!(twice <= 2 * export.api.concurrency, "{twice} of {} were asked by both", asked.len());
-    // What both wrote at the same moment is settled by the next run.
+    let twice = requested.values().filter(|times| 1 < **times).count();
+    assert!(twice <= 2 * export.api.concurrency, "{twice} of {} were requested by both", requested.len());
+    // Days that both wrote at once are re-extracted by the next run.
     assert_eq!(export.run_after_a_minute().await.outcome, Outcome::Complete);
     export.assert_ledger_knows_every_file().await;
 }
 
 #[tokio::test]
-async fn run_and_backfill_of_other_days_share_the_hour() {
+async fn run_and_backfill_of_other_days_share_the_rate_limit() {
     let export = export().await;
     // The lake knows its account and its first day.
     let before = days("2026-02-20", "2026-02-27");

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::built::program;
 use crate::support::{KEY, account};
 
-/// What came: path, content type, body.
+/// A received request: path, content type, body.
 type Received = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
 
 /// A collector on this machine, for as long as what serves it is kept.
@@ -85,7 +85,7 @@ async fn run_is_a_trace_of_slices_and_requests_and_its_metrics_have_their_names(
     let named = |name: &str| spans.iter().filter(|span| span["name"] == name).copied().collect::<Vec<_>>();
     let (runs, slices, requests) = (named("run"), named("slice"), named("request"));
     assert_eq!((runs.len(), requests.len()), (1, simulator.requests().len()));
-    // Two categories, of which neither can be read, and what is there once for both.
+    // Two categories that both fail, and spans that exist once for both.
     let failed: Vec<_> = slices.iter().filter(|span| span["status"]["code"] == 2).collect();
     assert_eq!(failed.len(), 2);
     assert!(failed.iter().all(|span| attributes(span)["stream"]["stringValue"] == "visibility_v2_by_day"));
@@ -124,7 +124,7 @@ async fn run_is_a_trace_of_slices_and_requests_and_its_metrics_have_their_names(
 }
 
 #[tokio::test]
-async fn protobuf_is_what_is_sent_unless_told_otherwise_and_nothing_without_an_endpoint() {
+async fn protobuf_is_the_default_and_nothing_is_sent_if_no_endpoint() {
     let ((url, received, _serving), simulator) = (collector().await, simulator().await);
     run(&simulator, &[]).await;
     run(&simulator, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &url), ("OTEL_SDK_DISABLED", "true")]).await;
@@ -136,17 +136,17 @@ async fn protobuf_is_what_is_sent_unless_told_otherwise_and_nothing_without_an_e
 }
 
 #[tokio::test]
-async fn collector_that_is_not_there_or_speaks_otherwise_is_told_and_fails_nothing() {
+async fn failing_collector_is_logged_and_fails_no_run() {
     let simulator = simulator().await;
     simulator.clear_faults();
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
-    for (variables, told) in [
+    for (variables, message) in [
         (vec![endpoint], "telemetry data will be lost"),
         (vec![endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "`grpc` is not spoken here"),
     ] {
         let ended = run(&simulator, &variables).await;
         let log = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(0), "{log}");
-        assert!(log.contains(told), "{log}");
+        assert!(log.contains(message), "{log}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a user declares in `jobs.toml` is exported like what the program knows by itself.
+//! Streams that a user declares in `jobs.toml` are exported like built-in ones.
 
 use profound_export::catalog::Catalog;
 use profound_export::config::{Config, Sources, load};
@@ -6,7 +6,7 @@ use profound_export::run::Outcome;
 
 use crate::support::{Export, account, of_stream, on_memory_and_disk};
 
-/// Another grain of an endpoint that is known, and an endpoint that nobody knew.
+/// Another grain of a built-in endpoint, and an endpoint without a built-in stream.
 const OWN: &str = r#"
 [[stream]]
 name = "visibility_v2_by_region"
@@ -39,7 +39,7 @@ fn catalog(text: &str) -> Catalog {
 }
 
 on_memory_and_disk! {
-    async fn own_streams_are_exported_like_those_of_the_program(place) {
+    async fn own_streams_are_exported_like_built_in_ones(place) {
         let streams = ["visibility_v2_by_region", "weather"];
         let export = Export::start_with(place, account(), catalog(OWN), &streams).await;
         let (run, received) = export.run_and_watch().await;
@@ -49,14 +49,14 @@ on_memory_and_disk! {
             export.assert_equals_simulator(stream).await;
         }
         export.assert_ledger_knows_every_file().await;
-        let asked = of_stream(&received, "weather");
-        assert_eq!(asked.len(), export.categories().len());
-        assert!(asked.iter().all(|request| request.path.starts_with("/v9/categories/")));
+        let requested = of_stream(&received, "weather");
+        assert_eq!(requested.len(), export.categories().len());
+        assert!(requested.iter().all(|request| request.path.starts_with("/v9/categories/")));
     }
 }
 
 #[tokio::test]
-async fn replaced_stream_is_read_as_the_user_declares_it() {
+async fn redefined_stream_is_extracted_as_the_user_declares_it() {
     let text = "[[stream]]\nname = \"models\"\nextends = \"models\"\noverride = true\ncolumns = [\"id\"]\n";
     let export = Export::start_with(crate::support::Place::Memory, account(), catalog(text), &["models"]).await;
     let run = export.run().await;
@@ -66,7 +66,7 @@ async fn replaced_stream_is_read_as_the_user_declares_it() {
 }
 
 #[tokio::test]
-async fn stream_is_asked_once_for_each_entry_that_a_user_gives() {
+async fn stream_is_requested_once_for_each_parameter_entry() {
     let text = r#"
 [[stream]]
 name = "stations"
@@ -91,8 +91,8 @@ station_id = "south/pole"
     export.parameters = config.parameters.clone();
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
-    let asked: Vec<&str> = of_stream(&received, "stations").iter().map(|request| request.path.as_str()).collect();
-    assert_eq!(asked, ["/v9/stations/north/sensors", "/v9/stations/south%2Fpole/sensors"]);
+    let requested: Vec<&str> = of_stream(&received, "stations").iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(requested, ["/v9/stations/north/sensors", "/v9/stations/south%2Fpole/sensors"]);
     let rows = export.all_rows("stations").await;
     for station in ["north", "south/pole"] {
         assert!(rows.iter().any(|row| row["station_id"] == station), "{rows:?}");

@@ -1,4 +1,4 @@
-//! The status page, requested as browsers, probes and foreign sites do.
+//! The status page, requested like browsers, probes and other sites do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

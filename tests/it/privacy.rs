@@ -1,4 +1,4 @@
-//! What a job drops or hashes never touches the disk: not in the lake, not in the spool, not in a message.
+//! Values that a job drops or hashes are never in the lake, in the spool or in a message.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -47,7 +47,7 @@ fn hash(text: &str) -> String {
     const_hex::encode(digest)
 }
 
-/// The texts that must stand nowhere.
+/// The texts that must be nowhere.
 fn secrets(export: &Export) -> Vec<String> {
     let mut found = Vec::new();
     for (stream, column) in [("answers_v2", "response"), ("visibility_v1", "asset_name"), ("category_tags", "name")] {
@@ -76,7 +76,7 @@ fn values(rows: &[Value], column: &str) -> Vec<Value> {
 }
 
 on_memory_and_disk! {
-    async fn protected_columns_are_null_or_hashed_and_everything_else_is_as_it_came(place) {
+    async fn protected_columns_are_null_or_hashed_and_others_unchanged(place) {
         let export = protected(place, account()).await;
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
@@ -98,7 +98,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn original_texts_stand_in_no_row_and_in_no_message_when_the_api_changes() {
+async fn original_texts_are_in_no_row_or_message_if_the_api_changes() {
     let export = protected(Place::Memory, Account { named_events: false, ..account() }).await;
     export.simulator.inject(FaultKind::ExtraField.into());
     export.simulator.inject(FaultKind::NullQuery.into());
@@ -118,7 +118,7 @@ async fn original_texts_stand_in_no_row_and_in_no_message_when_the_api_changes()
 }
 
 #[tokio::test]
-async fn misfit_of_a_protected_column_is_told_without_its_value() {
+async fn mismatch_of_a_protected_column_hides_the_value() {
     let text = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\"]\ndrop = [\"visibility_v2_by_day.visibility_score\"]\n";
     let export = Export::start_with(Place::Memory, account(), catalog(text), &["visibility_v2_by_day"]).await;
     let fault = FaultKind::WrongType { column: "visibility_score".into() };
@@ -130,7 +130,7 @@ async fn misfit_of_a_protected_column_is_told_without_its_value() {
 }
 
 #[tokio::test]
-async fn positional_rows_that_wait_for_their_names_never_wait_on_disk() {
+async fn positional_rows_wait_for_their_names_in_memory() {
     let mut export = protected(Place::Memory, account()).await;
     export.api.event_streams = false;
     export.simulator.inject(FaultKind::DataFirst.into());
@@ -159,7 +159,7 @@ async fn positional_rows_that_wait_for_their_names_never_wait_on_disk() {
 }
 
 #[tokio::test]
-async fn table_refuses_rows_that_are_protected_otherwise() {
+async fn rows_with_another_protection_are_rejected() {
     let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.catalog = catalog(JOB);
@@ -187,7 +187,7 @@ async fn snapshots_of_a_list_are_protected_like_the_list() {
 }
 
 #[tokio::test]
-async fn lake_that_was_hashed_with_one_salt_refuses_another() {
+async fn lake_hashed_with_one_salt_rejects_another() {
     let mut export = protected(Place::Memory, account()).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     assert_eq!(export.run().await.outcome, Outcome::Complete);

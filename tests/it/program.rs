@@ -1,4 +1,4 @@
-//! The built program, as a person or a service manager meets it.
+//! The built program, as a user or a service manager starts it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::{KEY, account};
 const JOB: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"answers_v2\"]\n";
 
 #[tokio::test]
-async fn wait_for_the_hour_is_said_and_a_signal_ends_it_at_once() {
+async fn rate_limit_wait_is_logged_and_a_signal_ends_it_at_once() {
     let account = Account { requests_per_period: 8, now: None, ..account() };
     let catalog = Arc::new(Catalog::embedded().unwrap());
     for signal in ["INT", "TERM"] {
@@ -36,21 +36,21 @@ async fn wait_for_the_hour_is_said_and_a_signal_ends_it_at_once() {
         let signalled = Instant::now();
         let killed = Command::new("kill").args([format!("-{signal}"), program.id().to_string()]).status().unwrap();
         assert!(killed.success());
-        let (mut rest, mut said) = (String::new(), String::new());
+        let (mut rest, mut output) = (String::new(), String::new());
         log.read_to_string(&mut rest).unwrap();
-        program.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        program.stdout.take().unwrap().read_to_string(&mut output).unwrap();
         let code = program.wait().unwrap().code();
-        let took = signalled.elapsed();
-        assert_eq!(code, Some(75), "{rest}{said}");
-        assert!(took < Duration::from_secs(1), "{signal}: it took {took:?}");
+        let elapsed = signalled.elapsed();
+        assert_eq!(code, Some(75), "{rest}{output}");
+        assert!(elapsed < Duration::from_secs(1), "{signal}: {elapsed:?}");
         assert!(rest.contains("stopping"), "{rest}");
-        assert!(said.contains("incomplete"), "{said}");
+        assert!(output.contains("incomplete"), "{output}");
         assert!(simulator.requests().len() <= 8);
     }
 }
 
 #[tokio::test]
-async fn spool_of_a_killed_program_is_swept_by_the_next_and_that_of_a_living_one_never() {
+async fn spool_of_a_killed_run_is_removed_and_of_a_live_one_kept() {
     let account = Account { now: None, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
     let kind = FaultKind::Stall { bytes: 0 };
@@ -73,27 +73,28 @@ async fn spool_of_a_killed_program_is_swept_by_the_next_and_that_of_a_living_one
         directories.map(|entry| entry.file_name()).collect::<Vec<_>>()
     };
 
-    // It waits for rows that do not come.
-    let mut living = start();
-    let asked = || simulator.requests().iter().any(|request| request.stream.as_deref() == Some("visibility_v2_by_day"));
-    while !asked() {
-        assert!(living.try_wait().unwrap().is_none(), "it ended before it asked");
+    // It waits for a response without an end.
+    let mut live = start();
+    let requested =
+        || simulator.requests().iter().any(|request| request.stream.as_deref() == Some("visibility_v2_by_day"));
+    while !requested() {
+        assert!(live.try_wait().unwrap().is_none(), "it ended before its first request");
         std::thread::yield_now();
     }
-    let of_the_living = spools();
-    assert_eq!(of_the_living.len(), 1);
+    let of_the_live_run = spools();
+    assert_eq!(of_the_live_run.len(), 1);
     assert!(start().wait().unwrap().success());
-    assert_eq!(spools(), of_the_living, "the neighbour's own is gone, and that of the living stands");
+    assert_eq!(spools(), of_the_live_run, "the own spool is removed, that of the live run is kept");
 
-    living.kill().unwrap();
-    living.wait().unwrap();
-    assert_eq!(spools(), of_the_living);
+    live.kill().unwrap();
+    live.wait().unwrap();
+    assert_eq!(spools(), of_the_live_run);
     assert!(start().wait().unwrap().success());
     assert!(spools().is_empty(), "{:?}", spools());
 }
 
 #[tokio::test]
-async fn daemon_runs_without_its_page_when_the_address_is_taken() {
+async fn daemon_runs_without_its_page_if_the_address_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), format!("{JOB}cron = \"0 0 29 2 *\"\n")).unwrap();
@@ -107,25 +108,25 @@ async fn daemon_runs_without_its_page_when_the_address_is_taken() {
         .spawn()
         .unwrap();
     let mut log = BufReader::new(program.stderr.take().unwrap());
-    let (mut said, mut line) = (String::new(), String::new());
-    while !(said.contains("status page is off") && said.contains("next run")) {
+    let (mut output, mut line) = (String::new(), String::new());
+    while !(output.contains("status page is off") && output.contains("next run")) {
         line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {said}");
-        said.push_str(&line);
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {output}");
+        output.push_str(&line);
     }
-    assert!(said.contains("address=127.0.0.1:"), "{said}");
-    let told = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
-    assert!(told.success() && program.wait().unwrap().success());
+    assert!(output.contains("address=127.0.0.1:"), "{output}");
+    let sent = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
+    assert!(sent.success() && program.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_says_the_same_when_files_lie_there_without_their_ledger() {
+async fn every_command_rejects_data_files_without_a_ledger() {
     let account = Account { now: None, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
-    let say = |verb: &[&str]| program(place.path(), &simulator).args(verb).output().unwrap();
-    assert!(say(&["run"]).status.success());
+    let run = |verb: &[&str]| program(place.path(), &simulator).args(verb).output().unwrap();
+    assert!(run(&["run"]).status.success());
     let own = place.path().join("lake/_profound_export");
     std::fs::remove_dir_all(own.join("ledger")).unwrap();
     std::fs::remove_dir_all(own.join("checkpoints")).ok();
@@ -143,18 +144,18 @@ async fn every_command_says_the_same_when_files_lie_there_without_their_ledger()
         &forget,
     ];
     for verb in verbs {
-        let ended = say(verb);
-        let told = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(78), "{verb:?}: {told}");
-        assert!(told.contains("has data files such as `"), "{verb:?}: {told}");
-        assert!(told.contains("`profound-export ledger rebuild`"), "{verb:?}: {told}");
+        let ended = run(verb);
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(78), "{verb:?}: {stderr}");
+        assert!(stderr.contains("has data files such as `"), "{verb:?}: {stderr}");
+        assert!(stderr.contains("`profound-export ledger rebuild`"), "{verb:?}: {stderr}");
     }
-    assert!(say(&["ledger", "rebuild"]).status.success());
-    assert!(say(&["verify"]).status.success());
+    assert!(run(&["ledger", "rebuild"]).status.success());
+    assert!(run(&["verify"]).status.success());
 }
 
 #[tokio::test]
-async fn whoever_forgets_is_told_of_a_run_that_may_still_put_files() {
+async fn forget_warns_of_a_run_that_may_still_upload_files() {
     let account = Account { now: None, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
     let place = tempfile::tempdir().unwrap();
@@ -172,17 +173,17 @@ async fn whoever_forgets_is_told_of_a_run_that_may_still_put_files() {
 
     let before = simulator.requests().len();
     simulator.inject(Fault::from(FaultKind::Stall { bytes: 0 }).of_stream("visibility_v2_by_day"));
-    let mut living = start(&["run"]);
+    let mut live = start(&["run"]);
     let is_asked = |stream: &str| {
         let requests = simulator.requests();
         requests[before..].iter().any(|request| request.stream.as_deref() == Some(stream))
     };
     while !is_asked("visibility_v2_by_day") {
-        assert!(living.try_wait().unwrap().is_none(), "it ended before it asked");
+        assert!(live.try_wait().unwrap().is_none(), "it ended before its first request");
         std::thread::yield_now();
     }
-    let told = forget("visibility_v2_by_day");
-    living.kill().unwrap();
-    living.wait().unwrap();
-    assert!(told.contains("run in progress, it may still upload forgotten files"), "{told}");
+    let stderr = forget("visibility_v2_by_day");
+    live.kill().unwrap();
+    live.wait().unwrap();
+    assert!(stderr.contains("run in progress, it may still upload forgotten files"), "{stderr}");
 }

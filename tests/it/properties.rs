@@ -1,4 +1,4 @@
-//! Whatever the API sends is stored exactly, or refused by name.
+//! Every value of the API is stored exactly, or rejected by name.
 
 mod fate;
 mod generate;
@@ -18,7 +18,7 @@ use self::fate::{Fate, fate_of_row};
 use self::generate::{any_column_type, any_json, any_text, fitting, fitting_exactly};
 use crate::support::lake::rows_of;
 
-/// The same cases wherever and whenever they are tried.
+/// The same cases on every machine.
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -37,7 +37,7 @@ fn schema_of(column_type: &ColumnType) -> Arc<TableSchema> {
     Arc::new(TableSchema::new(&Stream { columns: vec![column], ..stream("models") }))
 }
 
-/// Rows of a type, most of which fit it, with members that no table knows.
+/// Rows of a type, most of which fit it, with undeclared members.
 fn any_rows() -> impl Strategy<Value = (ColumnType, Vec<Value>)> {
     any_column_type().prop_flat_map(|column_type| {
         let unknown = proptest::collection::vec((any_text(), any_json()), 0..2);
@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(cases(384))]
 
     #[test]
-    fn value_is_stored_exactly_or_refused_by_name((column_type, rows) in any_rows()) {
+    fn value_is_stored_exactly_or_rejected_by_name((column_type, rows) in any_rows()) {
         let expected: Vec<Fate> = rows.iter().map(|row| fate_of_row(&column_type, row)).collect();
         let refused = expected.iter().enumerate().find_map(|(row, fate)| fate.as_ref().err().map(|refusal| (row, refusal)));
         let decoded = Decoder::new(schema_of(&column_type)).decode(&serde_json::to_vec(&rows).unwrap(), rows.len());
@@ -73,16 +73,16 @@ proptest! {
     }
 
     #[test]
-    fn row_that_is_no_object_is_refused(row in any_json().prop_filter("an object is a row", |row| !row.is_object())) {
+    fn row_that_is_not_an_object_is_rejected(row in any_json().prop_filter("an object is a row", |row| !row.is_object())) {
         let refused = Decoder::new(schema_of(&ColumnType::Json)).decode(&serde_json::to_vec(&[row]).unwrap(), 1);
         prop_assert!(refused.is_err());
     }
 }
 
-/// Names in the order of an answer, and where each stands in the order of the request.
+/// Names in the order of a response, each with its index in the request.
 type Order = Vec<(String, usize)>;
 
-/// The names of an array of the request in any order, among them one that no table knows.
+/// The names of an array of the request in any order, among them an undeclared one.
 fn any_order(names: Vec<String>, unknown: &str) -> impl Strategy<Value = Order> {
     let names: Order = names.into_iter().chain([unknown.to_owned()]).enumerate().map(|(at, name)| (name, at)).collect();
     Just(names).prop_shuffle()
@@ -94,19 +94,20 @@ fn any_values(stream: &Stream, names: &[String]) -> impl Strategy<Value = Vec<Va
     known.chain([any_json().boxed()]).collect::<Vec<_>>()
 }
 
-/// The table of positional rows that an answer tells in some order of its names.
+/// The table of positional rows whose response lists the names in some order.
 fn table_of(schema: &Arc<TableSchema>, orders: [&Order; 2], rows: &[[Vec<Value>; 2]]) -> Vec<Value> {
     let [dimensions, metrics] = orders.map(|order| order.iter().map(|(name, _)| name.clone()).collect());
     let mut decoder = Decoder::new(Arc::clone(schema));
     decoder.bind(&Positions { dimensions, metrics });
-    let told = |order: &Order, values: &[Value]| order.iter().map(|(_, at)| values[*at].clone()).collect::<Value>();
+    let reordered =
+        |order: &Order, values: &[Value]| order.iter().map(|(_, at)| values[*at].clone()).collect::<Value>();
     let rows: Vec<Value> = rows
         .iter()
-        .map(|[dimensions, metrics]| json!({"dimensions": told(orders[0], dimensions), "metrics": told(orders[1], metrics)}))
+        .map(|[dimensions, metrics]| json!({"dimensions": reordered(orders[0], dimensions), "metrics": reordered(orders[1], metrics)}))
         .collect();
     let mut table = rows_of(&decoder.decode(&serde_json::to_vec(&rows).unwrap(), rows.len()).unwrap());
     for row in &mut table {
-        // What is kept aside stands in the order in which it came.
+        // Members of `_extra` keep the order of the response.
         row[EXTRA_COLUMN] = serde_json::from_str(row[EXTRA_COLUMN].as_str().unwrap()).unwrap();
     }
     table
@@ -116,7 +117,7 @@ proptest! {
     #![proptest_config(cases(64))]
 
     #[test]
-    fn table_is_the_same_in_whatever_order_an_answer_names_its_values(
+    fn table_is_the_same_for_any_order_of_positional_names(
         (name, orders, rows) in prop::sample::select(vec!["visibility_v1", "citations_v1", "bots_v2", "referrals_v1"]).prop_flat_map(|name| {
             let stream = stream(name);
             let (dimensions, metrics) = stream.positional_names().unwrap();
@@ -131,9 +132,9 @@ proptest! {
             order.sort_by_key(|(_, at)| *at);
             order
         };
-        let asked = table_of(&schema, [&sorted(&orders.0), &sorted(&orders.1)], &rows);
-        let told = table_of(&schema, [&orders.0, &orders.1], &rows);
-        prop_assert!(told.iter().all(|row| row[EXTRA_COLUMN].get("new").is_some() && row[EXTRA_COLUMN].get("newer").is_some()));
-        prop_assert_eq!(told, asked);
+        let requested = table_of(&schema, [&sorted(&orders.0), &sorted(&orders.1)], &rows);
+        let reordered = table_of(&schema, [&orders.0, &orders.1], &rows);
+        prop_assert!(reordered.iter().all(|row| row[EXTRA_COLUMN].get("new").is_some() && row[EXTRA_COLUMN].get("newer").is_some()));
+        prop_assert_eq!(reordered, requested);
     }
 }

@@ -1,4 +1,4 @@
-//! The rate limit is never exceeded, whoever else uses the key, and deadlines hold.
+//! The rate limit is never exceeded, even with external usage of the key, and deadlines hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn external_usage_is_respected_and_the_reserve_is_left() {
     let simulator = std::sync::Arc::clone(&export.simulator);
     export.listen(move |event| {
         if matches!(event, Event::SlicePublished { .. }) {
-            assert_eq!(simulator.spend(1), 1, "nothing was left for other users");
+            assert_eq!(simulator.spend(1), 1, "no request was left for other users");
         }
     });
     let (run, received) = export.run_and_watch().await;
@@ -128,13 +128,13 @@ async fn requests_follow_the_plan_except_for_those_in_flight() {
             places.push(*place);
         }
     }
-    assert_eq!(places.len(), planned.len(), "every slice was asked");
+    assert_eq!(places.len(), planned.len(), "every slice was requested");
     let mut sorted = places.clone();
     sorted.sort_unstable();
     // Of the slices before it, all but those in flight with it were requested.
-    for (asked, place) in places.iter().enumerate() {
+    for (requested, place) in places.iter().enumerate() {
         let before = sorted.iter().position(|other| other == place).unwrap();
-        assert!(before < asked + export.api.concurrency, "{places:?}");
+        assert!(before < requested + export.api.concurrency, "{places:?}");
     }
 }
 
@@ -174,7 +174,7 @@ async fn run_ends_at_once_if_the_deadline_is_before_the_next_request() {
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     assert!(run.elapsed < Duration::from_secs(30), "it waited for {:?}", run.elapsed);
     assert!(!run.deferred.is_empty() && received.len() <= 8);
-    assert!(0 < run.totals().slices, "nothing was exported at all");
+    assert!(0 < run.totals().slices, "no slice was exported");
     export.assert_ledger_knows_every_file().await;
     assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::Incomplete);
 

@@ -1,4 +1,4 @@
-//! A ledger that is gone or broken is made again from the files, and nothing is half meanwhile.
+//! A lost or damaged ledger is rebuilt from the files, atomically.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::support::stores::{Bad, Vice};
 use crate::support::{Export, Place, account, day, instant, of_stream, on_memory_and_disk};
 use crate::verify::maintained_lake;
 
-/// A report, one asked day by day, one of domains, lists of the account and of categories.
+/// A report, one requested day by day, one of domains, lists of the account and of categories.
 const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "sentiment_v1", "bots_v2", "models", "category_topics", "organizations"];
 const REPORT: &str = "visibility_v2_by_day";
@@ -41,10 +41,10 @@ pub async fn rebuilt(export: &Export) -> (Rebuilt, Vec<Finding>) {
     (rebuilt, findings)
 }
 
-async fn refused(export: &Export) -> String {
+async fn rejection(export: &Export) -> String {
     match rebuild(&maintained_lake(export), &RebuildOptions::default(), |_| {}).await {
         Err(MaintainError::Rejected { problem, hint }) => format!("{problem}; {hint}"),
-        other => panic!("not refused: {other:?}"),
+        other => panic!("not rejected: {other:?}"),
     }
 }
 
@@ -62,7 +62,7 @@ async fn open(export: &Export) -> Result<Ledger, LedgerError> {
     Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await
 }
 
-/// Deletes what lies in these folders of the exporter's own directory.
+/// Deletes these folders of the exporter's own directory.
 async fn delete(export: &Export, folders: &[&str]) {
     for path in export.objects().await.into_keys() {
         if folders.iter().any(|folder| path.starts_with(&format!("{OWN_DIRECTORY}/{folder}/"))) {
@@ -80,7 +80,7 @@ fn record(number: u64) -> String {
 }
 
 /// A lake of final days, but for the last, in one run.
-async fn settled(place: Place, partition: Partition) -> Export {
+async fn final_lake(place: Place, partition: Partition) -> Export {
     let mut export = Export::start(place, account(), &STREAMS).await;
     export.partition = partition;
     export.job.list_snapshots = true;
@@ -90,7 +90,7 @@ async fn settled(place: Place, partition: Partition) -> Export {
     export
 }
 
-/// Everything that has a file, by table, scope and day.
+/// Every state with a file, by table, scope and day.
 fn of_files(state: &State) -> BTreeMap<(String, ScopeKey, Option<Day>), DayState> {
     let mut found = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
@@ -104,25 +104,25 @@ fn of_files(state: &State) -> BTreeMap<(String, ScopeKey, Option<Day>), DayState
     found
 }
 
-async fn assert_made_again(place: Place, partition: Partition) {
-    let export = settled(place, partition).await;
+async fn assert_rebuilt(place: Place, partition: Partition) {
+    let export = final_lake(place, partition).await;
     let (before, files) = (export.state().await, export.files().await);
     delete(&export, &["ledger", "checkpoints"]).await;
 
-    // Nobody takes the lake for an empty one meanwhile.
+    // Until then a run does not treat the lake as empty.
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::ConfigMismatch);
     let Some(RunError::Ledger(lost @ LedgerError::Lost { .. })) = run.error else { panic!("{:?}", run.error) };
     assert!(lost.to_string().contains("but no ledger") && lost.hint().contains("ledger rebuild"), "{lost}");
     assert_eq!(export.state().await.number, 0);
 
-    let (told, findings) = rebuilt(&export).await;
-    assert!(told.is_fine() && findings.is_empty(), "{findings:?}");
-    assert_eq!((told.record, told.files, told.as_recorded), (Some(1), files.len() as u64, 0));
-    assert_eq!(told.partition, export.layout().name());
-    assert!(told.unknown.iter().any(|unknown| unknown.contains("forgotten")), "{:?}", told.unknown);
+    let (report, findings) = rebuilt(&export).await;
+    assert!(report.is_fine() && findings.is_empty(), "{findings:?}");
+    assert_eq!((report.record, report.files, report.as_recorded), (Some(1), files.len() as u64, 0));
+    assert_eq!(report.partition, export.layout().name());
+    assert!(report.unknown.iter().any(|unknown| unknown.contains("forgotten")), "{:?}", report.unknown);
     let after = export.state().await;
-    assert_eq!(of_files(&after), of_files(&before), "what a later run would compute");
+    assert_eq!(of_files(&after), of_files(&before), "the rebuilt state differs");
     assert_eq!(after.organizations, before.organizations);
     let with_files: BTreeMap<_, _> =
         before.tables.iter().filter(|(name, _)| after.coverage.contains_key(*name)).collect();
@@ -136,9 +136,9 @@ async fn assert_made_again(place: Place, partition: Partition) {
     for request in of_stream(&received, REPORT) {
         let first = day(request.body["start_date"].as_str().unwrap());
         let is_empty = before.coverage[REPORT].values().any(|scope| !scope.days[&first].file);
-        assert!(is_empty || day("2026-03-16") < first, "{first} is final, and is asked again");
+        assert!(is_empty || day("2026-03-16") < first, "{first} is final, but requested");
     }
-    assert_eq!(export.versions(REPORT).await, versions, "nothing changed, so nothing is written");
+    assert_eq!(export.versions(REPORT).await, versions, "no day changed, so no file is written");
     let written: Vec<_> = export
         .files()
         .await
@@ -155,26 +155,26 @@ async fn assert_made_again(place: Place, partition: Partition) {
 }
 
 on_memory_and_disk! {
-    async fn deleted_ledger_is_made_again_of_days_in_directories(place) {
-        assert_made_again(place, Partition::Day).await;
+    async fn deleted_ledger_is_rebuilt_from_day_directories(place) {
+        assert_rebuilt(place, Partition::Day).await;
     }
 }
 
 on_memory_and_disk! {
-    async fn deleted_ledger_is_made_again_of_months_in_directories(place) {
-        assert_made_again(place, Partition::Month).await;
+    async fn deleted_ledger_is_rebuilt_from_month_directories(place) {
+        assert_rebuilt(place, Partition::Month).await;
     }
 }
 
 on_memory_and_disk! {
-    async fn deleted_ledger_is_made_again_of_days_side_by_side(place) {
-        assert_made_again(place, Partition::None).await;
+    async fn deleted_ledger_is_rebuilt_from_days_in_one_directory(place) {
+        assert_rebuilt(place, Partition::None).await;
     }
 }
 
 #[tokio::test]
-async fn layout_is_that_of_the_files_whatever_is_configured() {
-    let mut export = settled(Place::Memory, Partition::Month).await;
+async fn layout_is_read_from_the_files_not_the_configuration() {
+    let mut export = final_lake(Place::Memory, Partition::Month).await;
     delete(&export, &["ledger", "checkpoints"]).await;
     export.partition = Partition::Day;
     assert_eq!(rebuilt(&export).await.0.partition, "month");
@@ -183,63 +183,64 @@ async fn layout_is_that_of_the_files_whatever_is_configured() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_when_it_is_only_looked() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn dry_run_of_a_rebuild_writes_nothing() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     delete(&export, &["ledger", "checkpoints"]).await;
     let before = export.objects().await.into_keys().collect::<Vec<_>>();
-    let told =
+    let report =
         rebuild(&maintained_lake(&export), &RebuildOptions { dry_run: true, ..RebuildOptions::default() }, |_| {})
             .await
             .unwrap();
-    assert_eq!((told.record, told.files), (None, export.files().await.len() as u64));
+    assert_eq!((report.record, report.files), (None, export.files().await.len() as u64));
     assert_eq!(export.objects().await.into_keys().collect::<Vec<_>>(), before);
 }
 
 #[tokio::test]
-async fn ledger_that_can_be_read_is_kept_unless_it_is_made_again_on_purpose() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn readable_ledger_is_kept_unless_a_rebuild_is_forced() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let before = export.state().await;
-    assert!(refused(&export).await.contains("--force"));
+    assert!(rejection(&export).await.contains("--force"));
     assert_eq!(export.state().await, before);
-    let told = rebuild(&maintained_lake(&export), &RebuildOptions { force: true, ..RebuildOptions::default() }, |_| {})
-        .await
-        .unwrap();
-    assert_eq!((told.record, told.as_recorded, told.unknown.len()), (Some(before.number + 1), told.files, 0));
+    let report =
+        rebuild(&maintained_lake(&export), &RebuildOptions { force: true, ..RebuildOptions::default() }, |_| {})
+            .await
+            .unwrap();
+    assert_eq!((report.record, report.as_recorded, report.unknown.len()), (Some(before.number + 1), report.files, 0));
     let after = export.state().await;
     assert_eq!(State { number: before.number, ..after }, before);
 }
 
 #[tokio::test]
-async fn ledger_into_which_a_run_writes_is_refused_until_it_counts_as_killed() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn ledger_of_a_live_run_is_not_rebuilt_until_it_counts_as_killed() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let mut ledger = open(&export).await.unwrap();
     let began = Entry::RunStarted { run: Uuid::now_v7(), job: "nightly".into(), planned: Vec::new(), backfill: false };
     ledger.append(vec![began], Some(0)).await.unwrap();
     put(&export, &record(2), "{").await;
-    let told = refused(&export).await;
-    assert!(told.contains("a run of job `nightly`") && told.contains("ten minutes"), "{told}");
+    let message = rejection(&export).await;
+    assert!(message.contains("a run of job `nightly`") && message.contains("ten minutes"), "{message}");
     export.simulator.set_now(instant("2026-03-20T16:20:00Z"));
     rebuilt(&export).await;
 }
 
-/// What happens to a record, and how the ledger is refused then.
-async fn assert_mended(spoil: impl AsyncFn(&Export), refusal: &str) {
-    let export = settled(Place::Memory, Partition::Day).await;
+/// Damages a record, checks how the ledger is rejected, and rebuilds it.
+async fn assert_rebuilt_after(spoil: impl AsyncFn(&Export), refusal: &str) {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let (before, files) = (export.state().await, export.files().await);
     delete(&export, &["checkpoints"]).await;
     spoil(&export).await;
     let error = open(&export).await.unwrap_err();
-    assert!(crate::support::words(&error).contains(refusal), "{error}: {refusal}");
+    assert!(crate::support::error_chain(&error).contains(refusal), "{error}: {refusal}");
     assert!(error.hint().contains("profound-export ledger rebuild"), "{}", error.hint());
     assert_eq!(export.run().await.outcome, Outcome::ConfigMismatch);
 
-    let (told, findings) = rebuilt(&export).await;
+    let (report, findings) = rebuilt(&export).await;
     assert!(findings.is_empty(), "{findings:?}");
-    assert!(!told.lost.is_empty() && told.record.is_some_and(|record| before.number < record), "{told:?}");
-    assert_eq!(told.unknown.len(), 1, "{:?}", told.unknown);
+    assert!(!report.lost.is_empty() && report.record.is_some_and(|record| before.number < record), "{report:?}");
+    assert_eq!(report.unknown.len(), 1, "{:?}", report.unknown);
     let after = export.state().await;
     assert_eq!(of_files(&after), of_files(&before));
-    assert_eq!((&after.starts, &after.facts), (&before.starts, &before.facts), "what the others say is kept");
+    assert_eq!((&after.starts, &after.facts), (&before.starts, &before.facts), "the content of other records is kept");
     assert_verified(&export).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     let written =
@@ -249,45 +250,48 @@ async fn assert_mended(spoil: impl AsyncFn(&Export), refusal: &str) {
 }
 
 #[tokio::test]
-async fn half_written_record_is_named_and_the_ledger_made_again() {
+async fn half_written_record_is_named_and_the_ledger_rebuilt() {
     let halve = async |export: &Export| {
         let whole = export.bytes(&record(2)).await;
         put(export, &record(2), whole.slice(..whole.len() / 2)).await;
     };
-    assert_mended(halve, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF").await;
+    assert_rebuilt_after(halve, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF")
+        .await;
 }
 
 #[tokio::test]
-async fn empty_record_is_named_and_the_ledger_made_again() {
+async fn empty_record_is_named_and_the_ledger_rebuilt() {
     let empty = async |export: &Export| put(export, &record(2), "").await;
-    assert_mended(empty, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF").await;
+    assert_rebuilt_after(empty, "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: EOF")
+        .await;
 }
 
 #[tokio::test]
-async fn foreign_object_is_named_and_the_ledger_made_again() {
-    let foreign = async |export: &Export| put(export, &record(2), "<html>Welcome to the proxy</html>").await;
-    assert_mended(
-        foreign,
+async fn record_that_is_not_json_is_named_and_the_ledger_rebuilt() {
+    let html = async |export: &Export| put(export, &record(2), "<html>Welcome to the proxy</html>").await;
+    assert_rebuilt_after(
+        html,
         "cannot read ledger record 2 at `_profound_export/ledger/000000/000000002.json`: expected value",
     )
     .await;
 }
 
 #[tokio::test]
-async fn record_that_lies_in_the_place_of_another_is_named_and_the_ledger_made_again() {
+async fn record_with_another_number_is_named_and_the_ledger_rebuilt() {
     let swap = async |export: &Export| put(export, &record(2), export.bytes(&record(1)).await).await;
-    assert_mended(swap, "`_profound_export/ledger/000000/000000002.json` contains ledger record 1 instead of 2").await;
+    assert_rebuilt_after(swap, "`_profound_export/ledger/000000/000000002.json` contains ledger record 1 instead of 2")
+        .await;
 }
 
 #[tokio::test]
-async fn missing_record_is_named_and_the_ledger_made_again() {
+async fn missing_record_is_named_and_the_ledger_rebuilt() {
     let lose = async |export: &Export| export.lake.store().delete(&Path::from(record(2))).await.unwrap();
-    assert_mended(lose, "ledger record 2 is missing").await;
+    assert_rebuilt_after(lose, "ledger record 2 is missing").await;
 }
 
 #[tokio::test]
-async fn record_of_a_newer_version_is_never_passed_over() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn record_of_a_newer_version_stops_a_rebuild() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     delete(&export, &["checkpoints"]).await;
     put(&export, &record(1), "{\"format\": 9, \"number\": 1}").await;
     let error = rebuild(&maintained_lake(&export), &RebuildOptions::default(), |_| {}).await.unwrap_err();
@@ -295,8 +299,8 @@ async fn record_of_a_newer_version_is_never_passed_over() {
 }
 
 #[tokio::test]
-async fn other_objects_beside_the_records_are_nobodys_business() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn unmanaged_objects_between_records_are_ignored() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let before = export.state().await;
     delete(&export, &["checkpoints"]).await;
     for name in ["000000/.DS_Store", "000000/000000009 (copy).json", "notes.txt"] {
@@ -306,8 +310,8 @@ async fn other_objects_beside_the_records_are_nobodys_business() {
 }
 
 #[tokio::test]
-async fn rebuilt_ledger_that_is_lost_or_damaged_is_refused_by_name() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn lost_or_damaged_rebuilt_ledger_is_rejected_by_name() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     delete(&export, &["ledger", "checkpoints"]).await;
     rebuilt(&export).await;
     let base = export.objects().await.into_keys().find(|path| path.ends_with(".rebuilt.parquet")).unwrap();
@@ -325,7 +329,7 @@ async fn rebuilt_ledger_that_is_lost_or_damaged_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn rebuilt_ledger_outlives_the_checkpoints_that_come_after_it() {
+async fn rebuilt_ledger_is_kept_when_checkpoints_are_deleted() {
     let export = Export::start(Place::Memory, account(), &["models"]).await;
     export.run().await;
     delete(&export, &["ledger", "checkpoints"]).await;
@@ -341,7 +345,7 @@ async fn rebuilt_ledger_outlives_the_checkpoints_that_come_after_it() {
     for path in &checkpoints[1..] {
         export.lake.store().delete(&Path::from(path.as_str())).await.unwrap();
     }
-    assert_eq!(export.state().await, with, "checkpoints are a fold of it and of the records behind it");
+    assert_eq!(export.state().await, with, "checkpoints equal the rebuilt ledger and the records after it");
 }
 
 /// Kills a rebuild at each of its writes in turn, before or after it is done.
@@ -363,45 +367,45 @@ async fn assert_any_write_may_be_the_last(wholly_gone: bool, done: bool) {
             std::mem::replace(&mut export.lake, Destination::new(Arc::clone(&bad) as Arc<dyn ObjectStore>, "test:///"));
         let (lake, options) = (maintained_lake(&export), RebuildOptions::default());
         let over = tokio::select! {
-            told = rebuild(&lake, &options, |_| {}) => told.is_ok(),
+            result = rebuild(&lake, &options, |_| {}) => result.is_ok(),
             () = bad.reached() => false,
         };
         export.lake = good;
-        // A run finds the ledger whole or refuses: it never takes a half one for a whole one.
+        // A run reads a complete ledger or rejects it.
         let run = export.run().await;
         if run.outcome == Outcome::Complete {
             assert_eq!(export.state().await.tables, before.tables);
         } else {
             assert!(matches!(run.outcome, Outcome::ConfigMismatch | Outcome::Unavailable), "{:?}", run.error);
-            let (told, _) = rebuilt(&export).await;
-            assert_eq!(told.files, export.files().await.len() as u64, "write {at}");
+            let (report, _) = rebuilt(&export).await;
+            assert_eq!(report.files, export.files().await.len() as u64, "write {at}");
             assert_eq!(export.run().await.outcome, Outcome::Complete);
         }
         export.assert_equals_simulator(REPORT).await;
         export.assert_ledger_knows_every_file().await;
         assert_verified(&export).await;
         if over {
-            assert_eq!(at, 2, "one object takes the number, one is the ledger");
+            assert_eq!(at, 2, "one object reserves the number, one is the ledger");
             return;
         }
     }
 }
 
 #[tokio::test]
-async fn ledger_is_the_old_or_the_new_one_when_a_rebuild_died_before_any_write() {
+async fn ledger_is_old_or_new_if_a_rebuild_dies_before_a_write() {
     assert_any_write_may_be_the_last(true, false).await;
     assert_any_write_may_be_the_last(false, false).await;
 }
 
 #[tokio::test]
-async fn ledger_is_the_old_or_the_new_one_when_a_rebuild_died_after_any_write() {
+async fn ledger_is_old_or_new_if_a_rebuild_dies_after_a_write() {
     assert_any_write_may_be_the_last(true, true).await;
     assert_any_write_may_be_the_last(false, true).await;
 }
 
 #[tokio::test]
-async fn run_that_had_the_old_ledger_open_is_stopped_by_the_new_one() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn run_with_the_old_ledger_open_is_stopped() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let mut old = open(&export).await.unwrap();
     put(&export, &record(2), "{").await;
     rebuilt(&export).await;
@@ -411,8 +415,8 @@ async fn run_that_had_the_old_ledger_open_is_stopped_by_the_new_one() {
 }
 
 #[tokio::test]
-async fn damaged_and_missing_files_are_told_and_read_again_and_foreign_ones_left_alone() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn damaged_files_are_re_extracted_and_unmanaged_ones_kept() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let scope = export.first_scope(REPORT);
     let [cut, flipped, misplaced, foreign, missing] = ["08", "09", "10", "11", "12"]
         .map(|date| export.path_of(REPORT, &scope, Some(day(&format!("2026-03-{date}")))));
@@ -431,7 +435,7 @@ async fn damaged_and_missing_files_are_told_and_read_again_and_foreign_ones_left
     delete(&export, &["checkpoints"]).await;
     put(&export, &record(1), export.bytes(&record(1)).await.slice(..9)).await;
 
-    let (told, findings) = rebuilt(&export).await;
+    let (report, findings) = rebuilt(&export).await;
     let found: BTreeMap<&str, FindingKind> =
         findings.iter().map(|finding| (finding.path.as_str(), finding.kind)).collect();
     let notes = format!("{REPORT}/notes.txt");
@@ -445,7 +449,7 @@ async fn damaged_and_missing_files_are_told_and_read_again_and_foreign_ones_left
         (notes.as_str(), FindingKind::Unmanaged),
     ]);
     assert_eq!(found, expected, "{findings:?}");
-    assert!(!told.is_fine());
+    assert!(!report.is_fine());
 
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
@@ -463,8 +467,8 @@ async fn mix(from: &Export, to: &Export) -> String {
 }
 
 #[tokio::test]
-async fn files_of_another_account_are_told_and_left_out() {
-    let export = settled(Place::Memory, Partition::Day).await;
+async fn files_of_another_account_are_reported_and_excluded() {
+    let export = final_lake(Place::Memory, Partition::Day).await;
     let other = Export::start(Place::Memory, Account { seed: 77, ..account() }, &[REPORT]).await;
     other.run().await;
     let (own, others) = (export.state().await.organizations, other.state().await.organizations);
@@ -472,17 +476,17 @@ async fn files_of_another_account_are_told_and_left_out() {
     let path = mix(&other, &export).await;
     delete(&export, &["ledger", "checkpoints"]).await;
 
-    // Nobody knows which of the two the lake is of.
-    let told = refused(&export).await;
-    assert!(told.contains("several accounts") && told.contains("--organization"), "{told}");
+    // The files do not say which account owns the lake.
+    let message = rejection(&export).await;
+    assert!(message.contains("several accounts") && message.contains("--organization"), "{message}");
     let mut findings = Vec::new();
     let options = RebuildOptions { organizations: own.clone(), ..RebuildOptions::default() };
-    let told = rebuild(&maintained_lake(&export), &options, |finding| findings.push(finding)).await.unwrap();
+    let report = rebuild(&maintained_lake(&export), &options, |finding| findings.push(finding)).await.unwrap();
     assert_eq!(
         findings.iter().map(|it| (it.kind, it.path.as_str())).collect::<Vec<_>>(),
         [(FindingKind::OtherAccount, path.as_str())]
     );
-    assert_eq!(told.organizations, own);
+    assert_eq!(report.organizations, own);
     assert_eq!(
         other.on(export.lake.clone()).run().await.outcome,
         Outcome::ConfigMismatch,
@@ -492,9 +496,9 @@ async fn files_of_another_account_are_told_and_left_out() {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_where_not() {
+async fn forgotten_days_are_kept_out_if_their_record_is_readable() {
     for lost in [false, true] {
-        let export = settled(Place::Memory, Partition::Day).await;
+        let export = final_lake(Place::Memory, Partition::Day).await;
         let number = export.state().await.number;
         let mut ledger = open(&export).await.unwrap();
         forget(&export.lake, &mut ledger, &[(REPORT.to_owned(), Erasure::default())]).await.unwrap();
@@ -505,10 +509,10 @@ async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_
             let whole = export.bytes(&record(number + 1)).await;
             put(&export, &record(number + 1), whole.slice(..whole.len() - 2)).await;
         }
-        let (told, _) = rebuilt(&export).await;
-        assert_eq!(told.lost.iter().any(|lost| lost.mentions_forgotten), lost, "{told:?}");
+        let (report, _) = rebuilt(&export).await;
+        assert_eq!(report.lost.iter().any(|lost| lost.mentions_forgotten), lost, "{report:?}");
         let says = if lost { "an unreadable record mentions it" } else { "whether more was forgotten" };
-        assert!(told.unknown.iter().any(|unknown| unknown.contains(says)), "{:?}", told.unknown);
+        assert!(report.unknown.iter().any(|unknown| unknown.contains(says)), "{:?}", report.unknown);
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);
         assert_eq!(of_stream(&received, REPORT).is_empty(), !lost);
@@ -516,7 +520,7 @@ async fn what_was_forgotten_stays_away_where_its_record_can_be_read_and_is_told_
 }
 
 #[tokio::test]
-async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
+async fn files_of_an_earlier_table_meaning_are_re_extracted() {
     let mut export = Export::start(Place::Memory, account(), &[REPORT]).await;
     export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -531,8 +535,8 @@ async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
     put(&export, &newer, other.bytes(&newer).await).await;
     delete(&export, &["ledger", "checkpoints"]).await;
 
-    let (told, _) = rebuilt(&export).await;
-    assert!(told.unknown.iter().any(|unknown| unknown.contains(REPORT)), "{:?}", told.unknown);
+    let (report, _) = rebuilt(&export).await;
+    assert!(report.unknown.iter().any(|unknown| unknown.contains(REPORT)), "{:?}", report.unknown);
     let of_report = of_files(&export.state().await);
     let sound: Vec<_> = of_report.iter().filter(|(_, state)| !state.stale).map(|(file, _)| file.2).collect();
     assert_eq!(sound, [Some(day("2026-03-07"))]);
@@ -543,7 +547,7 @@ async fn files_of_an_earlier_meaning_of_their_table_are_read_again() {
 }
 
 #[tokio::test]
-async fn signals_months_and_children_are_known_from_their_files() {
+async fn signals_months_and_children_are_rebuilt_from_files() {
     let streams = [
         "accuracy_factcheck_setup_status",
         "factcheck_scores_v2_by_model",
@@ -562,28 +566,28 @@ async fn signals_months_and_children_are_known_from_their_files() {
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
         let before = export.state().await;
         delete(&export, &["ledger", "checkpoints"]).await;
-        let (told, findings) = rebuilt(&export).await;
-        assert!(told.is_fine(), "{findings:?}");
+        let (report, findings) = rebuilt(&export).await;
+        assert!(report.is_fine(), "{findings:?}");
         let after = export.state().await;
         let (before, after) = (of_files(&before), of_files(&after));
         assert_eq!(after, before);
         for stream in streams {
-            assert!(after.keys().any(|(name, ..)| name == stream), "no file of {stream} was looked at");
+            assert!(after.keys().any(|(name, ..)| name == stream), "no file of {stream} was checked");
         }
-        assert!(after.values().any(|state| state.signal == Some(true)), "no signal was looked at");
+        assert!(after.values().any(|state| state.signal == Some(true)), "no signal was checked");
         assert_verified(&export).await;
     }
 }
 
 #[tokio::test]
-async fn what_was_dropped_or_hashed_and_with_which_salt_is_known_from_the_files() {
+async fn protection_and_salt_are_rebuilt_from_files() {
     let mut export = crate::privacy::protected(Place::Memory, account()).await;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     let before = export.state().await;
     assert!(before.tables.values().all(|table| !table.protected.is_empty()));
     delete(&export, &["ledger", "checkpoints"]).await;
 
-    // Somebody forgets the protection, or takes another salt, just when the ledger is made again.
+    // The configuration has lost the protection when the ledger is rebuilt.
     let protected = std::mem::replace(&mut export.catalog, Catalog::embedded().unwrap());
     rebuilt(&export).await;
     let after = export.state().await;

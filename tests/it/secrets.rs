@@ -111,7 +111,7 @@ fn assert_without(secrets: &[&str], place: &str, text: &str) {
     for secret in secrets {
         if let Some(at) = text.find(secret) {
             let from = text.floor_char_boundary(at.saturating_sub(100));
-            panic!("{place} tells a secret: …{}", &text[from..at + secret.len()]);
+            panic!("{place} contains a secret: …{}", &text[from..at + secret.len()]);
         }
     }
 }

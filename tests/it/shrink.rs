@@ -1,4 +1,4 @@
-//! What would lose rows waits for a second look, is taken at once, or never, as the job says.
+//! A shrunken day or list is published after a second run confirms it, at once, or never, as the job says.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::support::{Export, Place, account, day, of_stream, on_memory_and_disk}
 
 const STREAM: &str = "visibility_v2_by_day";
 
-/// A lake with rows, of a service that says from now on that there are none.
+/// A lake with rows, and a service that from now on has none.
 async fn emptied(place: Place, on_shrink: OnShrink) -> Export {
     let mut export = Export::start(place, account(), &[STREAM]).await;
-    // What is not final yet: all of it is read again.
+    // Days that are not final: all of them are re-extracted.
     export.job.start = Some(day("2026-03-08"));
     export.job.on_shrink = on_shrink;
     assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -21,7 +21,7 @@ async fn emptied(place: Place, on_shrink: OnShrink) -> Export {
     export
 }
 
-/// Takes rows and the total away together, as a service does that recomputes.
+/// Removes rows and the total together, like a service that recomputes.
 fn answers_with(export: &Export, rows: u64) {
     export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows }).of_stream(STREAM));
     export.simulator.inject(Fault::from(FaultKind::NoTotal).of_stream(STREAM));
@@ -39,7 +39,7 @@ async fn assert_nothing_is_replaced(export: &Export, run: &RunResult, words: &st
 }
 
 on_memory_and_disk! {
-    async fn shrunken_day_is_replaced_at_once_when_the_job_says_so(place) {
+    async fn shrunken_day_is_replaced_at_once_if_accepted_by_the_job(place) {
         let export = emptied(place, OnShrink::Accept).await;
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
@@ -49,16 +49,16 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn shrunken_day_is_never_replaced_when_the_job_keeps_what_stood_and_is_reported_for_as_long(place) {
+    async fn shrunken_day_is_reported_and_kept_if_the_job_says_keep(place) {
         let export = emptied(place, OnShrink::Keep).await;
         let before = export.versions(STREAM).await;
         for _ in 0..3 {
             let (run, received) = export.run_and_watch().await;
-            assert!(!of_stream(&received, STREAM).is_empty(), "it is asked again");
+            assert!(!of_stream(&received, STREAM).is_empty(), "every run requests the day");
             assert_nothing_is_replaced(&export, &run, "`on_shrink = \"keep\"`").await;
             assert_eq!(export.versions(STREAM).await, before);
         }
-        // What has its rows again is as any other.
+        // Once the rows are back, the day is like any other.
         export.simulator.clear_faults();
         assert_eq!(export.run().await.outcome, Outcome::Complete);
         export.assert_equals_simulator(STREAM).await;
@@ -66,24 +66,24 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn shrunken_day_waits_on_when_the_second_look_brings_another_number_of_rows() {
+async fn shrunken_day_stays_suspect_if_row_counts_differ() {
     let mut export = Export::start(Place::Memory, Account { categories: 1, ..account() }, &[STREAM]).await;
     export.job.start = Some(day("2026-03-09"));
     assert_eq!(export.job.on_shrink, OnShrink::Confirm);
     export.run().await;
-    let stands = rows(&export).await;
-    assert!(2 < stands);
+    let before = rows(&export).await;
+    assert!(2 < before);
     for left in [1, 0] {
         export.simulator.clear_faults();
         answers_with(&export, left);
         assert_eq!(export.run().await.outcome, Outcome::Failed, "{left} rows");
-        assert_eq!(rows(&export).await, stands);
+        assert_eq!(rows(&export).await, before);
     }
-    assert_eq!(export.run().await.outcome, Outcome::Complete, "the same was seen twice");
+    assert_eq!(export.run().await.outcome, Outcome::Complete, "two runs saw the same rows");
     assert_eq!(rows(&export).await, 0);
 }
 
-/// The same account, which from now on has so many categories.
+/// The same account, which from now on has `categories` categories.
 async fn now_with(export: &mut Export, categories: usize) {
     let account = Account { categories, now: Some(export.simulator.now()), ..account() };
     let simulator = Simulator::start(Arc::new(export.catalog.clone()), account).await.unwrap();
@@ -92,7 +92,7 @@ async fn now_with(export: &mut Export, categories: usize) {
 }
 
 on_memory_and_disk! {
-    async fn list_of_categories_that_shrinks_replaces_nothing_until_it_is_seen_again(place) {
+    async fn shrunken_category_list_replaces_nothing_until_confirmed(place) {
         for left in [0, 1] {
             let many = Account { categories: 4, ..account() };
             let mut export = Export::start(place, many, &["categories", STREAM]).await;
@@ -106,7 +106,7 @@ on_memory_and_disk! {
             for (path, file) in before {
                 assert_eq!(after[&path].size, file.size, "{left} categories: {path}");
             }
-            // Nothing of the others was asked, and nothing of them is missed.
+            // The other categories were not requested, and no row of them is missing.
             now_with(&mut export, 4).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             export.assert_equals_simulator(STREAM).await;
@@ -116,15 +116,15 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn run_that_finds_hardly_any_category_is_not_complete_and_none_counts_as_gone_before_the_next_agrees(place) {
+    async fn categories_count_as_gone_only_if_two_runs_agree(place) {
         for left in [0, 1] {
             let many = Account { categories: 4, ..account() };
             let mut export = Export::start(place, many, &[STREAM]).await;
             export.job.start = Some(day("2026-03-08"));
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let gone = |export: &Export| {
-                let told = export.take_events();
-                told.iter().filter(|event| format!("{event:?}").contains("no longer in the account")).count()
+                let events = export.take_events();
+                events.iter().filter(|event| format!("{event:?}").contains("no longer in the account")).count()
             };
             now_with(&mut export, left).await;
             let run = export.run().await;
@@ -132,7 +132,7 @@ on_memory_and_disk! {
             assert_eq!(run.failed[0].1, format!("{left} of 4 known categories are listed; they count as gone if the next run finds the same"));
             assert_eq!(gone(&export), 0);
 
-            // The service recovers, and stumbles again: that is not the same seen twice in a row.
+            // The service recovers and fails once more: two runs in a row must agree.
             now_with(&mut export, 4).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             export.assert_equals_simulator(STREAM).await;
@@ -140,7 +140,7 @@ on_memory_and_disk! {
             assert_eq!(export.run().await.outcome, Outcome::Failed);
             assert_eq!(gone(&export), 0);
 
-            // They are gone indeed.
+            // The second run in a row confirms it.
             let run = export.run().await;
             assert_eq!(run.outcome, Outcome::Complete, "{left}: {:?}", run.failed);
             assert_eq!(gone(&export), 1);

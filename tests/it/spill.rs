@@ -1,4 +1,4 @@
-//! Rows of a slice, on their way into the files of their days.
+//! How the rows of a slice are written to the files of their days.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -28,7 +28,7 @@ const BATCHES: usize = 24;
 /// The day of a row by its number, counted from the first.
 type DayOf = fn(usize) -> i64;
 
-/// Rows of a batch, each of about a kilobyte: all of them are several times of what may wait in memory.
+/// Rows of a batch, each of about a kilobyte: all of them are several times the memory limit.
 const ROWS: usize = 1000;
 
 /// Rows `first..` of a made-up report: the day of each, and a text that no other row has.
@@ -68,8 +68,8 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
     for number in 0..BATCHES {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }
-    let told = ResponseTotals::new(Proof::Total);
-    writer.finish().verify(told, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
+    let totals = ResponseTotals::new(Proof::Total);
+    writer.finish().verify(totals, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
 }
 
 /// The rows of each file by their numbers, and how many row groups it has.
@@ -97,7 +97,7 @@ fn expected(days: impl Fn(usize) -> i64) -> BTreeMap<i64, Vec<usize>> {
 }
 
 #[test]
-fn rows_that_come_in_any_order_of_days_are_written_in_their_own_order_and_in_few_row_groups() {
+fn rows_keep_their_order_and_form_few_row_groups() {
     let orders: [(&str, DayOf); 3] = [
         ("a day after the other", |row| (row * DAYS as usize / (BATCHES * ROWS)) as i64),
         ("all days in each batch", |row| (row % DAYS as usize) as i64),
@@ -113,7 +113,7 @@ fn rows_that_come_in_any_order_of_days_are_written_in_their_own_order_and_in_few
             expected(days),
             "{name}"
         );
-        // Nothing but the files of days is left, wherever rows waited.
+        // Only the files of days are left, wherever rows were buffered.
         let dir = whole.days[0].path.parent().unwrap().to_owned();
         assert_eq!(std::fs::read_dir(dir).unwrap().count(), whole.days.len(), "{name}");
     }

@@ -1,4 +1,4 @@
-//! `spool.max_bytes` bounds what slices take together, and fails none that fits alone.
+//! `spool.max_bytes` bounds the spool of all slices, and fails no slice that fits alone.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use profound_export::simulator::{Account, FaultKind};
 
 use crate::support::{Export, Place, account};
 
-/// The most bytes that a run of `export` held in its spool, as somebody saw who looked all the while, and how it ended.
+/// The maximum bytes in the spool during a run of `export`, polled all the time, and how the run ended.
 async fn most_in_spool(export: &Export) -> (u64, RunResult) {
     fn bytes_below(directory: &std::path::Path) -> u64 {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -35,14 +35,14 @@ async fn most_in_spool(export: &Export) -> (u64, RunResult) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slices_that_do_not_fit_into_the_spool_together_wait_for_each_other_and_none_fails() {
+async fn slices_wait_for_spool_space_and_none_fails() {
     let roomy = async |spool_bytes| {
-        // Files that are mostly rows: what footers take is not known before.
+        // Files that are mostly rows: the size of footers is not known in advance.
         let many = Account { categories: 8, answer_bytes: 20_000, ..account() };
         let mut export = Export::start(Place::Memory, many, &["answers_v2"]).await;
         export.api.concurrency = 8;
         export.spool_bytes = spool_bytes;
-        // So slowly that all are there at once.
+        // So slow that all are in the spool at once.
         export.simulator.inject(FaultKind::Drip { bytes: 65_536, milliseconds: 20 }.into());
         export
     };
@@ -53,7 +53,7 @@ async fn slices_that_do_not_fit_into_the_spool_together_wait_for_each_other_and_
     for (path, file) in export.files().await {
         *slices.entry(path.split("/day=").next().unwrap().to_owned()).or_default() += file.size;
     }
-    // Half is for the eldest, and the others have the other half together.
+    // Half is for the oldest slice; the others share the other half.
     let room = 2 * slices.values().max().unwrap();
     let together: u64 = slices.values().sum();
     assert!(room < together, "{room} of {together} are enough for all at once");
@@ -61,7 +61,7 @@ async fn slices_that_do_not_fit_into_the_spool_together_wait_for_each_other_and_
     let export = roomy(room).await;
     let (most, run) = most_in_spool(&export).await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
-    assert!(most <= room, "{most} bytes lay in a spool of {room}");
+    assert!(most <= room, "{most} bytes in a spool of {room}");
     export.assert_equals_simulator("answers_v2").await;
 
     let export = roomy(room / 8).await;

@@ -1,4 +1,4 @@
-//! What `status --output json` tells machines keeps its members.
+//! The members of `status --output json` are stable.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::support::account;
 
 const STREAMS: &str = "[[job]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nstreams = [\"visibility_v2\", \"visibility_v1\", \"models\", \"category_tags\", \"bots_v2\"]\n";
 
-/// What kind of value stands where: of a list the kinds of its items, of members named by days those of all days.
+/// The kind of every value: of a list the kinds of its items, of members named by days those of all days.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),
@@ -37,7 +37,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-/// The kinds of two values that may stand in the same place.
+/// The kinds of two values that may be in the same place.
 fn joined(one: Value, other: Value) -> Value {
     match (one, other) {
         (one, other) if one == other => one,
@@ -67,7 +67,7 @@ fn joined(one: Value, other: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_of_the_status_for_machines_are_as_documented() {
+async fn status_json_has_the_documented_members() {
     let account = Account { now: None, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
     let place = tempfile::tempdir().unwrap();
@@ -84,12 +84,12 @@ async fn members_of_the_status_for_machines_are_as_documented() {
     simulator.inject(Fault::from(FaultKind::Html { code: 200 }).of_stream("bots_v2"));
     say(&["run"]);
     say(&["forget", "models", "--yes"]);
-    let told: Value = serde_json::from_str(&say(&["status", "--output", "json"])).unwrap();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&shape(&told)).unwrap());
+    let status: Value = serde_json::from_str(&say(&["status", "--output", "json"])).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shape(&status)).unwrap());
 
     // Every state that the documentation names is one of the coverage table.
     let states = ["final", "provisional", "empty", "stale", "suspect", "missing"];
-    let scopes = told["coverage"].as_array().unwrap();
+    let scopes = status["coverage"].as_array().unwrap();
     let days = scopes.iter().flat_map(|scope| scope["days"].as_object().unwrap().values());
     let found: Vec<&str> = days.map(|day| day["status"].as_str().unwrap()).collect();
     assert!(found.iter().all(|state| states.contains(state)) && found.contains(&"suspect"), "{found:?}");

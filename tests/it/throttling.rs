@@ -30,7 +30,7 @@ async fn retry_after_is_respected_within_reason() {
     let cases = [
         (Some("1"), 0.99, 3.0),
         (Some("1.5"), 1.49, 3.5),
-        // A date has whole seconds, and the response may come at any moment within one.
+        // A date has whole seconds, and the response may arrive at any moment within one.
         (Some("date:2"), 1.0, 4.0),
         (None, 0.0, 3.5),
         (Some("-5"), 0.0, 3.5),

@@ -1,5 +1,5 @@
-//! What belongs to which tier, and, where the plan of the tiers is at hand, that every stream is
-//! asked exactly as it says. It stands beside the vendor's document; without it that part says so and passes.
+//! The streams of each tier; and, if the plan of the tiers is next to the vendor's document, that every stream is requested
+//! exactly as planned. Without the plan that part prints so and passes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ const WIDE: [&str; 32] = [
     "content_optimizations",
 ];
 
-/// Streams that stand in for others.
+/// Streams that are fallbacks of others.
 const FALLBACKS: [&str; 6] = [
     "visibility_v2_by_model_region_prompt",
     "citations_v2_domain_by_topic",
@@ -101,7 +101,7 @@ const FALLBACKS: [&str; 6] = [
     "shopping_trigger_rate_v2_by_prompt",
 ];
 
-/// Those of them whose grain is one that `everything` asks for by itself.
+/// Fallbacks whose grain `everything` requests anyway.
 const FALLBACKS_OF_EVERYTHING: [&str; 2] = ["citations_v2_domain_by_topic", "sentiment_v2_by_model"];
 
 fn names_of(tier: Option<Tier>) -> BTreeSet<String> {
@@ -114,7 +114,7 @@ fn names(of: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn tiers_hold_exactly_the_streams_that_were_planned() {
+fn tiers_contain_exactly_the_planned_streams() {
     assert_eq!(names_of(Some(Tier::Minimal)), names(&MINIMAL));
     assert_eq!(names_of(Some(Tier::Core)), names(&CORE));
     assert_eq!(names_of(Some(Tier::Wide)), names(&WIDE));
@@ -126,7 +126,7 @@ fn tiers_hold_exactly_the_streams_that_were_planned() {
 }
 
 #[test]
-fn every_stream_that_stands_in_is_known_to_stand_in() {
+fn every_fallback_stream_is_listed() {
     let catalog = Catalog::embedded().unwrap();
     let standing: BTreeSet<String> = catalog
         .streams()
@@ -139,7 +139,7 @@ fn every_stream_that_stands_in_is_known_to_stand_in() {
 }
 
 #[test]
-fn streams_of_no_tier_say_why() {
+fn streams_without_a_tier_have_a_reason() {
     for stream in Catalog::embedded().unwrap().streams() {
         let stands_in = FALLBACKS.contains(&stream.name.as_str());
         assert!(stream.tier.is_some() || stands_in || stream.opt_in.is_some(), "{}", stream.name);
@@ -230,7 +230,7 @@ fn plan() -> Option<Vec<Planned>> {
 }
 
 #[test]
-fn every_stream_of_the_plan_is_asked_as_planned() {
+fn every_planned_stream_is_requested_as_planned() {
     let Some(plan) = plan() else { return };
     let of = |names: &[&str]| names.len();
     assert_eq!(plan.len(), of(&MINIMAL) + of(&CORE) + of(&WIDE) + of(&FALLBACKS));
@@ -305,7 +305,7 @@ fn assert_fixed(stream: &Arc<Stream>, planned: &str) {
     body.as_object_mut().unwrap().retain(|name, _| !ADDED.contains(&name.as_str()));
     match quoted(planned)[0].parse::<Value>() {
         Ok(planned) => assert_eq!(body, planned, "{}", stream.name),
-        // Two bodies are planned in words: all that can be included.
+        // The plan describes two bodies in prose: include everything possible.
         Err(_) => {
             let included = match &body["include"] {
                 Value::Array(names) => names.len(),

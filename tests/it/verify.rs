@@ -1,4 +1,4 @@
-//! `verify` finds whatever is wrong with a lake, and the next run mends it.
+//! `verify` finds every problem of a lake, and the next run repairs it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,8 +55,8 @@ fn path(export: &Export, stream: &str, date: Option<&str>) -> String {
     export.layout().path_for(export.stream(stream), &export.first_scope(stream), date.map(day)).to_string()
 }
 
-/// A lake of final days, which no run reads again by itself.
-async fn settled(place: Place) -> Export {
+/// A lake of final days, which no run re-extracts.
+async fn final_lake(place: Place) -> Export {
     let export = Export::start(place, account(), &STREAMS).await;
     export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
     let run = export.run().await;
@@ -69,8 +69,8 @@ fn kinds(findings: &[Finding]) -> BTreeMap<&str, FindingKind> {
 }
 
 on_memory_and_disk! {
-    async fn sound_lake_is_fine_and_no_record_is_written(place) {
-        let export = settled(place).await;
+    async fn sound_lake_has_no_findings_and_no_new_record(place) {
+        let export = final_lake(place).await;
         let before = export.state().await.number;
         for depth in [Depth::Sizes, Depth::Rows] {
             let (verified, findings) = verified(&export, depth, true).await;
@@ -82,8 +82,8 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn broken_files_are_found_marked_and_written_again_by_the_next_run(place) {
-        let export = settled(place).await;
+    async fn broken_files_are_marked_and_replaced_by_the_next_run(place) {
+        let export = final_lake(place).await;
         let clean = export.files().await;
         let [missing, cut, flipped, other] =
             ["2026-03-06", "2026-03-07", "2026-03-08", "2026-03-09"].map(|date| path(&export, REPORT, Some(date)));
@@ -100,18 +100,18 @@ on_memory_and_disk! {
         put(&export, &other, neighbour).await;
         remove(&export, &list).await;
 
-        let (told, findings) = verified(&export, Depth::Rows, true).await;
-        assert!(!told.is_fine());
+        let (report, findings) = verified(&export, Depth::Rows, true).await;
+        assert!(!report.is_fine());
         let found = kinds(&findings);
         assert_eq!(found[missing.as_str()], FindingKind::Missing);
         assert_eq!(found[cut.as_str()], FindingKind::WrongSize);
         assert_eq!(found[flipped.as_str()], FindingKind::Damaged);
         assert!(found[other.as_str()].is_of_recorded_file());
         assert_eq!(found[list.as_str()], FindingKind::Missing);
-        assert_eq!((found.len(), told.marked), (5, 5), "{findings:?}");
+        assert_eq!((found.len(), report.marked), (5, 5), "{findings:?}");
         assert!(findings.iter().all(|finding| finding.remedy == FindingRemedy::Rewrite));
 
-        // What is stale is told again, and not marked again.
+        // A stale file is reported, but not marked twice.
         let number = export.state().await.number;
         assert_eq!(verified(&export, Depth::Rows, true).await.0.marked, 0);
         assert_eq!(export.state().await.number, number);
@@ -123,46 +123,46 @@ on_memory_and_disk! {
             export.assert_equals_simulator(stream).await;
         }
         export.assert_ledger_knows_every_file().await;
-        let (told, findings) = verified(&export, Depth::Rows, true).await;
-        assert!(told.is_fine(), "{findings:?}");
+        let (report, findings) = verified(&export, Depth::Rows, true).await;
+        assert!(report.is_fine(), "{findings:?}");
     }
 }
 
 on_memory_and_disk! {
-    async fn nothing_is_marked_when_it_is_only_looked_at(place) {
-        let export = settled(place).await;
+    async fn verify_without_marks_records_nothing(place) {
+        let export = final_lake(place).await;
         remove(&export, &path(&export, REPORT, Some("2026-03-06"))).await;
         let before = export.state().await;
-        let (told, _) = verified(&export, Depth::Sizes, false).await;
-        assert_eq!((told.is_fine(), told.marked), (false, 0));
+        let (report, _) = verified(&export, Depth::Sizes, false).await;
+        assert_eq!((report.is_fine(), report.marked), (false, 0));
         assert_eq!(export.state().await, before);
     }
 }
 
 on_memory_and_disk! {
-    async fn foreign_and_duplicate_files_are_told_and_stay(place) {
-        let export = settled(place).await;
+    async fn unmanaged_and_duplicate_files_are_reported_and_kept(place) {
+        let export = final_lake(place).await;
         let scope = export.first_scope(REPORT);
         let elsewhere = Layout { partition: Partition::None }.data_path(REPORT, &scope, Some(day("2026-03-07")));
         let copy = export.bytes(&path(&export, REPORT, Some("2026-03-07"))).await;
         put(&export, elsewhere.as_ref(), copy).await;
         let foreign = format!("{REPORT}/part-0.parquet");
         put(&export, &foreign, Bytes::from_static(b"mine")).await;
-        // A directory that is no stream's is nobody's business.
+        // A directory of no stream is ignored.
         put(&export, "notes/today.txt", Bytes::from_static(b"mine")).await;
 
-        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        let (report, findings) = verified(&export, Depth::Rows, true).await;
         let found = kinds(&findings);
         assert_eq!(found[elsewhere.as_ref()], FindingKind::Duplicate);
         assert_eq!(found[foreign.as_str()], FindingKind::Unmanaged);
-        assert_eq!((found.len(), told.marked), (2, 0), "{findings:?}");
-        assert!(!told.is_fine());
+        assert_eq!((found.len(), report.marked), (2, 0), "{findings:?}");
+        assert!(!report.is_fine());
         assert!(export.files().await.contains_key(&foreign));
     }
 }
 
 on_memory_and_disk! {
-    async fn snapshot_that_is_over_is_told_and_only_a_backup_brings_it_back(place) {
+    async fn missing_past_snapshot_is_only_restorable_from_a_backup(place) {
         let mut export = Export::start(place, account(), &["category_topics"]).await;
         export.job.list_snapshots = true;
         export.run().await;
@@ -173,16 +173,16 @@ on_memory_and_disk! {
 
         export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
         remove(&export, &snapshot).await;
-        let (told, findings) = verified(&export, Depth::Rows, true).await;
-        assert_eq!((findings[0].kind, findings[0].remedy, told.marked), (FindingKind::Missing, FindingRemedy::Restore, 0));
+        let (report, findings) = verified(&export, Depth::Rows, true).await;
+        assert_eq!((findings[0].kind, findings[0].remedy, report.marked), (FindingKind::Missing, FindingRemedy::Restore, 0));
         put(&export, &snapshot, bytes).await;
         assert!(verified(&export, Depth::Rows, true).await.0.is_fine());
     }
 }
 
 on_memory_and_disk! {
-    async fn what_a_killed_run_left_half_done_is_unsettled_and_not_wrong(place) {
-        let export = settled(place).await;
+    async fn unrecorded_work_of_a_killed_run_is_not_a_problem(place) {
+        let export = final_lake(place).await;
         let state = export.state().await;
         let (scope, window) = (export.first_scope(REPORT), crate::support::days("2026-03-07", "2026-03-21"));
         let planned = profound_export::ledger::Planned { stream: REPORT.into(), scope: scope.key(), window: Some(window) };
@@ -194,10 +194,10 @@ on_memory_and_disk! {
         put(&export, &written, Bytes::from_static(b"another size")).await;
         put(&export, &fresh, Bytes::from_static(b"not recorded yet")).await;
 
-        let (told, findings) = verified(&export, Depth::Rows, true).await;
+        let (report, findings) = verified(&export, Depth::Rows, true).await;
         let found = kinds(&findings);
         assert_eq!(found[written.as_str()], FindingKind::Unsettled);
         assert_eq!(found[fresh.as_str()], FindingKind::Unsettled);
-        assert!(told.is_fine() && told.marked == 0, "{findings:?}");
+        assert!(report.is_fine() && report.marked == 0, "{findings:?}");
     }
 }

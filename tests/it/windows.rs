@@ -1,4 +1,4 @@
-//! Every day of a range is asked for once and by one request, in the form of its family, however the range is split.
+//! Every day of a range is requested exactly once, in the form of its family, however the range is split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -69,14 +69,14 @@ fn planned(stream: &Arc<Stream>, range: Window, max_window_days: i64) -> Vec<Sli
         max_window_days,
         weekly_refresh_min_categories: 50,
     };
-    // All of it is over, its last month too.
+    // The whole range is over, its last month too.
     let now = instant(&format!("{}T12:00:00Z", range.end.plus(60)));
     let coverage = Coverage::new();
     let known = Known::at(now, &coverage, Forgotten::NOTHING, &|_, _, _| false);
     plan(&wanted, &known).slices.into_iter().map(|planned| planned.slice).collect()
 }
 
-/// `slice` as a run asks for it when answers break: whole, or in halves, or in halves of these.
+/// The slices that a run requests if responses break: `slice`, its halves, or halves of these.
 fn split(slice: Slice, choices: &mut impl Iterator<Item = bool>) -> Vec<Slice> {
     match slice.halves().filter(|_| choices.next() == Some(true)) {
         None => vec![slice],
@@ -84,38 +84,38 @@ fn split(slice: Slice, choices: &mut impl Iterator<Item = bool>) -> Vec<Slice> {
     }
 }
 
-/// The days that `request` asks for, read by the documented words of its family; none where it says no days.
-fn days_asked(request: &Request, days: &Days, end: WindowEnd) -> Option<Window> {
+/// The days of `request`, by the documented parameters of its family; none if it has no days.
+fn requested_days(request: &Request, days: &Days, end: WindowEnd) -> Option<Window> {
     let text = |name: &str| Some(request.body()?.get(name)?.as_str()?.to_owned());
-    let said = |name: &str| {
+    let in_query = |name: &str| {
         let query = url::form_urlencoded::parse(request.query().as_bytes()).map(|(_, value)| value.into_owned());
         let mut inner = query.filter_map(|value| serde_json::from_str::<serde_json::Value>(&value).ok());
         inner.find_map(|value| Some(value.get(name)?.as_str()?.to_owned()))
     };
-    let first = text("start_date").or_else(|| said("since"))?;
-    let last = text("end_date").or_else(|| said("until"))?;
+    let first = text("start_date").or_else(|| in_query("since"))?;
+    let last = text("end_date").or_else(|| in_query("until"))?;
     let (first, last) = (day(&first), day(&last));
     let end = if end == WindowEnd::Exclusive { last } else { last.next() };
     let margin = i64::from(days.margin);
     Window::new(first.plus(margin), end.plus(-margin))
 }
 
-/// Every dated stream, and the days of `range` that it must be asked for: a month belongs to its first day.
+/// Checks that every dated stream requests each day of `range` once; a month belongs to its first day.
 fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<WindowEnd>, choices: &[bool]) {
     let options = RequestOptions { window_end: learned, ..RequestOptions::default() };
     for stream in DATED.iter() {
         let days = stream.days.as_ref().unwrap();
         let mut choices = choices.iter().copied().cycle();
-        let mut asked: BTreeMap<Day, u32> = BTreeMap::new();
+        let mut requested: BTreeMap<Day, u32> = BTreeMap::new();
         let pieces = planned(stream, range, max_window_days).into_iter().flat_map(|slice| split(slice, &mut choices));
         for slice in pieces {
             let window = slice.window.unwrap();
             for transport in [Transport::Events, Transport::Pages] {
                 let page = SliceRequest { slice: &slice, transport, options: &options, variables: &Variables::new() }
                     .page(None);
-                match days_asked(&page, days, learned.unwrap_or(days.end)) {
-                    Some(asked) => assert_eq!(asked, window, "{} {transport:?}", stream.name),
-                    // Nothing of the request changes with the day, so each stands for itself.
+                match requested_days(&page, days, learned.unwrap_or(days.end)) {
+                    Some(requested) => assert_eq!(requested, window, "{} {transport:?}", stream.name),
+                    // The request does not depend on the day, so each day has its own.
                     None => assert!(days.kind == DaysKind::Window && !days.sent, "{}", stream.name),
                 }
             }
@@ -125,20 +125,20 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
                 DaysKind::Month => assert_eq!(window, month_of(window.start), "{}", stream.name),
             }
             assert!(days.kind != DaysKind::Dated || window.len_days() <= max_window_days, "{}", stream.name);
-            window.days().for_each(|day| *asked.entry(day).or_default() += 1);
+            window.days().for_each(|day| *requested.entry(day).or_default() += 1);
         }
         let expected: Vec<Day> = match days.kind {
             DaysKind::Dated | DaysKind::Window => range.days().collect(),
             DaysKind::Month => {
-                // Of a backfill, months are those whose mark, or the month around the first day, lies in it.
+                // A backfill contains the months whose first day it contains, and the month of its own first day.
                 let marks = range.start.first_of_month();
                 let marks = Window::new(marks, range.end).into_iter().flat_map(Window::days);
                 marks.filter(|day| day.is_first_of_month()).flat_map(|first| month_of(first).days()).collect()
             }
         };
-        let once: Vec<Day> = asked.keys().copied().collect();
+        let once: Vec<Day> = requested.keys().copied().collect();
         assert_eq!(once, expected, "{} of {range}", stream.name);
-        assert!(asked.values().all(|times| *times == 1), "{} of {range}: {asked:?}", stream.name);
+        assert!(requested.values().all(|times| *times == 1), "{} of {range}: {requested:?}", stream.name);
     }
 }
 
@@ -161,7 +161,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_day_is_asked_once_by_every_stream_however_the_range_is_split(
+    fn every_day_is_requested_once_however_the_range_is_split(
         range in any_range(),
         max_window_days in prop::sample::select(vec![1_i64, 2, 7, 31, 90]),
         learned in prop::sample::select(vec![None, Some(WindowEnd::Inclusive), Some(WindowEnd::Exclusive)]),
@@ -172,20 +172,20 @@ proptest! {
 }
 
 #[test]
-fn single_day_is_asked_with_both_ends_alike_unless_its_family_ends_behind_it() {
+fn single_day_has_equal_ends_unless_end_date_is_exclusive() {
     let one = Window::from_day(day("2028-02-29"));
     for stream in DATED.iter() {
         let days = stream.days.as_ref().filter(|days| days.kind != DaysKind::Month && days.sent);
         let Some(days) = days else { continue };
         let slice = Slice { stream: Arc::clone(stream), scope: scope(), window: Some(one) };
         let options = RequestOptions::default();
-        let asked = SliceRequest {
+        let requested = SliceRequest {
             slice: &slice,
             transport: Transport::Pages,
             options: &options,
             variables: &Variables::new(),
         };
-        let page = asked.page(None);
+        let page = requested.page(None);
         let end = match days.end {
             WindowEnd::Exclusive => "2028-03-01",
             WindowEnd::Inclusive | WindowEnd::Undocumented => "2028-02-29",
@@ -196,7 +196,7 @@ fn single_day_is_asked_with_both_ends_alike_unless_its_family_ends_behind_it() {
 }
 
 #[test]
-fn century_has_no_leap_day_and_the_next_but_two_has() {
+fn centuries_are_leap_years_only_every_400_years() {
     for (year, days) in [(2000, 366), (2024, 366), (2026, 365), (2100, 365), (2400, 366)] {
         let window = Window::new(Day::new(year, 1, 1).unwrap(), Day::new(year + 1, 1, 1).unwrap()).unwrap();
         assert_eq!((window.len_days(), window.days().count()), (days, days as usize), "{year}");

@@ -1,7 +1,6 @@
 //! The maintainers' tools. A library, so that `cargo test` runs the short forms of the same code.
 
 pub mod fuzz;
-mod nights;
 pub mod reference;
 pub mod requests;
 pub mod torture;

@@ -14,11 +14,11 @@ enum XtaskCommand {
     Surface { openapi: PathBuf },
     /// Feed mutated inputs to everything that parses foreign data
     Fuzz(fuzz::FuzzArgs),
-    /// Kill the built program at random instants and count what the lake lost
+    /// Kill the built program at random instants and count lost rows
     Torture(torture::TortureArgs),
     /// Print docs/explanation/requests.md; takes two minutes
     Requests(year::YearArgs),
-    /// Simulate a year of nightly runs
+    /// Simulate daily runs until a year is backfilled
     Year(year::YearArgs),
 }
 

@@ -59,12 +59,21 @@ fn build_program() -> PathBuf {
 }
 
 fn table(place: &str, sum: &Tally) -> String {
-    let figures =
-        [sum.seeds, sum.kills, sum.runs, sum.files, sum.half, sum.strange, sum.lost, sum.duplicated, sum.spools_left];
+    let figures = [
+        sum.seeds,
+        sum.kills,
+        sum.runs,
+        sum.files,
+        sum.partial,
+        sum.unexpected,
+        sum.lost,
+        sum.duplicated,
+        sum.spools_left,
+    ];
     let cells: Vec<String> = figures.into_iter().map(format_number).collect();
     format!(
         "\
-| lake on | seeds | kills | runs | files read | half files | files never so | rows lost | rows doubled | spools left |
+| lake on | seeds | kills | runs | files read | partial files | unexpected files | rows lost | rows duplicated | spools left |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 | {place} | {} |
 ",

@@ -1,4 +1,4 @@
-//! A published example: what is asked, what is answered, and the stream that asks so.
+//! A published example: a request, its response, and the stream that sends such requests.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 /// Read once: every example names a stream of it.
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::embedded().unwrap());
 
-/// Examples that are no answer of rows: promises of their own read them.
+/// Examples without rows, which have tests of their own.
 pub const NO_ROWS: [&str; 2] = ["errors.json", "robustness.stream.sse"];
 
-/// The streams of examples whose files are not named after a stream that asks so.
+/// The streams of examples whose files are not named after their stream.
 const ASKED_BY: [(&str, &str); 11] = [
     ("citations_v2", "citations_v2_domain_by_model"),
     ("factcheck_scores_v2", "factcheck_scores_v2_by_model"),
@@ -31,17 +31,17 @@ const ASKED_BY: [(&str, &str); 11] = [
     ("youtube_channels_v2", "youtube_channels_v2_by_channel"),
 ];
 
-/// One request, its answer, and the stream that makes such requests.
+/// One request, its response, and the stream that sends such requests.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// The file that holds the rows.
+    /// The file with the rows.
     pub file: String,
     pub stream: Arc<Stream>,
     /// Method and path, with variables where the path has them.
     pub operation: String,
     /// Method, path, query and body.
     pub request: Value,
-    /// What the server sends.
+    /// The body that the server sends.
     pub body: Vec<u8>,
     pub content_type: &'static str,
 }
@@ -50,7 +50,7 @@ impl Example {
     /// Every example of rows, by file name.
     pub fn all() -> Vec<Self> {
         let answers = |file: &String| match file.rsplit_once(".stream") {
-            // An event stream is an answer; the file beside it says what was asked.
+            // An event stream is a response; the JSON file of the same name has the request.
             Some((_, ending)) => ending == ".sse",
             None => file.ends_with(".json"),
         };
@@ -80,7 +80,7 @@ impl Example {
         }
     }
 
-    /// Whether the answer is an event stream.
+    /// Whether the response is an event stream.
     pub fn is_events(&self) -> bool {
         self.file.ends_with(".sse")
     }
@@ -88,40 +88,40 @@ impl Example {
     /// The variables that the request was made with, read out of it.
     pub fn variables(&self) -> Variables {
         let mut found = Variables::new();
-        let mut take = |template: &str, said: Option<&str>| {
+        let mut insert = |template: &str, text_of: Option<&str>| {
             let name = template.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
-            if let (Some(name), Some(said)) = (name, said) {
-                found.insert(name.to_owned(), said.to_owned());
+            if let (Some(name), Some(text_of)) = (name, text_of) {
+                found.insert(name.to_owned(), text_of.to_owned());
             }
         };
         let path = self.request["path"].as_str().unwrap();
         for (template, step) in self.stream.request.path.split('/').zip(path.split('/')) {
-            take(template, Some(step));
+            insert(template, Some(step));
         }
         for (name, template) in url::form_urlencoded::parse(self.stream.query.as_bytes()) {
-            take(&template, self.request["query"][&*name].as_str());
+            insert(&template, self.request["query"][&*name].as_str());
         }
         for (name, template) in &self.stream.body {
-            // A text may stand alone or be the only one of a list.
+            // A text may be a value or the only item of a list.
             let only = |value: &'_ Value| value.as_str().or_else(|| value[0].as_str()).map(str::to_owned);
-            take(&only(template).unwrap_or_default(), only(&self.request["body"][name]).as_deref());
+            insert(&only(template).unwrap_or_default(), only(&self.request["body"][name]).as_deref());
         }
         found
     }
 
-    /// What the request is about: the scope of the stream, of which examples do not always tell everything.
+    /// The scope of the request. Examples do not always contain every part of it.
     pub fn scope(&self) -> Scope {
         let variables = self.variables();
         let named = |part: ScopePart, member: &str| {
-            let said = |name: &str| {
-                let told = ["body", "query"].iter().find_map(|place| self.request[place][name].as_str());
-                told.map(str::to_owned).or_else(|| variables.get(name).cloned())
+            let text_of = |name: &str| {
+                let value = ["body", "query"].iter().find_map(|place| self.request[place][name].as_str());
+                value.map(str::to_owned).or_else(|| variables.get(name).cloned())
             };
-            let id = said(&format!("{}_id", part.path_key())).or_else(|| said(member));
+            let id = text_of(&format!("{}_id", part.path_key())).or_else(|| text_of(member));
             let id = id.unwrap_or_else(|| part.path_key().to_owned());
-            let asked = self.stream.scope.parts().contains(&part);
-            let name = said(member).or_else(|| said(&format!("{member}_name")));
-            asked.then(|| Named { name: name.unwrap_or_else(|| id.clone()), id })
+            let requested = self.stream.scope.parts().contains(&part);
+            let name = text_of(member).or_else(|| text_of(&format!("{member}_name")));
+            requested.then(|| Named { name: name.unwrap_or_else(|| id.clone()), id })
         };
         Scope {
             organization: named(ScopePart::Organization, "organization"),
@@ -131,7 +131,7 @@ impl Example {
         }
     }
 
-    /// The rows of the answer as they stand in it, found without the exporter.
+    /// The rows of the response, found without the exporter's code.
     pub fn rows(&self) -> Vec<Value> {
         if self.is_events() {
             let text = String::from_utf8(self.body.clone()).unwrap();
@@ -148,7 +148,7 @@ impl Example {
         }
     }
 
-    /// The names of what rows are grouped by, as the example asks and as its stream does.
+    /// The dimensions by which rows are grouped, in the example and in its stream.
     pub fn groups(&self) -> [BTreeSet<String>; 2] {
         let names = |body: &Value| body["group_by"].as_array().into_iter().flatten().map(Value::to_string).collect();
         [names(&self.request["body"]), names(&json!(self.stream.body))]
@@ -165,7 +165,7 @@ pub fn read(file: &str) -> Vec<u8> {
     std::fs::read(directory().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The names of all files of examples, without what was reviewed.
+/// The names of all example files, without snapshots.
 pub fn files() -> BTreeSet<String> {
     names_in(&directory()).into_iter().filter(|file| !file.ends_with(".snap")).collect()
 }

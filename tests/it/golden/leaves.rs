@@ -7,12 +7,12 @@ use profound_export::model::column::{Column, ColumnType};
 use profound_export::model::stream::{RowsAt, Stream};
 use serde_json::Value;
 
-/// The values of `rows` as they came, in order of their text. Nulls say nothing, nor do the names of members.
+/// The values of `rows` as received, sorted by their text. Nulls and names of members are left out.
 pub fn leaves_of_answer(stream: &Stream, rows: &[Value]) -> Vec<String> {
     let mut leaves = Vec::new();
     for (name, value) in rows.iter().filter_map(Value::as_object).flatten() {
         match value {
-            // The events of a report that also comes as positional rows tell the id of what those tell the name of.
+            // The event stream of a positional report has ids where its pages have names.
             Value::Object(reference) if stream.positional_names().is_some() => {
                 let stored = |part: &str| part != "id" || stream.column(&format!("{name}_id")).is_some();
                 let parts = reference.iter().filter(|(part, _)| stored(part));
@@ -26,7 +26,7 @@ pub fn leaves_of_answer(stream: &Stream, rows: &[Value]) -> Vec<String> {
     leaves
 }
 
-/// The values of decoded `rows`, without those that the request knew, or the place of the row told.
+/// The values of decoded `rows`, without those that come from the request or from the place of the row.
 pub fn leaves_of_table(stream: &Stream, rows: &[Value]) -> Vec<String> {
     let place = match &stream.rows {
         RowsAt::Members { column, .. } => Some(column),

@@ -1,4 +1,4 @@
-//! What must become of a value, said without the exporter.
+//! The expected result for a value, computed without the exporter's code.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -7,7 +7,7 @@ use profound_export::decode::EXTRA_COLUMN;
 use profound_export::model::column::ColumnType;
 use serde_json::{Number, Value, json};
 
-/// The row as its table holds it, or why it cannot be held.
+/// The row of the table, or why it is rejected.
 pub type Fate = Result<Value, Refusal>;
 
 /// A value that does not fit.
@@ -18,7 +18,7 @@ pub struct Refusal {
     pub found: String,
 }
 
-/// What becomes of `row` in a table of one column `v`: nothing of it is lost, whatever else it holds.
+/// The expected result of `row` in a table of one column `v`: no member is lost.
 pub fn fate_of_row(column_type: &ColumnType, row: &Value) -> Fate {
     let (mut stored, mut extra) = (Value::Null, Vec::new());
     for (name, value) in row.as_object().unwrap() {
@@ -73,7 +73,7 @@ fn pair(name: &str, value: &Value) -> String {
     format!("{}:{value}", json!(name))
 }
 
-/// Whole numbers, also those written with a point, as long as that says which one is meant.
+/// Whole numbers, also those written with a point, as long as it is exact.
 fn integer(number: &Number) -> Option<i64> {
     let from_float = |float: f64| (float.fract() == 0.0 && float.abs() <= 2_f64.powi(53)).then_some(float as i64);
     if number.is_f64() { from_float(number.as_f64()?) } else { number.as_i64() }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-/// Any text, short: every character may come, controls and astral ones included.
+/// Any text, short: with every character, controls and astral ones included.
 pub fn any_text() -> BoxedStrategy<String> {
     let awkward = select(vec!['"', '\\', '\n', '\0', '\u{2028}', '{', ']', 'é', '🫖']);
     vec(prop_oneof![any::<char>(), awkward, proptest::char::range('a', 'z')], 0..6).prop_map(String::from_iter).boxed()
@@ -75,7 +75,7 @@ pub fn fitting(column_type: &ColumnType) -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// A value for a column that fits, in all forms in which it may come.
+/// A value for a column that fits, in every form the API may send.
 pub fn fitting_exactly(column_type: &ColumnType) -> BoxedStrategy<Value> {
     match column_type {
         ColumnType::Utf8 => any_text().prop_map(Value::from).boxed(),
@@ -106,8 +106,8 @@ pub fn fitting_exactly(column_type: &ColumnType) -> BoxedStrategy<Value> {
                 .prop_map(|(known, unknown)| [known, unknown].concat())
                 .prop_shuffle()
                 .prop_map(|members| {
-                    let said = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
-                    Value::Object(said.collect::<Map<_, _>>())
+                    let present = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                    Value::Object(present.collect::<Map<_, _>>())
                 })
                 .boxed()
         }

@@ -69,7 +69,7 @@ impl Export {
         for (path, day) in self.paths(stream, scope).await {
             let table = self.table(&path).await;
             for row in &table.rows {
-                assert!(self.is_of_day(stream, row, day), "{path} holds {row}");
+                assert!(self.is_of_day(stream, row, day), "{path} contains {row}");
             }
             rows.extend(table.rows);
         }

@@ -250,7 +250,7 @@ impl Export {
         RunRequest { job: self.job.clone(), streams, days: None, time_limit: self.time }
     }
 
-    /// Lets a minute pass since the last run, so that times show which run came first.
+    /// Advances the clock by a minute, so that times show which run was first.
     pub fn a_minute_later(&self) {
         let second = Timestamp::from_second(self.simulator.now().as_second()).unwrap();
         self.simulator.set_now(second + SignedDuration::from_secs(60));
@@ -310,7 +310,7 @@ impl Export {
         Window::new(first, days.span(last).end)
     }
 
-    /// What the ledger adds up to.
+    /// The state of the ledger.
     pub async fn state(&self) -> State {
         let ledger = Ledger::open(self.lake.clone(), Clock::starting_at(self.simulator.now())).await.unwrap();
         ledger.state().clone()
@@ -338,7 +338,7 @@ pub fn max_cost_within(received: &[ReceivedRequest], period: Duration) -> u64 {
 }
 
 /// The messages of an error and its sources.
-pub fn words(error: &dyn std::error::Error) -> String {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,4 +1,4 @@
-//! A reader that lists a lake and opens every file, again and again, while it is written.
+//! A reader that polls a lake while it is written: it lists the files and opens every new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -15,20 +15,20 @@ use super::lake::{contents, whole_table_of};
 /// Looks at the lake of an [`Export`] as a query engine does: by listing its directories, or the objects of its bucket.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// What each file may say, by its path: the stream, and the rows of each state that the account was in.
+    /// The allowed content of each file, by path: the stream, and the rows of each state of the account.
     allowed: BTreeMap<String, (String, BTreeSet<Vec<String>>)>,
     /// The version of each file that was opened last.
     opened: BTreeMap<String, String>,
-    /// Files that were opened; one that was replaced counts again.
+    /// Files that were opened; a replaced one counts twice.
     pub files: u64,
-    /// What was no whole Parquet file, was gone when it was opened, or had no business there.
-    pub half: Vec<String>,
+    /// Files that were no complete Parquet file, were gone when opened, or are unmanaged.
+    pub partial: Vec<String>,
     /// Whole files with other rows than the account ever had.
-    pub strange: Vec<String>,
+    pub unexpected: Vec<String>,
 }
 
 impl Reader {
-    /// Files may say from now on what the account holds now, too.
+    /// From now on files may also contain the current rows of the account.
     pub fn allow(&mut self, export: &Export, streams: &[&str]) {
         for name in streams {
             let stream = export.stream(name);
@@ -60,7 +60,7 @@ impl Reader {
             self.files += 1;
             match read(export, &path).await {
                 Ok(bytes) => self.judge(export, &path, bytes),
-                Err(problem) => self.half.push(format!("{path}: {problem}")),
+                Err(problem) => self.partial.push(format!("{path}: {problem}")),
             }
             self.opened.insert(path, version);
         }
@@ -68,13 +68,13 @@ impl Reader {
 
     fn judge(&mut self, export: &Export, path: &str, bytes: Bytes) {
         let Some((stream, allowed)) = self.allowed.get(path) else {
-            self.half.push(format!("{path}: not expected"));
+            self.partial.push(format!("{path}: not expected"));
             return;
         };
         match whole_table_of(bytes) {
-            Err(problem) => self.half.push(format!("{path}: {problem}")),
+            Err(problem) => self.partial.push(format!("{path}: {problem}")),
             Ok(table) if allowed.contains(&contents(export.stream(stream), &table.rows)) => {}
-            Ok(table) => self.strange.push(format!("{path}: {} rows", table.rows.len())),
+            Ok(table) => self.unexpected.push(format!("{path}: {} rows", table.rows.len())),
         }
     }
 }

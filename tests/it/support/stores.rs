@@ -40,7 +40,7 @@ pub enum Vice {
     Forbids { forbidden: &'static str },
 }
 
-/// A store with a vice.
+/// A store with a defect.
 #[derive(Debug)]
 pub struct Bad {
     inner: Arc<dyn ObjectStore>,
@@ -78,12 +78,12 @@ impl Bad {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Lets the write that is held go on.
+    /// Releases the held write.
     pub fn release(&self) {
         self.released.notify_one();
     }
 
-    /// Waits to be dropped, as whatever runs in a process that is killed.
+    /// Waits to be dropped, like the work of a killed process.
     async fn die(&self) {
         self.reached.notify_one();
         std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The built program, killed again and again at instants that a seed chooses, while a reader polls its lake.
+//! The built program, killed repeatedly at instants that a seed chooses, while a reader polls its lake.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,7 +20,7 @@ use super::lake::contents;
 use super::reader::Reader;
 use super::{Export, Place, account};
 
-/// Lists, and days whose rows come as event streams and by pages.
+/// Lists, and dated streams over event streams and pages.
 const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "answers_v2", "citations_v2_domain_by_day", "bots_v2", "models", "category_topics"];
 /// Days of history before today.
@@ -38,19 +38,19 @@ pub struct Tally {
     pub kills: u64,
     /// All runs, those that were killed included.
     pub runs: u64,
-    /// Files that the reader opened meanwhile; one that was replaced counts again.
+    /// Files that the reader opened meanwhile; a replaced one counts twice.
     pub files: u64,
     /// Files that were incomplete when the reader opened them, or not expected there.
-    pub half: u64,
+    pub partial: u64,
     /// Complete files with rows that the account never had.
-    pub strange: u64,
+    pub unexpected: u64,
     /// Rows of the account that are in no file at the end.
     pub lost: u64,
     /// Rows in files at the end beyond those of the account.
     pub duplicated: u64,
     /// Directories of killed runs in the spool at the end.
     pub spools_left: u64,
-    /// What went wrong.
+    /// Problems, as text.
     pub problems: Vec<String>,
 }
 
@@ -60,8 +60,8 @@ impl AddAssign for Tally {
         self.kills += other.kills;
         self.runs += other.runs;
         self.files += other.files;
-        self.half += other.half;
-        self.strange += other.strange;
+        self.partial += other.partial;
+        self.unexpected += other.unexpected;
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.spools_left += other.spools_left;
@@ -69,10 +69,10 @@ impl AddAssign for Tally {
     }
 }
 
-/// How far a run gets that is not killed.
+/// The duration, requests and files of a run that is not killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {
-    took: Duration,
+    elapsed: Duration,
     requests: usize,
     files: u64,
 }
@@ -92,7 +92,7 @@ impl Fate {
     /// A random instant within a run that gets as far as `reach`.
     fn chosen(chance: &mut fastrand::Rng, reach: Reach) -> Self {
         match chance.u8(0..3) {
-            0 => Self::Time(reach.took.mul_f64(chance.f64())),
+            0 => Self::Time(reach.elapsed.mul_f64(chance.f64())),
             1 => Self::Requests(chance.usize(1..=reach.requests)),
             _ => Self::Files(chance.u64(1..=reach.files)),
         }
@@ -109,13 +109,13 @@ pub struct Torture {
 }
 
 impl Torture {
-    /// How far a first run gets that is not killed.
+    /// Measures a first run that is not killed.
     pub async fn reach(&self) -> Reach {
         let mut victim = Victim::new(self, "reach").await;
         let began = Instant::now();
         assert!(!victim.run(None).await, "the run was killed");
         let requests = victim.export.simulator.requests().len();
-        Reach { took: began.elapsed(), requests, files: victim.reader.files }
+        Reach { elapsed: began.elapsed(), requests, files: victim.reader.files }
     }
 
     /// Kills runs at the instants that `seed` chooses, then completes two runs: the first resumes the killed ones, the second
@@ -145,14 +145,15 @@ impl Torture {
             tally.runs += 1;
         }
         victim.export.assert_ledger_knows_every_file().await;
-        let mut problems: Vec<String> = victim.reader.half.iter().map(|half| format!("half: {half}")).collect();
-        problems.extend(victim.reader.strange.iter().map(|strange| format!("never so: {strange}")));
+        let mut problems: Vec<String> =
+            victim.reader.partial.iter().map(|partial| format!("partial: {partial}")).collect();
+        problems.extend(victim.reader.unexpected.iter().map(|unexpected| format!("never so: {unexpected}")));
         let (lost, duplicated) = victim.lost_and_duplicated(&mut problems).await;
         problems.iter_mut().for_each(|problem| problem.insert_str(0, &format!("seed {seed}: ")));
         Tally {
             files: victim.reader.files,
-            half: victim.reader.half.len() as u64,
-            strange: victim.reader.strange.len() as u64,
+            partial: victim.reader.partial.len() as u64,
+            unexpected: victim.reader.unexpected.len() as u64,
             lost,
             duplicated,
             spools_left: victim.spools_left(),
@@ -202,20 +203,20 @@ impl Victim {
         self.reader.allow(&self.export, &STREAMS);
     }
 
-    /// Runs the program to its end or its fate, whichever comes first; whether it was killed.
+    /// Runs the program until it ends or is killed; returns whether it was killed.
     async fn run(&mut self, fate: Option<Fate>) -> bool {
-        // The API's times are whole seconds, and a run takes less: otherwise the order of two runs is unknown.
+        // The API's times are whole seconds, and a run is shorter: otherwise the order of two runs is unknown.
         self.export.a_minute_later();
         let log = self.export.scratch.path().join("log");
         let mut program = self.spawn(File::create(&log).unwrap());
         let (began, requests, files) = (Instant::now(), self.export.simulator.requests().len(), self.reader.files);
         loop {
-            // Asked before the look, so that what the program did last is looked at too.
+            // Before polling, so that the program's last write is polled too.
             let ended = program.try_wait().unwrap();
             self.reader.look(&self.export).await;
             if let Some(status) = ended {
-                let said = std::fs::read_to_string(&log).unwrap();
-                assert!(status.success(), "the run ended with {status}:\n{said}");
+                let output = std::fs::read_to_string(&log).unwrap();
+                assert!(status.success(), "the run ended with {status}:\n{output}");
                 return false;
             }
             let is_due = match fate {
@@ -247,7 +248,7 @@ impl Victim {
             .unwrap()
     }
 
-    /// Rows that the account has and the lake has not, and the other way round.
+    /// Rows of the account that the lake lacks, and rows of the lake that the account lacks.
     async fn lost_and_duplicated(&self, problems: &mut Vec<String>) -> (u64, u64) {
         let (mut lost, mut duplicated) = (0, 0);
         for name in STREAMS {
@@ -272,7 +273,7 @@ impl Victim {
         (lost, duplicated)
     }
 
-    /// The directories of runs in the spool, but for the neighbour's, which must stand.
+    /// The directories of runs in the spool, except for the neighbour's, which must still exist.
     fn spools_left(&self) -> u64 {
         drop(self.neighbour.create_slice_dir().expect("the spool of the live neighbour exists"));
         let entries = std::fs::read_dir(self.export.scratch.path().join("spool")).unwrap().flatten();
@@ -281,7 +282,7 @@ impl Victim {
 }
 
 /// About four in the afternoon in London, when no zone that counts days is near its midnight. The nearest to the system's
-/// clock, so that the program, whose clock that is, takes it.
+/// clock, so that the program, whose clock that is, accepts it.
 fn a_quiet_hour() -> Timestamp {
     let now = Clock::system().now();
     let day = SignedDuration::from_hours(24).as_secs();

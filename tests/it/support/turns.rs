@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub enum How {
     /// It is done.
     Done,
-    /// A create is not done and fails as if the object existed: "try again". Other steps are done.
+    /// A create is not done and fails as if the object existed, as a conflict. Other steps are done.
     TryAgain,
     /// It is done, and the response of a write is lost.
     Lost,
@@ -128,7 +128,7 @@ impl Turns {
     }
 }
 
-/// A step that may be taken; dropped when it is over.
+/// An admitted step; dropped when it is over.
 struct Turn {
     how: How,
     _over: oneshot::Sender<()>,
@@ -160,7 +160,7 @@ impl Taking {
     }
 }
 
-/// Waits to be dropped, as whatever runs in a process that is killed.
+/// Waits to be dropped, like the work of a killed process.
 async fn die<T>(turn: Turn) -> T {
     drop(turn);
     std::future::pending().await

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use object_store::{Error, MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
-/// What became of uploads, and their steps so far: parts and completions.
+/// The results of uploads, and their steps so far: parts and completions.
 #[derive(Debug, Default)]
 pub struct Uploads {
     pub steps: AtomicU64,

@@ -34,26 +34,26 @@ const BYTES: u64 = 9_000;
 
 /// One daily run.
 #[derive(Debug, Clone)]
-pub struct Night {
+pub struct DailyRun {
     /// Time until the due days are published, as forecast.
     pub planned: Duration,
     /// Time until they were.
-    pub took: Duration,
+    pub elapsed: Duration,
     /// Requests of the run, backfill included.
     pub requests: u64,
     /// Backfill slices that are deferred.
-    pub left: usize,
+    pub deferred: usize,
     /// Time from the first run until the backfill is complete, as forecast.
-    pub history_there: Option<SignedDuration>,
+    pub backfill_complete: Option<SignedDuration>,
 }
 
 /// The results of a year of daily runs.
 #[derive(Debug)]
 pub struct Year {
     /// The runs until no day of the year was missing.
-    pub nights: Vec<Night>,
+    pub runs: Vec<DailyRun>,
     /// Most requests that reached the server in any trailing hour.
-    pub most_in_an_hour: usize,
+    pub max_requests_per_hour: usize,
     /// The state of the ledger at the end.
     pub state: State,
     /// What the job exports.
@@ -130,7 +130,7 @@ struct Wire {
     budget: RateLimitState,
     began: Instant,
     /// How much of the server's window was over at `began`.
-    into_the_hour: Duration,
+    into_the_window: Duration,
     now: Instant,
     under_way: VecDeque<(Instant, SentRequest, RateLimitHeaders)>,
     arrivals: Vec<Duration>,
@@ -150,7 +150,7 @@ impl Wire {
 
     /// The headers of the response to a request that reaches the server now.
     fn arrive(&mut self) -> RateLimitHeaders {
-        let at = self.elapsed() + self.into_the_hour;
+        let at = self.elapsed() + self.into_the_window;
         self.arrivals.push(at);
         let hour = at.as_secs() / HOUR.as_secs();
         let used = self.arrivals.iter().rev().take_while(|at| at.as_secs() / HOUR.as_secs() == hour).count() as u32;
@@ -187,7 +187,7 @@ impl Wire {
     }
 }
 
-fn most_in_an_hour(arrivals: &[Duration]) -> usize {
+fn max_requests_per_hour(arrivals: &[Duration]) -> usize {
     let mut first = 0;
     let mut most = 0;
     for (index, at) in arrivals.iter().enumerate() {
@@ -224,25 +224,26 @@ pub fn planned(
     (plan, forecast)
 }
 
-/// Runs once a day until the whole year before `first_night` is exported. The first run starts when `into_the_hour` of the
+/// Runs once a day until the whole year before `first_run` is exported. The first run starts when `into_the_window` of the
 /// server's window is over.
-pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour: Duration) -> Year {
+pub fn year(categories: usize, tier: Tier, first_run: Timestamp, into_the_window: Duration) -> Year {
     let start: Day = "2025-01-01".parse().unwrap();
     let wanted = wanted(categories, tier, start);
     let began = Instant::now();
     let budget = RateLimitState::new(RESERVED);
-    let mut wire = Wire { budget, began, into_the_hour, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
+    let mut wire =
+        Wire { budget, began, into_the_window, now: began, under_way: VecDeque::new(), arrivals: Vec::new() };
     let mut state = State::default();
-    let mut nights: Vec<Night> = Vec::new();
-    while nights.last().is_none_or(|night| night.left > 0) {
-        let since = DAY * i32::try_from(nights.len()).unwrap();
-        let starts_at = first_night + since;
+    let mut runs: Vec<DailyRun> = Vec::new();
+    while runs.last().is_none_or(|night| night.deferred > 0) {
+        let since = DAY * i32::try_from(runs.len()).unwrap();
+        let starts_at = first_run + since;
         wire.rest_until(began + Duration::try_from(since).unwrap());
         let (starts, sent) = (wire.now, wire.arrivals.len());
         let ends = starts + Duration::try_from(DAY).unwrap();
         // The forecast counts from the present instant, and the wire's budget has instants of its own.
         let (plan, forecast) = planned(&wanted, &state, (starts_at, wire.now), &wire.budget);
-        let (mut took, mut left) = (Duration::ZERO, 0);
+        let (mut elapsed, mut deferred) = (Duration::ZERO, 0);
         for planned in &plan.slices {
             let mut over = starts;
             for _ in 0..planned.requests {
@@ -251,16 +252,16 @@ pub fn year(categories: usize, tier: Tier, first_night: Timestamp, into_the_hour
             if over < ends {
                 record(&mut state, &planned.slice, starts_at + SignedDuration::try_from(over - starts).unwrap())
             } else {
-                left += 1
+                deferred += 1
             }
             if !planned.is_backfill {
-                took = took.max(over - starts);
+                elapsed = elapsed.max(over - starts);
             }
         }
         let there = forecast.backfill.and_then(|history| history.complete_at);
-        let history_there = there.map(|at| at.duration_since(first_night));
+        let backfill_complete = there.map(|at| at.duration_since(first_run));
         let requests = (wire.arrivals.len() - sent) as u64;
-        nights.push(Night { planned: forecast.due_complete_after, took, requests, left, history_there });
+        runs.push(DailyRun { planned: forecast.due_complete_after, elapsed, requests, deferred, backfill_complete });
     }
-    Year { nights, most_in_an_hour: most_in_an_hour(&wire.arrivals), state, wanted }
+    Year { runs, max_requests_per_hour: max_requests_per_hour(&wire.arrivals), state, wanted }
 }

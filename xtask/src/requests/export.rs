@@ -1,4 +1,4 @@
-//! The requests of an export, compared with other ways to make it.
+//! The requests of an export, compared with other strategies.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use super::least::Least;
 use crate::support::{self, Export, Place, day};
 
 const BEFORE: &str = "\
-## The same export, asked for in four ways
+## The same export, requested in four ways
 
 ";
 
 const AFTER: &str = "
-*Least* is computed: a list is one request for each scope, a result that the API streams is one for all days, another one for every full
-page, and rows that carry no date are one for each day or month. What FactCheck rules out counts nothing. *Ours* is the simulator's own
-count of the requests of a first run, those for the lists that name organizations, categories, assets and domains included. *Cursors* is
-the same run with `api.event_streams = false`, counted too; only that of the last line is computed, as full pages of 200 answers. *Day by
-day* is computed like *least*, with a request for each day of each result.
+*Least* is computed: one request for each scope of a list; one for all days of a result that has an event stream, otherwise one for every
+full page; and one for each day or month if rows have no date. Categories without FactCheck cost no request. *Ours* is the simulator's own
+count of the requests of a first run, including the lists of organizations, categories, assets and domains. *Cursors* is the same run
+with `api.event_streams = false`, counted too; only that of the last line is computed, as full pages of 200 answers. *Day by day* is
+computed like *least*, with a request for each day of each result.
 
-How many pages cursors need depends on the rows: the simulator has a few dozen a day in most streams, real accounts have more, and only
-that column grows with them. The last export has exactly 13,845 answers a day.
+The number of pages with cursors depends on the rows: the simulator has a few dozen a day in most streams, real accounts have more, and
+only that column grows with them. The last export has exactly 13,845 answers a day.
 ";
 
-/// An export that is looked at.
+/// A measured export.
 struct Case {
     title: &'static str,
     streams: &'static str,
     categories: usize,
     first: &'static str,
     rows_per_day: BTreeMap<String, u64>,
-    /// Whether cursors are walked; else their pages are computed.
-    walks_cursors: bool,
+    /// Whether cursors are followed; else their pages are computed.
+    follows_cursors: bool,
 }
 
 impl Case {
@@ -64,7 +64,7 @@ impl Case {
         let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().wanted;
         let least = Least::of(&export, &wanted);
         let ours = self.sent_requests(true).await;
-        let cursors = if self.walks_cursors { self.sent_requests(false).await } else { least.pages };
+        let cursors = if self.follows_cursors { self.sent_requests(false).await } else { least.pages };
         format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             self.title,
@@ -77,7 +77,7 @@ impl Case {
     }
 }
 
-/// The table, and what its columns mean.
+/// The table, and the meaning of its columns.
 pub async fn section() -> String {
     let cases = [
         Case {
@@ -86,7 +86,7 @@ pub async fn section() -> String {
             categories: 20,
             first: "2026-02-08",
             rows_per_day: BTreeMap::new(),
-            walks_cursors: true,
+            follows_cursors: true,
         },
         Case {
             title: "20 categories, 30 days, `core`",
@@ -94,7 +94,7 @@ pub async fn section() -> String {
             categories: 20,
             first: "2026-02-08",
             rows_per_day: BTreeMap::new(),
-            walks_cursors: true,
+            follows_cursors: true,
         },
         Case {
             title: "27,690 answers of one category, two days",
@@ -102,8 +102,8 @@ pub async fn section() -> String {
             categories: 1,
             first: "2026-03-08",
             rows_per_day: [("answers_v2".to_owned(), 13_845)].into(),
-            // A run refuses more than twenty pages a day.
-            walks_cursors: false,
+            // A run rejects more than twenty pages a day.
+            follows_cursors: false,
         },
     ];
     let mut text = BEFORE.to_owned();

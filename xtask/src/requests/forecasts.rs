@@ -1,4 +1,4 @@
-//! What `plan` says of accounts of several sizes.
+//! The forecasts of `plan` for accounts of several sizes.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::support::{self, Export, Place, day};
 const CATEGORIES: [usize; 3] = [1, 20, 200];
 
 const BEFORE: &str = "\
-## What `plan` says
+## Forecasts of `plan`
 
-Tier `core`, a run each day, 540 of 600 requests an hour, nothing exported yet. The first run brings what is due now: lists, the newest
-window of each stream, and the newest day of those whose rows carry no date. Then it begins with history, which is a year here; what
-later runs leave over resumes it. A run each day needs the requests under *a night* once everything before it is there. FactCheck is
-counted for every category, because entitlement is not known yet. A request is thought to take one second.
+Tier `core`, a run each day, 540 of 600 requests an hour, nothing exported yet. The first run extracts the due days: lists, the newest
+window of each stream, and the newest day of streams whose rows have no date. Then it starts the backfill, here a year; later runs resume
+it. *Daily run* is a run after the backfill is complete. FactCheck is counted for every category, because its entitlement is not known
+yet. A request is assumed to take one second.
 
-| categories | first run | done after | a night | done after | a year of history | there after |
+| categories | first run | due days done after | daily run | done after | backfill of a year | complete after |
 |---:|---:|---:|---:|---:|---:|---:|
 ";
 
@@ -45,25 +45,25 @@ async fn row(categories: usize) -> String {
     let preview = preview(&settings, &export.goal(), &export.state().await, &found, Some(starts)).unwrap();
     let due = preview.plan.slices.iter().filter(|planned| !planned.is_backfill).map(|planned| planned.requests);
     let forecast = &preview.forecast;
-    let history = forecast.backfill.as_ref().unwrap();
-    let there = match history.complete_at {
-        Some(at) => nights_or_time(Duration::try_from(at.duration_since(starts.next_start)).unwrap()),
+    let backfill = forecast.backfill.as_ref().unwrap();
+    let complete = match backfill.complete_at {
+        Some(at) => days_or_time(Duration::try_from(at.duration_since(starts.next_start)).unwrap()),
         None => "never".to_owned(),
     };
     format!(
-        "| {categories} | {} | {} | {} | {} | {} | {there} |\n",
+        "| {categories} | {} | {} | {} | {} | {} | {complete} |\n",
         format_number(due.sum::<u64>() + preview.discovery_requests),
         format_duration(forecast.due_complete_after),
         format_number(forecast.steady_state.requests),
         format_duration(forecast.steady_state.duration),
-        format_number(history.requests),
+        format_number(backfill.requests),
     )
 }
 
-/// The number of nights where it is more than one.
-fn nights_or_time(time: Duration) -> String {
+/// The number of daily runs, or the time within the first one.
+fn days_or_time(time: Duration) -> String {
     match time.as_secs() / 86_400 {
         0 => format_duration(time),
-        nights => format!("{} nights", format_number(nights + 1)),
+        days => format!("{} runs", format_number(days + 1)),
     }
 }

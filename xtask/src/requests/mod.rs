@@ -1,4 +1,4 @@
-//! `cargo xtask requests`: what exports cost in requests, as docs/explanation/requests.md.
+//! `cargo xtask requests`: the request costs of exports, as docs/explanation/requests.md.
 
 mod export;
 mod forecasts;
@@ -6,16 +6,15 @@ mod least;
 
 use profound_export::model::format::{format_count, format_number};
 
-use crate::nights;
 use crate::support::year::Year;
-use crate::year::{YearArgs, simulate};
+use crate::year::{YearArgs, recorded_days, runs_table, simulate};
 
 const TOOLS: &str = "\
 ## When the rate limit is reached
 
-An hour that is spent at its beginning is whole again up to sixty minutes later.
+A rate-limit window that is used up at its start resets up to sixty minutes later.
 
-| | what happens |
+| client | behaviour |
 |---|---|
 | the vendor's SDK | gives up after 1.4 s |
 | Airbyte's CDK | gives up after 34 s |
@@ -36,26 +35,26 @@ pub async fn run(args: &YearArgs) {
     print!("{}", of_year(&year.join().expect("a year"), categories));
 }
 
-/// The year in simulated time.
+/// The section about the simulated year.
 fn of_year(year: &Year, categories: usize) -> String {
-    let nights = year.nights.len();
+    let runs = year.runs.len();
     format!(
         "\
-## A year of history, in simulated time
+## A year of backfill, in simulated time
 
 {streams} streams of tier `core` for {categories} categories, each with one asset of its own, and a domain for every ten of them. The
-first night is 2026-01-02; wanted is everything since 2025-01-01. A server counts 600 requests in fixed hours, 60 of them are kept for
-others, four requests fly at once, and each takes a second. The plans, the budget and the ledger are the program's own; nothing is sent
-and nothing waits. `cargo xtask year` prints this for any number of categories.
+job runs daily from 2026-01-02 on and exports everything since 2025-01-01. The server counts 600 requests in fixed hours, 60 of them are
+reserved for others, four requests are in flight at once, and each takes a second. Plans, rate limiter and ledger are the program's own;
+no request is sent, and time is simulated. `cargo xtask year` prints this for any number of categories.
 
 {table}
-After {nights} everything is there: {days} of streams and scopes. What is due each night comes before history, and is there when the
-plan said. The most requests in any trailing hour were {most}, of 600.
+After {runs} the backfill is complete: {days} of streams and scopes. Due days precede the backfill in every run, and were done when
+forecast. The maximum in any trailing hour was {most} of 600 requests.
 ",
         streams = year.wanted.streams.len(),
-        table = nights::table(year),
-        nights = format_count(nights as u64, "night"),
-        days = format_count(nights::days_known(year), "day"),
-        most = format_number(year.most_in_an_hour as u64),
+        table = runs_table(year),
+        runs = format_count(runs as u64, "run"),
+        days = format_count(recorded_days(year), "day"),
+        most = format_number(year.max_requests_per_hour as u64),
     )
 }

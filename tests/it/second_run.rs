@@ -1,4 +1,4 @@
-//! A second run asks what is not final, and writes what changed.
+//! A second run requests the days that are not final, and writes only changed files.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::{Export, account, day, days, instant, of_stream, on_memory_a
 const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "bots_v2", "models", "category_topics"];
 
 on_memory_and_disk! {
-    async fn second_run_rewrites_nothing_when_nothing_changed(place) {
+    async fn second_run_writes_nothing_if_nothing_changed(place) {
         let export = Export::start(place, account(), &STREAMS).await;
         export.run().await;
         let mut before = Vec::new();
@@ -50,7 +50,7 @@ on_memory_and_disk! {
             assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
             for (path, version) in &after {
                 let restated = path.contains("day=2026-03-08");
-                assert_eq!(version != &before[path], restated, "{path} is another file");
+                assert_eq!(version != &before[path], restated, "{path} is another version");
             }
             export.assert_equals_simulator(stream).await;
         }
@@ -59,8 +59,8 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn figures_that_only_moved_to_other_rows_are_a_change() {
-    // A restatement keeps the keys and changes the figures; a hash that adds rows up must still tell.
+async fn values_moved_to_other_rows_count_as_a_change() {
+    // A restatement keeps the keys and changes the figures; a hash that sums rows must still differ.
     let export = Export::start(crate::support::Place::Memory, account(), &["citations_v1"]).await;
     export.run().await;
     export.simulator.restate(day("2026-03-07"));
@@ -68,7 +68,7 @@ async fn figures_that_only_moved_to_other_rows_are_a_change() {
     assert_eq!(run.totals().files as usize, changed_scopes(&export, "citations_v1", "2026-03-07"));
 }
 
-/// Scopes that have rows on a day.
+/// The scopes that have rows on a day.
 fn changed_scopes(export: &Export, stream: &str, text: &str) -> usize {
     let stream = export.stream(stream);
     let has_rows = |scope: &_| 0 < export.simulator.truth(stream, scope, Some(days(text, text))).rows;
@@ -76,24 +76,24 @@ fn changed_scopes(export: &Export, stream: &str, text: &str) -> usize {
 }
 
 on_memory_and_disk! {
-    async fn days_are_no_longer_asked_when_their_lookback_is_over(place) {
+    async fn days_are_not_requested_after_their_lookback(place) {
         let export = Export::start(place, account(), &["visibility_v2_by_day", "bots_v2", "models"]).await;
         export.run().await;
 
-        // The sixth was settled when it was read on the tenth; the seventh was not.
+        // The sixth was final when it was extracted on the tenth; the seventh was not.
         export.simulator.set_now(instant("2026-03-12T16:00:00Z"));
         let (_, received) = export.run_and_watch().await;
         for request in of_stream(&received, "visibility_v2_by_day") {
             assert_eq!((request.body["start_date"].clone(), request.body["end_date"].clone()), ("2026-03-07".into(), "2026-03-11".into()));
         }
 
-        // Days up to the eighth were final when they were read on the twelfth.
+        // Days up to the eighth were final when they were extracted on the twelfth.
         export.simulator.set_now(instant("2026-03-13T16:00:00Z"));
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete);
-        let asked = of_stream(&received, "visibility_v2_by_day");
-        assert_eq!(asked.len(), export.categories().len());
-        for request in asked {
+        let requested = of_stream(&received, "visibility_v2_by_day");
+        assert_eq!(requested.len(), export.categories().len());
+        for request in requested {
             assert_eq!((request.body["start_date"].clone(), request.body["end_date"].clone()), ("2026-03-09".into(), "2026-03-12".into()));
         }
         for request in of_stream(&received, "bots_v2") {
@@ -110,7 +110,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn nothing_dated_is_asked_when_every_day_is_final() {
+async fn final_days_are_not_requested() {
     let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day", "models"]).await;
     export.job.lookback = Some(profound_export::config::WholeDays(0));
     export.run().await;
@@ -122,7 +122,7 @@ async fn nothing_dated_is_asked_when_every_day_is_final() {
 }
 
 on_memory_and_disk! {
-    async fn missed_days_are_made_up_when_runs_were_missed(place) {
+    async fn missed_days_are_extracted_after_missed_runs(place) {
         let export = Export::start(place, account(), &["visibility_v2_by_day", "visibility_v1"]).await;
         export.run().await;
         export.simulator.set_now(instant("2026-03-25T16:00:00Z"));
@@ -136,7 +136,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn first_day_stays_when_a_job_does_not_say_one() {
+async fn first_day_is_kept_when_the_job_has_no_start() {
     let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.job.start = None;
     export.run().await;
@@ -151,7 +151,7 @@ async fn first_day_stays_when_a_job_does_not_say_one() {
 }
 
 #[tokio::test]
-async fn earlier_days_are_filled_in_when_a_job_widens_its_range() {
+async fn earlier_days_are_backfilled_when_a_job_widens_its_range() {
     let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.run().await;
     export.job.start = Some(day("2026-01-20"));
@@ -161,7 +161,7 @@ async fn earlier_days_are_filled_in_when_a_job_widens_its_range() {
 }
 
 #[tokio::test]
-async fn new_stream_is_filled_in_when_a_job_names_it_later() {
+async fn new_stream_is_backfilled_when_a_job_adds_it() {
     let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.run().await;
     assert_eq!(export.stream("answers_v2").tier, Some(Tier::Minimal));

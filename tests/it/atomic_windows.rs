@@ -1,4 +1,4 @@
-//! A window is visible whole or not at all.
+//! A window is published completely or not at all.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use profound_export::simulator::{Account, Fault, FaultKind};
 
 use crate::support::{Export, Place, account, day, instant, of_stream, on_memory_and_disk};
 
-/// What hurts an answer that began well.
+/// Faults of a response that began well.
 fn damages() -> Vec<FaultKind> {
     vec![
         FaultKind::Truncate { bytes: 3000 },
@@ -20,12 +20,12 @@ fn damages() -> Vec<FaultKind> {
     ]
 }
 
-/// Whether pages do not have it.
+/// Whether only event streams can have the fault.
 fn is_of_events(fault: &FaultKind) -> bool {
     matches!(fault, FaultKind::SilentEnd { .. } | FaultKind::ErrorEvent { .. })
 }
 
-/// An exporter of event streams that gives up on silence soon.
+/// An exporter of event streams with a short idle timeout.
 async fn impatient(place: Place, streams: &[&str]) -> Export {
     let mut export = Export::start(place, account(), streams).await;
     export.api.idle_timeout = Period(Duration::from_millis(400));
@@ -33,7 +33,7 @@ async fn impatient(place: Place, streams: &[&str]) -> Export {
 }
 
 on_memory_and_disk! {
-    async fn window_stays_invisible_when_its_answer_never_ends_well(place) {
+    async fn window_is_not_published_if_its_response_always_breaks(place) {
         for fault in damages().into_iter().filter(|fault| !is_of_events(fault)) {
             let export = impatient(place, &["visibility_v2", "models"]).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility_v2"));
@@ -41,12 +41,12 @@ on_memory_and_disk! {
 
             assert_eq!(run.outcome, Outcome::Failed, "{fault:?}: {}", run.summary());
             assert!(run.streams.keys().all(|stream| stream == "models"), "{fault:?}: {:?}", run.streams);
-            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} left something visible");
+            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} published a file");
             export.assert_equals_simulator("models").await;
             let states = export.states("visibility_v2", &export.categories()[0]).await;
             assert!(!states.is_empty() && states.values().all(|state| state == "suspect"), "{fault:?}: {states:?}");
 
-            // And nothing is lost: the next run finds it.
+            // No row is lost: the next run extracts the window.
             export.simulator.clear_faults();
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             export.assert_equals_simulator("visibility_v2").await;
@@ -56,7 +56,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn window_is_whole_when_its_answer_broke_once(place) {
+    async fn window_is_published_if_its_response_broke_once(place) {
         for fault in damages() {
             let export = impatient(place, &["visibility_v2", "visibility_v1"]).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility").times(1));
@@ -71,7 +71,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn what_stood_stands_when_a_later_reading_breaks(place) {
+    async fn published_file_is_kept_if_a_later_response_breaks(place) {
         let export = impatient(place, &["visibility_v2"]).await;
         export.run().await;
         let before = export.versions("visibility_v2").await;
@@ -104,7 +104,7 @@ async fn assert_first_category_is_whole(export: &Export) {
 }
 
 on_memory_and_disk! {
-    async fn pages_stay_invisible_when_they_contradict_each_other(place) {
+    async fn contradictory_pages_are_not_published(place) {
         for fault in [FaultKind::ChangingTotal, FaultKind::RepeatedCursor, FaultKind::RepeatedPage] {
             let export = paged(place).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility_v2").after(1));
@@ -112,7 +112,7 @@ on_memory_and_disk! {
 
             assert_eq!(run.outcome, Outcome::Failed, "{fault:?}: {}", run.summary());
             assert!(run.failed[0].1.contains("is not proven complete"), "{fault:?}: {:?}", run.failed);
-            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} left something visible");
+            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} published a file");
 
             export.simulator.clear_faults();
             assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -122,13 +122,13 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn window_stays_invisible_when_its_last_page_fails(place) {
+    async fn window_is_not_published_if_its_last_page_fails(place) {
         let pages = {
             let export = paged(Place::Memory).await;
             let (_, received) = export.run_and_watch().await;
             of_stream(&received, "visibility_v2").len() as u64
         };
-        assert!(2 < pages, "one page is no walk");
+        assert!(2 < pages, "the slice has several pages");
         let busy = FaultKind::Status { code: 503, retry_after: Some("0".into()), reset: None };
         for fault in [busy, FaultKind::Truncate { bytes: 500 }, FaultKind::Html { code: 200 }] {
             let export = paged(place).await;
@@ -136,7 +136,7 @@ on_memory_and_disk! {
             let run = export.run().await;
 
             assert_eq!(run.outcome, Outcome::Failed, "{fault:?}: {}", run.summary());
-            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} left something visible");
+            assert!(export.versions("visibility_v2").await.is_empty(), "{fault:?} published a file");
 
             export.simulator.clear_faults();
             assert_eq!(export.run().await.outcome, Outcome::Complete);
@@ -146,7 +146,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn walk_goes_on_when_one_page_is_answered_at_the_second_try() {
+async fn pagination_continues_after_one_page_is_retried() {
     let export = paged(Place::Memory).await;
     let busy = FaultKind::Status { code: 503, retry_after: Some("0".into()), reset: None };
     export.simulator.inject(Fault::from(busy).of_stream("visibility_v2").after(1).times(2));
@@ -154,11 +154,11 @@ async fn walk_goes_on_when_one_page_is_answered_at_the_second_try() {
     assert_eq!(run.outcome, Outcome::Complete);
     assert_first_category_is_whole(&export).await;
     let first_pages = of_stream(&received, "visibility_v2").iter().filter(|page| page.body["cursor"].is_null()).count();
-    assert_eq!(first_pages, 1, "the walk began again");
+    assert_eq!(first_pages, 1, "the pagination restarted");
 }
 
 #[tokio::test]
-async fn rows_come_page_by_page_when_event_streams_always_break() {
+async fn pages_are_used_if_event_streams_always_break() {
     for fault in damages().into_iter().filter(is_of_events) {
         let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
         export.simulator.inject(fault.clone().into());
@@ -169,18 +169,18 @@ async fn rows_come_page_by_page_when_event_streams_always_break() {
 }
 
 on_memory_and_disk! {
-    async fn shrunken_day_is_replaced_when_a_second_run_reads_the_same(place) {
-        // Today's data is cut off at the hour: read too early as a whole day by a clock that is wrong, it would shrink.
-        // Here a fault takes rows and the total away together, as a service does that recomputes.
+    async fn shrunken_day_is_replaced_if_a_second_run_confirms_it(place) {
+        // A wrong clock may extract today as a complete day; the API cuts today off, so the day would shrink.
+        // Here a fault removes rows and the total together, like a service that recomputes.
         let export = Export::start(place, account(), &["visibility_v2_by_day"]).await;
         export.run().await;
         let before = export.versions("visibility_v2_by_day").await;
 
-        let taken = || {
+        let remove_rows = || {
             export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows: 0 }).of_stream("visibility_v2_by_day"));
             export.simulator.inject(Fault::from(FaultKind::NoTotal).of_stream("visibility_v2_by_day"));
         };
-        taken();
+        remove_rows();
         let run = export.run().await;
         assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
         assert!(run.failed[0].1.contains("replaced if the next run finds the same"), "{:?}", run.failed);
@@ -202,7 +202,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn spool_is_empty_when_a_run_is_over() {
+async fn spool_is_empty_after_a_run() {
     let export = impatient(Place::Memory, &["visibility_v2", "models"]).await;
     export.simulator.inject(Fault::from(FaultKind::Truncate { bytes: 3000 }).of_stream("visibility_v2"));
     export.run().await;

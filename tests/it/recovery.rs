@@ -1,4 +1,4 @@
-//! After anything that leaves days out, the next run asks for exactly these, and the one after it for nothing.
+//! After any event that leaves days out, the next run requests exactly these days, and the one after it nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,29 +13,29 @@ use crate::support::{Export, Place, account, day, days, instant, on_memory_and_d
 
 const STREAMS: [&str; 2] = ["visibility_v2_by_day", "visibility_v2"];
 
-/// A stream, a category and a day that was asked for.
+/// A requested stream, category and day.
 type Asked = BTreeSet<(String, String, String)>;
 
-/// A lake of which every day is final as soon as it is read.
-async fn settled(place: Place) -> Export {
+/// A lake in which every day is final as soon as it is extracted.
+async fn final_lake(place: Place) -> Export {
     let mut export = Export::start(place, account(), &STREAMS).await;
     export.job.lookback = Some(WholeDays(0));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export
 }
 
-/// The days that dated streams were asked for.
-fn asked(received: &[ReceivedRequest]) -> Asked {
-    let mut asked = Asked::new();
+/// The requested days of dated streams.
+fn requested(received: &[ReceivedRequest]) -> Asked {
+    let mut requested = Asked::new();
     for request in received {
         let text = |name: &str| request.body[name].as_str();
         let (Some(stream), Some(category)) = (request.stream.clone(), text("category_id")) else { continue };
         let (Some(first), Some(last)) = (text("start_date"), text("end_date")) else { continue };
         for day in days(first, last).days() {
-            asked.insert((stream.clone(), category.to_owned(), day.to_string()));
+            requested.insert((stream.clone(), category.to_owned(), day.to_string()));
         }
     }
-    asked
+    requested
 }
 
 fn product(streams: &[&str], categories: &[String], window: Window) -> Asked {
@@ -46,19 +46,20 @@ fn product(streams: &[&str], categories: &[String], window: Window) -> Asked {
     all.flat_map(days).collect()
 }
 
-/// The next run asks for exactly `wanted`, and the one after it for nothing.
+/// The next run requests exactly `wanted`, and the one after it nothing.
 async fn assert_asks_exactly(export: &Export, wanted: &Asked) {
     let (run, received) = export.run_and_watch().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
-    let asked = asked(&received);
-    let (more, less): (Vec<_>, Vec<_>) = (asked.difference(wanted).collect(), wanted.difference(&asked).collect());
-    assert!(more.is_empty() && less.is_empty(), "asked for nothing: {more:?}\nnot asked: {less:?}");
+    let requested = requested(&received);
+    let (more, less): (Vec<_>, Vec<_>) =
+        (requested.difference(wanted).collect(), wanted.difference(&requested).collect());
+    assert!(more.is_empty() && less.is_empty(), "requested needlessly: {more:?}\nnot requested: {less:?}");
     let (run, received) = export.run_and_watch().await;
-    assert_eq!((run.outcome, self::asked(&received)), (Outcome::Complete, Asked::new()));
+    assert_eq!((run.outcome, self::requested(&received)), (Outcome::Complete, Asked::new()));
     for stream in &export.job.streams {
         let stream = export.stream(stream);
         for scope in export.simulator.scopes(stream.scope) {
-            // What was not asked again is of an account that may have another world behind it by now.
+            // Days that were not re-extracted may have changed in the account since.
             let is_asked = |(name, category, _): &(String, String, String)| {
                 *name == stream.name && scope.category.as_ref().is_some_and(|named| named.id == *category)
             };
@@ -70,24 +71,24 @@ async fn assert_asks_exactly(export: &Export, wanted: &Asked) {
 }
 
 on_memory_and_disk! {
-    async fn runs_that_were_missed_leave_exactly_their_days_to_the_next(place) {
-        let export = settled(place).await;
+    async fn missed_runs_are_caught_up_exactly_by_the_next(place) {
+        let export = final_lake(place).await;
         export.simulator.set_now(instant("2026-03-15T16:00:00Z"));
         assert_asks_exactly(&export, &product(&STREAMS, &export.categories(), days("2026-03-10", "2026-03-14"))).await;
     }
 }
 
 on_memory_and_disk! {
-    async fn earlier_start_asks_for_exactly_the_days_before(place) {
-        let mut export = settled(place).await;
+    async fn earlier_start_extracts_exactly_the_days_before(place) {
+        let mut export = final_lake(place).await;
         export.job.start = Some(day("2026-02-27"));
         assert_asks_exactly(&export, &product(&STREAMS, &export.categories(), days("2026-02-27", "2026-03-05"))).await;
     }
 }
 
 on_memory_and_disk! {
-    async fn new_stream_asks_for_exactly_its_own_days(place) {
-        let mut export = settled(place).await;
+    async fn new_stream_extracts_exactly_its_own_days(place) {
+        let mut export = final_lake(place).await;
         export.job.streams.push("answers_v2".into());
         let wanted = product(&["answers_v2"], &export.categories(), days("2026-03-06", "2026-03-09"));
         assert_asks_exactly(&export, &wanted).await;
@@ -95,8 +96,8 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn new_category_asks_for_exactly_its_own_days(place) {
-        let mut export = settled(place).await;
+    async fn new_category_extracts_exactly_its_own_days(place) {
+        let mut export = final_lake(place).await;
         let before = export.categories();
         let account = Account { categories: 3, now: Some(export.simulator.now()), ..account() };
         let simulator = Simulator::start(Arc::new(export.catalog.clone()), account).await.unwrap();
@@ -109,8 +110,8 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn outage_of_a_stream_in_one_category_leaves_exactly_its_days(place) {
-        let export = settled(place).await;
+    async fn failed_category_of_a_stream_is_retried_exactly(place) {
+        let export = final_lake(place).await;
         let category = export.categories()[1].clone();
         export.simulator.set_now(instant("2026-03-13T16:00:00Z"));
         let html = Fault::from(FaultKind::Html { code: 200 }).of_stream("visibility_v2_by_day").of_category(&category);
@@ -118,9 +119,9 @@ on_memory_and_disk! {
         assert_eq!(export.run().await.outcome, Outcome::Failed);
         let state = export.states("visibility_v2_by_day", &category).await;
         assert_eq!((state["2026-03-09"].as_str(), state["2026-03-10"].as_str()), ("provisional", "suspect"));
-        // It stays so for as long as it lasts, and is reported each time.
-        let again = export.run().await;
-        assert_eq!((again.outcome, again.failed.len()), (Outcome::Failed, 3), "each day by itself: {}", again.summary());
+        // While the failure lasts, every run reports it.
+        let repeated = export.run().await;
+        assert_eq!((repeated.outcome, repeated.failed.len()), (Outcome::Failed, 3), "each day by itself: {}", repeated.summary());
         export.simulator.clear_faults();
         let wanted = product(&["visibility_v2_by_day"], &[category], days("2026-03-10", "2026-03-12"));
         assert_asks_exactly(&export, &wanted).await;
@@ -128,8 +129,8 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn backfill_asks_for_what_is_missing_of_its_days_and_for_all_of_them_when_it_is_forced(place) {
-        let export = settled(place).await;
+    async fn backfill_extracts_missing_days_or_all_if_forced(place) {
+        let export = final_lake(place).await;
         let backfill = async |force| {
             let window = days("2026-03-04", "2026-03-07");
             let goal = RunRequest { days: Some(WantedDays::Only { window, force }), ..export.goal() };
@@ -137,7 +138,7 @@ on_memory_and_disk! {
             let before = export.simulator.requests().len();
             let run = run_job(&export.settings(), &goal).await;
             assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
-            asked(&export.simulator.requests()[before..])
+            requested(&export.simulator.requests()[before..])
         };
         let product = |first, last| product(&STREAMS, &export.categories(), days(first, last));
         assert_eq!(backfill(false).await, product("2026-03-04", "2026-03-05"));
@@ -145,8 +146,8 @@ on_memory_and_disk! {
         let versions = export.versions("visibility_v2").await;
         assert_eq!(backfill(true).await, product("2026-03-04", "2026-03-07"));
         let after = export.versions("visibility_v2").await;
-        let anew = after.iter().filter(|(path, version)| versions[*path] != **version).count();
+        let rewritten = after.iter().filter(|(path, version)| versions[*path] != **version).count();
         let of_window = after.keys().filter(|path| path.rsplit("day=").next().unwrap() < "2026-03-08").count();
-        assert_eq!(anew, of_window, "files of the days are written anew, and no others");
+        assert_eq!(rewritten, of_window, "files of these days are rewritten, and no others");
     }
 }

@@ -1,5 +1,5 @@
-//! A store on which a write that fails leaves half of what it should have written, as no store should. What is half is never
-//! believed: it is written again, read again, or named and refused until the ledger is made again.
+//! A store on which a failing write leaves half an object. A torn object is never trusted: it is rewritten, re-extracted, or
+//! named and rejected until the ledger is rebuilt.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::verify::verified;
 
 const STREAMS: [&str; 3] = ["visibility_v2_by_day", "models", "bots_v2"];
 
-/// A lake that a run has written, of figures that were restated since: the next run writes over files that stand.
+/// A lake whose figures were restated after its run: the next run overwrites published files.
 async fn restated(store: &Arc<dyn ObjectStore>) -> Export {
     let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
     let mut export = Export::start(Place::Memory, small, &STREAMS).await;
@@ -31,9 +31,9 @@ async fn restated(store: &Arc<dyn ObjectStore>) -> Export {
     export
 }
 
-/// Tears each write of a run in turn, and mends the lake as an operator would.
-async fn assert_nothing_half_is_believed(dies: bool) {
-    let mut refused = 0;
+/// Tears each write of a run in turn, and repairs the lake like an operator.
+async fn assert_torn_writes_are_not_trusted(dies: bool) {
+    let mut rejected = 0;
     for at in 0.. {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut export = restated(&store).await;
@@ -50,7 +50,7 @@ async fn assert_nothing_half_is_believed(dies: bool) {
         if let Some(run) = &run {
             let is_fine = match (run.outcome, &run.error) {
                 (Outcome::Complete, _) => true,
-                // A record that is half stands for ever, and nobody takes it for another.
+                // A torn record is never replaced, and its number is never reused.
                 (Outcome::ConfigMismatch, Some(RunError::Ledger(LedgerError::Unreadable { .. }))) => true,
                 (Outcome::ConfigMismatch, Some(RunError::SharedLedger(error))) => {
                     matches!(**error, LedgerError::Unreadable { .. })
@@ -67,30 +67,30 @@ async fn assert_nothing_half_is_believed(dies: bool) {
                 matches!(error, LedgerError::Unreadable { .. }) && error.hint().contains("ledger rebuild"),
                 "{error}"
             );
-            refused += 1;
+            rejected += 1;
             rebuilt(&export).await;
         }
-        let mended = export.run().await;
-        assert_eq!(mended.outcome, Outcome::Complete, "torn at write {at}: {} {:?}", mended.summary(), mended.error);
+        let next = export.run().await;
+        assert_eq!(next.outcome, Outcome::Complete, "torn at write {at}: {} {:?}", next.summary(), next.error);
         for stream in STREAMS {
             export.assert_equals_simulator(stream).await;
         }
         export.assert_ledger_knows_every_file().await;
-        let (told, findings) = verified(&export, Depth::Rows, false).await;
-        assert!(told.is_fine(), "torn at write {at}: {findings:?}");
+        let (report, findings) = verified(&export, Depth::Rows, false).await;
+        assert!(report.is_fine(), "torn at write {at}: {findings:?}");
         if !torn {
-            assert!(6 < at && 2 < refused, "only {at} writes were torn, {refused} of them records");
+            assert!(6 < at && 2 < rejected, "only {at} writes were torn, {rejected} of them records");
             return;
         }
     }
 }
 
 #[tokio::test]
-async fn nothing_half_is_believed_when_a_write_is_torn() {
-    assert_nothing_half_is_believed(false).await;
+async fn torn_write_is_never_trusted() {
+    assert_torn_writes_are_not_trusted(false).await;
 }
 
 #[tokio::test]
-async fn nothing_half_is_believed_when_the_process_dies_with_a_torn_write() {
-    assert_nothing_half_is_believed(true).await;
+async fn torn_write_of_a_killed_process_is_never_trusted() {
+    assert_torn_writes_are_not_trusted(true).await;
 }

@@ -37,7 +37,7 @@ async fn snapshot(export: &Export, stream: &str, date: &str) -> Option<Vec<Value
 }
 
 on_memory_and_disk! {
-    async fn every_list_leaves_the_snapshot_of_its_day_beside_its_current_copy(place) {
+    async fn every_list_has_a_current_copy_and_a_daily_snapshot(place) {
         let export = with_history(place).await;
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
@@ -45,9 +45,9 @@ on_memory_and_disk! {
             export.assert_equals_simulator(stream).await;
             let current = export.rows(stream, &export.first_scope(stream)).await;
             assert_eq!(snapshot(&export, stream, "2026-03-10").await.unwrap(), current, "{stream}");
-            // Read once, written to both.
-            let asked = received.iter().filter(|request| request.stream.as_deref() == Some(stream));
-            let cursors: BTreeSet<String> = asked.map(|request| format!("{} {}", request.path, request.query)).collect();
+            // Extracted once, written to both.
+            let requested = received.iter().filter(|request| request.stream.as_deref() == Some(stream));
+            let cursors: BTreeSet<String> = requested.map(|request| format!("{} {}", request.path, request.query)).collect();
             assert!(!cursors.is_empty());
         }
         export.assert_ledger_knows_every_file().await;
@@ -61,7 +61,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn second_run_of_a_day_leaves_its_snapshot_alone_and_the_next_day_gets_its_own(place) {
+    async fn snapshot_is_written_once_a_day(place) {
         let export = with_history(place).await;
         export.run().await;
         let first = export.versions("models_history").await;
@@ -71,11 +71,11 @@ on_memory_and_disk! {
         export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(48));
         assert_eq!(export.run().await.outcome, Outcome::Complete);
         let later = export.versions("models_history").await;
-        assert_eq!(later.len(), 2, "the list itself did not change, its snapshot is taken all the same: {later:?}");
+        assert_eq!(later.len(), 2, "the list did not change, but its snapshot is written: {later:?}");
         assert!(first.iter().all(|(path, version)| later.get(path) == Some(version)));
         assert_eq!(snapshot(&export, "models", "2026-03-11").await, None);
 
-        // The day between has no snapshot, and lacks none.
+        // The day between has no snapshot and is not missing.
         let coverage = export.coverage().await;
         let states: Vec<(String, String)> = coverage
             .iter()
@@ -89,7 +89,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn no_snapshot_is_taken_where_the_job_does_not_say_so() {
+async fn snapshots_are_written_only_if_the_job_enables_them() {
     let export = Export::start(crate::support::Place::Memory, account(), &STREAMS).await;
     export.run().await;
     assert!(export.files().await.keys().all(|path| !path.contains("_history")));

@@ -1,5 +1,5 @@
-//! Every fault, however rows are asked for: the lake then equals the account, or stands as it stood, and the run after it
-//! mends everything. What came of each is a table.
+//! Every fault with every kind of pagination: the lake equals the account, or the published files are kept, and the next run
+//! completes. A snapshot lists the outcomes.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use serde_json::Value;
 
 use crate::support::{Export, Place, account, day, real_store};
 
-/// How rows are asked for, and a stream that is.
-const WAYS: [(&str, &str); 4] = [
+/// Kinds of pagination, each with a stream.
+const PAGINATIONS: [(&str, &str); 4] = [
     ("event stream", "visibility_v2_by_day"),
     ("offset pages", "visibility_v1"),
     ("cursor pages", "answers_v2"),
     ("list", "category_topics"),
 ];
 
-/// Cells that are tried at once: most of their time is pauses between attempts.
+/// Concurrent cells: most of their time is backoff.
 const AT_ONCE: usize = 64;
 
-/// All but a key that is revoked, a request that is refused (422) and floods, which have tests of their own.
+/// All but a rejected key, a rejected request (422) and floods, which have tests of their own.
 fn faults() -> Vec<FaultKind> {
     let status = |code| FaultKind::Status { code, retry_after: Some("0".into()), reset: None };
     vec![
@@ -86,14 +86,14 @@ async fn assert_whole(export: &Export, stream: &str) {
     export.assert_ledger_knows_every_file().await;
 }
 
-/// What a run comes to when `fault` befalls the stream; whatever that is, nothing is half, and the next run mends it.
+/// The outcome of a run with `fault`. Whatever it is, no file is partial, and the next run completes.
 async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
     let what = format!("{} of {stream}", fault_name(&fault));
-    // Shown only where the test fails: the last line says which cell it was.
+    // Shown only if the test fails: the last line names the cell.
     eprintln!("{what}");
     let mut export = revised(place, stream).await;
     let before = export.files().await;
-    let patience = export.api.idle_timeout;
+    let idle_timeout = export.api.idle_timeout;
     if matches!(fault.kind, FaultKind::Stall { .. }) {
         export.api.idle_timeout = Period(Duration::from_secs(1));
     }
@@ -101,23 +101,24 @@ async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
     let run = export.run().await;
     match run.outcome {
         Outcome::Complete => assert_whole(&export, stream).await,
-        _ => assert_eq!(export.files().await, before, "{what} changed what is shown: {}", run.summary()),
+        _ => assert_eq!(export.files().await, before, "{what} changed published files: {}", run.summary()),
     }
     export.simulator.clear_faults();
-    export.api.idle_timeout = patience;
-    // What the account may not read is asked again after a day.
+    export.api.idle_timeout = idle_timeout;
+    // A stream that is not entitled is retried after a day.
     export.simulator.set_now(export.simulator.now() + SignedDuration::from_hours(25));
-    let mended = export.run().await;
-    assert_eq!(mended.outcome, Outcome::Complete, "{what}: {} {:?}", mended.summary(), mended.failed);
+    let next = export.run().await;
+    assert_eq!(next.outcome, Outcome::Complete, "{what}: {} {:?}", next.summary(), next.failed);
     assert_whole(&export, stream).await;
     run.outcome
 }
 
-/// The table of `place`: a line for each fault, and for each way what a run comes to when it comes once, and always.
+/// The table of `place`: a line for each fault, a column for each kind of pagination, with the outcome if the fault happens
+/// once and if it lasts.
 async fn table(place: Place) -> String {
     let mut cells = Vec::new();
     for fault in faults() {
-        for (_, stream) in WAYS {
+        for (_, stream) in PAGINATIONS {
             for times in [Some(1), None] {
                 cells.push((stream, Fault { times, ..Fault::from(fault.clone()) }));
             }
@@ -126,10 +127,10 @@ async fn table(place: Place) -> String {
     let outcomes = cells.into_iter().map(|(stream, fault)| outcome(place, stream, fault));
     let outcomes: Vec<Outcome> = futures::stream::iter(outcomes).buffered(AT_ONCE).collect().await;
     let mut text = format!("{:<32}", "fault");
-    for (way, _) in WAYS {
-        text.push_str(&format!("{way:<24}"));
+    for (kind, _) in PAGINATIONS {
+        text.push_str(&format!("{kind:<24}"));
     }
-    for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * WAYS.len())) {
+    for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * PAGINATIONS.len())) {
         text.push_str(&format!("\n{:<32}", fault_name(&Fault::from(fault))));
         for pair in outcomes.chunks(2) {
             let [once, always] = [pair[0].to_string(), pair[1].to_string()];
@@ -140,28 +141,28 @@ async fn table(place: Place) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// One table, wherever the lake lies.
-async fn assert_ends_as_the_table_says(place: Place) {
+/// The table is the same for every destination.
+async fn assert_outcomes(place: Place) {
     insta::assert_snapshot!("every_fault", table(place).await);
 }
 
-mod every_fault_ends_as_the_table_says_and_is_mended_by_the_next_run {
+mod every_fault_ends_as_listed_and_the_next_run_recovers {
     use super::*;
 
     #[tokio::test]
     async fn in_memory() {
-        assert_ends_as_the_table_says(Place::Memory).await;
+        assert_outcomes(Place::Memory).await;
     }
 
     #[tokio::test]
     async fn on_disk() {
-        assert_ends_as_the_table_says(Place::Disk).await;
+        assert_outcomes(Place::Disk).await;
     }
 
     #[tokio::test]
     async fn on_a_real_store() {
         match real_store() {
-            Some(_) => assert_ends_as_the_table_says(Place::Bucket).await,
+            Some(_) => assert_outcomes(Place::Bucket).await,
             None => eprintln!("skipped: PROFOUND_TEST_S3 names no store"),
         }
     }
