@@ -9,19 +9,17 @@ use crate::ledger::Fact;
 use crate::model::days::DaysKind;
 use crate::model::slice::Slice;
 use crate::model::stream::{RowsAt, WindowEnd};
-use crate::model::window::Window;
 use crate::run::disposition::Retry;
 use crate::run::error::RunError;
 
 /// A response to a request for a window of days.
-pub trait WindowResponse {
+pub struct WindowResponse<T> {
+    pub rows: T,
     /// How `end_date` was known to be read when the request was sent.
-    fn window_end(&self) -> Option<WindowEnd>;
-
-    fn has_rows(&self) -> bool;
-
-    /// Whether the last day of `window` has rows; `None` if the rows are not assigned to days yet.
-    fn has_last_day(&self, window: Window) -> Option<bool>;
+    pub window_end: Option<WindowEnd>,
+    pub has_rows: bool,
+    /// Whether the last day of the window has rows; `None` if the rows are not assigned to days yet.
+    pub has_last_day: Option<bool>,
 }
 
 /// What a response proves.
@@ -51,15 +49,15 @@ enum Seen {
 ///
 /// # Errors
 /// Those of `request`.
-pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, RunError>>>(
+pub async fn resolve_end_date<T, F: Future<Output = Result<WindowResponse<T>, RunError>>>(
     slice: &Slice,
     options: &RequestOptions,
     must_have_rows: bool,
     mut request: impl FnMut(RequestOptions) -> F,
-) -> Result<(T, Option<(Fact, String)>), RunError> {
+) -> Result<(WindowResponse<T>, Option<(Fact, String)>), RunError> {
     let first = request(options.clone()).await;
     let (known, seen) = match &first {
-        Ok(response) => (response.window_end(), seen(slice, response)),
+        Ok(response) => (response.window_end, seen(response)),
         Err(error) if error.disposition().retry == Retry::Fallback => (options.window_end, Seen::Rejected),
         Err(_) => return Ok((first?, None)),
     };
@@ -75,7 +73,7 @@ pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, Ru
             let second = request(RequestOptions { window_end: Some(WindowEnd::Exclusive), ..options.clone() }).await?;
             let evidence = match &first {
                 Err(_) => format!("{slice} was rejected with its last day as `end_date`, and not with the day after"),
-                Ok(_) if judge(slice, self::seen(slice, &second), must_have_rows) == Verdict::Proven => {
+                Ok(_) if judge(slice, self::seen(&second), must_have_rows) == Verdict::Proven => {
                     format!("{slice} had rows of its last day only with the day after as `end_date`")
                 }
                 Ok(_) => return Ok((first?, None)),
@@ -85,9 +83,8 @@ pub async fn resolve_end_date<T: WindowResponse, F: Future<Output = Result<T, Ru
     }
 }
 
-fn seen(slice: &Slice, response: &impl WindowResponse) -> Seen {
-    let last_day = slice.window.and_then(|window| response.has_last_day(window));
-    Seen::Rows { any: response.has_rows(), last_day }
+fn seen<T>(response: &WindowResponse<T>) -> Seen {
+    Seen::Rows { any: response.has_rows, last_day: response.has_last_day }
 }
 
 fn judge(slice: &Slice, seen: Seen, must_have_rows: bool) -> Verdict {

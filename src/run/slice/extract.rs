@@ -11,8 +11,7 @@ use crate::decode::{Decoder, TableSchema};
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
 use crate::model::history::history_of;
-use crate::model::stream::{Stream, WindowEnd};
-use crate::model::window::Window;
+use crate::model::stream::Stream;
 use crate::run::error::RunError;
 use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
@@ -33,27 +32,6 @@ pub struct Extraction {
     pub extracted_at: Timestamp,
     /// What is missing although everything else is complete.
     pub incomplete: Option<String>,
-}
-
-/// The files of one request, not verified yet.
-struct Transfer {
-    window_end: Option<WindowEnd>,
-    written: UnverifiedSlice,
-    streamed: Streamed,
-}
-
-impl WindowResponse for Transfer {
-    fn window_end(&self) -> Option<WindowEnd> {
-        self.window_end
-    }
-
-    fn has_rows(&self) -> bool {
-        !self.written.days_seen().is_empty()
-    }
-
-    fn has_last_day(&self, window: Window) -> Option<bool> {
-        Some(self.written.days_seen().contains(&window.last()))
-    }
 }
 
 /// Extracts an attempt and verifies that it is complete.
@@ -77,9 +55,9 @@ pub async fn extract(
         transfer(cx, attempt, options, prefetched.take(), requests, extracted_at, dir)
     };
     let (response, proven) = resolve_end_date(slice, &attempt.options, must_have_rows.is_some(), request).await?;
-    let Transfer { written, streamed: Streamed { totals, incomplete }, .. } = response;
+    let (written, Streamed { totals, incomplete }) = response.rows;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
-    if let Some(stream) = must_have_rows.filter(|_| written.days_seen().is_empty()) {
+    if let Some(stream) = must_have_rows.filter(|_| !response.has_rows) {
         return Err(unproven(Doubt::Expected { stream }));
     }
     let published = cx.ledger.published_days(slice).await;
@@ -119,7 +97,7 @@ async fn transfer(
     requests: &AtomicU64,
     extracted_at: Timestamp,
     dir: Result<SliceDir, WriteError>,
-) -> Result<Transfer, RunError> {
+) -> Result<WindowResponse<(UnverifiedSlice, Streamed)>, RunError> {
     let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
     let schema = Arc::new(TableSchema::new(stream));
     let footer = footer(cx, stream);
@@ -152,7 +130,9 @@ async fn transfer(
     if !decoded.missing_columns.is_empty() && attempt.transport == Transport::Events {
         return Err(RunError::MissingColumns { slice: slice.to_string(), columns: decoded.missing_columns });
     }
-    Ok(Transfer { window_end, written: decoded.written, streamed })
+    let days = decoded.written.days_seen();
+    let has_last_day = slice.window.map(|window| days.contains(&window.last()));
+    Ok(WindowResponse { window_end, has_rows: !days.is_empty(), has_last_day, rows: (decoded.written, streamed) })
 }
 
 /// The names of positional values, as the request sends them.

@@ -15,8 +15,7 @@ use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
-use crate::model::stream::{Parent, Stream, Variant, WindowEnd};
-use crate::model::window::Window;
+use crate::model::stream::{Parent, Stream, Variant};
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::end_date::{WindowResponse, resolve_end_date};
@@ -31,20 +30,6 @@ pub struct Child {
     pub variables: Variables,
     /// When its parent last changed, if the parent says so.
     pub changed: Option<Timestamp>,
-}
-
-impl WindowResponse for Prefetched {
-    fn window_end(&self) -> Option<WindowEnd> {
-        self.window_end
-    }
-
-    fn has_rows(&self) -> bool {
-        self.totals.rows > 0
-    }
-
-    fn has_last_day(&self, _: Window) -> Option<bool> {
-        None
-    }
 }
 
 /// The requests that `slice` is made of, each once, in the order of the parent's rows; `None` for a single request.
@@ -83,19 +68,22 @@ fn parent_rows<'b>(cx: &'b SliceContext<'_>, slice: &'b Slice) -> BoxFuture<'b, 
 async fn prefetch_slice(cx: &SliceContext<'_>, slice: &Slice) -> Result<Prefetched, RunError> {
     let options = cx.account.request_options(&slice.stream);
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
-    let request = |options| prefetch_requests(cx, slice, options);
+    let request = async |options| {
+        let rows = prefetch_requests(cx, slice, options).await?;
+        Ok(WindowResponse { window_end: rows.window_end, has_rows: rows.totals.rows > 0, has_last_day: None, rows })
+    };
     let (response, proven) = resolve_end_date(slice, &options, must_have_rows.is_some(), request).await?;
     if let Some((fact, evidence)) = proven {
         let learned = cx.account.learn(LearnedFact { fact, evidence, learned_at: cx.now() });
         cx.ledger.commit(learned.into_iter().collect(), None).await?;
     }
     match must_have_rows {
-        Some(stream) if !response.has_rows() => Err(RunError::Unproven {
+        Some(stream) if !response.has_rows => Err(RunError::Unproven {
             slice: slice.to_string(),
             doubt: Doubt::Expected { stream },
             transport: cx.account.transport(&slice.stream),
         }),
-        _ => Ok(response),
+        _ => Ok(response.rows),
     }
 }
 
