@@ -43,11 +43,10 @@ const STAGING_EXPIRY_SECONDS: i64 = 24 * 3600;
 #[derive(Debug, Clone)]
 pub struct Destination {
     store: Arc<dyn ObjectStore>,
-    /// Whether files are written to the staging directory and then renamed: a local directory would show a file while it grows.
-    staged: bool,
     /// For messages.
     url: String,
-    /// `None` for object stores.
+    /// `None` for object stores. Where there are directories, files are written to a staging directory and then renamed: a
+    /// directory shows a file while it grows.
     directories: Option<Directories>,
 }
 
@@ -91,12 +90,12 @@ impl Destination {
         let store = LocalFileSystem::new_with_prefix(directories.root())
             .map_err(|source| DestinationError::Open { url: url.clone(), source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), staged: true, url, directories: Some(directories) })
+        Ok(Self { store: Arc::new(store), url, directories: Some(directories) })
     }
 
     /// A destination in `store`, whose puts must be atomic.
     pub fn new(store: Arc<dyn ObjectStore>, url: &str) -> Self {
-        Self { store, staged: false, url: url.to_owned(), directories: None }
+        Self { store, url: url.to_owned(), directories: None }
     }
 
     pub fn url(&self) -> &str {
@@ -115,7 +114,7 @@ impl Destination {
 
     /// A new path in the staging directory; `None` for object stores.
     fn staging(&self) -> Option<Path> {
-        self.staged.then(|| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
+        self.directories.as_ref().map(|_| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
     }
 
     /// Creates and syncs the directories above `path`, so that they survive a power cut.
@@ -129,7 +128,7 @@ impl Destination {
     /// Removes staging files of killed runs: those older than a day, which no living run is still writing. Files that cannot be
     /// removed are left for the next run.
     pub async fn sweep_staging(&self, now: Timestamp) {
-        if !self.staged {
+        if self.directories.is_none() {
             return;
         }
         let staging = Path::from_iter([OWN_DIRECTORY, "staging"]);
