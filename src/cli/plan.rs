@@ -129,7 +129,7 @@ impl JobPlan<'_> {
     /// What each stream costs, in the order of its first request: due slices, or the backfill.
     fn costs(&self, is_backfill: bool) -> Vec<StreamCost<'_>> {
         let mut streams: Vec<(&Stream, Vec<&PlannedSlice>, Duration)> = Vec::new();
-        let slices = self.preview.plan.slices.iter().zip(&self.preview.forecast.complete_after);
+        let slices = self.preview.run.plan.slices.iter().zip(&self.preview.forecast.complete_after);
         for (planned, complete_after) in slices.filter(|(planned, _)| planned.is_backfill == is_backfill) {
             let stream: &Stream = &planned.slice.stream;
             match streams.iter_mut().find(|(known, ..)| known.name == stream.name) {
@@ -160,11 +160,11 @@ impl JobPlan<'_> {
     }
 
     fn text(&self) -> String {
-        let plan = &self.preview.plan;
+        let plan = &self.preview.run.plan;
         let mut text = self.heading();
         let costs = self.costs(false);
         text.push_str(&self.cost_table(&costs));
-        let discovery = match self.preview.discovery_requests {
+        let discovery = match self.preview.run.discovery_requests {
             0 => String::new(),
             requests => format!(", plus {requests} to discover what the account holds"),
         };
@@ -190,9 +190,9 @@ impl JobPlan<'_> {
             self.local(starts_at).strftime("next run %a %-d %b %H:%M %Q").to_string()
         };
         let last = DayZone::Eastern.yesterday(starts_at);
-        let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.start);
-        text.extend(self.preview.warnings.iter().map(|warning| format!("warning: {warning}\n")));
-        text.extend(self.preview.notices.iter().map(|notice| format!("note: {notice}\n")));
+        let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.run.start);
+        text.extend(self.preview.run.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+        text.extend(self.preview.run.notices.iter().map(|notice| format!("note: {notice}\n")));
         text
     }
 
@@ -274,7 +274,7 @@ impl JobPlan<'_> {
     }
 
     fn json(&self) -> Value {
-        let (plan, forecast, rate_limit) = (&self.preview.plan, &self.preview.forecast, &self.rate_limit);
+        let (plan, forecast, rate_limit) = (&self.preview.run.plan, &self.preview.forecast, &self.rate_limit);
         let available = forecast.steady_state.room.map(|room| room.as_secs());
         let slices = plan.slices.iter().zip(&forecast.complete_after).map(|(planned, complete_after)| {
             json!({
@@ -292,9 +292,9 @@ impl JobPlan<'_> {
         json!({
             "job": self.job.name,
             "starts_at": forecast.starts_at,
-            "start": self.preview.start,
-            "requests": plan.requests() + self.preview.discovery_requests,
-            "discovery_requests": self.preview.discovery_requests,
+            "start": self.preview.run.start,
+            "requests": plan.requests() + self.preview.run.discovery_requests,
+            "discovery_requests": self.preview.run.discovery_requests,
             "done_at": self.at(forecast.due_complete_after),
             "available_seconds": available,
             "rate_limit": {
@@ -314,8 +314,8 @@ impl JobPlan<'_> {
             "backfill_streams": self.costs(true),
             "slices": slices.collect::<Value>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "warnings": self.preview.warnings,
-            "notices": self.preview.notices,
+            "warnings": self.preview.run.warnings,
+            "notices": self.preview.run.notices,
         })
     }
 }

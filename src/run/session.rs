@@ -229,7 +229,6 @@ impl Session<'_> {
             // Owned here, and with it the view: `records` ends when that is dropped, together with the last slice.
             let cx = SliceContext {
                 settings,
-                run_id: self.result.run_id,
                 options,
                 ledger: view,
                 account: AccountFacts::new(organizations, settings.event_streams, facts),

@@ -106,7 +106,7 @@ async fn requests_follow_the_plan_except_for_those_in_flight() {
     let export = Export::start(Place::Memory, account, &STREAMS).await;
     let settings = export.settings();
     let found = discover(&settings.catalog, &settings.client).await.unwrap();
-    let plan = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().plan;
+    let plan = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().run.plan;
     let planned: BTreeMap<(String, String), usize> = plan
         .slices
         .iter()

@@ -5,9 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::ledger::State;
-use crate::model::day::Day;
 use crate::model::periods::Periods;
-use crate::plan::{Known, Plan, Wanted, steady_state_plan};
+use crate::plan::{Known, steady_state_plan};
 use crate::run::error::RunError;
 use crate::run::prepare::discover::Discovered;
 use crate::run::prepare::forecast::{Forecast, ForecastInputs, forecast};
@@ -22,18 +21,11 @@ pub struct JobSchedule {
     pub every: Periods,
 }
 
-/// What the next run would do.
+/// What the next run would do, and when it would be complete.
 #[derive(Debug)]
 pub struct Preview {
-    pub wanted: Wanted,
-    pub plan: Plan,
+    pub run: PreparedRun,
     pub forecast: Forecast,
-    /// The first day that the job exports.
-    pub start: Day,
-    /// Requests of discovery for lists that are not in the plan themselves.
-    pub discovery_requests: u64,
-    pub warnings: Vec<String>,
-    pub notices: Vec<String>,
 }
 
 /// What the next run of `request` would do, from the discovered account and the ledger's state. `schedule` is that of a job that
@@ -50,8 +42,7 @@ pub fn preview(
 ) -> Result<Preview, RunError> {
     let now = settings.clock.now();
     let starts_at = schedule.map_or(now, |schedule| schedule.next_start);
-    let prepared = prepare(settings, request, state, found, starts_at)?;
-    let PreparedRun { wanted, plan, start, discovery_requests, warnings, notices, .. } = prepared;
+    let run = prepare(settings, request, state, found, starts_at)?;
     let period = schedule.map_or(SignedDuration::from_hours(24), |schedule| schedule.every.average);
     let known = Known::at(starts_at, &state.coverage, &state.forgotten, &|_, _, _| false);
     let inputs = ForecastInputs {
@@ -59,12 +50,12 @@ pub fn preview(
         instant: Instant::now(),
         starts_at,
         budget: settings.client.rate_limiter().snapshot(),
-        discovery_requests,
+        discovery_requests: run.discovery_requests,
         concurrency: settings.concurrency,
         request_duration: state.facts.request_duration(),
         deadline: request.job.deadline.map(|deadline| deadline.0),
         every: schedule.map(|schedule| schedule.every),
     };
-    let forecast = forecast(&plan, &steady_state_plan(&wanted, &known, period), &inputs);
-    Ok(Preview { wanted, plan, forecast, start, discovery_requests, warnings, notices })
+    let forecast = forecast(&run.plan, &steady_state_plan(&run.wanted, &known, period), &inputs);
+    Ok(Preview { run, forecast })
 }

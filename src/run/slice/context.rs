@@ -34,7 +34,6 @@ pub struct SliceOptions {
 /// What the slices of a run share.
 pub struct SliceContext<'a> {
     pub settings: &'a RunSettings,
-    pub run_id: uuid::Uuid,
     pub options: SliceOptions,
     pub ledger: LedgerView,
     pub account: AccountFacts,

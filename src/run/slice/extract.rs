@@ -102,7 +102,7 @@ async fn transfer(
     let schema = Arc::new(TableSchema::new(stream));
     let footer = footer(cx, stream);
     let provenance =
-        Provenance { run_id: cx.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };
+        Provenance { run_id: cx.ledger.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };
     let is_paged = attempt.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
     let writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, is_paged, dir?);

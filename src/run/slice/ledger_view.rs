@@ -15,7 +15,7 @@ use crate::run::slice::commit::{Commit, MAX_WAITING, write_records};
 
 /// The ledger, as the slices of one run see it.
 pub struct LedgerView {
-    run_id: Uuid,
+    pub run_id: Uuid,
     ledger: Arc<Mutex<Ledger>>,
     commits: mpsc::Sender<Commit>,
 }

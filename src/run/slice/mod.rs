@@ -286,6 +286,6 @@ impl SliceRun<'_> {
             self.report.not_entitled.push(slice.clone());
         }
         let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
-        cx.ledger.commit(vec![Entry::NotEntitled { run: cx.run_id, stream, scope, detail }], None).await
+        cx.ledger.commit(vec![Entry::NotEntitled { run: cx.ledger.run_id, stream, scope, detail }], None).await
     }
 }

@@ -122,7 +122,7 @@ fn slice_entry(
     days: Vec<DayEntry>,
 ) -> Entry {
     Entry::Slice(SliceEntry {
-        run: cx.run_id,
+        run: cx.ledger.run_id,
         stream: slice.stream.name.clone(),
         fingerprint: TableMeaning::from_stream(&slice.stream).fingerprint(),
         scope: slice.scope.clone(),

@@ -61,7 +61,7 @@ impl Case {
         let export = self.export(true).await;
         let settings = export.settings();
         let found = discover(&settings.catalog, &settings.client).await.unwrap();
-        let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().wanted;
+        let wanted = preview(&settings, &export.goal(), &export.state().await, &found, None).unwrap().run.wanted;
         let least = Least::of(&export, &wanted);
         let ours = self.sent_requests(true).await;
         let cursors = if self.follows_cursors { self.sent_requests(false).await } else { least.pages };

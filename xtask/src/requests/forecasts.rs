@@ -43,7 +43,7 @@ async fn row(categories: usize) -> String {
     let starts =
         JobSchedule { next_start: export.simulator.now(), every: Periods::constant(SignedDuration::from_hours(24)) };
     let preview = preview(&settings, &export.goal(), &export.state().await, &found, Some(starts)).unwrap();
-    let due = preview.plan.slices.iter().filter(|planned| !planned.is_backfill).map(|planned| planned.requests);
+    let due = preview.run.plan.slices.iter().filter(|planned| !planned.is_backfill).map(|planned| planned.requests);
     let forecast = &preview.forecast;
     let backfill = forecast.backfill.as_ref().unwrap();
     let complete = match backfill.complete_at {
@@ -52,7 +52,7 @@ async fn row(categories: usize) -> String {
     };
     format!(
         "| {categories} | {} | {} | {} | {} | {} | {complete} |\n",
-        format_number(due.sum::<u64>() + preview.discovery_requests),
+        format_number(due.sum::<u64>() + preview.run.discovery_requests),
         format_duration(forecast.due_complete_after),
         format_number(forecast.steady_state.requests),
         format_duration(forecast.steady_state.duration),
