@@ -100,7 +100,7 @@ fn erasures(
     window: Option<Window>,
 ) -> Result<Vec<(String, Erasure)>, Failure> {
     let scopes = scopes(args);
-    let asked: BTreeSet<ScopePart> = scopes.iter().flat_map(|scope| scope.keys().copied()).collect();
+    let parts: BTreeSet<ScopePart> = scopes.iter().flat_map(|scope| scope.keys().copied()).collect();
     let mut tables: Vec<(String, Option<Window>)> = Vec::new();
     // Tables that are no streams of their own: snapshots, and what another version wrote.
     let (others, patterns): (Vec<String>, Vec<String>) =
@@ -108,7 +108,7 @@ fn erasures(
     tables.extend(others.into_iter().map(|name| (name, window)));
     if !patterns.is_empty() {
         let streams = select(catalog, &patterns).map_err(|problems| Failure::from_problems(exit::USAGE, &problems))?;
-        let has_scope = |stream: &Stream| asked.iter().all(|part| stream.scope.parts().contains(part));
+        let has_scope = |stream: &Stream| parts.iter().all(|part| stream.scope.parts().contains(part));
         for stream in streams.iter().filter(|stream| has_scope(stream)) {
             tables.extend(tables_of(stream, window));
         }
@@ -134,7 +134,7 @@ fn is_table(state: &State, name: &str) -> bool {
     state.coverage.contains_key(name) || !state.forgotten.erasures(name).is_empty()
 }
 
-/// The tables of `stream`, and the days of each that `window` means: whole months where rows tell of months, and of a list
+/// The tables of `stream`, and the days of each that `window` means: whole months where each row is about a month, and of a list
 /// only snapshots.
 fn tables_of(stream: &Stream, window: Option<Window>) -> Vec<(String, Option<Window>)> {
     match (&stream.days, window) {

@@ -11,7 +11,7 @@ use crate::cli::setup::configuration;
 use crate::cli::{GlobalOptions, exit, print};
 
 /// Enough for a status line.
-const MOST_BYTES: u64 = 1024;
+const MAX_BYTES: u64 = 1024;
 
 #[derive(Debug, clap::Args)]
 pub struct HealthcheckArgs {
@@ -37,32 +37,32 @@ pub async fn execute(options: &GlobalOptions, args: HealthcheckArgs) -> Result<u
     check(listens, &args.path, Duration::from_secs(args.timeout)).await
 }
 
-/// Requests `path` from the server at `listens`, for at most `patience`.
-async fn check(listens: SocketAddr, path: &str, patience: Duration) -> Result<u8, Failure> {
+/// Requests `path` from the server at `listens`, and waits for the response for at most `timeout`.
+async fn check(listens: SocketAddr, path: &str, timeout: Duration) -> Result<u8, Failure> {
     let at = reachable(listens);
     let failed = |problem: String| {
-        Failure::new(exit::FAILED, format!("`serve` at {at} does not answer `{path}` well: {problem}")).hint(
+        Failure::new(exit::FAILED, format!("`{path}` of `serve` at {at} is not healthy: {problem}")).hint(
             "look at the log of `serve`; `--listen`, or `server.listen` of the configuration, says where it listens",
         )
     };
-    let asked = tokio::time::timeout(patience, ask(at, path)).await;
-    let answer = asked
-        .map_err(|_| failed(format!("nothing within {} s", patience.as_secs())))?
+    let response = tokio::time::timeout(timeout, get(at, path))
+        .await
+        .map_err(|_| failed(format!("no response within {} s", timeout.as_secs())))?
         .map_err(|error| failed(error.to_string()))?;
-    let status = answer.lines().next().unwrap_or_default();
+    let status = response.lines().next().unwrap_or_default();
     match status.split(' ').nth(1) {
         Some("200") => print("fine"),
         _ => Err(failed(format!("`{status}`"))),
     }
 }
 
-/// The beginning of the answer to one GET.
-async fn ask(at: SocketAddr, path: &str) -> std::io::Result<String> {
+/// The beginning of the response to one GET.
+async fn get(at: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(at).await?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(MOST_BYTES).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut response = Vec::new();
+    stream.take(MAX_BYTES).read_to_end(&mut response).await?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
 /// Where what listens on all addresses is reached from here.
@@ -87,36 +87,36 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// What a check comes to before a server that gives one answer, and what was asked.
-    async fn checked(answer: &'static str) -> (Result<u8, Failure>, String) {
+    /// The result of a check of a server that sends `response`, and the request that it received.
+    async fn checked(response: &'static str) -> (Result<u8, Failure>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listens = listener.local_addr().unwrap();
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = vec![0; 1024];
-            let length = stream.read(&mut asked).await.unwrap();
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8_lossy(&asked[..length]).into_owned()
+            let mut request = vec![0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            stream.write_all(response.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
         };
-        tokio::join!(check(listens, "/readyz", PATIENCE), serving)
+        tokio::join!(check(listens, "/readyz", TIMEOUT), serving)
     }
 
     #[tokio::test]
-    async fn server_that_answers_200_is_healthy() {
-        let (result, asked) = checked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    async fn server_that_responds_with_200_is_healthy() {
+        let (result, request) = checked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(result.unwrap(), exit::COMPLETE);
-        assert!(asked.starts_with("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
+        assert!(request.starts_with("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"), "{request}");
     }
 
     #[tokio::test]
-    async fn any_other_answer_is_unhealthy() {
-        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH\r\n", ""] {
-            let (result, _) = checked(answer).await;
+    async fn any_other_response_is_unhealthy() {
+        for response in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH\r\n", ""] {
+            let (result, _) = checked(response).await;
             let failure = result.unwrap_err();
             assert_eq!(failure.code, exit::FAILED);
-            assert!(failure.message.contains(answer.trim()), "{failure}");
+            assert!(failure.message.contains(response.trim()), "{failure}");
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         drop(listener);
-        let failure = check(listen, "/livez", PATIENCE).await.unwrap_err();
+        let failure = check(listen, "/livez", TIMEOUT).await.unwrap_err();
         assert!(failure.message.contains("refused"), "{failure}");
     }
 

@@ -16,7 +16,7 @@ pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
         (Permissions::Policy(policy), _) => print_json(&policy),
         (Permissions::Roles(grants), OutputFormat::Json) => print_json(&grants),
         (Permissions::Roles(grants), OutputFormat::Table) => {
-            print(&grants.iter().map(in_words).collect::<Vec<_>>().join("\n"))
+            print(&grants.iter().map(describe).collect::<Vec<_>>().join("\n"))
         }
         (Permissions::Directory(path), OutputFormat::Json) => print_json(&json!({"directory": path})),
         (Permissions::Directory(path), OutputFormat::Table) => print(&format!(
@@ -26,7 +26,7 @@ pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
     }
 }
 
-fn in_words(grant: &RoleGrant) -> String {
+fn describe(grant: &RoleGrant) -> String {
     let when = grant.condition.as_ref().map(|condition| format!("\n  on the condition: {condition}"));
     format!("Grant \"{}\" on {}{}", grant.role, grant.on, when.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! What is wrong in the tree, in words, and what to write instead.
+//! Messages for what is wrong in the tree, with what to write instead.
 
 use serde_json::Value;
 
@@ -128,7 +128,7 @@ fn as_written(path: &str, value: &Value, problems: &Problems) -> String {
     let plain = || value.as_str().map_or_else(|| schema::to_toml(value), str::to_owned);
     match problems.places.nearest_to(path) {
         Some(Place::Variable(name)) => format!("write for example `{name}={}`", plain()),
-        // The one flag that takes the name of the setting.
+        // The one flag whose value names the setting.
         Some(Place::Flag(name)) if name == "--set" => format!("write for example `--set {path}={}`", plain()),
         Some(Place::Flag(name)) => format!("write for example `{name} {}`", plain()),
         _ => {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::advice;
 use super::problem::{InvalidValue, Problems, did_you_mean};
-use super::tree::{Kind, Mismatch, deserialize};
+use super::tree::{Mismatch, deserialize};
 use crate::catalog::{Catalog, CatalogError, NotARead, check_read, check_stream};
 use crate::model::column::Column;
 use crate::model::stream::{Fallback, Stream};
@@ -22,15 +22,10 @@ const OWN_MEMBERS: [&str; 3] = [OVERRIDE, EXTENDS, READ_ONLY];
 /// Members that an extending stream does not inherit: its name, its tier, and whether other streams are requested for its
 /// rows.
 const NEVER_INHERITED: [&str; 3] = ["name", "tier", "discovers"];
-/// Members that every stream has, each with a valid placeholder, so that the other members can be checked without it.
-const REQUIRED: [(&str, &str); 6] = [
-    ("name", "\"x\""),
-    ("about", "\"x\""),
-    ("request", "\"GET /\""),
-    ("scope", "\"account\""),
-    ("key", "[]"),
-    ("columns", "[]"),
-];
+/// The members that every stream has, each with a valid placeholder, so that the other members can be checked without it.
+fn required() -> Value {
+    json!({ "name": "x", "about": "x", "request": "GET /", "scope": "account", "key": [], "columns": [] })
+}
 
 /// A stream of the user's own, as it is written: the members of a [`Stream`], and `OWN_MEMBERS`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -113,12 +108,25 @@ impl Declaration<'_> {
         let mut members = base.as_ref().map(|base| self.inherited(base)).unwrap_or_default();
         let own = self.own.iter().filter(|(name, _)| !OWN_MEMBERS.contains(&name.as_str()));
         members.extend(own.map(|(name, value)| (name.clone(), value.clone())));
-        let columns = members.get_mut("columns").map(|columns| std::mem::replace(columns, json!([])));
+        // What an unknown stream would have provided is not reported as missing too.
+        let has_lost_base = base.is_none() && self.own.contains_key(EXTENDS);
+        let required = required();
+        for name in required.as_object().into_iter().flat_map(Map::keys).filter(|name| !members.contains_key(*name)) {
+            if name == "name" {
+                let instead = "write for example `name = \"visibility_v2_by_region\"`";
+                problems.error(&self.at(name), "the stream has no `name`", instead);
+            } else if !has_lost_base {
+                let instead = format!("set it, or name with `{EXTENDS}` a stream to inherit it from");
+                problems.error(&self.at(name), format!("the stream has no `{name}`"), instead);
+            }
+        }
+        let columns = members.insert("columns".into(), json!([]));
         let columns = columns.map(|columns| self.columns(&columns, &members, base.as_ref(), problems));
-        let mut stream = self.stream(members, base.is_some(), problems)?;
+        self.check_members(&members, problems);
         if problems.errors.len() > errors {
             return None;
         }
+        let mut stream: Stream = deserialize(&Value::Object(members)).ok()?;
         stream.columns = columns?;
         self.set_family(&mut stream, base.as_ref());
         self.check_request(&stream, is_read_only, problems);
@@ -250,42 +258,15 @@ impl Declaration<'_> {
         found
     }
 
-    /// The stream that `members` declare. What is wrong is reported and replaced with a placeholder, so that one mistake does
-    /// not hide another.
-    fn stream(&self, members: Map<String, Value>, has_base: bool, problems: &mut Problems) -> Option<Stream> {
-        let mut tree = Value::Object(members);
-        loop {
-            let mismatch = match deserialize(&tree) {
-                Ok(stream) => return Some(stream),
-                Err(mismatch) => mismatch,
-            };
-            let name = match (mismatch.path.first(), &mismatch.kind) {
-                (Some(name), _) => {
-                    let more = if mismatch.path.len() == 1 { &OWN_MEMBERS[..] } else { &[] };
-                    report(&mismatch, &self.path, more, problems);
-                    name.as_str()
-                }
-                (None, Kind::MissingField(name)) => {
-                    self.report_missing(name, has_base, problems);
-                    name.as_ref()
-                }
-                (None, _) => return None,
-            };
-            match REQUIRED.iter().find(|(required, _)| *required == name) {
-                Some((_, placeholder)) => tree[name] = serde_json::from_str(placeholder).ok()?,
-                None => drop(tree.as_object_mut()?.shift_remove(name)),
+    /// Reports every member that is wrong, each checked with placeholders for the required ones.
+    fn check_members(&self, members: &Map<String, Value>, problems: &mut Problems) {
+        for (name, value) in members {
+            let mut probe = required();
+            probe[name] = value.clone();
+            if let Err(mismatch) = deserialize::<Stream>(&probe) {
+                let more = if mismatch.path.len() == 1 { &OWN_MEMBERS[..] } else { &[] };
+                report(&mismatch, &self.path, more, problems);
             }
-        }
-    }
-
-    fn report_missing(&self, name: &str, has_base: bool, problems: &mut Problems) {
-        let what = format!("the stream has no `{name}`");
-        if name == "name" {
-            problems.error(&self.at(name), what, "write for example `name = \"visibility_v2_by_region\"`");
-        } else if has_base || !self.own.contains_key(EXTENDS) {
-            // What an unknown stream would have provided is not reported as missing too.
-            let instead = format!("set it, or name with `{EXTENDS}` a stream to inherit it from");
-            problems.error(&self.at(name), what, instead);
         }
     }
 
@@ -328,6 +309,7 @@ fn report(mismatch: &Mismatch, path: &str, more: &[&str], problems: &mut Problem
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tree::Kind;
 
     /// The members of a declaration, as serde knows them.
     fn members() -> BTreeSet<String> {

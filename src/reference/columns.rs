@@ -62,7 +62,7 @@ pub fn own_lines(column: &Column, nested: bool) -> Vec<ColumnLine> {
         about.push_str(&format!("; values: {}", column.values.join(", ")));
     }
     if column.from_request {
-        about.push_str("; as asked, rows do not say it");
+        about.push_str("; from the request, because rows do not hold it");
     }
     let data_type = if nested { outer(&column.data_type) } else { stored(&column.data_type).to_string() };
     let mut lines = vec![ColumnLine {

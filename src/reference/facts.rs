@@ -132,7 +132,7 @@ fn parameters(stream: &Stream) -> Option<String> {
 fn fallback(fallback: &Fallback) -> String {
     match fallback {
         Fallback::Stream(name) => format!("after HTTP 422, `{name}`, which has its own table"),
-        Fallback::Without(member) => format!("after HTTP 422, requested again without `{member}`; that column is null"),
+        Fallback::Without(member) => format!("after HTTP 422, requested without `{member}`; that column is null"),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::schedule::scheduled_jobs::{DueRun, JobOutcome, ScheduledJobs, Trigger
 use crate::schedule::systemd::SystemdNotifier;
 use crate::schedule::wake_timer::WakeTimer;
 
-/// How often the wall clock is checked, whatever the timer does.
+/// How often the wall clock is checked, even if the timer fails.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// A run that starts later than this although nothing else ran was missed because the system slept.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
@@ -28,7 +28,7 @@ const LATE: SignedDuration = SignedDuration::from_secs(60);
 pub trait JobRunner {
     /// Runs a job once, with the configuration that is in force when it starts.
     fn run(&self, due: DueRun) -> impl Future<Output = JobOutcome>;
-    /// Reads the configuration again; `None` keeps the previous one.
+    /// Reloads the configuration; `None` keeps the previous one.
     fn reload(&self) -> impl Future<Output = Option<Vec<(String, Schedule)>>>;
 }
 

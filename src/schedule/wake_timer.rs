@@ -44,7 +44,7 @@ impl WakeTimer {
 
     pub(super) async fn wait(&mut self) {
         self.receiver.recv().await;
-        // A timer that fires a moment early must be set again.
+        // A timer that fires a moment early must be set once more.
         self.set_for = None;
     }
 
