@@ -87,7 +87,7 @@ enum Command {
     /// Export chosen days of a job
     Backfill(backfill::BackfillArgs),
     /// Run all jobs on their schedules until stopped
-    Serve(serve::ServeArgs),
+    Serve,
     /// Check that a running `serve` is alive, for a container's health check
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Show coverage and the last runs
@@ -165,7 +165,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Plan(args) => plan::execute(&options, args).await,
         Command::Run(args) => run::execute(&options, args).await,
         Command::Backfill(args) => backfill::execute(&options, args).await,
-        Command::Serve(args) => serve::execute(&options, args).await,
+        Command::Serve => serve::execute(&options).await,
         Command::Healthcheck(args) => healthcheck::execute(&options, args).await,
         Command::Status(args) => status::execute(&options, args).await,
         Command::Verify(args) => verify::execute(&options, args).await,

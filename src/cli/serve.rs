@@ -24,10 +24,7 @@ use crate::ledger::State;
 use crate::run::alive_runs;
 use crate::schedule::{PreviousRun, Schedule, ScheduledJobs, SystemdNotifier, serve};
 
-#[derive(Debug, clap::Args)]
-pub struct ServeArgs {}
-
-pub async fn execute(options: &GlobalOptions, _: ServeArgs) -> Result<u8, Failure> {
+pub async fn execute(options: &GlobalOptions) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(options, "serve");
     let (reload, reloads) = mpsc::channel(1);
     let reloading = forward_reloads(reload);

@@ -48,6 +48,11 @@ impl Outcome {
         !matches!(self, Self::Complete | Self::Incomplete)
     }
 
+    /// Whether every further run ends the same until a person replaces the key or fixes the configuration.
+    pub fn is_permanent(self) -> bool {
+        matches!(self, Self::ConfigMismatch | Self::KeyRejected)
+    }
+
     /// The name with spaces, for people: `key rejected`.
     pub fn label(self) -> String {
         self.to_string().replace('_', " ")

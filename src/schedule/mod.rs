@@ -7,6 +7,6 @@ mod systemd;
 mod wake_timer;
 
 pub use cron::{Schedule, ScheduleError};
-pub use scheduled_jobs::{DueRun, JobOutcome, PreviousRun, ScheduledJobs, Trigger};
+pub use scheduled_jobs::{DueRun, PreviousRun, ScheduledJobs, Trigger};
 pub use scheduler::{JobRunner, serve};
 pub use systemd::SystemdNotifier;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::outcome::Outcome;
 use crate::schedule::cron::Schedule;
 
 /// Wait after a first run that could not reach the API or the destination; it doubles with each further one.
@@ -16,18 +17,6 @@ pub struct PreviousRun {
     pub started_at: Timestamp,
     /// It was killed, or stopped with work left that was due.
     pub is_interrupted: bool,
-}
-
-/// How a run ended, as far as its job's next run depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobOutcome {
-    Complete,
-    /// Some planned work is left.
-    Incomplete,
-    /// The API or the destination could not be reached.
-    Unavailable,
-    /// No job may run any more.
-    Fatal,
 }
 
 /// Why a run is due.
@@ -105,9 +94,9 @@ impl ScheduledJobs {
         Some(DueRun { job: job.clone(), at, trigger })
     }
 
-    /// A run of `job` ended at `now`. A complete run covers the times of the job that passed meanwhile; an incomplete one is
-    /// followed by another at once, if at least one passed. Other jobs that became due run once each.
-    pub fn record_run(&mut self, job: &str, started_at: Timestamp, now: Timestamp, outcome: JobOutcome) {
+    /// A run of `job` ended at `now`. A complete run covers the times of the job that passed meanwhile; any other is followed by
+    /// another at once, if at least one passed. Other jobs that became due run once each.
+    pub fn record_run(&mut self, job: &str, started_at: Timestamp, now: Timestamp, outcome: Outcome) {
         for scheduled in &mut self.0 {
             if scheduled.job == job {
                 scheduled.next = scheduled.next_after_run(started_at, now, outcome);
@@ -135,10 +124,10 @@ impl ScheduledJob {
         &mut self,
         started_at: Timestamp,
         now: Timestamp,
-        outcome: JobOutcome,
+        outcome: Outcome,
     ) -> Option<(Timestamp, Trigger)> {
         let next = next_scheduled(&self.schedule, now);
-        if outcome == JobOutcome::Unavailable {
+        if outcome == Outcome::Unavailable {
             let wait = (FIRST_RETRY * 2_i32.pow(self.unavailable_runs.min(10))).min(LONGEST_RETRY);
             self.unavailable_runs += 1;
             let retry = now.checked_add(wait).ok().map(|at| (at, Trigger::Retry));
@@ -147,7 +136,7 @@ impl ScheduledJob {
         self.unavailable_runs = 0;
         let passed = self.schedule.next_after(started_at).filter(|at| *at <= now);
         match passed {
-            Some(at) if outcome == JobOutcome::Incomplete => Some((at, Trigger::Delayed)),
+            Some(at) if outcome != Outcome::Complete => Some((at, Trigger::Delayed)),
             _ => next,
         }
     }
@@ -177,7 +166,7 @@ mod tests {
         from: &str,
         end: &str,
         length: SignedDuration,
-        outcome: JobOutcome,
+        outcome: Outcome,
         zone: &str,
     ) -> Vec<String> {
         let (mut now, end) = (at(from), at(end));
@@ -209,7 +198,7 @@ mod tests {
             from,
             "2026-03-10T00:00:00Z",
             5.minutes().try_into().unwrap(),
-            JobOutcome::Complete,
+            Outcome::Complete,
             "America/New_York",
         );
         assert_eq!(
@@ -231,7 +220,7 @@ mod tests {
             from,
             "2026-11-03T00:00:00Z",
             5.minutes().try_into().unwrap(),
-            JobOutcome::Complete,
+            Outcome::Complete,
             "America/New_York",
         );
         assert_eq!(
@@ -253,7 +242,7 @@ mod tests {
             from,
             "2026-10-27T00:00:00Z",
             5.minutes().try_into().unwrap(),
-            JobOutcome::Complete,
+            Outcome::Complete,
             "Europe/Berlin",
         );
         assert_eq!(
@@ -272,7 +261,7 @@ mod tests {
         let from = "2026-03-10T00:30:00Z";
         let ninety = SignedDuration::from_mins(90);
         let seen =
-            simulate(one("0 * * * *", "UTC", from), from, "2026-03-10T05:59:00Z", ninety, JobOutcome::Complete, "UTC");
+            simulate(one("0 * * * *", "UTC", from), from, "2026-03-10T05:59:00Z", ninety, Outcome::Complete, "UTC");
         assert_eq!(
             seen,
             [
@@ -288,7 +277,7 @@ mod tests {
         let from = "2026-03-10T00:30:00Z";
         let hour = SignedDuration::from_mins(60);
         let seen =
-            simulate(one("0 * * * *", "UTC", from), from, "2026-03-10T03:59:00Z", hour, JobOutcome::Incomplete, "UTC");
+            simulate(one("0 * * * *", "UTC", from), from, "2026-03-10T03:59:00Z", hour, Outcome::Incomplete, "UTC");
         assert_eq!(
             seen,
             ["nightly 03-10 01:00 UTC Scheduled", "nightly 03-10 02:00 UTC Delayed", "nightly 03-10 03:00 UTC Delayed"]
@@ -302,7 +291,7 @@ mod tests {
             vec![("zebra".into(), schedule("0 1 * * *", "UTC")), ("alpha".into(), schedule("0 1 * * *", "UTC"))];
         let jobs = ScheduledJobs::new(schedules, &BTreeMap::new(), at(from));
         let ten = SignedDuration::from_mins(10);
-        let seen = simulate(jobs, from, "2026-03-10T02:00:00Z", ten, JobOutcome::Incomplete, "UTC");
+        let seen = simulate(jobs, from, "2026-03-10T02:00:00Z", ten, Outcome::Incomplete, "UTC");
         assert_eq!(seen, ["zebra 03-10 01:00 UTC Scheduled", "alpha 03-10 01:10 UTC Delayed"]);
     }
 
@@ -315,8 +304,7 @@ mod tests {
             &[("nightly".to_owned(), last)].into(),
             at(from),
         );
-        let seen =
-            simulate(jobs, from, "2026-03-11T12:00:00Z", SignedDuration::from_mins(5), JobOutcome::Complete, "UTC");
+        let seen = simulate(jobs, from, "2026-03-11T12:00:00Z", SignedDuration::from_mins(5), Outcome::Complete, "UTC");
         assert_eq!(seen, ["nightly 03-10 12:00 UTC Missed", "nightly 03-11 06:30 UTC Scheduled"]);
     }
 
@@ -340,7 +328,7 @@ mod tests {
             from,
             "2026-03-10T09:40:00Z",
             SignedDuration::ZERO,
-            JobOutcome::Unavailable,
+            Outcome::Unavailable,
             "UTC",
         );
         assert_eq!(
@@ -363,7 +351,7 @@ mod tests {
         let now = at("2026-03-10T01:10:00Z");
         jobs.reschedule(vec![("nightly".into(), schedule("0 5 * * *", "UTC"))], now);
         assert_eq!(jobs.due(now).map(|due| due.at), Some(at("2026-03-10T01:00:00Z")));
-        jobs.record_run("nightly", now, now, JobOutcome::Complete);
+        jobs.record_run("nightly", now, now, Outcome::Complete);
         assert_eq!(jobs.next(), Some(at("2026-03-10T05:00:00Z")));
         jobs.reschedule(vec![("nightly".into(), schedule("0 3 * * *", "UTC"))], now);
         assert_eq!(jobs.next(), Some(at("2026-03-10T03:00:00Z")));

@@ -14,8 +14,9 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::model::outcome::Outcome;
 use crate::schedule::cron::Schedule;
-use crate::schedule::scheduled_jobs::{DueRun, JobOutcome, ScheduledJobs, Trigger};
+use crate::schedule::scheduled_jobs::{DueRun, ScheduledJobs, Trigger};
 use crate::schedule::systemd::SystemdNotifier;
 use crate::schedule::wake_timer::WakeTimer;
 
@@ -27,7 +28,7 @@ const LATE: SignedDuration = SignedDuration::from_secs(60);
 /// What the scheduler calls.
 pub trait JobRunner {
     /// Runs a job once, with the configuration that is in force when it starts.
-    fn run(&self, due: DueRun) -> impl Future<Output = JobOutcome>;
+    fn run(&self, due: DueRun) -> impl Future<Output = Outcome>;
     /// Reloads the configuration; `None` keeps the previous one.
     fn reload(&self) -> impl Future<Output = Option<Vec<(String, Schedule)>>>;
 }
@@ -35,10 +36,10 @@ pub trait JobRunner {
 struct ActiveJob<'a> {
     job: String,
     started_at: Timestamp,
-    run: Pin<Box<dyn Future<Output = JobOutcome> + 'a>>,
+    run: Pin<Box<dyn Future<Output = Outcome> + 'a>>,
 }
 
-/// Runs `jobs` until `cancel`, or until a run ends as [`JobOutcome::Fatal`]. A run that is active at `cancel` is waited for: it
+/// Runs `jobs` until `cancel`, or until an outcome [is permanent](Outcome::is_permanent). A run that is active at `cancel` is waited for: it
 /// observes the token itself.
 ///
 /// # Errors
@@ -78,7 +79,7 @@ pub async fn serve(
         tokio::select! {
             outcome = finished => {
                 let finished = active.take();
-                if outcome == JobOutcome::Fatal {
+                if outcome.is_permanent() {
                     break;
                 }
                 if let Some(ActiveJob { job, started_at, .. }) = finished {

@@ -14,7 +14,7 @@ use crate::cli::setup::{configuration, goal, settings, warn_of_expiry};
 use crate::cli::{GlobalOptions, exit};
 use crate::config::Config;
 use crate::run::{Outcome, RunSettings, run_job};
-use crate::schedule::{DueRun, JobOutcome, JobRunner, Schedule};
+use crate::schedule::{DueRun, JobRunner, Schedule};
 
 /// Runs jobs with the last configuration that was loaded.
 pub(super) struct Jobs {
@@ -62,17 +62,17 @@ impl Jobs {
 }
 
 impl JobRunner for Jobs {
-    async fn run(&self, due: DueRun) -> JobOutcome {
+    async fn run(&self, due: DueRun) -> Outcome {
         let LoadedConfig { config, settings } = self.loaded().clone();
         let name = due.job;
         let Ok(job) = config.job(&name) else {
-            return JobOutcome::Complete;
+            return Outcome::Complete;
         };
         let goal = match goal(&config, job, settings.clock.now()) {
             Ok(goal) => goal,
             Err(failure) => {
                 tracing::error!(job = name, problem = %failure, "job not started, its configuration is invalid");
-                return JobOutcome::Complete;
+                return Outcome::Complete;
             }
         };
         if settings.client.reload_key() {
@@ -88,16 +88,10 @@ impl JobRunner for Jobs {
         if let Some(failure) = failure(&settings, result, ended) {
             failure.print(self.options.log_format);
         }
-        // Only a person can replace a rejected key or fix a configuration mismatch.
-        match outcome {
-            Outcome::KeyRejected | Outcome::ConfigMismatch => {
-                self.code.store(ended, Ordering::Relaxed);
-                JobOutcome::Fatal
-            }
-            Outcome::Complete => JobOutcome::Complete,
-            Outcome::Failed | Outcome::Incomplete => JobOutcome::Incomplete,
-            Outcome::Unavailable => JobOutcome::Unavailable,
+        if outcome.is_permanent() {
+            self.code.store(ended, Ordering::Relaxed);
         }
+        outcome
     }
 
     async fn reload(&self) -> Option<Vec<(String, Schedule)>> {
