@@ -1,10 +1,11 @@
 //! `jobs.toml` as a tree, with the line of every setting.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
-use toml_edit::{ImDocument, Item, TableLike};
+use toml_edit::{ImDocument, Item, Key};
 
 use super::problem::{InvalidValue, Place, Problems};
 use super::rules::is_job_name;
@@ -36,11 +37,12 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Tree> {
             return None;
         }
     };
-    let tree = table(document.as_table(), "", &mut |path, offset| {
+    let tree = value(document.as_item(), "", &mut |path, offset| {
         if let Some(offset) = offset {
             problems.places.set(path, place(line_of(offset)));
         }
     });
+    let Value::Object(tree) = tree else { return None };
     for (section, is_name) in [("stream", is_stream_name as fn(&str) -> bool), ("job", is_job_name)] {
         let name = |entry: &Value| entry["name"].as_str().filter(|name| is_name(name)).map(str::to_owned);
         let entries = tree.get(section).and_then(Value::as_array);
@@ -63,45 +65,26 @@ fn unreadable(path: &Path, error: &io::Error) -> InvalidValue {
     }
 }
 
-/// A table of TOML as a tree; `observe` receives the path and the offset of everything in it.
-fn table(table: &dyn TableLike, path: &str, observe: &mut dyn FnMut(&str, Option<usize>)) -> Tree {
-    let mut tree = Tree::new();
-    for (name, item) in table.iter() {
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let span = table.key(name).and_then(toml_edit::Key::span).or_else(|| item.span());
-        observe(&path, span.map(|span| span.start));
-        tree.insert(name.to_owned(), value(item, &path, observe));
-    }
-    tree
-}
-
-/// One item of TOML as JSON. A date is text, as it is in quotes.
+/// TOML as JSON; `observe` receives the path and the offset of everything in it. A date is text, as it is in quotes.
 pub(super) fn value(item: &Item, path: &str, observe: &mut dyn FnMut(&str, Option<usize>)) -> Value {
-    if let Some(members) = item.as_table_like() {
-        return Value::Object(table(members, path, observe));
+    let mut inner = |step: &str, span: Option<Range<usize>>, item: &Item| {
+        let path = if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
+        observe(&path, span.map(|span| span.start));
+        value(item, &path, observe)
+    };
+    if let Some(table) = item.as_table_like() {
+        let span = |name: &str, item: &Item| table.key(name).and_then(Key::span).or_else(|| item.span());
+        return table.iter().map(|(name, item)| (name.to_owned(), inner(name, span(name, item), item))).collect();
     }
-    if let Some(tables) = item.as_array_of_tables() {
-        let entry = |(index, members): (usize, &toml_edit::Table)| {
-            let path = format!("{path}.{index}");
-            observe(&path, members.span().map(|span| span.start));
-            Value::Object(table(members, &path, observe))
-        };
-        return tables.iter().enumerate().map(entry).collect();
-    }
-    match item.as_value() {
-        Some(toml_edit::Value::String(text)) => Value::from(text.value().as_str()),
-        Some(toml_edit::Value::Integer(number)) => Value::from(*number.value()),
-        Some(toml_edit::Value::Float(number)) => Value::from(*number.value()),
-        Some(toml_edit::Value::Boolean(value)) => Value::from(*value.value()),
-        Some(toml_edit::Value::Datetime(date)) => Value::from(date.value().to_string()),
-        Some(toml_edit::Value::Array(list)) => {
-            let entry = |(index, entry): (usize, &toml_edit::Value)| {
-                let path = format!("{path}.{index}");
-                observe(&path, entry.span().map(|span| span.start));
-                value(&Item::Value(entry.clone()), &path, observe)
-            };
-            list.iter().enumerate().map(entry).collect()
-        }
-        _ => Value::Null,
-    }
+    let entries: Vec<Item> = match item {
+        Item::ArrayOfTables(tables) => tables.iter().cloned().map(Item::Table).collect(),
+        Item::Value(toml_edit::Value::Array(list)) => list.iter().cloned().map(Item::Value).collect(),
+        Item::Value(toml_edit::Value::String(text)) => return Value::from(text.value().as_str()),
+        Item::Value(toml_edit::Value::Integer(number)) => return Value::from(*number.value()),
+        Item::Value(toml_edit::Value::Float(number)) => return Value::from(*number.value()),
+        Item::Value(toml_edit::Value::Boolean(value)) => return Value::from(*value.value()),
+        Item::Value(toml_edit::Value::Datetime(date)) => return Value::from(date.value().to_string()),
+        _ => return Value::Null,
+    };
+    entries.iter().enumerate().map(|(index, entry)| inner(&index.to_string(), entry.span(), entry)).collect()
 }

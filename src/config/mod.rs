@@ -24,6 +24,7 @@ mod tree;
 mod units;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -32,7 +33,7 @@ use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::model::stream::Stream;
-use problem::{Places, Problems, did_you_mean, listed};
+use problem::{Places, Problems, listed, no_such_job};
 use settings::DOCUMENTED_REQUESTS_PER_HOUR;
 
 pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertsConfig};
@@ -118,13 +119,9 @@ impl Config {
     /// That there is none, with the nearest name.
     pub fn job(&self, name: &str) -> Result<&JobConfig, Problem> {
         self.jobs.iter().find(|job| job.name == name).ok_or_else(|| {
-            let names = || self.jobs.iter().map(|job| job.name.as_str());
-            let otherwise = if self.jobs.is_empty() {
-                "no job is configured; `profound-export init` writes a file with one".to_owned()
-            } else {
-                format!("the jobs are {}", listed(names()))
-            };
-            Problem::new("job", format!("there is no job `{name}`"), did_you_mean(name, names(), otherwise))
+            let names: Vec<&str> = self.jobs.iter().map(|job| job.name.as_str()).collect();
+            let InvalidValue { what, instead } = no_such_job(name, &names);
+            Problem::new("job", what, instead)
         })
     }
 
@@ -261,12 +258,10 @@ impl Config {
 
 /// Whether requests to `url` stay on this machine.
 fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    let Some(host) = url.host_str() else { return false };
+    // IPv6 addresses are in brackets.
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -200,12 +200,17 @@ impl Problems {
     pub(super) fn check_unique(&mut self, section: &str, names: &[&str]) {
         for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
             if let Some(first) = names[..index].iter().position(|other| other == name) {
-                let place = self.places.nearest_to(&format!("{section}.{first}.name"));
-                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-                let what = format!("another {section} has the name `{name}`{place}");
+                let what = self.already_named(section, first, name);
                 self.error(&format!("{section}.{index}.name"), what, format!("give each {section} its own name"));
             }
         }
+    }
+
+    /// What is wrong where entry `first` of `[[section]]` has the same name, with its place.
+    pub(super) fn already_named(&self, section: &str, first: usize, name: &str) -> String {
+        let place = self.places.nearest_to(&format!("{section}.{first}.name"));
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        format!("another {section} has the name `{name}`{place}")
     }
 
     /// `value` when there is no error.
@@ -245,6 +250,15 @@ pub(super) fn did_you_mean<'a>(
     otherwise: impl Into<String>,
 ) -> String {
     nearest(name, known).map_or_else(|| otherwise.into(), |near| format!("did you mean `{near}`?"))
+}
+
+/// There is no job `name`; `jobs` are the known ones.
+pub(super) fn no_such_job(name: &str, jobs: &[&str]) -> InvalidValue {
+    let otherwise = match jobs {
+        [] => "no job is configured; `profound-export init` writes a file with one".to_owned(),
+        _ => format!("the jobs are {}", listed(jobs.iter().copied())),
+    };
+    InvalidValue::new(format!("there is no job `{name}`"), did_you_mean(name, jobs.iter().copied(), otherwise))
 }
 
 /// `a, b and c`, each in backticks.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml_edit::Item;
 
-use super::problem::{InvalidValue, Place, Problem, Problems, did_you_mean, listed};
+use super::problem::{InvalidValue, Place, Problem, Problems, no_such_job};
 use super::tree::{self, Tree};
 use super::{advice, file, schema};
 
@@ -139,13 +139,7 @@ fn resolve(key: &str, problems: &Problems) -> Result<Vec<String>, InvalidValue> 
                 path[1] = index.to_string();
                 return Ok(path);
             }
-            let known: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
-            let otherwise = if known.is_empty() {
-                "write the job into `jobs.toml` first; `profound-export init` creates one".to_owned()
-            } else {
-                format!("the jobs are {}", listed(known.iter().copied()))
-            };
-            Err(InvalidValue::new(format!("there is no job `{}`", path[1]), did_you_mean(&path[1], known, otherwise)))
+            Err(no_such_job(&path[1], &names.iter().flatten().map(String::as_str).collect::<Vec<_>>()))
         }
         _ => Ok(path),
     }

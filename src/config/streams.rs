@@ -154,10 +154,9 @@ impl Declaration<'_> {
         let Some(name) = self.text("name") else { return };
         let path = self.at("name");
         if let Some((first, _)) = self.earlier.iter().find(|(_, other)| other.name == name) {
-            let place = problems.places.nearest_to(&format!("stream.{first}.name"));
-            let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+            let what = problems.already_named("stream", *first, name);
             let instead = "give each stream its own name: it is the name of its table and its directory";
-            return problems.error(&path, format!("another stream has the name `{name}`{place}"), instead);
+            return problems.error(&path, what, instead);
         }
         match (self.built_in.get(name), is_replacement) {
             (Some(built_in), false) => problems.error(
