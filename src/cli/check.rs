@@ -14,8 +14,7 @@ use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::format::format_count;
-use crate::model::scope::{Scope, ScopeKind};
-use crate::run::{Discovered, JobScopes, Preview, discover, preview, resolve_scopes};
+use crate::run::{Discovered, Preview, discover, preview, resolve_scopes};
 
 /// Next runs to show for each job.
 const RUNS_SHOWN: usize = 3;
@@ -82,14 +81,15 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
             findings.add("warning", warning.clone())?;
         }
         for stream in goal.streams {
-            sampled.entry(stream.name.clone()).or_insert((stream, first_scopes(&resolved)));
+            let scope = resolved.scopes.get(&stream.scope).and_then(|scopes| scopes.first()).cloned();
+            sampled.entry(stream.name.clone()).or_insert((stream, scope));
         }
     }
     let mut misfitting = 0;
     if args.sample {
-        for (stream, scopes) in sampled.into_values() {
-            let (text, fits) = sample::report(&settings, &stream, &scopes, &found).await;
-            findings.add("sample", text)?;
+        for (stream, scope) in sampled.into_values() {
+            let (text, fits) = sample::report(&settings, &stream, scope, &found).await;
+            findings.add("sample", format!("{}: {text}", stream.name))?;
             misfitting += u64::from(!fits);
         }
     }
@@ -134,12 +134,6 @@ impl Findings {
         }
         Ok(())
     }
-}
-
-/// The first scope of each kind, to request a sample for.
-fn first_scopes(resolved: &JobScopes) -> BTreeMap<ScopeKind, Scope> {
-    let first = |(kind, scopes): (&ScopeKind, &Vec<Scope>)| scopes.first().map(|scope| (*kind, scope.clone()));
-    resolved.scopes.iter().filter_map(first).collect()
 }
 
 fn holdings(found: &Discovered) -> String {
