@@ -55,10 +55,14 @@ pub struct Ledger {
 /// What other writers recorded of a day.
 #[derive(Debug, Clone, Copy, Default)]
 struct ExternalChange {
-    extracted: bool,
-    /// The last record that published its file or marked it stale; zero for none.
-    file_record: u64,
+    /// The last record that committed the day, whether or not its file changed.
+    extracted: Option<u64>,
+    /// The last record that published its file or marked it stale.
+    published: Option<u64>,
 }
+
+/// Entries, and the number of the last record that they are based on: for rows, the one before their first request.
+pub type BasedEntries = (Vec<Entry>, Option<u64>);
 
 impl Ledger {
     /// Opens the ledger of `destination`. A missing one is empty.
@@ -113,9 +117,9 @@ impl Ledger {
         self.state
     }
 
-    /// Whether another writer has extracted a day, or a list, since this ledger was opened.
-    pub fn is_extracted_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> bool {
-        self.external.get(&(stream.to_owned(), scope.clone(), day)).is_some_and(|external| external.extracted)
+    /// The last record in which another writer committed a day, or a list, since this ledger was opened.
+    pub fn extracted_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> Option<u64> {
+        self.external.get(&(stream.to_owned(), scope.clone(), day))?.extracted
     }
 
     /// Replays the records that other writers have added.
@@ -142,11 +146,13 @@ impl Ledger {
 
     fn apply_external(&mut self, record: &Record) {
         for entry in &record.entries {
-            let mut note = |stream: &String, scope: &Scope, day, extracted: bool, file: bool| {
+            let mut note = |stream: &String, scope: &Scope, day, is_extracted: bool, is_published: bool| {
                 let external = self.external.entry((stream.clone(), scope.key(), day)).or_default();
-                external.extracted |= extracted;
-                if file {
-                    external.file_record = record.number;
+                if is_extracted {
+                    external.extracted = Some(record.number);
+                }
+                if is_published {
+                    external.published = Some(record.number);
                 }
             };
             match entry {
@@ -163,33 +169,43 @@ impl Ledger {
         self.state.apply(record);
     }
 
-    /// Appends a record of `entries` after those that other writers have added meanwhile. If the entries were derived from the
-    /// state, `based_on` is the number of its last record: where another writer published the file of one of these days in a later
-    /// record, either file may be the published one, so the day is marked stale, and the next run extracts it again.
+    /// Appends one record of `entries`; see [`Ledger::append_all`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn append(&mut self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), LedgerError> {
+        self.append_all(vec![(entries, based_on)]).await
+    }
+
+    /// Appends one record of all `commits` after those that other writers have added meanwhile. If another writer committed one of
+    /// their days after the record that it is based on, the published file may be the older one: the day is marked stale, and the next
+    /// run extracts it again.
     ///
     /// # Errors
     /// [`LedgerError`]; whether the record was written is then unknown. Its files may be published, so the next record marks their
     /// days stale.
-    pub async fn append(&mut self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), LedgerError> {
-        if entries.is_empty() {
+    pub async fn append_all(&mut self, mut commits: Vec<BasedEntries>) -> Result<(), LedgerError> {
+        if commits.iter().all(|(entries, _)| entries.is_empty()) {
             return Ok(());
         }
-        let entries = [std::mem::take(&mut self.unrecorded), entries].concat();
-        let added = self.add(&entries, based_on).await;
+        commits.push((std::mem::take(&mut self.unrecorded), None));
+        let added = self.add(&commits).await;
         if added.is_err() {
-            self.unrecorded = entries.iter().flat_map(stale_entries).collect();
+            self.unrecorded = commits.iter().flat_map(|(entries, _)| entries).flat_map(stale_entries).collect();
         }
         added
     }
 
-    async fn add(&mut self, entries: &[Entry], based_on: Option<u64>) -> Result<(), LedgerError> {
+    async fn add(&mut self, commits: &[BasedEntries]) -> Result<(), LedgerError> {
         let id = Uuid::now_v7();
         let mut retries = WRITE_RETRIES.start();
         for _ in 0..MAX_ATTEMPTS {
-            self.check_tables(entries)?;
+            let overwritten = commits.iter().flat_map(|(entries, based_on)| self.overwritten(entries, *based_on));
+            let entries: Vec<Entry> =
+                commits.iter().flat_map(|(entries, _)| entries.iter().cloned()).chain(overwritten).collect();
+            self.check_tables(&entries)?;
             let number = self.state.number + 1;
-            let overwritten = based_on.map(|based_on| self.overwritten(entries, based_on)).unwrap_or_default();
-            let record = record_of(number, id, self.clock.now(), [entries, &overwritten].concat());
+            let record = record_of(number, id, self.clock.now(), entries);
             let path = record_path(number);
             // After an error the object may exist all the same, so it is read back in every case.
             let created = self.destination.create(&path, encode(&record)).await;
@@ -268,13 +284,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// Stale entries for the days of `entries` whose files other writers have published after record `based_on`.
-    fn overwritten(&self, entries: &[Entry], based_on: u64) -> Vec<Entry> {
+    /// Stale entries for the days of `entries` that other writers have published after record `based_on`, or extracted after it while
+    /// `entries` publish them.
+    fn overwritten(&self, entries: &[Entry], based_on: Option<u64>) -> Vec<Entry> {
         let mut stale = Vec::new();
         for own in entries.iter().filter_map(slice_of) {
             for day in &own.days {
                 let file = (own.stream.clone(), own.scope.key(), day.day);
-                if self.external.get(&file).is_some_and(|external| external.file_record > based_on) {
+                let external = self.external.get(&file).copied().unwrap_or_default();
+                let extracted = external.extracted.filter(|_| day.file == FileChange::Published);
+                let last = external.published.max(extracted);
+                if based_on.is_some_and(|based_on| last > Some(based_on)) {
                     stale.push(Entry::Stale { stream: own.stream.clone(), scope: own.scope.clone(), day: day.day });
                 }
             }

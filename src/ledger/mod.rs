@@ -15,7 +15,7 @@ mod table;
 pub use coverage_table::{CoverageRow, coverage_parquet};
 pub use error::{CheckpointError, LedgerError};
 pub use fact::{Fact, Facts, LearnedFact};
-pub use log::Ledger;
+pub use log::{BasedEntries, Ledger};
 pub use open_run::{OpenRun, PlannedSlices};
 pub use record::{DayEntry, Entry, FileChange, Planned, Record, RunEnd, SliceEntry};
 pub use salvage::{LostRecords, Salvage, begin_rebuild, finish_rebuild, salvage};

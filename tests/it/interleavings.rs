@@ -1,6 +1,7 @@
 //! Two processes write one lake at once, with every interleaving of their steps at the store: no row is lost, no record
 //! describes another file than the published one, and the next run re-extracts every stale day.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -42,6 +43,8 @@ struct Race {
     export: Export,
     store: Arc<dyn ObjectStore>,
     reader: Reader,
+    /// Streams that the second process extracted after the figures changed, while the first process waited.
+    extracted_after_restatement: BTreeSet<&'static str>,
 }
 
 impl Race {
@@ -56,7 +59,7 @@ impl Race {
         let mut reader = Reader::default();
         reader.allow(&export, &STREAMS);
         let export = export.on(Destination::new(Arc::clone(&store), "memory:///"));
-        Self { export, store, reader }
+        Self { export, store, reader, extracted_after_restatement: BTreeSet::new() }
     }
 
     /// A process whose clock is wrong by `skew` seconds, and its turns.
@@ -88,7 +91,13 @@ impl Race {
                     Step::ToWrite(process) => {
                         turns[process].take_to_write().await;
                     }
-                    Step::ToEnd(process) => while turns[process].take(How::Done).await {},
+                    Step::ToEnd(process) => {
+                        let before = self.export.simulator.requests().len();
+                        while turns[process].take(How::Done).await {}
+                        let received = self.export.simulator.requests().split_off(before);
+                        let is_extracted = |stream: &&str| !of_stream(&received, stream).is_empty();
+                        self.extracted_after_restatement.extend(DATED.into_iter().filter(is_extracted));
+                    }
                     Step::Of(process, how) => steps_run += usize::from(turns[process].take(how).await),
                 }
                 self.reader.look(&self.export).await;
@@ -169,6 +178,9 @@ async fn lake_converges_if_another_process_runs_between_two_steps() {
             assert_eq!(run.outcome, Outcome::Complete, "{what}: {} {:?}", run.summary(), run.error);
         }
         race.assert_converges(&what).await;
+        for stream in &race.extracted_after_restatement {
+            race.export.assert_equals_simulator(stream).await;
+        }
         race.assert_is_the_account(&what).await;
     }
 }

@@ -18,6 +18,8 @@ pub struct SliceAttempt {
     /// Whether its event stream lacked columns, so that pages are requested from now on.
     pub events_incomplete: bool,
     pub prefetched: Option<Prefetched>,
+    /// Whether another process committed some of its days during the attempt before this one.
+    pub had_conflict: bool,
 }
 
 impl SliceAttempt {
@@ -29,6 +31,7 @@ impl SliceAttempt {
             is_retry: false,
             events_incomplete: false,
             prefetched,
+            had_conflict: false,
             slice,
         }
     }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::ledger::{BasedEntries, Ledger, LedgerError};
 
 /// Slices that may wait for a record at the same time.
 pub const MAX_WAITING: usize = 64;
 
 /// Entries that wait for a record.
 pub struct Commit {
-    pub entries: Vec<Entry>,
-    pub based_on: Option<u64>,
+    pub entries: BasedEntries,
     pub done: oneshot::Sender<Result<(), Arc<LedgerError>>>,
 }
 
@@ -20,13 +19,13 @@ pub struct Commit {
 pub async fn write_records(ledger: Arc<Mutex<Ledger>>, mut commits: mpsc::Receiver<Commit>) {
     let mut group = Vec::with_capacity(MAX_WAITING);
     while commits.recv_many(&mut group, MAX_WAITING).await > 0 {
-        let entries = group.iter().flat_map(|commit| commit.entries.iter().cloned()).collect();
-        let based_on = group.iter().filter_map(|commit| commit.based_on).min();
+        let (entries, waiting): (Vec<BasedEntries>, Vec<_>) =
+            group.drain(..).map(|commit| (commit.entries, commit.done)).unzip();
         let mut ledger = ledger.lock().await;
-        let result = ledger.append(entries, based_on).await.map_err(Arc::new);
-        for commit in group.drain(..) {
+        let result = ledger.append_all(entries).await.map_err(Arc::new);
+        for done in waiting {
             // The slice may have been cancelled; the record is stored all the same.
-            commit.done.send(result.clone()).ok();
+            done.send(result.clone()).ok();
         }
         ledger.checkpoint_midway().await;
     }

@@ -32,14 +32,23 @@ impl LedgerView {
         read(self.ledger.lock().await.state())
     }
 
-    /// The coverage of the slice's stream and scope.
-    pub async fn coverage(&self, slice: &Slice) -> Option<ScopeCoverage> {
-        self.coverage_and_number(slice).await.0
+    /// The number of the last record.
+    pub async fn number(&self) -> u64 {
+        self.read(|state| state.number).await
     }
 
-    /// The coverage, and the number of the last record that it includes.
-    pub async fn coverage_and_number(&self, slice: &Slice) -> (Option<ScopeCoverage>, u64) {
-        self.read(|state| (state.scope(&slice.stream.name, &slice.scope.key()).cloned(), state.number)).await
+    /// The coverage of the slice's stream and scope.
+    pub async fn coverage(&self, slice: &Slice) -> Option<ScopeCoverage> {
+        self.read(|state| state.scope(&slice.stream.name, &slice.scope.key()).cloned()).await
+    }
+
+    /// The days of the slice, or the list, that another process committed after record `based_on`. Its rows may be newer than those of
+    /// the slice, or older: neither process knows when the other sent its requests.
+    pub async fn conflicting_days(&self, slice: &Slice, based_on: u64) -> BTreeSet<Option<Day>> {
+        let ledger = self.ledger.lock().await;
+        let (stream, scope) = (&slice.stream.name, slice.scope.key());
+        let is_newer = |day: &Option<Day>| ledger.extracted_elsewhere(stream, &scope, *day) > Some(based_on);
+        slice.recorded_days().into_iter().filter(is_newer).collect()
     }
 
     /// Those days of the slice, or the list, that were forgotten, perhaps since it was planned. Reads the ledger's tail.
@@ -71,7 +80,7 @@ impl LedgerView {
         };
         let is_fresh = |day: Option<Day>| {
             let is_sound = coverage.state(day).is_some_and(|state| !state.stale && state.suspect.is_none());
-            is_sound && ledger.is_extracted_elsewhere(stream, &scope, day)
+            is_sound && ledger.extracted_elsewhere(stream, &scope, day).is_some()
         };
         Ok(slice.recorded_days().into_iter().all(is_fresh))
     }
@@ -110,15 +119,15 @@ impl LedgerView {
         }
     }
 
-    /// Adds `entries`, in one record with those of other slices, and waits until they are stored. If they were derived from
-    /// the ledger's state, `based_on` is the number of its last record then, so that conflicts are found.
+    /// Adds `entries`, in one record with those of other slices, and waits until they are stored. For rows, `based_on` is the last
+    /// record before their first request.
     ///
     /// # Errors
     /// [`RunError::SharedLedger`]: why the record could not be written.
     pub async fn commit(&self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), RunError> {
         let (done, stored) = oneshot::channel();
         let closed = || Arc::new(LedgerError::Contended { attempts: 0 });
-        self.commits.send(Commit { entries, based_on, done }).await.map_err(|_| closed())?;
+        self.commits.send(Commit { entries: (entries, based_on), done }).await.map_err(|_| closed())?;
         Ok(stored.await.map_err(|_| closed())??)
     }
 }

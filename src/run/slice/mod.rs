@@ -131,14 +131,21 @@ impl SliceRun<'_> {
         }
         cx.settings.events.emit(&Event::SliceStarted { slice: attempt.slice.clone() });
         let (requests, started) = (AtomicU64::new(0), std::time::Instant::now());
+        // Before the first request: whatever other processes commit from now on may be newer. Discovery, which prefetches, follows the
+        // opening of the ledger.
+        let based_on = if attempt.prefetched.is_some() { 0 } else { cx.ledger.number().await };
         let published = match extract(cx, &mut attempt, &requests).await {
-            Ok(extraction) => publish(cx, &attempt.slice, extraction, requests.load(Ordering::Relaxed)).await,
+            Ok(extraction) => publish(cx, &attempt.slice, extraction, requests.load(Ordering::Relaxed), based_on).await,
             Err(error) => Err(error),
         };
         match published {
-            Ok(PublishedSlice { counters, suspect }) => {
+            Ok(PublishedSlice { counters, suspect, has_conflict }) => {
                 let counters = Counters { elapsed: started.elapsed(), ..counters };
+                let conflicting = has_conflict.then(|| attempt.clone());
                 self.record_success(attempt, counters, suspect);
+                if let Some(attempt) = conflicting {
+                    self.record_conflict(attempt);
+                }
                 Ok(())
             }
             Err(error) => self.record_failure(attempt, error).await,
@@ -156,6 +163,19 @@ impl SliceRun<'_> {
         if let Some(problem) = suspect {
             cx.settings.events.emit(&Event::SliceSuspect { slice: slice.clone(), problem: problem.clone() });
             self.report.failed.push((slice, problem));
+        }
+    }
+
+    /// Another process committed days of the slice during the attempt. They are stale, and are extracted once more.
+    fn record_conflict(&mut self, attempt: SliceAttempt) {
+        let (events, slice) = (&self.cx.settings.events, attempt.slice.clone());
+        let problem = "another process exported some of its days at the same time".to_owned();
+        if attempt.had_conflict {
+            events.emit(&Event::SliceDeferred { slice: slice.clone(), problem });
+            self.report.deferred.push(slice);
+        } else {
+            events.emit(&Event::SliceRetried { slice, problem, remedy: "requesting its days once more".to_owned() });
+            self.attempts.push(SliceAttempt { had_conflict: true, ..attempt });
         }
     }
 

@@ -29,9 +29,12 @@ pub struct PublishedSlice {
     pub counters: Counters,
     /// Why days keep their published files until another run confirms the new rows, or what is missing.
     pub suspect: Option<String>,
+    /// Whether another process committed some of its days since `based_on`: they keep its files, and are stale.
+    pub has_conflict: bool,
 }
 
-/// Publishes the files of a verified slice, and of its snapshot, and commits one record about both.
+/// Publishes the files of a verified slice, and of its snapshot, and commits one record about both. `based_on` is the last record
+/// before the first request of the slice.
 ///
 /// # Errors
 /// Why a file cannot be published or the record not be committed. Files that may have been replaced are recorded as stale.
@@ -40,14 +43,17 @@ pub async fn publish(
     slice: &Slice,
     extraction: Extraction,
     requests: u64,
+    based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
     let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice).await?;
-    let (before, based_on) = cx.ledger.coverage_and_number(slice).await;
+    let conflicts = cx.ledger.conflicting_days(slice, based_on).await;
+    let is_kept = |day: &Option<Day>| forgotten.contains(day) || conflicts.contains(day);
+    let before = cx.ledger.coverage(slice).await;
     let (shrunk, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = whole
         .days
         .iter()
-        .filter(|day| !forgotten.contains(&day.day))
+        .filter(|day| !is_kept(&day.day))
         .partition(|day| is_shrunk(day, before.as_ref(), cx.options.on_shrink));
     let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
     let uploads = days.into_iter().map(|day| publish_day(cx, slice, day, before.as_ref()));
@@ -56,7 +62,7 @@ pub async fn publish(
         Err(error) => return Err(mark_stale(cx, slice, touched, error).await),
     };
     // A list that is suspect must not become a snapshot.
-    let is_sound = forgotten.is_empty() && shrunk.is_empty() && incomplete.is_none();
+    let is_sound = forgotten.is_empty() && conflicts.is_empty() && shrunk.is_empty() && incomplete.is_none();
     let mut snapshot = None;
     if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
         && cx.ledger.forgotten_days(&to).await?.is_empty()
@@ -71,7 +77,7 @@ pub async fn publish(
         }
     }
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
-    let is_empty = |day: &Option<Day>| !written.contains(day) && !forgotten.contains(day);
+    let is_empty = |day: &Option<Day>| !written.contains(day) && !is_kept(day);
     entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
 
     let suspect = shrunk_problem(&shrunk, before.as_ref(), cx.options.on_shrink);
@@ -85,6 +91,7 @@ pub async fn publish(
         // The requests are counted for the list.
         record.push(slice_entry(cx, &to, Some(&whole), 0, extracted_at, vec![day]));
     }
+    record.extend(stale_entries(slice, conflicts.difference(&forgotten).copied()));
     if let Some(problem) = &suspect {
         let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
         record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
@@ -98,7 +105,7 @@ pub async fn publish(
     }
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
     cx.ledger.commit(record, Some(based_on)).await?;
-    Ok(PublishedSlice { counters, suspect: suspect.or(incomplete) })
+    Ok(PublishedSlice { counters, suspect: suspect.or(incomplete), has_conflict: !conflicts.is_empty() })
 }
 
 /// Records that the days of `slice` have no rows, because its gate says so.
@@ -156,10 +163,13 @@ fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item =
 /// Records files as stale that may be new without a record, so that the next run replaces them. If even this cannot be
 /// recorded, the end of the run cannot either, and the days of a run that never ended are extracted once more anyway.
 async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
-    let (stream, scope) = (&slice.stream.name, &slice.scope);
-    let stale = days.into_iter().map(|day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day });
-    cx.ledger.commit(stale.collect(), None).await.ok();
+    cx.ledger.commit(stale_entries(slice, days).collect(), None).await.ok();
     error
+}
+
+fn stale_entries(slice: &Slice, days: impl IntoIterator<Item = Option<Day>>) -> impl Iterator<Item = Entry> {
+    let (stream, scope) = (slice.stream.name.clone(), slice.scope.clone());
+    days.into_iter().map(move |day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day })
 }
 
 /// Whether a day would lose all or more than half of its rows, and must not.
