@@ -4,12 +4,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::failure::Failure;
 use crate::cli::run::{show, until_done};
-use crate::cli::setup::{configuration, goal, settings};
+use crate::cli::setup::{configuration, goal, settings, window};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::model::day::Day;
-use crate::model::window::Window;
 use crate::plan::WantedDays;
 use crate::run::run_job;
 
@@ -38,9 +37,7 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
     let (events, _progress) = logging::start(options, "backfill");
     let (sources, config) = configuration(options)?;
     let job = config.job(&args.job)?;
-    let Some(window) = Window::inclusive(args.from, args.to) else {
-        return Err(Failure::new(exit::USAGE, format!("--from {} is after --to {}", args.from, args.to)));
-    };
+    let window = window(args.from, args.to)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let mut goal = goal(&config, job, settings.clock.now())?;
     if !args.streams.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, existing_lake};
+use crate::cli::setup::{configuration, existing_lake, window};
 use crate::cli::table::table;
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
@@ -62,13 +62,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
         return Err(Failure::new(exit::USAGE, "the lake does not exist yet, so there is nothing to forget"));
     };
-    let window = match (args.from, args.to) {
-        (Some(from), Some(to)) => Some(
-            Window::inclusive(from, to)
-                .ok_or_else(|| Failure::new(exit::USAGE, format!("--from {from} is after --to {to}")))?,
-        ),
-        _ => None,
-    };
+    let window = args.from.zip(args.to).map(|(from, to)| window(from, to)).transpose()?;
     let erasures = erasures(config.catalog(), ledger.state(), &args, window)?;
     let lake = &destinations.lake;
     if !args.yes {

@@ -17,7 +17,9 @@ use crate::error_text::error_chain;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::maintain::MaintainedLake;
+use crate::model::day::{Day, DayZone};
 use crate::model::event::EventSink;
+use crate::model::window::Window;
 use crate::run::{Destinations, JobSchedule, RunRequest, RunSettings};
 use crate::schedule::Schedule;
 
@@ -154,6 +156,12 @@ pub fn jobs<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a JobConfi
     names.iter().map(|name| config.job(name).map_err(Failure::from)).collect()
 }
 
+/// The days from `--from` to `--to`, both included.
+pub fn window(from: Day, to: Day) -> Result<Window, Failure> {
+    let failure = || Failure::new(exit::USAGE, format!("--from {from} is after --to {to}"));
+    Window::inclusive(from, to).ok_or_else(failure)
+}
+
 /// Cancels on SIGTERM and SIGINT. Must run inside the runtime, and ends with it.
 pub async fn cancel_on_signal(cancel: CancellationToken) {
     let stopped = async {
@@ -177,7 +185,7 @@ pub fn warn_of_expiry(config: &Config, now: Timestamp) {
     let Some(expires) = config.api.key_expires else {
         return;
     };
-    let left = expires.since(crate::model::day::DayZone::Utc.today(now));
+    let left = expires.since(DayZone::Utc.today(now));
     if left <= EXPIRY_WARNING_DAYS {
         tracing::warn!(%expires, days_left = left, "API key expires soon or has expired");
     }

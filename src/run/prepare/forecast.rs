@@ -83,21 +83,24 @@ pub fn forecast(plan: &Plan, steady_state: &Plan, inputs: &ForecastInputs) -> Fo
     let unused = inputs.budget.after_idle_window();
     let budget = if inputs.budget.window() <= until_start { &unused } else { &inputs.budget };
     let duration = inputs.request_duration.unwrap_or(TYPICAL_REQUEST);
+    // By number of requests: none are complete at once.
     let times = |budget: &RateLimitState, requests: u64| {
-        completion_times(budget, inputs.instant, requests, inputs.concurrency, duration)
+        let mut times = vec![Duration::ZERO];
+        times.extend(completion_times(budget, inputs.instant, requests, inputs.concurrency, duration));
+        times
     };
     let times_of_plan = times(budget, plan.requests() + discovery_requests);
     let mut requests = discovery_requests;
     let complete_after = plan.slices.iter().map(|planned| {
         requests += planned.requests;
-        nth(&times_of_plan, requests)
+        times_of_plan[requests as usize]
     });
     let complete_after: Vec<Duration> = complete_after.collect();
     let due = plan.slices.iter().filter(|planned| !planned.is_backfill).map(|planned| planned.requests).sum::<u64>();
     let every = inputs.every.and_then(|every| Duration::try_from(every.longest).ok());
     let room = inputs.deadline.into_iter().chain(every).min();
     let requests = steady_state.requests() + discovery_requests;
-    let steady_state = SteadyStateForecast { requests, duration: nth(&times(&unused, requests), requests), room };
+    let steady_state = SteadyStateForecast { requests, duration: times(&unused, requests)[requests as usize], room };
     let deferred = room.map_or(0, |room| times_of_plan.iter().filter(|time| **time > room).count() as u64);
     let takes = if deferred == 0 {
         times_of_plan.last().copied().unwrap_or_default().try_into().ok()
@@ -107,21 +110,15 @@ pub fn forecast(plan: &Plan, steady_state: &Plan, inputs: &ForecastInputs) -> Fo
     Forecast {
         starts_at,
         complete_after,
-        due_complete_after: nth(&times_of_plan, due + discovery_requests),
+        due_complete_after: times_of_plan[(due + discovery_requests) as usize],
         backfill: backfill(plan, takes.and_then(|takes: SignedDuration| starts_at.checked_add(takes).ok())),
         steady_state,
     }
 }
 
-/// When `requests` requests are complete.
-fn nth(times: &[Duration], requests: u64) -> Duration {
-    let last = usize::try_from(requests).ok().and_then(|requests| requests.checked_sub(1));
-    last.and_then(|last| times.get(last)).copied().unwrap_or_default()
-}
-
 /// How long it takes until runs that leave `spare` requests each have sent `requests` of them.
 fn time_of_runs(requests: u64, spare: u64, every: Option<SignedDuration>) -> Option<SignedDuration> {
-    let runs = requests.checked_add(spare.checked_sub(1)?)? / spare;
+    let runs = (spare > 0).then(|| requests.div_ceil(spare))?;
     every?.checked_mul(i32::try_from(runs).ok()?)
 }
 
