@@ -91,17 +91,9 @@ fn chosen(catalog: &Catalog, args: &StreamsArgs) -> Result<Vec<Arc<Stream>>, Fai
 /// columns that jobs drop or hash.
 fn to_json(stream: &Stream, own: &BTreeSet<String>) -> Value {
     let mut json = json!(stream);
-    if let Some(members) = json.as_object_mut() {
-        for unset in ["opt_in", "parent", "gate", "signal", "expects"] {
-            members.entry(unset).or_insert(Value::Null);
-        }
-        members.entry("parameters").or_insert_with(|| json!([]));
-        members.entry("changes_rarely").or_insert(json!(false));
-        members.insert("requests".into(), json!(requests(stream)));
-        let origin = if own.contains(&stream.name) { "configuration" } else { "built in" };
-        members.insert("origin".into(), json!(origin));
-        members.insert("protect".into(), json!(stream.protect));
-    }
+    json["requests"] = json!(requests(stream));
+    json["origin"] = json!(if own.contains(&stream.name) { "configuration" } else { "built in" });
+    json["protect"] = json!(stream.protect);
     json
 }
 

@@ -28,7 +28,7 @@ pub struct Stream {
     #[serde(default)]
     pub tier: Option<Tier>,
     /// Why it needs a deliberate choice: deprecated, personal data, or costly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub opt_in: Option<String>,
     #[serde(default)]
     pub status: EndpointStatus,
@@ -42,25 +42,25 @@ pub struct Stream {
     #[serde(default)]
     pub rows: RowsAt,
     pub scope: ScopeKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub parent: Option<Parent>,
     /// Parameters that only a user can supply, as `[[parameters.<stream>]]`: it is asked once for each entry.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub parameters: Vec<String>,
     /// The stream whose signal says whether there are rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub gate: Option<String>,
     /// The column that says whether the streams gated by this one have rows: true, or above zero.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub signal: Option<String>,
     /// The stream whose signal makes an empty response suspect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub expects: Option<String>,
     /// None for lists, which are extracted as a whole.
     #[serde(default)]
     pub days: Option<Days>,
     /// A list that hardly ever changes: a weekly refresh is enough where each category costs a request.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub changes_rarely: bool,
     /// The fixed part of the request body; texts may contain variables such as `{asset_name}`.
     #[serde(default)]
