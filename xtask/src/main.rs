@@ -10,9 +10,9 @@ use xtask::{fuzz, reference, requests, torture, year};
 enum XtaskCommand {
     /// Write the generated pages of docs/reference
     Reference,
-    /// Print the names in an OpenAPI document, as crates/catalog/src/document/surface.json holds them
+    /// Print the names in an OpenAPI document, in the form of crates/catalog/src/document/surface.json
     Surface { openapi: PathBuf },
-    /// Feed mutated inputs to everything that parses foreign data
+    /// Feed mutated inputs to every parser of external data
     Fuzz(fuzz::FuzzArgs),
     /// Kill the built program at random instants and count lost rows
     Torture(torture::TortureArgs),

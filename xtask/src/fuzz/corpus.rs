@@ -1,5 +1,6 @@
-//! What mutations begin with: real answers, records and settings, and every input that once found something.
+//! The initial inputs: real responses, records and settings, and every input that once found a bug.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The files kept for `target`, in the order of their names.
@@ -7,7 +8,14 @@ pub fn kept(target: &str) -> Vec<Vec<u8>> {
     files(&root().join("xtask/corpus").join(target)).iter().map(|path| read(path)).collect()
 }
 
-/// The published examples of answers whose names end so: the name without its endings, and the body.
+/// Keywords of the format of `target`, which mutations insert.
+pub fn words(target: &str) -> Vec<String> {
+    let mut words: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(include_str!("../../words.json")).expect("xtask/words.json is valid");
+    words.remove(target).expect("every target has words")
+}
+
+/// The published examples whose file names end with `ending`: the name without its endings, and the body.
 pub fn examples(ending: &str) -> Vec<(String, Vec<u8>)> {
     let of_kind = files(&root().join("tests/golden")).into_iter().filter_map(|path| {
         let name = path.file_name()?.to_str()?;
@@ -15,11 +23,11 @@ pub fn examples(ending: &str) -> Vec<(String, Vec<u8>)> {
         let stem = name.split('.').next()?.to_owned();
         (is_whole && name.ends_with(ending)).then(|| (stem, body(read(&path))))
     });
-    // What is longer slows everything down and says nothing new.
+    // Longer bodies slow every target down and find no further outcomes.
     of_kind.filter(|(_, body)| body.len() < 16 * 1024).collect()
 }
 
-/// A file that is read as it is.
+/// The content of a file of the repository.
 pub fn file(path: &str) -> Vec<u8> {
     read(&root().join(path))
 }
@@ -29,7 +37,7 @@ pub fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Of an example with its request, what the server answered; anything else as it is.
+/// The response body of an example with a request; the bytes of any other file.
 fn body(bytes: Vec<u8>) -> Vec<u8> {
     let whole = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
     let answered = whole.and_then(|whole| whole.get("response")?.get("body").map(serde_json::Value::to_string));

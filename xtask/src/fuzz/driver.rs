@@ -54,6 +54,7 @@ thread_local! {
 /// Tries the corpus of `target`, then mutations, `inputs` in total.
 pub fn fuzz(target: &FuzzTarget, inputs: u64, seed: u64) -> Figures {
     install_panic_hook();
+    let words = corpus::words(target.name);
     let mut pool = corpus::kept(target.name);
     pool.extend((target.seeds)());
     assert!(!pool.is_empty(), "no corpus");
@@ -67,7 +68,7 @@ pub fn fuzz(target: &FuzzTarget, inputs: u64, seed: u64) -> Figures {
         figures.try_one(target, input, &mut seen);
     }
     while figures.inputs < inputs {
-        let input = mutate::mutated(&pool, target.words, &mut rng);
+        let input = mutate::mutated(&pool, &words, &mut rng);
         if figures.try_one(target, &input, &mut seen) && pool.len() < MAX_KEPT {
             pool.push(input);
         }

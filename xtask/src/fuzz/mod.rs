@@ -1,4 +1,4 @@
-//! Fuzzing without a sanitizer: seeded mutations of a kept corpus, on stable Rust. `cargo test` makes a short run of it,
+//! Fuzzing without a sanitizer: seeded mutations of a kept corpus, on stable Rust. `cargo test` makes a short run,
 //! `cargo xtask fuzz` one of any length.
 
 mod command;
@@ -11,6 +11,6 @@ pub use command::{FuzzArgs, run};
 
 use peak_alloc::PeakAlloc;
 
-/// Counts what is allocated, so that a bound on memory is a figure and not a hope.
+/// Counts allocated bytes, so that memory bounds can be asserted.
 #[global_allocator]
 pub static ALLOCATOR: PeakAlloc = PeakAlloc;

@@ -1,27 +1,27 @@
-//! One input from others.
+//! Mutations of inputs.
 
 use fastrand::Rng;
 
-/// Inputs are no longer than this; what happens beyond is the same again.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of an input; longer ones find no further outcomes.
+const MAX_BYTES: usize = 64 * 1024;
 
-/// Changes made at once, at most.
-const MOST_CHANGES: usize = 6;
+/// Maximum changes of one mutation.
+const MAX_CHANGES: usize = 6;
 
-/// Bytes that mean something in JSON, in TOML, in lines and in paths.
+/// Bytes with a meaning in JSON, TOML, lines or paths.
 const SYNTAX: &[u8] = b"\"\\{}[]:,\n\r\t /.=%-+0919eE#'\0\xff\xc3";
 
-/// An input made of one of `pool`, with `words` of the format among what is put in.
-pub fn mutated(pool: &[Vec<u8>], words: &[&str], rng: &mut Rng) -> Vec<u8> {
+/// A mutation of one of `pool`; insertions include `words` of the format.
+pub fn mutated(pool: &[Vec<u8>], words: &[String], rng: &mut Rng) -> Vec<u8> {
     let mut input = pick(pool, rng).clone();
-    for _ in 0..rng.usize(1..=MOST_CHANGES) {
+    for _ in 0..rng.usize(1..=MAX_CHANGES) {
         change(&mut input, pool, words, rng);
     }
-    input.truncate(LONGEST);
+    input.truncate(MAX_BYTES);
     input
 }
 
-fn change(input: &mut Vec<u8>, pool: &[Vec<u8>], words: &[&str], rng: &mut Rng) {
+fn change(input: &mut Vec<u8>, pool: &[Vec<u8>], words: &[String], rng: &mut Rng) {
     let at = rng.usize(..=input.len());
     let part = part_of(input, rng);
     match rng.u8(..12) {
@@ -40,12 +40,12 @@ fn change(input: &mut Vec<u8>, pool: &[Vec<u8>], words: &[&str], rng: &mut Rng) 
         10 => number(input, rng),
         _ => {
             let repeated = input[part].repeat(rng.usize(1..40));
-            drop(input.splice(at..at, repeated.into_iter().take(LONGEST)));
+            drop(input.splice(at..at, repeated.into_iter().take(MAX_BYTES)));
         }
     }
 }
 
-/// Puts another number in the place of one.
+/// Replaces a number by another.
 fn number(input: &mut Vec<u8>, rng: &mut Rng) {
     let at = rng.usize(..=input.len());
     let Some(start) = input[at..].iter().position(u8::is_ascii_digit).map(|found| at + found) else {

@@ -22,7 +22,7 @@ impl Group {
     pub fn all<'a>(streams: impl IntoIterator<Item = &'a Arc<Stream>>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         for stream in streams {
-            match groups.iter_mut().find(|group| group.takes(stream)) {
+            match groups.iter_mut().find(|group| group.accepts(stream)) {
                 Some(group) => group.streams.push(Arc::clone(stream)),
                 None => groups.push(Self { streams: vec![Arc::clone(stream)] }),
             }
@@ -35,8 +35,8 @@ impl Group {
         &self.streams[0]
     }
 
-    /// Whether `stream` is another grain of the same.
-    fn takes(&self, stream: &Stream) -> bool {
+    /// Whether `stream` is another grain of the same endpoint.
+    fn accepts(&self, stream: &Stream) -> bool {
         let first = self.first();
         let same_request = first.request == stream.request
             && first.event_stream == stream.event_stream
@@ -52,7 +52,7 @@ impl Group {
         same_request && stream.columns.iter().all(same_meaning)
     }
 
-    /// The columns of all its streams, in the order in which they first come.
+    /// The columns of all its streams, in the order of their first stream.
     pub fn columns(&self) -> Vec<&Column> {
         let mut columns: Vec<&Column> = Vec::new();
         for column in self.streams.iter().flat_map(|stream| &stream.columns) {
@@ -63,7 +63,7 @@ impl Group {
         columns
     }
 
-    /// The members of the body that are alike in all its streams.
+    /// The members of the body that are equal in all its streams.
     pub fn common_body(&self) -> Map<String, Value> {
         let alike = |name: &str, value: &Value| self.streams.iter().all(|stream| stream.body.get(name) == Some(value));
         let members = self.first().body.iter().filter(|(name, value)| alike(name, value));
@@ -81,13 +81,13 @@ impl Group {
         parts.join(", ")
     }
 
-    /// What all its names begin with.
+    /// The common beginning of its names.
     pub fn stem(&self) -> String {
         let beginning = beginning(self.streams.iter().map(|stream| stream.name.as_str()));
         if self.streams.len() == 1 { beginning } else { format!("{beginning}*") }
     }
 
-    /// The notes, each with the streams it is for, in words; none is all.
+    /// The notes, each with the names of its streams; `None` means all.
     pub fn notes(&self) -> Vec<(&str, Option<String>)> {
         let mut notes: Vec<&str> = Vec::new();
         for note in self.streams.iter().flat_map(|stream| &stream.notes) {
@@ -99,7 +99,7 @@ impl Group {
         notes.into_iter().map(|note| (note, self.named(|stream| holds(stream, note)))).collect()
     }
 
-    /// The streams for which something is so, in as few words as possible; `None` when it is so for all.
+    /// The names of the streams for which `is_so`, as short as possible; `None` if it holds for all.
     fn named(&self, is_so: impl Fn(&Stream) -> bool) -> Option<String> {
         let (these, others): (Vec<_>, Vec<_>) = self.streams.iter().partition(|stream| is_so(stream));
         let list = |streams: &[&Arc<Stream>]| {
@@ -118,7 +118,7 @@ impl Group {
     }
 }
 
-/// The longest text that all `names` begin with.
+/// The longest common beginning of `names`.
 fn beginning<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     let Some(first) = names.clone().next() else {
         return String::new();

@@ -37,6 +37,11 @@ pub fn write_pages() -> std::io::Result<()> {
     pages().iter().try_for_each(|(name, text)| std::fs::write(path(name), text))
 }
 
+/// `text` within one cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
 fn path(page: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(page)
 }

@@ -8,6 +8,7 @@ use catalog::model::stream::{Fallback, Stream, Tier};
 use catalog::{Catalog, NotExported};
 use profound_export::reference::{ColumnLine, added_lines, facts, kind_of_days, own_lines, requests, scope_lines};
 
+use super::cell;
 use super::group::Group;
 
 /// Facts that the table of grains has a column for.
@@ -24,8 +25,7 @@ pub fn page(catalog: &Catalog, not_exported: &[NotExported]) -> String {
     }
     let families: Vec<(&str, Vec<Group>)> =
         families.into_iter().map(|(family, streams)| (family, Group::all(streams))).collect();
-    let mut text = String::new();
-    text.push_str(INTRODUCTION);
+    let mut text = include_str!("streams.md").to_owned();
     text.push_str(&tiers(catalog));
     text.push_str(&coverage(&families));
     text.push_str(&left_out(not_exported));
@@ -38,30 +38,6 @@ pub fn page(catalog: &Catalog, not_exported: &[NotExported]) -> String {
     }
     text
 }
-
-const INTRODUCTION: &str = "\
-# Streams
-
-<!-- Made by `cargo xtask reference`; a test compares. Change the catalog, not this page. -->
-
-Every stream of this version: its rows, its request, its cost, and its columns. A stream is one endpoint requested in one way,
-with its own table. `profound-export streams` lists them, and `streams NAME` prints one, from
-the same catalog as this page.
-
-How to read it:
-
-- **tier** is the smallest tier that chooses the stream; a tier contains those before it. Streams of no tier are chosen by
-  name: most are fallbacks for accounts that reject the grain of another stream.
-- **requested per** is the object of one request. Streams per asset are requested for owned assets unless a job says
-  otherwise.
-- **requests** is for one such object and one window of days: `1` whatever the window, `1 a day`, `1 a month`, or as many
-  pages as there are.
-- **days**: `dated` rows have a day; `one day` and `one month` rows cover the requested days as a whole; a `list` has no days.
-- **key** identifies a row within its scope.
-- `{name}` in a path is a variable; CAPITALS in an example are placeholders for values of the account.
-- Streams that differ only in their grain share a section: one table of grains, one of columns. A stream's table has only the
-  columns that it requests; `streams NAME` prints exactly those.
-";
 
 fn tiers(catalog: &Catalog) -> String {
     let mut text = String::from("\n## Tiers\n\n| tier | streams | new in this tier | content |\n|---|---|---|---|\n");
@@ -177,13 +153,13 @@ fn of_grains(group: &Group) -> String {
         let fact = of(first);
         group.streams.iter().all(|stream| of(stream) == fact).then_some(fact).flatten()
     };
-    let said: Vec<(&str, String)> =
+    let shared: Vec<(&str, String)> =
         OF_EACH.iter().filter(|name| **name != "key").filter_map(|name| Some((*name, alike(name)?))).collect();
-    for (name, fact) in &said {
+    for (name, fact) in &shared {
         text.push_str(&format!("- **{name}**: {fact}\n"));
     }
     text.push_str(&notes(group));
-    text.push_str(&grains(group, &said.iter().map(|(name, _)| *name).collect::<Vec<_>>()));
+    text.push_str(&grains(group, &shared.iter().map(|(name, _)| *name).collect::<Vec<_>>()));
     let lines: Vec<ColumnLine> = group.columns().into_iter().flat_map(|column| own_lines(column, false)).collect();
     text.push('\n');
     text.push_str(&column_table(&lines));
@@ -191,7 +167,7 @@ fn of_grains(group: &Group) -> String {
 }
 
 /// The table of grains.
-fn grains(group: &Group, said: &[&str]) -> String {
+fn grains(group: &Group, shared: &[&str]) -> String {
     type Cell = fn(&Group, &Stream) -> String;
     let cells: [(&str, &str, Cell); 8] = [
         ("tier", "tier", |_, stream| tier_name(stream.tier).to_owned()),
@@ -210,7 +186,7 @@ fn grains(group: &Group, said: &[&str]) -> String {
     let shown: Vec<_> = cells
         .into_iter()
         .filter(|(name, _, cell)| {
-            !said.contains(name) && group.streams.iter().any(|stream| !cell(group, stream).is_empty())
+            !shared.contains(name) && group.streams.iter().any(|stream| !cell(group, stream).is_empty())
         })
         .collect();
     let mut text = String::from("\n| stream | one row per |");
@@ -279,10 +255,6 @@ fn tier_name(tier: Option<Tier>) -> &'static str {
 
 fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }
 
 #[cfg(test)]

@@ -9,23 +9,8 @@ use profound_export::simulator::Account;
 use super::least::Least;
 use crate::support::{self, Export, Place, day};
 
-const BEFORE: &str = "\
-## The same export, requested in four ways
-
-";
-
-const AFTER: &str = "
-*Least* is computed: one request for each scope of a list; one for all days of a result that has an event stream, otherwise one for every
-full page; and one for each day or month if rows have no date. Categories without FactCheck cost no request. *Ours* is the simulator's own
-count of the requests of a first run, including the lists of organizations, categories, assets and domains. *Cursors* is the same run
-with `api.event_streams = false`, counted too; only that of the last line is computed, as full pages of 200 answers. *Day by day* is
-computed like *least*, with a request for each day of each result.
-
-The number of pages with cursors depends on the rows: the simulator has a few dozen a day in most streams, real accounts have more, and
-only that column grows with them. The last export has exactly 13,845 answers a day.
-";
-
 /// A measured export.
+#[derive(Clone)]
 struct Case {
     title: &'static str,
     streams: &'static str,
@@ -77,40 +62,30 @@ impl Case {
     }
 }
 
-/// The table, and the meaning of its columns.
-pub async fn section() -> String {
-    let cases = [
-        Case {
-            title: "20 categories, 30 days, `minimal`",
-            streams: "minimal",
-            categories: 20,
-            first: "2026-02-08",
-            rows_per_day: BTreeMap::new(),
-            follows_cursors: true,
-        },
-        Case {
-            title: "20 categories, 30 days, `core`",
-            streams: "core",
-            categories: 20,
-            first: "2026-02-08",
-            rows_per_day: BTreeMap::new(),
-            follows_cursors: true,
-        },
-        Case {
-            title: "27,690 answers of one category, two days",
-            streams: "answers_v2",
-            categories: 1,
-            first: "2026-03-08",
-            rows_per_day: [("answers_v2".to_owned(), 13_845)].into(),
-            // A run rejects more than twenty pages a day.
-            follows_cursors: false,
-        },
-    ];
-    let mut text = BEFORE.to_owned();
-    text.push_str("| export | rows | least | ours | cursors | day by day |\n|---|---:|---:|---:|---:|---:|\n");
-    for case in &cases {
+/// The table of exports.
+pub async fn table() -> String {
+    let core = Case {
+        title: "20 categories, 30 days, `core`",
+        streams: "core",
+        categories: 20,
+        first: "2026-02-08",
+        rows_per_day: BTreeMap::new(),
+        follows_cursors: true,
+    };
+    let minimal = Case { title: "20 categories, 30 days, `minimal`", streams: "minimal", ..core.clone() };
+    let answers = Case {
+        title: "27,690 answers of one category, two days",
+        streams: "answers_v2",
+        categories: 1,
+        first: "2026-03-08",
+        rows_per_day: [("answers_v2".to_owned(), 13_845)].into(),
+        // A run rejects more than twenty pages a day.
+        follows_cursors: false,
+    };
+    let mut text =
+        "| export | rows | least | ours | cursors | day by day |\n|---|---:|---:|---:|---:|---:|\n".to_owned();
+    for case in [minimal, core, answers] {
         text.push_str(&case.row().await);
     }
-    text.push_str(AFTER);
     text
 }

@@ -12,21 +12,14 @@ use crate::support::{self, Export, Place, day};
 
 const CATEGORIES: [usize; 3] = [1, 20, 200];
 
-const BEFORE: &str = "\
-## Forecasts of `plan`
-
-Tier `core`, a run each day, 540 of 600 requests an hour, nothing exported yet. The first run extracts the due days: lists, the newest
-window of each stream, and the newest day of streams whose rows have no date. Then it starts the backfill, here a year; later runs resume
-it. *Daily run* is a run after the backfill is complete. FactCheck is counted for every category, because its entitlement is not known
-yet. A request is assumed to take one second.
-
+const HEADER: &str = "\
 | categories | first run | due days done after | daily run | done after | backfill of a year | complete after |
 |---:|---:|---:|---:|---:|---:|---:|
 ";
 
-/// The table.
-pub async fn section() -> String {
-    let mut text = BEFORE.to_owned();
+/// The table of forecasts.
+pub async fn table() -> String {
+    let mut text = HEADER.to_owned();
     for categories in CATEGORIES {
         text.push_str(&row(categories).await);
     }

@@ -11,11 +11,11 @@ use crate::support::Export;
 pub struct Least {
     /// Rows of all streams.
     pub rows: u64,
-    /// Requests in which a whole window is asked for at once wherever rows carry their day.
+    /// Requests if a whole window is requested at once wherever rows have their day.
     pub requests: u64,
-    /// The same without event streams, so that every page is one.
+    /// The same without event streams, so that every page is a request.
     pub pages: u64,
-    /// Requests in which each day is asked for by itself.
+    /// Requests if each day is requested by itself.
     pub day_by_day: u64,
 }
 
@@ -37,29 +37,28 @@ impl Least {
             return;
         }
         let truth = export.simulator.truth(stream, scope, window);
-        // A gate without rows saves the request.
-        let is_asked = |rows: u64| stream.gate.is_none() || rows > 0;
         let of_day = |day| truth.days.get(&day).copied().unwrap_or_default();
         let days: Vec<u64> = match (&stream.days, window) {
-            (Some(days), Some(window)) => {
-                days.recorded_days(window).map(of_day).filter(|rows| is_asked(*rows)).collect()
-            }
-            _ => Some(truth.rows).filter(|rows| is_asked(*rows)).into_iter().collect(),
+            (Some(days), Some(window)) => days.recorded_days(window).map(of_day).collect(),
+            _ => vec![truth.rows],
         };
-        let together: &[u64] = match stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated) {
-            true if is_asked(truth.rows) => &[truth.rows],
-            true => &[],
-            false => &days,
+        // A window of rows that have their day is requested as a whole.
+        let is_dated = stream.days.as_ref().is_some_and(|days| days.kind == DaysKind::Dated);
+        let windows = if is_dated { vec![truth.rows] } else { days.clone() };
+        // A gate without rows saves the request.
+        let sum = |windows: &[u64], requests: fn(&Stream, u64) -> u64| {
+            let requested = windows.iter().filter(|rows| stream.gate.is_none() || **rows > 0);
+            requested.map(|rows| requests(stream, *rows)).sum::<u64>()
         };
         self.rows += truth.rows;
-        self.requests += together.iter().map(|rows| answers(stream, *rows)).sum::<u64>();
-        self.pages += together.iter().map(|rows| pages(stream, *rows)).sum::<u64>();
-        self.day_by_day += days.iter().map(|rows| answers(stream, *rows)).sum::<u64>();
+        self.requests += sum(&windows, responses);
+        self.pages += sum(&windows, pages);
+        self.day_by_day += sum(&days, responses);
     }
 }
 
-/// Answers that hold `rows` rows: one event stream, or as many pages as they fill.
-fn answers(stream: &Stream, rows: u64) -> u64 {
+/// Responses with `rows` rows: one event stream, or as many pages as they fill.
+fn responses(stream: &Stream, rows: u64) -> u64 {
     match stream.event_stream {
         Some(_) => 1,
         None => pages(stream, rows),

@@ -10,38 +10,13 @@ use profound_export::config::{Place, Sources, load};
 pub const TARGET: FuzzTarget = FuzzTarget {
     name: "configuration",
     seeds: || vec![corpus::file("jobs.toml")],
-    words: &[
-        "[api]\n",
-        "[destination]\n",
-        "[spool]\n",
-        "[privacy]\n",
-        "[[job]]\n",
-        "[[stream]]\n",
-        "[[parameters.agent_runs]]\n",
-        "name = \"nightly\"\n",
-        "cron = \"0 */4 * * *\"\n",
-        "streams = [\"core\", \"!bots*\"]\n",
-        "start = \"2026-02-29\"\n",
-        "url = \"s3://bucket/prefix\"\n",
-        "list_snapshots = true\n",
-        "drop = [\"answers_v2.prompt\"]\n",
-        "lookback = \"5d\"\n",
-        "= 1979-05-27T07:32:00Z\n",
-        "'''",
-        "\"\"\"",
-        "\\u0000",
-        "= [[[[",
-        "= {a = {b = 1}}",
-        "timezone = \"Europe/Paris\"\n",
-        "\u{feff}",
-    ],
     try_one,
     bytes: 4 << 20,
     bytes_per_byte: 256,
 };
 
 thread_local! {
-    /// A file of this thread's, in a directory of its own.
+    /// The file of this thread, in its own directory.
     static FILE: RefCell<Option<(tempfile::TempDir, PathBuf)>> = const { RefCell::new(None) };
 }
 
@@ -67,7 +42,7 @@ fn try_one(text: &[u8]) -> FuzzOutcome {
             FuzzOutcome::new((chosen, config.warnings.len().min(4), config.streams.len().min(4)))
         }
         Err(error) => {
-            assert!(!error.problems.is_empty(), "refused for nothing");
+            assert!(!error.problems.is_empty(), "rejected without a problem");
             for problem in &error.problems {
                 if let Some(Place::File { line, .. }) = &problem.place {
                     assert!((1..=lines).contains(line), "line {line} of {lines}");

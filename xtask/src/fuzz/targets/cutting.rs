@@ -5,7 +5,7 @@ use profound_export::model::block::Block;
 use profound_export::model::stream::RowsAt;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What a body comes to.
+/// The rows of a body, or why it is rejected.
 pub type Cut = Result<(Vec<Block>, ResponseEnvelope), FramingError>;
 
 /// The rows of a list or a page.
@@ -40,10 +40,16 @@ pub fn pieces(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The first line of `input`, and what follows it.
+pub fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    (&input[..end], &input[input.len().min(end + 1)..])
+}
+
 /// Cutting the response into pieces must not change its rows.
 pub fn assert_same(whole: &Cut, pieces: &Cut) {
     match (whole, pieces) {
-        (Ok(whole), Ok(pieces)) => assert!(whole == pieces, "pieces bring other rows"),
+        (Ok(whole), Ok(pieces)) => assert!(whole == pieces, "pieces have other rows"),
         (Err(_), Err(_)) => {}
         (whole, pieces) => panic!("whole {:?}, in pieces {:?}", whole.as_ref().err(), pieces.as_ref().err()),
     }

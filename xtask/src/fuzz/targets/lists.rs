@@ -1,8 +1,8 @@
-//! Lists and pages. The first line of an input says where the rows stand.
+//! Lists and pages. The first line of an input says where the rows are.
 
 use serde_json::Value;
 
-use super::cutting::{assert_same, list, pieces};
+use super::cutting::{assert_same, list, pieces, split_line};
 use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use profound_export::api::FramingError;
@@ -15,34 +15,13 @@ pub const TARGET: FuzzTarget = FuzzTarget {
         let examples = corpus::examples(".json").into_iter();
         examples.map(|(_, body)| [b"data\n".as_slice(), &body].concat()).collect()
     },
-    words: &[
-        "data\n",
-        "body\n",
-        "members\n",
-        "texts\n",
-        "\"data\":",
-        "\"data\":[",
-        "\"info\":{",
-        "\"platform\":[",
-        "\"prompt\":[",
-        "\"query\":{\"dimensions\":[\"date\"],\"metrics\":[]}",
-        "null",
-        "},{",
-        "[]",
-        "{}",
-        "\\\"",
-        "\\u0000",
-        "1e999",
-        "-0",
-    ],
     try_one,
     bytes: 2 << 20,
     bytes_per_byte: 32,
 };
 
 fn try_one(input: &[u8]) -> FuzzOutcome {
-    let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    let (place, body) = (&input[..line], &input[input.len().min(line + 1)..]);
+    let (place, body) = split_line(input);
     let at = match place {
         b"body" => RowsAt::Body,
         b"texts" => RowsAt::Texts { column: "text".into() },
@@ -54,11 +33,11 @@ fn try_one(input: &[u8]) -> FuzzOutcome {
     let json = serde_json::from_slice::<Value>(body);
     match whole {
         Err(error) => {
-            // Of what is JSON only depth and the lack of rows are refused.
+            // JSON is rejected only for its depth or for a lack of rows.
             let may_be = matches!(error, FramingError::TooDeep | FramingError::NoRows(_) | FramingError::NotJson(_));
-            assert!(may_be || json.is_err(), "JSON is refused: {error}");
+            assert!(may_be || json.is_err(), "JSON is rejected: {error}");
             if let (RowsAt::Data, Ok(Value::Array(_)), FramingError::NotJson(_)) = (&at, &json, &error) {
-                panic!("a list is refused: {error}");
+                panic!("a list is rejected: {error}");
             }
             FuzzOutcome::new((place.len(), kind_of(&error)))
         }
@@ -77,8 +56,8 @@ fn try_one(input: &[u8]) -> FuzzOutcome {
                 }
             }
             // A body that is accepted here and by the row parser is valid JSON.
-            assert!(!sound || json.is_ok(), "what is no JSON brought rows: {:?}", json.err());
-            assert!(sound || json.is_err(), "JSON brought rows that are none");
+            assert!(!sound || json.is_ok(), "invalid JSON has rows: {:?}", json.err());
+            assert!(sound || json.is_err(), "JSON has invalid rows");
             if let (RowsAt::Data, Ok(Value::Array(expected))) = (&at, &json) {
                 assert!(rows == *expected, "other rows");
             }

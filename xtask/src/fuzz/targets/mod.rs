@@ -17,8 +17,6 @@ pub struct FuzzTarget {
     pub name: &'static str,
     /// Further inputs besides the corpus.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Keywords of the format.
-    pub words: &'static [&'static str],
     /// Panics if an assertion fails.
     pub try_one: fn(&[u8]) -> FuzzOutcome,
     /// Memory bound for any input.
