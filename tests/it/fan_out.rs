@@ -127,6 +127,21 @@ async fn missing_version_is_no_row_and_no_failure() {
 }
 
 #[tokio::test]
+async fn parent_with_a_parent_is_verified_like_any_other_stream() {
+    let streams = ["accuracy_claim_citations", "accuracy_citation_analysis"];
+    let export = Export::start(Place::Memory, account(), &streams).await;
+    export.simulator.inject(Fault { stream: Some(streams[0].into()), ..FaultKind::ChangingTotal.into() });
+
+    let run = export.run().await;
+
+    assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
+    let failed: std::collections::BTreeSet<_> =
+        run.failed.iter().map(|(slice, _)| slice.stream.name.as_str()).collect();
+    assert_eq!(failed, streams.into(), "neither is published as complete");
+    assert!(export.all_rows("accuracy_citation_analysis").await.is_empty());
+}
+
+#[tokio::test]
 async fn children_are_not_entitled_if_their_parent_is_not() {
     let export = Export::start(Place::Memory, account(), &["documents", "document_contents", "models"]).await;
     export.simulator.inject(Fault { stream: Some("documents".into()), ..status(403) });

@@ -22,8 +22,7 @@ use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::decode::RowInput;
 use crate::run::slice::parents::Child;
-use crate::run::slice::prefetch::prefetch;
-use crate::write::proof_of;
+use crate::run::slice::prefetch::prefetch_verified;
 
 /// First requests of a slice that may fail before the others are not sent.
 const MAX_FIRST_FAILURES: usize = 3;
@@ -129,12 +128,7 @@ pub async fn request_children(
     let (mut succeeded, mut gone, mut problems) = (0, None, Vec::new());
     for child in children {
         let request = SliceRequest { slice, transport, options, variables: &child.variables };
-        let prefetched = prefetch(&request, &cx.settings.client, requests).await.and_then(|prefetched| {
-            let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
-            proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;
-            Ok(prefetched)
-        });
-        match prefetched {
+        match prefetch_verified(&request, &cx.settings.client, requests).await {
             Ok(prefetched) => {
                 succeeded += 1;
                 results.totals.add_page(prefetched.totals.rows, None);

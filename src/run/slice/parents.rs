@@ -21,8 +21,8 @@ use crate::run::slice::context::SliceContext;
 use crate::run::slice::end_date::{WindowResponse, resolve_end_date};
 use crate::run::slice::gates::expects_rows;
 use crate::run::slice::parent_cache::ParentRows;
-use crate::run::slice::prefetch::{MAX_PREFETCHED_BYTES, Prefetched, prefetch, too_long, value_at};
-use crate::write::{Doubt, proof_of};
+use crate::run::slice::prefetch::{MAX_PREFETCHED_BYTES, Prefetched, prefetch_verified, too_long, value_at};
+use crate::write::Doubt;
 
 /// One request of a slice that is made of many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +98,7 @@ async fn prefetch_requests(
     let Some(children) = children(cx, slice).await? else {
         let variables = Variables::new();
         let request = SliceRequest { slice, transport, options: &options, variables: &variables };
-        let prefetched = prefetch(&request, &cx.settings.client, &requests).await?;
-        let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
-        proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;
-        return Ok(prefetched);
+        return prefetch_verified(&request, &cx.settings.client, &requests).await;
     };
     let mut all = Prefetched {
         blocks: Vec::new(),
@@ -112,7 +109,7 @@ async fn prefetch_requests(
     let (mut succeeded, mut gone, mut bytes) = (0, None, 0);
     for child in children {
         let request = SliceRequest { slice, transport, options: &options, variables: &child.variables };
-        match prefetch(&request, &cx.settings.client, &requests).await {
+        match prefetch_verified(&request, &cx.settings.client, &requests).await {
             Ok(prefetched) => {
                 succeeded += 1;
                 bytes += prefetched.blocks.iter().map(Block::bytes).sum::<usize>();

@@ -11,6 +11,7 @@ use crate::model::slice::Slice;
 use crate::model::stream::WindowEnd;
 use crate::run::error::RunError;
 use crate::run::slice::pages::request_pages;
+use crate::write::proof_of;
 
 /// Bytes of rows that are held in memory; the largest account known has far less.
 pub const MAX_PREFETCHED_BYTES: usize = 256 * 1024 * 1024;
@@ -54,6 +55,22 @@ pub async fn prefetch(
     }
     let requests = requests.load(Ordering::Relaxed) - before;
     Ok(Prefetched { blocks, totals, requests, window_end: request.options.window_end })
+}
+
+/// Requests all pages of `request` into memory, and compares the rows with what the API announced.
+///
+/// # Errors
+/// Those of [`prefetch`], or [`RunError::Unproven`].
+pub async fn prefetch_verified(
+    request: &SliceRequest<'_>,
+    client: &Client,
+    requests: &AtomicU64,
+) -> Result<Prefetched, RunError> {
+    let prefetched = prefetch(request, client, requests).await?;
+    let SliceRequest { slice, transport, .. } = *request;
+    let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
+    proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;
+    Ok(prefetched)
 }
 
 /// The error for rows that exceed [`MAX_PREFETCHED_BYTES`].
