@@ -239,7 +239,7 @@ impl Client {
             })?;
         let now = self.correct_clock(&response)?;
         let status = response.status();
-        observer.set_status(status);
+        observer.status = Some(status.as_u16());
         let kind = match status {
             StatusCode::OK => ResponseKind::Ok,
             StatusCode::TOO_MANY_REQUESTS => ResponseKind::RateLimited,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +60,8 @@ impl BodyDeadline {
 pub(super) struct RequestObserver {
     endpoint: String,
     slice: SliceName,
-    status: Option<u16>,
+    /// `None` until the response arrives.
+    pub(super) status: Option<u16>,
     started: Instant,
     events: EventSink,
 }
@@ -75,10 +75,6 @@ impl RequestObserver {
             started: Instant::now(),
             events: events.clone(),
         }
-    }
-
-    pub(super) fn set_status(&mut self, status: StatusCode) {
-        self.status = Some(status.as_u16());
     }
 }
 

@@ -65,8 +65,11 @@ pub async fn salvaged(destination: &Destination) -> Result<(Option<State>, u64),
     Ok((None, last))
 }
 
-/// Writes `state` as the rebuilt checkpoint that replaces all records up to its number.
-pub async fn write_rebuilt(destination: &Destination, state: &State) -> Result<(), LedgerError> {
+/// Writes `state`, whose number is that of `begin_rebuild`, as the checkpoint that replaces all records up to that number.
+///
+/// # Errors
+/// [`LedgerError`]; the ledger then stays unusable until a rebuild succeeds.
+pub async fn finish_rebuild(destination: &Destination, state: &State) -> Result<(), LedgerError> {
     let bytes = state.to_checkpoint().await.map_err(LedgerError::Checkpoint)?;
     let name = State::checkpoint_name(state.number, &bytes).replace(SUFFIX, REBUILT_SUFFIX);
     let path = Path::from_iter([OWN_DIRECTORY, "checkpoints", &name]);

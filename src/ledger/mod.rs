@@ -12,12 +12,13 @@ mod salvage;
 mod state;
 mod table;
 
+pub use checkpoints::finish_rebuild;
 pub use coverage_table::{CoverageRow, coverage_parquet};
 pub use error::{CheckpointError, LedgerError};
 pub use fact::{Fact, Facts, LearnedFact};
 pub use log::{BasedEntries, Ledger};
 pub use open_run::{OpenRun, PlannedSlices};
 pub use record::{DayEntry, Entry, FileChange, Planned, Record, RunEnd, SliceEntry};
-pub use salvage::{LostRecords, Salvage, begin_rebuild, finish_rebuild, salvage};
+pub use salvage::{LostRecords, Salvage, begin_rebuild, salvage};
 pub use state::{RunSummary, State};
 pub use table::TableMeaning;

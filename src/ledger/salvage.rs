@@ -104,8 +104,8 @@ impl LostRecords {
 /// How `forgotten` entries appear in the JSON of a record.
 const FORGOTTEN: &[u8] = b"\"forgotten\"";
 
-/// Takes the number after `last` for the rebuilt ledger. From here to [`finish_rebuild`] the ledger cannot be used, not even by runs
-/// that have it open.
+/// Reserves the number after `last` for the rebuilt ledger. From here to [`finish_rebuild`](checkpoints::finish_rebuild) the ledger
+/// cannot be used, not even by runs that have it open.
 ///
 /// # Errors
 /// [`LedgerError::Destination`], or [`LedgerError::Contended`] if another process has taken the number.
@@ -132,12 +132,4 @@ pub async fn begin_rebuild(destination: &Destination, at: Timestamp, last: u64) 
             },
         }
     }
-}
-
-/// Writes `state`, whose number is that of [`begin_rebuild`], as the start of the rebuilt ledger.
-///
-/// # Errors
-/// [`LedgerError`]; the ledger then stays unusable until it is rebuilt again.
-pub async fn finish_rebuild(destination: &Destination, state: &State) -> Result<(), LedgerError> {
-    checkpoints::write_rebuilt(destination, state).await
 }

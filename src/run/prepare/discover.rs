@@ -13,7 +13,7 @@ use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
 use crate::run::disposition::FailureScope;
 use crate::run::error::RunError;
-use crate::run::slice::{Prefetched, prefetch, value_at};
+use crate::run::slice::{Prefetched, json_rows, prefetch, value_at};
 
 /// The objects of the account, each once.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
             Err(RunError::Api(error)) => return Err(RunError::Discovery(error)),
             Err(error) => return Err(error),
         };
-        for row in prefetched.rows() {
+        for row in json_rows(&prefetched.blocks) {
             found.add(object, stream, &row);
         }
         found.lists.insert(stream.name.clone(), prefetched);

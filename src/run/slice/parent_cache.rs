@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
-use crate::run::slice::prefetch::Prefetched;
+use crate::run::slice::prefetch::{Prefetched, json_rows};
 
 /// The rows of each parent, scope and window, requested once by the first slice that needs them.
 #[derive(Debug, Default)]
@@ -19,13 +19,7 @@ pub struct ParentCache(Mutex<HashMap<String, Arc<OnceCell<Arc<ParentRows>>>>>);
 pub struct ParentRows {
     pub rows: Vec<Value>,
     /// As they were received, until the parent's own slice takes them.
-    prefetched: Mutex<Option<Prefetched>>,
-}
-
-impl ParentRows {
-    pub fn take_prefetched(&self) -> Option<Prefetched> {
-        self.prefetched.lock().take()
-    }
+    pub prefetched: Mutex<Option<Prefetched>>,
 }
 
 impl ParentCache {
@@ -42,7 +36,7 @@ impl ParentCache {
         let cell = Arc::clone(self.0.lock().entry(key).or_default());
         let rows = cell.get_or_try_init(async || {
             let prefetched = request.await?;
-            let rows = prefetched.rows();
+            let rows = json_rows(&prefetched.blocks);
             Ok::<_, RunError>(Arc::new(ParentRows { rows, prefetched: Mutex::new(Some(prefetched)) }))
         });
         Ok(Arc::clone(rows.await?))

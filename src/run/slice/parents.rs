@@ -52,15 +52,11 @@ pub async fn children(cx: &SliceContext<'_>, slice: &Slice) -> Result<Option<Vec
     Ok(Some(supplied.into_iter().map(|variables| Child { variables, changed: None }).collect()))
 }
 
-/// The rows of `slice` as they were received, if its children have not been requested without it.
+/// The rows of `slice`, requested once however many slices need them.
 ///
 /// # Errors
 /// Why they cannot be requested.
-pub async fn prefetched_as_parent(cx: &SliceContext<'_>, slice: &Slice) -> Result<Option<Prefetched>, RunError> {
-    Ok(parent_rows(cx, slice).await?.take_prefetched())
-}
-
-fn parent_rows<'b>(cx: &'b SliceContext<'_>, slice: &'b Slice) -> BoxFuture<'b, Result<Arc<ParentRows>, RunError>> {
+pub fn parent_rows<'b>(cx: &'b SliceContext<'_>, slice: &'b Slice) -> BoxFuture<'b, Result<Arc<ParentRows>, RunError>> {
     Box::pin(cx.parents.get_or_request(slice, prefetch_slice(cx, slice)))
 }
 

@@ -26,13 +26,6 @@ pub struct Prefetched {
     pub window_end: Option<WindowEnd>,
 }
 
-impl Prefetched {
-    /// Every row, as JSON.
-    pub fn rows(&self) -> Vec<Value> {
-        json_rows(&self.blocks)
-    }
-}
-
 /// Requests all pages of `request` into memory.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use crate::run::slice::children::{ChildResults, PendingRequests, request_childre
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::decode::RowInput;
 use crate::run::slice::pages::request_pages;
-use crate::run::slice::parents::{children, prefetched_as_parent};
+use crate::run::slice::parents::{children, parent_rows};
 use crate::run::slice::prefetch::Prefetched;
 
 /// Pages that one day of the window may cost, where an event stream broke and pages replace it.
@@ -53,7 +53,7 @@ impl RowSource {
             return Ok(Self::Prefetched(prefetched));
         }
         if !attempt.is_retry && cx.is_parent(&slice.stream) {
-            match prefetched_as_parent(cx, slice).await {
+            match parent_rows(cx, slice).await.map(|parent| parent.prefetched.lock().take()) {
                 Ok(Some(prefetched)) => return Ok(Self::Prefetched(prefetched)),
                 Ok(None) => {}
                 // Some of its own requests failed. Those that succeed are worth having.
