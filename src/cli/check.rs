@@ -61,8 +61,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         lake.probe().await?;
         findings.add("destination", format!("{} is writable, and creates files without overwriting", lake.url()))?;
     }
-    let clock = settings.clock.clone();
-    let ledger = Ledger::open_lake(lake.clone(), clock, &settings.catalog).await?;
+    let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
     let now = settings.clock.now();
     let planned = |job: &JobConfig| -> Result<Preview, Failure> {
         Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)

@@ -97,8 +97,9 @@ fn erasures(
     let parts: BTreeSet<ScopePart> = scopes.iter().flat_map(|scope| scope.keys().copied()).collect();
     let mut tables: Vec<(String, Option<Window>)> = Vec::new();
     // Tables that are no streams of their own: snapshots, and what another version wrote.
+    let is_table = |name: &str| state.coverage.contains_key(name) || !state.forgotten.erasures(name).is_empty();
     let (others, patterns): (Vec<String>, Vec<String>) =
-        args.streams.iter().cloned().partition(|name| catalog.get(name).is_none() && is_table(state, name));
+        args.streams.iter().cloned().partition(|name| catalog.get(name).is_none() && is_table(name));
     tables.extend(others.into_iter().map(|name| (name, window)));
     if !patterns.is_empty() {
         let streams = select(catalog, &patterns).map_err(|problems| Failure::from_problems(exit::USAGE, &problems))?;
@@ -122,10 +123,6 @@ fn erasures(
         Err(Failure::new(exit::USAGE, "the ledger has no such streams and scopes, so nothing is forgotten")
             .hint("`profound-export status --output json` and the paths of files show the ids"))
     }
-}
-
-fn is_table(state: &State, name: &str) -> bool {
-    state.coverage.contains_key(name) || !state.forgotten.erasures(name).is_empty()
 }
 
 /// The tables of `stream`, and the days of each that `window` means: whole months where each row is about a month, and of a list

@@ -37,8 +37,8 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     let names: Vec<String> = args.job.into_iter().collect();
     let chosen = jobs(&config, &names)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
-    let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
-    let ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
+    let lake = settings.destinations.lake.clone();
+    let ledger = Ledger::open_lake(lake, settings.clock.clone(), &settings.catalog).await?;
     let found = discover(&settings.catalog, &settings.client).await?;
     let mut plans = Vec::new();
     for job in chosen {

@@ -124,7 +124,10 @@ pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<RunReque
     let streams = config.streams_of(job).map_err(|problems| Failure::from_problems(exit::CONFIGURATION, &problems))?;
     let time = match job.deadline {
         Some(deadline) => Some(deadline.0),
-        None => schedule(job)?.and_then(|schedule| until_next(&schedule, now)),
+        None => {
+            let next = schedule(job)?.and_then(|schedule| schedule.next_after(now));
+            next.and_then(|next| Duration::try_from(next.duration_since(now)).ok())
+        }
     };
     Ok(RunRequest { job: job.clone(), streams, days: None, time_limit: time })
 }
@@ -138,10 +141,6 @@ pub fn schedule(job: &JobConfig) -> Result<Option<Schedule>, Failure> {
 pub fn starts(job: &JobConfig, now: Timestamp) -> Result<Option<JobSchedule>, Failure> {
     let starts = schedule(job)?.and_then(|schedule| schedule.next_after(now).zip(schedule.periods(now)));
     Ok(starts.map(|(next_start, every)| JobSchedule { next_start, every }))
-}
-
-fn until_next(schedule: &Schedule, now: Timestamp) -> Option<Duration> {
-    Duration::try_from(schedule.next_after(now)?.duration_since(now)).ok()
 }
 
 /// The jobs called `names`, or all of them when there are no names.

@@ -43,14 +43,10 @@ impl Jobs {
         self.code.load(Ordering::Relaxed)
     }
 
-    fn loaded(&self) -> parking_lot::MutexGuard<'_, LoadedConfig> {
-        self.loaded.lock()
-    }
-
     fn reload_config(&self) -> Result<(LoadedConfig, Vec<(String, Schedule)>), Failure> {
         let (sources, config) = configuration(&self.options)?;
         let schedules = schedules(&config)?;
-        let old = self.loaded().clone();
+        let old = self.loaded.lock().clone();
         let RunSettings { events, cancel, clock, .. } = old.settings;
         let mut settings = settings(&sources, &config, clock, events, cancel)?;
         if config.api == old.config.api {
@@ -63,7 +59,7 @@ impl Jobs {
 
 impl JobRunner for Jobs {
     async fn run(&self, due: DueRun) -> Outcome {
-        let LoadedConfig { config, settings } = self.loaded().clone();
+        let LoadedConfig { config, settings } = self.loaded.lock().clone();
         let name = due.job;
         let Ok(job) = config.job(&name) else {
             return Outcome::Complete;
@@ -102,7 +98,7 @@ impl JobRunner for Jobs {
                     tracing::warn!("status page keeps its address: a new `server.listen` needs a restart");
                 }
                 self.monitor.begin_jobs(Arc::clone(&loaded.config)).await;
-                *self.loaded() = loaded;
+                *self.loaded.lock() = loaded;
                 Some(schedules)
             }
             Err(failure) => {
