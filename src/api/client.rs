@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::{ACCEPT, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, StatusCode};
-use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::api::client_key::ClientKey;
 use crate::api::error::ApiError;
+use crate::api::error_body::ErrorBody;
 use crate::api::headers::{pause_asked, rate_limit_headers, server_time};
 use crate::api::key_leak::KeyLeakScanner;
 use crate::api::rate_limit::{RateLimiter, ResponseKind, RunLimits};
@@ -27,10 +27,6 @@ use crate::model::event::{Event, EventSink, RetryReason};
 use crate::model::stream::Method;
 use crate::retry::{Attempts, RetryDecision, RetryPolicy};
 
-/// Bytes kept of an error's body.
-const DETAIL_BYTES: usize = 2048;
-/// How long the body of an error is waited for; its status alone says what to do.
-const DETAIL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A clock that differs by more than this would mistake days.
 const FATAL_SKEW: Duration = Duration::from_secs(12 * 3600);
 /// Retries of a request that did not reach the API, or that it could not answer. The run's deadline bounds their time.
@@ -180,7 +176,7 @@ impl Client {
                     continue;
                 }
                 ApiError::ServerError { retry_after, .. } => (RetryDecision::after(*retry_after), RetryReason::Server),
-                ApiError::Unreachable { .. } | ApiError::Broken { .. } => {
+                ApiError::Unreachable { .. } | ApiError::Broken { .. } | ApiError::NotTheApi { .. } => {
                     (RetryDecision::Backoff, RetryReason::Connection)
                 }
                 _ => return Err(error),
@@ -247,7 +243,11 @@ impl Client {
         };
         permit.record_response(rate_limit_headers(response.headers(), now), kind);
         self.events.emit(&Event::RateLimitStatus(self.rate_limiter.status()));
-        if kind == ResponseKind::Ok {
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // A captive portal answers every request with its page.
+        let is_page = content_type.trim_start().starts_with("text/html");
+        if kind == ResponseKind::Ok && !is_page {
             let scanner = KeyLeakScanner::new(self.key.forms());
             return Ok(Response::new(response, request, body_deadline, limits.cancel, scanner, permit, observer));
         }
@@ -259,12 +259,18 @@ impl Client {
         let retry_after = pause_asked(response.headers(), now, response.status());
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(origin_of);
         let status = response.status().as_u16();
-        let detail = self.detail(response).await;
+        let forms = self.key.forms();
+        let ErrorBody { detail, is_of_api, content_type } = ErrorBody::read(response, self.idle_timeout, &forms).await;
         match status {
+            // A proxy's 401, 403, 404 or 422 says nothing about the key, the account or the request.
+            200 | 400..=407 | 409..=428 | 430..=499 | 511 if !is_of_api => {
+                let host = self.base.host_str().unwrap_or_default().to_owned();
+                ApiError::NotTheApi { what, host, status, content_type, start: detail, attempts: Attempts::ONE }
+            }
             401 => ApiError::KeyRejected { detail },
             403 | 404 => ApiError::NotEntitled { what, status, detail },
             300..=399 => {
-                let location = location.map(|location| self.key.forms().mask(&location)).unwrap_or_default();
+                let location = location.map(|location| forms.mask(&location)).unwrap_or_default();
                 ApiError::Redirected { what, status, location }
             }
             429 => ApiError::RateLimited { what, detail, retry_after, attempts: Attempts::ONE },
@@ -316,40 +322,6 @@ impl Client {
             return Err(ApiError::ClockSkew(format!("{skew:#}")));
         }
         Ok(server)
-    }
-
-    /// The API's message in the body of an error, without the key: `detail` as text or list, or the beginning of the body.
-    async fn detail(&self, mut response: reqwest::Response) -> String {
-        let forms = self.key.forms();
-        // So much more that no key is cut in two.
-        let limit = DETAIL_BYTES + forms.max_bytes();
-        let mut body = Vec::new();
-        while body.len() < limit {
-            match tokio::time::timeout(self.idle_timeout.min(DETAIL_TIMEOUT), response.chunk()).await {
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-                _ => break,
-            }
-        }
-        body.truncate(limit);
-        let detail = match serde_json::from_slice::<Value>(&body).ok().and_then(|body| body.get("detail").cloned()) {
-            Some(Value::String(detail)) => detail,
-            Some(Value::Array(problems)) => problems.iter().map(validation_problem).collect::<Vec<_>>().join("; "),
-            Some(other) => other.to_string(),
-            None => String::from_utf8_lossy(&body).split_whitespace().collect::<Vec<_>>().join(" "),
-        };
-        let mut detail = forms.mask(&detail);
-        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES));
-        detail
-    }
-}
-
-/// One problem of a 422, as FastAPI reports it: place and message.
-fn validation_problem(problem: &Value) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let message = problem.get("msg").filter(|message| message.is_string()).unwrap_or(problem);
-    match problem.get("loc").and_then(Value::as_array) {
-        Some(steps) => format!("{}: {}", steps.iter().map(text).collect::<Vec<_>>().join("."), text(message)),
-        None => text(message),
     }
 }
 

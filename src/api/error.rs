@@ -19,6 +19,12 @@ pub enum ApiError {
     /// HTTP 422 or another 4xx: the API does not answer such a request.
     #[error("the API rejected the request for {what} (HTTP {status}: {detail})")]
     RequestRejected { what: String, status: u16, detail: String },
+    /// A proxy, a CDN or a portal answered instead of the API, after every retry. Never evidence about the key, the account or the
+    /// request.
+    #[error(
+        "`{host}` answered the request for {what} with {content_type} that is not the API's (HTTP {status}{attempts}: {start})"
+    )]
+    NotTheApi { what: String, host: String, status: u16, content_type: String, start: String, attempts: Attempts },
     /// A redirect, which is never followed: the key would go with it.
     #[error("the API redirected the request for {what} to `{location}` (HTTP {status}); redirects are not followed")]
     Redirected { what: String, status: u16, location: String },
@@ -79,6 +85,7 @@ impl ApiError {
         if let Self::ServerError { attempts, .. }
         | Self::RateLimited { attempts, .. }
         | Self::RetryAfterDeadline { attempts, .. }
+        | Self::NotTheApi { attempts, .. }
         | Self::Unreachable { attempts, .. }
         | Self::Broken { attempts, .. } = &mut self
         {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,8 +16,8 @@ const MASK: &str = "***";
 /// Shorter keys might occur anywhere by chance; real ones are longer.
 const MIN_KEY_BYTES: usize = 8;
 
-/// Keys in every form in which a response may repeat them: as they are, in an address, in JSON, and in Base64. Wiped when dropped,
-/// and never printed.
+/// Keys in every form in which a response may repeat them: as they are, in an address, in JSON, in HTML, in Base64 and in
+/// hexadecimal. Wiped when dropped, and never printed.
 #[derive(Clone, Default)]
 pub struct KeyForms(Arc<Vec<SecretString>>);
 
@@ -40,9 +40,14 @@ impl KeyForms {
         let json = json.trim_matches('"').to_owned();
         let slashed = json.replace('/', "\\/");
         // Without padding, so that it is found with and without.
-        let base64 = STANDARD_NO_PAD.encode(key);
+        let base64 = [STANDARD_NO_PAD.encode(key), URL_SAFE_NO_PAD.encode(key)];
+        let hex = [const_hex::encode(key), const_hex::encode_upper(key)];
+        let escaped = |unit: &dyn Fn(u16) -> String| key.encode_utf16().map(unit).collect::<String>();
+        let unicode = [escaped(&|unit| format!("\\u{unit:04x}")), escaped(&|unit| format!("\\u{unit:04X}"))];
+        let html = [html_escaped(key, "&quot;", "&#39;"), html_escaped(key, "&#34;", "&#x27;")];
         let mut forms: Vec<SecretString> = self.0.to_vec();
-        for text in [key.to_owned(), upper, lower, form, json, slashed, base64] {
+        let plain = [key.to_owned(), upper, lower, form, json, slashed];
+        for text in plain.into_iter().chain(base64).chain(hex).chain(unicode).chain(html) {
             if !forms.iter().any(|form| form.expose_secret() == text) {
                 forms.push(text.into());
             }
@@ -106,6 +111,11 @@ fn lower_case_escapes(text: &str) -> String {
     parts.fold(first, |text, part| text + "%" + &part[..2].to_ascii_lowercase() + &part[2..])
 }
 
+fn html_escaped(text: &str, quote: &str, apostrophe: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', quote).replace('\'', apostrophe)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +134,9 @@ mod tests {
             "prf%2bTHIS%2fis%3dthe%25KEY%26of%3fthe%23account",
             "prf+THIS\\/is=the%KEY&of?the#account",
             "cHJmK1RISVMvaXM9dGhlJUtFWSZvZj90aGUjYWNjb3VudA",
+            "7072662b544849532f69733d746865254b4559266f663f746865236163636f756e74",
+            "7072662B544849532F69733D746865254B4559266F663F746865236163636F756E74",
+            "prf+THIS/is=the%KEY&amp;of?the#account",
         ];
         for form in forms {
             assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.");

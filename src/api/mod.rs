@@ -4,13 +4,12 @@ mod blocks;
 mod client;
 mod client_key;
 mod error;
+mod error_body;
 mod events;
 mod headers;
 mod json_rows;
 mod key_leak;
-
 mod rate_limit;
-
 mod request;
 mod response;
 mod response_limits;

@@ -101,8 +101,11 @@ impl State {
                 self.apply_suspect(stream, scope, *window, problem, unconfirmed);
             }
             Entry::NotEntitled { stream, scope, .. } if self.forgotten.covers(stream, scope, None) => {}
-            Entry::NotEntitled { stream, scope, detail, .. } => {
-                self.scope_mut(stream, scope).not_entitled = Some(NotEntitled { at, detail: detail.clone() });
+            Entry::NotEntitled { run, stream, scope, detail } => {
+                let coverage = self.scope_mut(stream, scope);
+                let is_confirmed =
+                    coverage.not_entitled.as_ref().is_some_and(|before| before.is_confirmed || before.run != *run);
+                coverage.not_entitled = Some(NotEntitled { run: *run, at, detail: detail.clone(), is_confirmed });
             }
             // A file written after its day was forgotten stays unknown; `verify` finds it.
             Entry::Stale { stream, scope, day } if self.forgotten.covers(stream, scope, *day) => {}

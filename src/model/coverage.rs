@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::model::day::Day;
 pub use crate::model::day_states::{DayState, DayStates, Suspect};
@@ -29,8 +30,11 @@ pub struct ScopeCoverage {
 /// The latest 403 or 404 for a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotEntitled {
+    pub run: Uuid,
     pub at: Timestamp,
     pub detail: String,
+    /// Whether two runs in a row got it. One alone may be a mistake of the moment, so the next run requests the scope again.
+    pub is_confirmed: bool,
 }
 
 impl ScopeCoverage {

@@ -55,7 +55,7 @@ pub fn reversed(mut plan: Plan, wanted: &Wanted, known: &Known<'_>) -> Plan {
 
 fn is_not_entitled(coverage: Option<&ScopeCoverage>, now: Timestamp) -> bool {
     let denied = coverage.and_then(|coverage| coverage.not_entitled.as_ref());
-    denied.is_some_and(|denied| now.duration_since(denied.at) < NOT_ENTITLED_FOR)
+    denied.is_some_and(|denied| denied.is_confirmed && now.duration_since(denied.at) < NOT_ENTITLED_FOR)
 }
 
 #[cfg(test)]

@@ -176,8 +176,14 @@ fn month_is_requested_as_a_whole_after_its_end() {
 fn scope_that_may_not_be_read_rests_for_a_day() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &[], NOW);
-    let denied =
-        |at: &str| Some(crate::model::coverage::NotEntitled { at: at.parse().unwrap(), detail: "Forbidden".into() });
+    let denied = |at: &str| {
+        Some(crate::model::coverage::NotEntitled {
+            run: uuid::Uuid::nil(),
+            at: at.parse().unwrap(),
+            detail: "Forbidden".into(),
+            is_confirmed: true,
+        })
+    };
     let wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-09")));
     let mut slices = |at: &str| {
         coverage.get_mut("visibility_v2").unwrap().get_mut(&category("c1").key()).unwrap().not_entitled = denied(at);

@@ -127,6 +127,7 @@ fn of_api(error: &ApiError) -> Disposition {
         ApiError::RequestRejected { .. } | ApiError::Redirected { .. } | ApiError::KeyLeaked { .. } => {
             Disposition::slice(Retry::Never)
         }
+        ApiError::NotTheApi { .. } => Disposition::slice(Retry::NextRun),
         // The API's client has retried both already.
         ApiError::ServerError { .. } | ApiError::Broken { .. } => Disposition::slice(Retry::Smaller),
         ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. } => {

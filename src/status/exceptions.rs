@@ -67,7 +67,7 @@ pub(super) fn not_entitled(state: &State) -> Vec<NotEntitledStreams> {
     let mut found: BTreeMap<(String, &str), NotEntitledStreams> = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
         for scope in scopes.values() {
-            let Some(NotEntitled { at, detail }) = &scope.not_entitled else {
+            let Some(NotEntitled { at, detail, .. }) = &scope.not_entitled else {
                 continue;
             };
             let name = scope.scope.to_string();

@@ -2,7 +2,7 @@
 
 use profound_export::model::event::Event;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Fault, FaultKind};
+use profound_export::simulator::{Account, Fault, FaultKind, GatewayForm};
 
 use crate::support::{Export, Place, account, instant, of_stream, on_memory_and_disk};
 
@@ -33,7 +33,7 @@ on_memory_and_disk! {
 }
 
 #[tokio::test]
-async fn scope_that_is_not_entitled_is_retried_after_a_day() {
+async fn missing_entitlement_is_confirmed_by_the_next_run_and_then_retried_after_a_day() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     let barred = export.categories()[0].clone();
     export.simulator.inject(status(404).of_category(&barred));
@@ -45,20 +45,61 @@ async fn scope_that_is_not_entitled_is_retried_after_a_day() {
             .filter(|request| request.body["category_id"] == barred)
             .count()
     };
-    export.simulator.set_now(instant("2026-03-11T15:00:00Z"));
-    let (run, received) = export.run_and_watch().await;
-    assert_eq!((run.outcome, run.not_entitled.len(), of_barred(&received)), (Outcome::Complete, 1, 0));
-
-    export.simulator.set_now(instant("2026-03-11T17:00:00Z"));
-    let (run, received) = export.run_and_watch().await;
-    assert_eq!((run.outcome, run.not_entitled.len(), of_barred(&received)), (Outcome::Complete, 1, 1));
+    for (now, requests) in [("2026-03-10T17:00:00Z", 1), ("2026-03-11T16:00:00Z", 0), ("2026-03-11T18:00:00Z", 1)] {
+        export.simulator.set_now(instant(now));
+        let (run, received) = export.run_and_watch().await;
+        let found = (run.outcome, run.not_entitled.len(), of_barred(&received));
+        assert_eq!(found, (Outcome::Complete, 1, requests), "{now}");
+    }
 
     // Once the account is entitled, the days are backfilled.
     export.simulator.clear_faults();
-    export.simulator.set_now(instant("2026-03-12T18:00:00Z"));
+    export.simulator.set_now(instant("2026-03-12T19:00:00Z"));
     assert_eq!(export.run().await.outcome, Outcome::Complete);
     export.assert_equals_simulator("visibility_v2_by_day").await;
     assert!(export.coverage().await.iter().all(|row| row["status"] != "not_entitled"));
+}
+
+/// Every form in which something in front of the API answers.
+fn gateway_answers() -> impl Iterator<Item = FaultKind> {
+    let forms = [GatewayForm::Text, GatewayForm::Empty, GatewayForm::Message, GatewayForm::Problem, GatewayForm::Login];
+    [401, 403, 404, 422].into_iter().flat_map(move |code| {
+        let json = forms.into_iter().map(move |form| FaultKind::Gateway { code, form });
+        json.chain([FaultKind::Html { code }])
+    })
+}
+
+#[tokio::test]
+async fn gateway_answer_says_nothing_about_key_account_or_request() {
+    let answers = gateway_answers().map(async |answer| {
+        let small = Account { categories: 1, ..account() };
+        let export = Export::start(Place::Memory, small, &["visibility_v2_by_day"]).await;
+        let what = format!("{answer:?}");
+        export.simulator.inject(Fault::from(answer).of_stream("visibility_v2_by_day"));
+        let run = export.run().await;
+        assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{what}: {}", run.summary());
+        let problem = &run.failed[0].1;
+        assert!(problem.contains("`127.0.0.1`") && problem.contains("not the API's"), "{what}: {problem}");
+        let state = export.state().await;
+        assert!(state.facts.iter().next().is_none_or(|learned| !learned.evidence.contains("422")), "{what}");
+        assert!(state.coverage.values().flatten().all(|(_, scope)| scope.not_entitled.is_none()), "{what}");
+
+        export.simulator.clear_faults();
+        assert_eq!(export.run().await.outcome, Outcome::Complete, "{what}");
+        export.assert_equals_simulator("visibility_v2_by_day").await;
+    });
+    futures::future::join_all(answers).await;
+}
+
+#[tokio::test]
+async fn gateway_answer_to_discovery_is_an_unreachable_api() {
+    for answer in [FaultKind::Html { code: 401 }, FaultKind::Html { code: 403 }] {
+        let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
+        export.simulator.inject(Fault::from(answer).on_path("/v1/org"));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Unavailable, "{}", run.summary());
+        assert!(run.error.unwrap().hint().unwrap().contains("proxy, firewall or portal"));
+    }
 }
 
 on_memory_and_disk! {

@@ -114,8 +114,8 @@ on_memory_and_disk! {
         let export = final_lake(place).await;
         let category = export.categories()[1].clone();
         export.simulator.set_now(instant("2026-03-13T16:00:00Z"));
-        let html = Fault::from(FaultKind::Html { code: 200 }).of_stream("visibility_v2_by_day").of_category(&category);
-        export.simulator.inject(html);
+        let damaged = Fault::from(FaultKind::InvalidUtf8).of_stream("visibility_v2_by_day").of_category(&category);
+        export.simulator.inject(damaged);
         assert_eq!(export.run().await.outcome, Outcome::Failed);
         let state = export.states("visibility_v2_by_day", &category).await;
         assert_eq!((state["2026-03-09"].as_str(), state["2026-03-10"].as_str()), ("provisional", "suspect"));

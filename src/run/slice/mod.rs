@@ -212,7 +212,8 @@ impl SliceRun<'_> {
             }
             NextStep::MarkSuspect => {
                 self.fail(&slice, &error);
-                if let RunError::Api(ApiError::ServerError { status, .. }) = &error {
+                if let RunError::Api(ApiError::ServerError { status, .. } | ApiError::NotTheApi { status, .. }) = &error
+                {
                     cx.breaker.record_failure(&slice.stream.name, *status);
                     // The rest would fail in the same way, at the cost of requests.
                     self.defer_rest();

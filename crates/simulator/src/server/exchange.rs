@@ -17,7 +17,7 @@ use crate::query::parameters::{Parameters, member, parse_query};
 use crate::query::resolve::{ResolvedRequest, requested_days};
 
 use super::active_faults::{AppliedFaults, FaultTarget, last_fault};
-use super::fault::{DetailForm, FaultKind, KeyLocation, ResetForm};
+use super::fault::{DetailForm, FaultKind, GatewayForm, KeyLocation, ResetForm};
 use super::rate_limit::WindowStatus;
 use super::response_body::ResponseBody;
 use super::state::{ReceivedRequest, SimulatorState};
@@ -160,6 +160,7 @@ impl Exchange {
                     "<html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>";
                 self.respond(status(*code), "text/html; charset=utf-8", Body::from(page))
             }
+            FaultKind::Gateway { code, form } => self.gateway(status(*code), *form),
             FaultKind::RepeatKey { at: KeyLocation::Error } => {
                 self.error(&ErrorResponse::new(StatusCode::BAD_REQUEST, &format!("not with the key {sent_key}")))
             }
@@ -176,6 +177,22 @@ impl Exchange {
             }
             _ => return None,
         })
+    }
+
+    fn gateway(&self, status: StatusCode, form: GatewayForm) -> Response {
+        let detail = r#"{"detail":"Access denied"}"#;
+        let (content_type, body) = match form {
+            GatewayForm::Text => ("text/plain", "RBAC: access denied"),
+            GatewayForm::Empty => ("application/json", ""),
+            GatewayForm::Message => ("application/json", r#"{"message":"Forbidden"}"#),
+            GatewayForm::Problem => ("application/problem+json", detail),
+            GatewayForm::Login => ("application/json", detail),
+        };
+        let response = self.respond(status, content_type, Body::from(body));
+        match form {
+            GatewayForm::Login => with_header(response, "www-authenticate", "Basic realm=\"proxy\""),
+            _ => response,
+        }
     }
 
     fn status_response(&self, status: StatusCode, retry_after: Option<&str>, reset: Option<i64>) -> Response {

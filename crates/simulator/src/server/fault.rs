@@ -44,6 +44,8 @@ pub enum FaultKind {
         #[serde(default = "ok")]
         code: u16,
     },
+    /// A gateway answers instead of the API.
+    Gateway { code: u16, form: GatewayForm },
     /// HTTP 422.
     Unprocessable {
         #[serde(default)]
@@ -115,6 +117,20 @@ pub enum DetailForm {
     Text,
     /// A list of places and messages.
     List,
+}
+
+/// The forms in which gateways answer, other than a page of HTML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayForm {
+    Text,
+    Empty,
+    /// JSON with `message`, as API gateways answer.
+    Message,
+    /// JSON of RFC 9457, with `detail` and more.
+    Problem,
+    /// The JSON of the API, with a header that asks to log in at a proxy.
+    Login,
 }
 
 /// Where a response contains the key.
