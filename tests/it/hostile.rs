@@ -18,7 +18,7 @@ fn hostile_answers() -> Vec<(Vec<FaultKind>, &'static [&'static str])> {
     let gzip = |ends_at, damaged_at| FaultKind::Gzip { ends_at, damaged_at };
     let flood = |of| FaultKind::Flood { of, megabytes: None };
     vec![
-        (vec![FaultKind::Html { code: 200 }], &["not JSON: it begins with `<html>"]),
+        (vec![FaultKind::Html { code: 200 }], &["text/html that is not the API's"]),
         (vec![FaultKind::InvalidUtf8], &["damaged", "not JSON", "column"]),
         (vec![gzip(Some(100), None)], &["unexpected end of file", "broke"]),
         (vec![gzip(None, Some(60))], &["broke", "damaged", "not proven complete"]),

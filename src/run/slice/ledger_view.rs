@@ -44,7 +44,7 @@ impl LedgerView {
 
     /// The days of the slice, or the list, that another process committed after record `based_on`. Its rows may be newer than those of
     /// the slice, or older: neither process knows when the other sent its requests.
-    pub async fn conflicting_days(&self, slice: &Slice, based_on: u64) -> BTreeSet<Option<Day>> {
+    pub async fn days_extracted_elsewhere(&self, slice: &Slice, based_on: u64) -> BTreeSet<Option<Day>> {
         let ledger = self.ledger.lock().await;
         let (stream, scope) = (&slice.stream.name, slice.scope.key());
         let is_newer = |day: &Option<Day>| ledger.extracted_elsewhere(stream, &scope, *day) > Some(based_on);

@@ -131,9 +131,10 @@ impl SliceRun<'_> {
         }
         cx.settings.events.emit(&Event::SliceStarted { slice: attempt.slice.clone() });
         let (requests, started) = (AtomicU64::new(0), std::time::Instant::now());
-        // Before the first request: whatever other processes commit from now on may be newer. Discovery, which prefetches, follows the
-        // opening of the ledger.
-        let based_on = if attempt.prefetched.is_some() { 0 } else { cx.ledger.number().await };
+        // Before the first request: whatever other processes commit from now on may be newer. Discovery, and children of a parent,
+        // may have requested its rows at any time since the ledger was opened.
+        let is_requested_before = attempt.prefetched.is_some() || cx.is_parent(&attempt.slice.stream);
+        let based_on = if is_requested_before { 0 } else { cx.ledger.number().await };
         let published = match extract(cx, &mut attempt, &requests).await {
             Ok(extraction) => publish(cx, &attempt.slice, extraction, requests.load(Ordering::Relaxed), based_on).await,
             Err(error) => Err(error),

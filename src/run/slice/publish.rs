@@ -47,9 +47,11 @@ pub async fn publish(
 ) -> Result<PublishedSlice, RunError> {
     let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice).await?;
-    let conflicts = cx.ledger.conflicting_days(slice, based_on).await;
-    let is_kept = |day: &Option<Day>| forgotten.contains(day) || conflicts.contains(day);
+    let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
+    let is_kept = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day);
     let before = cx.ledger.coverage(slice).await;
+    let is_conflict = |day: &Option<Day>| !forgotten.contains(day) && !has_recorded_rows(&whole, before.as_ref(), *day);
+    let conflicts: Vec<Option<Day>> = newer.iter().copied().filter(is_conflict).collect();
     let (shrunk, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = whole
         .days
         .iter()
@@ -62,7 +64,7 @@ pub async fn publish(
         Err(error) => return Err(mark_stale(cx, slice, touched, error).await),
     };
     // A list that is suspect must not become a snapshot.
-    let is_sound = forgotten.is_empty() && conflicts.is_empty() && shrunk.is_empty() && incomplete.is_none();
+    let is_sound = forgotten.is_empty() && newer.is_empty() && shrunk.is_empty() && incomplete.is_none();
     let mut snapshot = None;
     if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
         && cx.ledger.forgotten_days(&to).await?.is_empty()
@@ -91,7 +93,7 @@ pub async fn publish(
         // The requests are counted for the list.
         record.push(slice_entry(cx, &to, Some(&whole), 0, extracted_at, vec![day]));
     }
-    record.extend(stale_entries(slice, conflicts.difference(&forgotten).copied()));
+    record.extend(stale_entries(slice, conflicts.iter().copied()));
     if let Some(problem) = &suspect {
         let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
         record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
@@ -165,6 +167,17 @@ fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item =
 async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
     cx.ledger.commit(stale_entries(slice, days).collect(), None).await.ok();
     error
+}
+
+/// Whether the ledger records the same rows for `day`.
+fn has_recorded_rows(whole: &VerifiedSlice, before: Option<&ScopeCoverage>, day: Option<Day>) -> bool {
+    let Some(state) = before.and_then(|before| before.state(day)).filter(|state| !state.stale) else {
+        return false;
+    };
+    match whole.days.iter().find(|file| file.day == day) {
+        Some(file) => state.file && state.rows == file.rows && state.hash == file.hash.into(),
+        None => !state.file,
+    }
 }
 
 fn stale_entries(slice: &Slice, days: impl IntoIterator<Item = Option<Day>>) -> impl Iterator<Item = Entry> {
