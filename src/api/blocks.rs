@@ -38,7 +38,7 @@ pub enum FramingError {
     Envelope(String),
     #[error("the body has no member `{0}` with rows")]
     NoRows(String),
-    #[error("the event stream reported an error: {0}")]
+    #[error("the response reports an error: {0}")]
     Reported(String),
     #[error("the event stream ended without a summary")]
     NoSummary,

@@ -193,7 +193,13 @@ impl JsonRows {
         } else {
             parse_envelope(&self.envelope)?
         };
-        if !self.has_rows_member && !self.members().any(|name| envelope.body.get(name).is_some_and(Value::is_null)) {
+        if let Some(error) = reported_error(&envelope.body).filter(|_| blocks.total_rows() == 0) {
+            return Err(FramingError::Reported(error));
+        }
+        // Null in the place of rows proves that there are none only if the total says so, too.
+        let is_null = self.members().any(|name| envelope.body.get(name).is_some_and(Value::is_null));
+        let is_empty = is_null && envelope.total() == Some(0);
+        if !self.has_rows_member && !is_empty {
             return Err(FramingError::NoRows(self.members().collect::<Vec<_>>().join("`, `")));
         }
         if !self.has_positions
@@ -348,6 +354,17 @@ impl JsonRows {
 
 fn invalid_array(problem: &str) -> FramingError {
     FramingError::Envelope(problem.to_owned())
+}
+
+/// The error in a body with status 200.
+fn reported_error(body: &Value) -> Option<String> {
+    let error = ["error", "errors", "detail", "message"].iter().find_map(|name| body.get(name))?;
+    match error {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+        Value::Array(problems) if problems.is_empty() => None,
+        other => Some(other.to_string()),
+    }
 }
 
 fn parse_envelope(envelope: &[u8]) -> Result<ResponseEnvelope, FramingError> {

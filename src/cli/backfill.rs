@@ -54,6 +54,13 @@ pub async fn execute(options: &GlobalOptions, args: BackfillArgs) -> Result<u8, 
             ));
         }
     }
+    let now = settings.clock.now();
+    let zones = goal.streams.iter().filter_map(|stream| stream.days.as_ref()).map(|days| days.zone);
+    if let Some(zone) = zones.into_iter().find(|zone| window.last() >= zone.today(now)) {
+        let (last, today) = (window.last(), zone.today(now));
+        return Err(Failure::new(exit::USAGE, format!("--to {last} has not ended: it is {today} ({})", zone.name()))
+            .hint("days are exported when they have ended: choose a --to before today"));
+    }
     // A person waits for a backfill, so it does not end at the job's next start.
     goal.time_limit = job.deadline.map(|deadline| deadline.0);
     goal.days = Some(WantedDays::Only { window, force: args.force });

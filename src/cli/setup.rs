@@ -122,6 +122,13 @@ pub fn settings(
 /// What a run of `job` is for: what is due, until its deadline or its next start.
 pub fn goal(config: &Config, job: &JobConfig, now: Timestamp) -> Result<RunRequest, Failure> {
     let streams = config.streams_of(job).map_err(|problems| Failure::from_problems(exit::CONFIGURATION, &problems))?;
+    let today = DayZone::Utc.today(now);
+    if let Some(start) = job.start.filter(|start| *start > today) {
+        let problem = format!("job `{}` starts on {start}, and today is {today}", job.name);
+        return Err(Failure::new(exit::CONFIGURATION, problem)
+            .detail(config.quoted(job, "start"))
+            .hint("set `start` to the first day to export, which must have begun"));
+    }
     let time = match job.deadline {
         Some(deadline) => Some(deadline.0),
         None => {

@@ -120,6 +120,25 @@ async fn daemon_runs_without_its_page_if_the_address_is_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn days_that_have_not_ended_are_rejected_with_the_reason() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let run = |start: &str, verb: &[&str]| {
+        std::fs::write(place.path().join("jobs.toml"), format!("{JOB}{start}")).unwrap();
+        let ended = program(place.path(), &simulator).args(verb).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (code, log) = run("", &["backfill", "nightly", "--from", "2026-03-01", "--to", "9999-01-01"]);
+    assert!(code == Some(2) && log.contains("--to 9999-01-01 has not ended"), "{code:?} {log}");
+    for verb in ["run", "plan", "check"] {
+        let (code, log) = run("start = \"9999-01-01\"\n", &[verb]);
+        assert!(code == Some(78) && log.contains("starts on 9999-01-01, and today is"), "{verb} {code:?} {log}");
+    }
+    assert!(!place.path().join("lake").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_command_rejects_data_files_without_a_ledger() {
     let account = Account { now: None, ..account() };
     let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();

@@ -128,7 +128,7 @@ fn exactly_one_comma_separates_two_rows() {
 
 #[test]
 fn body_without_rows_is_rejected_with_the_member_name() {
-    let error = cut(r#"{"detail": "maintenance", "rows": []}"#, 9).unwrap_err();
+    let error = cut(r#"{"status": "maintenance", "rows": []}"#, 9).unwrap_err();
     assert_eq!(error, FramingError::NoRows("data".into()));
 }
 
@@ -146,9 +146,24 @@ fn totals_and_cursors_of_every_family_are_found() {
 
 #[test]
 fn empty_list_has_no_rows() {
-    for body in ["[]", r#"{"data": []}"#, r#"{"data":null,"info":{}}"#] {
+    for body in ["[]", r#"{"data": []}"#, r#"{"data":null,"info":{"total_rows":0}}"#, r#"{"data":[],"error":null}"#] {
         assert!(cut(body, 1).unwrap().0.is_empty(), "{body}");
     }
+}
+
+#[test]
+fn null_without_a_total_and_an_error_without_rows_are_no_empty_list() {
+    for body in [r#"{"data":null,"info":{}}"#, r#"{"data":null,"info":null}"#, r#"{"info":{"total_rows":0}}"#] {
+        assert_eq!(cut(body, 1).unwrap_err(), FramingError::NoRows("data".into()), "{body}");
+    }
+    for body in [
+        r#"{"info":null,"data":null,"error":"timed out"}"#,
+        r#"{"info":{"total_rows":0},"data":[],"message":"timed out"}"#,
+        r#"{"detail":"timed out"}"#,
+    ] {
+        assert_eq!(cut(body, 1).unwrap_err(), FramingError::Reported("timed out".into()), "{body}");
+    }
+    assert_eq!(cut(r#"{"data":[{"a":1}],"message":"one row"}"#, 1).unwrap().0.len(), 1);
 }
 
 #[test]

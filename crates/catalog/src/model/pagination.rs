@@ -50,13 +50,13 @@ pub struct PageInfo {
 impl Pagination {
     /// The cursor after `page`, or `None` if it was the last.
     ///
-    /// A short offset page is not the end if there is a total: the API caps pages. An empty page is.
+    /// A short page is not the end: servers cap pages. Only the total, an empty page or a missing cursor ends the walk.
     pub fn next(&self, page: &PageInfo) -> Option<Cursor> {
         match self {
             Self::Single => None,
-            Self::Offset { limit } | Self::BodyOffset { limit } | Self::QueryOffset { limit } => {
+            Self::Offset { .. } | Self::BodyOffset { .. } | Self::QueryOffset { .. } => {
                 let next = page.offset + page.rows;
-                let more = page.total.map_or(page.rows >= *limit, |total| next < total);
+                let more = page.total.is_none_or(|total| next < total);
                 (page.rows > 0 && more).then_some(Cursor::Offset(next))
             }
             Self::Cursor { .. } | Self::QueryCursor { .. } | Self::QueryAfter => {
@@ -112,10 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn offset_without_a_total_ends_at_a_short_page() {
+    fn offset_without_a_total_ends_at_an_empty_page() {
         let offset = Pagination::Offset { limit: 10 };
         assert_eq!(offset.next(&page(0, 10, None)), Some(Cursor::Offset(10)));
-        assert_eq!(offset.next(&page(10, 3, None)), None);
+        assert_eq!(offset.next(&page(10, 3, None)), Some(Cursor::Offset(13)));
+        assert_eq!(offset.next(&page(13, 0, None)), None);
     }
 
     #[test]
