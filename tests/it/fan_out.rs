@@ -25,7 +25,8 @@ on_memory_and_disk! {
         }
         export.assert_ledger_knows_every_file().await;
         let projects = export.all_rows("projects").await.len();
-        assert_eq!(of_stream(&received, "projects").len(), export.categories().len(), "once a category");
+        // Without a total an empty page ends the list.
+        assert_eq!(of_stream(&received, "projects").len(), 2 * export.categories().len(), "once a category");
         assert_eq!(of_stream(&received, "project_details").len(), projects);
         assert_eq!(of_stream(&received, "project_tasks").len(), projects, "once, although children are requested for its rows");
     }
@@ -66,7 +67,8 @@ on_memory_and_disk! {
     async fn failed_child_keeps_other_rows_and_is_retried_next_run(place) {
         let export = Export::start(place, account(), &["project_details"]).await;
         let category = export.categories()[0].clone();
-        export.simulator.inject(Fault { after: 1, times: Some(1), ..status(400).of_category(&category) });
+        // The list, and the empty page that ends it, come first.
+        export.simulator.inject(Fault { after: 2, times: Some(1), ..status(400).of_category(&category) });
 
         let run = export.run().await;
         assert_eq!((run.outcome, run.failed.len()), (Outcome::Failed, 1), "{}", run.summary());

@@ -195,7 +195,7 @@ async fn error_event_at_the_end_fails_the_event_stream() {
     let visibility = Example::of("visibility_v2.stream.sse");
     let body = example::read("robustness.stream.sse");
     let failed = decode(&Example { body, ..visibility }).await.unwrap_err();
-    assert!(failed.ends_with("the event stream reported an error: query failed"), "{failed}");
+    assert!(failed.ends_with("the response reports an error: query failed"), "{failed}");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn errors_contain_the_message_of_the_api() {
         server_error.starts_with(&format!("the API could not answer {what} (HTTP 502, 5 attempts in ")),
         "{server_error}"
     );
-    assert!(server_error.ends_with(" s: <html><body>502 Bad Gateway</body></html>)"), "{server_error}");
+    assert!(server_error.ends_with(" s: 502 Bad Gateway)"), "{server_error}");
     assert_eq!(messages, expected);
 }
 
