@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_the_account_may_not_request_are_left_out() {
+    fn rejected_members_are_left_out() {
         let without =
             |member: &str| RequestOptions { without: [member.to_owned()].into(), ..RequestOptions::default() };
         let answers = request("answers_v2", Transport::Events, &without("include.citation_details"), None);

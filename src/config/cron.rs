@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_expression_names_the_field_and_what_to_write() {
+    fn wrong_expression_names_the_field_and_the_remedy() {
         for (expression, what, instead) in [
             ("0 25 * * *", "`25` is not an hour", "write 0 to 23"),
             ("61 * * * *", "`61` is not a minute", "write 0 to 59"),

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_destination_says_what_to_write() {
+    fn wrong_destination_names_the_remedy() {
         let mut cases = vec![
             ("s3:/bucket/x", "write `s3://bucket/x`"),
             ("file:/data", "write `file:///data`"),

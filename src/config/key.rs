@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn variable_has_precedence_over_files_and_variable_file_over_setting() {
+    fn variable_precedes_files_and_variable_file_precedes_setting() {
         let (file, _) = from_file(b"second");
         let api = ApiConfig { key_file: Some("/nowhere".into()), ..ApiConfig::default() };
         let path = file.path().to_str().unwrap();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_key_names_the_three_places_and_unreadable_file_its_path() {
+    fn missing_key_names_the_places_and_unreadable_file_its_path() {
         let error = read(&Sources::default(), &ApiConfig::default()).err().unwrap();
         for place in ["PROFOUND_API_KEY`", "PROFOUND_API_KEY_FILE", "key_file"] {
             assert!(error.hint().contains(place), "{place}");

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn path_of_a_secret_is_told_from_the_secret() {
+    fn path_of_a_secret_is_distinguished_from_a_secret() {
         assert!(looks_like_a_secret("s3cr3t-0123456789abcdef0123") && looks_like_a_secret("https://x/y"));
         assert!(!looks_like_a_secret("/run/secrets/profound-api-key-0001") && !looks_like_a_secret("profound-api-key"));
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_without_a_match_says_what_to_write() {
+    fn pattern_without_a_match_names_the_remedy() {
         for (patterns, instead) in [
             (&["promts"][..], "did you mean `prompts`?"),
             (&["core", "!bot_v2"], "did you mean `!bots_v2`?"),

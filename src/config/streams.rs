@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_streams_are_valid_by_the_schema_and_deserialize_to_themselves() {
+    fn built_in_streams_are_valid_by_the_schema_and_round_trip() {
         /// What serde writes for members that are not set.
         fn remove_nulls(value: &mut Value) {
             match value {

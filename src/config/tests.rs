@@ -470,7 +470,7 @@ fn store_options_are_text_and_masked() {
 }
 
 #[test]
-fn template_is_valid_by_the_schema_and_accepted_without_a_warning() {
+fn template_is_valid_by_the_schema_without_a_warning() {
     assert!(template().starts_with("#:schema ./docs/jobs.schema.json\n"));
     let validator = jsonschema::validator_for(&schema()).unwrap();
     for text in [template().to_owned(), uncommented(template())] {

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_of_a_bucket_says_what_mends_it() {
+    fn bucket_error_names_its_remedy() {
         for (response, hint) in [
             ("400 Bad Request: <Code>AuthorizationHeaderMalformed</Code>", "set AWS_REGION"),
             ("404 Not Found: <Code>NoSuchBucket</Code>", "create the bucket"),

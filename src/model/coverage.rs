@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backfill_boundary_where_days_were_read_one_after_the_other_whatever_was_filled_in_long_before() {
+    fn backfill_boundary_is_the_first_day_after_a_long_gap() {
         let read = |days: &[&str]| {
             let state = DayState { extracted_at: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..DayState::unknown() };
             let days = days.iter().map(|day| (day.parse().unwrap(), state.clone())).collect();

@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn days_are_found_and_ordered_as_in_a_map_whatever_order_they_came_in(
+        fn days_are_found_and_ordered_as_in_a_map(
             days in prop::collection::vec((-40_i32..40, 0_u64..9), 0..120),
             (start, length) in (-50_i32..50, 1_i64..60),
         ) {

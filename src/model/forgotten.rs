@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_the_scope_and_the_days_and_nothing_else() {
+    fn only_the_named_scope_and_days_are_forgotten() {
         let day = |text: &str| Some(text.parse::<Day>().unwrap());
         let window = Window::inclusive("2026-03-01".parse().unwrap(), "2026-03-02".parse().unwrap());
         let scope = BTreeMap::from([(ScopePart::Category, "c".to_owned())]);

@@ -104,7 +104,7 @@ fn long_gap_is_requested_in_windows_of_a_month_newest_first() {
 }
 
 #[test]
-fn what_was_read_longest_ago_comes_first() {
+fn slice_extracted_longest_ago_is_first() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-08"], "2026-03-09T12:00:00Z");
     read(&mut coverage, "visibility_v2", "c2", &["2026-03-08"], "2026-03-09T11:00:00Z");
@@ -113,7 +113,7 @@ fn what_was_read_longest_ago_comes_first() {
 }
 
 #[test]
-fn backfill_asks_only_what_is_missing_unless_forced() {
+fn backfill_requests_only_missing_days_unless_forced() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-08"], "2026-03-09T12:00:00Z");
     let window = Window::inclusive(day("2026-03-07"), day("2026-03-08")).unwrap();
@@ -173,7 +173,7 @@ fn month_is_requested_as_a_whole_after_its_end() {
 }
 
 #[test]
-fn scope_that_may_not_be_read_rests_for_a_day() {
+fn scope_without_entitlement_is_skipped_for_a_day() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &[], NOW);
     let denied = |at: &str| {
@@ -194,7 +194,7 @@ fn scope_that_may_not_be_read_rests_for_a_day() {
 }
 
 #[test]
-fn days_a_killed_run_may_have_overwritten_are_due() {
+fn days_possibly_overwritten_by_a_killed_run_are_due() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-01"], "2026-03-08T12:00:00Z");
     let mut wanted = wanted(&["visibility_v2"], WantedDays::Since(day("2026-03-01")));
@@ -215,7 +215,7 @@ fn planned_slices(wanted: &Wanted, coverage: &Coverage) -> Vec<String> {
 }
 
 #[test]
-fn new_category_has_its_newest_window_first_and_the_rest_as_backfill() {
+fn new_category_is_due_for_its_newest_window_then_backfilled() {
     let mut coverage = Coverage::new();
     let days: Vec<String> =
         Window::inclusive(day("2026-01-01"), day("2026-03-08")).unwrap().days().map(|day| day.to_string()).collect();
@@ -263,7 +263,7 @@ fn gap_before_recent_days_is_backfill() {
 }
 
 #[test]
-fn what_could_not_be_read_comes_after_everything_else_of_its_tier() {
+fn failed_slices_are_last_in_their_tier() {
     let mut coverage = Coverage::new();
     read(&mut coverage, "visibility_v2", "c1", &["2026-03-07"], "2026-03-08T12:00:00Z");
     read(&mut coverage, "visibility_v2", "c2", &["2026-03-07"], "2026-03-08T13:00:00Z");
@@ -277,7 +277,7 @@ fn what_could_not_be_read_comes_after_everything_else_of_its_tier() {
 }
 
 #[test]
-fn streams_behind_a_gate_come_in_turn_with_the_others_and_their_gate_before_them() {
+fn gated_streams_keep_their_turn_and_follow_their_gate() {
     let streams = ["youtube_channels_v2_by_channel", "youtube_summary_v2", "visibility_v2_by_topic"];
     let mut wanted = wanted(&streams, WantedDays::Since(day("2026-03-08")));
     // All of one tier, so that only age counts.
@@ -343,7 +343,7 @@ fn streams_whose_events_lack_columns_cost_their_pages() {
 }
 
 #[test]
-fn gates_come_before_their_streams_in_the_backfill_too() {
+fn gates_precede_their_streams_in_the_backfill() {
     let mut wanted =
         wanted(&["youtube_channels_v2_by_channel", "youtube_summary_v2"], WantedDays::Since(day("2026-01-01")));
     wanted.scopes.insert(ScopeKind::Category, vec![category("c1")]);
@@ -356,7 +356,7 @@ fn gates_come_before_their_streams_in_the_backfill_too() {
 }
 
 #[test]
-fn lists_that_change_rarely_are_read_once_a_week_in_accounts_of_many_categories() {
+fn rarely_changing_lists_are_weekly_in_large_accounts() {
     let categories: Vec<Scope> = (0..70).map(|number| category(&format!("c{number}"))).collect();
     let mut wanted = wanted(&["category_topics", "prompts"], WantedDays::Since(day("2026-03-09")));
     wanted.scopes.insert(ScopeKind::Category, categories.clone());
@@ -394,7 +394,7 @@ fn plan_does_not_depend_on_the_order_of_streams_and_scopes() {
 }
 
 #[test]
-fn run_after_a_complete_one_requests_each_stream_once_and_single_days_twice() {
+fn second_run_requests_each_stream_once_and_single_days_twice() {
     let mut wanted = wanted(
         &["visibility_v2", "models", "youtube_summary_v2", "visibility_v2_month"],
         WantedDays::Since(day("2025-01-01")),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_discovery_ends_the_run_and_keeps_what_only_a_person_can_repair() {
+    fn failed_discovery_ends_the_run_with_its_outcome() {
         let detail = String::new;
         for (error, outcome) in [
             (ApiError::KeyRejected { detail: detail() }, Outcome::KeyRejected),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn ledger_that_cannot_reach_its_store_is_attributed_to_the_destination() {
+    fn unreachable_ledger_is_attributed_to_the_destination() {
         let disposition = of(LedgerError::Destination(DestinationError::NoConditionalCreate));
         assert_eq!((disposition.origin, disposition.outcome), (Origin::Destination, Outcome::Unavailable));
         assert_eq!(of(LedgerError::Gap { number: 7 }).outcome, Outcome::ConfigMismatch);

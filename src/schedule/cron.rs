@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_expression_and_zone_say_what_to_write() {
+    fn invalid_expression_and_zone_name_the_remedy() {
         let error = Schedule::new("0 25 * * *", "UTC").unwrap_err();
         assert_eq!(error.to_string(), "`25` is not an hour");
         assert!(error.instead.starts_with("write 0 to 23"), "{}", error.instead);

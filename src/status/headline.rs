@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headline_says_what_is_wrong_and_what_to_do() {
+    fn headline_names_the_problem_and_its_remedy() {
         let run = |key_rejected, problem: &str, hint: Option<&str>| FailedRun {
             job: "nightly".into(),
             at: Timestamp::UNIX_EPOCH,

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_match_whatever_the_value_of_their_variables() {
+    fn requests_match_for_any_value_of_their_variables() {
         let all = NotExported::all().unwrap();
         let listed = |request: &str| all.iter().any(|listed| listed.matches(request));
         assert!(listed("POST /v1/agents/{agent_id}/runs"));

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signature_is_what_others_compute() {
+    fn signature_equals_that_of_another_implementation() {
         // `printf '1790000000.{}' | openssl dgst -sha256 -hmac secret`
         assert_eq!(
             signature(b"secret", "1790000000", b"{}"),

@@ -29,7 +29,7 @@ fn turn(state: &mut AlertState, conditions: Vec<Condition>, target: &AlertConfig
 }
 
 #[test]
-fn condition_is_notified_once_when_it_fires_and_once_when_resolved() {
+fn condition_notifies_once_when_firing_and_once_when_resolved() {
     let (mut state, ops) = (AlertState::default(), target("ops"));
     let failed = || vec![condition(AlertEvent::JobFailed, "nightly")];
     assert_eq!(turn(&mut state, failed(), &ops, "2026-03-10T10:00:00Z"), ["firing"]);
@@ -69,7 +69,7 @@ fn unknown_condition_stays_as_it_is() {
 }
 
 #[test]
-fn lasting_condition_is_notified_once_and_forgotten_after_a_month() {
+fn lasting_condition_notifies_once_and_expires_after_a_month() {
     let (mut state, ops) = (AlertState::default(), target("ops"));
     let drift = || vec![condition(AlertEvent::SchemaDrift, "answers_v2/mood")];
     assert_eq!(turn(&mut state, drift(), &ops, "2026-03-01T10:00:00Z"), ["firing"]);

@@ -78,7 +78,7 @@ fn rows_at(at: &RowsAt, body: &str) -> Vec<Value> {
 }
 
 #[test]
-fn rows_are_found_where_a_stream_says_they_are() {
+fn rows_are_found_at_the_declared_place() {
     let id = "x\"y";
     let body = RowsAt::Body;
     assert_eq!(
@@ -152,7 +152,7 @@ fn empty_list_has_no_rows() {
 }
 
 #[test]
-fn null_without_a_total_and_an_error_without_rows_are_no_empty_list() {
+fn null_or_an_error_in_the_place_of_rows_is_no_empty_list() {
     for body in [r#"{"data":null,"info":{}}"#, r#"{"data":null,"info":null}"#, r#"{"info":{"total_rows":0}}"#] {
         assert_eq!(cut(body, 1).unwrap_err(), FramingError::NoRows("data".into()), "{body}");
     }

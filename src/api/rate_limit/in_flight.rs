@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lone_request_shows_what_it_cost() {
+    fn only_a_lone_request_shows_its_cost() {
         let mut in_flight = InFlight::default();
         in_flight.send(1, Some(9));
         in_flight.record_response(1);

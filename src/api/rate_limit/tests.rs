@@ -76,7 +76,7 @@ fn send_all(server: &mut FixedWindowServer, reserve: u32, requests: usize, offse
 }
 
 #[test]
-fn no_trailing_hour_exceeds_the_limit_wherever_the_first_request_falls() {
+fn no_trailing_hour_exceeds_the_limit_from_any_first_request() {
     for minute in [0, 1, 30, 40, 59] {
         for sends_headers in [true, false] {
             let mut server = FixedWindowServer::new(600, HOUR, sends_headers);
@@ -189,7 +189,7 @@ fn share_key(processes: &mut [Process], limit: u32, window: u64, offset: Duratio
 }
 
 #[test]
-fn no_trailing_window_exceeds_the_limit_whatever_the_latencies_are() {
+fn no_trailing_window_exceeds_the_limit_at_any_latency() {
     for seed in 0..40 {
         let (limit, window) = (20 + (seed % 40) as u32, 3 + seed % 4);
         let mut alone = [Process::new(0, 1 + (seed % 8) as usize)];
@@ -203,7 +203,7 @@ fn no_trailing_window_exceeds_the_limit_whatever_the_latencies_are() {
 }
 
 #[test]
-fn processes_that_share_a_key_exceed_the_limit_by_what_is_in_flight_at_most() {
+fn processes_with_one_key_exceed_the_limit_at_most_in_flight() {
     for seed in 0..40 {
         let (limit, window) = (30 + (seed % 40) as u32, 3 + seed % 4);
         let mut both = [Process::new(0, 4), Process::new(0, 1 + (seed % 8) as usize)];
@@ -217,7 +217,7 @@ fn processes_that_share_a_key_exceed_the_limit_by_what_is_in_flight_at_most() {
 }
 
 #[test]
-fn external_requests_of_the_past_delay_requests_to_the_reset_and_no_longer() {
+fn past_external_requests_delay_until_the_reset_only() {
     let mut server = FixedWindowServer::new(600, HOUR, true);
     server.arrivals = vec![server.start; 580];
     let elapsed = send_all(&mut server, 0, 580 + 560, Duration::from_secs(3000));
@@ -256,7 +256,7 @@ fn remaining_requests_respect_other_users_of_the_key() {
 }
 
 #[test]
-fn first_request_of_a_window_goes_alone() {
+fn first_request_of_a_window_is_sent_alone() {
     let now = Instant::now();
     let mut state = RateLimitState::new(0);
     assert_eq!(state.admit(now, PAGE), Admission::Now);
@@ -267,7 +267,7 @@ fn first_request_of_a_window_goes_alone() {
 }
 
 #[test]
-fn first_request_after_a_429_goes_alone() {
+fn first_request_after_a_429_is_sent_alone() {
     let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
     let mut state = RateLimitState::new(0);
     exchange(&mut state, now, PAGE, RateLimitHeaders::default(), ResponseKind::RateLimited);
@@ -292,7 +292,7 @@ fn wait_ends_where_no_reset_is_announced() {
 }
 
 #[test]
-fn late_response_of_the_previous_window_does_not_block_the_next_one() {
+fn late_response_does_not_block_the_next_window() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut state = RateLimitState::new(0);

@@ -158,7 +158,7 @@ async fn writer_that_lost_a_number_marks_days_both_wrote_as_stale() {
 }
 
 #[tokio::test]
-async fn file_published_by_another_after_ours_was_begun_is_stale_even_when_its_record_was_read() {
+async fn day_published_by_another_during_an_extraction_is_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     let begun = two.state().number;
@@ -185,7 +185,7 @@ async fn records_of_a_newer_version_and_other_objects_are_rejected() {
 }
 
 #[tokio::test]
-async fn record_and_checkpoint_that_lie_under_another_number_are_not_believed() {
+async fn record_and_checkpoint_under_another_number_are_rejected() {
     let lake = lake();
     let mut writer = open(&lake).await;
     for rows in 0..20 {
@@ -219,7 +219,7 @@ async fn gap_in_the_records_is_an_error() {
 }
 
 #[tokio::test]
-async fn planned_days_of_a_run_that_never_ended_are_doubtful_until_they_are_read() {
+async fn planned_days_of_a_killed_run_are_due_until_extracted() {
     let lake = lake();
     let mut ledger = open(&lake).await;
     let (killed, key) = (Uuid::now_v7(), category().key());
@@ -259,7 +259,7 @@ fn stale(ledger: &Ledger) -> bool {
 }
 
 #[tokio::test]
-async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
+async fn day_marked_stale_by_another_during_an_extraction_stays_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     // One put a file, could not put the next, and records that the published file is uncertain.
@@ -273,7 +273,7 @@ async fn day_that_another_left_in_doubt_stays_so_when_ours_was_begun_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
+async fn day_without_a_written_record_is_stale_in_the_next_one() {
     let store = Arc::new(InMemory::new());
     let lake = Destination::new(store, "memory");
     let mut ledger = open(&lake).await;
@@ -294,7 +294,7 @@ async fn day_whose_record_could_not_be_written_is_stale_in_the_next_one() {
 }
 
 #[tokio::test]
-async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settled_later() {
+async fn rows_of_another_meaning_are_rejected_and_their_days_stale() {
     let lake = lake();
     let (mut one, mut two) = (open(&lake).await, open(&lake).await);
     let table = |request: &str| {
@@ -314,7 +314,7 @@ async fn rows_of_another_meaning_are_not_recorded_and_what_was_written_is_settle
 }
 
 #[tokio::test]
-async fn table_that_got_another_meaning_on_purpose_expects_each_of_its_days_anew() {
+async fn table_with_a_new_meaning_has_only_stale_days() {
     let lake = lake();
     let mut ledger = open(&lake).await;
     let table = |request: &str| {

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_that_leaves_nothing_is_refused_with_what_there_is() {
+    fn filter_without_a_match_is_rejected_with_the_available_names() {
         let job = JobConfig { name: "nightly".into(), categories: vec!["Te".into()], ..JobConfig::default() };
         let refused = resolve_scopes(&job, &account()).unwrap_err();
         assert_eq!(refused.to_string(), "`categories` of job `nightly` matches nothing in this account");

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn breaker_opens_after_two_failures_but_not_for_two_broken_scopes_of_a_healthy_stream() {
+    fn breaker_opens_after_two_failures_unless_the_stream_is_healthy() {
         let breaker = CircuitBreaker::default();
         breaker.record_failure("dead", 503);
         assert_eq!(breaker.is_open("dead"), None);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn breaker_opens_soon_for_an_endpoint_that_dies_after_many_successes() {
+    fn breaker_opens_soon_after_an_endpoint_dies() {
         let breaker = CircuitBreaker::default();
         (0..100).for_each(|_| breaker.record_success("dying"));
         let failures = std::iter::repeat_with(|| breaker.record_failure("dying", 502)).take(10);

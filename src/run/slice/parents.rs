@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn each_child_is_requested_once_in_the_variants_that_apply_to_its_parent() {
+    fn each_child_is_requested_once_per_variant_of_its_parent() {
         let parent = parent(
             r#"stream = "agents"
             bind = { agent_id = "id" }

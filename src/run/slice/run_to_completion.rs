@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn future_in_progress_completes_when_another_fails_and_no_more_start() {
+    async fn futures_in_progress_complete_if_one_fails() {
         let (completed, failed) = (Mutex::new(Vec::new()), Notify::new());
         let future = async |number: u32| {
             if number == 1 {

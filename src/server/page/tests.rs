@@ -122,7 +122,7 @@ fn all_streams(state: impl Fn(i64) -> DayStatus + Copy) -> Vec<StreamStatus> {
 }
 
 #[test]
-fn page_before_the_first_read_says_that_it_reads_the_lake() {
+fn page_before_the_first_read_shows_that_it_is_reading() {
     let page = index(&data(None)).into_string();
     assert!(page.contains("Reading the lake.") && page.contains("</html>"));
     assert!(!page.contains("<h2>"), "no sections yet: {page}");
@@ -228,7 +228,7 @@ fn footer_shows_the_destination_without_secrets() {
 }
 
 #[test]
-fn verdict_names_the_most_serious_problem_and_what_to_do() {
+fn verdict_names_the_most_serious_problem_and_its_remedy() {
     let mut fresh = status(Vec::new());
     fresh.headline = Headline::default();
     let mut data = data(Some(fresh));

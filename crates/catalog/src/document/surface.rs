@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_the_same_whatever_their_variables_are_called() {
+    fn operations_match_if_only_variable_names_differ() {
         let name = |path: &str| OperationName { path: path.into(), method: "GET".into() };
         assert_eq!(name("/v1/{a}/b/{c}").identity(), name("/v1/{x}/b/{y_z}").identity());
         assert_ne!(name("/v1/{a}/b").identity(), name("/v1/a/b").identity());

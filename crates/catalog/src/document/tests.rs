@@ -108,7 +108,7 @@ fn new_and_removed_operations_name_the_streams_that_fail() {
 }
 
 #[test]
-fn operations_match_whatever_their_variables_are_called() {
+fn operation_matches_if_only_its_variable_names_differ() {
     let found = lines_after(|document| {
         let paths = document["paths"].as_object_mut().unwrap();
         let mut item = paths.remove("/v1/org/categories/{category_id}/prompts").unwrap();

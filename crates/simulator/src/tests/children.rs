@@ -38,7 +38,7 @@ async fn version_that_the_parent_lacks_is_not_found() {
 }
 
 #[tokio::test]
-async fn only_touched_rows_change_and_they_say_when() {
+async fn only_touched_rows_change_and_have_a_new_timestamp() {
     let sim = simulator(account()).await;
     let scope = &sim.scopes(ScopeKind::Organization)[0];
     let read = |name: &str| sim.rows(&stream(name), scope, None);

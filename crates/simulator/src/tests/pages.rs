@@ -33,7 +33,7 @@ fn insights(sim: &Simulator, limit: u64) -> String {
 }
 
 #[tokio::test]
-async fn insights_continue_after_the_last_row_and_count_days_in_their_zone() {
+async fn insights_continue_after_the_last_row_in_their_zone() {
     let sim = simulator(account()).await;
     let next = |page: &Value, _| {
         let more = page["has_more"] == true;
@@ -117,7 +117,7 @@ async fn limit_at_the_top_of_a_body_is_bounded() {
 }
 
 #[tokio::test]
-async fn undocumented_end_date_means_what_the_account_says() {
+async fn undocumented_end_date_follows_the_account() {
     for (undocumented_end, expected) in [
         (UndocumentedEnd::Inclusive, (200, true)),
         (UndocumentedEnd::Empty, (200, false)),
