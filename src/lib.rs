@@ -1,5 +1,8 @@
 //! Exports everything a Profound API key can read to partitioned Parquet. ARCHITECTURE.md is the map.
 
+// They panic if standard output or standard error is full or closed; `cli::print` and `cli::print_error_line` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod alert;
 pub mod api;
 pub mod cli;

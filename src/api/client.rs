@@ -21,7 +21,7 @@ use crate::api::response::{BodyDeadline, RequestObserver, Response};
 use crate::clock::Clock;
 use crate::config::{ApiConfig, ApiKey, Auth};
 use crate::error_text::{error_chain, root_cause};
-use crate::http::{MAX_RETRY_AFTER, RootsError, client_builder, read_roots};
+use crate::http::{HttpClientError, MAX_RETRY_AFTER, check_proxies, client_builder, read_roots};
 use crate::model::cost::RequestKind;
 use crate::model::event::{Event, EventSink, RetryReason};
 use crate::model::stream::Method;
@@ -72,14 +72,15 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// # Errors
-    /// [`ApiError::Roots`] if `api.ca_file` cannot be used, or if there are no certificate roots at all.
+    /// [`ApiError::Client`] if `api.ca_file` or a proxy variable cannot be used, or if there are no certificate roots at all.
     pub fn new(settings: ClientSettings<'_>, key: ApiKey) -> Result<Self, ApiError> {
         let ClientSettings { config, clock, events } = settings;
+        check_proxies()?;
         let roots = config.ca_file.as_deref().map(read_roots).transpose()?.unwrap_or_default();
         let http = client_builder().tls_certs_merge(roots).connect_timeout(config.connect_timeout.0).build().map_err(
             |error| match &config.ca_file {
-                Some(path) => RootsError::Invalid { path: path.clone(), problem: root_cause(&error) },
-                None => RootsError::Missing { problem: root_cause(&error) },
+                Some(path) => HttpClientError::Invalid { path: path.clone(), problem: root_cause(&error) },
+                None => HttpClientError::Missing { problem: root_cause(&error) },
             },
         )?;
         Ok(Self {

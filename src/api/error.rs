@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::http::RootsError;
+use crate::http::HttpClientError;
 use crate::model::format::format_duration;
 use crate::retry::Attempts;
 
@@ -48,7 +48,7 @@ pub enum ApiError {
     Untrusted { at: String, problem: String },
     /// The client cannot be made.
     #[error(transparent)]
-    Roots(#[from] RootsError),
+    Client(#[from] HttpClientError),
     /// The response is incomplete or malformed.
     #[error("the response for {what} is broken{attempts}: {problem}")]
     Broken { what: String, problem: String, attempts: Attempts },

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::{LogFormat, exit};
+use crate::cli::{LogFormat, exit, print_error_line};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, SecretError};
 use crate::destination::DestinationError;
@@ -59,8 +59,8 @@ impl Failure {
     /// Prints to standard error, in the format of the log.
     pub fn print(&self, format: LogFormat) {
         match format {
-            LogFormat::Text => eprintln!("{self}"),
-            LogFormat::Json => eprintln!("{}", self.to_json(Clock::system().now())),
+            LogFormat::Text => print_error_line(self),
+            LogFormat::Json => print_error_line(self.to_json(Clock::system().now())),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, existing_lake, window};
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, exit, logging};
+use crate::cli::{GlobalOptions, exit, logging, print_error_line};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
@@ -174,7 +174,9 @@ fn confirm(summary: &str, url: &str) -> Result<(), Failure> {
         let message = format!("no terminal to confirm on, so nothing is deleted; this would be deleted {details}");
         return Err(Failure::new(exit::USAGE, message.trim_end()).hint("--yes deletes without confirmation"));
     }
-    eprintln!("This will be deleted {details}\nThis cannot be undone. Type `{CONFIRMATION}` to confirm:");
+    print_error_line(format!(
+        "This will be deleted {details}\nThis cannot be undone. Type `{CONFIRMATION}` to confirm:"
+    ));
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if line.trim() == CONFIRMATION {

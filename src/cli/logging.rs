@@ -33,6 +33,8 @@ fn init(options: &GlobalOptions, filter: EnvFilter, writer: impl for<'a> MakeWri
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
+    // It would be reported on standard error, where it panics if that is full or closed: the export goes on without its log.
+    let builder = builder.log_internal_errors(false);
     // A second start in one process, as in tests, keeps the first.
     match options.log_format {
         LogFormat::Text => builder.try_init().ok(),

@@ -197,6 +197,11 @@ fn print(text: &str) -> Result<u8, Failure> {
     printed(write!(out, "{text}{end}").and_then(|()| out.flush()))
 }
 
+/// Writes a line to standard error. Unlike `eprintln!` it does not panic if that is full or closed.
+pub fn print_error_line(line: impl std::fmt::Display) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
 fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -50,7 +50,7 @@ pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSi
     warn_of_expiry(config, clock.now());
     let settings = ClientSettings { config: &config.api, clock: clock.clone(), events };
     let client = Client::new(settings, key).map_err(|error| match error {
-        ApiError::Roots(error) => Failure::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint()),
+        ApiError::Client(error) => Failure::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint()),
         error => Failure::new(exit::UNAVAILABLE, error_chain(&error)),
     })?;
     Ok(Arc::new(client))

@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration};
 use crate::cli::table::{cut, fitted, terminal_width, wrapped};
-use crate::cli::{GlobalOptions, exit, streams_diff};
+use crate::cli::{GlobalOptions, exit, print_error_line, streams_diff};
 use crate::model::stream::{Stream, Tier};
 use crate::reference::{column_lines, facts, requests};
 
@@ -66,7 +66,7 @@ fn known(options: &GlobalOptions) -> Result<(Arc<Catalog>, BTreeSet<String>), Fa
             Ok((Arc::clone(config.catalog()), own))
         }
         Err(failure) => {
-            eprintln!("{failure}\n\nOnly the built-in streams are listed.");
+            print_error_line(format!("{failure}\n\nOnly the built-in streams are listed."));
             Ok((built_in()?, BTreeSet::new()))
         }
     }

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::{GlobalOptions, exit};
+use crate::cli::{GlobalOptions, exit, print_error_line};
 use crate::document::{DocumentError, Surface, compare};
 use crate::error_text::error_chain;
+use crate::model::format::format_count;
 
 #[derive(Debug, clap::Args)]
 pub struct StreamsDiffArgs {
@@ -32,7 +33,7 @@ pub fn execute(options: &GlobalOptions, catalog: &Catalog, args: &StreamsDiffArg
         0 => Ok(exit::COMPLETE),
         // The list is the result; its length is for the end of a log.
         count => {
-            eprintln!("{count} {}", if count == 1 { "difference" } else { "differences" });
+            print_error_line(format_count(count as u64, "difference"));
             Ok(exit::FAILED)
         }
     }

@@ -15,7 +15,7 @@ use super::{advice, file, schema};
 pub struct Sources {
     /// The file, which must exist. `None`: defaults only.
     pub file: Option<PathBuf>,
-    /// Environment variables by name, all that begin with `PROFOUND_`.
+    /// Environment variables by name, all that begin with `PROFOUND_` and are not empty.
     pub environment: BTreeMap<String, String>,
     pub flags: Vec<Flag>,
 }
@@ -43,9 +43,10 @@ impl Sources {
     pub fn from_process(config: Option<PathBuf>) -> Self {
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with("PROFOUND_"))
+            // Compose files and charts set a variable to nothing where they mean that it is not set.
+            .filter(|(name, value)| name.starts_with("PROFOUND_") && !value.trim().is_empty())
             .collect();
-        let named = environment.get("PROFOUND_EXPORT_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = environment.get("PROFOUND_EXPORT_CONFIG").map(PathBuf::from);
         // If the check itself fails, the file is named too: reading it reports why.
         let present =
             || Path::new(file::DEFAULT_FILE).try_exists().unwrap_or(true).then(|| PathBuf::from(file::DEFAULT_FILE));

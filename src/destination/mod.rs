@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -331,10 +331,33 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
     Ok((store, prefix))
 }
 
-/// A bucket of S3 by the variables and the configured options.
+/// A bucket of S3 by the variables and the configured options. An empty variable counts as unset: `from_env` would send an empty
+/// session token, and panic on an empty endpoint.
 fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
-    let builder = AmazonS3Builder::from_env().with_url(url.as_str());
-    with_options(builder, config, |builder, name, value| builder.with_config(name, value))
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok())??;
+        (!value.trim().is_empty()).then_some((key, value))
+    });
+    let builder = variables.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+    let set = |builder: AmazonS3Builder, name, value: &str| builder.with_config(name, value);
+    let builder = with_options(builder.with_url(url.as_str()), config, set)?;
+    match builder.get_config_value(&AmazonS3ConfigKey::Endpoint).filter(|endpoint| !is_endpoint(endpoint)) {
+        // object_store panics on an address without a scheme.
+        Some(endpoint) => Err(object_store::Error::Generic {
+            store: "S3",
+            source: format!(
+                "the endpoint `{endpoint}` must begin with `http://` or `https://`; it comes from AWS_ENDPOINT_URL, AWS_ENDPOINT or \
+                 `endpoint` in `[destination.options]`"
+            )
+            .into(),
+        }),
+        None => Ok(builder),
+    }
+}
+
+fn is_endpoint(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Sets the timeout and the configured options. `with_client_options` would replace options of the environment such as AWS_ALLOW_HTTP.

@@ -1,10 +1,12 @@
 //! What every HTTP client of the program shares: the API's, the alerts', and OTLP's.
 
 mod headers;
+mod proxies;
 mod roots;
 
 pub use headers::{MAX_RETRY_AFTER, parse_http_date, retry_after};
-pub use roots::{RootsError, read_roots};
+pub use proxies::check_proxies;
+pub use roots::{HttpClientError, read_roots};
 
 /// The start of every HTTP client. It never follows a redirect: a redirect would carry the API key, or the secret address of an
 /// alert, to a host that is not configured.

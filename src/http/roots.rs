@@ -13,17 +13,20 @@ const MAX_BUNDLE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Why a client has no certificate roots.
 #[derive(Debug, thiserror::Error)]
-pub enum RootsError {
+pub enum HttpClientError {
     #[error("cannot read the certificate roots in `{path}`")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("`{path}` cannot be used as certificate roots: {problem}")]
     Invalid { path: PathBuf, problem: String },
+    /// reqwest ignores such a variable, and the key would go out without the proxy. Its value may hold a password.
+    #[error("the proxy in {variable} is not an address")]
+    Proxy { variable: &'static str },
     /// Neither the system nor the settings have roots.
     #[error("no certificate roots to verify the API's certificate with: {problem}")]
     Missing { problem: String },
 }
 
-impl RootsError {
+impl HttpClientError {
     /// What an operator can do.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -32,6 +35,9 @@ impl RootsError {
             }
             Self::Invalid { .. } => {
                 "`api.ca_file` names a PEM file of one or more CA certificates, each between `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`"
+            }
+            Self::Proxy { .. } => {
+                "write `http://host:port` or `http://user:password@host:port`; percent-encode what is no letter or digit in user and password, such as %40 for @"
             }
             Self::Missing { .. } => {
                 "install the certificate roots of the system (`ca-certificates`), or name a PEM file in SSL_CERT_FILE"
@@ -43,10 +49,10 @@ impl RootsError {
 /// Reads the certificates of a PEM file.
 ///
 /// # Errors
-/// [`RootsError::Unreadable`], or [`RootsError::Invalid`] for a file without a certificate.
-pub fn read_roots(path: &Path) -> Result<Vec<Certificate>, RootsError> {
-    let unreadable = |source| RootsError::Unreadable { path: path.to_owned(), source };
-    let invalid = |problem: String| RootsError::Invalid { path: path.to_owned(), problem };
+/// [`HttpClientError::Unreadable`], or [`HttpClientError::Invalid`] for a file without a certificate.
+pub fn read_roots(path: &Path) -> Result<Vec<Certificate>, HttpClientError> {
+    let unreadable = |source| HttpClientError::Unreadable { path: path.to_owned(), source };
+    let invalid = |problem: String| HttpClientError::Invalid { path: path.to_owned(), problem };
     let mut pem = Vec::new();
     File::open(path).map_err(unreadable)?.take(MAX_BUNDLE_BYTES).read_to_end(&mut pem).map_err(unreadable)?;
     let roots = Certificate::from_pem_bundle(&pem).map_err(|error| invalid(error_chain(&error)))?;
@@ -71,7 +77,7 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             let error = read_roots(&path).unwrap_err();
-            assert!(matches!(error, RootsError::Invalid { .. }) && error.to_string().contains(problem), "{error}");
+            assert!(matches!(error, HttpClientError::Invalid { .. }) && error.to_string().contains(problem), "{error}");
         }
     }
 

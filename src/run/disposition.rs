@@ -133,7 +133,7 @@ fn of_api(error: &ApiError) -> Disposition {
         ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. } => {
             Disposition::new(FailureScope::Stream, Retry::NextRun, Outcome::Incomplete)
         }
-        ApiError::Unreachable { .. } | ApiError::Untrusted { .. } | ApiError::Roots(_) => {
+        ApiError::Unreachable { .. } | ApiError::Untrusted { .. } | ApiError::Client(_) => {
             Disposition::run(Retry::NextRun, Outcome::Unavailable)
         }
         ApiError::OutOfTime { .. } | ApiError::Late { .. } | ApiError::Cancelled => {

@@ -137,6 +137,50 @@ async fn days_that_have_not_ended_are_rejected_with_the_reason() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn full_standard_error_costs_only_the_log() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ended = |verb: &[&str]| program(place.path(), &simulator).args(verb).stderr(full()).output().unwrap();
+    assert_eq!(ended(&["run"]).status.code(), Some(0));
+    assert_eq!(ended(&["--log-format", "json", "verify"]).status.code(), Some(0));
+    assert_eq!(ended(&["run", "no-such-job"]).status.code(), Some(78));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variable_that_cannot_be_used_is_named_and_an_empty_one_is_unset() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    std::fs::write(place.path().join("key"), KEY).unwrap();
+    let run = |variables: &[(&str, &str)]| {
+        let mut program = program(place.path(), &simulator);
+        let ended = program.args(["run"]).envs(variables.iter().copied()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let bucket = ("PROFOUND_EXPORT_DESTINATION__URL", "s3://bucket/lake");
+    for address in ["minio:9000", "localhost", "https://"] {
+        let (code, log) = run(&[bucket, ("AWS_ENDPOINT_URL", address)]);
+        assert!(code == Some(78) && log.contains(address) && log.contains("AWS_ENDPOINT_URL"), "{code:?} {log}");
+    }
+    let (code, log) = run(&[("HTTPS_PROXY", "http://user:secret@word@proxy :1")]);
+    assert!(code == Some(78) && log.contains("HTTPS_PROXY") && !log.contains("secret"), "{code:?} {log}");
+    let empty = [
+        ("PROFOUND_API_KEY", ""),
+        ("PROFOUND_API_KEY_FILE", "key"),
+        ("PROFOUND_EXPORT_API__CONCURRENCY", ""),
+        ("HTTPS_PROXY", ""),
+        ("AWS_ENDPOINT_URL", ""),
+    ];
+    let (code, log) = run(&empty);
+    assert_eq!(code, Some(0), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_rejects_data_files_without_a_ledger() {
     let account = Account { now: None, ..account() };

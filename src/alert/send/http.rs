@@ -10,7 +10,7 @@ use url::Url;
 use crate::alert::send::{Post, SendError};
 use crate::clock::Clock;
 use crate::error_text::{error_chain, root_cause};
-use crate::http::{MAX_RETRY_AFTER, client_builder, read_roots, retry_after};
+use crate::http::{MAX_RETRY_AFTER, check_proxies, client_builder, read_roots, retry_after};
 
 #[derive(Debug, Clone)]
 pub(super) struct Http(reqwest::Client);
@@ -26,6 +26,7 @@ impl Http {
             );
             None
         });
+        check_proxies().map_err(|error| error.to_string())?;
         let client = client_builder().tls_certs_merge(roots.unwrap_or_default()).build();
         client.map(Self).map_err(|error| root_cause(&error.without_url()))
     }

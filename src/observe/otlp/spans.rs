@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
@@ -36,7 +35,7 @@ impl Spans {
     /// Opens and closes spans for an event.
     pub(super) fn record(&self, event: &Event) {
         let now = SystemTime::from(self.clock.now());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         match event {
             Event::RunStarted { run, job } => {
                 let attributes = vec![KeyValue::new("job", job.clone()), KeyValue::new("run", run.to_string())];
