@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::api::surrogates::replace_half_surrogates;
 use crate::model::block::{Block, Positions};
 
 /// A block is passed on when it reaches this size.
@@ -51,6 +52,8 @@ pub struct ResponseEnvelope {
     pub info: Value,
     /// The whole body without its rows; null for event streams and bare arrays.
     pub body: Value,
+    /// Half surrogates that were replaced in the rows.
+    pub replaced: u64,
 }
 
 impl ResponseEnvelope {
@@ -94,6 +97,8 @@ pub struct BlockBuilder {
     rows: usize,
     row_start: usize,
     total_rows: u64,
+    /// Half surrogates that were replaced.
+    replaced: u64,
     ready: Vec<Block>,
 }
 
@@ -198,6 +203,7 @@ impl BlockBuilder {
     pub fn flush(&mut self) {
         if self.rows > 0 {
             self.json.push(b']');
+            self.replaced += replace_half_surrogates(&mut self.json);
             let json = if self.json.len() >= BLOCK_BYTES {
                 std::mem::replace(&mut self.json, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8))
             } else {
@@ -219,6 +225,11 @@ impl BlockBuilder {
     /// Rows of the response so far.
     pub fn total_rows(&self) -> u64 {
         self.total_rows
+    }
+
+    /// Half surrogates that were replaced by U+FFFD.
+    pub fn replaced(&self) -> u64 {
+        self.replaced
     }
 
     /// The blocks that are ready, in order.

@@ -9,6 +9,7 @@ use crate::api::blocks::{
     BlockBuilder, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, ResponseEnvelope,
     beginning,
 };
+use crate::api::surrogates::replace_half_surrogates;
 
 /// Cuts rows from a stream of server-sent events.
 #[derive(Debug, Default)]
@@ -86,7 +87,7 @@ impl EventRows {
         }
         blocks.flush();
         match self.summary {
-            Some(info) => Ok(ResponseEnvelope { info, body: Value::Null }),
+            Some(info) => Ok(ResponseEnvelope { info, ..ResponseEnvelope::default() }),
             None => Err(FramingError::NoSummary),
         }
     }
@@ -160,9 +161,10 @@ impl EventRows {
                 if self.data.len() > MAX_ENVELOPE_BYTES {
                     return Err(FramingError::TooLong { what: "the summary", limit: MAX_ENVELOPE_BYTES as u64 });
                 }
+                replace_half_surrogates(&mut self.data);
                 let info: Value =
                     serde_json::from_slice(&self.data).map_err(|error| FramingError::Envelope(error.to_string()))?;
-                let envelope = ResponseEnvelope { info, body: Value::Null };
+                let envelope = ResponseEnvelope { info, ..ResponseEnvelope::default() };
                 self.announced = envelope.total();
                 if let Some(positions) = envelope.positions() {
                     blocks.bind(positions);

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::api::blocks::{
     BlockBuilder, FramingError, MAX_BLANK_BYTES, MAX_DEPTH, MAX_ENVELOPE_BYTES, ResponseEnvelope, beginning,
 };
+use crate::api::surrogates::replace_half_surrogates;
 use crate::model::stream::RowsAt;
 
 /// The member that holds the rows, unless a stream names others.
@@ -368,8 +369,10 @@ fn reported_error(body: &Value) -> Option<String> {
 }
 
 fn parse_envelope(envelope: &[u8]) -> Result<ResponseEnvelope, FramingError> {
-    let body: Value = serde_json::from_slice(envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
-    Ok(ResponseEnvelope { info: body.get("info").cloned().unwrap_or_default(), body })
+    let mut envelope = envelope.to_vec();
+    replace_half_surrogates(&mut envelope);
+    let body: Value = serde_json::from_slice(&envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
+    Ok(ResponseEnvelope { info: body.get("info").cloned().unwrap_or_default(), body, replaced: 0 })
 }
 
 #[cfg(test)]

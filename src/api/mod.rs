@@ -13,6 +13,7 @@ mod rate_limit;
 mod request;
 mod response;
 mod response_limits;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 

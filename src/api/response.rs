@@ -194,7 +194,8 @@ impl Response {
             Framer::Json(rows) => rows.finish(&mut self.blocks),
             Framer::Events(events) => events.finish(&mut self.blocks),
         };
-        let envelope = finished.map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
+        let mut envelope = finished.map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
+        envelope.replaced = self.blocks.replaced();
         Ok((self.blocks.take_ready(), envelope, self.blocks.total_rows()))
     }
 }

@@ -13,13 +13,15 @@ pub struct ResponseTotals {
     pub moved: Option<(u64, u64)>,
     pub repeated_cursor: bool,
     pub pages: u64,
+    /// Half surrogates in texts, which were replaced by U+FFFD.
+    pub replaced: u64,
     /// The proof if there is no total.
     pub end: Proof,
 }
 
 impl ResponseTotals {
     pub fn new(end: Proof) -> Self {
-        Self { rows: 0, total: None, moved: None, repeated_cursor: false, pages: 0, end }
+        Self { rows: 0, total: None, moved: None, repeated_cursor: false, pages: 0, replaced: 0, end }
     }
 
     pub fn add_page(&mut self, rows: u64, total: Option<u64>) {

@@ -108,7 +108,7 @@ impl LogContext {
                 if *had_access {
                     error!(stream, scope, detail, job, run, "access lost, published files kept");
                 } else {
-                    info!(stream, scope, detail, job, run, "not entitled, retrying after 24 hours");
+                    info!(stream, scope, detail, job, run, "not entitled");
                 }
             }
             Event::SchemaDrift { stream, field, example } => {

@@ -3,6 +3,7 @@
 use profound_export::config::Partition;
 use profound_export::model::day::Day;
 use profound_export::model::days::WindowEnd;
+use profound_export::model::event::Event;
 use profound_export::model::scope::ScopeKind;
 use profound_export::run::{Outcome, RunResult};
 use profound_export::simulator::{Account, Fault, FaultKind};
@@ -39,6 +40,36 @@ async fn assert_whole_with(account: Account, faults: &[FaultKind], event_streams
     let run = export.run().await;
     assert_whole(&export, &run).await;
     export
+}
+
+/// The texts of a column, of all scopes.
+async fn texts(export: &Export, stream: &str, column: &str) -> Vec<String> {
+    let rows = export.all_rows(stream).await;
+    rows.iter().filter_map(|row| row[column].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn half_surrogates_become_replacement_characters_without_further_requests() {
+    let streams = ["answers_v2", "category_topics"];
+    for event_streams in [true, false] {
+        let mut export = Export::start(Place::Memory, account(), &streams).await;
+        export.api.event_streams = event_streams;
+        let (_, clean) = export.run_and_watch().await;
+        let mut export = Export::start(Place::Memory, account(), &streams).await;
+        export.api.event_streams = event_streams;
+        for (stream, column) in [("answers_v2", "response"), ("category_topics", "name")] {
+            export.simulator.inject(Fault::from(FaultKind::HalfSurrogate { column: column.into() }).of_stream(stream));
+        }
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        assert_eq!(received.len(), clean.len());
+        for (stream, column) in [("answers_v2", "response"), ("category_topics", "name")] {
+            let texts = texts(&export, stream, column).await;
+            assert!(!texts.is_empty() && texts.iter().all(|text| text.ends_with('\u{fffd}')), "{stream} {texts:?}");
+        }
+        let warnings = export.take_events().into_iter().filter(|event| matches!(event, Event::Warning { .. }));
+        assert_eq!(warnings.count(), 2, "once a stream");
+    }
 }
 
 #[tokio::test]

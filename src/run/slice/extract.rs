@@ -10,6 +10,8 @@ use crate::api::{RequestOptions, Transport};
 use crate::decode::{Decoder, TableSchema};
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
+use crate::model::event::Event;
+use crate::model::format::format_count;
 use crate::model::history::history_of;
 use crate::model::stream::Stream;
 use crate::run::error::RunError;
@@ -127,6 +129,11 @@ async fn transfer(
     let decoded = decoded.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let streamed = streamed?;
     cx.account.report_drift(&cx.settings.events, &stream.name, &decoded.drift);
+    if streamed.totals.replaced > 0 && cx.account.first_report(format!("stream {}", stream.name), "half surrogates") {
+        let count = format_count(streamed.totals.replaced, "half surrogate");
+        let message = format!("{count} in texts of {slice} replaced by U+FFFD: the API cut a character in two");
+        cx.settings.events.emit(&Event::Warning { message });
+    }
     if !decoded.missing_columns.is_empty() && attempt.transport == Transport::Events {
         return Err(RunError::MissingColumns { slice: slice.to_string(), columns: decoded.missing_columns });
     }

@@ -50,6 +50,7 @@ pub async fn request_pages<F: Future<Output = bool>>(
         }
         let page = PageInfo { offset: totals.rows, rows, total: envelope.total(), next_token: envelope.next_cursor() };
         totals.add_page(rows, page.total);
+        totals.replaced += envelope.replaced;
         if is_event_stream {
             // One response has all rows, whatever cursor its summary shows.
             totals.end = Proof::StreamEnd;

@@ -94,6 +94,8 @@ pub enum FaultKind {
         /// Which byte of the compressed body is damaged.
         damaged_at: Option<u64>,
     },
+    /// A text of every row ends with half of a surrogate pair.
+    HalfSurrogate { column: String },
     /// A text contains a byte that is not UTF-8.
     InvalidUtf8,
     /// A value before the first row has this many nested arrays.

@@ -18,6 +18,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Rows between two comments of an event stream.
 const ROWS_PER_COMMENT: u64 = 500;
 
+/// Stands for half of a surrogate pair, which no text can hold, until the row is written.
+const HALF_SURROGATE: char = '\u{e000}';
+
 /// The body of one response.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
@@ -136,7 +139,10 @@ impl ResponseBody {
 
 /// Writes the JSON text of `value`. With `ascii` everything but ASCII is escaped.
 fn write_json(value: &Value, ascii: bool, out: &mut Vec<u8>) {
-    let text = value.to_string();
+    let mut text = value.to_string();
+    if text.contains(HALF_SURROGATE) {
+        text = text.replace(HALF_SURROGATE, "\\ud83d");
+    }
     if !ascii || text.is_ascii() {
         out.extend_from_slice(text.as_bytes());
         return;
@@ -171,6 +177,10 @@ fn written_row(mut row: Object, request: &ResolvedRequest, faults: &AppliedFault
             && request.shape == RowShape::Named
         {
             row.shift_remove(column);
+        } else if let FaultKind::HalfSurrogate { column } = kind
+            && let Some(Value::String(text)) = row.get_mut(column)
+        {
+            text.push(HALF_SURROGATE);
         } else if let FaultKind::WrongType { column } = kind
             && let Some((value, column)) = row.get_mut(column).zip(stream.column(column))
         {
