@@ -1,4 +1,4 @@
-//! All paths of a lake: built and parsed here and nowhere else.
+//! All paths of data files: built and parsed here and nowhere else. The ledger and the destination name their own objects.
 //!
 //! ```text
 //! <stream>/category=<id>/day=2026-11-21/data.parquet        partition = "day"

@@ -49,7 +49,7 @@ pub struct ClientSettings<'a> {
     pub events: EventSink,
 }
 
-/// Sends the requests of one key within its rate limit. Every attempt takes a permit, retries included.
+/// Sends the requests of one key within its rate limit. Every attempt waits for the rate limiter, retries included.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
@@ -144,7 +144,7 @@ impl Client {
     /// `requests`.
     ///
     /// This loop decides which responses are worth another attempt of the same HTTP request. What an error means for the run is
-    /// decided by the layer above.
+    /// decided by `RunError::disposition`, in the layer above.
     ///
     /// # Errors
     /// The [`ApiError`] of the last attempt.

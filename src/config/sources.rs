@@ -10,7 +10,7 @@ use super::problem::{InvalidValue, Place, Problem, Problems, no_such_job};
 use super::tree::{self, Tree};
 use super::{advice, file, schema};
 
-/// Everything a configuration is made of. Not `Debug`: variables may hold the key.
+/// The inputs of a configuration. Not `Debug`: variables may hold the key.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// The file, which must exist. `None`: defaults only.
@@ -43,11 +43,11 @@ impl Sources {
     pub fn from_process(config: Option<PathBuf>) -> Self {
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            // Compose files and charts set a variable to nothing where they mean that it is not set.
+            // Docker Compose files and Helm charts often set unused variables to an empty string.
             .filter(|(name, value)| name.starts_with("PROFOUND_") && !value.trim().is_empty())
             .collect();
         let named = environment.get("PROFOUND_EXPORT_CONFIG").map(PathBuf::from);
-        // If the check itself fails, the file is named too: reading it reports why.
+        // If its existence cannot be checked, reading the file reports why.
         let present =
             || Path::new(file::DEFAULT_FILE).try_exists().unwrap_or(true).then(|| PathBuf::from(file::DEFAULT_FILE));
         Self { file: config.or(named).or_else(present), environment, flags: Vec::new() }
@@ -60,7 +60,7 @@ impl Sources {
     }
 }
 
-/// One tree of file, variables and flags; `None` when the file cannot be read at all.
+/// Merges file, variables and flags into one tree; `None` when the file cannot be read at all.
 ///
 /// Jobs are keyed by position until the layers are merged, because merging replaces a list as a whole.
 pub(super) fn merged(sources: &Sources, problems: &mut Problems) -> Option<Tree> {
@@ -106,7 +106,7 @@ fn set(overrides: &mut Value, key: &str, value: &str, place: Place, problems: &m
         }
     };
     problems.places.set(&path.join("."), place);
-    // Options are text whatever they look like: a password of digits keeps its zeros.
+    // Options are always text: a password such as `0042` keeps its zeros.
     let is_option = path.len() > 2 && path[..2] == ["destination", "options"];
     let value = if is_option { Value::from(value) } else { parse_value(value) };
     let mut setting = overrides;
@@ -155,7 +155,7 @@ fn parse_value(text: &str) -> Value {
 }
 
 /// `PROFOUND_EXPORT_API_CONCURRENCY` is ignored, because Kubernetes itself sets variables of that form for a service. It is
-/// worth a warning only where it is one underscore away from a setting, or seems to hold the key.
+/// worth a warning only if it differs from a setting's variable by one underscore, or seems to hold the key.
 fn warn_of_single_underscore(name: &str, setting: &str, problems: &mut Problems) {
     let setting = setting.to_lowercase();
     let known = schema::settings().into_iter().find(|known| known.replace('.', "_") == setting);

@@ -196,6 +196,7 @@ impl Ledger {
         added
     }
 
+    /// If another writer takes the number, its record is applied and the next number is tried.
     async fn add(&mut self, commits: &[BasedEntries]) -> Result<(), LedgerError> {
         let id = Uuid::now_v7();
         let mut retries = WRITE_RETRIES.start();

@@ -28,7 +28,7 @@ pub enum DayStatus {
     Final,
     /// Final, without rows.
     Empty,
-    /// The account may not read the stream for this scope. No day of it is owed.
+    /// The account may not read the stream for this scope. No day of it is due.
     NotEntitled,
 }
 

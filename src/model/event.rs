@@ -78,7 +78,8 @@ pub enum Event {
     RateLimitWait {
         wait: Duration,
     },
-    /// Published, but the rows could not be proven complete; the next run extracts the slice once more.
+    /// Some days lost most of their rows, or columns are incomplete: those keep their published files, and the next run extracts them
+    /// once more.
     SliceSuspect {
         slice: Slice,
         problem: String,

@@ -50,20 +50,19 @@ pub struct SliceWriter {
 /// The day of a file; `None` for the file of a list.
 pub(super) type FileKey = Option<Day>;
 
-/// Hashes of the natural keys of a paged slice.
+/// Hashes of the natural keys of a slice: pages may overlap, and event streams have repeated rows.
 pub(super) struct RowKeys {
     columns: Vec<(usize, Option<usize>)>,
     hashes: Vec<u64>,
 }
 
 impl SliceWriter {
-    /// Writes to `dir`. The natural keys of `paged` slices are compared, since pages may overlap.
+    /// Writes to `dir`.
     pub fn new(
         slice: &Slice,
         decoded: &SchemaRef,
         provenance: Provenance,
         compression: Compression,
-        paged: bool,
         dir: SliceDir,
     ) -> Self {
         let schema = table_schema(decoded, slice.stream.scope);
@@ -73,7 +72,7 @@ impl SliceWriter {
             provenance,
             properties: properties(compression, &long_text),
             content: (0..decoded.fields().len()).collect(),
-            keys: paged.then(|| RowKeys::new(slice, decoded)),
+            keys: RowKeys::new(slice, decoded),
             schema,
             dir,
             files: BTreeMap::new(),
@@ -281,7 +280,8 @@ impl SliceWriter {
 }
 
 impl RowKeys {
-    fn new(slice: &Slice, decoded: &SchemaRef) -> Self {
+    /// `None` for streams of a single row, which have no key.
+    fn new(slice: &Slice, decoded: &SchemaRef) -> Option<Self> {
         let find = |path: &String| {
             let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
             let column = decoded.index_of(name).ok()?;
@@ -291,7 +291,8 @@ impl RowKeys {
             };
             Some((column, field))
         };
-        Self { columns: slice.stream.key.iter().filter_map(find).collect(), hashes: Vec::new() }
+        let columns: Vec<_> = slice.stream.key.iter().filter_map(find).collect();
+        (!columns.is_empty()).then_some(Self { columns, hashes: Vec::new() })
     }
 
     /// A row with a null in its key may equal no other, so it is left out.

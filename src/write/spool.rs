@@ -1,4 +1,6 @@
-//! The local scratch directory: `<spool>/<run>/<slice>/<day>.parquet`.
+//! The local scratch directory, `<spool>/<run>/<slice>/<day>.parquet`: files are completed and verified here before they are published.
+//!
+//! Its size is limited. The oldest slice may use all space and others at most half, so one slice always makes progress.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,9 +14,9 @@ use uuid::Uuid;
 
 use crate::write::error::WriteError;
 
-/// A living run holds the lock of this file.
+/// Locked as long as the run's process is alive.
 const LOCK_FILE: &str = "lock";
-/// If no space is freed for this long, the slices that occupy it do not finish.
+/// The longest wait for space. After it the slice fails, since the slices that hold the space seem stuck.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl Spool {
             move |source| WriteError::Disk { path, source }
         };
         fs::create_dir_all(root).map_err(disk(root))?;
-        // Held while directories are created and swept, so that none is swept between its creation and its locking.
+        // Held while directories are created and swept, so that no other process removes a directory before it is locked.
         let root_lock_path = root.join(LOCK_FILE);
         let root_lock = File::create(&root_lock_path).map_err(disk(&root_lock_path))?;
         root_lock.lock().map_err(disk(&root_lock_path))?;
@@ -69,7 +71,7 @@ impl Spool {
         self.create(true)
     }
 
-    /// A second directory for a slice. It never waits, since it would wait for its own slice.
+    /// A second directory for a slice. It never waits for space: its own slice may hold that space.
     ///
     /// # Errors
     /// [`WriteError::Disk`] if it cannot be created.
@@ -144,7 +146,7 @@ impl SliceDir {
     pub fn reserve(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
         let mut usage = spool.usage.lock();
-        while !self.grow(&mut usage, bytes) && !self.can_fill(&usage) {
+        while !self.grow(&mut usage, bytes) && !self.may_use_all(&usage) {
             spool.wait(&mut usage)?;
         }
         Ok(())
@@ -158,7 +160,7 @@ impl SliceDir {
         let spool = Arc::clone(&self.spool);
         let mut usage = spool.usage.lock();
         while !self.grow(&mut usage, bytes) {
-            if self.can_fill(&usage) {
+            if self.may_use_all(&usage) {
                 return Err(spool.full());
             }
             spool.wait(&mut usage)?;
@@ -170,12 +172,12 @@ impl SliceDir {
     }
 
     /// Whether this slice may use the whole spool and so waits for no other.
-    fn can_fill(&self, usage: &SpoolUsage) -> bool {
+    fn may_use_all(&self, usage: &SpoolUsage) -> bool {
         !self.waits || usage.slices.first() == Some(&self.number)
     }
 
     fn grow(&mut self, usage: &mut SpoolUsage, bytes: u64) -> bool {
-        let limit_bytes = if self.can_fill(usage) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
+        let limit_bytes = if self.may_use_all(usage) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
         let more = bytes.saturating_sub(self.bytes);
         let fits = more == 0 || usage.used_bytes.saturating_add(more) <= limit_bytes;
         if fits {

@@ -22,7 +22,7 @@ pub enum Doubt {
     Moved { first: u64, later: u64 },
     #[error("the API sent the same cursor twice")]
     RepeatedCursor,
-    #[error("{rows} rows were on more than one page")]
+    #[error("{rows} rows arrived more than once")]
     RepeatedRows { rows: u64 },
     /// Another stream shows that this one has rows.
     #[error("received no rows, although `{stream}` shows that there are some")]

@@ -1,5 +1,6 @@
 //! Scopes for which the server always fails do not keep other scopes from being requested.
 
+use profound_export::model::event::Event;
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Fault, FaultKind};
 
@@ -46,4 +47,7 @@ async fn failing_stream_costs_few_requests_with_many_categories() {
     assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
     let requested = of_stream(&received, STREAM).len();
     assert!(requested <= 2 * 3 * 5, "{requested} needless requests: two slices, three windows, five attempts");
+    // The log names each of them, those behind the open circuit breaker included.
+    let is_failure = |event: &Event| matches!(event, Event::SliceFailed { .. });
+    assert_eq!(export.take_events().iter().filter(|event| is_failure(event)).count(), run.failed.len());
 }

@@ -73,6 +73,25 @@ async fn half_surrogates_become_replacement_characters_without_further_requests(
 }
 
 #[tokio::test]
+async fn repeated_rows_of_an_event_stream_are_never_published() {
+    for stream in ["visibility_v2_by_day", "answers_v2", "sentiment_v2_by_day"] {
+        let export = Export::start(Place::Memory, account(), &[stream]).await;
+        let repeated = Fault::from(FaultKind::RepeatedEvents { rows: 1 }).of_stream(stream);
+        export.simulator.inject(repeated.clone());
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Failed, "{stream}: {}", run.summary());
+        assert!(export.files().await.is_empty(), "{stream}");
+        let suspect = export.coverage().await.iter().any(|row| row["status"] == "suspect");
+        assert!(suspect, "{stream}");
+
+        export.simulator.clear_faults();
+        export.simulator.inject(repeated.times(1));
+        let run = export.run().await;
+        assert_whole(&export, &run).await;
+    }
+}
+
+#[tokio::test]
 async fn rows_are_the_same_if_positional_names_are_reversed() {
     assert_whole_with(Account { named_events: false, reverse_positions: true, ..account() }, &[], true).await;
 }

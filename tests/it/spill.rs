@@ -64,7 +64,7 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
     };
     let spool = Spool::open(root, provenance.run_id, u64::MAX).unwrap();
     let dir = spool.create_slice_dir().unwrap();
-    let mut writer = SliceWriter::new(&slice, &schema, provenance, Compression::Zstd(3), false, dir);
+    let mut writer = SliceWriter::new(&slice, &schema, provenance, Compression::Zstd(3), dir);
     for number in 0..BATCHES {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }

@@ -1,4 +1,5 @@
-//! The meaning of a table according to its files.
+//! For `ledger rebuild`: derives the [`TableMeaning`] of a table from the footers and columns of its files. It must equal that of the
+//! declaration, else the next run rejects the table.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +13,15 @@ use crate::model::column::ColumnType;
 use crate::model::history::{SNAPSHOT_COLUMN, list_of};
 use crate::model::stream::Stream;
 
-/// The meanings that the files of one table have: nearly always one.
+/// The distinct meanings of the files of one table: one, or more if the declaration of the stream changed.
 #[derive(Debug, Default)]
 pub struct FileMeanings {
-    /// Distinct, with the time of the newest file.
+    /// Each once, with the extraction time of its newest file.
     all: Vec<(Timestamp, TableMeaning)>,
 }
 
 impl FileMeanings {
-    /// Adds the meaning of a file; returns its index. `stream` is that of the table, if this version knows it.
+    /// Adds the meaning of a file; returns its index in [`Self::conflicts`]. `stream` is that of the table, if this version knows it.
     pub fn add(&mut self, stream: Option<&Stream>, footer: &FileFooter, columns: &[(String, DataType)]) -> usize {
         let meaning = meaning(stream, footer, columns);
         let known = self.all.iter().position(|(_, known)| *known == meaning);
@@ -37,7 +38,7 @@ impl FileMeanings {
         self.all.iter().max_by_key(|(at, _)| *at).map(|(_, meaning)| meaning)
     }
 
-    /// Why rows of each meaning do not fit the newest, by index.
+    /// Why rows of each meaning do not fit the newest; `None` if they do.
     pub fn conflicts(&self) -> Vec<Option<String>> {
         self.all.iter().map(|(_, meaning)| meaning.conflict(self.newest()?)).collect()
     }
@@ -45,7 +46,7 @@ impl FileMeanings {
 
 fn meaning(stream: Option<&Stream>, footer: &FileFooter, columns: &[(String, DataType)]) -> TableMeaning {
     let declared = |name: &str| Some(&stream?.columns.iter().find(|column| column.name == name)?.data_type);
-    // Several declared types are stored as one Arrow type; the declaration says which.
+    // Several declared types are stored as one Arrow type, such as `json` and `utf8`; the declaration says which.
     let type_of = |(name, stored): &(String, DataType)| {
         let stored = type_name(stored);
         let declared = declared(name).filter(|declared| type_name(&data_type_of(declared)) == stored);

@@ -105,9 +105,8 @@ async fn transfer(
     let footer = footer(cx, stream);
     let provenance =
         Provenance { run_id: cx.ledger.run_id, extracted_at, scope: slice.scope.clone(), window: slice.window, footer };
-    let is_paged = attempt.transport == Transport::Pages;
     let compression = cx.settings.destinations.compression;
-    let writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, is_paged, dir?);
+    let writer = SliceWriter::new(slice, &schema.arrow, provenance, compression, dir?);
     let source = RowSource::open(cx, attempt, prefetched, writer.schema()).await?;
     let window_end = match &source {
         RowSource::Prefetched(prefetched) => prefetched.window_end,

@@ -1,4 +1,4 @@
-//! What slices read from the ledger and add to it.
+//! Access to the ledger for the slices of one run, which share it. Entries that wait at the same time become one record.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl LedgerView {
         slice.recorded_days().into_iter().filter(is_newer).collect()
     }
 
-    /// Those days of the slice, or the list, that were forgotten, perhaps since it was planned. Reads the ledger's tail.
+    /// Days of the slice (`None` for a list) that `forget` erased, even after the run was planned. Reads new records first.
     ///
     /// # Errors
     /// [`RunError::Ledger`].
@@ -63,7 +63,7 @@ impl LedgerView {
         Ok(slice.recorded_days().into_iter().filter(is_forgotten).collect())
     }
 
-    /// Whether another process has exported the slice since this run started, or has forgotten it. Reads the ledger's tail.
+    /// Whether another process has exported the slice since this run started, or has forgotten it. Reads new records first.
     ///
     /// # Errors
     /// [`RunError::Ledger`].
@@ -107,7 +107,7 @@ impl LedgerView {
         (!is_declared).then(|| Entry::Table { stream: slice.stream.name.clone(), meaning })
     }
 
-    /// The entry that marks a slice suspect. `unconfirmed` is what the next run must find, too, to replace the published file.
+    /// The entry that marks a slice suspect. If the next run finds the row counts of `unconfirmed` too, they replace the published files.
     pub fn suspect_entry(&self, slice: &Slice, problem: &str, unconfirmed: Vec<DayEntry>) -> Entry {
         Entry::Suspect {
             run: self.run_id,
@@ -123,7 +123,7 @@ impl LedgerView {
     /// record before their first request.
     ///
     /// # Errors
-    /// [`RunError::SharedLedger`]: why the record could not be written.
+    /// [`RunError::SharedLedger`] if the record cannot be written.
     pub async fn commit(&self, entries: Vec<Entry>, based_on: Option<u64>) -> Result<(), RunError> {
         let (done, stored) = oneshot::channel();
         let closed = || Arc::new(LedgerError::Contended { attempts: 0 });

@@ -126,7 +126,7 @@ impl SliceRun<'_> {
             return Ok(());
         }
         if let Some(problem) = cx.breaker.is_open(&stream) {
-            self.report.failed.push((attempt.slice, problem));
+            self.fail_with(&attempt.slice, problem);
             return Ok(());
         }
         cx.settings.events.emit(&Event::SliceStarted { slice: attempt.slice.clone() });
@@ -238,7 +238,10 @@ impl SliceRun<'_> {
 
     fn fail(&mut self, slice: &Slice, error: &RunError) {
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let problem = error_chain(error) + &hint;
+        self.fail_with(slice, error_chain(error) + &hint);
+    }
+
+    fn fail_with(&mut self, slice: &Slice, problem: String) {
         self.cx.settings.events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
         self.report.failed.push((slice.clone(), problem));
     }
@@ -254,7 +257,7 @@ impl SliceRun<'_> {
         self.report.deferred.extend(self.attempts.drain(..).map(|attempt| attempt.slice));
     }
 
-    /// The same as [`Self::is_settled`], once the rate limit lets its request go: another run may have extracted it meanwhile.
+    /// Waits for the rate limit, then checks [`Self::is_settled`] once more: another run may have extracted the slice meanwhile.
     async fn is_settled_in_turn(&mut self, attempt: &SliceAttempt) -> Result<bool, RunError> {
         let (cx, slice) = (self.cx, &attempt.slice);
         if self.is_settled(slice).await? {

@@ -1,4 +1,4 @@
-//! A verified slice to the destination and the ledger.
+//! Publishes a verified slice and commits it to the ledger.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,8 @@ pub struct PublishedSlice {
     pub counters: Counters,
     /// Why days keep their published files until another run confirms the new rows, or what is missing.
     pub suspect: Option<String>,
-    /// Whether another process committed some of its days since `based_on`: they keep its files, and are stale.
+    /// Whether another process committed other rows for some of its days since `based_on`. Those days keep the other process's files and
+    /// are marked stale.
     pub has_conflict: bool,
 }
 

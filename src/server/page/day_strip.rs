@@ -1,5 +1,5 @@
-//! Days as a strip, one SVG path per status: equal neighbours share a line, so a year is as small as a week. Each status has its own colour and
-//! shape, both in the style sheet.
+//! Draws the statuses of days as a row of colours in SVG, one path per status. Consecutive days with the same status are one line, which
+//! keeps the page small. Colours and shapes are in `page.css`, by the letters of [`class`]: change both together.
 
 use maud::{Markup, html};
 
@@ -34,7 +34,7 @@ pub(super) fn strip(days: &[Option<DayStatus>]) -> Markup {
     }
 }
 
-/// One day, as a sign in a legend.
+/// The symbol of `status` for the legend.
 pub(super) fn sign(status: DayStatus) -> Markup {
     let path = path(&[Some(status)], status).unwrap_or_default();
     html! {

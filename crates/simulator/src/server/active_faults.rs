@@ -86,7 +86,9 @@ impl Fault {
             |wanted: &String| target.category.as_ref().is_some_and(|id_and_name| id_and_name.contains(wanted));
         let is_longer = |longest: i64| target.days.is_some_and(|days| days > longest);
         let has_body = match self.kind {
-            FaultKind::SilentEnd { .. } | FaultKind::ErrorEvent { .. } => target.is_event_stream,
+            FaultKind::SilentEnd { .. } | FaultKind::ErrorEvent { .. } | FaultKind::RepeatedEvents { .. } => {
+                target.is_event_stream
+            }
             FaultKind::RepeatedCursor | FaultKind::RepeatedPage | FaultKind::DataFirst => !target.is_event_stream,
             _ => true,
         };

@@ -59,6 +59,8 @@ pub enum FaultKind {
     Drip { bytes: usize, milliseconds: u64 },
     /// An event stream ends cleanly after this many rows, before its last row.
     SilentEnd { rows: u64 },
+    /// An event stream sends its first rows once more before its end.
+    RepeatedEvents { rows: u64 },
     /// An event named `error` ends an event stream after this many rows.
     ErrorEvent { rows: u64 },
     /// The announced total grows by one with each request; the first one is right.

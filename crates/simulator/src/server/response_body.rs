@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Rows between two comments of an event stream.
 const ROWS_PER_COMMENT: u64 = 500;
 
-/// Stands for half of a surrogate pair, which no text can hold, until the row is written.
+/// The placeholder of half a surrogate pair, which no text can hold, until the row is written.
 const HALF_SURROGATE: char = '\u{e000}';
 
 /// The body of one response.
@@ -52,6 +52,7 @@ impl ResponseBody {
         let envelope = BodyEnvelope { request: &request, rows, faults };
         let error_event = last_fault!(faults, FaultKind::ErrorEvent { rows } => *rows);
         let silent_end = last_fault!(faults, FaultKind::SilentEnd { rows } => *rows);
+        let repeated = last_fault!(faults, FaultKind::RepeatedEvents { rows } => *rows);
         let (before, after, page_rows) = match &request.stream.rows {
             _ if is_event_stream => {
                 let cut = silent_end.into_iter().chain(error_event).min();
@@ -76,7 +77,10 @@ impl ResponseBody {
             after: after.into_bytes(),
             start,
             page_rows,
-            rows: flood_rows(faults).filter(|_| page_rows > 0).unwrap_or(page_rows),
+            rows: flood_rows(faults)
+                .or(repeated.map(|more| page_rows + more))
+                .filter(|_| page_rows > 0)
+                .unwrap_or(page_rows),
             sent: 0,
             row_frame: match request.stream.pagination {
                 _ if !is_event_stream => ("", ""),
