@@ -77,10 +77,10 @@ async fn days_of_another_meaning_do_not_count_as_shrunken() {
     export.job.start = Some(day("2026-03-08"));
     export.run().await;
     let before = export.all_rows("visibility_v2").await.len();
-    // One row a day in place of one for each topic and platform.
+    // One row for each day and asset, without topic and platform.
     export.catalog = altered(&export.catalog, "visibility_v2", |stream| {
         stream.body.insert("group_by".into(), json!(["date"]));
-        stream.key = vec!["date".into()];
+        stream.key = vec!["date".into(), "asset.name".into()];
     });
     let run = forced(&export, "2026-03-08", "2026-03-09").await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?} {:?}", run.summary(), run.failed, run.error);
