@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::model::counters::Counters;
