@@ -53,7 +53,8 @@ def exchanges(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         forms = {}
         for one in account.requests():
             form = (one["stream"], one["path"].endswith("/stream"), sorted(one["body"] or {}))
-            forms[json.dumps(form)] = one
+            # The first page: the one that ends a list may be empty.
+            forms.setdefault(json.dumps(form), one)
         yield [Exchange(one["stream"], one, _again(account, one)) for one in forms.values()]
 
 

@@ -20,7 +20,8 @@ KEY_OF_SIGNS = "prf+THIS/is=the%KEY&of?the#account"
 MISHAPS: dict[str, list[dict[str, Any]]] = {
     "rejected": [{"kind": "revoke_key", "after": 10}],
     "unreadable": [
-        {"kind": "html", "stream": "visibility"},
+        # Each is retried with backoff.
+        {"kind": "html", "stream": "visibility", "times": 10},
         {"kind": "status", "code": 503, "stream": "citations", "retry_after": "0"},
         {"kind": "truncate", "bytes": 300, "stream": "answers"},
         {"kind": "wrong_type", "column": "occurrence", "stream": "sentiment"},
