@@ -50,7 +50,7 @@ def exchanges(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with Account(directory) as account:
         job = Job(directory, account.url, streams=["everything"], api_settings={"event_streams": request.param})
         job.run("run").expect(COMPLETE)
-        forms = {}
+        forms: dict[str, dict[str, Any]] = {}
         for one in account.requests():
             form = (one["stream"], one["path"].endswith("/stream"), sorted(one["body"] or {}))
             # The first page: the one that ends a list may be empty.
