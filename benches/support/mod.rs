@@ -173,7 +173,7 @@ fn read(seed: u64, at: Timestamp) -> DayState {
         rows,
         hash,
         proof: Some(Proof::Total),
-        file: 0 < rows,
+        file: rows > 0,
         bytes,
         ..DayState::unknown()
     }

@@ -22,7 +22,7 @@ const OWN_MEMBERS: [&str; 3] = [OVERRIDE, EXTENDS, READ_ONLY];
 /// Members that an extending stream does not inherit: its name, its tier, and whether other streams are requested for its
 /// rows.
 const NEVER_INHERITED: [&str; 3] = ["name", "tier", "discovers"];
-/// The members that every stream has, each with a valid placeholder, so that the other members can be checked without it.
+/// The members that every stream must have, each with a valid value, so that the others can be checked if one is missing.
 fn required() -> Value {
     json!({ "name": "x", "about": "x", "request": "GET /", "scope": "account", "key": [], "columns": [] })
 }

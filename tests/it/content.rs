@@ -194,7 +194,7 @@ async fn domain_of_two_organizations_is_exported_for_each() {
     let same = domains.iter().filter(|scope| scope.domain == domains[0].domain);
     let counts: Vec<usize> =
         futures::future::join_all(same.map(async |scope| export.rows("bots_v2", scope).await.len())).await;
-    assert!(counts.len() == 2 && counts.iter().all(|rows| 0 < *rows), "{counts:?}");
+    assert!(counts.len() == 2 && counts.iter().all(|rows| *rows > 0), "{counts:?}");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn next_run_extracts_exactly_the_deferred_slices() {
     assert!(matches!(run.error, Some(RunError::DeadlinePassed)), "{:?}", run.error);
     assert!(run.elapsed < Duration::from_secs(20), "{}", run.summary());
     let left: BTreeSet<String> = run.deferred.iter().map(ToString::to_string).collect();
-    assert!(!left.is_empty() && 0 < run.totals().slices, "{}", run.summary());
+    assert!(!left.is_empty() && run.totals().slices > 0, "{}", run.summary());
     assert!(begun(&export).is_disjoint(&left));
     export.assert_ledger_knows_every_file().await;
     assert_eq!(export.state().await.runs.back().unwrap().end.counters.deferred, left.len() as u64);
@@ -107,7 +107,7 @@ async fn deferred_backfill_is_reported_separately() {
     assert_eq!(run.outcome, Outcome::Incomplete, "{}", run.summary());
     // The newest month of both categories is exported; deferred days are older.
     let left = run.deferred.len() as u64;
-    assert!(0 < left && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
+    assert!(left > 0 && run.backfill_remaining == left, "{} of {left}", run.backfill_remaining);
     assert!(
         run.summary().ends_with(&format!("{left} slices deferred to the next run (backfill)")),
         "{}",

@@ -31,7 +31,7 @@ on_memory_and_disk! {
             assert!(!run.deferred.is_empty() && run.failed.is_empty(), "{}", run.summary());
             assert!(error_chain(run.error.as_ref().unwrap()).contains("Invalid API key"));
             // Published files are complete and recorded.
-            assert!(0 < run.totals().slices);
+            assert!(run.totals().slices > 0);
             export.assert_ledger_knows_every_file().await;
             assert_eq!(export.state().await.runs.back().unwrap().end.outcome, Outcome::KeyRejected);
 

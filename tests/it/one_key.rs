@@ -85,7 +85,7 @@ async fn two_runs_of_a_job_share_the_rate_limit_without_repeats() {
     for request in received.iter().filter(|request| request.status == 200 && !request.body.is_null()) {
         *requested.entry(format!("{} {}", request.path, request.body)).or_default() += 1;
     }
-    let twice = requested.values().filter(|times| 1 < **times).count();
+    let twice = requested.values().filter(|times| **times > 1).count();
     assert!(twice <= 2 * export.api.concurrency, "{twice} of {} were requested by both", requested.len());
     // Days that both wrote at once are re-extracted by the next run.
     assert_eq!(export.run_after_a_minute().await.outcome, Outcome::Complete);

@@ -154,7 +154,7 @@ async fn positional_rows_wait_for_their_names_in_memory() {
     let run = export.run().await;
     assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
     let (looks, found) = std::mem::take(&mut *seen.lock().unwrap());
-    assert!(0 < looks && found.is_empty(), "{found:?}");
+    assert!(looks > 0 && found.is_empty(), "{found:?}");
     assert!(export.all_rows("visibility_v1").await.iter().all(|row| row["asset_name"].as_str().unwrap().len() == 64));
 }
 

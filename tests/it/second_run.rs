@@ -23,7 +23,7 @@ on_memory_and_disk! {
 
         assert_eq!(run.outcome, Outcome::Complete);
         let done = run.totals();
-        assert!(0 < done.rows && 0 < done.unchanged, "{}", run.summary());
+        assert!(done.rows > 0 && done.unchanged > 0, "{}", run.summary());
         assert_eq!((done.files, done.bytes), (0, 0), "{}", run.summary());
         for (stream, before) in STREAMS.iter().zip(before) {
             assert_eq!(export.versions(stream).await, before, "{stream}");
@@ -71,7 +71,7 @@ async fn values_moved_to_other_rows_count_as_a_change() {
 /// The scopes that have rows on a day.
 fn changed_scopes(export: &Export, stream: &str, text: &str) -> usize {
     let stream = export.stream(stream);
-    let has_rows = |scope: &_| 0 < export.simulator.truth(stream, scope, Some(days(text, text))).rows;
+    let has_rows = |scope: &_| export.simulator.truth(stream, scope, Some(days(text, text))).rows > 0;
     export.simulator.scopes(stream.scope).iter().filter(|scope| has_rows(scope)).count()
 }
 

@@ -13,5 +13,5 @@ async fn lake_equals_a_clean_run_after_kills_at_random_instants() {
     }
     assert_eq!(sum.problems, [""; 0]);
     assert_eq!((sum.partial, sum.unexpected, sum.lost, sum.duplicated, sum.spools_left), (0, 0, 0, 0, 0));
-    assert!(0 < sum.kills && 0 < sum.files, "{sum:?}");
+    assert!(sum.kills > 0 && sum.files > 0, "{sum:?}");
 }

@@ -83,7 +83,7 @@ pub fn forecast(plan: &Plan, steady_state: &Plan, inputs: &ForecastInputs) -> Fo
     let unused = inputs.budget.after_idle_window();
     let budget = if inputs.budget.window() <= until_start { &unused } else { &inputs.budget };
     let duration = inputs.request_duration.unwrap_or(TYPICAL_REQUEST);
-    // By number of requests: none are complete at once.
+    // By number of requests, from zero to all of them: an index is a sum over the plan's slices, so it is never beyond the end.
     let times = |budget: &RateLimitState, requests: u64| {
         let mut times = vec![Duration::ZERO];
         times.extend(completion_times(budget, inputs.instant, requests, inputs.concurrency, duration));

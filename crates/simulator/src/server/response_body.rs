@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Rows between two comments of an event stream.
 const ROWS_PER_COMMENT: u64 = 500;
 
-/// The placeholder of half a surrogate pair, which no text can hold, until the row is written.
+/// In a `String`, which cannot hold half of a surrogate pair, this character marks where the row is written with one.
 const HALF_SURROGATE: char = '\u{e000}';
 
 /// The body of one response.
