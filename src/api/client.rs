@@ -13,9 +13,9 @@ use url::Url;
 use crate::api::client_key::ClientKey;
 use crate::api::error::ApiError;
 use crate::api::error_body::ErrorBody;
-use crate::api::headers::{pause_asked, rate_limit_headers, server_time};
+use crate::api::headers::{latest_server_time, pause_asked, rate_limit_headers, server_time};
 use crate::api::key_leak::KeyLeakScanner;
-use crate::api::rate_limit::{RateLimiter, ResponseKind, RunLimits};
+use crate::api::rate_limit::{MAX_WINDOW, RateLimiter, ResponseKind, RunLimits};
 use crate::api::request::Request;
 use crate::api::response::{BodyDeadline, RequestObserver, Response};
 use crate::clock::Clock;
@@ -315,8 +315,13 @@ impl Client {
 
     /// Corrects the clock by the first response. Returns the time of the server, or of the clock if `response` has none.
     fn correct_clock(&self, response: &reqwest::Response) -> Result<jiff::Timestamp, ApiError> {
-        let Some(server) = server_time(response.headers()) else {
-            return Ok(self.clock.now());
+        let now = self.clock.now();
+        // Without a date, a reset that is long past shows that this clock is ahead.
+        let is_past =
+            |latest: &jiff::Timestamp| now.duration_since(*latest).unsigned_abs() > MAX_WINDOW && *latest < now;
+        let latest = || latest_server_time(response.headers()).filter(is_past);
+        let Some(server) = server_time(response.headers()).or_else(latest) else {
+            return Ok(now);
         };
         let skew = *self.clock_skew.get_or_init(|| self.clock.correct(server));
         if skew.unsigned_abs() > FATAL_SKEW {

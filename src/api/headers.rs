@@ -12,9 +12,25 @@ use crate::http::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 /// A time since 1970 of this or more is in milliseconds: in seconds it would be in the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
 
+/// A smaller number is no time since 1970, but seconds from now: it would be before 2001.
+const UNIX_SECONDS_FROM: f64 = 1e9;
+
 /// The server's time.
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     parse_http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// The latest time that it can be on the server, if the reset of the rate limit is a time.
+pub fn latest_server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    let reset = headers.get("x-ratelimit-reset")?.to_str().ok()?.trim();
+    match reset.parse::<f64>() {
+        Ok(number) if number < UNIX_SECONDS_FROM => None,
+        Ok(number) => {
+            let seconds = if number >= MILLISECONDS_FROM { number / 1000.0 } else { number };
+            Timestamp::from_second(seconds as i64).ok()
+        }
+        Err(_) => parse_http_date(reset).or_else(|| reset.parse().ok()),
+    }
 }
 
 /// The rate-limit headers, with the reset relative to `now` on the server's clock.
@@ -65,6 +81,15 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn absolute_reset_is_the_latest_time_on_the_server() {
+        let latest = |reset| latest_server_time(&headers(&[("x-ratelimit-reset", reset)])).map(|at| at.to_string());
+        for reset in ["1773158400", "1773158400000", "Tue, 10 Mar 2026 16:00:00 GMT", "2026-03-10T16:00:00Z"] {
+            assert_eq!(latest(reset).as_deref(), Some("2026-03-10T16:00:00Z"), "{reset}");
+        }
+        assert_eq!([latest("3600"), latest("soon"), latest("1e99")], [None, None, None]);
     }
 
     fn now() -> Timestamp {

@@ -82,6 +82,9 @@ pub enum Entry {
     Start {
         job: String,
         day: Day,
+        /// The first day of streams whose every day costs a request, if it is another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        single: Option<Day>,
     },
     /// The meaning of a table from here on.
     Table {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,11 +12,15 @@ use crate::ledger::record::{DayEntry, Entry, FileChange, Record, RunEnd, SliceEn
 use crate::ledger::table::TableMeaning;
 use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{Coverage, NotEntitled, ScopeCoverage, Suspect};
-use crate::model::day::Day;
+use crate::model::day::{Day, DayZone};
 use crate::model::forgotten::{Erasure, Forgotten};
 use crate::model::scope::{Scope, ScopeKey};
 use crate::model::window::Window;
 
+/// The clocks of two machines may differ by this much without a doubt about what either recorded.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// Days before the present that the API may restate, with room: older ones are final whatever the clock says.
+const RESTATED_DAYS: i64 = 70;
 /// Runs kept for `status` and the page.
 const REMEMBERED_RUNS: usize = 50;
 
@@ -33,6 +37,9 @@ pub struct State {
     pub facts: Facts,
     /// The first day of each job.
     pub starts: BTreeMap<String, Day>,
+    /// The first day of each job for streams whose every day costs a request, where it differs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub single_starts: BTreeMap<String, Day>,
     pub tables: BTreeMap<String, TableMeaning>,
     /// A row per day in checkpoints: as JSON it would be too large.
     #[serde(skip)]
@@ -67,6 +74,24 @@ impl State {
         }
     }
 
+    /// A run that starts before the last one ended shows that a clock was ahead. Days that were extracted in the future, as `at` sees
+    /// it, may not have ended then, so they are stale, even once that time is reached.
+    fn doubt_future_days(&mut self, at: Timestamp) {
+        let open = self.open_runs.values().filter_map(|run| run.last_record_at);
+        let last = self.runs.back().map(|run| run.ended_at).into_iter().chain(open).max();
+        if last.is_none_or(|last| last.duration_since(at) <= CLOCK_TOLERANCE) {
+            return;
+        }
+        let latest = CompactTimestamp::from(at.saturating_add(CLOCK_TOLERANCE).unwrap_or(at));
+        let first = DayZone::Utc.today(at).plus(-RESTATED_DAYS);
+        for coverage in self.coverage.values_mut().flat_map(BTreeMap::values_mut) {
+            let days = coverage.days.iter_mut().filter(|(day, _)| *day >= first).map(|(_, state)| state);
+            for state in days.chain(&mut coverage.whole) {
+                state.stale |= state.extracted_at.is_some_and(|extracted_at| extracted_at > latest);
+            }
+        }
+    }
+
     fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
         if let Some(open) = entry.run().and_then(|run| self.open_runs.get_mut(&run)) {
             open.last_record_at = Some(at);
@@ -81,8 +106,12 @@ impl State {
             }
             Entry::Organizations { added } => self.organizations.extend(added.iter().cloned()),
             Entry::Learned(learned) => self.facts.learn(learned.clone()),
-            Entry::Start { job, day } => {
+            Entry::Start { job, day, single } => {
                 self.starts.insert(job.clone(), *day);
+                match single {
+                    Some(single) => self.single_starts.insert(job.clone(), *single),
+                    None => self.single_starts.remove(job),
+                };
             }
             Entry::Table { stream, meaning } => {
                 let before = self.tables.insert(stream.clone(), meaning.clone());
@@ -91,6 +120,7 @@ impl State {
                 }
             }
             Entry::RunStarted { run, job, planned, backfill } => {
+                self.doubt_future_days(at);
                 let (job, planned) = (job.clone(), planned.iter().collect());
                 let open =
                     OpenRun { at, number: self.number, last_record_at: Some(at), job, planned, backfill: *backfill };

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use crate::model::day::Day;
 pub use crate::model::day_states::{DayState, DayStates, Suspect};
-use crate::model::days::Days;
 use crate::model::scope::{Scope, ScopeKey};
 
 /// A longer gap between two extracted days marks the boundary of a manual backfill; an outage leaves shorter gaps.
@@ -55,14 +54,6 @@ impl ScopeCoverage {
             Some(day) => self.days.state_mut(day),
             None => self.whole.get_or_insert_with(DayState::unknown),
         }
-    }
-
-    /// The days, or first days of months, from `start` that are over at `now`. If each costs a request, days before a manual
-    /// backfill's gap are left to backfills.
-    pub fn wanted(&self, days: &Days, start: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
-        let first = self.backfill_boundary().filter(|_| days.kind.is_single());
-        let start = first.map_or(start, |first| start.max(first));
-        days.complete(start, now)
     }
 
     /// The oldest extracted day after the last long gap.

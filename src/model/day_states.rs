@@ -126,6 +126,10 @@ impl DayStates {
         self.0.iter().map(|(_, state)| state)
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Day, &mut DayState)> {
+        self.0.iter_mut().map(|(day, state)| (*day, state))
+    }
+
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut DayState> {
         self.0.iter_mut().map(|(_, state)| state)
     }

@@ -3,12 +3,14 @@
 mod due;
 mod expect;
 mod order;
+mod owed;
 mod planned;
 mod slices;
 mod steady_state;
 mod wanted;
 
-pub use due::Due;
+pub use due::{Due, Reason};
+pub use owed::{DEFAULT_START_DAYS, first_wanted_day, owed_days, single_start};
 pub use planned::{Plan, PlannedSlice};
 pub use steady_state::steady_state_plan;
 pub use wanted::{Known, Wanted, WantedDays};
@@ -55,7 +57,7 @@ pub fn reversed(mut plan: Plan, wanted: &Wanted, known: &Known<'_>) -> Plan {
 
 fn is_not_entitled(coverage: Option<&ScopeCoverage>, now: Timestamp) -> bool {
     let denied = coverage.and_then(|coverage| coverage.not_entitled.as_ref());
-    denied.is_some_and(|denied| denied.is_confirmed && now.duration_since(denied.at) < NOT_ENTITLED_FOR)
+    denied.is_some_and(|denied| denied.is_confirmed && now.duration_since(denied.at).abs() < NOT_ENTITLED_FOR)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::model::stream::Stream;
 use crate::model::window::Window;
 use crate::plan::due::{Due, Reason};
 use crate::plan::expect::{Average, fan_out, pages};
+use crate::plan::owed::{doubtful_days_before, first_wanted_day, is_in_doubt, owed};
 use crate::plan::planned::PlannedSlice;
 use crate::plan::wanted::{Known, Wanted, WantedDays};
 
@@ -41,17 +42,20 @@ pub fn due(
 /// The wanted days of a stream, and when each becomes final: the same for all of its scopes, so computed once.
 pub struct FinalityCutoffs {
     days: Days,
+    lookback: u16,
+    first: Day,
     /// Days that are wanted and over, oldest first, and when each becomes final.
-    wanted: Vec<(Day, CompactTimestamp)>,
+    wanted: Vec<WantedDay>,
 }
+
+type WantedDay = (Day, CompactTimestamp);
 
 impl FinalityCutoffs {
     /// `None` for lists.
     pub fn new(stream: &Stream, wanted: &Wanted, now: Timestamp) -> Option<Self> {
         let days = stream.days.clone()?;
         let (start, last) = match wanted.days {
-            WantedDays::Since(start) if days.kind == DaysKind::Window => (wanted.single_start.unwrap_or(start), None),
-            WantedDays::Since(start) => (start, None),
+            WantedDays::Since(start) => (first_wanted_day(days.kind, start, wanted.single_start), None),
             WantedDays::Only { window, .. } => (window.start, Some(window.last())),
         };
         let lookback = match days.kind {
@@ -60,7 +64,16 @@ impl FinalityCutoffs {
         };
         let over = days.complete(start, now).filter(|day| last.is_none_or(|last| *day <= last));
         let wanted = over.map(|day| (day, days.final_at(day, lookback).into())).collect();
-        Some(Self { days, wanted })
+        Some(Self { days, lookback, first: start, wanted })
+    }
+
+    /// The wanted days of a scope, newest first: those of the stream, and earlier ones whose record is in doubt.
+    fn of_scope<'a>(
+        &'a self,
+        doubtful: impl DoubleEndedIterator<Item = Day> + 'a,
+    ) -> impl Iterator<Item = WantedDay> + 'a {
+        let earlier = doubtful.rev().map(|day| (day, self.days.final_at(day, self.lookback).into()));
+        self.wanted.iter().rev().copied().chain(earlier)
     }
 }
 
@@ -68,7 +81,7 @@ impl FinalityCutoffs {
 fn list(slice: Slice, coverage: Option<&ScopeCoverage>, wanted: &Wanted, known: &Known<'_>) -> Option<PlannedSlice> {
     let state = coverage.and_then(|coverage| coverage.whole.as_ref());
     let may_be_overwritten = (known.may_be_overwritten)(&slice.stream.name, &slice.scope.key(), None);
-    let sound = state.filter(|state| !state.stale && state.suspect.is_none() && !may_be_overwritten);
+    let sound = state.filter(|state| !is_in_doubt(state, known.now) && !may_be_overwritten);
     let rests = || {
         let is_weekly = is_weekly(&slice, wanted);
         sound.is_some_and(|state| {
@@ -134,12 +147,12 @@ impl DueDays<'_> {
         let newest = self.cutoffs.wanted.last().map(|(day, _)| *day);
         // Of a new scope the newest day is due now; a gate is due for as long as the first window of its streams.
         let now = if self.slice.stream.signal.is_some() { self.wanted.max_window_days } else { 1 };
-        let wanted = self.cutoffs.wanted.iter().rev().filter(|(day, _)| !self.is_forgotten(*day));
+        let wanted = self.wanted_days().filter(|(day, _)| !self.is_forgotten(*day));
         let planned = wanted.filter_map(|(day, settled)| {
-            let due = Due::one(self.reason_of_single(*day, *settled)?);
-            let is_past = self.backfill_boundary.is_none() && newest.is_some_and(|newest| now <= newest.since(*day));
+            let due = Due::one(self.reason_of_single(day, settled)?);
+            let is_past = self.backfill_boundary.is_none() && newest.is_some_and(|newest| now <= newest.since(day));
             let due = if is_past { due.as_backfill() } else { due };
-            let slice = self.slice.with_window(self.cutoffs.days.span(*day));
+            let slice = self.slice.with_window(self.cutoffs.days.span(day));
             let requests = pages(&slice.stream, rows, self.wanted) * fan_out(&slice, None, self.known);
             let bytes = average.map(|average| average.bytes);
             Some(PlannedSlice { slice, due, requests, rows, bytes, is_backfill: false })
@@ -152,26 +165,26 @@ impl DueDays<'_> {
     fn windows(&self) -> Vec<PlannedSlice> {
         let mut slices: Vec<PlannedSlice> = Vec::new();
         let mut joins = true;
-        for (day, settled) in self.cutoffs.wanted.iter().rev() {
-            if self.is_forgotten(*day) {
+        for (day, settled) in self.wanted_days() {
+            if self.is_forgotten(day) {
                 // A window must not include it.
                 joins = false;
                 continue;
             }
-            let Some(reason) = self.reason(*day, *settled) else {
+            let Some(reason) = self.reason(day, settled) else {
                 continue;
             };
             let due = Due::one(reason);
             // Days between two due days are included: a longer window costs no request.
             match slices.last_mut() {
                 Some(PlannedSlice { slice: Slice { window: Some(open), .. }, due: already, .. })
-                    if joins && open.end.since(*day) <= self.wanted.max_window_days =>
+                    if joins && open.end.since(day) <= self.wanted.max_window_days =>
                 {
-                    open.start = *day;
+                    open.start = day;
                     *already = *already + due;
                 }
                 _ => {
-                    let slice = self.slice.with_window(Window::from_day(*day));
+                    let slice = self.slice.with_window(Window::from_day(day));
                     joins = true;
                     slices.push(PlannedSlice { slice, due, requests: 1, rows: None, bytes: None, is_backfill: false });
                 }
@@ -191,6 +204,15 @@ impl DueDays<'_> {
         slices
     }
 
+    /// Newest first. A backfill has the days that a person chose.
+    fn wanted_days(&self) -> impl Iterator<Item = WantedDay> {
+        let coverage = self.coverage.filter(|_| !self.wanted.days.is_backfill());
+        let doubtful = coverage
+            .into_iter()
+            .flat_map(|coverage| doubtful_days_before(coverage, self.cutoffs.first, self.known.now));
+        self.cutoffs.of_scope(doubtful)
+    }
+
     fn is_forgotten(&self, day: Day) -> bool {
         self.known.forgotten.covers(&self.slice.stream.name, &self.slice.scope, Some(day))
     }
@@ -205,16 +227,11 @@ impl DueDays<'_> {
 
     fn reason(&self, day: Day, settled: CompactTimestamp) -> Option<Reason> {
         let state = self.coverage.and_then(|coverage| coverage.days.get(&day));
-        let reason = match state {
-            Some(state) if state.stale || state.suspect.is_some() => Some(Reason::Retry),
-            Some(DayState { extracted_at: Some(extracted_at), .. }) => {
-                (*extracted_at < settled && !was_just_extracted(*extracted_at, self.known)).then_some(Reason::Lookback)
-            }
-            _ if self.backfill_boundary.is_some_and(|first| day < first) && !self.wanted.days.is_backfill() => {
-                Some(Reason::Backfill)
-            }
-            _ => Some(Reason::Missing),
-        };
+        let boundary = self.backfill_boundary.filter(|_| !self.wanted.days.is_backfill());
+        let is_provisional =
+            |state: &DayState| state.extracted_at.is_some_and(|at| at < settled && !was_just_extracted(at, self.known));
+        let reason = owed(state, day, boundary, self.known.now)
+            .or_else(|| state.is_some_and(is_provisional).then_some(Reason::Lookback));
         match (reason, self.wanted.days) {
             (Some(Reason::Missing | Reason::Retry | Reason::Backfill), _) => reason,
             _ if (self.known.may_be_overwritten)(&self.slice.stream.name, &self.key, Some(day)) => Some(Reason::Retry),

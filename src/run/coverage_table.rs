@@ -15,6 +15,7 @@ use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
 use crate::model::forgotten::Forgotten;
 use crate::model::stream::Stream;
+use crate::plan::first_wanted_day;
 use crate::run::error::RunError;
 
 /// Writes the coverage table.
@@ -45,9 +46,12 @@ pub fn coverage_rows<'a>(
     layout: Layout,
     now: Timestamp,
 ) -> impl Iterator<Item = CoverageRow<'a>> {
-    let start = state.starts.values().min().copied();
     state.coverage.iter().flat_map(move |(name, scopes)| {
         let stream = catalog.get(name);
+        let kind = stream.and_then(|stream| stream.days.as_ref()).map(|days| days.kind).unwrap_or_default();
+        let first =
+            |(job, start): (&String, &Day)| first_wanted_day(kind, *start, state.single_starts.get(job).copied());
+        let start = state.starts.iter().map(first).min();
         let rows = move |coverage| scope_rows(name, stream, coverage, &state.forgotten, start, layout, now);
         scopes.values().flat_map(rows)
     })
@@ -94,7 +98,7 @@ fn scope_rows<'a>(
     if let (Finality::Lookback(days), Some(start), None) = (finality, start, &coverage.not_entitled) {
         // Forgotten days are not missing: they have no row at all.
         let is_missing = |day: &Day| !forgotten.covers(name, &coverage.scope, Some(*day));
-        shown.extend(coverage.wanted(days, start, now).filter(is_missing));
+        shown.extend(days.complete(start, now).filter(is_missing));
     }
     for day in shown {
         let state = coverage.days.get(&day);

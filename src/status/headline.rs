@@ -12,6 +12,7 @@ use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
 use crate::model::format::format_count;
 use crate::model::outcome::Outcome;
+use crate::plan::{Reason, owed_days};
 use crate::status::exceptions::SuspectDays;
 use crate::status::jobs::JobStatus;
 use crate::status::streams::StreamStatus;
@@ -161,7 +162,7 @@ impl FailedRun {
     }
 }
 
-/// Counts the days before the regular window. Streams that cost a request per day are not backfilled automatically.
+/// Counts the days before the regular window.
 fn backfill(
     state: &State,
     catalog: &Catalog,
@@ -171,21 +172,15 @@ fn backfill(
     let from = *starts.values().min()?;
     let (mut wanted, mut missing) = (0_u64, 0_u64);
     for (name, scopes) in &state.coverage {
-        let dated = catalog.get(name).and_then(|stream| stream.days.as_ref()).filter(|days| !days.kind.is_single());
-        let (Some(days), Some(start)) = (dated, starts.get(name)) else {
+        let days = catalog.get(name).and_then(|stream| stream.days.as_ref());
+        let (Some(days), Some(start)) = (days, starts.get(name)) else {
             continue;
         };
-        let complete: Vec<Day> = days.complete(*start, now).collect();
         for scope in scopes.values().filter(|scope| scope.not_entitled.is_none()) {
-            let Some(first) = scope.backfill_boundary() else {
-                continue;
-            };
-            let before = &complete[..complete.partition_point(|day| *day < first)];
-            let is_forgotten = |day: &&Day| state.forgotten.covers(name, &scope.scope, Some(**day));
-            let is_read = |day: &&Day| scope.days.get(day).is_some_and(|state| state.extracted_at.is_some());
-            let forgotten = before.iter().filter(is_forgotten).count();
-            wanted += (complete.len() - forgotten) as u64;
-            missing += before.iter().filter(|day| !is_forgotten(day) && !is_read(day)).count() as u64;
+            let is_forgotten = |day: &Day| state.forgotten.covers(name, &scope.scope, Some(*day));
+            wanted += days.complete(*start, now).filter(|day| !is_forgotten(day)).count() as u64;
+            let of_backfill = owed_days(scope, days, *start, now).filter(|(_, reason)| *reason == Reason::Backfill);
+            missing += of_backfill.filter(|(day, _)| !is_forgotten(day)).count() as u64;
         }
     }
     let percent = 100 * (wanted - missing) / wanted.max(1);

@@ -20,6 +20,7 @@ use crate::ledger::{RunSummary, State};
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
 use crate::model::scope::{Named, Scope};
+use crate::plan::first_wanted_day;
 use crate::schedule::ScheduleError;
 
 pub use cache::{StatusCache, StatusError};
@@ -117,8 +118,10 @@ fn starts(state: &State, config: &Config) -> BTreeMap<String, Day> {
             continue;
         };
         for stream in streams {
-            let earliest = starts.entry(stream.name.clone()).or_insert(*start);
-            *earliest = (*earliest).min(*start);
+            let kind = stream.days.as_ref().map(|days| days.kind).unwrap_or_default();
+            let first = first_wanted_day(kind, *start, state.single_starts.get(&job.name).copied());
+            let earliest = starts.entry(stream.name.clone()).or_insert(first);
+            *earliest = (*earliest).min(first);
         }
     }
     starts

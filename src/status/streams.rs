@@ -16,6 +16,7 @@ use crate::model::proof::Proof;
 use crate::model::scope::Scope;
 use crate::model::stream::{Days, Stream};
 use crate::model::window::Window;
+use crate::plan::{Reason, owed_days};
 
 /// One day of a stream, over all scopes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,20 +146,13 @@ impl<'a> View<'a> {
     ) -> Option<(Day, Option<Day>)> {
         let (mut owed, mut missing): (Option<Day>, Option<Day>) = (None, None);
         for scope in scopes {
-            // Days before the first extraction belong to the backfill, which the headline shows.
-            let start = scope.backfill_boundary().map_or(start, |first| start.max(first));
-            let mut known = scope.days.iter().peekable();
-            for day in scope.wanted(days, start, self.now) {
-                // Both are sorted, so one pass over a year of days is enough.
-                while known.next_if(|(known, _)| **known < day).is_some() {}
-                let state = known.next_if(|(known, _)| **known == day).map(|(_, state)| state);
-                let is_missing = state.is_none_or(|state| state.extracted_at.is_none() && state.suspect.is_none());
-                let is_owed = is_missing || state.is_some_and(|state| state.stale || state.suspect.is_some());
-                if !is_owed || self.state.forgotten.covers(name, &scope.scope, Some(day)) {
+            for (day, reason) in owed_days(scope, days, start, self.now) {
+                // Backfill is not late; the headline shows it.
+                if reason == Reason::Backfill || self.state.forgotten.covers(name, &scope.scope, Some(day)) {
                     continue;
                 }
                 owed = Some(owed.map_or(day, |oldest| oldest.min(day)));
-                if is_missing {
+                if reason == Reason::Missing {
                     missing = Some(missing.map_or(day, |oldest| oldest.min(day)));
                     break;
                 }
@@ -169,19 +163,18 @@ impl<'a> View<'a> {
 
     fn days(&self, name: &str, scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>) -> Vec<Option<DayCell>> {
         // A day that no job wants is not missing.
-        let wanted = |scope: &&ScopeCoverage| {
-            let mut wanted = scope.wanted(days, start?, self.now);
+        let mut wanted = start.map(|start| days.complete(start, self.now));
+        let wanted = wanted.as_mut().and_then(|wanted| {
             let first = wanted.next()?;
-            Some((first, wanted.next_back().unwrap_or(first)))
-        };
-        let wanted: Vec<Option<(Day, Day)>> = scopes.iter().map(wanted).collect();
+            Some(first..=wanted.next_back().unwrap_or(first))
+        });
         let cell = |day: Day| {
             // A monthly stream has a cell only on the first of a month.
             days.recorded_days(Window::from_day(day)).next()?;
-            let known = scopes.iter().zip(&wanted).filter_map(|(scope, wanted)| {
+            let known = scopes.iter().filter_map(|scope| {
                 let state = scope.days.get(&day);
                 let is_wanted = || {
-                    wanted.is_some_and(|(first, last)| (first..=last).contains(&day))
+                    wanted.as_ref().is_some_and(|wanted| wanted.contains(&day))
                         && !self.state.forgotten.covers(name, &scope.scope, Some(day))
                 };
                 (state.is_some() || is_wanted()).then_some(state)

@@ -21,7 +21,7 @@ const LAYERS: [(&str, &str); 21] = [
     ("ledger", "model destination layout error_text retry"),
     ("run", "model config destination plan api decode write layout ledger error_text retry"),
     ("maintain", "model destination decode write layout ledger error_text"),
-    ("status", "model config destination schedule layout ledger error_text"),
+    ("status", "model config destination schedule plan layout ledger error_text"),
     ("alert", "model config destination schedule ledger status error_text http retry"),
     // They observe events or show the status; neither knows how a run works.
     ("observe", "model config status error_text http"),

@@ -5,6 +5,7 @@ mod atomic_windows;
 mod broken_scopes;
 mod built;
 mod categories;
+mod clocks;
 mod content;
 mod costs;
 mod daemon;

@@ -409,7 +409,7 @@ async fn run_with_the_old_ledger_open_is_stopped() {
     let mut old = open(&export).await.unwrap();
     put(&export, &record(2), "{").await;
     rebuilt(&export).await;
-    let start = Entry::Start { job: "job".into(), day: day("2026-03-01") };
+    let start = Entry::Start { job: "job".into(), day: day("2026-03-01"), single: None };
     let stopped = old.append(vec![start], Some(0)).await.unwrap_err();
     assert!(matches!(stopped, LedgerError::Rebuilding { .. }), "{stopped:?}");
 }

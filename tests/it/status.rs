@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
+use profound_export::model::day::DayZone;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::{Map, Value, json};
 
@@ -98,4 +99,26 @@ async fn status_json_has_the_documented_members() {
     let shown = say(&["status", "--days", "7"]);
     assert!(shown.contains("coverage  last 7 days") && shown.contains("suspect: bots_v2"), "{shown}");
     assert!(shown.contains("not entitled: visibility_v1"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backfill_before_the_start_owes_no_days_that_no_run_plans() {
+    let account = Account { now: None, categories: 1, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let jobs = "[[job]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nstreams = [\"factcheck_claims_v2\"]\n";
+    std::fs::write(place.path().join("jobs.toml"), jobs).unwrap();
+    let say = |verb: &[&str]| {
+        let ended = program(place.path(), &simulator).args(verb).output().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let first = DayZone::Eastern.today(simulator.now()).plus(-58);
+    let [from, to] = [first, first.plus(2)].map(|day| day.to_string());
+    say(&["run"]);
+    say(&["backfill", "nightly", "--from", &from, "--to", &to]);
+    say(&["run"]);
+    let shown = say(&["status"]);
+    assert!(shown.starts_with("Everything due is exported.\n"), "{shown}");
+    let json = say(&["status", "--output", "json"]);
+    assert!(json.contains(&from), "the backfill is recorded");
 }

@@ -99,7 +99,7 @@ fn state_of(entries: Vec<Entry>) -> State {
             evidence: "seen".into(),
             learned_at: instant(0),
         }),
-        Entry::Start { job: "nightly".into(), day: Day::from_epoch_days(20_000) },
+        Entry::Start { job: "nightly".into(), day: Day::from_epoch_days(20_000), single: None },
         Entry::Table {
             stream: "stream_0".into(),
             meaning: TableMeaning { request: "r".into(), columns: BTreeMap::new(), protected: BTreeMap::new() },

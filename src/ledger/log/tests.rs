@@ -282,7 +282,7 @@ async fn day_without_a_written_record_is_stale_in_the_next_one() {
     lake.create(&record_path(2), Bytes::from_static(b"{")).await.unwrap();
     ledger.append(vec![slice(8, FileChange::Published)], Some(ledger.state().number)).await.unwrap_err();
     lake.delete(&record_path(2)).await.unwrap();
-    let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() };
+    let start = || Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap(), single: None };
     ledger.append(vec![start()], None).await.unwrap();
     assert!(stale(&ledger), "its file may be the published one");
 
@@ -308,7 +308,9 @@ async fn rows_of_another_meaning_are_rejected_and_their_days_stale() {
     assert!(error.to_string().contains("`visibility_v2`"), "{error}");
     let error = two.append(vec![table("another"), slice(8, FileChange::Published)], Some(0)).await.unwrap_err();
     assert!(error.to_string().contains("`visibility_v2`"), "{error}");
-    two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap() }], None).await.unwrap();
+    two.append(vec![Entry::Start { job: "job".into(), day: "2026-03-01".parse().unwrap(), single: None }], None)
+        .await
+        .unwrap();
     assert!(stale(&two));
     assert_eq!(two.state().tables["visibility_v2"].request, "one");
 }

@@ -12,7 +12,7 @@ use crate::model::day::{Day, DayZone};
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
 use crate::model::stream::Stream;
 use crate::model::window::Window;
-use crate::plan::{Known, Plan, Wanted, WantedDays, plan};
+use crate::plan::{DEFAULT_START_DAYS, Known, Plan, Wanted, WantedDays, plan, single_start};
 use crate::run::error::RunError;
 use crate::run::prepare::account::{admit, check_salt, check_tables, redefine_tables};
 use crate::run::prepare::categories::{CategoryChanges, category_changes};
@@ -21,11 +21,6 @@ use crate::run::prepare::filters::{resolve_scopes, with_fallbacks};
 use crate::run::prepare::resume::resume_point;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::ancestors_of;
-
-/// How many days before its first run a job without `start` begins.
-const DEFAULT_START_DAYS: i64 = 30;
-/// The same for streams whose rows have no date: each of their days is a request.
-const SINGLE_START_DAYS: i64 = 7;
 
 /// A planned run.
 #[derive(Debug)]
@@ -82,15 +77,17 @@ pub fn prepare(
         resolved.warnings.extend(skip_forgotten(state, &streams, &resolved.scopes, window)?);
     }
     let start = first_day(&request.job, state.starts.get(&request.job.name).copied(), at);
-    if state.starts.get(&request.job.name) != Some(&start) && request.days.is_none() {
-        entries.push(Entry::Start { job: request.job.name.clone(), day: start });
+    let single = single_start(start, request.job.start.is_some());
+    let job = &request.job.name;
+    let is_pinned = state.starts.get(job) == Some(&start) && state.single_starts.get(job) == single.as_ref();
+    if !is_pinned && request.days.is_none() {
+        entries.push(Entry::Start { job: job.clone(), day: start, single });
     }
     let wanted = Wanted {
         streams,
         scopes: resolved.scopes,
         days: request.days.unwrap_or(WantedDays::Since(start)),
-        // Each of their days costs a request: without a `start` the last week is enough to begin with.
-        single_start: request.job.start.is_none().then(|| start.plus(DEFAULT_START_DAYS - SINGLE_START_DAYS)),
+        single_start: single,
         lookback_days: request.job.lookback.map(|days| days.0),
         event_streams: settings.event_streams,
         paged: settings

@@ -25,7 +25,7 @@ pub fn has_concurrent_run(state: &State, own: Uuid, at: Timestamp) -> bool {
 /// killed in the last twelve hours. Days extracted before the present Eastern day are extracted once more: they may have
 /// been restated since, and one more day is over.
 pub fn resume_point(state: &State, job: &str, at: Timestamp) -> Option<CompactTimestamp> {
-    let is_recent = |started: &Timestamp| at.duration_since(*started) < RESUMES_WITHIN;
+    let is_recent = |started: &Timestamp| at.duration_since(*started).abs() < RESUMES_WITHIN;
     let of_job = || state.runs.iter().rev().filter(|run| run.end.job == job && !run.end.backfill);
     let cut_short = of_job().take_while(|run| run.end.is_cut_short()).map(|run| run.end.started_at);
     // Records are numbered, so that the order of runs does not depend on the clocks of two machines.

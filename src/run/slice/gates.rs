@@ -33,7 +33,7 @@ pub async fn gate(ledger: &LedgerView, catalog: &Catalog, slice: &Slice, now: Ti
     if gate.days.is_none() {
         let list = of_gate.whole.as_ref();
         let extracted_at = list.and_then(|list| list.extracted_at);
-        let is_valid = extracted_at.is_some_and(|at| now.duration_since(at.to_timestamp()) < SIGNAL_VALID_FOR);
+        let is_valid = extracted_at.is_some_and(|at| now.duration_since(at.to_timestamp()).abs() < SIGNAL_VALID_FOR);
         let is_false = list.is_some_and(|list| list.signal == Some(false));
         return if is_valid && is_false {
             let signal = gate.signal.as_deref().unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::model::content_hash::ContentHash;
 use crate::model::counters::Counters;
 use crate::model::coverage::ScopeCoverage;
 use crate::model::day::Day;
+use crate::model::event::Event;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
 use crate::model::window::Window;
@@ -49,7 +50,12 @@ pub async fn publish(
     let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
-    let is_kept = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day);
+    let unfinished = unfinished_days(slice, cx.now());
+    if !unfinished.is_empty() && cx.account.first_report(format!("stream {}", slice.stream.name), "unfinished days") {
+        let message = format!("{slice} has days that have not ended by the API's clock; a later run extracts them");
+        cx.settings.events.emit(&Event::Warning { message });
+    }
+    let is_kept = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
     let before = cx.ledger.coverage(slice).await;
     let is_conflict = |day: &Option<Day>| !forgotten.contains(day) && !has_recorded_rows(&whole, before.as_ref(), *day);
     let conflicts: Vec<Option<Day>> = newer.iter().copied().filter(is_conflict).collect();
@@ -111,12 +117,23 @@ pub async fn publish(
     Ok(PublishedSlice { counters, suspect: suspect.or(incomplete), has_conflict: !conflicts.is_empty() })
 }
 
+/// Days of the slice that have not ended. The run was planned with a clock that was ahead, and corrected since.
+fn unfinished_days(slice: &Slice, now: Timestamp) -> BTreeSet<Option<Day>> {
+    let Some(days) = &slice.stream.days else {
+        return BTreeSet::new();
+    };
+    let has_not_ended = |day: &Option<Day>| day.is_some_and(|day| days.final_at(day, 0) > now);
+    slice.recorded_days().into_iter().filter(has_not_ended).collect()
+}
+
 /// Records that the days of `slice` have no rows, because its gate says so.
 ///
 /// # Errors
 /// [`RunError::SharedLedger`].
 pub async fn publish_nothing(cx: &SliceContext<'_>, slice: &Slice) -> Result<(), RunError> {
-    let days = slice.recorded_days().into_iter().map(|day| empty_day(slice, day)).collect();
+    let unfinished = unfinished_days(slice, cx.now());
+    let days = slice.recorded_days().into_iter().filter(|day| !unfinished.contains(day));
+    let days = days.map(|day| empty_day(slice, day)).collect();
     let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
     record.push(slice_entry(cx, slice, None, 0, cx.now(), days));
     cx.ledger.commit(record, None).await

@@ -238,7 +238,9 @@ impl Exchange {
             }
         };
         set("content-type", content_type);
-        set("date", &http_date(self.now));
+        // The HTTP library would add the date of the machine if there were no header at all.
+        let has_date = !self.faults.has(&FaultKind::NoDate);
+        set("date", &if has_date { http_date(self.now) } else { "unknown".to_owned() });
         if self.faults.has(&FaultKind::RepeatKey { at: KeyLocation::Headers }) {
             for name in ["x-request-id", "retry-after", "etag", "server", "set-cookie"] {
                 set(name, &self.faults.sent_key);

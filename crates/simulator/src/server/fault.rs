@@ -85,6 +85,8 @@ pub enum FaultKind {
     NoTotal,
     /// The `X-RateLimit` headers are missing.
     NoRateHeaders,
+    /// The `Date` header holds no date, as good as none.
+    NoDate,
     /// `X-RateLimit-Reset` has another form than Unix seconds.
     ResetHeader { form: ResetForm },
     /// HTTP 307 to another address.
