@@ -1,5 +1,7 @@
 //! Configuration -> what a run needs.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{GlobalOptions, exit};
 use crate::clock::Clock;
-use crate::config::{Config, JobConfig, Location, Problem, Sources, key, load};
-use crate::destination::Destination;
+use crate::config::{Config, JobConfig, Location, Problem, Sources, SpoolConfig, key, load};
+use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::error_text::error_chain;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
@@ -57,14 +59,35 @@ pub fn client(sources: &Sources, config: &Config, clock: &Clock, events: EventSi
 }
 
 pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
+    let lake = Destination::open(&config.destination)?;
     Ok(Destinations {
-        lake: Destination::open(&config.destination)?,
+        spool_dir: spool_dir(&config.spool, lake.directory(), |name| std::env::var_os(name)),
+        lake,
         layout: Layout { partition: config.destination.partition },
         compression: config.destination.compression,
         single_writer: config.destination.single_writer,
-        spool_dir: config.spool.directory(),
         spool_bytes: config.spool.max_bytes.0,
     })
+}
+
+/// The configured directory of the spool, else a directory for this user's data that can be made again, else one in the lake: a directory
+/// that all users share, such as `/tmp`, comes last.
+fn spool_dir(config: &SpoolConfig, lake: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if let Some(dir) = &config.dir {
+        return dir.clone();
+    }
+    let directory = |name: &str, below: &str| {
+        // systemd separates several directories by colons.
+        let value = variable(name)?.into_string().ok()?;
+        let first = PathBuf::from(value.split(':').next()?);
+        first.is_absolute().then(|| first.join(below))
+    };
+    let cache = ["CACHE_DIRECTORY", "STATE_DIRECTORY"].into_iter().find_map(|name| directory(name, "spool"));
+    cache
+        .or_else(|| directory("XDG_CACHE_HOME", "profound-export/spool"))
+        .or_else(|| lake.map(|lake| lake.join(OWN_DIRECTORY).join("spool")))
+        .or_else(|| directory("HOME", ".cache/profound-export/spool"))
+        .unwrap_or_else(|| std::env::temp_dir().join("profound-export"))
 }
 
 /// Whether the lake is a directory that no run has created yet.
@@ -199,4 +222,31 @@ pub fn warn_of_expiry(config: &Config, now: Timestamp) {
 
 fn one_line(problem: &Problem) -> String {
     problem.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spool_is_in_a_directory_of_this_user() {
+        let dir = |variables: &[(&str, &str)], lake: Option<&str>| {
+            let variable = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(*value))
+            };
+            spool_dir(&SpoolConfig::default(), lake.map(Path::new), variable).display().to_string()
+        };
+        let (home, xdg) = (("HOME", "/home/eve"), ("XDG_CACHE_HOME", "/home/eve/cache"));
+        assert_eq!(dir(&[home], Some("/data/lake")), "/data/lake/_profound_export/spool");
+        assert_eq!(dir(&[home], None), "/home/eve/.cache/profound-export/spool");
+        assert_eq!(dir(&[home, xdg], Some("/data/lake")), "/home/eve/cache/profound-export/spool");
+        let state = ("STATE_DIRECTORY", "/var/lib/profound-export:/var/lib/other");
+        assert_eq!(dir(&[home, xdg, state], None), "/var/lib/profound-export/spool");
+        assert_eq!(dir(&[state, ("CACHE_DIRECTORY", "/var/cache/x")], None), "/var/cache/x/spool");
+        // Variables that are empty or relative count as unset.
+        let unset = [("XDG_CACHE_HOME", ""), ("STATE_DIRECTORY", ""), ("CACHE_DIRECTORY", "cache"), home];
+        assert_eq!(dir(&unset, None), "/home/eve/.cache/profound-export/spool");
+        let configured = SpoolConfig { dir: Some("/fast/disk".into()), ..SpoolConfig::default() };
+        assert_eq!(spool_dir(&configured, None, |_| None), Path::new("/fast/disk"));
+    }
 }

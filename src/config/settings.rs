@@ -114,18 +114,13 @@ mod base_url {
 section! {
     /// Local directory in which files are completed and verified before they are published.
     pub struct SpoolConfig {
-        /// The directory; created if missing. Default: `profound-export` in the system's temporary directory.
+        /// The directory, private to the user that runs the program; created if missing. Default: `spool` in
+        /// `$CACHE_DIRECTORY` or `$STATE_DIRECTORY` (systemd), or `profound-export/spool` in `$XDG_CACHE_HOME`; without them
+        /// `_profound_export/spool` in a local lake, or `~/.cache/profound-export/spool`.
         #[schemars(extend("examples" = ["/var/tmp/profound-export"]))]
         pub dir: Option<PathBuf> = None,
         /// Most bytes in the directory, at least `64MiB`. When it is full, extraction waits.
         pub max_bytes: ByteSize = ByteSize(8 * bytesize::GIB),
-    }
-}
-
-impl SpoolConfig {
-    /// The directory, or its default.
-    pub fn directory(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| std::env::temp_dir().join("profound-export"))
     }
 }
 

@@ -111,7 +111,9 @@ impl DestinationError {
                     "check that the bucket exists and that the credentials can list, read and write it; published files are safe, and the next run resumes"
                 }
             },
-            Self::Spool { .. } => "check `spool.dir`: another process removed a file of this run",
+            Self::Spool { .. } => {
+                "check `spool.dir` and its disk: a file of this run was removed or changed; nothing of it was published"
+            }
             Self::NoConditionalCreate => {
                 "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and make sure that only one process writes there"
             }

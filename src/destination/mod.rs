@@ -275,7 +275,7 @@ impl Destination {
             Err(object_store::Error::NotFound { .. }) => return Ok(false),
             Err(source) => return Err(failed(source)),
         };
-        let mut file = std::fs::File::create(to).map_err(disk)?;
+        let mut file = std::fs::File::create_new(to).map_err(disk)?;
         while let Some(piece) = pieces.try_next().await.map_err(failed)? {
             std::io::Write::write_all(&mut file, &piece).map_err(disk)?;
         }

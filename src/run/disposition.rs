@@ -89,12 +89,14 @@ impl RunError {
             Self::Write(error) if error.disk_trouble() == Some(DiskTrouble::NotWritable) => {
                 Disposition::run(Retry::NextRun, Outcome::Unavailable)
             }
+            Self::Write(WriteError::UnsafeDirectory { .. }) => Disposition::run(Retry::NextRun, Outcome::Unavailable),
             // Rows without a date can be stored if the window has one day only.
             Self::Write(WriteError::Undated { .. }) => Disposition::slice(Retry::Smaller),
             Self::Write(
                 WriteError::Disk { .. }
                 | WriteError::Parquet { .. }
                 | WriteError::Spill { .. }
+                | WriteError::Changed { .. }
                 | WriteError::Shape { .. }
                 | WriteError::Unprotected { .. }
                 | WriteError::SpoolFull { .. },

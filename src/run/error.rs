@@ -57,6 +57,12 @@ impl RunError {
             Self::SharedLedger(error) => error.hint(),
             Self::ConfigMismatch { hint, .. } => hint,
             Self::Write(WriteError::SpoolFull { .. }) => "raise `spool.max_bytes`, or lower `api.concurrency`",
+            Self::Write(WriteError::UnsafeDirectory { .. }) => {
+                "name a directory in `spool.dir` that belongs to the user that runs the program, or that does not exist yet"
+            }
+            Self::Write(WriteError::Changed { .. }) => {
+                "check the disk of `spool.dir`, and which other process writes there; nothing of the slice was published, and the next run extracts it"
+            }
             Self::Write(WriteError::Unprotected { .. }) => {
                 "request fewer days with a later `start`, or leave the columns unprotected and the stream out of this lake"
             }

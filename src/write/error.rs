@@ -19,6 +19,11 @@ pub enum WriteError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// Of another owner, of another type, or open to other users.
+    #[error("cannot use the spool directory `{}`: {problem}", path.display())]
+    UnsafeDirectory { path: PathBuf, problem: &'static str },
+    #[error("the spool file `{}` changed after it was written", path.display())]
+    Changed { path: PathBuf },
     /// Rows that wait for their file.
     #[error("cannot spill rows to the spool file `{}`", path.display())]
     Spill {

@@ -1,7 +1,5 @@
 //! One Parquet file in the spool.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
@@ -15,6 +13,7 @@ use parquet::schema::types::ColumnPath;
 use crate::config::Compression;
 use crate::model::day::Day;
 use crate::write::error::WriteError;
+use crate::write::private_file::{FileDigest, HashedWriter, create_file};
 
 /// Texts in statistics are cut to this.
 const STATISTICS_BYTES: usize = 64;
@@ -52,7 +51,7 @@ fn codec(compression: Compression) -> ParquetCompression {
 /// files should be open at once.
 pub struct ParquetFile {
     path: PathBuf,
-    writer: ArrowWriter<BufWriter<File>>,
+    writer: ArrowWriter<HashedWriter>,
     rows: u64,
 }
 
@@ -64,6 +63,8 @@ pub struct SpooledFile {
     pub path: PathBuf,
     pub rows: u64,
     pub bytes: u64,
+    /// Of the bytes that were written: they are compared when the file is read.
+    pub sha256: FileDigest,
     /// Independent of the order of rows; see the hash module.
     pub hash: u128,
     /// Whether gated streams have data on this day; `None` for streams without a signal.
@@ -72,8 +73,7 @@ pub struct SpooledFile {
 
 impl ParquetFile {
     pub fn create(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Result<Self, WriteError> {
-        let file = File::create(&path).map_err(|source| WriteError::Disk { path: path.clone(), source })?;
-        let writer = ArrowWriter::try_new(BufWriter::new(file), schema, Some(properties))
+        let writer = ArrowWriter::try_new(create_file(&path)?, schema, Some(properties))
             .map_err(|source| WriteError::Parquet { path: path.clone(), source })?;
         Ok(Self { path, writer, rows: 0 })
     }
@@ -118,7 +118,8 @@ impl ParquetFile {
         self.writer.finish().map_err(parquet)?;
         let file = self.writer.inner_mut();
         let disk = |source| WriteError::Disk { path: self.path.clone(), source };
-        let bytes = std::io::Write::flush(file).and_then(|()| file.get_ref().metadata()).map_err(disk)?.len();
-        Ok(SpooledFile { day, path: self.path, rows: self.rows, bytes, hash, signal: None })
+        std::io::Write::flush(file).map_err(disk)?;
+        let (bytes, sha256) = (file.get_ref().bytes(), file.get_ref().digest());
+        Ok(SpooledFile { day, path: self.path, rows: self.rows, bytes, sha256, hash, signal: None })
     }
 }

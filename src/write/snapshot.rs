@@ -1,7 +1,6 @@
 //! Writes a list a second time, as the snapshot of a day.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
@@ -15,6 +14,7 @@ use crate::model::history::{SNAPSHOT_COLUMN, history_name};
 use crate::model::slice::Slice;
 use crate::write::error::WriteError;
 use crate::write::parquet_file::{ParquetFile, SpooledFile, properties};
+use crate::write::private_file::open_unchanged;
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
 
@@ -30,7 +30,7 @@ pub fn write_snapshot(
 ) -> Result<(SpooledFile, SliceDir), WriteError> {
     let parquet = |source| WriteError::Parquet { path: list.path.clone(), source };
     let shape = |source| WriteError::Shape { stream: slice.stream.name.clone(), source };
-    let file = File::open(&list.path).map_err(|source| WriteError::Disk { path: list.path.clone(), source })?;
+    let file = open_unchanged(&list.path, &list.sha256)?;
     let rows = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?;
     let footer = rows.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let at = slice.stream.scope.parts().iter().map(|part| 1 + usize::from(part.columns().0.is_some())).sum();

@@ -1,10 +1,12 @@
 //! The local scratch directory, `<spool>/<run>/<slice>/<day>.parquet`: files are completed and verified here before they are published.
 //!
+//! It is private to its user: a user who can write to it could put rows into the lake.
 //! Its size is limited. The oldest slice may use all space and others at most half, so one slice always makes progress.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::error::Error;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,16 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::write::error::WriteError;
+use crate::write::private_file::create_private;
 
 /// Locked as long as the run's process is alive.
 const LOCK_FILE: &str = "lock";
+/// Names the directory of a run before its lock is held, so that no other process removes it.
+const NEW: &str = "new-";
+/// A directory that has been new for so long is one of a killed run.
+const NEW_EXPIRY: Duration = Duration::from_secs(3600);
+/// The directory in one that belongs to the administrator, such as a mounted volume or `/var/tmp`.
+const OWN_DIRECTORY: &str = "profound-export";
 /// The longest wait for space. After it the slice fails, since the slices that hold the space seem stuck.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
@@ -42,23 +51,34 @@ pub struct Spool {
 impl Spool {
     /// Creates the directory of `run` below `root` and removes those of killed runs.
     ///
+    /// No lock is shared with other processes: a stopped process that held one would stop all others.
+    ///
     /// # Errors
-    /// [`WriteError::Disk`] if the directory cannot be created or locked.
+    /// [`WriteError::Disk`] if the directory cannot be created, or [`WriteError::UnsafeDirectory`] if another user could change it.
     pub fn open(root: &Path, run: Uuid, limit_bytes: u64) -> Result<Arc<Self>, WriteError> {
-        let dir = root.join(run.to_string());
         let disk = |path: &Path| {
             let path = path.to_owned();
             move |source| WriteError::Disk { path, source }
         };
-        fs::create_dir_all(root).map_err(disk(root))?;
-        // Held while directories are created and swept, so that no other process removes a directory before it is locked.
-        let root_lock_path = root.join(LOCK_FILE);
-        let root_lock = File::create(&root_lock_path).map_err(disk(&root_lock_path))?;
-        root_lock.lock().map_err(disk(&root_lock_path))?;
-        fs::create_dir(&dir).map_err(disk(&dir))?;
-        let lock_path = dir.join(LOCK_FILE);
-        let lock = File::create(&lock_path).map_err(disk(&lock_path))?;
-        lock.lock().map_err(disk(&lock_path))?;
+        let name = format!("{NEW}{run}");
+        let new = match create_in_private(root, &name)? {
+            Some(new) => new,
+            None => {
+                let own = root.join(OWN_DIRECTORY);
+                let foreign = WriteError::UnsafeDirectory { path: own.clone(), problem: FOREIGN };
+                create_in_private(&own, &name)?.ok_or(foreign)?
+            }
+        };
+        let root = new.parent().unwrap_or(root);
+        let lock_path = new.join(LOCK_FILE);
+        let lock = create_private(&lock_path).map_err(disk(&lock_path))?;
+        // Without locks no process can see that this run is alive, so none removes its directory.
+        if let Err(TryLockError::Error(error)) = lock.try_lock() {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, spool = %root.display(), "file system without locks, spools of killed runs are not removed");
+        }
+        let dir = root.join(run.to_string());
+        fs::rename(&new, &dir).map_err(disk(&dir))?;
         sweep(root, &dir);
         Ok(Arc::new(Self { dir, limit_bytes, usage: Mutex::default(), freed: Condvar::new(), _lock: lock }))
     }
@@ -84,7 +104,7 @@ impl Spool {
         let number = usage.next_slice;
         usage.next_slice += 1;
         let dir = self.dir.join(number.to_string());
-        fs::create_dir(&dir).map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
+        create_private_dir(&dir).map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
         usage.slices.insert(number);
         Ok(SliceDir { number, dir, waits, bytes: 0, spool: Arc::clone(self) })
     }
@@ -97,22 +117,102 @@ impl Drop for Spool {
     }
 }
 
-/// Removes the directories of killed runs. The caller holds the root lock.
+const FOREIGN: &str = "it belongs to another user";
+
+/// Creates the directory `name` in `root`, which is created if it is missing and must be private. `None` if `root` belongs to the
+/// administrator.
+fn create_in_private(root: &Path, name: &str) -> Result<Option<PathBuf>, WriteError> {
+    let disk = |source| WriteError::Disk { path: root.to_owned(), source };
+    let unsafe_for = |problem| WriteError::UnsafeDirectory { path: root.to_owned(), problem };
+    if let Some(parent) = root.parent() {
+        fs::create_dir_all(parent).map_err(disk)?;
+    }
+    match create_private_dir(root) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        created => created.map_err(disk)?,
+    }
+    let found = fs::symlink_metadata(root).map_err(disk)?;
+    if found.is_symlink() {
+        return Err(unsafe_for("it is a symbolic link"));
+    }
+    if !found.is_dir() {
+        return Err(unsafe_for("it is not a directory"));
+    }
+    let dir = root.join(name);
+    let created = create_private_dir(&dir).and_then(|()| fs::symlink_metadata(&dir));
+    let created = created.map_err(|source| WriteError::Disk { path: dir.clone(), source })?;
+    if is_private(root, &found, &created).map_err(disk)? {
+        return Ok(Some(dir));
+    }
+    fs::remove_dir(&dir).ok();
+    if is_of_administrator(&found) { Ok(None) } else { Err(unsafe_for(FOREIGN)) }
+}
+
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Whether `root` has the owner of the directory `own`, which this process has just created. It is then closed to others.
+#[cfg(unix)]
+fn is_private(root: &Path, found: &fs::Metadata, own: &fs::Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if found.uid() != own.uid() {
+        return Ok(false);
+    }
+    let is_open = |found: &fs::Metadata| found.permissions().mode() & 0o077 != 0;
+    if is_open(found) {
+        // Older versions created it with the permissions of the umask. Some file systems have no permissions of their own.
+        fs::set_permissions(root, fs::Permissions::from_mode(0o700)).ok();
+        if is_open(&fs::symlink_metadata(root)?) {
+            tracing::warn!(spool = %root.display(), "cannot close the spool directory to other users");
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(not(unix))]
+fn is_private(_: &Path, _: &fs::Metadata, _: &fs::Metadata) -> io::Result<bool> {
+    Ok(true)
+}
+
+fn is_of_administrator(found: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::uid(found) == 0;
+    #[cfg(not(unix))]
+    return !found.is_dir();
+}
+
+/// Removes the directories of killed runs.
 fn sweep(root: &Path, own: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
     for entry in entries.flatten() {
-        let dir = entry.path();
-        let is_run = entry.file_name().to_str().is_some_and(|name| Uuid::parse_str(name).is_ok());
-        if dir != own && is_run && is_abandoned(&dir) {
+        let (dir, name) = (entry.path(), entry.file_name());
+        let name = name.to_str().unwrap_or_default();
+        let is_run = |name: &str| Uuid::parse_str(name).is_ok();
+        let is_left = match name.strip_prefix(NEW) {
+            Some(run) => is_run(run) && is_expired(&dir, own),
+            None => is_run(name) && dir != own,
+        };
+        // A link is no directory of a run.
+        if is_left && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_abandoned(&dir) {
             fs::remove_dir_all(&dir).ok();
         }
     }
 }
 
-/// Whether no process holds the lock of `dir`, or the run was killed before it created one: a living run creates it under the root lock.
-/// A lock that cannot be tried may be held.
+/// Whether `dir` was created long before `own`, by the clock of their file system.
+fn is_expired(dir: &Path, own: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = modified(dir).and_then(|modified_at| Ok(modified(own)?.duration_since(modified_at).unwrap_or_default()));
+    age.is_ok_and(|age| age > NEW_EXPIRY)
+}
+
+/// Whether no process holds the lock of `dir`, or the run was killed before it created one. A lock that cannot be tried may be held.
 fn is_abandoned(dir: &Path) -> bool {
     // Some network file systems lock only files that are open for writing.
     match File::options().write(true).open(dir.join(LOCK_FILE)) {
@@ -229,6 +329,84 @@ mod tests {
 
         assert!(!killed.exists() && !killed_at_once.exists());
         assert!(neighbour.dir.exists() && own.dir.exists() && root.path().join("unmanaged").exists());
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).unwrap()) & 0o777
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn spool_is_closed_to_other_users() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().join("spool");
+        fs::create_dir(&root).unwrap();
+        // As older versions left it.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o777)).unwrap();
+        for root in [root, scratch.path().join("missing/spool")] {
+            let spool = Spool::open(&root, Uuid::now_v7(), 100).unwrap();
+            let slice = spool.create_slice_dir().unwrap();
+            assert_eq!((mode(&root), mode(&spool.dir), mode(&slice.dir)), (0o700, 0o700, 0o700));
+            assert_eq!(mode(&spool.dir.join(LOCK_FILE)), 0o600);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn spool_that_is_a_link_or_a_file_is_rejected() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (elsewhere, link, file) =
+            (scratch.path().join("elsewhere"), scratch.path().join("link"), scratch.path().join("file"));
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        fs::write(&file, "").unwrap();
+        for (root, problem) in [(&link, "it is a symbolic link"), (&file, "it is not a directory")] {
+            let error = Spool::open(root, Uuid::now_v7(), 100).unwrap_err();
+            assert!(error.to_string().ends_with(problem), "{error}");
+        }
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn spool_of_another_user_is_rejected() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().join("spool");
+        fs::create_dir(&root).unwrap();
+        // Only root can give a directory away.
+        if std::os::unix::fs::chown(&root, Some(12_345), None).is_err() {
+            return;
+        }
+        let error = Spool::open(&root, Uuid::now_v7(), 100).unwrap_err();
+        assert!(error.to_string().ends_with(FOREIGN), "{error}");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn prepared_lock_neither_stops_a_run_nor_leads_it_to_another_file() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = tempfile::NamedTempFile::new().unwrap();
+        fs::write(victim.path(), "precious").unwrap();
+        std::os::unix::fs::symlink(victim.path(), root.path().join(LOCK_FILE)).unwrap();
+        victim.as_file().lock().unwrap();
+        Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        assert_eq!(fs::read_to_string(victim.path()).unwrap(), "precious");
+    }
+
+    #[test]
+    fn directory_of_a_run_that_is_starting_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let starting = root.path().join(format!("{NEW}{}", Uuid::now_v7()));
+        fs::create_dir(&starting).unwrap();
+        Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        assert!(starting.exists());
+        let hours_ago = fs::metadata(&starting).unwrap().modified().unwrap() - 3 * NEW_EXPIRY;
+        File::open(&starting).unwrap().set_modified(hours_ago).unwrap();
+        Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        assert!(!starting.exists());
     }
 
     #[test]

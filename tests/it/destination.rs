@@ -10,10 +10,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::config::DestinationConfig;
-use profound_export::destination::{Destination, OWN_DIRECTORY};
+use profound_export::destination::{Destination, DestinationError, OWN_DIRECTORY, Published};
 use profound_export::ledger::{Entry, Fact, LearnedFact, Ledger};
 use profound_export::run::Outcome;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::support::stores::{Bad, Vice};
 use crate::support::{Export, Place, account, instant, real_store};
@@ -73,6 +74,12 @@ fn file(directory: &tempfile::TempDir, bytes: &[u8]) -> std::path::PathBuf {
     path
 }
 
+/// Publishes the file at `from` as it is now.
+async fn publish(lake: &Destination, from: &FilePath, at: &Path) -> Result<Published, DestinationError> {
+    let sha256 = Sha256::digest(std::fs::read(from).unwrap()).into();
+    lake.publish(from, &sha256, at).await
+}
+
 on_every_destination! {
     async fn object_is_created_once_and_stands(lake) {
         let at = path("_profound_export/ledger/000000/000000001.json");
@@ -126,7 +133,7 @@ on_every_destination! {
         let at = path("visibility_v2/category=c1/day=2026-03-01/data.parquet");
         let mut etags = Vec::new();
         for bytes in [b"first".to_vec(), vec![7; LARGE_BYTES], Vec::new(), b"last".to_vec()] {
-            let published = lake.publish(&file(&scratch, &bytes), &at).await.unwrap();
+            let published = publish(&lake, &file(&scratch, &bytes), &at).await.unwrap();
             let head = lake.store().head(&at).await.unwrap();
             assert_eq!((published.bytes, head.size), (bytes.len() as u64, bytes.len() as u64));
             assert_eq!(published.etag, head.e_tag);
@@ -142,9 +149,26 @@ on_every_destination! {
 on_every_destination! {
     async fn what_stood_stands_when_the_spool_file_is_gone(lake) {
         lake.overwrite(&path("a/data.parquet"), Bytes::from_static(b"old")).await.unwrap();
-        let gone = lake.publish(FilePath::new("/nowhere/at/all.parquet"), &path("a/data.parquet")).await.unwrap_err();
+        let gone = lake.publish(FilePath::new("/nowhere/at/all.parquet"), &[0; 32], &path("a/data.parquet")).await.unwrap_err();
         assert!(gone.to_string().contains("/nowhere/at/all.parquet"));
         assert_eq!(text(&lake, "a/data.parquet").await.as_deref(), Some("old"));
+    }
+}
+
+on_every_destination! {
+    async fn spool_file_that_changed_is_not_published(lake) {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = path("a/data.parquet");
+        for length in [4, LARGE_BYTES] {
+            lake.overwrite(&at, Bytes::from_static(b"old")).await.unwrap();
+            let written = Sha256::digest(vec![b'w'; length]).into();
+            for forged in [vec![b'f'; length], vec![b'w'; length + 1], vec![b'w'; length - 1]] {
+                let error = lake.publish(&file(&scratch, &forged), &written, &at).await.unwrap_err();
+                assert!(matches!(error, DestinationError::Spool { .. }), "{error}");
+                assert_eq!(text(&lake, at.as_ref()).await.as_deref(), Some("old"));
+            }
+            assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new(), "staging is not empty");
+        }
     }
 }
 
@@ -153,7 +177,7 @@ on_every_destination! {
         let scratch = tempfile::tempdir().unwrap();
         let at = path("a/data.parquet");
         let (old, new) = (vec![b'o'; 3_000_000], vec![b'n'; LARGE_BYTES]);
-        lake.publish(&file(&scratch, &old), &at).await.unwrap();
+        publish(&lake, &file(&scratch, &old), &at).await.unwrap();
         let from = file(&scratch, &new);
         let done = AtomicBool::new(false);
         let reading = async {
@@ -166,7 +190,7 @@ on_every_destination! {
             }
         };
         let writing = async {
-            lake.publish(&from, &at).await.unwrap();
+            publish(&lake, &from, &at).await.unwrap();
             done.store(true, Ordering::Relaxed);
         };
         tokio::join!(reading, writing);
@@ -201,7 +225,7 @@ async fn multipart_upload_is_aborted_if_any_step_fails() {
         let store = Bad::new(Arc::new(InMemory::new()), Vice::BreaksUploads { at: step });
         let lake = Destination::new(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory:///");
         lake.overwrite(&at, Bytes::from_static(b"old")).await.unwrap();
-        let published = lake.publish(&from, &at).await;
+        let published = publish(&lake, &from, &at).await;
         assert_eq!(published.is_ok(), step == 4);
         let published = lake.read(&at).await.unwrap().unwrap();
         assert_eq!(published.len(), if step == 4 { LARGE_BYTES } else { 3 });

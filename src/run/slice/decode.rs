@@ -1,7 +1,6 @@
 //! The CPU half of a slice: blocks to record batches to files, on a thread of its own.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
@@ -10,7 +9,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::decode::{Decoder, Drift};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
-use crate::write::{Protection, SliceWriter, UnverifiedSlice, WriteError};
+use crate::write::{HashedReader, HashedWriter, Protection, SliceWriter, UnverifiedSlice, WriteError, create_file};
 
 /// Bytes of rows of a protected stream that may wait in memory for the names of their values.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
@@ -96,7 +95,7 @@ enum WaitingRows {
     /// With the length and the rows of each block in the file.
     OnDisk {
         path: PathBuf,
-        file: Option<BufWriter<File>>,
+        file: Option<HashedWriter>,
         blocks: Vec<(usize, usize)>,
     },
     InMemory {
@@ -111,14 +110,11 @@ impl WaitingRows {
         match self {
             Self::OnDisk { path, file, blocks } => {
                 blocks.push((json.len(), rows));
-                let pushed = (|| {
-                    let file = match file {
-                        Some(file) => file,
-                        None => file.insert(BufWriter::new(File::create(&*path)?)),
-                    };
-                    file.write_all(&json)
-                })();
-                pushed.map_err(|source| WriteError::Disk { path: path.clone(), source })
+                let file = match file {
+                    Some(file) => file,
+                    None => file.insert(create_file(path)?),
+                };
+                file.write_all(&json).map_err(|source| WriteError::Disk { path: path.clone(), source })
             }
             Self::InMemory { stream, blocks, bytes } => {
                 *bytes += json.len();
@@ -139,13 +135,15 @@ impl WaitingRows {
                 };
                 let disk = |source| WriteError::Disk { path: path.clone(), source };
                 file.flush().map_err(disk)?;
-                drop(file);
-                let mut file = BufReader::new(File::open(&*path).map_err(disk)?);
+                let mut written = HashedReader::open(path)?;
                 for (length, rows) in blocks.drain(..) {
                     let mut json = vec![0; length];
-                    file.read_exact(&mut json).map_err(disk)?;
+                    written.read_exact(&mut json).map_err(disk)?;
                     line.write(&json, rows)?;
                 }
+                written.finish(&file.get_ref().digest())?;
+                // Later pages may have rows to wait, too.
+                std::fs::remove_file(&*path).map_err(disk)?;
             }
             Self::InMemory { blocks, bytes, .. } => {
                 *bytes = 0;

@@ -268,7 +268,7 @@ async fn publish_day(
     let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
     // The rows must not be requested once more because the store was unavailable for a moment.
     let is_wanted = || !cx.settings.cancel.is_cancelled();
-    let published = retry_write(|| destinations.lake.publish(&day.path, &path), is_wanted).await?;
+    let published = retry_write(|| destinations.lake.publish(&day.path, &day.sha256, &path), is_wanted).await?;
     Ok(day_entry(day, FileChange::Published, published.etag))
 }
 
