@@ -166,3 +166,49 @@ def test_lost_permission_ends_the_run_and_the_next_resumes(tmp_path: Path, accou
     account.clear_faults()
     subprocess.run(["chmod", "-R", "u+w", str(job.dir / place)], check=True)
     assert_goes_on(job, account)
+
+
+def _run_with_failing_calls(job: Job, calls: str, *paths: Path) -> program.Finished:
+    """A run in which system calls fail, of any file or of `paths`."""
+    assert shutil.which("strace"), "strace is missing"
+    of = [option for path in paths for option in ("-P", str(path))]
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={calls}", *of, str(program.binary())]
+    done = subprocess.run(
+        [*command, "--config", "jobs.toml", "run"],
+        cwd=job.dir,
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return program.Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EACCES"])
+def test_file_system_without_hard_links_is_named_and_serves_a_single_writer(
+    tmp_path: Path, account: Account, error: str
+) -> None:
+    job = Job(tmp_path / "job", account.url, ["models", "category_topics"])
+    ended = _run_with_failing_calls(job, f"link,linkat:error={error}").expect(UNAVAILABLE)
+    assert "has no hard links" in ended.stderr
+    assert "destination.single_writer = true" in ended.stderr
+    assert "bucket" not in ended.stderr
+
+    job.destination_settings = {"single_writer": True}
+    job.write()
+    _run_with_failing_calls(job, f"link,linkat:error={error}").expect(COMPLETE)
+    assert_goes_on(job, account)
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "EOPNOTSUPP", "ENOSYS", "EBADF"])
+def test_directories_that_cannot_be_synced_cost_one_warning(tmp_path: Path, account: Account, error: str) -> None:
+    job = Job(tmp_path / "job", account.url, ["models", "category_topics"])
+    job.run("run").expect(COMPLETE)
+    # Directories of the next run's files, which exist by now.
+    for path in [*job.lake.rglob("*.parquet"), *job.lake.rglob("*.json")]:
+        path.unlink()
+    directories = [job.lake, *(path for path in job.lake.rglob("*") if path.is_dir())]
+    ended = _run_with_failing_calls(job, f"fsync:error={error}", *directories).expect(COMPLETE)
+    assert ended.stderr.count("file system cannot sync directories") == 1, ended.stderr
+    assert_goes_on(job, account)

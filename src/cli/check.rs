@@ -62,6 +62,14 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         findings.add("destination", format!("{} is writable, and creates files without overwriting", lake.url()))?;
     }
     let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
+    if let Some(created_at) = ledger.state().url.as_ref().filter(|url| *url != lake.url()) {
+        let fact = format!(
+            "the ledger at {} says that its lake was created at {created_at}: harmless if it was moved or copied; otherwise \
+             `destination.url` or the endpoint leads to the wrong lake",
+            lake.url()
+        );
+        findings.add("warning", fact)?;
+    }
     let now = settings.clock.now();
     let planned = |job: &JobConfig| -> Result<Preview, Failure> {
         Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)

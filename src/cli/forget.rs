@@ -13,7 +13,7 @@ use crate::cli::{GlobalOptions, exit, logging, print_error_line};
 use crate::clock::Clock;
 use crate::config::select;
 use crate::ledger::State;
-use crate::maintain::{Erased, files_to_delete, forget};
+use crate::maintain::{Erased, files_to_delete, forget, sweep_spool};
 use crate::model::day::Day;
 use crate::model::days::DaysKind;
 use crate::model::forgotten::Erasure;
@@ -70,6 +70,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
         confirm(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
+    sweep_spool(&destinations.spool_dir)?;
     for (job, since) in alive_runs(ledger.state(), clock.now()) {
         tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }

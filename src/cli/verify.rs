@@ -112,7 +112,7 @@ fn text(args: &VerifyArgs, verified: &Verified, shown: &ListedFindings) -> Strin
     }
     if shown.need(FindingRemedy::Restore) {
         text.push_str(
-            "Past list snapshots, and streams that this version does not know, can only be restored from a backup.\n",
+            "Past list snapshots, streams that this version does not know, and the ledger can only be restored from a backup.\n",
         );
     }
     if has(FindingKind::Unmanaged) || has(FindingKind::Duplicate) {

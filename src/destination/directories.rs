@@ -1,12 +1,14 @@
 //! Directories of a local lake that survive a power cut.
 //!
-//! `LocalFileSystem` syncs the files that it writes and the directories that it creates. It trusts directories that exist already,
-//! although another task may have created them a moment ago, or a run that was killed before it synced them.
+//! `LocalFileSystem` could sync what it writes. But it trusts directories that exist already, although another task may have created
+//! them a moment ago, or a run that was killed before it synced them; and it fails on file systems that cannot sync directories. So it
+//! writes without syncing, and every file that is renamed or linked into the lake is synced here.
 
 use std::collections::HashSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
@@ -30,17 +32,7 @@ impl Directories {
         &self.root
     }
 
-    /// Creates and syncs the directories above `path`, each once in the life of this process.
-    pub async fn ensure_parents(&self, path: &object_store::path::Path) -> io::Result<()> {
-        let file = self.root.join(path.as_ref());
-        let parent = file.parent().unwrap_or(&self.root).to_owned();
-        if self.durable.lock().contains(&parent) {
-            return Ok(());
-        }
-        let directories = self.clone();
-        spawn_blocking(move || directories.make_durable(&parent)).await.map_err(io::Error::other)?
-    }
-
+    /// Creates and syncs `directory` and those above it, each once in the life of this process.
     fn make_durable(&self, directory: &Path) -> io::Result<()> {
         if self.durable.lock().contains(directory) {
             return Ok(());
@@ -59,6 +51,53 @@ impl Directories {
         }
         self.durable.lock().insert(directory.to_owned());
         Ok(())
+    }
+
+    /// Moves the complete file at `from` to `to`, in place of an existing one, and syncs both file and directory.
+    pub async fn rename(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
+        self.sync_and(from, to, |from, to| std::fs::rename(from, to)).await
+    }
+
+    /// Makes the complete file at `from` the file at `to`; an existing one is an error of kind `AlreadyExists`.
+    pub async fn link(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
+        self.sync_and(from, to, |from, to| std::fs::hard_link(from, to)).await
+    }
+
+    async fn sync_and(
+        &self,
+        from: &object_store::path::Path,
+        to: &object_store::path::Path,
+        publish: impl Fn(&Path, &Path) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let (from, to, directories) = (self.root.join(from.as_ref()), self.root.join(to.as_ref()), self.clone());
+        let published = move || {
+            File::open(&from)?.sync_all()?;
+            let parent = to.parent().unwrap_or(&directories.root);
+            directories.make_durable(parent)?;
+            match publish(&from, &to) {
+                // Another process has removed the directory while it was empty.
+                Err(error) if error.kind() == ErrorKind::NotFound && from.exists() => {
+                    directories.durable.lock().retain(|directory| !to.starts_with(directory));
+                    directories.make_durable(parent)?;
+                    publish(&from, &to)?;
+                }
+                published => published?,
+            }
+            sync(parent)
+        };
+        spawn_blocking(published).await.map_err(io::Error::other)?
+    }
+
+    /// Whether a file can be created where `path` is.
+    pub async fn is_writable(&self, path: &object_store::path::Path) -> bool {
+        let file = self.root.join(path.as_ref()).with_extension("probe");
+        let created = move || File::create_new(&file).and_then(|_| std::fs::remove_file(&file));
+        spawn_blocking(created).await.is_ok_and(|created| created.is_ok())
+    }
+
+    /// Removes a directory, unless a file has been created in it, and syncs the removal.
+    pub fn remove_empty_directory(&self, path: &object_store::path::Path) -> io::Result<()> {
+        self.remove_empty(&self.root.join(path.as_ref()).join("any"))
     }
 
     /// Removes the empty directories above `path` and syncs the removal.
@@ -83,24 +122,52 @@ impl Directories {
     }
 }
 
-/// Waits until the entries of a directory are on disk.
+/// Waits until the entries of a directory are on disk, where the file system can say so.
 fn sync(directory: &Path) -> io::Result<()> {
+    static WARNED: Once = Once::new();
     // Windows cannot open a directory like a file.
-    if cfg!(unix) { std::fs::File::open(directory)?.sync_all() } else { Ok(()) }
+    let synced = if cfg!(unix) { File::open(directory).and_then(|directory| directory.sync_all()) } else { Ok(()) };
+    match synced {
+        Err(error) if is_unsupported(&error) => {
+            let error = &error as &dyn std::error::Error;
+            WARNED.call_once(|| {
+                tracing::warn!(error, "file system cannot sync directories, a power cut may lose the last files");
+            });
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Whether an error of `fsync` means that the file system has no such operation for directories.
+fn is_unsupported(error: &io::Error) -> bool {
+    /// The number of the same error on every Unix: the file is not open for writing.
+    const EBADF: i32 = 9;
+    let kinds = [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::IsADirectory];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(EBADF)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn only_missing_operations_are_passed_over_when_syncing_a_directory() {
+        // EINVAL, EOPNOTSUPP, ENOSYS, EBADF; and EIO, ENOSPC, EROFS, EACCES of Linux.
+        assert!([22, 95, 38, 9].into_iter().all(|number| is_unsupported(&io::Error::from_raw_os_error(number))));
+        assert!(![5, 28, 30, 13].into_iter().any(|number| is_unsupported(&io::Error::from_raw_os_error(number))));
+    }
+
     #[tokio::test]
     async fn concurrent_removals_leave_no_directory_and_no_error() {
         for _ in 0..20 {
             let scratch = tempfile::tempdir().unwrap();
             let directories = Directories::new(scratch.path()).unwrap();
-            let paths: Vec<_> = (0..16).map(|day| format!("a/b={}/c={day}/data", day % 2).into()).collect();
+            let paths: Vec<object_store::path::Path> =
+                (0..16).map(|day| format!("a/b={}/c={day}/data", day % 2).into()).collect();
             for path in &paths {
-                directories.ensure_parents(path).await.unwrap();
+                directories.make_durable(&directories.root.join(path.as_ref()).parent().unwrap().to_owned()).unwrap();
             }
             for removed in
                 futures::future::join_all(paths.iter().map(|path| directories.remove_empty_parents(path))).await

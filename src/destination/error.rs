@@ -35,6 +35,13 @@ pub enum DestinationError {
         #[source]
         source: std::io::Error,
     },
+    /// Only a link to a complete file fails if the name is in use.
+    #[error("the file system of `{path}` has no hard links, without which a second writer could destroy the ledger")]
+    NoHardLinks {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     /// The store ignores create-if-absent, so two writers would overwrite each other's records.
     #[error(
         "the destination ignores `If-None-Match: *` and overwrites existing objects, so a second writer could destroy the ledger"
@@ -54,6 +61,11 @@ impl DestinationError {
     /// Full or read-only disks and denied requests are not retried: the next attempt would fail likewise.
     pub fn retry_decision(&self) -> RetryDecision {
         if self.is_transient() { RetryDecision::Backoff } else { RetryDecision::Never }
+    }
+
+    /// Whether a directory is in the place of the file.
+    pub fn is_occupied(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::Occupied))
     }
 
     fn is_transient(&self) -> bool {
@@ -90,6 +102,9 @@ impl DestinationError {
             Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::NotWritable) => {
                 "give the user that runs the program write access to the lake; published files are safe, and the next run resumes"
             }
+            Self::Store { .. } if self.is_occupied() => {
+                "a directory is in the place of the file, or a file in that of a directory: move it away; published files are safe"
+            }
             Self::Store { source, action, .. } => match StoreDenial::from_error(source) {
                 Some(StoreDenial::Untrusted) => {
                     "if the store or a proxy uses a private CA, set SSL_CERT_FILE to its PEM file, or SSL_CERT_DIR to a directory to keep the system roots"
@@ -113,6 +128,9 @@ impl DestinationError {
             },
             Self::Spool { .. } => {
                 "check `spool.dir` and its disk: a file of this run was removed or changed; nothing of it was published"
+            }
+            Self::NoHardLinks { .. } => {
+                "set `destination.single_writer = true` and make sure that only one process writes there, or use another file system"
             }
             Self::NoConditionalCreate => {
                 "use a store that honours `If-None-Match: *`, or set `destination.single_writer = true` and make sure that only one process writes there"

@@ -1,19 +1,24 @@
 //! The object store of a lake: one root, and the few operations that are atomic on every kind of store.
 
 mod directories;
+mod endpoint;
 mod error;
+mod local_files;
 mod policy;
 mod probe;
 mod retry;
 mod store_denial;
 mod upload;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
@@ -24,9 +29,11 @@ use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
 use crate::destination::directories::Directories;
+use crate::model::disk_trouble::DiskTrouble;
 use crate::retry::Attempts;
 
 pub use error::DestinationError;
+pub use local_files::LocalFile;
 pub use policy::{Permissions, RoleGrant, least_permissions};
 pub use retry::{WRITE_RETRIES, retry_write};
 
@@ -37,7 +44,7 @@ pub const OWN_DIRECTORY: &str = "_profound_export";
 const STORE_TIMEOUT: &str = "120s";
 
 /// No living run is still writing a staging file of this age.
-const STAGING_EXPIRY_SECONDS: i64 = 24 * 3600;
+const STAGING_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
 /// The store of a lake. Paths are relative to the root of the lake.
 #[derive(Debug, Clone)]
@@ -48,6 +55,8 @@ pub struct Destination {
     /// `None` for object stores. Where there are directories, files are written to a staging directory and then renamed: a
     /// directory shows a file while it grows.
     directories: Option<Directories>,
+    /// Whether no other process writes here, so that a file system without hard links will do.
+    single_writer: bool,
 }
 
 /// A published object.
@@ -71,7 +80,7 @@ impl Destination {
     /// [`DestinationError::Open`] or [`DestinationError::Directory`]. A missing bucket is noticed only by the first request.
     pub fn open(config: &DestinationConfig) -> Result<Self, DestinationError> {
         let url = match location(config)? {
-            Location::Local(path) => return Self::local(path),
+            Location::Local(path) => return Self::local(path, config.single_writer),
             Location::Store(url) => url,
         };
         let opened = |source| DestinationError::Open { url: url.to_string(), source };
@@ -80,24 +89,24 @@ impl Destination {
             "" => store.into(),
             _ => Arc::new(PrefixStore::new(store, prefix)),
         };
-        Ok(Self::new(store, url.as_str()))
+        Ok(Self::new(store, url.as_str().trim_end_matches('/')))
     }
 
-    fn local(path: PathBuf) -> Result<Self, DestinationError> {
+    fn local(path: PathBuf, single_writer: bool) -> Result<Self, DestinationError> {
         let directory = |source| DestinationError::Directory { path: path.display().to_string(), source };
         let directories = Directories::new(&path).map_err(directory)?;
         let url = directories.root().display().to_string();
         let store = LocalFileSystem::new_with_prefix(directories.root())
-            .map_err(|source| DestinationError::Open { url: url.clone(), source })?
-            .with_fsync(true);
-        Ok(Self { store: Arc::new(store), url, directories: Some(directories) })
+            .map_err(|source| DestinationError::Open { url: url.clone(), source })?;
+        Ok(Self { store: Arc::new(store), url, directories: Some(directories), single_writer })
     }
 
     /// A destination in `store`, whose puts must be atomic.
     pub fn new(store: Arc<dyn ObjectStore>, url: &str) -> Self {
-        Self { store, url: url.to_owned(), directories: None }
+        Self { store, url: url.to_owned(), directories: None, single_writer: false }
     }
 
+    /// The absolute path, or the URL without credentials and without a slash at its end.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -114,31 +123,67 @@ impl Destination {
 
     /// A new path in the staging directory; `None` for object stores.
     fn staging(&self) -> Option<Path> {
-        self.directories.as_ref().map(|_| Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()]))
-    }
-
-    /// Creates and syncs the directories above `path`, so that they survive a power cut.
-    async fn ensure_parents(&self, path: &Path) -> Result<(), object_store::Error> {
-        match &self.directories {
-            Some(directories) => directories.ensure_parents(path).await.map_err(local_error),
-            None => Ok(()),
-        }
+        self.directories.as_ref().map(|_| new_staging())
     }
 
     /// Removes staging files of killed runs: those older than a day, which no living run is still writing. Files that cannot be
     /// removed are left for the next run.
     pub async fn sweep_staging(&self, now: Timestamp) {
-        if self.directories.is_none() {
-            return;
+        let expired = SystemTime::from(now) - STAGING_EXPIRY;
+        let leftovers = self.leftovers().await.unwrap_or_default();
+        for file in leftovers.into_iter().filter(|file| file.modified_at < expired) {
+            std::fs::remove_file(&file.location).ok();
         }
-        let staging = Path::from_iter([OWN_DIRECTORY, "staging"]);
-        let Ok(found) = self.store.list(Some(&staging)).try_collect::<Vec<_>>().await else {
-            return;
+    }
+
+    /// Files on their way into a local lake: of runs in progress and of killed ones. An object store has none that can be listed.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn leftovers(&self) -> Result<Vec<LocalFile>, DestinationError> {
+        let Some(directories) = &self.directories else {
+            return Ok(Vec::new());
         };
-        let expired = now.as_second() - STAGING_EXPIRY_SECONDS;
-        for file in found.iter().filter(|file| file.last_modified.timestamp() < expired) {
-            self.store.delete(&file.location).await.ok();
+        let (staging, own) = (Path::from_iter([OWN_DIRECTORY, "staging"]), Path::from(OWN_DIRECTORY));
+        let spool = Path::from_iter([OWN_DIRECTORY, "spool"]);
+        let is_leftover = move |path: &Path| {
+            path.prefix_matches(&staging) || (local_files::is_incomplete(path) && !path.prefix_matches(&spool))
+        };
+        let files = local_files::stream_files(directories.root(), &own, is_leftover).try_collect().await;
+        files.map_err(|source| store_error("list", &own, local_error(source)))
+    }
+
+    /// Deletes a file that [`Self::leftovers`] found. A run in progress that was writing it writes another one.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub fn remove_leftover(&self, file: &LocalFile) -> Result<(), DestinationError> {
+        match std::fs::remove_file(&file.location) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(store_error("delete", &file.path, local_error(error)))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Removes a directory that [`Self::empty_directories`] found, unless a run has created a file in it since.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub fn erase_directory(&self, directory: &Path) -> Result<(), DestinationError> {
+        let Some(directories) = &self.directories else {
+            return Ok(());
+        };
+        let removed = directories.remove_empty_directory(directory);
+        removed.map_err(|source| store_error("delete", directory, local_error(source)))
+    }
+
+    /// The directories below `prefix`, and itself, that contain no file, innermost first. An object store has none.
+    pub fn empty_directories(&self, prefix: &Path) -> Vec<Path> {
+        let Some(root) = self.directory() else {
+            return Vec::new();
+        };
+        local_files::empty_directories(root, prefix).iter().map(|path| local_files::escaped(root, path)).collect()
     }
 
     /// Puts `bytes` at `path`, in place of an existing object.
@@ -158,28 +203,60 @@ impl Destination {
 
     /// Moves a complete staging file to `path`, in place of an existing object.
     async fn rename(&self, staging: &Path, path: &Path) -> Result<(), object_store::Error> {
-        let renamed = async {
-            self.ensure_parents(path).await?;
-            self.store.rename(staging, path).await
+        let Some(directories) = &self.directories else {
+            return Ok(());
         };
-        let renamed = renamed.await;
+        let renamed = directories.rename(staging, path).await;
         if renamed.is_err() {
             self.store.delete(staging).await.ok();
         }
-        renamed
+        renamed.map_err(local_error)
     }
 
     /// Creates an object at `path`; `Ok(false)` if one exists.
     ///
     /// # Errors
     /// [`DestinationError::Store`]; whether the object was created is then unknown, so the caller must read it back.
+    /// [`DestinationError::NoHardLinks`] if a local disk has no operation for it.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, DestinationError> {
-        self.ensure_parents(path).await.map_err(|source| store_error("create", path, source))?;
+        let failed = |source| store_error("create", path, source);
+        if let Some(directories) = &self.directories {
+            return self.create_local(directories, path, bytes).await;
+        }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(source) => Err(store_error("create", path, source)),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Completes a staging file and links it to `path`: only a link fails if the name is in use.
+    async fn create_local(
+        &self,
+        directories: &Directories,
+        path: &Path,
+        bytes: Bytes,
+    ) -> Result<bool, DestinationError> {
+        if self.single_writer {
+            return match self.store.head(path).await {
+                Ok(_) => Ok(false),
+                Err(_) => self.overwrite(path, bytes).await.map(|()| true),
+            };
+        }
+        let failed = |source| store_error("create", path, source);
+        let staging = new_staging();
+        self.store.put(&staging, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
+        let linked = directories.link(&staging, path).await;
+        self.store.delete(&staging).await.ok();
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if DiskTrouble::from_error(&error) == Some(DiskTrouble::Full) => Err(failed(local_error(error))),
+            Err(source) if directories.is_writable(path).await => {
+                Err(DestinationError::NoHardLinks { path: self.url.clone(), source })
+            }
+            Err(error) => Err(failed(local_error(error))),
         }
     }
 
@@ -250,17 +327,36 @@ impl Destination {
     /// [`DestinationError::Store`].
     pub async fn directories(&self) -> Result<Vec<String>, DestinationError> {
         let root = Path::default();
+        if let Some(directory) = self.directory() {
+            let failed = |source| store_error("list", &root, local_error(source));
+            let entries = std::fs::read_dir(directory).map_err(failed)?.flatten();
+            let directories = entries.filter(|entry| entry.path().is_dir());
+            return Ok(directories.map(|entry| local_files::escaped_name(&entry.file_name())).collect());
+        }
         let listed = self.store.list_with_delimiter(None).await.map_err(|source| store_error("list", &root, source))?;
         Ok(listed.common_prefixes.into_iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
     /// Streams the objects below `prefix` in any order, so that memory does not grow with their number.
-    pub fn objects(&self, prefix: &Path) -> impl Stream<Item = Result<Object, DestinationError>> + use<> {
+    pub fn objects(&self, prefix: &Path) -> BoxStream<'static, Result<Object, DestinationError>> {
+        self.listed(prefix, None)
+    }
+
+    fn listed(&self, prefix: &Path, after: Option<&Path>) -> BoxStream<'static, Result<Object, DestinationError>> {
         let below = prefix.clone();
-        let listed = self.store.list(Some(prefix));
-        listed
-            .map_ok(|meta| Object { path: meta.location, bytes: meta.size })
-            .map_err(move |source| store_error("list", &below, source))
+        let failed = move |source| store_error("list", &below, source);
+        if let Some(root) = self.directory() {
+            let after = after.cloned();
+            let is_wanted = move |path: &Path| after.as_ref().is_none_or(|after| path > after);
+            let files = local_files::stream_files(root, prefix, is_wanted);
+            let found = files.map_ok(|file| Object { path: file.path, bytes: file.bytes });
+            return found.map_err(move |source| failed(local_error(source))).boxed();
+        }
+        let listed = match after {
+            Some(after) => self.store.list_with_offset(Some(prefix), after),
+            None => self.store.list(Some(prefix)),
+        };
+        listed.map_ok(|meta| Object { path: meta.location, bytes: meta.size }).map_err(failed).boxed()
     }
 
     /// Copies the object at `path` to a new local file, piece by piece; `Ok(false)` if it does not exist.
@@ -287,13 +383,12 @@ impl Destination {
     /// # Errors
     /// [`DestinationError::Store`].
     pub async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>, DestinationError> {
-        let listed = match after {
-            Some(after) => self.store.list_with_offset(Some(prefix), after),
-            None => self.store.list(Some(prefix)),
-        };
-        let found = listed.map_ok(|meta| meta.location).try_collect().await;
-        found.map_err(|source| store_error("list", prefix, source))
+        self.listed(prefix, after).map_ok(|object| object.path).try_collect().await
     }
+}
+
+fn new_staging() -> Path {
+    Path::from_iter([OWN_DIRECTORY, "staging", &Uuid::now_v7().to_string()])
 }
 
 fn local_error(error: std::io::Error) -> object_store::Error {
@@ -339,25 +434,21 @@ fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Buil
         let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok())??;
         (!value.trim().is_empty()).then_some((key, value))
     });
-    let builder = variables.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+    // Objects are deleted one at a time, which every store can; some lack `POST ?delete`, which object_store sends for one object too.
+    let default = AmazonS3Builder::new().with_disable_bulk_delete(true);
+    let builder = variables.fold(default, |builder, (key, value)| builder.with_config(key, value));
     let set = |builder: AmazonS3Builder, name, value: &str| builder.with_config(name, value);
     let builder = with_options(builder.with_url(url.as_str()), config, set)?;
-    match builder.get_config_value(&AmazonS3ConfigKey::Endpoint).filter(|endpoint| !is_endpoint(endpoint)) {
-        // object_store panics on an address without a scheme.
-        Some(endpoint) => Err(object_store::Error::Generic {
-            store: "S3",
-            source: format!(
-                "the endpoint `{endpoint}` must begin with `http://` or `https://`; it comes from AWS_ENDPOINT_URL, AWS_ENDPOINT or \
-                 `endpoint` in `[destination.options]`"
-            )
-            .into(),
-        }),
+    let value = |key| builder.get_config_value(&key);
+    let Some(endpoint) = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint)) else {
+        return Ok(builder);
+    };
+    let is_virtual_hosted = value(AmazonS3ConfigKey::VirtualHostedStyleRequest)
+        .is_some_and(|value| ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str()));
+    match endpoint::problem(&endpoint, url.host_str().unwrap_or_default(), is_virtual_hosted) {
+        Some(problem) => Err(object_store::Error::Generic { store: "S3", source: problem.into() }),
         None => Ok(builder),
     }
-}
-
-fn is_endpoint(address: &str) -> bool {
-    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Sets the timeout and the configured options. `with_client_options` would replace options of the environment such as AWS_ALLOW_HTTP.

@@ -1,5 +1,6 @@
 //! The checkpoints of a lake: the newest is read, the last few are kept.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use bytes::Bytes;
@@ -63,6 +64,37 @@ pub async fn salvaged(destination: &Destination) -> Result<(Option<State>, u64),
         }
     }
     Ok((None, last))
+}
+
+/// The state of the newest rebuilt checkpoint, which replaces all records up to its number, and the paths of later checkpoints by
+/// number.
+pub async fn since_rebuild(
+    destination: &Destination,
+) -> Result<(Option<State>, BTreeMap<u64, Vec<Path>>), LedgerError> {
+    let paths = list(destination).await?;
+    let base = match paths.iter().rev().find(|path| is_rebuilt(path)) {
+        Some(path) => match read_at(destination, path).await? {
+            Some(state) => Some(state.map_err(|source| LedgerError::Rebuilt { path: path.to_string(), source })?),
+            None => None,
+        },
+        None => None,
+    };
+    let first = base.as_ref().map_or(0, |state| state.number);
+    let mut later: BTreeMap<u64, Vec<Path>> = BTreeMap::new();
+    for path in paths {
+        if let Some(number) = number_of(&path).filter(|number| *number > first) {
+            later.entry(number).or_default().push(path);
+        }
+    }
+    Ok((base, later))
+}
+
+/// The checkpoint at `path`, if it still exists.
+pub async fn read_at(
+    destination: &Destination,
+    path: &Path,
+) -> Result<Option<Result<State, CheckpointError>>, DestinationError> {
+    Ok(destination.read(path).await?.map(|bytes| read(path, bytes)))
 }
 
 /// Writes `state`, whose number is that of `begin_rebuild`, as the checkpoint that replaces all records up to that number.

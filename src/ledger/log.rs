@@ -362,7 +362,8 @@ fn number_of(path: &Path) -> Option<u64> {
     (record_path(number) == *path).then_some(number)
 }
 
-pub(super) fn record_path(number: u64) -> Path {
+/// The path of record `number`.
+pub fn record_path(number: u64) -> Path {
     let folder = format!("{:06}", number / RECORDS_PER_FOLDER);
     Path::from_iter([OWN_DIRECTORY, "ledger", &folder, &format!("{number:09}.json")])
 }

@@ -72,6 +72,9 @@ pub enum Entry {
         organizations: Vec<String>,
         /// `day`, `month` or `none`.
         partition: String,
+        /// Where the lake was created, without credentials. Older versions did not record it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
     },
     /// Ids of organizations that were added to the key.
     Organizations {

@@ -4,8 +4,9 @@
 //! then the ledger cannot be opened. Records of the old ledger are kept.
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -50,32 +51,82 @@ pub struct LostRecords {
 pub async fn salvage(destination: &Destination) -> Result<Salvage, LedgerError> {
     let (state, last) = checkpoints::salvaged(destination).await?;
     let mut salvage = Salvage { state: state.unwrap_or_default(), lost: Vec::new(), unfinished: false, last };
-    let mut numbers = listed_behind(destination, salvage.state.number).await?;
-    numbers.sort_unstable();
-    let mut records = futures::stream::iter(numbers)
-        .map(async |number| Ok::<_, LedgerError>((number, destination.read(&record_path(number)).await?)))
-        .buffered(READS);
-    while let Some((number, bytes)) = records.try_next().await? {
-        let expected = salvage.state.number + 1;
-        if number > expected {
-            salvage.lost.push(LostRecords::missing(expected, number - 1));
-        }
-        match bytes.map(|bytes| (Record::parse(&bytes, number, record_path(number).as_ref()), bytes)) {
-            Some((Ok(record), _)) => {
+    let numbers = listed_behind(destination, salvage.state.number).await?;
+    let mut records = std::pin::pin!(read_records(destination, numbers));
+    while let Some((number, record)) = records.try_next().await? {
+        salvage.lost.extend(LostRecords::between(salvage.state.number, number));
+        match record {
+            Ok(record) => {
                 salvage.unfinished |= record.entries.contains(&Entry::Rebuilding);
                 salvage.state.apply(&record);
             }
-            Some((Err(newer @ LedgerError::Newer { .. }), _)) => return Err(newer),
-            Some((Err(error), bytes)) => salvage.lost.push(LostRecords::damaged(number, &error, &bytes)),
-            None => salvage.lost.push(LostRecords::missing(number, number)),
+            Err(lost) => salvage.lost.push(lost),
         }
         salvage.state.number = number;
     }
-    if salvage.state.number < salvage.last {
-        salvage.lost.push(LostRecords::missing(salvage.state.number + 1, salvage.last));
-    }
+    salvage.lost.extend(LostRecords::between(salvage.state.number, salvage.last + 1));
     salvage.last = salvage.last.max(salvage.state.number);
     Ok(salvage)
+}
+
+/// The records with these `numbers` in order, and what is wrong with those that cannot be read.
+fn read_records(
+    destination: &Destination,
+    mut numbers: Vec<u64>,
+) -> impl Stream<Item = Result<(u64, Result<Record, LostRecords>), LedgerError>> {
+    numbers.sort_unstable();
+    let read = async |number| {
+        let record = match destination.read(&record_path(number)).await? {
+            None => Err(LostRecords::missing(number, number)),
+            Some(bytes) => match Record::parse(&bytes, number, record_path(number).as_ref()) {
+                Err(newer @ LedgerError::Newer { .. }) => return Err(newer),
+                parsed => parsed.map_err(|error| LostRecords::damaged(number, &error, &bytes)),
+            },
+        };
+        Ok::<_, LedgerError>((number, record))
+    };
+    futures::stream::iter(numbers).map(read).buffered(READS)
+}
+
+/// What is wrong with the log, although the checkpoints may hide it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogDamage {
+    /// Oldest first.
+    pub lost: Vec<LostRecords>,
+    /// Checkpoints that cannot be read or differ from the records, and how.
+    pub checkpoints: Vec<(Path, String)>,
+}
+
+/// Reads every record from the first one, or from the one that began a rebuilt ledger, and compares the state that they add up to with
+/// each checkpoint. Other commands read only the newest checkpoint and the records after it.
+///
+/// # Errors
+/// [`LedgerError::Newer`] or [`LedgerError::Destination`].
+pub async fn check_log(destination: &Destination) -> Result<LogDamage, LedgerError> {
+    let mut damage = LogDamage::default();
+    let (base, mut later) = checkpoints::since_rebuild(destination).await?;
+    let mut state = base.unwrap_or_default();
+    let numbers = listed_behind(destination, state.number).await?;
+    let last = later.keys().next_back().copied().unwrap_or_default();
+    let mut records = std::pin::pin!(read_records(destination, numbers));
+    while let Some((number, record)) = records.try_next().await? {
+        damage.lost.extend(LostRecords::between(state.number, number));
+        match record {
+            Ok(record) => state.apply(&record),
+            Err(lost) => damage.lost.push(lost),
+        }
+        state.number = number;
+        for path in later.remove(&number).into_iter().flatten() {
+            let problem = match checkpoints::read_at(destination, &path).await? {
+                Some(Ok(checkpoint)) if damage.lost.is_empty() => checkpoint.difference(&state),
+                Some(Err(error)) => Some(error_chain(&error)),
+                _ => None,
+            };
+            damage.checkpoints.extend(problem.map(|problem| (path, problem)));
+        }
+    }
+    damage.lost.extend(LostRecords::between(state.number, last + 1));
+    Ok(damage)
 }
 
 impl Salvage {
@@ -86,6 +137,11 @@ impl Salvage {
 }
 
 impl LostRecords {
+    /// The records between two readable ones, which have consecutive numbers.
+    fn between(before: u64, after: u64) -> Option<Self> {
+        (before + 1 < after).then(|| Self::missing(before + 1, after - 1))
+    }
+
     fn missing(first: u64, last: u64) -> Self {
         Self { first, last, path: None, problem: "missing".to_owned(), mentions_forgotten: false }
     }

@@ -33,6 +33,9 @@ pub struct State {
     pub organizations: BTreeSet<String>,
     /// `None` before the first record.
     pub partition: Option<String>,
+    /// Where the lake was created; `None` before the first record and in lakes of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     #[serde(default)]
     pub facts: Facts,
     /// The first day of each job.
@@ -97,7 +100,8 @@ impl State {
             open.last_record_at = Some(at);
         }
         match entry {
-            Entry::Root { organizations, partition } => {
+            Entry::Root { organizations, partition, url } => {
+                self.url.clone_from(url);
                 // Two writers may create the lake at once: the first record wins.
                 if self.partition.is_none() {
                     self.organizations = organizations.iter().cloned().collect();
@@ -248,6 +252,29 @@ impl State {
         let coverage = scopes.entry(scope.key()).or_insert_with(|| ScopeCoverage::new(scope.clone()));
         coverage.scope = scope.clone();
         coverage
+    }
+
+    /// How this state differs from `other` in what readers of the lake rely on; `None` if it does not. Members that another version may
+    /// compute otherwise are not compared.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let root = |state: &Self| (state.partition.clone(), state.organizations.clone(), state.forgotten.clone());
+        if root(self) != root(other) {
+            return Some("its account, layout or forgotten data differ from the records".to_owned());
+        }
+        let files = |state: &Self| {
+            let scopes = state.coverage.iter().flat_map(|(stream, scopes)| scopes.iter().map(move |of| (stream, of)));
+            let days = scopes.flat_map(|(stream, (scope, coverage))| {
+                coverage.states().map(move |(day, state)| {
+                    ((stream.clone(), scope.clone(), day), (state.file, state.rows, state.bytes, state.hash))
+                })
+            });
+            days.filter(|(_, (is_file, ..))| *is_file).collect::<BTreeMap<_, _>>()
+        };
+        let (own, others) = (files(self), files(other));
+        let differing = own.iter().filter(|(day, file)| others.get(*day) != Some(file)).count();
+        let missing = others.keys().filter(|day| !own.contains_key(*day)).count();
+        let count = differing + missing;
+        (count > 0).then(|| format!("it differs from the records in {count} files"))
     }
 
     /// Whether an open run other than `own` may have overwritten the file of `day` since it was recorded.

@@ -11,7 +11,7 @@ mod walk;
 
 pub use error::MaintainError;
 pub use finding::{Finding, FindingKind, FindingRemedy};
-pub use forget::{Erased, files_to_delete, forget};
+pub use forget::{Erased, files_to_delete, forget, sweep_spool};
 pub use rebuild::{RebuildOptions, Rebuilt, rebuild};
 pub use verify::{Depth, Verified, VerifyOptions, verify};
 pub use walk::MaintainedLake;

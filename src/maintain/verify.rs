@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use object_store::path::Path;
 
-use crate::layout::DataPath;
-use crate::ledger::{Entry, Ledger, State};
+use crate::destination::OWN_DIRECTORY;
+use crate::layout::{DataPath, Layout};
+use crate::ledger::{Entry, Ledger, LogDamage, State, check_log, record_path};
 use crate::maintain::error::MaintainError;
 use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
 use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
@@ -102,7 +103,81 @@ pub async fn verify(
             }
         }
     }
+    let of_ledger = if options.depth == Depth::Rows { ledger_damage(lake).await? } else { Vec::new() };
+    let unpublished = unpublished(lake, options, ledger.state(), &reader).await?;
+    for finding in of_ledger.into_iter().chain(unpublished) {
+        *verified.findings.entry(finding.kind).or_default() += 1;
+        report(finding);
+    }
     Ok(verified)
+}
+
+/// What is wrong with the log and its checkpoints.
+async fn ledger_damage(lake: &MaintainedLake) -> Result<Vec<Finding>, MaintainError> {
+    let LogDamage { lost, checkpoints } = check_log(&lake.destination).await?;
+    let records = lost.into_iter().map(|lost| {
+        let kind = if lost.path.is_some() { FindingKind::Damaged } else { FindingKind::Missing };
+        let numbers =
+            if lost.first == lost.last { lost.first.to_string() } else { format!("{} to {}", lost.first, lost.last) };
+        let problem = format!("ledger record {numbers}: {}; only checkpoints know what it said", lost.problem);
+        (lost.path.map_or_else(|| record_path(lost.first), Path::from), (kind, problem))
+    });
+    let checkpoints = checkpoints.into_iter().map(|(path, problem)| {
+        (
+            path,
+            (FindingKind::Damaged, format!("checkpoint: {problem}; it may be deleted, the records are read instead")),
+        )
+    });
+    let finding = |(path, problem): (Path, _)| Finding::new(OWN_DIRECTORY, &path, None, problem, false);
+    Ok(records.chain(checkpoints).map(finding).collect())
+}
+
+/// Files of runs on their way into the lake, and empty directories, that hold or name what is forgotten.
+async fn unpublished(
+    lake: &MaintainedLake,
+    options: &VerifyOptions,
+    state: &State,
+    reader: &FileReader<'_>,
+) -> Result<Vec<Finding>, MaintainError> {
+    let is_chosen = |name: &str| options.tables.as_ref().is_none_or(|tables| tables.contains(name));
+    let mut findings = Vec::new();
+    for file in lake.destination.leftovers().await? {
+        let footer = match reader.read_local(&file.location).await {
+            FileReading::Read(footer, _) => Some(footer),
+            _ => None,
+        };
+        let name = footer.as_ref().map_or(OWN_DIRECTORY, |footer| footer.stream.as_str());
+        if !is_chosen(name) {
+            continue;
+        }
+        let is_forgotten =
+            footer.as_ref().is_some_and(|footer| state.forgotten.covers(name, &footer.scope, footer.day));
+        let problem = if is_forgotten {
+            FindingKind::forgotten()
+        } else {
+            (FindingKind::Unsettled, "a run is writing it, or was killed; a run removes it after a day".to_owned())
+        };
+        findings.push(Finding::new(
+            name,
+            &file.path,
+            footer.as_ref().map(|footer| (&footer.scope, footer.day)),
+            problem,
+            false,
+        ));
+    }
+    for name in tables(lake, options, state).await? {
+        let erasures = state.forgotten.erasures(&name);
+        if erasures.is_empty() {
+            continue;
+        }
+        for directory in lake.destination.empty_directories(&Layout::directory(&name)) {
+            if is_any_of(erasures, &directory.clone().join("data.parquet")) {
+                let problem = (FindingKind::Forgotten, "an empty directory, and its name is forgotten".to_owned());
+                findings.push(Finding::new(&name, &directory, None, problem, false));
+            }
+        }
+    }
+    Ok(findings)
 }
 
 /// The tables of the ledger, and directories with the name of a stream or of a forgotten table.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use object_store::path::Path;
 use parquet::errors::ParquetError;
 use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
@@ -94,6 +94,17 @@ pub enum FileReading {
     Read(Box<FileFooter>, Result<FileContent, String>),
 }
 
+impl FileReading {
+    fn from_result(reading: Result<Result<Self, FileReadError>, JoinError>) -> Self {
+        match reading {
+            Ok(Ok(reading)) => reading,
+            Ok(Err(error)) => Self::Unreadable(error_chain(&error)),
+            // parquet-rs panics on some damaged bytes.
+            Err(_) => Self::Unreadable("the Parquet reader panicked".to_owned()),
+        }
+    }
+}
+
 /// Reads data files from a disk or a bucket.
 pub struct FileReader<'a> {
     destination: &'a Destination,
@@ -151,12 +162,15 @@ impl<'a> FileReader<'a> {
                 None => return Ok(FileReading::Gone),
             },
         };
-        Ok(match reading {
-            Ok(Ok(reading)) => reading,
-            Ok(Err(error)) => FileReading::Unreadable(error_chain(&error)),
-            // parquet-rs panics on some damaged bytes.
-            Err(_) => FileReading::Unreadable("the Parquet reader panicked".to_owned()),
-        })
+        Ok(FileReading::from_result(reading))
+    }
+
+    /// Reads the file of this machine at `location`.
+    pub async fn read_local(&self, location: &std::path::Path) -> FileReading {
+        match File::open(location) {
+            Ok(file) => FileReading::from_result(spawn_blocking(move || parse(FileSource::File(file), None)).await),
+            Err(_) => FileReading::Gone,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ pub enum DiskTrouble {
     Full,
     /// Read-only, or owned by another user.
     NotWritable,
+    /// A directory is in the place of a file, or a file in that of a directory.
+    Occupied,
 }
 
 impl DiskTrouble {
@@ -19,6 +21,7 @@ impl DiskTrouble {
         while let Some(error) = cause {
             match error.downcast_ref::<io::Error>().map(io::Error::kind) {
                 Some(Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge) => return Some(Self::Full),
+                Some(Kind::IsADirectory | Kind::NotADirectory) => return Some(Self::Occupied),
                 Some(Kind::ReadOnlyFilesystem | Kind::PermissionDenied) => return Some(Self::NotWritable),
                 _ => cause = error.source(),
             }

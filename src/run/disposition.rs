@@ -152,6 +152,7 @@ fn of_destination(error: &DestinationError) -> Disposition {
         DestinationError::Directory { .. }
         | DestinationError::Store { .. }
         | DestinationError::Spool { .. }
+        | DestinationError::NoHardLinks { .. }
         | DestinationError::NoConditionalCreate => Disposition::run(Retry::NextRun, Outcome::Unavailable),
     };
     Disposition { origin: Origin::Destination, ..disposition }

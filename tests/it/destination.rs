@@ -332,3 +332,30 @@ async fn ledger_works_if_the_store_answers_403_for_missing_objects() {
         assert_eq!(ledger.state().number, number);
     }
 }
+
+#[tokio::test]
+async fn directory_in_place_of_the_coverage_table_costs_no_success() {
+    let export = Export::start(Place::Disk, account(), &["models"]).await;
+    let table = export.lake.directory().unwrap().join("_profound_export/coverage.parquet");
+    std::fs::create_dir_all(table.join("somebody's")).unwrap();
+    let started = std::time::Instant::now();
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+    assert!(started.elapsed().as_secs() < 30, "it was retried");
+    assert!(table.join("somebody's").is_dir());
+    std::fs::remove_dir_all(&table).unwrap();
+    export.run().await;
+    assert!(table.is_file());
+}
+
+#[tokio::test]
+async fn file_is_published_although_its_directory_was_removed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let lake = Place::Disk.destination(&scratch);
+    let at = path("a/category=c/data.parquet");
+    lake.overwrite(&at, Bytes::from_static(b"first")).await.unwrap();
+    // Another process removes the directory, which this one believes to exist.
+    std::fs::remove_dir_all(lake.directory().unwrap().join("a")).unwrap();
+    lake.overwrite(&at, Bytes::from_static(b"second")).await.unwrap();
+    assert_eq!(text(&lake, at.as_ref()).await.as_deref(), Some("second"));
+}

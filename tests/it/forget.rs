@@ -110,6 +110,42 @@ on_memory_and_disk! {
     }
 }
 
+#[tokio::test]
+async fn copies_and_empty_directories_of_killed_runs_are_erased() {
+    let export = Export::start(Place::Disk, account(), &STREAMS).await;
+    export.run().await;
+    let root = export.lake.directory().unwrap().to_owned();
+    let [one, other] = <[String; 2]>::try_from(export.categories()).unwrap();
+    let file = |id: &str| root.join(format!("{REPORT}/category={id}/day=2026-03-07/data.parquet"));
+    let staging = root.join("_profound_export/staging");
+    let leave_copies = || {
+        std::fs::create_dir_all(&staging).unwrap();
+        std::fs::copy(root.join("models/data.parquet"), staging.join("another")).unwrap();
+        std::fs::copy(file(&other), staging.join("whole")).unwrap();
+        std::fs::copy(file(&other), staging.join("half#1")).unwrap();
+        std::fs::create_dir_all(root.join(format!("{REPORT}/category={other}/day=2026-03-30"))).unwrap();
+    };
+    leave_copies();
+    assert_eq!(found(&export).await.into_values().collect::<BTreeSet<_>>(), [FindingKind::Unsettled].into());
+    assert!(forgotten(&export, REPORT, &of_category(&other)).await > 0);
+    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+    assert!(!root.join(format!("{REPORT}/category={other}")).exists() && file(&one).exists());
+    assert!(found(&export).await.is_empty());
+
+    // A run that was killed while `forget` deleted.
+    std::fs::copy(file(&one), staging.join("copy#2")).unwrap();
+    let copies = std::fs::read(file(&one)).unwrap();
+    forgotten(&export, REPORT, &of_category(&one)).await;
+    std::fs::write(staging.join("copy#2"), copies).unwrap();
+    std::fs::create_dir_all(file(&one).parent().unwrap()).unwrap();
+    let kinds = found(&export).await;
+    let directory = format!("{REPORT}/category={one}");
+    assert_eq!(kinds.get("_profound_export/staging/copy#2"), Some(&FindingKind::Forgotten), "{kinds:?}");
+    assert_eq!(kinds.get(&directory), Some(&FindingKind::Forgotten), "{kinds:?}");
+    forgotten(&export, REPORT, &of_category(&one)).await;
+    assert!(found(&export).await.is_empty());
+}
+
 on_memory_and_disk! {
     async fn backfill_skips_forgotten_days_and_rejects_only_those(place) {
         let export = Export::start(place, account(), &[REPORT]).await;

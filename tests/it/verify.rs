@@ -9,7 +9,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use profound_export::clock::Clock;
 use profound_export::config::Partition;
 use profound_export::layout::Layout;
-use profound_export::ledger::Ledger;
+use profound_export::ledger::{Entry, Ledger, State};
 use profound_export::maintain::{
     Depth, Finding, FindingKind, FindingRemedy, MaintainedLake, Verified, VerifyOptions, verify,
 };
@@ -200,4 +200,76 @@ on_memory_and_disk! {
         assert_eq!(found[fresh.as_str()], FindingKind::Unsettled);
         assert!(report.is_fine() && report.marked == 0, "{findings:?}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn unusual_names_are_reported_escaped_and_stop_no_command() {
+    use std::os::unix::ffi::OsStrExt;
+    let export = final_lake(Place::Disk).await;
+    let root = export.lake.directory().unwrap().to_owned();
+    let ledger = "_profound_export/ledger/000000";
+    for directory in [REPORT, ledger, "_profound_export/checkpoints"] {
+        let directory = root.join(directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        for name in [&b"Icon\r"[..], b"\xff.parquet", b"\x07.json"] {
+            std::fs::write(directory.join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("..", directory.join("back")).unwrap();
+        std::os::unix::fs::symlink("itself", directory.join("itself")).unwrap();
+    }
+    let expected =
+        ["%07.json", "%FF.parquet", "Icon%0D"].map(|name| (format!("{REPORT}/{name}"), FindingKind::Unmanaged));
+    let (_, findings) = verified(&export, Depth::Rows, true).await;
+    let found: BTreeMap<String, FindingKind> = findings.into_iter().map(|of| (of.path, of.kind)).collect();
+    assert_eq!(found, expected.into());
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+}
+
+on_memory_and_disk! {
+    async fn damage_of_the_log_behind_a_checkpoint_is_found(place) {
+        for damaged in [false, true] {
+            let export = final_lake(place).await;
+            let mut ledger = Ledger::open(export.lake.clone(), Clock::starting_at(export.simulator.now())).await.unwrap();
+            // Enough records for a checkpoint that hides the first ones.
+            for number in 1..=20 {
+                let entry = Entry::Organizations { added: vec![format!("organization-{number}")] };
+                ledger.append(vec![entry], None).await.unwrap();
+            }
+            ledger.checkpoint().await.unwrap();
+            assert!(verified(&export, Depth::Rows, true).await.1.is_empty());
+            let record = "_profound_export/ledger/000000/000000003.json";
+            if damaged {
+                put(&export, record, Bytes::from_static(b"{\"format\": 1, garbage")).await;
+            } else {
+                remove(&export, record).await;
+            }
+            let (report, findings) = verified(&export, Depth::Rows, true).await;
+            assert!(!report.is_fine());
+            let expected = if damaged { FindingKind::Damaged } else { FindingKind::Missing };
+            assert_eq!(kinds(&findings), [(record, expected)].into());
+            assert!(findings[0].problem.starts_with("ledger record 3: "), "{}", findings[0].problem);
+            assert_eq!(findings[0].remedy, FindingRemedy::Restore);
+        }
+    }
+}
+
+#[tokio::test]
+async fn checkpoint_that_differs_from_the_records_is_found() {
+    let export = final_lake(Place::Memory).await;
+    let clock = Clock::starting_at(export.simulator.now());
+    let mut ledger = Ledger::open(export.lake.clone(), clock.clone()).await.unwrap();
+    // A record is replaced by a readable one of fewer days, as a restored older object is.
+    let mut state = ledger.state().clone();
+    state.coverage.remove(REPORT).unwrap();
+    let bytes = state.to_checkpoint().await.unwrap();
+    let name = format!("_profound_export/checkpoints/{}", State::checkpoint_name(state.number, &bytes));
+    put(&export, &name, bytes).await;
+    ledger.refresh().await.unwrap();
+    let lake = maintained_lake(&export);
+    let options = VerifyOptions { tables: None, depth: Depth::Rows, marks: false };
+    let mut findings = Vec::new();
+    verify(&lake, &options, &mut ledger, |finding| findings.push(finding)).await.unwrap();
+    assert_eq!(kinds(&findings), [(name.as_str(), FindingKind::Damaged)].into());
 }

@@ -93,7 +93,11 @@ prop_compose! {
 
 fn state_of(entries: Vec<Entry>) -> State {
     let small = vec![
-        Entry::Root { organizations: vec!["o1".into()], partition: "month".into() },
+        Entry::Root {
+            organizations: vec!["o1".into()],
+            partition: "month".into(),
+            url: Some("s3://bucket/lake".into()),
+        },
         Entry::Learned(LearnedFact {
             fact: Fact::WindowEnd { family: "reports_v2".into(), end: WindowEnd::Inclusive },
             evidence: "seen".into(),

@@ -21,7 +21,8 @@ pub fn admit(state: &State, found: &Discovered, partition: Partition, lake: &str
         found.organizations.iter().map(|organization| organization.id.clone()).collect();
     let name = Layout { partition }.name();
     let Some(laid_out) = &state.partition else {
-        return Ok(vec![Entry::Root { organizations: organizations.into_iter().collect(), partition: name.into() }]);
+        let organizations = organizations.into_iter().collect();
+        return Ok(vec![Entry::Root { organizations, partition: name.into(), url: Some(lake.to_owned()) }]);
     };
     if laid_out != name {
         return Err(RunError::ConfigMismatch {
