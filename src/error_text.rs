@@ -9,7 +9,20 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
             text = format!("{text}: {source}");
         }
     }
-    text
+    escape_controls(&text)
+}
+
+/// `text` without control characters other than new lines and tabs: a terminal obeys them, and names and messages are the API's.
+pub fn escape_controls(text: &str) -> String {
+    let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(is_harmful) {
+        return text.to_owned();
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if is_harmful(letter) { escaped.extend(letter.escape_unicode()) } else { escaped.push(letter) }
+    }
+    escaped
 }
 
 /// The last source of `error`: the message of the operating system or the TLS stack, without the wrappers of HTTP libraries.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::api::surrogates::replace_half_surrogates;
+use crate::error_text::escape_controls;
 use crate::model::block::{Block, Positions};
 
 /// A block is passed on when it reaches this size.
@@ -241,5 +242,5 @@ impl BlockBuilder {
 /// The first characters of a body, for a message.
 pub fn beginning(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    escape_controls(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }

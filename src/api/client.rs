@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, StatusCode};
 use tokio::time::Instant;
 use url::Url;
@@ -77,12 +77,16 @@ impl Client {
         let ClientSettings { config, clock, events } = settings;
         check_proxies()?;
         let roots = config.ca_file.as_deref().map(read_roots).transpose()?.unwrap_or_default();
-        let http = client_builder().tls_certs_merge(roots).connect_timeout(config.connect_timeout.0).build().map_err(
-            |error| match &config.ca_file {
+        // Decoded by `BodyDecoder`.
+        let http = client_builder()
+            .no_gzip()
+            .tls_certs_merge(roots)
+            .connect_timeout(config.connect_timeout.0)
+            .build()
+            .map_err(|error| match &config.ca_file {
                 Some(path) => HttpClientError::Invalid { path: path.clone(), problem: root_cause(&error) },
                 None => HttpClientError::Missing { problem: root_cause(&error) },
-            },
-        )?;
+            })?;
         Ok(Self {
             http,
             base: config.base_url.clone(),
@@ -250,7 +254,7 @@ impl Client {
         let is_page = content_type.trim_start().starts_with("text/html");
         if kind == ResponseKind::Ok && !is_page {
             let scanner = KeyLeakScanner::new(self.key.forms());
-            return Ok(Response::new(response, request, body_deadline, limits.cancel, scanner, permit, observer));
+            return Response::new(response, request, body_deadline, limits.cancel, scanner, permit, observer);
         }
         Err(self.error(what.clone(), response, now).await)
     }
@@ -303,7 +307,7 @@ impl Client {
             None => builder,
         };
         let accept = if request.events { "text/event-stream" } else { "application/json" };
-        let builder = builder.header(ACCEPT, accept);
+        let builder = builder.header(ACCEPT, accept).header(ACCEPT_ENCODING, "gzip, zstd");
         let (builder, version) = self.key.with_current(|key| match self.auth {
             Auth::Header => builder.header("X-API-Key", sensitive(key)),
             Auth::Bearer => builder.bearer_auth(key),

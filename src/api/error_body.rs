@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use crate::api::key_leak::KeyForms;
+use crate::error_text::escape_controls;
 
 /// Bytes that are read: a 422 repeats the request's body.
 const MAX_BYTES: usize = 256 * 1024;
@@ -67,11 +68,13 @@ impl ErrorBody {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim().to_lowercase());
         let is_json = content_type.as_deref().is_none_or(|name| name == "application/json");
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
         let object = serde_json::from_slice::<Value>(body).ok();
         let detail = object.as_ref().and_then(api_detail).filter(|_| is_json && !has_gateway_header(headers));
         let is_of_api = detail.is_some();
         let (text, max_bytes) = match detail {
-            Some(detail) => (detail, MAX_DETAIL_BYTES),
+            // On one line, and without the sequences that terminals obey.
+            Some(detail) => (escape_controls(&detail.replace(['\n', '\r', '\t'], " ")), MAX_DETAIL_BYTES),
             None => (first_words(&String::from_utf8_lossy(body)), MAX_START_BYTES),
         };
         // Masked before it is cut, so that no key is cut in two.
@@ -156,6 +159,7 @@ mod tests {
             let parsed = parse(&[("content-type", "application/json; charset=utf-8")], body);
             assert_eq!((parsed.detail.as_str(), parsed.is_of_api), (detail, true), "{body}");
             assert!(parse(&[], body).is_of_api, "{body} without a content type");
+            assert!(parse(&[JSON], &format!("\u{feff}{body}")).is_of_api, "{body} after a byte order mark");
         }
         let long = format!(r#"{{"detail":[{{"loc":["body"],"msg":"no","input":"{}"}}]}}"#, "x".repeat(10_000));
         assert!(parse(&[JSON], &long).is_of_api, "a 422 repeats the request");
@@ -186,6 +190,12 @@ mod tests {
             assert!(!parse(&headers, body).is_of_api, "{headers:?} {body}");
         }
         assert!(parse(&[JSON, ("www-authenticate", "Bearer")], r#"{"detail":"Invalid API key"}"#).is_of_api);
+    }
+
+    #[test]
+    fn control_characters_of_the_api_are_escaped() {
+        let parsed = parse(&[JSON], r#"{"detail":"no\u001b[2J\nsuch\u0007 key\u009b1m"}"#);
+        assert_eq!(parsed.detail, "no\\u{1b}[2J such\\u{7} key\\u{9b}1m");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::{AGE, DATE, HeaderMap};
 
 use crate::api::rate_limit::{MAX_WINDOW, RateLimitHeaders};
 use crate::http::{MAX_RETRY_AFTER, parse_http_date, retry_after};
@@ -15,8 +15,11 @@ const MILLISECONDS_FROM: f64 = 1e11;
 /// A smaller number is no time since 1970, but seconds from now: it would be before 2001.
 const UNIX_SECONDS_FROM: f64 = 1e9;
 
-/// The server's time.
+/// The server's time; `None` in a response from a cache, whose date is that of the original.
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.get(AGE).is_some_and(|age| age != "0") {
+        return None;
+    }
     parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
@@ -81,6 +84,17 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn date_of_a_cached_response_is_not_the_time() {
+        let date = ("date", "Tue, 10 Mar 2026 16:00:00 GMT");
+        let time = |pairs: &[(&'static str, &str)]| server_time(&headers(pairs)).map(|at| at.to_string());
+        assert_eq!(time(&[date, ("age", "0")]), time(&[date]));
+        assert!(time(&[date]).is_some());
+        for age in ["1", "86400", "soon", ""] {
+            assert_eq!(time(&[date, ("age", age)]), None, "{age}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::model::stream::RowsAt;
 
 /// The member that holds the rows, unless a stream names others.
 const ROWS_MEMBER: &str = "data";
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The longest name of a member that holds rows.
 const NAME_BYTES: usize = 64;
 
@@ -24,6 +25,8 @@ const NAME_BYTES: usize = 64;
 pub struct JsonRows {
     at: RowsAt,
     state: BodyState,
+    /// Bytes of a byte order mark, which some proxies add.
+    mark: usize,
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -98,6 +101,10 @@ impl JsonRows {
             }
             match (self.state, byte) {
                 (BodyState::Start, b'\n' | b'\r' | b'\t' | b' ') => {}
+                (BodyState::Start, _) if BYTE_ORDER_MARK.get(self.mark) == Some(&byte) => {
+                    self.mark += 1;
+                    start = at + 1;
+                }
                 (BodyState::Start, b'[') => {
                     self.depth = 1;
                     self.begin_rows(&bytes[start..=at], blocks)?;

@@ -14,7 +14,8 @@ use crate::api::key_leak::KeyLeakScanner;
 use crate::api::rate_limit::Permit;
 use crate::api::request::Request;
 use crate::api::response_limits::ResponseLimits;
-use crate::error_text::error_chain;
+use crate::error_text::{error_chain, escape_controls};
+use crate::http::BodyDecoder;
 use crate::model::block::Block;
 use crate::model::event::{Event, EventSink};
 use crate::model::slice::SliceName;
@@ -93,6 +94,7 @@ impl Drop for RequestObserver {
 #[derive(Debug)]
 pub struct Response {
     http: reqwest::Response,
+    decoder: BodyDecoder,
     framer: Framer,
     blocks: BlockBuilder,
     what: String,
@@ -119,15 +121,19 @@ impl Response {
         scanner: KeyLeakScanner,
         permit: Permit,
         observer: RequestObserver,
-    ) -> Self {
+    ) -> Result<Self, ApiError> {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let framer = if content_type.starts_with("text/event-stream") {
             Framer::Events(EventRows::default())
         } else {
             Framer::Json(JsonRows::new(request.rows.clone()))
         };
-        Self {
+        let decoder = BodyDecoder::new(http.headers()).map_err(|encoding| {
+            ApiError::broken(&request.what, format!("unknown content encoding `{}`", escape_controls(&encoding)))
+        })?;
+        Ok(Self {
             framer,
+            decoder,
             http,
             blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
@@ -137,7 +143,7 @@ impl Response {
             scanner,
             _permit: permit,
             _observer: observer,
-        }
+        })
     }
 
     /// Whether this is one event stream instead of a page.
@@ -169,20 +175,36 @@ impl Response {
         let chunk = chunk
             .map_err(|_| ApiError::broken(&self.what, format!("no data for {} s", idle_timeout.as_secs())))?
             .map_err(|error| ApiError::broken(&self.what, error_chain(&error.without_url())))?;
+        let what = self.what.clone();
+        let damaged = |error: std::io::Error| ApiError::broken(&what, format!("its compression is damaged: {error}"));
+        let mut waited = Some(started.elapsed());
+        // Taken out while the rest of the response is changed.
+        let mut decoder = std::mem::replace(&mut self.decoder, BodyDecoder::Identity);
         let Some(chunk) = chunk else {
-            return Ok(None);
+            let last = decoder.finish().map_err(damaged)?;
+            if last.is_empty() {
+                return Ok(None);
+            }
+            self.add(&last, waited.unwrap_or_default())?;
+            return Ok(Some(self.blocks.take_ready()));
         };
-        if self.scanner.scan(&chunk) {
+        decoder.decode(&chunk, damaged, |bytes| self.add(bytes, waited.take().unwrap_or_default()))?;
+        self.decoder = decoder;
+        Ok(Some(self.blocks.take_ready()))
+    }
+
+    /// Adds `bytes` of the decoded body, `waited` after they were asked for.
+    fn add(&mut self, bytes: &[u8], waited: Duration) -> Result<(), ApiError> {
+        if self.scanner.scan(bytes) {
             return Err(ApiError::KeyLeaked { what: self.what.clone() });
         }
         let pushed = match &mut self.framer {
-            Framer::Json(rows) => rows.push(&chunk, &mut self.blocks),
-            Framer::Events(events) => events.push(&chunk, &mut self.blocks),
+            Framer::Json(rows) => rows.push(bytes, &mut self.blocks),
+            Framer::Events(events) => events.push(bytes, &mut self.blocks),
         };
         pushed
-            .and_then(|()| self.limits.record(chunk.len(), self.blocks.total_rows(), started.elapsed()))
-            .map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
-        Ok(Some(self.blocks.take_ready()))
+            .and_then(|()| self.limits.record(bytes.len(), self.blocks.total_rows(), waited))
+            .map_err(|error| ApiError::broken(&self.what, error.to_string()))
     }
 
     /// The last blocks, the body around the rows, and the number of rows. Call it once the body is over.

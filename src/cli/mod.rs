@@ -39,6 +39,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Flag;
+use crate::error_text::escape_controls;
 
 pub use failure::Failure;
 
@@ -192,14 +193,14 @@ pub async fn execute(cli: Cli) -> ExitCode {
 
 /// Prints to standard output. A closed pipe, such as of `head`, is not an error.
 fn print(text: &str) -> Result<u8, Failure> {
-    let mut out = std::io::stdout().lock();
+    let (text, mut out) = (escape_controls(text), std::io::stdout().lock());
     let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
     printed(write!(out, "{text}{end}").and_then(|()| out.flush()))
 }
 
 /// Writes a line to standard error. Unlike `eprintln!` it does not panic if that is full or closed.
 pub fn print_error_line(line: impl std::fmt::Display) {
-    writeln!(std::io::stderr(), "{line}").ok();
+    writeln!(std::io::stderr(), "{}", escape_controls(&line.to_string())).ok();
 }
 
 fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {

@@ -167,7 +167,7 @@ mod tests {
             let paths: Vec<object_store::path::Path> =
                 (0..16).map(|day| format!("a/b={}/c={day}/data", day % 2).into()).collect();
             for path in &paths {
-                directories.make_durable(&directories.root.join(path.as_ref()).parent().unwrap().to_owned()).unwrap();
+                directories.make_durable(directories.root.join(path.as_ref()).parent().unwrap()).unwrap();
             }
             for removed in
                 futures::future::join_all(paths.iter().map(|path| directories.remove_empty_parents(path))).await

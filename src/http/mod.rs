@@ -1,9 +1,11 @@
 //! What every HTTP client of the program shares: the API's, the alerts', and OTLP's.
 
+mod body_decoder;
 mod headers;
 mod proxies;
 mod roots;
 
+pub use body_decoder::BodyDecoder;
 pub use headers::{MAX_RETRY_AFTER, parse_http_date, retry_after};
 pub use proxies::check_proxies;
 pub use roots::{HttpClientError, read_roots};

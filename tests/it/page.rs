@@ -171,6 +171,8 @@ async fn only_reads_for_our_host_names_are_answered() {
                 }
             }
             assert_eq!(status(&response(address, "GET / HTTP/1.0\r\nX: y").await), "421", "no host at all");
+            assert_eq!(status(&response(address, "GET /livez HTTP/1.0\r\nX: y").await), "200", "a health check");
+            assert_eq!(status(&response(address, "GET /livez HTTP/1.0\r\nHost: evil.example").await), "421");
             for host in ["exporter.example.com", "localhost:1", "10.0.0.7:9464", "[::1]:9464"] {
                 assert_eq!(
                     status(&response(address, &format!("GET / HTTP/1.1\r\nHost: {host}")).await),

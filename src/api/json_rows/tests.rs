@@ -44,6 +44,8 @@ fn rows_do_not_depend_on_chunks() {
     let expected: Vec<Value> = serde_json::from_str(ROWS).unwrap();
     let bodies = [
         ROWS.to_owned(),
+        format!("\u{feff}{ROWS}"),
+        format!("\u{feff}\n{{\"info\": {INFO}, \"data\": {ROWS}}}"),
         format!("{{\"data\": {ROWS}}}"),
         format!("\n{{\"info\": {INFO}, \"data\" : {ROWS} }} \n"),
         format!("{{\"data\":{ROWS},\"info\":{INFO}}}"),
