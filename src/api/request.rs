@@ -51,6 +51,8 @@ pub struct RequestOptions {
     pub window_end: Option<WindowEnd>,
     /// Members of the body that the account may not request, such as `include.citation_details`.
     pub without: BTreeSet<String>,
+    /// The most rows of a page that the API answers, if it is less than the catalog's.
+    pub page_limit: Option<u64>,
 }
 
 /// Values by the names of variables, from a row of a parent or from the user's parameters.
@@ -229,7 +231,11 @@ impl SliceRequest<'_> {
     }
 
     fn add_pagination(&self, stream: &Stream, cursor: Option<&Cursor>, body: &mut Map<String, Value>) {
-        match (&stream.pagination, self.transport) {
+        let pagination = match self.options.page_limit {
+            Some(limit) => stream.pagination.with_limit(limit),
+            None => stream.pagination.clone(),
+        };
+        match (&pagination, self.transport) {
             (Pagination::Offset { .. }, Transport::Events) => {
                 body.insert("pagination".into(), Value::Null);
             }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::format::format_count;
-use crate::run::{Discovered, Preview, discover, preview, resolve_scopes};
+use crate::run::{Discovered, Preview, Recheck, discover, preview, recheck, resolve_scopes};
 
 /// Next runs to show for each job.
 const RUNS_SHOWN: usize = 3;
@@ -61,7 +61,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         lake.probe().await?;
         findings.add("destination", format!("{} is writable, and creates files without overwriting", lake.url()))?;
     }
-    let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
+    let mut ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
     if let Some(created_at) = ledger.state().url.as_ref().filter(|url| *url != lake.url()) {
         let fact = format!(
             "the ledger at {} says that its lake was created at {created_at}: harmless if it was moved or copied; otherwise \
@@ -71,6 +71,19 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         findings.add("warning", fact)?;
     }
     let now = settings.clock.now();
+    for job in &chosen {
+        let wanted =
+            preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?.run.wanted;
+        let has_many = found.organizations.len() > 1;
+        let mut entries = Vec::new();
+        for recheck in recheck(&settings, ledger.state(), &wanted, has_many, true, now).await? {
+            findings.add("learned", described(&recheck))?;
+            entries.extend(recheck.entries);
+        }
+        if !entries.is_empty() {
+            ledger.append(entries, None).await?;
+        }
+    }
     let planned = |job: &JobConfig| -> Result<Preview, Failure> {
         Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)
     };
@@ -78,7 +91,7 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     let mut scheduled = Vec::new();
     for job in chosen {
         let goal = goal(&config, job, now)?;
-        let resolved = resolve_scopes(job, &found)?;
+        let resolved = resolve_scopes(job, &found, &ledger.state().coverage)?;
         let next = next_runs(job, now)?;
         if let Some(starts) = starts(job, now)? {
             scheduled.push(Scheduled { job, starts, steady_state: planned(job)?.forecast.steady_state });
@@ -117,6 +130,16 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         return Err(Failure::new(exit::FAILED, format!("{} would fail", format_count(misfitting, "stream"))).hint(hint));
     }
     Ok(exit::COMPLETE)
+}
+
+/// What trying a rejected request once more showed.
+fn described(recheck: &Recheck) -> String {
+    let before = recheck.learned.difference().unwrap_or_default();
+    match recheck.is_accepted {
+        Some(true) => format!("{before}: the API accepts the usual request again, and the next run sends it"),
+        Some(false) => format!("{before}: {}; confirmed now", recheck.learned.evidence),
+        None => format!("{before}: {}; no answer about it now", recheck.learned.evidence),
+    }
 }
 
 /// The findings, printed at once as a table and at the end as JSON.

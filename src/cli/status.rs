@@ -14,7 +14,7 @@ use crate::cli::table::table;
 use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ledger::{Ledger, RunSummary, State};
+use crate::ledger::{LearnedFact, Ledger, RunSummary, State};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
@@ -80,6 +80,14 @@ fn text(status: &Status, shown_days: u16) -> String {
         let SuspectDays { stream, scope, problem, .. } = suspect;
         text.push_str(&format!("suspect: {stream}, {}{scope}: {problem}\n", suspect.days_prefix()));
     }
+    for learned in &status.learned {
+        let day = |at: Timestamp| at.strftime("%-d %b").to_string();
+        let checked = learned.checked_at.map(|at| format!(", checked {}", day(at))).unwrap_or_default();
+        if let Some(difference) = learned.difference() {
+            let since = day(learned.learned_at);
+            text.push_str(&format!("learned: {difference}, since {since}{checked}: {}\n", learned.evidence));
+        }
+    }
     for not_entitled in &status.not_entitled {
         let at = not_entitled.at.strftime("%-d %b %H:%M UTC");
         let streams = abbreviated(not_entitled.streams.iter().map(String::as_str));
@@ -130,6 +138,7 @@ struct StatusOutput<'a> {
     jobs: Vec<Value>,
     runs: &'a VecDeque<RunSummary>,
     forgotten: &'a Forgotten,
+    learned: Vec<&'a LearnedFact>,
     coverage: CoverageOutput<'a>,
 }
 
@@ -146,7 +155,8 @@ fn to_json<'a>(
         jobs.push(json!({"job": job.name, "next_run": next, "last_run": last}));
     }
     let coverage = CoverageOutput { state, catalog, now };
-    Ok(StatusOutput { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, coverage })
+    let learned = state.facts.iter().filter(|learned| learned.difference().is_some()).collect();
+    Ok(StatusOutput { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, learned, coverage })
 }
 
 /// Coverage, serialized scope by scope: as one JSON value it takes ten times the memory of the ledger.

@@ -132,6 +132,11 @@ fn parameters(stream: &Stream) -> Option<String> {
 fn fallback(fallback: &Fallback) -> String {
     match fallback {
         Fallback::Stream(name) => format!("after HTTP 422, `{name}`, which has its own table"),
+        Fallback::SmallPages { limit, without } => {
+            format!(
+                "after HTTP 422, pages of {limit} rows; then requested without `{without}`, and that column is null"
+            )
+        }
         Fallback::Without(member) => format!("after HTTP 422, requested without `{member}`; that column is null"),
     }
 }

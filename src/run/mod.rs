@@ -15,8 +15,8 @@ pub use coverage_table::{coverage_rows, write_coverage};
 pub use disposition::{Disposition, FailureScope, Origin, Retry};
 pub use error::RunError;
 pub use prepare::{
-    BackfillForecast, Discovered, Forecast, ForecastInputs, JobSchedule, JobScopes, Preview, SteadyStateForecast,
-    alive_runs, discover, forecast, preview, resolve_scopes,
+    BackfillForecast, Discovered, Forecast, ForecastInputs, JobSchedule, JobScopes, Preview, Recheck,
+    SteadyStateForecast, alive_runs, discover, forecast, preview, recheck, resolve_scopes,
 };
 pub use result::RunResult;
 pub use sample::{Sample, sample};

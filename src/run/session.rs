@@ -18,12 +18,14 @@ use crate::model::event::{Event, EventSink, RunFinished};
 use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
-use crate::model::stream::{DiscoveredObject, Stream};
+use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, reversed};
 use crate::run::coverage_table::write_coverage;
 use crate::run::disposition::Origin;
 use crate::run::error::RunError;
-use crate::run::prepare::{Discovered, PreparedRun, admit, check_tables, discover, has_concurrent_run, prepare};
+use crate::run::prepare::{
+    Discovered, PreparedRun, admit, check_tables, discover, has_concurrent_run, prepare, recheck,
+};
 use crate::run::result::RunResult;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::{
@@ -106,7 +108,7 @@ impl Session<'_> {
         let (lake, clock) = (settings.destinations.lake.clone(), settings.clock.clone());
         let mut ledger = Ledger::open_lake(lake, clock, &settings.catalog).await?;
         settings.client.rate_limiter().assume_costs(ledger.state().facts.costs());
-        let (prepared, found) = match self.prepare(ledger.state()).await {
+        let (prepared, found) = match self.prepare(&mut ledger).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 // A lake of another account or layout must not get a record of this one.
@@ -124,11 +126,21 @@ impl Session<'_> {
         self.conclude(&mut *ledger.lock().await, started_at).await
     }
 
-    /// Discovers the account and plans the run.
-    async fn prepare(&self, state: &State) -> Result<(PreparedRun, Discovered), RunError> {
-        let found = discover(&self.settings.catalog, &self.settings.client).await?;
+    /// Discovers the account, tries requests once more that were rejected a week ago, and plans the run.
+    async fn prepare(&self, ledger: &mut Ledger) -> Result<(PreparedRun, Discovered), RunError> {
+        let (settings, request) = (self.settings, self.request);
+        let found = discover(&settings.catalog, &settings.client).await?;
         // The clock is corrected by the first response, so it is read after it.
-        let prepared = prepare(self.settings, self.request, state, &found, self.settings.clock.now())?;
+        let prepared = prepare(settings, request, ledger.state(), &found, settings.clock.now())?;
+        let (has_many, now) = (found.organizations.len() > 1, settings.clock.now());
+        // A person who extracts days once more wants everything that the API has.
+        let rechecks = recheck(settings, ledger.state(), &prepared.wanted, has_many, request.is_forced(), now).await?;
+        let entries: Vec<Entry> = rechecks.into_iter().flat_map(|recheck| recheck.entries).collect();
+        if entries.is_empty() {
+            return Ok((prepared, found));
+        }
+        ledger.append(entries, None).await?;
+        let prepared = prepare(settings, request, ledger.state(), &found, settings.clock.now())?;
         Ok((prepared, found))
     }
 
@@ -148,7 +160,7 @@ impl Session<'_> {
             destinations.lake.probe().await?;
             let evidence = "the store rejected the second create of a probe object".to_owned();
             let learned_at = settings.clock.now();
-            entries.push(Entry::Learned(LearnedFact { fact: Fact::CreateIfAbsent, evidence, learned_at }));
+            entries.push(Entry::Learned(LearnedFact::new(Fact::CreateIfAbsent, evidence, learned_at)));
         }
         destinations.lake.sweep_staging(settings.clock.now()).await;
         let spool = Spool::open(&destinations.spool_dir, self.result.run_id, destinations.spool_bytes)?;
@@ -202,18 +214,18 @@ impl Session<'_> {
         for message in prepared.warnings.iter().cloned() {
             events.emit(&Event::Warning { message });
         }
-        if let (Some(problem), Some(stream)) =
-            (&prepared.categories_shrunk, catalog.discovering(DiscoveredObject::Category))
-        {
-            let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
-            events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
-            self.result.failed.push((slice, problem.clone()));
+        for (object, problem) in &prepared.shrunk {
+            if let Some(stream) = catalog.discovering(*object) {
+                let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
+                events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });
+                self.result.failed.push((slice, problem.clone()));
+            }
         }
     }
 
     /// Runs the planned slices, as many at the same time as `api.concurrency`.
     async fn execute(&mut self, begun: BegunRun, ledger: &Arc<Mutex<Ledger>>) {
-        let BegunRun { plan, mut found, spool, .. } = begun;
+        let BegunRun { plan, mut found, spool, started_at } = begun;
         let settings = self.settings;
         let streams: Vec<Arc<Stream>> = plan.slices.iter().map(|planned| Arc::clone(&planned.slice.stream)).collect();
         let options = SliceOptions {
@@ -231,7 +243,7 @@ impl Session<'_> {
                 settings,
                 options,
                 ledger: view,
-                account: AccountFacts::new(organizations, settings.event_streams, facts),
+                account: AccountFacts::new(organizations, settings.event_streams, facts, started_at),
                 admission: SliceAdmission::new(self.deadline, settings.cancel.clone()),
                 breaker: CircuitBreaker::default(),
                 limits: WindowLimits::default(),
@@ -368,7 +380,7 @@ fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
         (Fact::RequestDuration { milliseconds }, "the average over the requests of one run".to_owned())
     });
     let learned_at = settings.clock.now();
-    let learned = costs.chain(duration).map(|(fact, evidence)| LearnedFact { fact, evidence, learned_at });
+    let learned = costs.chain(duration).map(|(fact, evidence)| LearnedFact::new(fact, evidence, learned_at));
     learned.map(Entry::Learned).collect()
 }
 

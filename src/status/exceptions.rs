@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::State;
+use crate::ledger::{LearnedFact, State};
 use crate::model::coverage::NotEntitled;
 use crate::model::day::Day;
 
@@ -41,6 +41,11 @@ pub struct NotEntitledStreams {
     /// When the API last sent it for the first of the streams.
     pub at: Timestamp,
     pub streams: Vec<String>,
+}
+
+/// Facts because of which requests differ from what the catalog declares.
+pub(super) fn learned(state: &State) -> Vec<LearnedFact> {
+    state.facts.iter().filter(|learned| learned.difference().is_some()).cloned().collect()
 }
 
 pub(super) fn suspects(state: &State) -> Vec<SuspectDays> {

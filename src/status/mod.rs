@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::ledger::{RunSummary, State};
+use crate::ledger::{LearnedFact, RunSummary, State};
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
 use crate::model::scope::{Named, Scope};
@@ -47,6 +47,8 @@ pub struct Status {
     pub categories: Vec<Named>,
     pub suspects: Vec<SuspectDays>,
     pub not_entitled: Vec<NotEntitledStreams>,
+    /// How requests differ from what the catalog declares.
+    pub learned: Vec<LearnedFact>,
 }
 
 impl Status {
@@ -70,6 +72,7 @@ impl Status {
             categories: categories(state),
             suspects,
             not_entitled: exceptions::not_entitled(state),
+            learned: exceptions::learned(state),
         })
     }
 

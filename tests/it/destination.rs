@@ -246,7 +246,7 @@ async fn probe_continues_if_a_write_response_is_lost() {
 
 fn fact(category: String) -> Entry {
     let (fact, evidence) = (Fact::Category { id: category, present: true }, String::new());
-    Entry::Learned(LearnedFact { fact, evidence, learned_at: instant("2026-03-10T16:00:00Z") })
+    Entry::Learned(LearnedFact::new(fact, evidence, instant("2026-03-10T16:00:00Z")))
 }
 
 on_every_destination! {

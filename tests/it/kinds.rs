@@ -86,8 +86,9 @@ async fn undocumented_meaning_of_end_date_is_learned() {
     assert_eq!(clusters_asked(UndocumentedEnd::Inclusive).await, (4, 1));
     for end in [UndocumentedEnd::Rejected, UndocumentedEnd::Empty] {
         let (first, second) = clusters_asked(end).await;
-        // Only slices in flight before the first response are requested needlessly.
-        assert!((5..=8).contains(&first), "{end:?}: {first}");
+        // Only slices in flight before the first response are requested needlessly, and one rejection alone proves nothing.
+        let most = if end == UndocumentedEnd::Rejected { 12 } else { 8 };
+        assert!((5..=most).contains(&first), "{end:?}: {first}");
         assert_eq!(second, 1, "{end:?}: the meaning is recorded");
     }
 }

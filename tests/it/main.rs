@@ -36,6 +36,7 @@ mod list_snapshots;
 mod logs;
 mod meaning;
 mod metrics;
+mod missing;
 mod one_key;
 #[cfg(feature = "otlp")]
 mod otlp;

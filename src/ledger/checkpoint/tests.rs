@@ -98,11 +98,11 @@ fn state_of(entries: Vec<Entry>) -> State {
             partition: "month".into(),
             url: Some("s3://bucket/lake".into()),
         },
-        Entry::Learned(LearnedFact {
-            fact: Fact::WindowEnd { family: "reports_v2".into(), end: WindowEnd::Inclusive },
-            evidence: "seen".into(),
-            learned_at: instant(0),
-        }),
+        Entry::Learned(LearnedFact::new(
+            Fact::WindowEnd { family: "reports_v2".into(), end: WindowEnd::Inclusive },
+            "seen",
+            instant(0),
+        )),
         Entry::Start { job: "nightly".into(), day: Day::from_epoch_days(20_000), single: None },
         Entry::Table {
             stream: "stream_0".into(),

@@ -283,7 +283,7 @@ fn learn(lake: &MaintainedLake, table: RebuiltTable<'_>, state: &mut State, unkn
             Some(_) => unknown.push("which salt was used to hash texts: the files name several".to_owned()),
             None => {
                 let (fact, evidence) = (Fact::Salt { fingerprint: salt }, "files of the lake name it".to_owned());
-                state.facts.learn(LearnedFact { fact, evidence, learned_at: lake.now });
+                state.facts.learn(LearnedFact::new(fact, evidence, lake.now));
             }
         }
     }

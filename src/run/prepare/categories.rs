@@ -40,8 +40,7 @@ pub fn category_changes(
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
     let exported = exported(state);
     let kept = |id: &str| state.facts.category_present(id);
-    let learned =
-        |fact, evidence: &str| Entry::Learned(LearnedFact { fact, evidence: evidence.to_owned(), learned_at });
+    let learned = |fact, evidence: &str| Entry::Learned(LearnedFact::new(fact, evidence, learned_at));
     let is_first_look =
         exported.is_empty() && !found.categories.iter().any(|(category, _)| kept(&category.id).is_some());
     let mut changes = CategoryChanges::default();

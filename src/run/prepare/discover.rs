@@ -21,12 +21,21 @@ pub struct Discovered {
     pub organizations: Vec<Named>,
     /// Each with the ids of the organizations that own it.
     pub categories: Vec<(Named, BTreeSet<String>)>,
-    /// Each with the id of its category, and whether the customer owns it.
-    pub assets: Vec<(Named, String, bool)>,
+    pub assets: Vec<DiscoveredAsset>,
     /// Each with the id of its organization.
     pub domains: Vec<(Named, String)>,
     /// The lists as they were received, so that streams among them are not requested twice.
     pub(in crate::run) lists: BTreeMap<String, Prefetched>,
+}
+
+/// An asset of a category.
+#[derive(Debug)]
+pub struct DiscoveredAsset {
+    pub named: Named,
+    /// The id of its category.
+    pub category: String,
+    /// Whether the customer owns it, if the list says so.
+    pub is_owned: Option<bool>,
 }
 
 /// Requests the lists that name objects.
@@ -81,8 +90,7 @@ impl Discovered {
         };
         let named = Named { name: text(&fields.name).unwrap_or_else(|| id.clone()), id };
         let parent = fields.parent.as_deref().and_then(text).unwrap_or_default();
-        let owned =
-            fields.owned.as_deref().and_then(|path| value_at(row, path)).and_then(Value::as_bool).unwrap_or(false);
+        let is_owned = fields.owned.as_deref().and_then(|path| value_at(row, path)).and_then(Value::as_bool);
         match object {
             DiscoveredObject::Organization => {
                 if !self.organizations.contains(&named) {
@@ -97,8 +105,8 @@ impl Discovered {
                 None => self.categories.push((named, [parent].into())),
             },
             DiscoveredObject::Asset => {
-                if !self.assets.iter().any(|(known, category, _)| known.id == named.id && *category == parent) {
-                    self.assets.push((named, parent, owned));
+                if !self.assets.iter().any(|known| known.named.id == named.id && known.category == parent) {
+                    self.assets.push(DiscoveredAsset { named, category: parent, is_owned });
                 }
             }
             DiscoveredObject::Domain => {

@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{AssetChoice, JobConfig};
+use crate::model::coverage::Coverage;
+use crate::model::format::format_count;
 use crate::model::scope::{Named, Scope, ScopeKind};
 use crate::model::stream::Stream;
 use crate::run::error::RunError;
-use crate::run::prepare::discover::Discovered;
+use crate::run::prepare::discover::{Discovered, DiscoveredAsset};
+
+/// How many names a warning lists.
+const MAX_LISTED_NAMES: usize = 5;
 
 /// The scopes of a job in this account.
 #[derive(Debug, Default)]
@@ -21,28 +26,30 @@ pub struct JobScopes {
 ///
 /// # Errors
 /// [`RunError::ConfigMismatch`] if a filter leaves nothing at all, which is certainly a mistake.
-pub fn resolve_scopes(job: &JobConfig, found: &Discovered) -> Result<JobScopes, RunError> {
-    let mut warnings = Vec::new();
+pub fn resolve_scopes(job: &JobConfig, found: &Discovered, known: &Coverage) -> Result<JobScopes, RunError> {
+    let mut warnings = unknown_owners(found);
     let organizations = choose(job, "organizations", &job.organizations, &found.organizations, &mut warnings)?;
     let chosen = |id: &String| organizations.iter().any(|organization| organization.id == *id);
+    // An unknown owner is no reason to leave an object out: the list may be damaged. A filter leaves out owners that it does not name.
+    let is_wanted = |owner: &String| job.organizations.is_empty() || owner.is_empty() || chosen(owner);
     let owned_by_chosen: Vec<&Named> = found
         .categories
         .iter()
-        .filter(|(_, owners)| organizations.is_empty() || owners.iter().any(chosen))
+        .filter(|(_, owners)| owners.iter().any(is_wanted))
         .map(|(category, _)| category)
         .collect();
     let categories = choose(job, "categories", &job.categories, owned_by_chosen.iter().copied(), &mut warnings)?;
     let all_domains: Vec<(&Named, &String)> =
-        found.domains.iter().filter(|(_, owner)| chosen(owner)).map(|(domain, owner)| (domain, owner)).collect();
+        found.domains.iter().filter(|(_, owner)| is_wanted(owner)).map(|(domain, owner)| (domain, owner)).collect();
     let hosts = choose(job, "domains", &job.domains, all_domains.iter().map(|(domain, _)| *domain), &mut warnings)?;
 
     let organization_scope =
         |organization: &Named| Scope { organization: Some(organization.clone()), ..Scope::default() };
     let category_scope = |category: &Named| Scope { category: Some(category.clone()), ..Scope::default() };
     let assets = assets(job, found, &categories, &mut warnings);
-    let domains = all_domains.iter().filter(|(domain, _)| hosts.contains(domain)).map(|(domain, owner)| {
-        let organization = organizations.iter().find(|organization| organization.id == **owner).cloned();
-        Scope { organization, domain: Some((*domain).clone()), ..Scope::default() }
+    let domains = all_domains.iter().filter(|(domain, _)| hosts.contains(domain)).flat_map(|(domain, owner)| {
+        let owners = owners_of(domain, owner, &organizations, known).into_iter();
+        owners.map(|organization| Scope { organization, domain: Some((*domain).clone()), ..Scope::default() })
     });
     let scopes = [
         (ScopeKind::Account, vec![Scope::default()]),
@@ -52,6 +59,43 @@ pub fn resolve_scopes(job: &JobConfig, found: &Discovered) -> Result<JobScopes, 
         (ScopeKind::Domain, domains.collect()),
     ];
     Ok(JobScopes { scopes: scopes.into(), warnings })
+}
+
+/// Warnings about objects whose owner is not listed.
+fn unknown_owners(found: &Discovered) -> Vec<String> {
+    let is_listed = |owner: &String| found.organizations.iter().any(|organization| organization.id == *owner);
+    let categories = found.categories.iter().filter(|(_, owners)| !owners.iter().any(is_listed));
+    let domains = found.domains.iter().filter(|(_, owner)| !is_listed(owner));
+    let named = categories.map(|(named, _)| ("category", named)).chain(domains.map(|(named, _)| ("domain", named)));
+    let named: Vec<String> = named.map(|(object, named)| format!("{object} {:?}", named.name)).collect();
+    let first = named.iter().take(MAX_LISTED_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    match named.len() {
+        0 => Vec::new(),
+        count => vec![format!(
+            "{} without a listed organization, requested nevertheless: {first}",
+            format_count(count as u64, "object")
+        )],
+    }
+}
+
+/// The organizations of a domain: its owner, or if that is unknown those for which it was exported before, or the only one.
+fn owners_of(domain: &Named, owner: &str, organizations: &[Named], known: &Coverage) -> Vec<Option<Named>> {
+    if let Some(listed) = organizations.iter().find(|organization| organization.id == *owner) {
+        return vec![Some(listed.clone())];
+    }
+    let scopes = known.values().flat_map(|scopes| scopes.values()).map(|coverage| &coverage.scope);
+    let before = scopes.filter(|scope| scope.domain.as_ref().is_some_and(|known| known.id == domain.id));
+    let before: BTreeMap<&String, &Named> =
+        before.filter_map(|scope| scope.organization.as_ref()).map(|named| (&named.id, named)).collect();
+    match (owner, organizations) {
+        ("", _) if !before.is_empty() => before.into_values().cloned().map(Some).collect(),
+        ("", [only]) => vec![Some(only.clone())],
+        ("", _) => vec![None],
+        (id, _) => {
+            let named = before.get(&id.to_owned()).map(|named| (*named).clone());
+            vec![Some(named.unwrap_or_else(|| Named { id: id.to_owned(), name: id.to_owned() }))]
+        }
+    }
 }
 
 /// Those of `objects` that `wanted` names by id or name; all if it names none.
@@ -95,23 +139,25 @@ fn choose<'a>(
 }
 
 fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &mut Vec<String>) -> Vec<Scope> {
-    let wanted = |asset: &Named, owned: bool| match &job.assets {
-        AssetChoice::Owned => owned,
+    let wanted = |DiscoveredAsset { named: asset, is_owned, .. }: &DiscoveredAsset| match &job.assets {
+        // Unknown is no reason to leave it out.
+        AssetChoice::Owned => is_owned.unwrap_or(true),
         AssetChoice::All => true,
         AssetChoice::Named(names) => names.contains(&asset.id) || names.contains(&asset.name),
     };
     if let AssetChoice::Named(names) = &job.assets {
-        let known = |name: &&String| !found.assets.iter().any(|(asset, ..)| asset.id == **name || asset.name == **name);
+        let known = |name: &&String| {
+            !found.assets.iter().any(|DiscoveredAsset { named: asset, .. }| asset.id == **name || asset.name == **name)
+        };
         for missing in names.iter().filter(known) {
             warnings.push(format!("`assets` of job `{}` names `{missing}`, which the account does not have", job.name));
         }
     }
     let mut scopes = Vec::new();
     for category in categories {
-        for (asset, _, _) in
-            found.assets.iter().filter(|(asset, of, owned)| *of == category.id && wanted(asset, *owned))
-        {
-            scopes.push(Scope { category: Some(category.clone()), asset: Some(asset.clone()), ..Scope::default() });
+        for asset in found.assets.iter().filter(|asset| asset.category == category.id && wanted(asset)) {
+            let asset = Some(asset.named.clone());
+            scopes.push(Scope { category: Some(category.clone()), asset, ..Scope::default() });
         }
     }
     scopes
@@ -137,6 +183,10 @@ mod tests {
         Named { id: id.into(), name: name.into() }
     }
 
+    fn asset(named: Named, category: &str, is_owned: bool) -> DiscoveredAsset {
+        DiscoveredAsset { named, category: category.into(), is_owned: Some(is_owned) }
+    }
+
     fn account() -> Discovered {
         Discovered {
             organizations: vec![named("o1", "One"), named("o2", "Two")],
@@ -146,9 +196,9 @@ mod tests {
                 (named("c3", "Tea"), ["o1".to_owned()].into()),
             ],
             assets: vec![
-                (named("a1", "Acme"), "c1".into(), true),
-                (named("a2", "Rival"), "c1".into(), false),
-                (named("a1", "Acme"), "c2".into(), true),
+                asset(named("a1", "Acme"), "c1", true),
+                asset(named("a2", "Rival"), "c1", false),
+                asset(named("a1", "Acme"), "c2", true),
             ],
             domains: vec![
                 (named("x.example", "x.example"), "o1".into()),
@@ -164,7 +214,7 @@ mod tests {
 
     #[test]
     fn job_without_filters_takes_everything_once_and_owned_assets() {
-        let resolved = resolve_scopes(&JobConfig::default(), &account()).unwrap();
+        let resolved = resolve_scopes(&JobConfig::default(), &account(), &Coverage::new()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2", "category=c3"]);
         assert_eq!(texts(&resolved, ScopeKind::CategoryAsset), ["category=c1/asset=a1", "category=c2/asset=a1"]);
         assert_eq!(
@@ -177,7 +227,7 @@ mod tests {
     #[test]
     fn name_of_several_categories_selects_all_with_a_warning() {
         let job = JobConfig { categories: vec!["Tea".into(), "c2".into()], ..JobConfig::default() };
-        let resolved = resolve_scopes(&job, &account()).unwrap();
+        let resolved = resolve_scopes(&job, &account(), &Coverage::new()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c3", "category=c2"]);
         assert!(resolved.warnings[0].contains("the name of 2 objects"), "{:?}", resolved.warnings);
     }
@@ -185,7 +235,7 @@ mod tests {
     #[test]
     fn organizations_limit_categories_and_domains() {
         let job = JobConfig { organizations: vec!["Two".into()], assets: AssetChoice::All, ..JobConfig::default() };
-        let resolved = resolve_scopes(&job, &account()).unwrap();
+        let resolved = resolve_scopes(&job, &account(), &Coverage::new()).unwrap();
         assert_eq!(texts(&resolved, ScopeKind::Category), ["category=c1", "category=c2"]);
         assert_eq!(texts(&resolved, ScopeKind::CategoryAsset).len(), 3);
         assert_eq!(texts(&resolved, ScopeKind::Domain), ["organization=o2/domain=x.example"]);
@@ -194,7 +244,7 @@ mod tests {
     #[test]
     fn filter_without_a_match_is_rejected_with_the_available_names() {
         let job = JobConfig { name: "nightly".into(), categories: vec!["Te".into()], ..JobConfig::default() };
-        let refused = resolve_scopes(&job, &account()).unwrap_err();
+        let refused = resolve_scopes(&job, &account(), &Coverage::new()).unwrap_err();
         assert_eq!(refused.to_string(), "`categories` of job `nightly` matches nothing in this account");
         assert!(refused.hint().unwrap().contains("\"Coffee\""));
     }

@@ -10,7 +10,7 @@ use crate::config::JobConfig;
 use crate::ledger::{Entry, State};
 use crate::model::day::{Day, DayZone};
 use crate::model::scope::{Scope, ScopeKey, ScopeKind};
-use crate::model::stream::Stream;
+use crate::model::stream::{DiscoveredObject, Stream};
 use crate::model::window::Window;
 use crate::plan::{DEFAULT_START_DAYS, Known, Plan, Wanted, WantedDays, plan, single_start};
 use crate::run::error::RunError;
@@ -18,6 +18,7 @@ use crate::run::prepare::account::{admit, check_salt, check_tables, redefine_tab
 use crate::run::prepare::categories::{CategoryChanges, category_changes};
 use crate::run::prepare::discover::Discovered;
 use crate::run::prepare::filters::{resolve_scopes, with_fallbacks};
+use crate::run::prepare::missing::{MissingObjects, missing_objects};
 use crate::run::prepare::resume::resume_point;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::ancestors_of;
@@ -35,8 +36,8 @@ pub struct PreparedRun {
     pub warnings: Vec<String>,
     /// New categories.
     pub notices: Vec<String>,
-    /// Set if less than half of the known categories are listed.
-    pub categories_shrunk: Option<String>,
+    /// Lists that lack many or all known objects, and what follows.
+    pub shrunk: Vec<(DiscoveredObject, String)>,
     /// Entries of the run's first record.
     pub entries: Vec<Entry>,
 }
@@ -62,7 +63,7 @@ pub fn prepare(
         check_tables(state, &streams)?;
     }
     check_salt(state, &streams, settings.salt.as_ref())?;
-    let mut resolved = resolve_scopes(&request.job, found)?;
+    let mut resolved = resolve_scopes(&request.job, found, &state.coverage)?;
     // A backfill exports days that a person chose. Changes of categories are reported by the next run of the job.
     let changes = match request.days {
         None => {
@@ -71,7 +72,13 @@ pub fn prepare(
         }
         Some(_) => CategoryChanges::default(),
     };
-    entries.extend(changes.entries);
+    let missing = match request.days {
+        None => missing_objects(state, found, &request.job, at),
+        Some(_) => MissingObjects::default(),
+    };
+    let categories = changes.shrunk.into_iter().map(|problem| (DiscoveredObject::Category, problem));
+    let shrunk = categories.chain(missing.problems).collect();
+    entries.extend(changes.entries.into_iter().chain(missing.entries));
     resolved.warnings.extend(changes.warnings);
     if let Some(WantedDays::Only { window, .. }) = request.days {
         resolved.warnings.extend(skip_forgotten(state, &streams, &resolved.scopes, window)?);
@@ -93,7 +100,7 @@ pub fn prepare(
         paged: settings
             .catalog
             .streams()
-            .filter(|stream| state.facts.events_incomplete(&stream.name))
+            .filter(|stream| state.facts.events_incomplete(&stream.name, at))
             .map(|stream| stream.name.clone())
             .collect(),
         costs: state.facts.costs(),
@@ -123,7 +130,7 @@ pub fn prepare(
         discovery_requests,
         warnings: resolved.warnings,
         notices: changes.notices,
-        categories_shrunk: changes.shrunk,
+        shrunk,
         entries,
     })
 }

@@ -1,7 +1,8 @@
 //! What a run knows about the account: learned facts, missing entitlements, and what it has reported already.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::api::{RequestOptions, Transport};
@@ -10,23 +11,26 @@ use crate::ledger::{Entry, Facts, LearnedFact};
 use crate::model::event::{Event, EventSink};
 use crate::model::scope::ScopeKey;
 use crate::model::slice::Slice;
-use crate::model::stream::{Fallback, Stream};
+use crate::model::stream::Stream;
 
 /// What a run knows about the account. Shared by its slices, which add to it.
 pub struct AccountFacts {
     /// Ids of the organizations that the key can read.
     pub organizations: Vec<String>,
     event_streams: bool,
+    /// When the run started: facts do not expire in its middle.
+    started_at: Timestamp,
     known: Mutex<Facts>,
     not_entitled: Mutex<HashSet<(String, ScopeKey)>>,
     reported: Mutex<HashSet<(String, String)>>,
 }
 
 impl AccountFacts {
-    pub fn new(organizations: Vec<String>, event_streams: bool, facts: Facts) -> Self {
+    pub fn new(organizations: Vec<String>, event_streams: bool, facts: Facts, started_at: Timestamp) -> Self {
         Self {
             organizations,
             event_streams,
+            started_at,
             known: Mutex::new(facts),
             not_entitled: Mutex::default(),
             reported: Mutex::default(),
@@ -36,17 +40,16 @@ impl AccountFacts {
     /// How the rows of `stream` are requested first.
     pub fn transport(&self, stream: &Stream) -> Transport {
         let is_event_stream = self.event_streams && stream.event_stream.is_some();
-        if is_event_stream && !self.known.lock().events_incomplete(&stream.name) {
-            Transport::Events
-        } else {
-            Transport::Pages
-        }
+        let known = self.known.lock();
+        let has_pages_only =
+            known.events_incomplete(&stream.name, self.started_at) || known.page_limit(&stream.name).is_some();
+        if is_event_stream && !has_pages_only { Transport::Events } else { Transport::Pages }
     }
 
     /// Remembers a fact for this run. Returns the entry that keeps it for later ones, unless it was known.
     pub fn learn(&self, learned: LearnedFact) -> Option<Entry> {
         let mut known = self.known.lock();
-        if known.contains(&learned.fact) {
+        if known.is_valid(&learned.fact, self.started_at) {
             return None;
         }
         known.learn(learned.clone());
@@ -57,11 +60,14 @@ impl AccountFacts {
     pub fn request_options(&self, stream: &Stream) -> RequestOptions {
         let known = self.known.lock();
         let window_end = known.window_end(&stream.family);
-        let without = match &stream.on_422 {
-            Some(Fallback::Without(member)) if known.rejected_member(&stream.name).is_some() => [member.clone()].into(),
-            _ => BTreeSet::new(),
-        };
-        RequestOptions { many_organizations: self.organizations.len() > 1, window_end, without }
+        let page_limit = known.page_limit(&stream.name);
+        let without = known.rejected_member(&stream.name).map(str::to_owned).into_iter().collect();
+        RequestOptions { many_organizations: self.organizations.len() > 1, window_end, without, page_limit }
+    }
+
+    /// Since when requests of `stream` leave out a member.
+    pub fn without_member_since(&self, stream: &Stream) -> Option<Timestamp> {
+        self.known.lock().without_member_since(&stream.name)
     }
 
     /// Remembers that the account may not read the stream and scope of `slice`.

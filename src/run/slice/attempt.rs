@@ -1,6 +1,7 @@
 //! One attempt at a part of a slice.
 
 use crate::api::{RequestOptions, Transport};
+use crate::ledger::Fact;
 use crate::model::slice::Slice;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::prefetch::Prefetched;
@@ -11,12 +12,10 @@ pub struct SliceAttempt {
     pub slice: Slice,
     pub transport: Transport,
     pub options: RequestOptions,
-    /// The stream that the API rejected, in whose place this one is requested.
-    pub fallback_for: Option<String>,
+    /// What its form shows if it succeeds, with the evidence so far.
+    pub shows: Vec<(Fact, String)>,
     /// Whether the same request was sent before.
     pub is_retry: bool,
-    /// Whether its event stream lacked columns, so that pages are requested from now on.
-    pub events_incomplete: bool,
     pub prefetched: Option<Prefetched>,
     /// Whether another process committed some of its days during the attempt before this one.
     pub had_conflict: bool,
@@ -27,13 +26,18 @@ impl SliceAttempt {
         Self {
             transport: cx.account.transport(&slice.stream),
             options: cx.account.request_options(&slice.stream),
-            fallback_for: None,
+            shows: Vec::new(),
             is_retry: false,
-            events_incomplete: false,
             prefetched,
             had_conflict: false,
             slice,
         }
+    }
+
+    /// The same attempt, which shows `fact` if it succeeds.
+    pub fn showing(mut self, fact: Fact, seen: String) -> Self {
+        self.shows.push((fact, seen));
+        self
     }
 
     /// The older and the newer half of its days, in the same form; `None` for a single day or a list.

@@ -4,13 +4,13 @@
 //! account requests for nothing, since the rows of the first slice prove it: if its last day has rows, the end is
 //! inclusive. Only if they do not is the same window requested once more, with the day after as its end.
 
-use crate::api::RequestOptions;
+use crate::api::{ApiError, RequestOptions};
 use crate::ledger::Fact;
 use crate::model::days::DaysKind;
 use crate::model::slice::Slice;
 use crate::model::stream::{RowsAt, WindowEnd};
-use crate::run::disposition::Retry;
 use crate::run::error::RunError;
+use crate::run::slice::rejection::rejects_days;
 
 /// A response to a request for a window of days.
 pub struct WindowResponse<T> {
@@ -55,10 +55,15 @@ pub async fn resolve_end_date<T, F: Future<Output = Result<WindowResponse<T>, Ru
     must_have_rows: bool,
     mut request: impl FnMut(RequestOptions) -> F,
 ) -> Result<(WindowResponse<T>, Option<(Fact, String)>), RunError> {
-    let first = request(options.clone()).await;
+    let mut first = request(options.clone()).await;
+    let is_rejected = |response: &Result<WindowResponse<T>, RunError>| matches!(response, Err(RunError::Api(ApiError::RequestRejected { status: 422, detail, .. })) if rejects_days(detail));
+    // One rejection may be a mistake of the moment, and one about something else says nothing about days.
+    if options.window_end.is_none() && is_rejected(&first) {
+        first = request(options.clone()).await;
+    }
     let (known, seen) = match &first {
         Ok(response) => (response.window_end, seen(response)),
-        Err(error) if error.disposition().retry == Retry::Fallback => (options.window_end, Seen::Rejected),
+        Err(_) if is_rejected(&first) => (options.window_end, Seen::Rejected),
         Err(_) => return Ok((first?, None)),
     };
     let verdict = if known.is_some() { Verdict::Silent } else { judge(slice, seen, must_have_rows) };

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::api::{RequestOptions, Transport};
 use crate::decode::{Decoder, TableSchema};
-use crate::ledger::{Fact, LearnedFact, TableMeaning};
+use crate::ledger::{LearnedFact, TableMeaning};
 use crate::model::block::Positions;
 use crate::model::event::Event;
 use crate::model::format::format_count;
@@ -34,6 +34,8 @@ pub struct Extraction {
     pub extracted_at: Timestamp,
     /// What is missing although everything else is complete.
     pub incomplete: Option<String>,
+    /// The member that was left out of the request, so that its column is null.
+    pub without: Option<String>,
 }
 
 /// Extracts an attempt and verifies that it is complete.
@@ -67,27 +69,12 @@ pub async fn extract(
     let verified = tokio::task::spawn_blocking(move || written.verify(totals, total, &published)).await;
     let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let whole = verified.map_err(unproven)?;
-    let learned = proven.into_iter().chain(learned_from(attempt));
-    let learned = learned.map(|(fact, evidence)| LearnedFact { fact, evidence, learned_at: extracted_at }).collect();
-    Ok(Extraction { whole, learned, extracted_at, incomplete })
-}
-
-/// What a successful attempt shows by its form.
-fn learned_from(attempt: &SliceAttempt) -> impl Iterator<Item = (Fact, String)> {
-    let (slice, stream) = (&attempt.slice, &attempt.slice.stream.name);
-    let without = attempt.options.without.iter().map(move |member| {
-        let evidence = format!("HTTP 422 with `{member}` in the request, and {slice} was complete without it");
-        (Fact::RejectedMember { stream: stream.clone(), member: member.clone() }, evidence)
-    });
-    let pages = attempt.events_incomplete.then(|| {
-        let evidence = format!("the event stream of {slice} had no value for a requested column, its pages had");
-        (Fact::EventsIncomplete { stream: stream.clone() }, evidence)
-    });
-    let fallback = attempt.fallback_for.as_ref().map(|rejected| {
-        let evidence = format!("HTTP 422 for `{rejected}`, and {slice} was complete");
-        (Fact::Fallback { stream: rejected.clone(), fallback: stream.clone() }, evidence)
-    });
-    without.chain(pages).chain(fallback)
+    let learned = proven.into_iter().chain(
+        attempt.shows.iter().map(|(fact, seen)| (fact.clone(), format!("{seen}, and {slice} was complete then"))),
+    );
+    let learned = learned.map(|(fact, evidence)| LearnedFact::new(fact, evidence, extracted_at)).collect();
+    let without = attempt.options.without.iter().next().cloned();
+    Ok(Extraction { whole, learned, extracted_at, incomplete, without })
 }
 
 /// Streams the rows of one request, one walk of pages or one fan-out to files in `dir`.

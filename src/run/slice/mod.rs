@@ -18,6 +18,7 @@ mod parent_cache;
 mod parents;
 mod prefetch;
 mod publish;
+mod rejection;
 mod retry;
 mod run_to_completion;
 mod snapshot;
@@ -34,6 +35,7 @@ pub use pages::request_pages;
 pub use parent_cache::ParentCache;
 pub use parents::{ancestors_of, children_of};
 pub use prefetch::{Prefetched, json_rows, prefetch, value_at};
+pub use rejection::{rejects_grain, rejects_member};
 pub use window_sizing::WindowLimits;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -70,7 +70,7 @@ async fn prefetch_slice(cx: &SliceContext<'_>, slice: &Slice) -> Result<Prefetch
     };
     let (response, proven) = resolve_end_date(slice, &options, must_have_rows.is_some(), request).await?;
     if let Some((fact, evidence)) = proven {
-        let learned = cx.account.learn(LearnedFact { fact, evidence, learned_at: cx.now() });
+        let learned = cx.account.learn(LearnedFact::new(fact, evidence, cx.now()));
         cx.ledger.commit(learned.into_iter().collect(), None).await?;
     }
     match must_have_rows {

@@ -47,7 +47,7 @@ pub async fn publish(
     requests: u64,
     based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
-    let Extraction { whole, mut learned, extracted_at, incomplete } = extraction;
+    let Extraction { whole, mut learned, extracted_at, incomplete, without } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
     let unfinished = unfinished_days(slice, cx.now());
@@ -64,6 +64,13 @@ pub async fn publish(
         .iter()
         .filter(|day| !is_kept(&day.day))
         .partition(|day| is_shrunk(day, before.as_ref(), cx.options.on_shrink));
+    let with_column_until = cx.account.without_member_since(&slice.stream);
+    let loses_column = |day: &&SpooledFile| {
+        without.is_some()
+            && cx.options.on_shrink != OnShrink::Accept
+            && has_other_columns(day, before.as_ref(), with_column_until)
+    };
+    let (bare, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = days.into_iter().partition(loses_column);
     let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
     let uploads = days.into_iter().map(|day| publish_day(cx, slice, day, before.as_ref()));
     let mut entries = match run_to_completion(uploads, MAX_UPLOADS).await {
@@ -71,7 +78,8 @@ pub async fn publish(
         Err(error) => return Err(mark_stale(cx, slice, touched, error).await),
     };
     // A list that is suspect must not become a snapshot.
-    let is_sound = forgotten.is_empty() && newer.is_empty() && shrunk.is_empty() && incomplete.is_none();
+    let is_sound =
+        forgotten.is_empty() && newer.is_empty() && shrunk.is_empty() && bare.is_empty() && incomplete.is_none();
     let mut snapshot = None;
     if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
         && cx.ledger.forgotten_days(&to).await?.is_empty()
@@ -105,16 +113,30 @@ pub async fn publish(
         let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
         record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
     }
+    let bare_problem = without.filter(|_| !bare.is_empty()).map(|member| {
+        format!("`{member}` was rejected (HTTP 422); the published file, which may have its column, is kept")
+    });
+    if let Some(problem) = &bare_problem {
+        for day in &bare {
+            let window = day.day.zip(slice.stream.days.as_ref()).map(|(day, days)| days.span(day));
+            let of_day = Slice { window, ..slice.clone() };
+            record.push(cx.ledger.suspect_entry(&of_day, problem, Vec::new()));
+        }
+    }
     if let Some(problem) = &incomplete {
         record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
     }
     if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.has_hashed_columns()) {
         let (fact, evidence) = (Fact::Salt { fingerprint: salt.fingerprint() }, format!("{slice} was hashed with it"));
-        learned.push(LearnedFact { fact, evidence, learned_at: extracted_at });
+        learned.push(LearnedFact::new(fact, evidence, extracted_at));
     }
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
     cx.ledger.commit(record, Some(based_on)).await?;
-    Ok(PublishedSlice { counters, suspect: suspect.or(incomplete), has_conflict: !conflicts.is_empty() })
+    Ok(PublishedSlice {
+        counters,
+        suspect: suspect.or(bare_problem).or(incomplete),
+        has_conflict: !conflicts.is_empty(),
+    })
 }
 
 /// Days of the slice that have not ended. The run was planned with a clock that was ahead, and corrected since.
@@ -217,6 +239,15 @@ fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, on_shrink: OnShr
     };
     // Without a proof the rows are of another table meaning, and their number says nothing.
     state.extracted_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && is_kept
+}
+
+/// Whether the published file of a day has other rows, and was requested with the member that is left out now, which was until `until`.
+fn has_other_columns(day: &SpooledFile, before: Option<&ScopeCoverage>, until: Option<Timestamp>) -> bool {
+    let Some(state) = before.and_then(|before| before.state(day.day)) else {
+        return false;
+    };
+    let had_member = until.is_none_or(|until| state.extracted_at.is_some_and(|at| at.to_timestamp() < until));
+    state.file && had_member && state.hash != day.hash.into()
 }
 
 fn shrunk_problem(shrunk: &[&SpooledFile], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {

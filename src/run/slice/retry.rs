@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::api::{ApiError, Transport};
-use crate::catalog::Catalog;
+use crate::ledger::Fact;
 use crate::model::slice::Slice;
 use crate::model::stream::Fallback;
 use crate::run::disposition::{FailureScope, Retry};
 use crate::run::error::RunError;
 use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
+use crate::run::slice::rejection::{rejects_grain, rejects_member};
 
 /// Damaged responses in a row before the rest of a slice is left to the next run: a month is halved down to a day, which is
 /// requested once more and then page by page.
@@ -44,7 +45,11 @@ pub fn next_step(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError,
     match disposition.retry {
         Retry::Never => NextStep::Fail,
         Retry::OnceEntitled => NextStep::RecordNotEntitled,
-        Retry::Fallback => fall_back(cx, attempt),
+        // One rejection may be a mistake of the moment.
+        Retry::Fallback if !attempt.is_retry => {
+            retry(SliceAttempt { is_retry: true, ..attempt }, "requesting it once more")
+        }
+        Retry::Fallback => fall_back(cx, attempt, error),
         Retry::Smaller => {
             let is_unanswered = matches!(error, RunError::Api(ApiError::ServerError { .. }));
             let limit = if is_unanswered { MAX_UNANSWERED } else { MAX_DAMAGED };
@@ -53,10 +58,14 @@ pub fn next_step(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError,
         Retry::Once if !attempt.is_retry => {
             retry(SliceAttempt { is_retry: true, ..attempt }, "requesting it once more")
         }
-        Retry::Pages => retry(
-            SliceAttempt { transport: Transport::Pages, events_incomplete: true, ..attempt },
-            "requesting page by page",
-        ),
+        Retry::Pages => {
+            let fact = Fact::EventsIncomplete { stream: attempt.slice.stream.name.clone() };
+            let seen = "the event stream had no value for a requested column, while pages were requested".to_owned();
+            retry(
+                SliceAttempt { transport: Transport::Pages, ..attempt }.showing(fact, seen),
+                "requesting page by page",
+            )
+        }
         Retry::Once | Retry::NextRun => NextStep::MarkSuspect,
     }
 }
@@ -65,27 +74,50 @@ fn retry(attempt: SliceAttempt, remedy: impl Into<String>) -> NextStep {
     NextStep::Retry { attempts: vec![attempt], remedy: remedy.into() }
 }
 
-/// What the catalog declares for a request that the API rejects, once each.
-fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt) -> NextStep {
-    let catalog: &Catalog = &cx.settings.catalog;
-    match attempt.slice.stream.on_422.clone() {
-        Some(Fallback::Without(member)) if !attempt.options.without.contains(&member) => {
-            let remedy = format!("requesting without `{member}`");
-            let mut options = attempt.options.clone();
-            options.without.insert(member);
-            retry(SliceAttempt { options, ..attempt }, remedy)
+/// What the catalog declares for a request that the API rejects, once each, if the rejection is about that part of the request.
+fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError) -> NextStep {
+    let RunError::Api(ApiError::RequestRejected { detail, .. }) = error else {
+        return NextStep::Fail;
+    };
+    let stream = Arc::clone(&attempt.slice.stream);
+    let seen = |what: String| format!("HTTP 422 twice for {what} ({detail})");
+    let name = stream.name.clone();
+    let (member, limit) = match &stream.on_422 {
+        Some(Fallback::Stream(coarser)) => {
+            return match cx.settings.catalog.get(coarser).filter(|coarser| rejects_grain(detail, &stream, coarser)) {
+                Some(coarser) => {
+                    let fact = Fact::Fallback { stream: name, fallback: Some(coarser.name.clone()) };
+                    let slice = Slice { stream: Arc::clone(coarser), ..attempt.slice.clone() };
+                    let options = cx.account.request_options(coarser);
+                    let remedy = format!("requesting `{}` instead", coarser.name);
+                    let attempt = SliceAttempt { slice, options, is_retry: false, ..attempt };
+                    retry(attempt.showing(fact, seen(format!("the grain of `{}`", stream.name))), remedy)
+                }
+                None => NextStep::Fail,
+            };
         }
-        Some(Fallback::Stream(name)) => match catalog.get(&name) {
-            Some(stream) => {
-                let fallback_for = Some(attempt.slice.stream.name.clone());
-                let slice = Slice { stream: Arc::clone(stream), ..attempt.slice };
-                let options = cx.account.request_options(stream);
-                retry(SliceAttempt { slice, options, fallback_for, ..attempt }, format!("requesting `{name}` instead"))
-            }
-            None => NextStep::Fail,
-        },
-        _ => NextStep::Fail,
+        Some(Fallback::Without(member)) => (member, None),
+        Some(Fallback::SmallPages { limit, without }) => (without, Some(*limit)),
+        None => return NextStep::Fail,
+    };
+    if attempt.options.without.contains(member) || !rejects_member(detail, &stream, member) {
+        return NextStep::Fail;
     }
+    let mut options = attempt.options.clone();
+    if let (Some(limit), None) = (limit, options.page_limit) {
+        options.page_limit = Some(limit);
+        let fact = Fact::PageLimit { stream: name, limit: Some(limit) };
+        let attempt = SliceAttempt { options, transport: Transport::Pages, is_retry: false, ..attempt };
+        let remedy = format!("requesting pages of {limit} rows");
+        return retry(attempt.showing(fact, seen(format!("`{member}` on larger pages"))), remedy);
+    }
+    options.without.insert(member.clone());
+    options.page_limit = None;
+    let fact = Fact::RejectedMember { stream: name, member: Some(member.clone()) };
+    let attempt = SliceAttempt { options, transport: cx.account.transport(&stream), is_retry: false, ..attempt };
+    let shows = attempt.shows.iter().filter(|(fact, _)| !matches!(fact, Fact::PageLimit { .. })).cloned().collect();
+    let attempt = SliceAttempt { shows, ..attempt };
+    retry(attempt.showing(fact, seen(format!("`{member}`"))), format!("requesting without `{member}`"))
 }
 
 /// What is tried after a damaged response: half the window, the same once more, pages in place of an event stream.

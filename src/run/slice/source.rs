@@ -119,7 +119,11 @@ async fn send_all(rows: &Sender<RowInput>, inputs: impl Iterator<Item = RowInput
 fn page_limit(cx: &SliceContext<'_>, attempt: &SliceAttempt) -> Option<u64> {
     let stream = &attempt.slice.stream;
     let is_chosen = !cx.settings.event_streams && stream.pagination.is_offset();
-    if attempt.transport == Transport::Events || stream.event_stream.is_none() || is_chosen {
+    if attempt.transport == Transport::Events
+        || attempt.options.page_limit.is_some()
+        || stream.event_stream.is_none()
+        || is_chosen
+    {
         return None;
     }
     let days = attempt.slice.window.map_or(1, |window| window.len_days().unsigned_abs());

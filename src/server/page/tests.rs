@@ -110,6 +110,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             })
             .collect(),
         suspects: Vec::new(),
+        learned: Vec::new(),
         not_entitled: Vec::new(),
     }
 }

@@ -179,6 +179,7 @@ fn grains(group: &Group, shared: &[&str]) -> String {
         ("choose", "deliberate choice", |_, stream| stream.opt_in.clone().unwrap_or_default()),
         ("if rejected", "if rejected", |_, stream| match &stream.on_422 {
             Some(Fallback::Stream(name)) => code(name),
+            Some(Fallback::SmallPages { without, .. }) => format!("without `{without}`"),
             Some(Fallback::Without(member)) => format!("without `{member}`"),
             None => String::new(),
         }),

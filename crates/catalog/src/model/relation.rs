@@ -13,6 +13,8 @@ pub enum Fallback {
     /// The same table, requested without this member of the body; its column is null. `include.citation_details`
     /// removes the entry `citation_details` of a list `include`, or the member of an object.
     Without(String),
+    /// The same request on pages of `limit` rows; if those are rejected, too, without this member of the body.
+    SmallPages { limit: u64, without: String },
 }
 
 /// The objects in a list's rows, for which other streams are requested.
@@ -41,6 +43,17 @@ pub enum DiscoveredObject {
     Asset,
     /// Its parent is an organization.
     Domain,
+}
+
+impl DiscoveredObject {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Category => "category",
+            Self::Asset => "asset",
+            Self::Domain => "domain",
+        }
+    }
 }
 
 /// Fan-out: a child stream is requested once per row of its parent.

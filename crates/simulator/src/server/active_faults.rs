@@ -18,6 +18,7 @@ pub(crate) struct FaultTarget<'a> {
     /// For how many days the request is, if it has days.
     pub(crate) days: Option<i64>,
     pub(crate) is_event_stream: bool,
+    pub(crate) body: &'a Value,
 }
 
 /// The faults that apply to one request. Of several of one kind the last counts.
@@ -85,7 +86,11 @@ impl Fault {
         let is_category =
             |wanted: &String| target.category.as_ref().is_some_and(|id_and_name| id_and_name.contains(wanted));
         let is_longer = |longest: i64| target.days.is_some_and(|days| days > longest);
-        let has_body = match self.kind {
+        let has_body = match &self.kind {
+            FaultKind::RejectMember { member, limit } => {
+                let asked = target.body["limit"].as_u64().filter(|_| !target.is_event_stream);
+                has_member(target.body, member) && limit.is_none_or(|limit| asked.is_none_or(|asked| asked > limit))
+            }
             FaultKind::SilentEnd { .. } | FaultKind::ErrorEvent { .. } | FaultKind::RepeatedEvents { .. } => {
                 target.is_event_stream
             }
@@ -97,6 +102,14 @@ impl Fault {
             && within(&self.path, target.path)
             && self.category.as_ref().is_none_or(is_category)
             && self.longer_than.is_none_or(is_longer)
+    }
+}
+
+/// Whether `body` has `member`, or the list before its dot has the entry behind it.
+fn has_member(body: &Value, member: &str) -> bool {
+    match member.split_once('.') {
+        None => !body[member].is_null(),
+        Some((list, entry)) => body[list].as_array().is_some_and(|entries| entries.iter().any(|other| other == entry)),
     }
 }
 
@@ -114,8 +127,14 @@ mod tests {
     fn fault_applies_only_to_the_requests_it_names() {
         let mut faults = ActiveFaults::default();
         faults.add("status:code=503,stream=visibility,after=1,times=1".parse().unwrap());
-        let target =
-            |stream| FaultTarget { stream, path: "/v2/reports", category: None, days: None, is_event_stream: false };
+        let target = |stream| FaultTarget {
+            stream,
+            path: "/v2/reports",
+            category: None,
+            days: None,
+            is_event_stream: false,
+            body: &Value::Null,
+        };
         let mut fails = |stream| !faults.apply(&target(stream)).kinds.is_empty();
         assert!(!fails("visibility_v2"));
         assert!(!fails("answers_v2"));

@@ -117,6 +117,7 @@ impl Exchange {
                 category: category(endpoint, parameters, dataset),
                 days,
                 is_event_stream: endpoint.is_event_stream,
+                body: &received.body,
             });
             let encoded: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
             exchange.faults.sent_key = format!("{key} {encoded}");
@@ -154,6 +155,12 @@ impl Exchange {
             }
             FaultKind::Unprocessable { detail: DetailForm::List } => {
                 self.error(&ErrorResponse::invalid(&["body"], "Value error, unsupported", "value_error", &json!({})))
+            }
+            FaultKind::RejectMember { member, .. } => {
+                let place = ["body", member.split('.').next().unwrap_or_default()];
+                let entry = member.rsplit('.').next().unwrap_or_default();
+                let message = format!("Value error, '{entry}' is not available");
+                self.error(&ErrorResponse::invalid(&place, &message, "value_error", &json!(entry)))
             }
             FaultKind::Html { code } => {
                 let page =

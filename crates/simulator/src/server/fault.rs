@@ -51,6 +51,12 @@ pub enum FaultKind {
         #[serde(default)]
         detail: DetailForm,
     },
+    /// HTTP 422 that names a member of the body, such as `include.citation_details`, if the body has it.
+    RejectMember {
+        member: String,
+        /// Only for more rows than this, which an event stream always asks for.
+        limit: Option<u64>,
+    },
     /// The connection breaks after this many bytes of the body.
     Truncate { bytes: u64 },
     /// Nothing is sent after this many bytes of the body, and the connection stays open.
@@ -69,6 +75,8 @@ pub enum FaultKind {
     RepeatedCursor,
     /// A page holds the rows of the previous page.
     RepeatedPage,
+    /// A list has only its first rows.
+    ShortList { rows: u64 },
     /// `data` comes before `info`.
     DataFirst,
     /// The key is rejected from now on.
@@ -244,7 +252,7 @@ impl FromStr for Fault {
             let (name, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not `name=value`"))?;
             let (name, value) = (name.trim(), value.trim());
             // A category may be called `2026`.
-            let is_text = matches!(name, "stream" | "path" | "category" | "column" | "to" | "retry_after");
+            let is_text = matches!(name, "stream" | "path" | "category" | "column" | "member" | "to" | "retry_after");
             let number = value.parse::<i64>().ok().filter(|_| !is_text);
             members.insert(name.to_owned(), number.map_or_else(|| Value::from(value), Value::from));
         }

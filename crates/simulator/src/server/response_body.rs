@@ -79,6 +79,7 @@ impl ResponseBody {
             page_rows,
             rows: flood_rows(faults)
                 .or(repeated.map(|more| page_rows + more))
+                .or(last_fault!(faults, FaultKind::ShortList { rows } => page_rows.min(*rows)))
                 .filter(|_| page_rows > 0)
                 .unwrap_or(page_rows),
             sent: 0,
