@@ -36,6 +36,11 @@ impl OpenRun {
     pub fn is_alive(&self, at: Timestamp) -> bool {
         at < self.presumed_killed_at()
     }
+
+    /// Whether uploads that begin at `at` are over before it is presumed killed, as far as uploads end in five minutes.
+    pub fn may_upload(&self, at: Timestamp) -> bool {
+        self.is_alive(at + MAX_SILENCE / 2)
+    }
 }
 
 /// The planned windows by stream and scope, `None` for lists. Looked up for every slice and day, so not a plain list.
@@ -55,6 +60,14 @@ impl PlannedSlices {
             (None, None) => true,
             _ => false,
         })
+    }
+
+    pub fn add(&mut self, planned: &Planned) {
+        let scopes = self.0.entry(planned.stream.clone()).or_default();
+        let windows = scopes.entry(planned.scope.clone()).or_default();
+        if !windows.contains(&planned.window) {
+            windows.push(planned.window);
+        }
     }
 
     pub fn remove(&mut self, stream: &str, scope: &ScopeKey, read: Option<Window>) {
@@ -90,10 +103,7 @@ fn without(planned: Option<Window>, read: Option<Window>) -> Vec<Option<Window>>
 impl<'a> FromIterator<&'a Planned> for PlannedSlices {
     fn from_iter<I: IntoIterator<Item = &'a Planned>>(planned: I) -> Self {
         let mut slices = Self::default();
-        for Planned { stream, scope, window } in planned {
-            let scopes = slices.0.entry(stream.clone()).or_default();
-            scopes.entry(scope.clone()).or_default().push(*window);
-        }
+        planned.into_iter().for_each(|planned| slices.add(planned));
         slices
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ledger::fact::Facts;
-use crate::ledger::open_run::OpenRun;
+use crate::ledger::open_run::{OpenRun, PlannedSlices};
 use crate::ledger::record::{DayEntry, Entry, FileChange, Record, RunEnd, SliceEntry};
 use crate::ledger::table::TableMeaning;
 use crate::model::compact_timestamp::CompactTimestamp;
@@ -125,10 +125,18 @@ impl State {
             }
             Entry::RunStarted { run, job, planned, backfill } => {
                 self.doubt_future_days(at);
-                let (job, planned) = (job.clone(), planned.iter().collect());
-                let open =
-                    OpenRun { at, number: self.number, last_record_at: Some(at), job, planned, backfill: *backfill };
-                self.open_runs.insert(*run, open);
+                let (number, job) = (self.number, job.clone());
+                let new = || OpenRun {
+                    at,
+                    number,
+                    last_record_at: Some(at),
+                    backfill: *backfill,
+                    job,
+                    planned: PlannedSlices::default(),
+                };
+                // A run that renews its plan keeps the time and the number of its start.
+                let open = self.open_runs.entry(*run).or_insert_with(new);
+                planned.iter().for_each(|planned| open.planned.add(planned));
             }
             Entry::Slice(slice) => self.apply_slice(slice),
             Entry::Suspect { stream, scope, window, problem, unconfirmed, .. } => {

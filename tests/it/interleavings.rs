@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use profound_export::clock::Clock;
 use profound_export::config::{Partition, WholeDays};
 use profound_export::destination::Destination;
 use profound_export::maintain::Depth;
+use profound_export::model::day::Day;
 use profound_export::run::{Outcome, RunResult, RunSettings, run_job};
 use profound_export::simulator::Account;
 
@@ -33,6 +34,8 @@ enum Step {
     ToEnd(usize),
     /// The API restates its figures.
     Restate,
+    /// Eleven minutes pass: a process that recorded nothing meanwhile is presumed killed.
+    Wait,
 }
 
 /// Clock skew of the two machines, in seconds.
@@ -43,6 +46,8 @@ struct Race {
     export: Export,
     store: Arc<dyn ObjectStore>,
     reader: Reader,
+    /// The first day of the second process.
+    other_start: Day,
     /// Streams that the second process extracted after the figures changed, while the first process waited.
     extracted_after_restatement: BTreeSet<&'static str>,
 }
@@ -52,14 +57,15 @@ impl Race {
         let small = Account { categories: 1, domains: 1, prompts_per_category: 2, ..account() };
         let mut export = Export::start(Place::Memory, small, &STREAMS).await;
         // All days are final when they are extracted, so that no regular re-extraction hides an error.
-        export.job.start = Some(day("2026-03-08"));
+        let start = day("2026-03-08");
+        export.job.start = Some(start);
         export.job.lookback = Some(WholeDays(0));
         export.api.concurrency = 1;
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut reader = Reader::default();
         reader.allow(&export, &STREAMS);
         let export = export.on(Destination::new(Arc::clone(&store), "memory:///"));
-        Self { export, store, reader, extracted_after_restatement: BTreeSet::new() }
+        Self { export, store, reader, other_start: start, extracted_after_restatement: BTreeSet::new() }
     }
 
     /// A process whose clock is wrong by `skew` seconds, and its turns.
@@ -72,7 +78,7 @@ impl Race {
     }
 
     fn restate(&mut self) {
-        self.export.simulator.restate(day("2026-03-08"));
+        ["2026-03-08", "2026-03-09"].iter().for_each(|date| self.export.simulator.restate(day(date)));
         self.reader.allow(&self.export, &STREAMS);
     }
 
@@ -80,14 +86,25 @@ impl Race {
     /// many steps of `order` existed.
     async fn run(&mut self, skews: Skews, order: &[Step]) -> ([Option<RunResult>; 2], usize) {
         let goal = self.export.goal();
+        let mut other_goal = goal.clone();
+        other_goal.job.start = Some(self.other_start);
         let ((one, one_turns), (other, other_turns)) = (self.process(skews[0]), self.process(skews[1]));
-        let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &goal))];
-        let mut turns = [one_turns, other_turns];
+        let processes = [one_turns.process(run_job(&one, &goal)), other_turns.process(run_job(&other, &other_goal))];
+        let (clocks, mut turns) = ([&one.clock, &other.clock], [one_turns, other_turns]);
         let mut steps_run = 0;
         let schedule = async {
             for step in order {
                 match *step {
                     Step::Restate => self.restate(),
+                    // An upload that takes longer is the limit of the protocol.
+                    Step::Wait if turns[0].is_at_write().await => {}
+                    Step::Wait => {
+                        let later = |now: Timestamp| now + SignedDuration::from_mins(11);
+                        self.export.simulator.set_now(later(self.export.simulator.now()));
+                        for clock in clocks {
+                            clock.correct(later(clock.now()));
+                        }
+                    }
                     Step::ToWrite(process) => {
                         turns[process].take_to_write().await;
                     }
@@ -195,6 +212,39 @@ async fn lake_converges_if_the_interrupted_process_dies_at_a_write() {
         let order: Vec<Step> = first(at).chain([Step::Restate, Step::ToEnd(1)]).chain(next).chain(dies).collect();
         let (mut race, ended) = raced([0, 0], &order).await;
         assert_eq!(ended[1].as_ref().unwrap().outcome, Outcome::Complete, "{what}");
+        race.assert_converges(&what).await;
+        race.assert_is_the_account(&what).await;
+    }
+}
+
+/// The second process exports one of two days: the first commits the other day, extracts both once more, and dies.
+#[tokio::test]
+async fn lake_converges_if_a_process_dies_in_its_second_attempt() {
+    for at in 0..=steps_alone().await {
+        let more = 2 + at % 2;
+        let what = format!("after step {at}, {more} writes later");
+        let next = (0..more).flat_map(|_| [Step::ToWrite(0), Step::Of(0, How::Done)]);
+        let dies = [Step::ToWrite(0), Step::Of(0, How::KilledAfter)];
+        let order: Vec<Step> = first(at).chain([Step::Restate, Step::ToEnd(1)]).chain(next).chain(dies).collect();
+        let mut race = Race::new().await;
+        race.other_start = day("2026-03-09");
+        race.run([0, 0], &order).await;
+        race.assert_converges(&what).await;
+        race.assert_is_the_account(&what).await;
+    }
+}
+
+/// The first process waits so long that it is presumed killed, while the second is about to publish what it extracted before the figures
+/// changed.
+#[tokio::test]
+async fn lake_converges_if_a_silent_process_dies_at_a_late_write() {
+    for at in 0..=steps_alone().await {
+        let writes = 2 + at % 2;
+        let what = format!("after step {at}, {writes} writes of the other");
+        let begins = (0..writes).flat_map(|_| [Step::ToWrite(1), Step::Of(1, How::Done)]);
+        let late = [Step::ToWrite(1), Step::Restate, Step::ToWrite(0), Step::ToEnd(1), Step::Of(0, How::KilledAfter)];
+        let order: Vec<Step> = first(at).chain([Step::Wait]).chain(begins).chain(late).collect();
+        let (mut race, _) = raced([0, 0], &order).await;
         race.assert_converges(&what).await;
         race.assert_is_the_account(&what).await;
     }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::ledger::{DayEntry, Entry, Ledger, LedgerError, State, TableMeaning};
+use crate::clock::Clock;
+use crate::ledger::{DayEntry, Entry, Ledger, LedgerError, Planned, State, TableMeaning};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::day::Day;
+use crate::model::history::list_of;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
 use crate::run::slice::commit::{Commit, MAX_WAITING, write_records};
@@ -51,16 +54,38 @@ impl LedgerView {
         slice.recorded_days().into_iter().filter(is_newer).collect()
     }
 
-    /// Days of the slice (`None` for a list) that `forget` erased, even after the run was planned. Reads new records first.
+    /// Days of the slice (`None` for a list) that `forget` erased, even after the run was planned. Reads new records first, and makes sure
+    /// that the days are due if this run dies between its uploads and their record.
     ///
     /// # Errors
     /// [`RunError::Ledger`].
-    pub async fn forgotten_days(&self, slice: &Slice) -> Result<BTreeSet<Option<Day>>, RunError> {
+    pub async fn forgotten_days(&self, slice: &Slice, clock: &Clock) -> Result<BTreeSet<Option<Day>>, RunError> {
         let mut ledger = self.ledger.lock().await;
         ledger.refresh().await?;
+        if let Some(entry) = self.renewed_plan(ledger.state(), slice, clock.now()) {
+            ledger.append(vec![entry], None).await?;
+        }
         let forgotten = &ledger.state().forgotten;
         let is_forgotten = |day: &Option<Day>| forgotten.covers(&slice.stream.name, &slice.scope, *day);
         Ok(slice.recorded_days().into_iter().filter(is_forgotten).collect())
+    }
+
+    /// The entry that plans the slice once more, if no plan of this run makes its days due. Others presume a run killed, and drop what it
+    /// plans, after ten minutes without a record, which it may have spent waiting for the rate limit; and the record of a slice ends its
+    /// plan, though a conflict repeats it.
+    fn renewed_plan(&self, state: &State, slice: &Slice, now: Timestamp) -> Option<Entry> {
+        let open = state.open_runs.get(&self.run_id)?;
+        // A snapshot is part of the plan for its list.
+        let (stream, window, days) = match list_of(&slice.stream.name) {
+            Some(list) => (list, None, vec![None]),
+            None => (slice.stream.name.as_str(), slice.window, slice.recorded_days()),
+        };
+        let scope = slice.scope.key();
+        if open.may_upload(now) && days.into_iter().all(|day| open.planned.contains(stream, &scope, day)) {
+            return None;
+        }
+        let planned = vec![Planned { stream: stream.to_owned(), scope, window }];
+        Some(Entry::RunStarted { run: self.run_id, job: open.job.clone(), planned, backfill: open.backfill })
     }
 
     /// Whether another process has exported the slice since this run started, or has forgotten it. Reads new records first.

@@ -48,7 +48,7 @@ pub async fn publish(
     based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
     let Extraction { whole, mut learned, extracted_at, incomplete, without } = extraction;
-    let forgotten = cx.ledger.forgotten_days(slice).await?;
+    let forgotten = cx.ledger.forgotten_days(slice, &cx.settings.clock).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
     let unfinished = unfinished_days(slice, cx.now());
     if !unfinished.is_empty() && cx.account.first_report(format!("stream {}", slice.stream.name), "unfinished days") {
@@ -57,8 +57,14 @@ pub async fn publish(
     }
     let is_kept = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
     let before = cx.ledger.coverage(slice).await;
-    let is_conflict = |day: &Option<Day>| !forgotten.contains(day) && !has_recorded_rows(&whole, before.as_ref(), *day);
-    let conflicts: Vec<Option<Day>> = newer.iter().copied().filter(is_conflict).collect();
+    let mut conflicts = Vec::new();
+    for day in newer.difference(&forgotten).copied() {
+        // The record of this slice removes its window from the plans of killed runs, which may have overwritten the other's file.
+        let is_overwritten = cx.ledger.may_be_overwritten(slice, day).await;
+        if is_overwritten || !has_recorded_rows(&whole, before.as_ref(), day) {
+            conflicts.push(day);
+        }
+    }
     let (shrunk, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = whole
         .days
         .iter()
@@ -82,7 +88,7 @@ pub async fn publish(
         forgotten.is_empty() && newer.is_empty() && shrunk.is_empty() && bare.is_empty() && incomplete.is_none();
     let mut snapshot = None;
     if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
-        && cx.ledger.forgotten_days(&to).await?.is_empty()
+        && cx.ledger.forgotten_days(&to, &cx.settings.clock).await?.is_empty()
     {
         match publish_snapshot(cx, slice, &to, &whole).await {
             Ok(day) => snapshot = Some((to, day)),

@@ -109,6 +109,11 @@ impl Turns {
         }
     }
 
+    /// Whether the next step of the process is a write.
+    pub async fn is_at_write(&mut self) -> bool {
+        self.wait().await.is_some_and(|next| next.writes)
+    }
+
     /// Lets the process take its next step; returns whether there was one.
     pub async fn take(&mut self, how: How) -> bool {
         self.wait().await;
