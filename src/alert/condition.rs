@@ -21,11 +21,14 @@ pub struct Condition {
     #[serde(default)]
     pub is_lasting: bool,
     /// What happened, in one sentence.
+    #[serde(alias = "what")]
     pub summary: String,
     pub since: Timestamp,
     /// What does not work, and what still does.
+    #[serde(alias = "affected")]
     pub impact: String,
     /// What an operator can do.
+    #[serde(alias = "to_do")]
     pub action: String,
 }
 

@@ -15,6 +15,8 @@ const SEEN_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 const LASTING: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The version of the stored format.
 pub(super) const FORMAT: u32 = 3;
+/// The oldest one that is read; it has other names for the texts of a condition.
+pub(super) const OLDEST_FORMAT: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AlertState {

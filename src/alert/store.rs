@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_store::path::Path;
 
-use crate::alert::state::{AlertState, FORMAT};
+use crate::alert::state::{AlertState, FORMAT, OLDEST_FORMAT};
 use crate::config::{DestinationConfig, Location};
 use crate::destination::{Destination, DestinationError, OWN_DIRECTORY};
 use crate::error_text::error_chain;
@@ -102,7 +102,7 @@ async fn read(lake: &Destination) -> Result<AlertState, DestinationError> {
         return Ok(AlertState::default());
     };
     match serde_json::from_slice::<AlertState>(&bytes) {
-        Ok(state) if state.format == FORMAT => Ok(state),
+        Ok(state) if (OLDEST_FORMAT..=FORMAT).contains(&state.format) => Ok(AlertState { format: FORMAT, ..state }),
         _ => {
             tracing::warn!(path = %path(), "unreadable alert state, starting empty");
             Ok(AlertState::default())
