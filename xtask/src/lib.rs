@@ -1,8 +1,10 @@
 //! The maintainers' tools. A library, so that `cargo test` runs the short forms of the same code.
 
 pub mod fuzz;
+pub mod model;
 pub mod reference;
 pub mod requests;
+pub mod sequences;
 pub mod torture;
 pub mod year;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{fuzz, reference, requests, torture, year};
+use xtask::{fuzz, model, reference, requests, sequences, torture, year};
 
 #[derive(Parser)]
 enum XtaskCommand {
@@ -14,6 +14,10 @@ enum XtaskCommand {
     Surface { openapi: PathBuf },
     /// Feed mutated inputs to every parser of external data
     Fuzz(fuzz::FuzzArgs),
+    /// Check a model of the commit protocol in every order of its steps; takes minutes
+    Model(model::ModelArgs),
+    /// Compare lakes with the account after random sequences of faults, kills, pauses and restatements
+    Sequences(sequences::SequencesArgs),
     /// Kill the built program at random instants and count lost rows
     Torture(torture::TortureArgs),
     /// Print docs/explanation/requests.md; takes two minutes
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
         }
         XtaskCommand::Surface { openapi } => print!("{}", reference::surface(&openapi)),
         XtaskCommand::Fuzz(args) => return fuzz::run(&args),
+        XtaskCommand::Model(args) => return model::run(&args),
+        XtaskCommand::Sequences(args) => return sequences::run(args),
         XtaskCommand::Torture(args) => torture::run(args),
         XtaskCommand::Requests(args) => requests::run(&args),
         XtaskCommand::Year(args) => year::run(&args),

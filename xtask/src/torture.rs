@@ -49,7 +49,7 @@ pub async fn run(args: TortureArgs) {
 }
 
 /// Builds the program in the profile of this one.
-fn build_program() -> PathBuf {
+pub fn build_program() -> PathBuf {
     let own = std::env::current_exe().expect("the path of this program");
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
