@@ -70,7 +70,8 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
         confirm(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
-    sweep_spool(&destinations.spool_dir)?;
+    // What killed runs left there may be copies.
+    sweep_spool(&destinations.spool_dir, None);
     for (job, since) in alive_runs(ledger.state(), clock.now()) {
         tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }

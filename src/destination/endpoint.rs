@@ -1,11 +1,10 @@
 //! Whether the endpoint of an S3 store fits its bucket. `object_store` takes both as they are: an endpoint that contradicts the style of
 //! requests makes it write into another bucket, or below a prefix that repeats the bucket.
 
-use url::Url;
+use url::{Host, Url};
 
 /// Where an endpoint may come from.
-const ORIGINS: &str =
-    "it comes from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_ENDPOINT or `endpoint` in `[destination.options]`";
+const ORIGINS: &str = "the endpoint comes from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_ENDPOINT or `endpoint` in `[destination.options]`";
 
 /// What is wrong with `endpoint` for requests to `bucket`, and what to write instead.
 pub fn problem(endpoint: &str, bucket: &str, is_virtual_hosted: bool) -> Option<String> {
@@ -18,9 +17,13 @@ pub fn problem(endpoint: &str, bucket: &str, is_virtual_hosted: bool) -> Option<
     let last = url.path_segments().into_iter().flatten().rfind(|segment| !segment.is_empty());
     let has_bucket_in_path = last.is_some_and(|last| last.eq_ignore_ascii_case(&bucket));
     if is_virtual_hosted && !has_bucket_in_host && !has_bucket_in_path {
+        let with_bucket = match url.host() {
+            Some(Host::Domain(_)) => format!("write `{bucket}.{host}` in it, or "),
+            _ => String::new(),
+        };
         return Some(format!(
-            "with `virtual_hosted_style_request`, the endpoint `{host}` must contain the bucket: write `{bucket}.{host}` in it, or set \
-             `virtual_hosted_style_request = false`; otherwise the first part of the prefix is taken for the bucket. {ORIGINS}"
+            "with `virtual_hosted_style_request`, the endpoint `{host}` must contain the bucket: {with_bucket}set \
+             `virtual_hosted_style_request = false`; otherwise the first part of the prefix is taken for the bucket; {ORIGINS}"
         ));
     }
     // A host such as `minio.example.com` may begin like its bucket `minio`; those of AWS say which is which.
@@ -28,7 +31,7 @@ pub fn problem(endpoint: &str, bucket: &str, is_virtual_hosted: bool) -> Option<
     if !is_virtual_hosted && names_bucket_twice {
         return Some(format!(
             "the endpoint `{host}{path}` contains the bucket, which `destination.url` names: remove `{bucket}` from the endpoint, or \
-             set `virtual_hosted_style_request = true`; otherwise every path begins with the bucket. {ORIGINS}",
+             set `virtual_hosted_style_request = true`; otherwise every path begins with the bucket; {ORIGINS}",
             path = url.path().trim_end_matches('/'),
         ));
     }

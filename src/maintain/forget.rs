@@ -1,11 +1,9 @@
 //! Permanent deletion. It is recorded first, so that repeating the same call completes one that was killed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use futures::TryStreamExt;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::destination::{Destination, DestinationError, LocalFile, OWN_DIRECTORY};
 use crate::layout::Layout;
@@ -13,7 +11,6 @@ use crate::ledger::{Entry, Ledger};
 use crate::maintain::error::MaintainError;
 use crate::maintain::walk::{TableFile, forgotten_files};
 use crate::model::forgotten::Erasure;
-use crate::write::Spool;
 
 /// Files that are deleted at the same time.
 const MAX_DELETES: usize = 8;
@@ -62,14 +59,6 @@ pub async fn forget(
         }
     }
     Ok(erased)
-}
-
-/// Removes what killed runs left in the spool, which may be copies. Each run does so when it starts.
-///
-/// # Errors
-/// [`MaintainError::Spool`].
-pub fn sweep_spool(dir: &Path) -> Result<(), MaintainError> {
-    Ok(Spool::open(dir, Uuid::now_v7(), 0).map(drop)?)
 }
 
 /// Calls `each` with the files of killed runs, and adds them as files of the program's own directory.

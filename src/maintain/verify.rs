@@ -16,6 +16,7 @@ use crate::maintain::walk::{FileReader, FileReading, MaintainedLake, UNMANAGED_P
 use crate::model::coverage::DayState;
 use crate::model::day::Day;
 use crate::model::history::{list_of, snapshot_day};
+use crate::write::sweep;
 
 /// Days that one record marks stale.
 const MAX_ENTRIES: usize = 1000;
@@ -76,7 +77,9 @@ pub async fn verify(
     mut report: impl FnMut(Finding),
 ) -> Result<Verified, MaintainError> {
     let mut verified = Verified::default();
-    let reader = FileReader::new(lake)?;
+    // What killed runs left there may be copies of what is forgotten.
+    sweep(&lake.spool_dir, None);
+    let reader = FileReader::new(lake);
     for name in tables(lake, options, ledger.state()).await? {
         let suspicions = compare_table(lake, options.depth, ledger.state(), &name, &reader, &mut verified).await?;
         verified.streams += 1;

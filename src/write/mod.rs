@@ -23,5 +23,5 @@ pub use protect::Protection;
 pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile};
 pub use slice_writer::{SliceWriter, UnverifiedSlice};
 pub use snapshot::write_snapshot;
-pub use spool::{SliceDir, Spool};
+pub use spool::{SliceDir, Spool, sweep};
 pub use verify::{Doubt, VerifiedSlice, proof_of};

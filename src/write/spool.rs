@@ -79,7 +79,7 @@ impl Spool {
         }
         let dir = root.join(run.to_string());
         fs::rename(&new, &dir).map_err(disk(&dir))?;
-        sweep(root, &dir);
+        sweep(root, Some(&dir));
         Ok(Arc::new(Self { dir, limit_bytes, usage: Mutex::default(), freed: Condvar::new(), _lock: lock }))
     }
 
@@ -185,8 +185,8 @@ fn is_of_administrator(found: &fs::Metadata) -> bool {
     return !found.is_dir();
 }
 
-/// Removes the directories of killed runs.
-fn sweep(root: &Path, own: &Path) {
+/// Removes the directories of killed runs from the spool `root`, which may belong to another user. `own` is that of this run.
+pub fn sweep(root: &Path, own: Option<&Path>) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
@@ -195,8 +195,8 @@ fn sweep(root: &Path, own: &Path) {
         let name = name.to_str().unwrap_or_default();
         let is_run = |name: &str| Uuid::parse_str(name).is_ok();
         let is_left = match name.strip_prefix(NEW) {
-            Some(run) => is_run(run) && is_expired(&dir, own),
-            None => is_run(name) && dir != own,
+            Some(run) => is_run(run) && own.is_some_and(|own| is_expired(&dir, own)),
+            None => is_run(name) && own != Some(&dir),
         };
         // A link is no directory of a run.
         if is_left && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_abandoned(&dir) {
@@ -407,6 +407,20 @@ mod tests {
         File::open(&starting).unwrap().set_modified(hours_ago).unwrap();
         Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
         assert!(!starting.exists());
+    }
+
+    #[test]
+    fn sweep_without_a_run_removes_only_what_killed_runs_left() {
+        let root = tempfile::tempdir().unwrap();
+        let killed = root.path().join(Uuid::now_v7().to_string());
+        fs::create_dir(&killed).unwrap();
+        fs::write(killed.join("day.parquet"), "rows").unwrap();
+        let living = Spool::open(&root.path().join("unmanaged"), Uuid::now_v7(), 100).unwrap();
+        let neighbour = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        fs::create_dir(&killed).unwrap();
+        sweep(root.path(), None);
+        sweep(&root.path().join("missing"), None);
+        assert!(!killed.exists() && living.dir.exists() && neighbour.dir.exists());
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub async fn rebuild(
     let mut rebuilt = Rebuilt { partition: lake.layout.name().to_owned(), lost, ..Rebuilt::default() };
     let organizations = if options.organizations.is_empty() { &state.organizations } else { &options.organizations };
     let mut accounts = Accounts::new(organizations.clone());
-    let reader = FileReader::new(lake)?;
+    let reader = FileReader::new(lake);
     let mut unknown = Vec::new();
     for name in tables(lake, &state).await? {
         let recorded = state.coverage.remove(&name).unwrap_or_default();
