@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::api::key_leak::KeyForms;
 use crate::error_text::escape_controls;
+use crate::http::BodyDecoder;
 
 /// Bytes that are read: a 422 repeats the request's body.
 const MAX_BYTES: usize = 256 * 1024;
@@ -55,10 +56,19 @@ impl ErrorBody {
     /// Reads the body, or what arrives of it in time.
     pub(super) async fn read(mut response: reqwest::Response, idle_timeout: Duration, forms: &KeyForms) -> Self {
         let mut body = Vec::new();
+        // Of an unknown encoding, the body is not the API's.
+        let mut decoder = BodyDecoder::new(response.headers()).unwrap_or(BodyDecoder::Identity);
         while body.len() < MAX_BYTES {
-            match tokio::time::timeout(idle_timeout.min(TIMEOUT), response.chunk()).await {
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-                _ => break,
+            let Ok(Ok(Some(chunk))) = tokio::time::timeout(idle_timeout.min(TIMEOUT), response.chunk()).await else {
+                body.extend(decoder.finish().unwrap_or_default());
+                break;
+            };
+            let add = |bytes: &[u8]| {
+                body.extend_from_slice(&bytes[..bytes.len().min(MAX_BYTES)]);
+                if body.len() < MAX_BYTES { Ok(()) } else { Err(()) }
+            };
+            if decoder.decode(&chunk, |_| (), add).is_err() {
+                break;
             }
         }
         Self::parse(response.headers(), &body, forms)
@@ -190,6 +200,22 @@ mod tests {
             assert!(!parse(&headers, body).is_of_api, "{headers:?} {body}");
         }
         assert!(parse(&[JSON, ("www-authenticate", "Bearer")], r#"{"detail":"Invalid API key"}"#).is_of_api);
+    }
+
+    #[tokio::test]
+    async fn compressed_error_of_the_api_is_recognized() {
+        for encoding in ["gzip", "X-GZIP"] {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, br#"{"detail":"Invalid API key"}"#).unwrap();
+            let response = axum::http::Response::builder()
+                .status(401)
+                .header("content-type", "application/json")
+                .header("content-encoding", encoding)
+                .body(gzip.finish().unwrap())
+                .unwrap();
+            let body = ErrorBody::read(response.into(), TIMEOUT, &KeyForms::default()).await;
+            assert_eq!((body.detail.as_str(), body.is_of_api), ("Invalid API key", true), "{encoding}");
+        }
     }
 
     #[test]

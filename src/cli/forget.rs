@@ -70,8 +70,7 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
         confirm(&summary(&found), lake.url())?;
     }
     let erased = forget(lake, &mut ledger, &erasures).await?;
-    // What killed runs left there may be copies.
-    sweep_spool(&destinations.spool_dir, None);
+    sweep_spool(&destinations.spool_dir);
     for (job, since) in alive_runs(ledger.state(), clock.now()) {
         tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }

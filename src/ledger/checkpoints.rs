@@ -121,7 +121,9 @@ async fn remove_old(destination: &Destination) -> Result<(), DestinationError> {
 /// The checkpoints, oldest first.
 async fn list(destination: &Destination) -> Result<Vec<Path>, DestinationError> {
     let mut paths = destination.list(&Path::from_iter([OWN_DIRECTORY, "checkpoints"]), None).await?;
-    paths.retain(|path| path.as_ref().ends_with(SUFFIX));
+    // A name with an escaped byte is no checkpoint, and cannot be read under its path.
+    let is_plain = |path: &Path| number_of(path).is_some() && !path.as_ref().contains('%');
+    paths.retain(|path| path.as_ref().ends_with(SUFFIX) && is_plain(path));
     paths.sort();
     Ok(paths)
 }

@@ -11,6 +11,7 @@ use crate::ledger::{Entry, Ledger};
 use crate::maintain::error::MaintainError;
 use crate::maintain::walk::{TableFile, forgotten_files};
 use crate::model::forgotten::Erasure;
+use crate::write::sweep;
 
 /// Files that are deleted at the same time.
 const MAX_DELETES: usize = 8;
@@ -59,6 +60,11 @@ pub async fn forget(
         }
     }
     Ok(erased)
+}
+
+/// Removes what killed runs left in the spool `dir`, which may be copies.
+pub fn sweep_spool(dir: &std::path::Path) {
+    sweep(dir, None);
 }
 
 /// Calls `each` with the files of killed runs, and adds them as files of the program's own directory.

@@ -9,10 +9,9 @@ mod rebuild;
 mod verify;
 mod walk;
 
-pub use crate::write::sweep as sweep_spool;
 pub use error::MaintainError;
 pub use finding::{Finding, FindingKind, FindingRemedy};
-pub use forget::{Erased, files_to_delete, forget};
+pub use forget::{Erased, files_to_delete, forget, sweep_spool};
 pub use rebuild::{RebuildOptions, Rebuilt, rebuild};
 pub use verify::{Depth, Verified, VerifyOptions, verify};
 pub use walk::MaintainedLake;

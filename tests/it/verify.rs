@@ -212,14 +212,14 @@ async fn unusual_names_are_reported_escaped_and_stop_no_command() {
     for directory in [REPORT, ledger, "_profound_export/checkpoints"] {
         let directory = root.join(directory);
         std::fs::create_dir_all(&directory).unwrap();
-        for name in [&b"Icon\r"[..], b"\xff.parquet", b"\x07.json"] {
+        for name in [&b"Icon\r"[..], b"999999999-\xff.parquet", b"\x07.json"] {
             std::fs::write(directory.join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
         }
         std::os::unix::fs::symlink("..", directory.join("back")).unwrap();
         std::os::unix::fs::symlink("itself", directory.join("itself")).unwrap();
     }
-    let expected =
-        ["%07.json", "%FF.parquet", "Icon%0D"].map(|name| (format!("{REPORT}/{name}"), FindingKind::Unmanaged));
+    let expected = ["%07.json", "999999999-%FF.parquet", "Icon%0D"]
+        .map(|name| (format!("{REPORT}/{name}"), FindingKind::Unmanaged));
     let (_, findings) = verified(&export, Depth::Rows, true).await;
     let found: BTreeMap<String, FindingKind> = findings.into_iter().map(|of| (of.path, of.kind)).collect();
     assert_eq!(found, expected.into());
