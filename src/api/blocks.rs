@@ -42,8 +42,11 @@ pub enum FramingError {
     NoRows(String),
     #[error("the response reports an error: {0}")]
     Reported(String),
-    #[error("the event stream ended without a summary")]
+    #[error("it ended without a summary")]
     NoSummary,
+    /// Its data may be rows, an error or nothing that matters.
+    #[error("an event `{event}` has data of an unknown meaning: {data}")]
+    UnknownEvent { event: String, data: String },
 }
 
 /// The body of one response around its rows.
@@ -55,11 +58,23 @@ pub struct ResponseEnvelope {
     pub body: Value,
     /// Half surrogates that were replaced in the rows.
     pub replaced: u64,
+    /// The only row is an object in place of a list, so the total counts something else.
+    pub is_single: bool,
+}
+
+impl FramingError {
+    /// Whether an event stream arrived as it was sent, but in a form that this version does not know.
+    pub fn is_unknown_form(&self) -> bool {
+        matches!(self, Self::NoSummary | Self::UnknownEvent { .. })
+    }
 }
 
 impl ResponseEnvelope {
-    /// The announced total, under the name that the family uses.
+    /// The announced total of rows or entities, under the name that the family uses.
     pub fn total(&self) -> Option<u64> {
+        if self.is_single {
+            return None;
+        }
         let total = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());
         total().or_else(|| self.body.get("totalCount")?.as_u64())
     }

@@ -268,7 +268,7 @@ impl Client {
         let ErrorBody { detail, is_of_api, content_type } = ErrorBody::read(response, self.idle_timeout, &forms).await;
         match status {
             // A proxy's 401, 403, 404 or 422 says nothing about the key, the account or the request.
-            200 | 400..=407 | 409..=428 | 430..=499 | 511 if !is_of_api => {
+            200 | 400..=407 | 409..=428 | 430..=499 | 501 | 511 if !is_of_api => {
                 let host = self.base.host_str().unwrap_or_default().to_owned();
                 ApiError::NotTheApi { what, host, status, content_type, start: detail, attempts: Attempts::ONE }
             }
@@ -279,6 +279,8 @@ impl Client {
                 ApiError::Redirected { what, status, location }
             }
             429 => ApiError::RateLimited { what, detail, retry_after, attempts: Attempts::ONE },
+            // Never implemented for this request, however often it is sent.
+            501 => ApiError::RequestRejected { what, status, detail },
             408 | 500..=599 => ApiError::ServerError { what, status, detail, retry_after, attempts: Attempts::ONE },
             // Another 2xx does not answer a read either.
             _ => ApiError::RequestRejected { what, status, detail },

@@ -52,6 +52,9 @@ pub enum ApiError {
     /// The response is incomplete or malformed.
     #[error("the response for {what} is broken{attempts}: {problem}")]
     Broken { what: String, problem: String, attempts: Attempts },
+    /// The event stream has a form that this version does not know. Pages have another one.
+    #[error("the event stream for {what} has an unknown form: {problem}")]
+    UnknownEvents { what: String, problem: String },
     /// A response in progress at the deadline did not end soon after it.
     #[error("the response for {what} was incomplete {} after the deadline", format_duration(*after))]
     Late { what: String, after: Duration },

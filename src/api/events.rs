@@ -1,7 +1,8 @@
 //! Cuts rows from a stream of server-sent events as it arrives.
 //!
 //! The grammar is that of the HTML standard, section "Server-sent events". The API documents no terminal event, so a stream counts
-//! as complete only after a clean end of the body, and with the announced total if there is one.
+//! as complete only after a clean end of the body, and with the announced total if there is one. An event that this version does
+//! not know may have rows or report a failure, so a stream with one proves nothing.
 
 use serde_json::Value;
 
@@ -143,7 +144,7 @@ impl EventRows {
     }
 
     fn process_event(&mut self, blocks: &mut BlockBuilder) -> Result<(), FramingError> {
-        if let Some(reported) = only_detail(&self.data) {
+        if let Some(reported) = only_error(&self.data) {
             return Err(FramingError::Reported(reported));
         }
         match self.event.as_str() {
@@ -165,17 +166,39 @@ impl EventRows {
                 let info: Value =
                     serde_json::from_slice(&self.data).map_err(|error| FramingError::Envelope(error.to_string()))?;
                 let envelope = ResponseEnvelope { info, ..ResponseEnvelope::default() };
-                self.announced = envelope.total();
                 if let Some(positions) = envelope.positions() {
                     blocks.bind(positions);
                 }
-                self.summary = Some(envelope.info);
+                // A later summary without a total does not take back the total.
+                let total = envelope.total();
+                if total.is_some() || self.announced.is_none() {
+                    self.announced = total;
+                    self.summary = Some(envelope.info);
+                }
             }
-            "error" => return Err(FramingError::Reported(beginning(&self.data))),
+            name if reports_failure(name) => return Err(FramingError::Reported(beginning(&self.data))),
+            name if !is_harmless(name, &self.data) => {
+                let event = if name.is_empty() { "message" } else { name }.to_owned();
+                return Err(FramingError::UnknownEvent { event, data: beginning(&self.data) });
+            }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// Whether an event of this name says that the query failed: the vendor documents no name for it.
+fn reports_failure(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["error", "exception", "fail", "fatal", "abort", "cancel", "timeout"].iter().any(|part| name.contains(part))
+}
+
+/// Whether an event keeps the connection open or says that it ends.
+fn is_harmless(name: &str, data: &[u8]) -> bool {
+    const NAMES: [&str; 10] =
+        ["ping", "heartbeat", "keepalive", "keep-alive", "keep_alive", "done", "end", "complete", "completed", "close"];
+    const TEXTS: [&[u8]; 4] = [b"[DONE]", b"null", b"{}", b"[]"];
+    NAMES.iter().any(|harmless| name.eq_ignore_ascii_case(harmless)) || TEXTS.contains(&data.trim_ascii())
 }
 
 /// Whether values nest deeper than [`MAX_DEPTH`]. Few rows have that many brackets, so few are scanned.
@@ -205,16 +228,17 @@ fn next_line(bytes: &[u8]) -> Option<(usize, u8)> {
     memchr::memchr2(b'\n', b'\r', bytes).map(|end| (end, bytes[end]))
 }
 
-/// The error in an event whose data has no other member than `detail`.
-fn only_detail(data: &[u8]) -> Option<String> {
-    // No row begins like this. Parsing every row to find out would cost as much as decoding it.
+/// The error in an event whose data has no other member than one that reports an error.
+fn only_error(data: &[u8]) -> Option<String> {
+    const NAMES: [&str; 5] = ["detail", "error", "errors", "message", "exception"];
+    // Few rows begin like this. Parsing every row to find out would cost as much as decoding it.
     let start = data.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'{')?;
-    if !data[start..].starts_with(b"\"detail\"") {
-        return None;
-    }
+    let first = data[start..].strip_prefix(b"\"")?;
+    let name =
+        NAMES.iter().find(|name| first.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"\"")))?;
     let object: serde_json::Map<String, Value> = serde_json::from_slice(data).ok()?;
-    let detail = object.get("detail")?;
-    (object.len() == 1).then(|| detail.as_str().map_or_else(|| detail.to_string(), str::to_owned))
+    let reported = object.get(*name)?;
+    (object.len() == 1).then(|| reported.as_str().map_or_else(|| reported.to_string(), str::to_owned))
 }
 
 #[cfg(test)]
@@ -248,7 +272,7 @@ mod tests {
     const STREAM: &str = concat!(
         ": comment\nretry: 3000\n\nid: 1\nevent: summary\ndata: {\"total_results\": 2}\n\n",
         "event: result\ndata: {\"a\":\ndata:  1}\n\nevent: heartbeat\ndata: \n\nevent:row\ndata:{\"a\":\"x: y\"}\n\n",
-        "event: news\ndata: {\"b\": 2}\n\nevent: done\ndata: [DONE]\n\n",
+        "event: ping\ndata: {\"b\": 2}\n\nevent: done\ndata: [DONE]\n\n",
     );
 
     #[test]
@@ -282,14 +306,39 @@ mod tests {
     #[test]
     fn error_event_ends_the_stream() {
         let summary = "event: summary\ndata: {}\n\n";
-        for event in
-            ["event: error\ndata: {\"detail\":\"query failed\"}\n\n", "data: {\"detail\": \"query failed\"}\n\n"]
-        {
+        for event in [
+            "event: error\ndata: {\"detail\":\"query failed\"}\n\n",
+            "event: QueryException\ndata: query failed\n\n",
+            "event: row\ndata: {\"error\":\"query failed\"}\n\n",
+            "data: {\"detail\": \"query failed\"}\n\n",
+        ] {
             let error = cut(&format!("{summary}{event}"), 9).unwrap_err();
             assert_eq!(error, FramingError::Reported("query failed".into()), "{event}");
         }
         let kept = cut(&format!("{summary}event: row\ndata: {{\"detail\":\"x\",\"a\":1}}\n\n"), 9).unwrap();
         assert_eq!(kept.0.len(), 1);
+    }
+
+    #[test]
+    fn unknown_event_with_data_ends_the_stream() {
+        let summary = "event: summary\ndata: {}\n\n";
+        for (name, event) in [
+            ("message", "data: {\"a\": 1}\n\n"),
+            ("item", "event: item\ndata: {\"a\": 1}\n\n"),
+            ("Row", "event: Row\ndata: [{\"a\": 1}]\n\n"),
+            ("news", "event: news\ndata: text\n\n"),
+        ] {
+            match cut(&format!("{summary}{event}"), 9).unwrap_err() {
+                FramingError::UnknownEvent { event, .. } => assert_eq!(event, name),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn later_summary_does_not_take_back_the_total() {
+        let body = "event: summary\ndata: {\"total_rows\": 2}\n\nevent: summary\ndata: {}\n\n";
+        assert_eq!(cut(body, 9).unwrap().1.total(), Some(2));
     }
 
     #[test]

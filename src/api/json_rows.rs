@@ -45,6 +45,8 @@ pub struct JsonRows {
     has_positions: bool,
     /// The body has a place for rows, even if it is empty.
     has_rows_member: bool,
+    /// The rows are one object without an array around it.
+    is_single: bool,
     /// What may follow between two rows.
     next: Next,
     /// Bytes between two rows, or after the end.
@@ -196,11 +198,12 @@ impl JsonRows {
         if self.state != BodyState::End {
             return Err(FramingError::Truncated);
         }
-        let envelope = if self.envelope.trim_ascii().is_empty() {
+        let mut envelope = if self.envelope.trim_ascii().is_empty() {
             ResponseEnvelope::default()
         } else {
             parse_envelope(&self.envelope)?
         };
+        envelope.is_single = self.is_single;
         if let Some(error) = reported_error(&envelope.body).filter(|_| blocks.total_rows() == 0) {
             return Err(FramingError::Reported(error));
         }
@@ -264,6 +267,7 @@ impl JsonRows {
 
     fn begin_only_row(&mut self, blocks: &mut BlockBuilder) {
         self.only_row = true;
+        self.is_single = true;
         self.has_rows_member = true;
         self.rows_depth = self.depth - 1;
         self.state = BodyState::Row;
@@ -379,7 +383,7 @@ fn parse_envelope(envelope: &[u8]) -> Result<ResponseEnvelope, FramingError> {
     let mut envelope = envelope.to_vec();
     replace_half_surrogates(&mut envelope);
     let body: Value = serde_json::from_slice(&envelope).map_err(|error| FramingError::Envelope(error.to_string()))?;
-    Ok(ResponseEnvelope { info: body.get("info").cloned().unwrap_or_default(), body, replaced: 0 })
+    Ok(ResponseEnvelope { info: body.get("info").cloned().unwrap_or_default(), body, ..ResponseEnvelope::default() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::blocks::{BlockBuilder, ResponseEnvelope};
+use crate::api::blocks::{BlockBuilder, FramingError, ResponseEnvelope};
 use crate::api::error::ApiError;
 use crate::api::events::EventRows;
 use crate::api::json_rows::JsonRows;
@@ -123,7 +123,11 @@ impl Response {
         observer: RequestObserver,
     ) -> Result<Self, ApiError> {
         let content_type = http.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let framer = if content_type.starts_with("text/event-stream") {
+        let content_type = content_type.to_ascii_lowercase();
+        // Some proxies rename the type of an event stream, or drop it.
+        let is_event_stream =
+            content_type.starts_with("text/event-stream") || (request.events && !content_type.contains("json"));
+        let framer = if is_event_stream {
             Framer::Events(EventRows::default())
         } else {
             Framer::Json(JsonRows::new(request.rows.clone()))
@@ -163,7 +167,7 @@ impl Response {
     /// The blocks that the next bytes complete, possibly none; `None` when the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`], [`ApiError::KeyLeaked`], [`ApiError::Late`], [`ApiError::Cancelled`].
+    /// [`ApiError::Broken`], [`ApiError::UnknownEvents`], [`ApiError::KeyLeaked`], [`ApiError::Late`], [`ApiError::Cancelled`].
     pub async fn next_blocks(&mut self) -> Result<Option<Vec<Block>>, ApiError> {
         let idle_timeout = self.deadline.idle_timeout;
         let started = Instant::now();
@@ -204,20 +208,27 @@ impl Response {
         };
         pushed
             .and_then(|()| self.limits.record(bytes.len(), self.blocks.total_rows(), waited))
-            .map_err(|error| ApiError::broken(&self.what, error.to_string()))
+            .map_err(|error| framing_error(&self.what, &error))
     }
 
     /// The last blocks, the body around the rows, and the number of rows. Call it once the body is over.
     ///
     /// # Errors
-    /// [`ApiError::Broken`] if the body is truncated.
+    /// [`ApiError::Broken`] if the body is truncated, [`ApiError::UnknownEvents`].
     pub fn finish(mut self) -> Result<(Vec<Block>, ResponseEnvelope, u64), ApiError> {
         let finished = match self.framer {
             Framer::Json(rows) => rows.finish(&mut self.blocks),
             Framer::Events(events) => events.finish(&mut self.blocks),
         };
-        let mut envelope = finished.map_err(|error| ApiError::broken(&self.what, error.to_string()))?;
+        let mut envelope = finished.map_err(|error| framing_error(&self.what, &error))?;
         envelope.replaced = self.blocks.replaced();
         Ok((self.blocks.take_ready(), envelope, self.blocks.total_rows()))
     }
+}
+
+fn framing_error(what: &str, error: &FramingError) -> ApiError {
+    if error.is_unknown_form() {
+        return ApiError::UnknownEvents { what: what.to_owned(), problem: error.to_string() };
+    }
+    ApiError::broken(what, error.to_string())
 }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
 use crate::model::format::format_count;
-use crate::run::{Discovered, Preview, Recheck, discover, preview, recheck, resolve_scopes};
+use crate::run::{AccountFacts, Discovered, Preview, Recheck, discover, preview, recheck, resolve_scopes};
 
 /// Next runs to show for each job.
 const RUNS_SHOWN: usize = 3;
@@ -23,7 +23,7 @@ const MAX_CLOCK_ERROR_SECONDS: i64 = 300;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Also request one small page of each selected stream, and print every value that does not fit its column
+    /// Also request the first rows of each selected stream, and print every value that does not fit its column
     #[arg(long)]
     sample: bool,
     /// Only print the least privileges that the credentials of the destination need: for S3 an IAM policy, as JSON
@@ -107,8 +107,11 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     }
     let mut misfitting = 0;
     if args.sample {
+        let organizations = found.organizations.iter().map(|organization| organization.id.clone()).collect();
+        let facts = ledger.state().facts.clone();
+        let account = AccountFacts::new(organizations, settings.event_streams, facts, now);
         for (stream, scope) in sampled.into_values() {
-            let (text, fits) = sample::report(&settings, &stream, scope, &found).await;
+            let (text, fits) = sample::report(&settings, &stream, scope, &found, &account).await;
             findings.add("sample", format!("{}: {text}", stream.name))?;
             misfitting += u64::from(!fits);
         }

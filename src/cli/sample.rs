@@ -1,4 +1,4 @@
-//! `check --sample`: one small page of a stream.
+//! `check --sample`: the first rows of a stream, requested as a run requests them.
 
 use std::sync::Arc;
 
@@ -6,18 +6,21 @@ use crate::api::{ApiError, RequestOptions};
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
-use crate::run::{Discovered, RunError, RunSettings, sample};
+use crate::run::{AccountFacts, Discovered, RunError, RunSettings, sample};
 
 /// Within this many days, at least one month has ended.
 const A_MONTH: i64 = 31;
 const ROWS: u64 = 10;
+/// Misfits to show: an event stream has more rows.
+const MISFITS_SHOWN: usize = 10;
 
-/// Requests a small page of `stream` for `scope`: what would not fit, and whether everything would.
+/// Requests the first rows of `stream` for `scope`: what would not fit, and whether everything would.
 pub async fn report(
     settings: &RunSettings,
     stream: &Arc<Stream>,
     scope: Option<Scope>,
     found: &Discovered,
+    account: &AccountFacts,
 ) -> (String, bool) {
     let options = RequestOptions { many_organizations: found.organizations.len() > 1, ..RequestOptions::default() };
     let no_scope = || ("no scope to request it for".to_owned(), true);
@@ -26,7 +29,7 @@ pub async fn report(
     let last = |days: &Days| Some(days.span(days.complete(days.zone.today(now).plus(-A_MONTH), now).next_back()?));
     let window = stream.days.as_ref().and_then(last);
     let slice = Slice { stream: Arc::clone(stream), scope, window };
-    let sample = match sample(&slice, settings, &options, ROWS).await {
+    let sample = match sample(&slice, settings, account.transport(stream), &options, ROWS).await {
         Ok(Some(sample)) => sample,
         Ok(None) => return no_scope(),
         Err(RunError::Api(ApiError::NotEntitled { status, .. })) => {
@@ -38,7 +41,10 @@ pub async fn report(
         0 => format!("{} rows fit", sample.rows),
         misfits => format!("{misfits} of {} rows would not fit", sample.rows),
     };
-    for misfit in &sample.misfits {
+    if let Some(problem) = &sample.no_events {
+        text.push_str(&format!("\n  page by page: {problem}"));
+    }
+    for misfit in sample.misfits.iter().take(MISFITS_SHOWN) {
         text.push_str(&format!("\n  {misfit}"));
     }
     for (member, example) in &sample.drift {

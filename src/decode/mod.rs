@@ -5,7 +5,9 @@ mod error;
 mod rows;
 mod schema;
 mod value;
+mod words;
 
 pub use error::DecodeError;
-pub use rows::{Decoder, Drift};
+pub use rows::{Decoder, Drift, Misfit};
 pub use schema::{EXTRA_COLUMN, TableSchema, data_type_of};
+pub use words::with_nulls;

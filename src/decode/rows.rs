@@ -11,6 +11,7 @@ use crate::decode::builder::ColumnBuilder;
 use crate::decode::error::DecodeError;
 use crate::decode::schema::{MemberTarget, TableSchema};
 use crate::decode::value::{MemberName, NameSeed, RawSeed, RowContext, ValueSeed};
+use crate::decode::words::with_marks;
 use crate::model::block::Positions;
 use crate::model::scope::Scope;
 
@@ -29,6 +30,17 @@ pub struct Decoder {
     scope_values: HashMap<&'static str, String>,
     /// The columns that any row had, null or not.
     seen: Vec<bool>,
+    /// Of the current block.
+    misfits: Vec<Misfit>,
+}
+
+/// A row of a batch with a value that its column cannot hold.
+#[derive(Debug)]
+pub struct Misfit {
+    /// Its number in the batch.
+    pub row: usize,
+    /// Always a [`DecodeError::Mismatch`].
+    pub problem: DecodeError,
 }
 
 /// The columns of positional values, for one page.
@@ -54,6 +66,7 @@ impl Decoder {
             binding: None,
             scope_values: HashMap::new(),
             seen: vec![false; schema.types.len()],
+            misfits: Vec::new(),
             schema,
         }
     }
@@ -104,19 +117,49 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`], after which the decoder must not be used. Earlier batches are not affected.
     pub fn decode(&mut self, json: &[u8], rows: usize) -> Result<RecordBatch, DecodeError> {
+        let (batch, misfits) = self.decode_with_misfits(json, rows)?;
+        misfits.into_iter().next().map_or(Ok(batch), |misfit| Err(misfit.problem))
+    }
+
+    /// The same, but a value that its column cannot hold is null in the batch and a misfit.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode`], but for [`DecodeError::Mismatch`].
+    pub fn decode_with_misfits(&mut self, json: &[u8], rows: usize) -> Result<(RecordBatch, Vec<Misfit>), DecodeError> {
         let before = self.row.rows_read;
         let text = std::str::from_utf8(json).map_err(|error| self.damaged(format!("not UTF-8: {error}")))?;
-        let mut deserializer = sonic_rs::Deserializer::from_str(text);
-        let read = AllRows(self).deserialize(&mut deserializer);
-        if let Err(error) = read {
-            return Err(self.fault(&error));
+        if let Err(error) = self.read(text) {
+            // Only now: most blocks are JSON, and nothing else takes the time to look for words that are not.
+            let marked = with_marks(text).filter(|_| self.row.fault.is_none());
+            let Some(marked) = marked else {
+                return Err(self.fault(&error));
+            };
+            self.restart(before);
+            self.row.has_marked_words = true;
+            let read = self.read(&marked);
+            self.row.has_marked_words = false;
+            read.map_err(|error| self.fault(&error))?;
         }
-        deserializer.end().map_err(|error| self.damaged(error.to_string()))?;
         let found = self.row.rows_read - before;
         if found != rows as u64 {
             return Err(self.damaged(format!("{found} rows instead of the {rows} that were framed")));
         }
-        self.finish().map_err(|error| self.damaged(error.to_string()))
+        let misfits = std::mem::take(&mut self.misfits);
+        Ok((self.finish().map_err(|error| self.damaged(error.to_string()))?, misfits))
+    }
+
+    fn read(&mut self, text: &str) -> Result<(), sonic_rs::Error> {
+        let mut deserializer = sonic_rs::Deserializer::from_str(text);
+        AllRows(self).deserialize(&mut deserializer)?;
+        deserializer.end()
+    }
+
+    /// Forgets the rows of a block that is read once more.
+    fn restart(&mut self, rows_read: u64) {
+        self.builders = self.schema.types.iter().map(ColumnBuilder::new).collect();
+        self.extra = StringBuilder::new();
+        self.misfits.clear();
+        self.row.restart(rows_read);
     }
 
     fn finish(&mut self) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -150,6 +193,9 @@ impl Decoder {
     }
 
     fn end_row(&mut self) {
+        if let Some(problem) = self.row.misfit.take() {
+            self.misfits.push(Misfit { row: self.extra_len(), problem });
+        }
         let rows = self.extra_len() + 1;
         for builder in self.builders.iter_mut().filter(|builder| builder.len() < rows) {
             builder.append_null();
@@ -383,6 +429,19 @@ impl<'de> Visitor<'de> for ReferenceSeed<'_> {
 
     fn visit_f64<E: serde::de::Error>(mut self, value: f64) -> Result<(), E> {
         self.plain(|seed| seed.visit_f64(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, items: A) -> Result<(), A::Error> {
+        let mut items = Some(items);
+        self.plain(|seed| items.take().map_or(Ok(()), |items| seed.visit_seq(items)))?;
+        // Where the value is not wanted, its items are passed over.
+        match items {
+            Some(mut items) => {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {

@@ -1,5 +1,6 @@
 //! Reads one JSON value into one builder.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sonic_rs::LazyValue;
 use crate::decode::builder::{ColumnBuilder, StructBuilder};
 use crate::decode::error::DecodeError;
 use crate::decode::schema::TableSchema;
+use crate::decode::words::{ESCAPED_MARK, MARK, without_marks};
 use crate::model::column::ColumnType;
 use crate::model::day::Day;
 
@@ -31,8 +33,12 @@ pub struct RowContext {
     steps: Vec<usize>,
     /// Undeclared members, as `"name":value` pairs joined by commas.
     pub extra: String,
-    /// Why the row cannot be stored. The parser's own error has only text.
+    /// Why no row can be stored. The parser's own error has only text.
     pub fault: Option<DecodeError>,
+    /// The first value of the row that its column cannot hold.
+    pub misfit: Option<DecodeError>,
+    /// Whether words that are not JSON are marked in the rows.
+    pub has_marked_words: bool,
     /// Undeclared members seen so far, each with an example.
     pub drift: BTreeMap<String, String>,
     /// Rows before this one.
@@ -44,7 +50,15 @@ pub struct RowContext {
 impl RowContext {
     pub fn new(schema: Arc<TableSchema>) -> Self {
         let (steps, extra, drift) = (Vec::new(), String::new(), BTreeMap::new());
-        Self { schema, steps, extra, fault: None, drift, rows_read: 0, page: 1 }
+        Self { schema, steps, extra, fault: None, misfit: None, has_marked_words: false, drift, rows_read: 0, page: 1 }
+    }
+
+    /// Forgets the rows after the first `rows_read`.
+    pub fn restart(&mut self, rows_read: u64) {
+        self.steps.clear();
+        self.extra.clear();
+        self.misfit = None;
+        self.rows_read = rows_read;
     }
 
     pub fn stream(&self) -> String {
@@ -97,8 +111,9 @@ impl RowContext {
     }
 
     fn keep(&mut self, exact: &str, generic: &str, json: &str) {
-        self.keep_known(exact, json);
-        self.record_drift(generic, json);
+        let json = if self.has_marked_words { without_marks(json) } else { Cow::Borrowed(json) };
+        self.keep_known(exact, &json);
+        self.record_drift(generic, &json);
     }
 
     fn record_drift(&mut self, generic: &str, example: &str) {
@@ -140,12 +155,21 @@ impl RowContext {
         path
     }
 
-    fn mismatch<E: serde::de::Error>(&mut self, builder: &ColumnBuilder, found: impl fmt::Display) -> E {
+    /// The word in place of `value` that is not JSON, if there was one.
+    fn marked_word<'a>(&self, value: &'a str) -> Option<&'a str> {
+        value.strip_prefix(MARK).filter(|_| self.has_marked_words)
+    }
+
+    /// Records that the current value does not fit, and appends null in its place: the other rows are read all the same.
+    pub fn reject(&mut self, builder: &mut ColumnBuilder, found: impl fmt::Display) {
+        builder.append_null();
+        if self.misfit.is_some() {
+            return;
+        }
         let column = self.path(|index| format!("[{index}]"));
         let found = if self.is_protected("") { NOT_SHOWN.to_owned() } else { shorten(&found.to_string()) };
         let (stream, row, expected) = (self.stream(), self.rows_read + 1, builder.describe());
-        self.fault = Some(DecodeError::Mismatch { stream, row, column, expected, found });
-        E::custom("value does not fit its column")
+        self.misfit = Some(DecodeError::Mismatch { stream, row, column, expected, found });
     }
 }
 
@@ -170,6 +194,9 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
             let json = RawSeed.deserialize(deserializer)?;
             match json.as_str() {
                 "null" => builder.append_null(),
+                text if self.row.has_marked_words && text.contains(ESCAPED_MARK) => {
+                    self.row.reject(self.builder, without_marks(text));
+                }
                 text => builder.append_value(text),
             }
             return Ok(());
@@ -192,23 +219,26 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
         match self.builder {
-            ColumnBuilder::Bool(builder) => {
-                builder.append_value(value);
-                Ok(())
-            }
-            other => Err(self.row.mismatch(other, value)),
+            ColumnBuilder::Bool(builder) => builder.append_value(value),
+            other => self.row.reject(other, value),
         }
+        Ok(())
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
         match self.builder {
             ColumnBuilder::Int64(builder) => builder.append_value(value),
-            ColumnBuilder::Float64(builder) if exact_in_float(value) => builder.append_value(value as f64),
+            ColumnBuilder::Float64(builder) => {
+                builder.append_value(value as f64);
+                if !exact_in_float(value) {
+                    self.row.keep_original(&value.to_string());
+                }
+            }
             ColumnBuilder::UnixSeconds(builder) => match Timestamp::from_second(value) {
                 Ok(instant) => builder.append_value(instant.as_microsecond()),
-                Err(_) => return Err(self.row.mismatch(self.builder, value)),
+                Err(_) => self.row.reject(self.builder, value),
             },
-            other => return Err(self.row.mismatch(other, value)),
+            other => self.row.reject(other, value),
         }
         Ok(())
     }
@@ -216,14 +246,19 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            // A float may hold a larger one exactly.
-            Err(_) => match self.builder {
-                ColumnBuilder::Float64(builder) if (value as f64) as u128 == u128::from(value) => {
-                    builder.append_value(value as f64);
-                    Ok(())
+            Err(_) => {
+                match self.builder {
+                    ColumnBuilder::Float64(builder) => {
+                        builder.append_value(value as f64);
+                        // A float may hold a larger one exactly.
+                        if (value as f64) as u128 != u128::from(value) {
+                            self.row.keep_original(&value.to_string());
+                        }
+                    }
+                    other => self.row.reject(other, value),
                 }
-                other => Err(self.row.mismatch(other, value)),
-            },
+                Ok(())
+            }
         }
     }
 
@@ -233,12 +268,16 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             // `2.0` is an integer.
             ColumnBuilder::Int64(builder) if is_integer(value) => builder.append_value(value as i64),
             ColumnBuilder::UnixSeconds(_) if is_integer(value) => return self.visit_i64(value as i64),
-            other => return Err(self.row.mismatch(other, value)),
+            other => self.row.reject(other, value),
         }
         Ok(())
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        if let Some(word) = self.row.marked_word(value) {
+            self.row.reject(self.builder, word);
+            return Ok(());
+        }
         match self.builder {
             ColumnBuilder::Utf8(builder) => builder.append_value(value),
             ColumnBuilder::Date(builder) => match day_of_label(value) {
@@ -249,13 +288,13 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
                         self.row.keep_original(&serde_json::Value::from(value).to_string());
                     }
                 }
-                None => return Err(self.row.mismatch(self.builder, format!("{value:?}"))),
+                None => self.row.reject(self.builder, format!("{value:?}")),
             },
             ColumnBuilder::Timestamp(builder) => match microseconds(value) {
                 Some(instant) => builder.append_value(instant),
-                None => return Err(self.row.mismatch(self.builder, format!("{value:?}"))),
+                None => self.row.reject(self.builder, format!("{value:?}")),
             },
-            other => return Err(self.row.mismatch(other, format!("{value:?}"))),
+            other => self.row.reject(other, format!("{value:?}")),
         }
         Ok(())
     }
@@ -263,7 +302,9 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let row = self.row;
         let ColumnBuilder::List(list) = self.builder else {
-            return Err(row.mismatch(self.builder, "a list"));
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            row.reject(self.builder, "a list");
+            return Ok(());
         };
         for index in 0_usize.. {
             let builder = &mut list.items;
@@ -276,11 +317,15 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let row = self.row;
         match self.builder {
             ColumnBuilder::Struct(fields) => visit_struct(fields, row, members),
-            other => Err(row.mismatch(other, "an object")),
+            other => {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                row.reject(other, "an object");
+                Ok(())
+            }
         }
     }
 }

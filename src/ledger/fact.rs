@@ -24,7 +24,8 @@ pub enum Fact {
     Fallback { stream: String, fallback: Option<String> },
     /// The API accepts a member of the body only on pages of few rows (422 otherwise). `None` once it accepts the usual request.
     PageLimit { stream: String, limit: Option<u64> },
-    /// The event stream lacks columns that the request names. Pages are requested instead.
+    /// The event stream cannot be used: it is rejected, not understood, without proof of its end, or lacks columns. Pages are requested
+    /// instead.
     EventsIncomplete { stream: String },
     /// The store rejects the second create of the same object.
     CreateIfAbsent,

@@ -42,7 +42,7 @@ pub enum Retry {
     Once,
     /// The response was damaged on its way: half the window, the same once more, or pages instead of an event stream.
     Smaller,
-    /// The same days page by page, because the event stream lacks columns.
+    /// The same days page by page, because the event stream is not available, not understood or no proof.
     Pages,
     /// Another form of the request, because the API rejects this one: another end date, fewer fields, another stream.
     Fallback,
@@ -82,8 +82,9 @@ impl RunError {
                 _ => Disposition::run(Retry::NextRun, Outcome::Unavailable),
             },
             Self::Decode(DecodeError::Damaged { .. }) => Disposition::slice(Retry::Smaller),
+            // The coverage shows it, and the next run sees whether the API was repaired.
             Self::Decode(DecodeError::Mismatch { .. } | DecodeError::Length { .. } | DecodeError::Unbound { .. }) => {
-                Disposition::slice(Retry::Never)
+                Disposition::slice(Retry::NextRun)
             }
             // Nothing can be written to such a spool. One that is full may still have room for a smaller slice.
             Self::Write(error) if error.disk_trouble() == Some(DiskTrouble::NotWritable) => {
@@ -110,7 +111,14 @@ impl RunError {
             {
                 Disposition::slice(Retry::Smaller)
             }
+            // Pages have a cursor or a total, so their end is proven.
+            Self::Unproven {
+                doubt: Doubt::NoTotal { .. } | Doubt::Entities { .. },
+                transport: Transport::Events,
+                ..
+            } => Disposition::slice(Retry::Pages),
             Self::Unproven { .. } => Disposition::slice(Retry::Once),
+            Self::NoEvents(_) => Disposition::slice(Retry::Pages),
             // The document's examples show named rows with fewer values than requested; positional rows hold them all.
             Self::MissingColumns { .. } => Disposition::slice(Retry::Pages),
             Self::TooManyPages { .. } => Disposition::slice(Retry::NextRun),
@@ -130,6 +138,7 @@ fn of_api(error: &ApiError) -> Disposition {
             Disposition::slice(Retry::Never)
         }
         ApiError::NotTheApi { .. } => Disposition::slice(Retry::NextRun),
+        ApiError::UnknownEvents { .. } => Disposition::slice(Retry::Pages),
         // The API's client has retried both already.
         ApiError::ServerError { .. } | ApiError::Broken { .. } => Disposition::slice(Retry::Smaller),
         ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. } => {

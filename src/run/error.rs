@@ -28,6 +28,9 @@ pub enum RunError {
     /// The rows contradict what the API announced, so the slice may be incomplete.
     #[error("{slice} is not proven complete: {doubt}")]
     Unproven { slice: String, doubt: Doubt, transport: Transport },
+    /// The path of the event stream rejects the request. Whether the account may read the rows is for their pages to say.
+    #[error("the event stream is not available: {0}")]
+    NoEvents(ApiError),
     /// The rows of an event stream lack columns that the request names.
     #[error("no row of {slice} has {}, though the request names it", columns.join(", "))]
     MissingColumns { slice: String, columns: Vec<String> },
@@ -47,6 +50,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether an event stream is whole as far as it shows, and its pages must confirm its end.
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Unproven { doubt: Doubt::Entities { .. }, .. })
+    }
+
     /// What an operator can do about the actual cause.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -22,3 +22,4 @@ pub use result::RunResult;
 pub use sample::{Sample, sample};
 pub use session::run_job;
 pub use settings::{Destinations, RunRequest, RunSettings};
+pub use slice::AccountFacts;

@@ -1,20 +1,20 @@
-//! One small page of a stream, and every value of it that does not fit its column.
+//! The first rows of a stream, requested as a run requests them, and every value of it that does not fit its column.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures::future::BoxFuture;
-use serde_json::Value;
 
 use crate::api::{Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::decode::{Decoder, Drift, TableSchema};
 use crate::model::block::{Block, Positions};
 use crate::model::slice::Slice;
+use crate::run::disposition::Retry;
 use crate::run::error::RunError;
 use crate::run::settings::RunSettings;
 use crate::run::slice::{children_of, json_rows, request_pages};
 
-/// What a small page of a stream shows.
+/// What the first rows of a stream show.
 #[derive(Debug, Default)]
 pub struct Sample {
     pub rows: usize,
@@ -22,30 +22,39 @@ pub struct Sample {
     pub misfits: Vec<String>,
     /// Fields that the catalog does not declare, each with an example.
     pub drift: Drift,
+    /// Why pages had to replace the event stream.
+    pub no_events: Option<String>,
 }
 
-/// Requests one small page of `slice`, and decodes each row by itself. A child is requested for the first row of its parent, or
-/// for the first parameters; `None` if there are none.
+/// Requests the first rows of `slice`, as pages if its event stream cannot be used, and decodes each by itself. A child is requested for the first
+/// row of its parent, or for the first parameters; `None` if there are none.
 ///
 /// # Errors
 /// [`RunError::Api`] if the page cannot be requested.
 pub async fn sample(
     slice: &Slice,
     settings: &RunSettings,
+    transport: Transport,
     options: &RequestOptions,
     most_rows: u64,
 ) -> Result<Option<Sample>, RunError> {
-    let Some(blocks) = first_page(slice, settings, options, most_rows).await? else {
-        return Ok(None);
+    let mut no_events = None;
+    let first = match first_page(slice, settings, options, transport, most_rows).await {
+        Err(error) if transport == Transport::Events && error.disposition().retry == Retry::Pages => {
+            no_events = Some(error.to_string());
+            first_page(slice, settings, options, Transport::Pages, most_rows).await
+        }
+        first => first,
     };
-    Ok(Some(decode_rows(slice, &blocks)))
+    Ok(first?.map(|blocks| Sample { no_events, ..decode_rows(slice, &blocks) }))
 }
 
-/// The blocks of one small page.
+/// The blocks of the first rows.
 fn first_page<'a>(
     slice: &'a Slice,
     settings: &'a RunSettings,
     options: &'a RequestOptions,
+    transport: Transport,
     most_rows: u64,
 ) -> BoxFuture<'a, Result<Option<Vec<Block>>, RunError>> {
     Box::pin(async move {
@@ -54,40 +63,45 @@ fn first_page<'a>(
         let variables = match parent {
             Some((parent, stream)) => {
                 let above = Slice { stream: Arc::clone(stream), ..slice.clone() };
-                let blocks = first_page(&above, settings, options, most_rows).await?.unwrap_or_default();
-                children_of(parent, &json_rows(&blocks)).into_iter().next().map(|child| child.variables)
+                let blocks = first_page(&above, settings, options, Transport::Pages, most_rows).await?;
+                let blocks = blocks.unwrap_or_default();
+                children_of(parent, &json_rows(&above.to_string(), &blocks)?)
+                    .into_iter()
+                    .next()
+                    .map(|child| child.variables)
             }
             None if stream.parameters.is_empty() => Some(Variables::new()),
             None => settings.parameters.get(&stream.name).and_then(|given| given.first().cloned()),
         };
         match variables {
-            Some(variables) => one_page(slice, &settings.client, options, &variables, most_rows).await.map(Some),
+            Some(variables) => {
+                let small = slice.with_page_limit(most_rows);
+                let request = SliceRequest { slice: &small, transport, options, variables: &variables };
+                one_page(&request, &settings.client, most_rows).await.map(Some)
+            }
             None => Ok(None),
         }
     })
 }
 
-async fn one_page(
-    slice: &Slice,
-    client: &Client,
-    options: &RequestOptions,
-    variables: &Variables,
-    most_rows: u64,
-) -> Result<Vec<Block>, RunError> {
-    let small = slice.with_page_limit(most_rows);
-    let request = SliceRequest { slice: &small, transport: Transport::Pages, options, variables };
-    let mut blocks = Vec::new();
-    let collect = |block| {
+/// A page, or as much of an event stream as has enough rows.
+async fn one_page(request: &SliceRequest<'_>, client: &Client, most_rows: u64) -> Result<Vec<Block>, RunError> {
+    let (mut blocks, mut rows) = (Vec::new(), 0);
+    let is_event_stream = request.transport == Transport::Events;
+    let collect = |block: Block| {
+        if let Block::Rows { rows: more, .. } = &block {
+            rows += *more as u64;
+        }
+        let is_enough = matches!(block, Block::EndOfPage) || (is_event_stream && rows >= most_rows);
         blocks.push(block);
-        std::future::ready(!matches!(blocks.last(), Some(Block::EndOfPage)))
+        std::future::ready(!is_enough)
     };
-    request_pages(&request, client, collect, None, &AtomicU64::new(0)).await?;
+    request_pages(request, client, collect, None, &AtomicU64::new(0)).await?;
     Ok(blocks)
 }
 
-/// Decodes every row of a page by itself.
+/// Decodes the rows, and counts those that do not fit.
 fn decode_rows(slice: &Slice, blocks: &[Block]) -> Sample {
-    let schema = Arc::new(TableSchema::new(&slice.stream));
     let names =
         slice.stream.positional_names().map(|(dimensions, metrics)| Arc::new(Positions { dimensions, metrics }));
     let positions = blocks.iter().find_map(|block| match block {
@@ -96,20 +110,17 @@ fn decode_rows(slice: &Slice, blocks: &[Block]) -> Sample {
     });
     let mut found = Sample::default();
     for block in blocks {
-        let Block::Rows { json, .. } = block else {
-            continue;
-        };
-        for row in serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default() {
-            let mut decoder = Decoder::new(Arc::clone(&schema)).with_scope(&slice.scope);
-            if let Some(names) = positions.as_ref().or(names.as_ref()) {
-                decoder.bind(names);
-            }
-            found.rows += 1;
-            if let Err(misfit) = decoder.decode(Value::Array(vec![row]).to_string().as_bytes(), 1) {
-                found.misfits.push(misfit.to_string());
-            }
-            found.drift.extend(decoder.drift().clone());
+        let Block::Rows { json, rows } = block else { continue };
+        let mut decoder = Decoder::new(Arc::new(TableSchema::new(&slice.stream))).with_scope(&slice.scope);
+        if let Some(names) = positions.as_ref().or(names.as_ref()) {
+            decoder.bind(names);
         }
+        found.rows += rows;
+        match decoder.decode_with_misfits(json, *rows) {
+            Ok((_, misfits)) => found.misfits.extend(misfits.into_iter().map(|misfit| misfit.problem.to_string())),
+            Err(error) => found.misfits.push(error.to_string()),
+        }
+        found.drift.extend(decoder.drift().clone());
     }
     found
 }

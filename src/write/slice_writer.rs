@@ -1,6 +1,6 @@
 //! Splits the record batches of one slice into one file per day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
@@ -13,6 +13,7 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
+use crate::model::stream::Total;
 use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
@@ -27,6 +28,8 @@ const WAITING_BYTES: usize = 8 * 1024 * 1024;
 const MAX_IDLE_BATCHES: u32 = 4;
 /// Keys kept to find repeated rows; rows beyond them are not checked.
 const MAX_KEYS: usize = 4_000_000;
+/// Entities that are counted.
+const MAX_ENTITIES: usize = 1_000_000;
 
 pub struct SliceWriter {
     pub(super) slice: Slice,
@@ -36,6 +39,7 @@ pub struct SliceWriter {
     /// The columns of decoded batches that are hashed.
     content: Vec<usize>,
     pub(super) keys: Option<RowKeys>,
+    pub(super) entities: Option<Entities>,
     pub(super) dir: SliceDir,
     pub(super) files: BTreeMap<FileKey, DayFile>,
     /// The one file whose rows are encoded as they arrive.
@@ -43,6 +47,8 @@ pub struct SliceWriter {
     pub(super) outside_rows: u64,
     /// Days of rows, also outside the window: they show how the API reads `end_date`.
     seen: BTreeSet<Day>,
+    /// Why days, or the list, have a row that cannot be stored.
+    pub(super) unfit: BTreeMap<FileKey, String>,
     /// Days, or the list, whose signal is on.
     pub(super) signalled: BTreeSet<Option<Day>>,
 }
@@ -72,13 +78,15 @@ impl SliceWriter {
             provenance,
             properties: properties(compression, &long_text),
             content: (0..decoded.fields().len()).collect(),
-            keys: RowKeys::new(slice, decoded),
+            keys: RowKeys::new(slice.stream.key.iter(), decoded),
+            entities: Entities::new(slice, decoded),
             schema,
             dir,
             files: BTreeMap::new(),
             encoded: None,
             outside_rows: 0,
             seen: BTreeSet::new(),
+            unfit: BTreeMap::new(),
             signalled: BTreeSet::new(),
         }
     }
@@ -103,18 +111,16 @@ impl SliceWriter {
         if let Some(keys) = &mut self.keys {
             keys.add(batch);
         }
+        if let Some(entities) = &mut self.entities {
+            entities.add(batch);
+        }
         let hashes = row_hashes(batch, &self.content);
         let full = self
             .provenance
             .add_to(batch, self.slice.stream.scope, &self.schema)
             .map_err(|source| self.shape(source))?;
         let signal = self.slice.stream.signal.as_deref().and_then(|column| signals(batch, column));
-        let single = match (&self.slice.stream.days, self.slice.window) {
-            (None, _) => Some(None),
-            (Some(days), Some(window)) if days.kind.is_single() => Some(Some(window.start)),
-            _ => None,
-        };
-        if let Some(day) = single {
+        if let Some(day) = self.single_file() {
             let hash = sum(hashes.iter().copied());
             self.seen.extend(day);
             if signal.is_some_and(|signal| signal.contains(&true)) {
@@ -123,19 +129,12 @@ impl SliceWriter {
             self.open(day)?.add(full, hash);
             return self.bound_memory();
         }
-        let rows_of = self.slice.stream.days.as_ref().map(|days| rows_by_day(batch, days)).unwrap_or_default();
-        let has_margin = self.slice.stream.days.as_ref().is_some_and(|days| days.margin > 0);
         let mut undated = 0;
-        for (day, rows) in rows_of {
+        for (day, rows) in self.days_of(batch) {
             let window = self.slice.window;
-            let day = match (day, window) {
-                (Some(day), _) => day,
-                // A window of one day leaves no choice.
-                (None, Some(window)) if window.len_days() == 1 && !has_margin => window.start,
-                (None, _) => {
-                    undated += rows.len();
-                    continue;
-                }
+            let Some(day) = day else {
+                undated += rows.len();
+                continue;
             };
             self.seen.insert(day);
             if window.is_some_and(|window| !window.contains(day)) {
@@ -158,6 +157,42 @@ impl SliceWriter {
             return Err(WriteError::Undated { stream, column, rows: undated });
         }
         self.bound_memory()
+    }
+
+    /// Keeps the day of `row`, or the list, from being published: the row cannot be stored. Call it before the batch is written, which
+    /// fails if the row has no day.
+    pub fn reject(&mut self, batch: &RecordBatch, row: usize, problem: &dyn std::fmt::Display) {
+        let days = match self.single_file() {
+            Some(day) => vec![day],
+            None => self.days_of(&batch.slice(row, 1)).into_keys().flatten().map(Some).collect(),
+        };
+        for day in days {
+            self.unfit.entry(day).or_insert_with(|| problem.to_string());
+        }
+    }
+
+    /// The one file of all rows of a list, or of a stream whose rows carry no date.
+    fn single_file(&self) -> Option<FileKey> {
+        match (&self.slice.stream.days, self.slice.window) {
+            (None, _) => Some(None),
+            (Some(days), Some(window)) if days.kind.is_single() => Some(Some(window.start)),
+            _ => None,
+        }
+    }
+
+    /// The rows of each day; `None` for those whose day is unknown.
+    fn days_of(&self, batch: &RecordBatch) -> BTreeMap<Option<Day>, Vec<u32>> {
+        let Some(days) = &self.slice.stream.days else {
+            return BTreeMap::new();
+        };
+        let mut rows = rows_by_day(batch, days);
+        // A window of one day leaves no choice.
+        if let Some(window) = self.slice.window.filter(|window| window.len_days() == 1 && days.margin == 0)
+            && let Some(undated) = rows.remove(&None)
+        {
+            rows.entry(Some(window.start)).or_default().extend(undated);
+        }
+        rows
     }
 
     /// Carries over rows of the published file that are not requested again. Their columns are those of the file.
@@ -253,6 +288,11 @@ impl UnverifiedSlice {
     pub fn days_seen(&self) -> &BTreeSet<Day> {
         &self.0.seen
     }
+
+    /// Whether there is no day of rows, or list, that can be published.
+    pub fn is_unfit(&self) -> bool {
+        !self.0.files.is_empty() && self.0.files.keys().all(|day| self.0.unfit.contains_key(day))
+    }
 }
 
 impl SliceWriter {
@@ -281,7 +321,7 @@ impl SliceWriter {
 
 impl RowKeys {
     /// `None` for streams of a single row, which have no key.
-    fn new(slice: &Slice, decoded: &SchemaRef) -> Option<Self> {
+    fn new<'a>(key: impl Iterator<Item = &'a String>, decoded: &SchemaRef) -> Option<Self> {
         let find = |path: &String| {
             let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
             let column = decoded.index_of(name).ok()?;
@@ -291,7 +331,7 @@ impl RowKeys {
             };
             Some((column, field))
         };
-        let columns: Vec<_> = slice.stream.key.iter().filter_map(find).collect();
+        let columns: Vec<_> = key.filter_map(find).collect();
         (!columns.is_empty()).then_some(Self { columns, hashes: Vec::new() })
     }
 
@@ -301,6 +341,13 @@ impl RowKeys {
         if capacity == 0 {
             return;
         }
+        let (hashes, is_complete) = self.hash(batch);
+        let keys = hashes.iter().zip(is_complete).filter(|(_, complete)| *complete).map(|(hash, _)| *hash as u64);
+        self.hashes.extend(keys.take(capacity));
+    }
+
+    /// The hash of the key of each row, and whether no part of it is null.
+    fn hash(&self, batch: &RecordBatch) -> (Vec<u128>, Vec<bool>) {
         let mut hashes = vec![0_u128; batch.num_rows()];
         let mut is_complete = vec![true; batch.num_rows()];
         for (seed, (column, field)) in self.columns.iter().enumerate() {
@@ -314,13 +361,38 @@ impl RowKeys {
                 is_complete.iter_mut().enumerate().for_each(|(row, complete)| *complete &= part.is_valid(row));
             }
         }
-        let keys = hashes.iter().zip(is_complete).filter(|(_, complete)| *complete).map(|(hash, _)| *hash as u64);
-        self.hashes.extend(keys.take(capacity));
+        (hashes, is_complete)
     }
 
     pub(super) fn repeated(&mut self) -> u64 {
         self.hashes.sort_unstable();
         self.hashes.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
+    }
+}
+
+/// The different entities of a report with a total of entities: its keys without the day.
+pub(super) struct Entities {
+    key: RowKeys,
+    seen: HashSet<u64>,
+}
+
+impl Entities {
+    fn new(slice: &Slice, decoded: &SchemaRef) -> Option<Self> {
+        let day = days_column(slice);
+        let key = slice.stream.key.iter().filter(|column| **column != day);
+        let key = (slice.stream.total == Total::AtLeast).then(|| RowKeys::new(key, decoded)).flatten();
+        key.map(|key| Self { key, seen: HashSet::new() })
+    }
+
+    fn add(&mut self, batch: &RecordBatch) {
+        if self.seen.len() < MAX_ENTITIES {
+            self.seen.extend(self.key.hash(batch).0.into_iter().map(|hash| hash as u64));
+        }
+    }
+
+    /// How many there are, unless there are too many to count.
+    pub(super) fn count(&self) -> Option<u64> {
+        (self.seen.len() < MAX_ENTITIES).then_some(self.seen.len() as u64)
     }
 }
 

@@ -1,16 +1,19 @@
 //! Verifies that the written rows are complete: the number that the API announced, without repetitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
-use crate::model::stream::Total;
+use crate::model::stream::{Stream, Total};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::parquet_file::SpooledFile;
-use crate::write::slice_writer::{RowKeys, SliceWriter, UnverifiedSlice};
+use crate::write::slice_writer::{Entities, RowKeys, SliceWriter, UnverifiedSlice};
 use crate::write::spool::SliceDir;
+
+/// Pages that an event stream may cost besides itself, if its total does not count rows: their last cursor proves the end.
+const MAX_CONFIRMING_PAGES: u64 = 2;
 
 /// Why a slice may be incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +21,12 @@ pub enum Doubt {
     #[error("received {rows} of {total} announced rows")]
     Total { rows: u64, total: u64 },
     /// Rows were added or removed between two pages.
+    /// Of an event stream that has no rows, or may be one page: nothing shows its end.
+    #[error("received {rows} rows, and no total was announced")]
+    NoTotal { rows: u64 },
+    /// Of an event stream whose total, if any, counts something else than rows.
+    #[error("received {rows} rows, and no total of rows was announced")]
+    Entities { rows: u64 },
     #[error("the announced total changed from {first} to {later} while paging")]
     Moved { first: u64, later: u64 },
     #[error("the API sent the same cursor twice")]
@@ -36,6 +45,8 @@ pub struct VerifiedSlice {
     pub proof: Proof,
     /// One file per day, oldest first. A day without rows has a file only if it must replace a published one.
     pub days: Vec<SpooledFile>,
+    /// Why days of the window are not among them: they have a row that cannot be stored.
+    pub unfit: BTreeMap<Option<Day>, String>,
     /// Rows outside the window, dropped after the total was compared.
     pub outside_rows: u64,
     pub totals: ResponseTotals,
@@ -52,20 +63,24 @@ impl UnverifiedSlice {
     pub fn verify(
         self,
         totals: ResponseTotals,
-        total: Total,
         published: &BTreeSet<Option<Day>>,
     ) -> Result<Result<VerifiedSlice, Doubt>, WriteError> {
         let Self(mut writer) = self;
         let repeated_rows = writer.keys.as_mut().map_or(0, RowKeys::repeated);
-        let proof = match check(&totals, total, repeated_rows) {
+        let has_days = writer.slice.window.is_some_and(|window| window.len_days() > 1);
+        let entities = writer.entities.as_ref().filter(|_| has_days).and_then(Entities::count);
+        let proof = match check(&totals, &writer.slice.stream, entities, repeated_rows) {
             Ok(proof) => proof,
             Err(doubt) => return Ok(Err(doubt)),
         };
         for day in published {
             writer.open(*day)?;
         }
+        let SliceWriter { files, unfit, .. } = &mut writer;
+        unfit.retain(|day, _| files.contains_key(day));
+        files.retain(|day, _| !unfit.contains_key(day));
         let metadata = writer.metadata(&totals, proof);
-        let SliceWriter { slice, files, outside_rows, mut dir, signalled, .. } = writer;
+        let SliceWriter { slice, files, outside_rows, mut dir, signalled, unfit, .. } = writer;
         let mut days = Vec::with_capacity(files.len());
         let mut bytes: u64 = files.values().map(DayFile::disk_bytes).sum();
         for (day, file) in files {
@@ -81,36 +96,54 @@ impl UnverifiedSlice {
             let signal = slice.stream.signal.as_ref().map(|_| signalled.contains(&day));
             days.push(SpooledFile { signal, ..file });
         }
-        Ok(Ok(VerifiedSlice { proof, days, outside_rows, totals, _dir: dir }))
+        Ok(Ok(VerifiedSlice { proof, days, unfit, outside_rows, totals, _dir: dir }))
     }
 }
 
-fn check(totals: &ResponseTotals, total: Total, repeated_rows: u64) -> Result<Proof, Doubt> {
-    match (proof_of(totals, total), repeated_rows) {
+fn check(totals: &ResponseTotals, stream: &Stream, entities: Option<u64>, repeated_rows: u64) -> Result<Proof, Doubt> {
+    match (proof_of(totals, stream, entities), repeated_rows) {
         (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
         (proof, 0) => proof,
         (_, rows) => Err(Doubt::RepeatedRows { rows }),
     }
 }
 
-/// Why a response with these totals is complete; `total` says what the announced total counts.
+/// Why a response with these totals is complete. `entities` are the different ones of a grouped report over several days.
 ///
 /// # Errors
 /// Why it may be incomplete.
-pub fn proof_of(totals: &ResponseTotals, total: Total) -> Result<Proof, Doubt> {
+pub fn proof_of(totals: &ResponseTotals, stream: &Stream, entities: Option<u64>) -> Result<Proof, Doubt> {
     if totals.repeated_cursor {
         return Err(Doubt::RepeatedCursor);
     }
     if let Some((first, later)) = totals.moved {
         return Err(Doubt::Moved { first, later });
     }
-    let Some(announced) = totals.total else {
-        return Ok(totals.end);
-    };
-    match total {
-        Total::Rows if totals.rows == announced => Ok(Proof::Total),
-        Total::AtLeast if announced <= totals.rows => Ok(Proof::AtLeast),
-        Total::Unrelated => Ok(totals.end),
-        _ => Err(Doubt::Total { rows: totals.rows, total: announced }),
+    let rows = totals.rows;
+    let is_event_stream = totals.end == Proof::StreamEnd;
+    let is_few =
+        |rows: u64| stream.pagination.limit().is_some_and(|limit| rows.div_ceil(limit) <= MAX_CONFIRMING_PAGES);
+    match (totals.total, stream.total) {
+        // Without a key there is only one row, whatever the total counts.
+        (Some(_), _) if stream.key.is_empty() && rows > 0 => Ok(totals.end),
+        (Some(total), Total::Rows | Total::AtLeast) if rows < total => Err(Doubt::Total { rows, total }),
+        (Some(total), Total::AtLeast) if is_event_stream => proof_of_entities(total, rows, entities, is_few(total)),
+        (Some(total), Total::Rows | Total::AtLeast) if rows == total => Ok(Proof::Total),
+        (Some(total), Total::Rows) => Err(Doubt::Total { rows, total }),
+        (None, _) if is_event_stream && (rows == 0 || stream.pagination.is_offset()) => Err(Doubt::NoTotal { rows }),
+        (None, _) if is_event_stream && is_few(rows) => Err(Doubt::Entities { rows }),
+        (Some(_), Total::AtLeast | Total::Unrelated) | (None, _) => Ok(totals.end),
     }
+}
+
+/// The proof of an event stream whose total counts rows or entities: the documents leave it open.
+fn proof_of_entities(total: u64, rows: u64, entities: Option<u64>, is_few: bool) -> Result<Proof, Doubt> {
+    // One row of each entity may be all rows, or those of the first day.
+    let is_ambiguous = rows > 0 && entities == Some(rows);
+    let is_short = entities.is_some_and(|entities| entities < total);
+    let is_doubtful = if rows == total { is_ambiguous && is_few } else { is_few || is_short };
+    if is_doubtful {
+        return Err(Doubt::Entities { rows });
+    }
+    Ok(if rows == total { Proof::Total } else { Proof::AtLeast })
 }

@@ -14,7 +14,7 @@ fn damages() -> Vec<FaultKind> {
     vec![
         FaultKind::Truncate { bytes: 3000 },
         FaultKind::SilentEnd { rows: 5 },
-        FaultKind::ErrorEvent { rows: 5 },
+        FaultKind::ErrorEvent { rows: 5, name: None },
         FaultKind::Html { code: 200 },
         FaultKind::Stall { bytes: 3000 },
     ]
@@ -177,8 +177,7 @@ on_memory_and_disk! {
         let before = export.versions("visibility_v2_by_day").await;
 
         let remove_rows = || {
-            export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows: 0 }).of_stream("visibility_v2_by_day"));
-            export.simulator.inject(Fault::from(FaultKind::NoTotal).of_stream("visibility_v2_by_day"));
+            export.simulator.inject(Fault::from(FaultKind::FewerRows { rows: 0 }).of_stream("visibility_v2_by_day"));
         };
         remove_rows();
         let run = export.run().await;

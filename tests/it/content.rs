@@ -181,7 +181,7 @@ async fn every_row_names_its_scope_run_and_window() {
     let table = export.table(path).await;
     let footer = |name: &str| table.footer[&format!("profound_export.{name}")].clone();
     assert_eq!(footer("rows"), table.rows.len().to_string());
-    assert_eq!((footer("stream"), footer("proof")), ("visibility_v2_by_day".into(), "at_least".into()));
+    assert_eq!((footer("stream"), footer("proof")), ("visibility_v2_by_day".into(), "total".into()));
     assert_eq!((footer("window_start"), footer("window_end")), ("2026-03-06".into(), "2026-03-10".into()));
 }
 

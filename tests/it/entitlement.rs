@@ -45,7 +45,8 @@ async fn missing_entitlement_is_confirmed_by_the_next_run_and_then_retried_after
             .filter(|request| request.body["category_id"] == barred)
             .count()
     };
-    for (now, requests) in [("2026-03-10T17:00:00Z", 1), ("2026-03-11T16:00:00Z", 0), ("2026-03-11T18:00:00Z", 1)] {
+    // Of the event stream, and of the page that confirms its answer.
+    for (now, requests) in [("2026-03-10T17:00:00Z", 2), ("2026-03-11T16:00:00Z", 0), ("2026-03-11T18:00:00Z", 2)] {
         export.simulator.set_now(instant(now));
         let (run, received) = export.run_and_watch().await;
         let found = (run.outcome, run.not_entitled.len(), of_barred(&received));

@@ -68,8 +68,8 @@ async fn rejection_is_final_if_the_fallback_is_rejected_too() {
     assert_eq!(run.outcome, Outcome::Failed);
     assert_eq!(
         of_stream(&received, "visibility_v2").len() + of_stream(&received, STAND_IN).len(),
-        4 * export.categories().len(),
-        "each twice"
+        6 * export.categories().len(),
+        "each twice, and the pages of the fallback"
     );
     assert_eq!(export.state().await.facts.fallback("visibility_v2"), None, "both were rejected");
 }

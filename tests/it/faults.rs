@@ -40,7 +40,7 @@ fn faults() -> Vec<FaultKind> {
         FaultKind::Stall { bytes: 200 },
         FaultKind::Drip { bytes: 4096, milliseconds: 1 },
         FaultKind::SilentEnd { rows: 1 },
-        FaultKind::ErrorEvent { rows: 1 },
+        FaultKind::ErrorEvent { rows: 1, name: None },
         FaultKind::ChangingTotal,
         FaultKind::RepeatedCursor,
         FaultKind::RepeatedPage,

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod atomic_windows;
+mod bad_values;
 mod broken_scopes;
 mod built;
 mod categories;
@@ -18,6 +19,7 @@ mod document_diff;
 mod document_rows;
 mod drift;
 mod entitlement;
+mod event_streams;
 mod everything;
 mod fallback;
 mod fan_out;

@@ -22,9 +22,8 @@ async fn emptied(place: Place, on_shrink: OnShrink) -> Export {
 }
 
 /// Removes rows and the total together, like a service that recomputes.
-fn answers_with(export: &Export, rows: u64) {
-    export.simulator.inject(Fault::from(FaultKind::SilentEnd { rows }).of_stream(STREAM));
-    export.simulator.inject(Fault::from(FaultKind::NoTotal).of_stream(STREAM));
+fn answers_with(export: &Export, rows: usize) {
+    export.simulator.inject(Fault::from(FaultKind::FewerRows { rows }).of_stream(STREAM));
 }
 
 async fn rows(export: &Export) -> usize {

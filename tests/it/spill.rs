@@ -16,7 +16,6 @@ use profound_export::model::proof::Proof;
 use profound_export::model::response_totals::ResponseTotals;
 use profound_export::model::scope::{Named, Scope};
 use profound_export::model::slice::Slice;
-use profound_export::model::stream::Total;
 use profound_export::model::window::Window;
 use profound_export::write::{Provenance, SliceWriter, Spool, VerifiedSlice};
 use uuid::Uuid;
@@ -69,7 +68,7 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }
     let totals = ResponseTotals::new(Proof::Total);
-    writer.finish().verify(totals, Total::Unrelated, &BTreeSet::new()).unwrap().unwrap()
+    writer.finish().verify(totals, &BTreeSet::new()).unwrap().unwrap()
 }
 
 /// The rows of each file by their numbers, and how many row groups it has.

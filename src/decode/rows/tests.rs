@@ -57,15 +57,54 @@ fn integer_column_rejects_a_fraction_with_row_and_column() {
 
 #[test]
 fn numbers_that_a_column_cannot_hold_exactly_are_rejected() {
-    for (column_type, value) in [
-        ("int64", "9223372036854775808"),
-        ("int64", "1e300"),
-        ("float64", "9007199254740993"),
-        ("utf8", "1"),
-        ("bool", "0"),
-    ] {
+    for (column_type, value) in [("int64", "9223372036854775808"), ("int64", "1e300"), ("utf8", "1"), ("bool", "0")] {
         let error = decode(&mut one(column_type), &format!(r#"[{{"v":{value}}}]"#)).unwrap_err();
         assert!(matches!(error, DecodeError::Mismatch { .. }), "{column_type} {value}: {error}");
+    }
+}
+
+#[test]
+fn integer_that_a_float_cannot_hold_is_exact_in_extra() {
+    for (value, is_exact) in [
+        ("9007199254740993", false),
+        ("-9007199254740993", false),
+        ("18446744073709551615", false),
+        ("9007199254740992", true),
+    ] {
+        let batch = decode(&mut one("float64"), &format!(r#"[{{"v":{value}}}]"#)).unwrap();
+        assert_eq!(batch.column(0).as_primitive::<Float64Type>().value(0), value.parse::<f64>().unwrap());
+        let extra = batch.column(1).as_string::<i32>();
+        assert_eq!(extra.is_null(0), is_exact, "{value}");
+        if !is_exact {
+            assert_eq!(extra.value(0), format!(r#"{{"v":{value}}}"#));
+        }
+    }
+}
+
+#[test]
+fn other_rows_are_decoded_if_one_has_a_value_that_does_not_fit() {
+    let columns = "columns = [
+        { name = 'n', type = 'int64', about = 'n', unit = 'n' },
+        { name = 'l', type = 'list<struct<a: float64>>', about = 'l' },
+        { name = 't', type = 'utf8', about = 't' },
+    ]";
+    for (value, column, found) in [
+        (r#""n": 1.5"#, "n", "1.5"),
+        (r#""n": [1, {"x": 2}]"#, "n", "a list"),
+        (r#""t": {"x": [1]}"#, "t", "an object"),
+        (r#""l": [{"a": 1}, {"a": "x"}]"#, "l[1].a", "\"x\""),
+        (r#""n": NaN"#, "n", "NaN"),
+        (r#""l": [{"a": -Infinity}]"#, "l[0].a", "-Infinity"),
+        (r#""t": undefined"#, "t", "undefined"),
+    ] {
+        let json = format!(r#"[{{"n":1,"t":"NaN"}},{{{value},"x":None}},{{"n":3,"l":[{{"a":0.5}}]}}]"#);
+        let (batch, misfits) = with_columns(columns).decode_with_misfits(json.as_bytes(), 3).unwrap();
+        assert_eq!((batch.num_rows(), misfits.len(), misfits[0].row), (3, 1, 1), "{value}");
+        let DecodeError::Mismatch { row, column: of, found: what, .. } = &misfits[0].problem else { panic!("{value}") };
+        assert_eq!((*row, of.as_str(), what.as_str()), (2, column, found));
+        assert_eq!(batch.column_by_name("n").unwrap().as_primitive::<Int64Type>().value(2), 3);
+        assert_eq!(batch.column_by_name("t").unwrap().as_string::<i32>().value(0), "NaN");
+        assert_eq!(batch.column(3).as_string::<i32>().value(1), r#"{"x":"None"}"#);
     }
 }
 

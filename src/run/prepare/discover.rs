@@ -63,7 +63,8 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
             Err(RunError::Api(error)) => return Err(RunError::Discovery(error)),
             Err(error) => return Err(error),
         };
-        for row in json_rows(&prefetched.blocks) {
+        let what = format!("stream `{}`", stream.name);
+        for row in json_rows(&what, &prefetched.blocks).map_err(RunError::Discovery)? {
             found.add(object, stream, &row);
         }
         found.lists.insert(stream.name.clone(), prefetched);

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ApiError, RequestOptions};
+use crate::api::{ApiError, RequestOptions, Transport};
 use crate::ledger::{Entry, Fact, LearnedFact, State};
 use crate::model::coverage::ScopeCoverage;
 use crate::model::slice::Slice;
@@ -93,7 +93,7 @@ async fn is_accepted(
     options: &RequestOptions,
 ) -> Result<Option<bool>, RunError> {
     for _ in 0..2 {
-        match sample(slice, settings, options, ROWS).await {
+        match sample(slice, settings, Transport::Pages, options, ROWS).await {
             Ok(Some(_)) => return Ok(Some(true)),
             Err(RunError::Api(ApiError::RequestRejected { status: 422, detail, .. }))
                 if is_about(&detail, &slice.stream, settings) => {}

@@ -14,6 +14,8 @@ pub struct SliceAttempt {
     pub options: RequestOptions,
     /// What its form shows if it succeeds, with the evidence so far.
     pub shows: Vec<(Fact, String)>,
+    /// Whether it confirms the rows of an event stream, which show that the account may read them.
+    pub is_confirming: bool,
     /// Whether the same request was sent before.
     pub is_retry: bool,
     pub prefetched: Option<Prefetched>,
@@ -27,6 +29,7 @@ impl SliceAttempt {
             transport: cx.account.transport(&slice.stream),
             options: cx.account.request_options(&slice.stream),
             shows: Vec::new(),
+            is_confirming: false,
             is_retry: false,
             prefetched,
             had_conflict: false,
@@ -38,6 +41,11 @@ impl SliceAttempt {
     pub fn showing(mut self, fact: Fact, seen: String) -> Self {
         self.shows.push((fact, seen));
         self
+    }
+
+    /// Whether it requests pages because the event stream cannot be used.
+    pub fn replaces_events(&self) -> bool {
+        self.shows.iter().any(|(fact, _)| matches!(fact, Fact::EventsIncomplete { .. }))
     }
 
     /// The older and the newer half of its days, in the same form; `None` for a single day or a list.

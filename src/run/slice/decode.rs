@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use arrow::array::RecordBatch;
 use tokio::sync::mpsc::Receiver;
 
-use crate::decode::{Decoder, Drift};
+use crate::decode::{DecodeError, Decoder, Drift, Misfit};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
 use crate::write::{HashedReader, HashedWriter, Protection, SliceWriter, UnverifiedSlice, WriteError, create_file};
@@ -27,6 +27,8 @@ pub struct Decoded {
     pub drift: Drift,
     /// Requested columns that no row had.
     pub missing_columns: Vec<String>,
+    /// The first value that did not fit, if it leaves nothing to publish.
+    pub misfit: Option<DecodeError>,
 }
 
 /// Writes `rows` to files until the channel closes. `requested_names` bind positional rows if no response names them.
@@ -46,7 +48,7 @@ pub fn decode_and_write(
     } else {
         WaitingRows::InMemory { stream: writer.stream().to_owned(), blocks: Vec::new(), bytes: 0 }
     };
-    let mut line = Line { decoder, protection, writer };
+    let mut line = Line { decoder, protection, writer, misfit: None };
     while let Some(input) = rows.blocking_recv() {
         match input {
             // Rows of a published file are protected already.
@@ -69,8 +71,14 @@ pub fn decode_and_write(
             }
         }
     }
-    let Line { decoder, writer, .. } = line;
-    Ok(Decoded { drift: decoder.drift().clone(), missing_columns: decoder.missing_columns(), written: writer.finish() })
+    let Line { decoder, writer, misfit, .. } = line;
+    let written = writer.finish();
+    Ok(Decoded {
+        drift: decoder.drift().clone(),
+        missing_columns: decoder.missing_columns(),
+        misfit: misfit.filter(|_| written.is_unfit()),
+        written,
+    })
 }
 
 /// The only way from rows to files, so no row is written unprotected.
@@ -78,11 +86,17 @@ struct Line {
     decoder: Decoder,
     protection: Protection,
     writer: SliceWriter,
+    /// The first value that did not fit its column.
+    misfit: Option<DecodeError>,
 }
 
 impl Line {
     fn write(&mut self, json: &[u8], rows: usize) -> Result<(), RunError> {
-        let batch = self.decoder.decode(json, rows)?;
+        let (batch, misfits) = self.decoder.decode_with_misfits(json, rows)?;
+        for Misfit { row, problem } in misfits {
+            self.writer.reject(&batch, row, &problem);
+            self.misfit.get_or_insert(problem);
+        }
         let stream = || self.writer.stream().to_owned();
         let batch = self.protection.apply(batch).map_err(|source| WriteError::Shape { stream: stream(), source })?;
         Ok(self.writer.write(&batch)?)

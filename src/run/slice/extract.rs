@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::api::{RequestOptions, Transport};
 use crate::decode::{Decoder, TableSchema};
-use crate::ledger::{LearnedFact, TableMeaning};
+use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
 use crate::model::event::Event;
 use crate::model::format::format_count;
@@ -50,7 +50,7 @@ pub async fn extract(
     let extracted_at = cx.now();
     let mut prefetched = attempt.prefetched.take();
     let attempt = &*attempt;
-    let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
+    let slice = &attempt.slice;
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
     let mut is_first = true;
     let request = |options| {
@@ -65,12 +65,18 @@ pub async fn extract(
         return Err(unproven(Doubt::Expected { stream }));
     }
     let published = cx.ledger.published_days(slice).await;
-    let total = stream.total;
-    let verified = tokio::task::spawn_blocking(move || written.verify(totals, total, &published)).await;
+    let verified = tokio::task::spawn_blocking(move || written.verify(totals, &published)).await;
     let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let whole = verified.map_err(unproven)?;
+    // Pages without rows do not show that the event stream lacked any.
+    let is_shown =
+        |(fact, _): &&(Fact, String)| whole.totals.rows > 0 || !matches!(fact, Fact::EventsIncomplete { .. });
     let learned = proven.into_iter().chain(
-        attempt.shows.iter().map(|(fact, seen)| (fact.clone(), format!("{seen}, and {slice} was complete then"))),
+        attempt
+            .shows
+            .iter()
+            .filter(is_shown)
+            .map(|(fact, seen)| (fact.clone(), format!("{seen}, and {slice} was complete then"))),
     );
     let learned = learned.map(|(fact, evidence)| LearnedFact::new(fact, evidence, extracted_at)).collect();
     let without = attempt.options.without.iter().next().cloned();
@@ -122,6 +128,9 @@ async fn transfer(
     }
     if !decoded.missing_columns.is_empty() && attempt.transport == Transport::Events {
         return Err(RunError::MissingColumns { slice: slice.to_string(), columns: decoded.missing_columns });
+    }
+    if let Some(misfit) = decoded.misfit {
+        return Err(misfit.into());
     }
     let days = decoded.written.days_seen();
     let has_last_day = slice.window.map(|window| days.contains(&window.last()));

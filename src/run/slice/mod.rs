@@ -40,7 +40,7 @@ pub use window_sizing::WindowLimits;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::api::ApiError;
+use crate::api::{ApiError, Transport};
 use crate::error_text::error_chain;
 use crate::ledger::Entry;
 use crate::model::counters::Counters;
@@ -105,6 +105,10 @@ impl SliceRun<'_> {
     /// What ends the run.
     async fn attempt(&mut self, mut attempt: SliceAttempt) -> Result<(), RunError> {
         let (cx, stream) = (self.cx, attempt.slice.stream.name.clone());
+        if cx.account.transport(&attempt.slice.stream) == Transport::Pages {
+            // The run may have learned since that the event stream cannot be used.
+            attempt.transport = Transport::Pages;
+        }
         if !cx.admission.accepts_slices() || self.report.fatal.is_some() {
             self.report.deferred.push(attempt.slice);
             return Ok(());
@@ -156,10 +160,11 @@ impl SliceRun<'_> {
     }
 
     fn record_success(&mut self, attempt: SliceAttempt, counters: Counters, suspect: Option<String>) {
+        let replaces_events = attempt.replaces_events();
         let (cx, slice) = (self.cx, attempt.slice);
         self.damaged_in_a_row = 0;
         cx.breaker.record_success(&slice.stream.name);
-        if !attempt.is_retry && attempt.transport == cx.account.transport(&slice.stream) {
+        if !attempt.is_retry && !replaces_events && attempt.transport == cx.account.transport(&slice.stream) {
             self.sizing.record_success(&slice);
         }
         self.publish_event(&slice, counters);
@@ -202,8 +207,11 @@ impl SliceRun<'_> {
                 if is_damaged {
                     cx.settings.events.emit(&Event::RequestRetried { endpoint, reason: RetryReason::Damaged });
                 }
-                let slice = attempts.last().map_or(slice, |attempt| attempt.slice.clone());
-                cx.settings.events.emit(&Event::SliceRetried { slice, problem: error_chain(&error), remedy });
+                // To confirm an event stream is ordinary, and nothing to warn of.
+                if !error.is_unconfirmed() {
+                    let slice = attempts.last().map_or(slice, |attempt| attempt.slice.clone());
+                    cx.settings.events.emit(&Event::SliceRetried { slice, problem: error_chain(&error), remedy });
+                }
                 self.attempts.extend(attempts);
             }
             NextStep::RecordNotEntitled => {

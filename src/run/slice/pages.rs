@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
-use crate::api::{Client, SliceRequest, Transport};
+use crate::api::{ApiError, Client, SliceRequest, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
@@ -14,7 +14,8 @@ use crate::run::error::RunError;
 /// without an error if `accept` returns false, whose caller then knows why.
 ///
 /// # Errors
-/// [`RunError::Api`], or [`RunError::TooManyPages`] if the first page shows that more than `page_limit` would follow.
+/// [`RunError::Api`], [`RunError::NoEvents`], or [`RunError::TooManyPages`] if the first page shows that more than `page_limit` would
+/// follow.
 pub async fn request_pages<F: Future<Output = bool>>(
     request: &SliceRequest<'_>,
     client: &Client,
@@ -27,7 +28,9 @@ pub async fn request_pages<F: Future<Output = bool>>(
     let mut followed = HashSet::new();
     let mut cursor = None;
     loop {
-        let mut response = client.send(&request.page(cursor.as_ref()), requests).await?;
+        let sent = client.send(&request.page(cursor.as_ref()), requests).await;
+        let mut response =
+            sent.map_err(|error| if is_no_events(request, &error) { RunError::NoEvents(error) } else { error.into() })?;
         let is_event_stream = response.is_event_stream();
         while let Some(ready) = response.next_blocks().await? {
             for block in ready {
@@ -57,6 +60,11 @@ pub async fn request_pages<F: Future<Output = bool>>(
             return Ok(totals);
         }
         cursor = pagination.next(&page);
+        if request.transport == Transport::Events && cursor.is_some() {
+            // The path of the event stream answers with a page of which it takes no second one.
+            let (what, problem) = (request.slice.to_string(), "a page of JSON instead".to_owned());
+            return Err(ApiError::UnknownEvents { what, problem }.into());
+        }
         match &cursor {
             None => return Ok(totals),
             Some(Cursor::Token(token)) if !followed.insert(token.clone()) => {
@@ -72,6 +80,21 @@ pub async fn request_pages<F: Future<Output = bool>>(
             return Err(RunError::TooManyPages { slice: request.slice.to_string(), pages, limit });
         }
     }
+}
+
+/// Whether the path of an event stream rejects the request, which says nothing about its pages: they have a path of their own, and no
+/// `pagination: null`, which the document leaves open.
+fn is_no_events(request: &SliceRequest<'_>, error: &ApiError) -> bool {
+    let is_null_sent = request.slice.stream.pagination.is_offset();
+    request.transport == Transport::Events
+        && match error {
+            ApiError::RequestRejected { status: 422, .. } => is_null_sent,
+            ApiError::NotEntitled { .. }
+            | ApiError::RequestRejected { .. }
+            | ApiError::Redirected { .. }
+            | ApiError::NotTheApi { .. } => true,
+            _ => false,
+        }
 }
 
 fn end_of(pagination: &Pagination, transport: Transport) -> Proof {

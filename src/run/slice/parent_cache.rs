@@ -36,7 +36,7 @@ impl ParentCache {
         let cell = Arc::clone(self.0.lock().entry(key).or_default());
         let rows = cell.get_or_try_init(async || {
             let prefetched = request.await?;
-            let rows = json_rows(&prefetched.blocks);
+            let rows = json_rows(&slice.to_string(), &prefetched.blocks)?;
             Ok::<_, RunError>(Arc::new(ParentRows { rows, prefetched: Mutex::new(Some(prefetched)) }))
         });
         Ok(Arc::clone(rows.await?))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::api::{ApiError, Client, SliceRequest};
+use crate::decode::with_nulls;
 use crate::model::block::Block;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
@@ -62,7 +63,7 @@ pub async fn prefetch_verified(
     let prefetched = prefetch(request, client, requests).await?;
     let SliceRequest { slice, transport, .. } = *request;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport };
-    proof_of(&prefetched.totals, slice.stream.total).map_err(unproven)?;
+    proof_of(&prefetched.totals, &slice.stream, None).map_err(unproven)?;
     Ok(prefetched)
 }
 
@@ -72,14 +73,21 @@ pub fn too_long(slice: &Slice) -> RunError {
     ApiError::broken(slice.to_string(), problem).into()
 }
 
-/// Every row of `blocks`, as JSON.
-pub fn json_rows(blocks: &[Block]) -> Vec<Value> {
-    let rows = |block: &Block| match block {
-        // Rows that are not JSON fail when the list itself is decoded.
-        Block::Rows { json, .. } => serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default(),
-        Block::Positions(_) | Block::EndOfPage => Vec::new(),
-    };
-    blocks.iter().flat_map(rows).collect()
+/// Every row of the list `what`, as JSON. A word such as `NaN` is null here, and named when the list itself is decoded.
+///
+/// # Errors
+/// [`ApiError::Broken`] if rows are not JSON: without them the list would look shorter than it is.
+pub fn json_rows(what: &str, blocks: &[Block]) -> Result<Vec<Value>, ApiError> {
+    let mut rows: Vec<Value> = Vec::new();
+    for block in blocks {
+        let Block::Rows { json, .. } = block else { continue };
+        let parsed = serde_json::from_slice::<Vec<Value>>(json).or_else(|error| {
+            let text = std::str::from_utf8(json).ok().and_then(with_nulls);
+            text.map_or(Err(error), |text| serde_json::from_str(&text))
+        });
+        rows.extend(parsed.map_err(|error| ApiError::broken(what, format!("its rows are not JSON: {error}")))?);
+    }
+    Ok(rows)
 }
 
 /// The value at a dotted path.

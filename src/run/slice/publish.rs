@@ -55,7 +55,9 @@ pub async fn publish(
         let message = format!("{slice} has days that have not ended by the API's clock; a later run extracts them");
         cx.settings.events.emit(&Event::Warning { message });
     }
-    let is_kept = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
+    let is_kept = |day: &Option<Day>| {
+        forgotten.contains(day) || newer.contains(day) || unfinished.contains(day) || whole.unfit.contains_key(day)
+    };
     let before = cx.ledger.coverage(slice).await;
     let mut conflicts = Vec::new();
     for day in newer.difference(&forgotten).copied() {
@@ -69,7 +71,7 @@ pub async fn publish(
         .days
         .iter()
         .filter(|day| !is_kept(&day.day))
-        .partition(|day| is_shrunk(day, before.as_ref(), cx.options.on_shrink));
+        .partition(|day| is_shrunk(day, before.as_ref(), whole.proof, cx.options.on_shrink));
     let with_column_until = cx.account.without_member_since(&slice.stream);
     let loses_column = |day: &&SpooledFile| {
         without.is_some()
@@ -103,6 +105,9 @@ pub async fn publish(
     let is_empty = |day: &Option<Day>| !written.contains(day) && !is_kept(day);
     entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
 
+    let is_passed_over = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
+    let unfit: Vec<(Option<Day>, &String)> =
+        whole.unfit.iter().map(|(day, problem)| (*day, problem)).filter(|(day, _)| !is_passed_over(day)).collect();
     let suspect = shrunk_problem(&shrunk, before.as_ref(), cx.options.on_shrink);
     let counters = counters(&whole, requests, entries.iter().chain(snapshot.iter().map(|(_, day)| day)));
     let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
@@ -129,6 +134,10 @@ pub async fn publish(
             record.push(cx.ledger.suspect_entry(&of_day, problem, Vec::new()));
         }
     }
+    for (day, problem) in &unfit {
+        let slice = day.map_or_else(|| slice.clone(), |day| slice.with_window(Window::from_day(day)));
+        record.push(cx.ledger.suspect_entry(&slice, problem, Vec::new()));
+    }
     if let Some(problem) = &incomplete {
         record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
     }
@@ -138,11 +147,8 @@ pub async fn publish(
     }
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
     cx.ledger.commit(record, Some(based_on)).await?;
-    Ok(PublishedSlice {
-        counters,
-        suspect: suspect.or(bare_problem).or(incomplete),
-        has_conflict: !conflicts.is_empty(),
-    })
+    let suspect = suspect.or(bare_problem).or_else(|| unfit_problem(&unfit)).or(incomplete);
+    Ok(PublishedSlice { counters, suspect, has_conflict: !conflicts.is_empty() })
 }
 
 /// Days of the slice that have not ended. The run was planned with a clock that was ahead, and corrected since.
@@ -231,8 +237,9 @@ fn stale_entries(slice: &Slice, days: impl IntoIterator<Item = Option<Day>>) -> 
     days.into_iter().map(move |day| Entry::Stale { stream: stream.clone(), scope: scope.clone(), day })
 }
 
-/// Whether a day would lose all or more than half of its rows, and must not.
-fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
+/// Whether a day would lose too many of its rows, and must not: more than half if their number is proven, otherwise more than a tenth,
+/// since the end of an event stream may be missing.
+fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, proof: Proof, on_shrink: OnShrink) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
@@ -244,7 +251,11 @@ fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, on_shrink: OnShr
         OnShrink::Keep => true,
     };
     // Without a proof the rows are of another table meaning, and their number says nothing.
-    state.extracted_at.is_some() && state.proof.is_some() && day.rows * 2 < state.rows && is_kept
+    let too_few = match proof {
+        Proof::AtLeast | Proof::StreamEnd => day.rows * 10 < state.rows * 9,
+        Proof::Total | Proof::Body | Proof::CursorEnd | Proof::Gate => day.rows * 2 < state.rows,
+    };
+    state.extracted_at.is_some() && state.proof.is_some() && too_few && is_kept
 }
 
 /// Whether the published file of a day has other rows, and was requested with the member that is left out now, which was until `until`.
@@ -269,6 +280,16 @@ fn shrunk_problem(shrunk: &[&SpooledFile], before: Option<&ScopeCoverage>, on_sh
         OnShrink::Confirm | OnShrink::Accept => "the published file is replaced if the next run finds the same",
     };
     Some(format!("{day} has {} rows, {had} before{others}; {then}", first.rows))
+}
+
+fn unfit_problem(unfit: &[(Option<Day>, &String)]) -> Option<String> {
+    let (day, problem) = unfit.first()?;
+    let day = day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
+    let others = match unfit.len() {
+        1 => String::new(),
+        many => format!("; {} more days have such values", many - 1),
+    };
+    Some(format!("{day} is not published: {problem}{others}"))
 }
 
 /// Publishes the snapshot of `list`. A second one of the same day replaces the first; an unchanged one is not written.

@@ -44,12 +44,17 @@ pub fn next_step(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError,
     }
     match disposition.retry {
         Retry::Never => NextStep::Fail,
+        Retry::OnceEntitled if attempt.is_confirming => NextStep::MarkSuspect,
         Retry::OnceEntitled => NextStep::RecordNotEntitled,
         // One rejection may be a mistake of the moment.
         Retry::Fallback if !attempt.is_retry => {
             retry(SliceAttempt { is_retry: true, ..attempt }, "requesting it once more")
         }
-        Retry::Fallback => fall_back(cx, attempt, error),
+        Retry::Fallback => match fall_back(cx, attempt.clone(), error) {
+            // The path of the event stream may reject what that of the pages accepts.
+            NextStep::Fail if attempt.transport == Transport::Events => pages(attempt),
+            step => step,
+        },
         Retry::Smaller => {
             let is_unanswered = matches!(error, RunError::Api(ApiError::ServerError { .. }));
             let limit = if is_unanswered { MAX_UNANSWERED } else { MAX_DAMAGED };
@@ -58,20 +63,24 @@ pub fn next_step(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError,
         Retry::Once if !attempt.is_retry => {
             retry(SliceAttempt { is_retry: true, ..attempt }, "requesting it once more")
         }
-        Retry::Pages => {
-            let fact = Fact::EventsIncomplete { stream: attempt.slice.stream.name.clone() };
-            let seen = "the event stream had no value for a requested column, while pages were requested".to_owned();
-            retry(
-                SliceAttempt { transport: Transport::Pages, ..attempt }.showing(fact, seen),
-                "requesting page by page",
-            )
+        // That the end of one stream is not proven says nothing about the next one.
+        Retry::Pages if attempt.transport == Transport::Events && error.is_unconfirmed() => {
+            pages(SliceAttempt { is_confirming: true, ..attempt })
         }
-        Retry::Once | Retry::NextRun => NextStep::MarkSuspect,
+        Retry::Pages if attempt.transport == Transport::Events => {
+            let fact = Fact::EventsIncomplete { stream: attempt.slice.stream.name.clone() };
+            pages(attempt.showing(fact, format!("{error}; pages were requested")))
+        }
+        Retry::Pages | Retry::Once | Retry::NextRun => NextStep::MarkSuspect,
     }
 }
 
 fn retry(attempt: SliceAttempt, remedy: impl Into<String>) -> NextStep {
     NextStep::Retry { attempts: vec![attempt], remedy: remedy.into() }
+}
+
+fn pages(attempt: SliceAttempt) -> NextStep {
+    retry(SliceAttempt { transport: Transport::Pages, is_retry: false, ..attempt }, "requesting page by page")
 }
 
 /// What the catalog declares for a request that the API rejects, once each, if the rejection is about that part of the request.
@@ -129,9 +138,7 @@ fn smaller(attempt: SliceAttempt) -> NextStep {
         return retry(SliceAttempt { is_retry: true, ..attempt }, "requesting it once more");
     }
     match attempt.transport {
-        Transport::Events => {
-            retry(SliceAttempt { transport: Transport::Pages, is_retry: false, ..attempt }, "requesting page by page")
-        }
+        Transport::Events => pages(attempt),
         Transport::Pages => NextStep::MarkSuspect,
     }
 }

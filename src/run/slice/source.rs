@@ -115,15 +115,14 @@ async fn send_all(rows: &Sender<RowInput>, inputs: impl Iterator<Item = RowInput
     }
 }
 
-/// How many pages replace a broken event stream. Where pages are the only form, or the chosen one, there is no limit.
+/// How many pages replace an event stream that broke. Where pages are the only form that can be used, or the chosen one, there is no
+/// limit.
 fn page_limit(cx: &SliceContext<'_>, attempt: &SliceAttempt) -> Option<u64> {
     let stream = &attempt.slice.stream;
     let is_chosen = !cx.settings.event_streams && stream.pagination.is_offset();
-    if attempt.transport == Transport::Events
-        || attempt.options.page_limit.is_some()
-        || stream.event_stream.is_none()
-        || is_chosen
-    {
+    let is_learned = cx.settings.event_streams && cx.account.transport(stream) == Transport::Pages;
+    let is_only = stream.event_stream.is_none() || is_learned || attempt.replaces_events();
+    if attempt.transport == Transport::Events || attempt.options.page_limit.is_some() || is_only || is_chosen {
         return None;
     }
     let days = attempt.slice.window.map_or(1, |window| window.len_days().unsigned_abs());

@@ -37,7 +37,12 @@ fn fate(column_type: &ColumnType, value: &Value, path: &str, extra: &mut Vec<Str
         (ColumnType::Json, value) => Some(json!(value.to_string())),
         (ColumnType::Utf8, Value::String(_)) | (ColumnType::Bool, Value::Bool(_)) => Some(value.clone()),
         (ColumnType::Int64, Value::Number(number)) => integer(number).map(Value::from),
-        (ColumnType::Float64, Value::Number(number)) => float(number).map(Value::from),
+        (ColumnType::Float64, Value::Number(number)) => {
+            if float(number).is_none() {
+                extra.push(pair(path, value));
+            }
+            number.as_f64().map(Value::from)
+        }
         (ColumnType::UnixSeconds, Value::Number(number)) => integer(number)
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .map(|instant| json!(instant.to_string())),

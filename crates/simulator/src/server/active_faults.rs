@@ -91,9 +91,12 @@ impl Fault {
                 let asked = target.body["limit"].as_u64().filter(|_| !target.is_event_stream);
                 has_member(target.body, member) && limit.is_none_or(|limit| asked.is_none_or(|asked| asked > limit))
             }
-            FaultKind::SilentEnd { .. } | FaultKind::ErrorEvent { .. } | FaultKind::RepeatedEvents { .. } => {
-                target.is_event_stream
-            }
+            FaultKind::SilentEnd { .. }
+            | FaultKind::ErrorEvent { .. }
+            | FaultKind::RepeatedEvents { .. }
+            | FaultKind::RenamedEvents { .. }
+            | FaultKind::NoSummary
+            | FaultKind::DefaultPage { .. } => target.is_event_stream,
             FaultKind::RepeatedCursor | FaultKind::RepeatedPage | FaultKind::DataFirst => !target.is_event_stream,
             _ => true,
         };

@@ -1,10 +1,13 @@
 //! What comes before and after the rows of a body: totals, cursors and echoes of the request.
 
+use std::collections::BTreeSet;
+
 use catalog::model::scope::ScopeKind;
 use catalog::model::stream::{Pagination, RowsAt, Stream, Total};
 use serde_json::{Map, Value, json};
 
 use crate::data::lists::METADATA_PATH;
+use crate::data::objects::Object;
 use crate::data::stream_shape::is_single;
 use crate::query::cursor;
 use crate::query::page::{AFTER_A_PAUSE, OFFSET_DEFAULT};
@@ -109,6 +112,7 @@ impl BodyEnvelope<'_> {
         let ResolvedRequest { endpoint, parameters, stream, page, .. } = self.request;
         let all = self.request.rows.total();
         let total = match stream.total {
+            Total::AtLeast if self.faults.has(&FaultKind::EntityTotals) => self.entities(),
             Total::Rows | Total::AtLeast => all,
             // Entities, of which each has some rows.
             Total::Unrelated => all.div_ceil(3),
@@ -148,6 +152,22 @@ impl BodyEnvelope<'_> {
             _ => {}
         }
         Value::Object(info)
+    }
+
+    /// How many different keys the rows have, without their days.
+    fn entities(&self) -> u64 {
+        let stream = &self.request.stream;
+        let day = stream.days.as_ref().map(|days| days.column.as_str());
+        let key = |row: Object| -> Vec<String> {
+            let columns = stream.key.iter().filter(|column| Some(column.as_str()) != day);
+            let row = Value::Object(row);
+            columns
+                .map(|path| {
+                    row.pointer(&format!("/{}", path.replace('.', "/"))).cloned().unwrap_or_default().to_string()
+                })
+                .collect()
+        };
+        self.request.rows.oldest_first().into_iter().map(key).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// `info.query` of version 1: the query as the API understood it. Its lists give positional values their names.

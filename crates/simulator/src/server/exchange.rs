@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::data::dataset::Dataset;
 use crate::data::objects::text;
+use crate::data::rows::Rows;
 use crate::query::endpoint::Endpoint;
 use crate::query::error_response::ErrorResponse;
 use crate::query::parameters::{Parameters, member, parse_query};
@@ -135,7 +136,10 @@ impl Exchange {
             if endpoint.is_event_stream { "text/event-stream; charset=utf-8" } else { "application/json" };
         match ResolvedRequest::new(endpoint, parameters, dataset) {
             Err(error) => self.error(&error),
-            Ok(request) => {
+            Ok(mut request) => {
+                if let Some(rows) = last_fault!(self.faults, FaultKind::FewerRows { rows } => *rows) {
+                    request.rows = Rows::List(request.rows.oldest_first().into_iter().take(rows).collect());
+                }
                 let body = transfer(ResponseBody::new(request, &self.faults), &self.faults);
                 let response = self.respond(StatusCode::OK, content_type, body);
                 let is_compressed = last_fault!(self.faults, FaultKind::Gzip { .. } => ()).is_some();

@@ -67,8 +67,22 @@ pub enum FaultKind {
     SilentEnd { rows: u64 },
     /// An event stream sends its first rows once more before its end.
     RepeatedEvents { rows: u64 },
-    /// An event named `error` ends an event stream after this many rows.
-    ErrorEvent { rows: u64 },
+    /// An event that reports an error ends an event stream after this many rows.
+    ErrorEvent {
+        rows: u64,
+        /// The name of the event, if it is not `error`.
+        name: Option<String>,
+    },
+    /// The rows of an event stream are events of this name; empty for none.
+    RenamedEvents { name: String },
+    /// An event stream has no summary.
+    NoSummary,
+    /// Without a limit, in an event stream of version 1, only so many rows are sent and counted.
+    DefaultPage { rows: u64 },
+    /// The total counts entities, of which each has several rows.
+    EntityTotals,
+    /// The result has only so many rows, as if the service had computed it once more.
+    FewerRows { rows: usize },
     /// The announced total grows by one with each request; the first one is right.
     ChangingTotal,
     /// `next_cursor` is the cursor of the request.
@@ -85,6 +99,8 @@ pub enum FaultKind {
     ExtraField,
     /// A member of every row has a value of another type.
     WrongType { column: String },
+    /// A member of every row, or of those of one day, has this value, which need not be JSON.
+    BadValue { column: String, value: String, day: Option<String> },
     /// Named rows lack a requested member. Positional rows cannot.
     MissingField { column: String },
     /// `info.query` is null.
@@ -252,7 +268,10 @@ impl FromStr for Fault {
             let (name, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not `name=value`"))?;
             let (name, value) = (name.trim(), value.trim());
             // A category may be called `2026`.
-            let is_text = matches!(name, "stream" | "path" | "category" | "column" | "member" | "to" | "retry_after");
+            let is_text = matches!(
+                name,
+                "stream" | "path" | "category" | "column" | "member" | "to" | "retry_after" | "name" | "value"
+            );
             let number = value.parse::<i64>().ok().filter(|_| !is_text);
             members.insert(name.to_owned(), number.map_or_else(|| Value::from(value), Value::from));
         }

@@ -21,6 +21,9 @@ const ROWS_PER_COMMENT: u64 = 500;
 /// In a `String`, which cannot hold half of a surrogate pair, this character marks where the row is written with one.
 const HALF_SURROGATE: char = '\u{e000}';
 
+/// A text that begins with this character is written without its quotes.
+const BARE: char = '\u{e001}';
+
 /// The body of one response.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
@@ -35,7 +38,7 @@ pub(crate) struct ResponseBody {
     rows: u64,
     sent: u64,
     /// What comes before and after each row.
-    row_frame: (&'static str, &'static str),
+    row_frame: (String, &'static str),
     faults: AppliedFaults,
     oversized: Option<OversizedBody>,
     /// Whether a text must still get a byte that is not UTF-8.
@@ -50,15 +53,22 @@ impl ResponseBody {
         let rows = page.limit.map_or(remaining, |limit| limit.min(remaining));
         let is_event_stream = request.endpoint.is_event_stream;
         let envelope = BodyEnvelope { request: &request, rows, faults };
-        let error_event = last_fault!(faults, FaultKind::ErrorEvent { rows } => *rows);
+        let error_event =
+            last_fault!(faults, FaultKind::ErrorEvent { rows, name } => (*rows, name.as_deref().unwrap_or("error")));
+        let default_page = last_fault!(faults, FaultKind::DefaultPage { rows } => *rows);
         let silent_end = last_fault!(faults, FaultKind::SilentEnd { rows } => *rows);
         let repeated = last_fault!(faults, FaultKind::RepeatedEvents { rows } => *rows);
         let (before, after, page_rows) = match &request.stream.rows {
             _ if is_event_stream => {
-                let cut = silent_end.into_iter().chain(error_event).min();
-                let after = error_event.map_or("", |_| "event: error\ndata: {\"detail\":\"query failed\"}\n\n");
-                let before = format!("event: summary\ndata: {}\n\n", envelope.info());
-                (before, after.to_owned(), cut.map_or(rows, |cut| cut.min(rows)))
+                let cut = silent_end.into_iter().chain(error_event.map(|(rows, _)| rows)).chain(default_page).min();
+                let after =
+                    error_event.map(|(_, name)| format!("event: {name}\ndata: {{\"reason\":\"query failed\"}}\n\n"));
+                let before = if faults.has(&FaultKind::NoSummary) {
+                    ": no summary\n\n".to_owned()
+                } else {
+                    format!("event: summary\ndata: {}\n\n", envelope.info())
+                };
+                (before, after.unwrap_or_default(), cut.map_or(rows, |cut| cut.min(rows)))
             }
             RowsAt::Members { names, column } => {
                 (members(names, column, &request, faults).to_string(), String::new(), 0)
@@ -68,6 +78,7 @@ impl ResponseBody {
                 (before, after, rows)
             }
         };
+        let renamed = last_fault!(faults, FaultKind::RenamedEvents { name } => name.as_str());
         let start = match page.limit {
             Some(limit) if faults.has(&FaultKind::RepeatedPage) => page.offset.saturating_sub(limit),
             _ => page.offset,
@@ -83,10 +94,12 @@ impl ResponseBody {
                 .filter(|_| page_rows > 0)
                 .unwrap_or(page_rows),
             sent: 0,
-            row_frame: match request.stream.pagination {
-                _ if !is_event_stream => ("", ""),
-                Pagination::Cursor { .. } => ("event: result\ndata: ", "\n\n"),
-                _ => ("event: row\ndata: ", "\n\n"),
+            row_frame: match (&request.stream.pagination, renamed) {
+                _ if !is_event_stream => (String::new(), ""),
+                (_, Some("")) => ("data: ".to_owned(), "\n\n"),
+                (_, Some(name)) => (format!("event: {name}\ndata: "), "\n\n"),
+                (Pagination::Cursor { .. }, None) => ("event: result\ndata: ".to_owned(), "\n\n"),
+                _ => ("event: row\ndata: ".to_owned(), "\n\n"),
             },
             faults: faults.clone(),
             oversized: OversizedBody::new(faults, is_event_stream),
@@ -148,6 +161,11 @@ fn write_json(value: &Value, ascii: bool, out: &mut Vec<u8>) {
     if text.contains(HALF_SURROGATE) {
         text = text.replace(HALF_SURROGATE, "\\ud83d");
     }
+    while let Some((before, (bare, after))) =
+        text.split_once(&format!("\"{BARE}")).and_then(|(before, rest)| Some((before, rest.split_once('"')?)))
+    {
+        text = format!("{before}{bare}{after}");
+    }
     if !ascii || text.is_ascii() {
         out.extend_from_slice(text.as_bytes());
         return;
@@ -186,6 +204,11 @@ fn written_row(mut row: Object, request: &ResolvedRequest, faults: &AppliedFault
             && let Some(Value::String(text)) = row.get_mut(column)
         {
             text.push(HALF_SURROGATE);
+        } else if let FaultKind::BadValue { column, value: bad, day } = kind
+            && day.as_ref().is_none_or(|day| is_of_day(&row, request, day))
+            && let Some(value) = row.get_mut(column)
+        {
+            *value = serde_json::from_str(bad).unwrap_or_else(|_| json!(format!("{BARE}{bad}")));
         } else if let FaultKind::WrongType { column } = kind
             && let Some((value, column)) = row.get_mut(column).zip(stream.column(column))
         {
@@ -207,6 +230,11 @@ fn written_row(mut row: Object, request: &ResolvedRequest, faults: &AppliedFault
         row.insert("unknown_field".into(), json!({ "level": 1, "text": text }));
     }
     Value::Object(row)
+}
+
+fn is_of_day(row: &Object, request: &ResolvedRequest, day: &str) -> bool {
+    let column = request.stream.days.as_ref().map(|days| days.column.as_str());
+    column.and_then(|column| row.get(column)?.as_str()).is_some_and(|text| text.starts_with(day))
 }
 
 /// A text in place of a number, and an object in place of anything else.
