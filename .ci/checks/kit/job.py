@@ -30,6 +30,8 @@ class Stream:
     tier: str
     zone: str | None
     lookback: int
+    # `dated`, or what a request says of days whose rows carry none; none for lists.
+    kind: str | None
     # Whether the whole body of an answer is one row.
     whole: bool
 
@@ -103,4 +105,5 @@ class Job:
 
 def _stream(stream: dict[str, Any]) -> Stream:
     days = stream.get("days") or {}
-    return Stream(stream["name"], stream["tier"], days.get("zone"), days.get("lookback", 0), stream["rows"] == "body")
+    whole = stream["rows"] == "body"
+    return Stream(stream["name"], stream["tier"], days.get("zone"), days.get("lookback", 0), days.get("kind"), whole)
