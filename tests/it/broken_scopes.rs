@@ -51,3 +51,17 @@ async fn failing_stream_costs_few_requests_with_many_categories() {
     let is_failure = |event: &Event| matches!(event, Event::SliceFailed { .. });
     assert_eq!(export.take_events().iter().filter(|event| is_failure(event)).count(), run.failed.len());
 }
+
+/// One list after the other is damaged on its way, once.
+#[tokio::test]
+async fn damaged_list_is_neither_another_account_nor_a_shorter_list() {
+    for list in ["organizations", "categories", "assets", "domains"] {
+        let export = Export::start(Place::Memory, account(), &[STREAM, list]).await;
+        assert_eq!(export.run().await.outcome, Outcome::Complete);
+        export.simulator.inject(Fault::from(FaultKind::InvalidUtf8).of_stream(list).times(1));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Unavailable, "{list}: {} {:?}", run.summary(), run.error);
+        assert_eq!(export.run().await.outcome, Outcome::Complete, "{list}");
+        export.assert_equals_simulator(list).await;
+    }
+}
