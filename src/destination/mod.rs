@@ -241,7 +241,8 @@ impl Destination {
         if self.single_writer {
             return match self.store.head(path).await {
                 Ok(_) => Ok(false),
-                Err(_) => self.overwrite(path, bytes).await.map(|()| true),
+                Err(object_store::Error::NotFound { .. }) => self.overwrite(path, bytes).await.map(|()| true),
+                Err(source) => Err(store_error("create", path, source)),
             };
         }
         let failed = |source| store_error("create", path, source);

@@ -359,3 +359,15 @@ async fn file_is_published_although_its_directory_was_removed() {
     lake.overwrite(&at, Bytes::from_static(b"second")).await.unwrap();
     assert_eq!(text(&lake, at.as_ref()).await.as_deref(), Some("second"));
 }
+
+#[tokio::test]
+async fn single_writer_creates_an_object_once_without_hard_links() {
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().join("lake").display().to_string();
+    let config = DestinationConfig { url, single_writer: true, ..DestinationConfig::default() };
+    let lake = Destination::open(&config).unwrap();
+    let at = path("_profound_export/ledger/000000/000000001.json");
+    assert!(lake.create(&at, Bytes::from_static(b"first")).await.unwrap());
+    assert!(!lake.create(&at, Bytes::from_static(b"second")).await.unwrap());
+    assert_eq!(text(&lake, at.as_ref()).await.as_deref(), Some("first"));
+}
