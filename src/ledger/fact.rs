@@ -171,6 +171,12 @@ impl Facts {
         })
     }
 
+    /// Whether how a family reads `end_date` must be observed once more.
+    pub fn is_window_end_expired(&self, family: &str, now: Timestamp) -> bool {
+        let is_it = |fact: &Fact| matches!(fact, Fact::WindowEnd { family: of, .. } if of == family);
+        self.iter().any(|learned| is_it(&learned.fact) && learned.is_expired(now))
+    }
+
     pub fn rejected_member(&self, stream: &str) -> Option<&str> {
         self.find(|fact| match fact {
             Fact::RejectedMember { stream: of, member } if of == stream => member.as_deref(),

@@ -18,6 +18,7 @@ mod document_answers;
 mod document_diff;
 mod document_rows;
 mod drift;
+mod end_date;
 mod entitlement;
 mod event_streams;
 mod everything;

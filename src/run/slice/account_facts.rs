@@ -11,7 +11,7 @@ use crate::ledger::{Entry, Facts, LearnedFact};
 use crate::model::event::{Event, EventSink};
 use crate::model::scope::ScopeKey;
 use crate::model::slice::Slice;
-use crate::model::stream::Stream;
+use crate::model::stream::{Days, DaysKind, Stream, WindowEnd};
 
 /// What a run knows about the account. Shared by its slices, which add to it.
 pub struct AccountFacts {
@@ -19,7 +19,7 @@ pub struct AccountFacts {
     pub organizations: Vec<String>,
     event_streams: bool,
     /// When the run started: facts do not expire in its middle.
-    started_at: Timestamp,
+    pub started_at: Timestamp,
     known: Mutex<Facts>,
     not_entitled: Mutex<HashSet<(String, ScopeKey)>>,
     reported: Mutex<HashSet<(String, String)>>,
@@ -59,10 +59,19 @@ impl AccountFacts {
     /// What requests of `stream` depend on.
     pub fn request_options(&self, stream: &Stream) -> RequestOptions {
         let known = self.known.lock();
-        let window_end = known.window_end(&stream.family);
+        // Responses of these streams show once more how `end_date` is read; others rely on what was learned.
+        let shows_end = |days: &Days| days.kind == DaysKind::Dated || days.end == WindowEnd::Undocumented;
+        let is_expired = known.is_window_end_expired(&stream.family, self.started_at);
+        let is_open = is_expired && stream.days.as_ref().is_some_and(shows_end);
+        let window_end = known.window_end(&stream.family).filter(|_| !is_open);
         let page_limit = known.page_limit(&stream.name);
         let without = known.rejected_member(&stream.name).map(str::to_owned).into_iter().collect();
         RequestOptions { many_organizations: self.organizations.len() > 1, window_end, without, page_limit }
+    }
+
+    /// How the family of `stream` reads `end_date`, as far as it was ever learned.
+    pub fn window_end(&self, stream: &Stream) -> Option<WindowEnd> {
+        self.known.lock().window_end(&stream.family)
     }
 
     /// Since when requests of `stream` leave out a member.

@@ -19,6 +19,8 @@ pub struct SliceAttempt {
     /// Whether the same request was sent before.
     pub is_retry: bool,
     pub prefetched: Option<Prefetched>,
+    /// Whether the attempt after it is for the newest day of the same window, which the API rejected as a whole.
+    pub lacks_newest_day: bool,
     /// Whether another process committed some of its days during the attempt before this one.
     pub had_conflict: bool,
 }
@@ -32,6 +34,7 @@ impl SliceAttempt {
             is_confirming: false,
             is_retry: false,
             prefetched,
+            lacks_newest_day: false,
             had_conflict: false,
             slice,
         }

@@ -13,7 +13,7 @@ use crate::model::block::Positions;
 use crate::model::event::Event;
 use crate::model::format::format_count;
 use crate::model::history::history_of;
-use crate::model::stream::Stream;
+use crate::model::stream::{Stream, WindowEnd};
 use crate::run::error::RunError;
 use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
@@ -36,6 +36,8 @@ pub struct Extraction {
     pub incomplete: Option<String>,
     /// The member that was left out of the request, so that its column is null.
     pub without: Option<String>,
+    /// How `end_date` was known to be read.
+    pub window_end: Option<WindowEnd>,
 }
 
 /// Extracts an attempt and verifies that it is complete.
@@ -52,13 +54,15 @@ pub async fn extract(
     let attempt = &*attempt;
     let slice = &attempt.slice;
     let must_have_rows = expects_rows(&cx.ledger, slice).await;
+    // If the end was exclusive a week ago, no rows show nothing.
+    let is_in_doubt = must_have_rows.is_some() || cx.account.window_end(&slice.stream) == Some(WindowEnd::Exclusive);
     let mut is_first = true;
     let request = |options| {
         // A second request must not wait for room that the first one's files take.
         let dir = if std::mem::take(&mut is_first) { cx.spool.create_slice_dir() } else { cx.spool.create_extra_dir() };
         transfer(cx, attempt, options, prefetched.take(), requests, extracted_at, dir)
     };
-    let (response, proven) = resolve_end_date(slice, &attempt.options, must_have_rows.is_some(), request).await?;
+    let (response, proven) = resolve_end_date(slice, &attempt.options, is_in_doubt, request).await?;
     let (written, Streamed { totals, incomplete }) = response.rows;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
     if let Some(stream) = must_have_rows.filter(|_| !response.has_rows) {
@@ -80,7 +84,7 @@ pub async fn extract(
     );
     let learned = learned.map(|(fact, evidence)| LearnedFact::new(fact, evidence, extracted_at)).collect();
     let without = attempt.options.without.iter().next().cloned();
-    Ok(Extraction { whole, learned, extracted_at, incomplete, without })
+    Ok(Extraction { whole, learned, extracted_at, incomplete, without, window_end: response.window_end })
 }
 
 /// Streams the rows of one request, one walk of pages or one fan-out to files in `dir`.

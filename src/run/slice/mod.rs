@@ -19,6 +19,7 @@ mod parents;
 mod prefetch;
 mod publish;
 mod rejection;
+mod reopen;
 mod retry;
 mod run_to_completion;
 mod snapshot;
@@ -146,10 +147,15 @@ impl SliceRun<'_> {
             Err(error) => Err(error),
         };
         match published {
-            Ok(PublishedSlice { counters, suspect, has_conflict }) => {
+            Ok(PublishedSlice { counters, suspect, has_conflict, reopened }) => {
                 let counters = Counters { elapsed: started.elapsed(), ..counters };
                 let conflicting = has_conflict.then(|| attempt.clone());
                 self.record_success(attempt, counters, suspect);
+                for slice in reopened {
+                    let problem = "its family reads `end_date` otherwise than assumed before".to_owned();
+                    cx.settings.events.emit(&Event::SliceDeferred { slice: slice.clone(), problem });
+                    self.report.deferred.push(slice);
+                }
                 if let Some(attempt) = conflicting {
                     self.record_conflict(attempt);
                 }
@@ -201,6 +207,7 @@ impl SliceRun<'_> {
             self.damaged_in_a_row += 1;
             self.sizing.record_failure(&slice);
         }
+        let lacks_newest_day = attempt.lacks_newest_day;
         let endpoint = attempt.transport.endpoint(&slice.stream).to_owned();
         match next_step(cx, attempt, &error, self.damaged_in_a_row) {
             NextStep::Retry { attempts, remedy } => {
@@ -237,7 +244,13 @@ impl SliceRun<'_> {
                 cx.breaker.defer(&slice.stream.name);
                 self.defer_rest();
             }
-            NextStep::Fail => self.fail(&slice, &error),
+            NextStep::Fail => {
+                // The other days are rejected, too, so the newest one was not the reason.
+                if lacks_newest_day {
+                    self.attempts.pop();
+                }
+                self.fail(&slice, &error);
+            }
             NextStep::EndRun => {
                 self.defer(&slice, &error);
                 return Err(error);

@@ -18,6 +18,7 @@ use crate::model::window::Window;
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
 use crate::run::slice::extract::Extraction;
+use crate::run::slice::reopen::{assumed_end, reopened};
 use crate::run::slice::run_to_completion::run_to_completion;
 use crate::run::slice::snapshot::{snapshot_file, snapshot_slice};
 use crate::write::{SpooledFile, VerifiedSlice};
@@ -33,6 +34,8 @@ pub struct PublishedSlice {
     /// Whether another process committed other rows for some of its days since `based_on`. Those days keep the other process's files and
     /// are marked stale.
     pub has_conflict: bool,
+    /// Streams and scopes with days that must be extracted once more, because `end_date` is read otherwise than assumed.
+    pub reopened: Vec<Slice>,
 }
 
 /// Publishes the files of a verified slice, and of its snapshot, and commits one record about both. `based_on` is the last record
@@ -47,7 +50,7 @@ pub async fn publish(
     requests: u64,
     based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
-    let Extraction { whole, mut learned, extracted_at, incomplete, without } = extraction;
+    let Extraction { whole, mut learned, extracted_at, incomplete, without, window_end } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice, &cx.settings.clock).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
     let unfinished = unfinished_days(slice, cx.now());
@@ -110,7 +113,8 @@ pub async fn publish(
         whole.unfit.iter().map(|(day, problem)| (*day, problem)).filter(|(day, _)| !is_passed_over(day)).collect();
     let suspect = shrunk_problem(&shrunk, before.as_ref(), cx.options.on_shrink);
     let counters = counters(&whole, requests, entries.iter().chain(snapshot.iter().map(|(_, day)| day)));
-    let mut record = Vec::from_iter(cx.ledger.table_entry(slice).await);
+    let (mut record, mut reopened) = reopened_by(cx, slice, &learned).await;
+    record.extend(cx.ledger.table_entry(slice).await);
     if !entries.is_empty() {
         record.push(slice_entry(cx, slice, Some(&whole), requests, extracted_at, entries));
     }
@@ -120,6 +124,15 @@ pub async fn publish(
         record.push(slice_entry(cx, &to, Some(&whole), 0, extracted_at, vec![day]));
     }
     record.extend(stale_entries(slice, conflicts.iter().copied()));
+    // Another slice has learned meanwhile how `end_date` is read, and this one could not show it.
+    let is_outdated = slice.stream.days.as_ref().is_some_and(|days| {
+        let learned = cx.account.window_end(&slice.stream);
+        days.kind.is_single() && learned.is_some() && assumed_end(days, learned) != assumed_end(days, window_end)
+    });
+    if is_outdated && reopened.is_empty() {
+        record.extend(stale_entries(slice, slice.recorded_days()));
+        reopened.push(slice.clone());
+    }
     if let Some(problem) = &suspect {
         let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
         record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
@@ -148,7 +161,7 @@ pub async fn publish(
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
     cx.ledger.commit(record, Some(based_on)).await?;
     let suspect = suspect.or(bare_problem).or_else(|| unfit_problem(&unfit)).or(incomplete);
-    Ok(PublishedSlice { counters, suspect, has_conflict: !conflicts.is_empty() })
+    Ok(PublishedSlice { counters, suspect, has_conflict: !conflicts.is_empty(), reopened })
 }
 
 /// Days of the slice that have not ended. The run was planned with a clock that was ahead, and corrected since.
@@ -158,6 +171,20 @@ fn unfinished_days(slice: &Slice, now: Timestamp) -> BTreeSet<Option<Day>> {
     };
     let has_not_ended = |day: &Option<Day>| day.is_some_and(|day| days.final_at(day, 0) > now);
     slice.recorded_days().into_iter().filter(has_not_ended).collect()
+}
+
+/// The days that what was `learned` reopens: the entries, and the streams and scopes.
+async fn reopened_by(cx: &SliceContext<'_>, slice: &Slice, learned: &[LearnedFact]) -> (Vec<Entry>, Vec<Slice>) {
+    let proven = learned.iter().find_map(|learned| match &learned.fact {
+        Fact::WindowEnd { family, end } => Some((family.clone(), *end)),
+        _ => None,
+    });
+    let (Some((family, end)), before) = (proven, cx.account.window_end(&slice.stream)) else {
+        return (Vec::new(), Vec::new());
+    };
+    let (catalog, started_at) = (&cx.settings.catalog, cx.account.started_at);
+    let (slices, entries) = cx.ledger.read(|state| reopened(state, catalog, &family, before, end, started_at)).await;
+    (entries, slices)
 }
 
 /// Records that the days of `slice` have no rows, because its gate says so.

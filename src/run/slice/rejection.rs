@@ -42,6 +42,12 @@ pub fn rejects_days(detail: &str) -> bool {
     })
 }
 
+/// Whether `detail` may be about the days of a request: it names neither another part of the body nor the grain.
+pub fn may_reject_days(detail: &str) -> bool {
+    rejects_days(detail)
+        || problems(detail).all(|(place, message)| place.is_empty() && !has_word(message, &GRAIN_WORDS))
+}
+
 /// The problems of a 422: the steps to the rejected value below the body, and the message.
 fn problems(detail: &str) -> impl Iterator<Item = (Vec<&str>, &str)> {
     detail.split("; ").map(|problem| match problem.split_once(": ") {
@@ -112,6 +118,16 @@ mod tests {
         }
         for detail in ["body: Value error, unsupported", "body.category_id: not ready", "Try later."] {
             assert!(!rejects(detail), "{detail}");
+        }
+    }
+
+    #[test]
+    fn newest_day_is_left_out_unless_a_message_names_another_part() {
+        for detail in ["Data is not ready.", "body: Value error, unsupported", "body.end_date: not in the past", ""] {
+            assert!(may_reject_days(detail), "{detail}");
+        }
+        for detail in ["body.limit: too large", "Unsupported combination of parameters."] {
+            assert!(!may_reject_days(detail), "{detail}");
         }
     }
 

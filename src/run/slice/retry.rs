@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use crate::api::{ApiError, Transport};
 use crate::ledger::Fact;
+use crate::model::day::Day;
 use crate::model::slice::Slice;
-use crate::model::stream::Fallback;
+use crate::model::stream::{DaysKind, Fallback};
+use crate::model::window::Window;
 use crate::run::disposition::{FailureScope, Retry};
 use crate::run::error::RunError;
 use crate::run::slice::attempt::SliceAttempt;
 use crate::run::slice::context::SliceContext;
-use crate::run::slice::rejection::{rejects_grain, rejects_member};
+use crate::run::slice::rejection::{may_reject_days, rejects_grain, rejects_member};
 
 /// Damaged responses in a row before the rest of a slice is left to the next run: a month is halved down to a day, which is
 /// requested once more and then page by page.
@@ -88,29 +90,55 @@ fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError) -> 
     let RunError::Api(ApiError::RequestRejected { detail, .. }) = error else {
         return NextStep::Fail;
     };
+    match declared_fallback(cx, &attempt, detail) {
+        Some(step) => step,
+        None if may_reject_days(detail) => without_newest_day(cx, attempt),
+        None => NextStep::Fail,
+    }
+}
+
+/// The API may reject a window because its newest day is not ready: that day alone then fails.
+fn without_newest_day(cx: &SliceContext<'_>, attempt: SliceAttempt) -> NextStep {
+    let days = attempt.slice.stream.days.as_ref().filter(|days| days.kind == DaysKind::Dated);
+    let is_newest = |day: Day| days.is_some_and(|days| day >= days.zone.yesterday(cx.now()));
+    let older = attempt.slice.window.and_then(|window| Window::new(window.start, window.last()));
+    match older.filter(|older| is_newest(older.end)) {
+        Some(older) => {
+            let part = |window| SliceAttempt {
+                slice: attempt.slice.with_window(window),
+                is_retry: true,
+                prefetched: None,
+                ..attempt.clone()
+            };
+            let newest = part(Window::from_day(older.end));
+            let attempts = vec![newest, SliceAttempt { lacks_newest_day: true, ..part(older) }];
+            NextStep::Retry { attempts, remedy: "requesting its newest day by itself".into() }
+        }
+        None => NextStep::Fail,
+    }
+}
+
+fn declared_fallback(cx: &SliceContext<'_>, attempt: &SliceAttempt, detail: &str) -> Option<NextStep> {
+    let attempt = attempt.clone();
     let stream = Arc::clone(&attempt.slice.stream);
     let seen = |what: String| format!("HTTP 422 twice for {what} ({detail})");
     let name = stream.name.clone();
     let (member, limit) = match &stream.on_422 {
         Some(Fallback::Stream(coarser)) => {
-            return match cx.settings.catalog.get(coarser).filter(|coarser| rejects_grain(detail, &stream, coarser)) {
-                Some(coarser) => {
-                    let fact = Fact::Fallback { stream: name, fallback: Some(coarser.name.clone()) };
-                    let slice = Slice { stream: Arc::clone(coarser), ..attempt.slice.clone() };
-                    let options = cx.account.request_options(coarser);
-                    let remedy = format!("requesting `{}` instead", coarser.name);
-                    let attempt = SliceAttempt { slice, options, is_retry: false, ..attempt };
-                    retry(attempt.showing(fact, seen(format!("the grain of `{}`", stream.name))), remedy)
-                }
-                None => NextStep::Fail,
-            };
+            let coarser = cx.settings.catalog.get(coarser).filter(|coarser| rejects_grain(detail, &stream, coarser))?;
+            let fact = Fact::Fallback { stream: name, fallback: Some(coarser.name.clone()) };
+            let slice = Slice { stream: Arc::clone(coarser), ..attempt.slice.clone() };
+            let options = cx.account.request_options(coarser);
+            let remedy = format!("requesting `{}` instead", coarser.name);
+            let attempt = SliceAttempt { slice, options, is_retry: false, ..attempt };
+            return Some(retry(attempt.showing(fact, seen(format!("the grain of `{}`", stream.name))), remedy));
         }
         Some(Fallback::Without(member)) => (member, None),
         Some(Fallback::SmallPages { limit, without }) => (without, Some(*limit)),
-        None => return NextStep::Fail,
+        None => return None,
     };
     if attempt.options.without.contains(member) || !rejects_member(detail, &stream, member) {
-        return NextStep::Fail;
+        return None;
     }
     let mut options = attempt.options.clone();
     if let (Some(limit), None) = (limit, options.page_limit) {
@@ -118,7 +146,7 @@ fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError) -> 
         let fact = Fact::PageLimit { stream: name, limit: Some(limit) };
         let attempt = SliceAttempt { options, transport: Transport::Pages, is_retry: false, ..attempt };
         let remedy = format!("requesting pages of {limit} rows");
-        return retry(attempt.showing(fact, seen(format!("`{member}` on larger pages"))), remedy);
+        return Some(retry(attempt.showing(fact, seen(format!("`{member}` on larger pages"))), remedy));
     }
     options.without.insert(member.clone());
     options.page_limit = None;
@@ -126,7 +154,7 @@ fn fall_back(cx: &SliceContext<'_>, attempt: SliceAttempt, error: &RunError) -> 
     let attempt = SliceAttempt { options, transport: cx.account.transport(&stream), is_retry: false, ..attempt };
     let shows = attempt.shows.iter().filter(|(fact, _)| !matches!(fact, Fact::PageLimit { .. })).cloned().collect();
     let attempt = SliceAttempt { shows, ..attempt };
-    retry(attempt.showing(fact, seen(format!("`{member}`"))), format!("requesting without `{member}`"))
+    Some(retry(attempt.showing(fact, seen(format!("`{member}`"))), format!("requesting without `{member}`")))
 }
 
 /// What is tried after a damaged response: half the window, the same once more, pages in place of an event stream.
