@@ -67,7 +67,6 @@ class Tally:
     pauses: int = 0
     faults: int = 0
     restatements: int = 0
-    list_changes: int = 0
     lost: int = 0
     duplicated: int = 0
     false_complete: int = 0
@@ -83,7 +82,7 @@ class Tally:
 
     def table(self) -> str:
         """A row of the reliability page."""
-        counts = ("sequences", "runs", "kills", "pauses", "faults", "restatements", "list_changes")
+        counts = ("sequences", "runs", "kills", "pauses", "faults", "restatements")
         found = ("lost", "duplicated", "false_complete")
         names = [name.replace("_", " ") for name in (*counts, *found)]
         cells = [f"{getattr(self, name):,}" for name in (*counts, *found)]
