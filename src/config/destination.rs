@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use object_store::aws::AmazonS3ConfigKey;
@@ -35,7 +35,7 @@ section! {
     #[derive(PartialEq)]
     pub struct DestinationConfig {
         /// A path, `file:///path` or `s3://bucket/prefix`; `gs://` and `az://` if the program is built with them. A relative
-        /// path starts at the working directory.
+        /// path of a file starts at the directory of that file.
         #[schemars(extend("minLength" = 1, "examples" = ["s3://my-bucket/profound"]))]
         pub url: String = "./lake".to_owned(),
         /// Options of the object store, such as `endpoint` and `region`. The usual `AWS_*` variables and instance roles work
@@ -128,6 +128,11 @@ impl StoreOptions {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Names of the options whose values are secrets.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str).filter(|name| is_secret(name))
+    }
+
     /// Every option as it may be printed.
     pub fn masked(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().map(|(name, value)| (name, if is_secret(name) { MASK } else { value }))
@@ -200,6 +205,7 @@ pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
     if text.is_empty() {
         return wrong("the destination is empty", "write a path, or a URL such as `s3://bucket/prefix`".to_owned());
     }
+    check_expanded(text)?;
     let Some((scheme, rest)) = text.split_once("://") else {
         return match text.split_once(':') {
             Some((scheme @ ("s3" | "gs" | "az"), rest)) => {
@@ -237,6 +243,26 @@ pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
     };
     check_plain_url(&url, "; credentials come from `AWS_*` variables or `[destination.options]`")?;
     Ok(Location::Store(url))
+}
+
+/// Rejects what a shell would replace: nothing else does, so the text would be the name of a directory.
+pub(super) fn check_expanded(text: &str) -> Result<(), InvalidValue> {
+    let home = || std::env::var("HOME").ok().filter(|home| !home.is_empty());
+    let expanded = |rest: &str| home().map(|home| format!("write `{}`", Path::new(&home).join(rest).display()));
+    let (what, instead) = if text == "~" || text.starts_with("~/") {
+        ("`~` is not expanded", expanded(text[1..].trim_start_matches('/')))
+    } else if let Some(rest) = ["$HOME/", "${HOME}/"].iter().find_map(|start| text.strip_prefix(start)) {
+        ("`$HOME` is not expanded", expanded(rest))
+    } else if text.starts_with('~') {
+        ("`~` is not expanded", None)
+    } else if text.match_indices('$').any(|(at, _)| {
+        text[at + 1..].starts_with(|next: char| next == '{' || next == '(' || next == '_' || next.is_ascii_alphabetic())
+    }) {
+        ("variables are not expanded here", None)
+    } else {
+        return Ok(());
+    };
+    Err(InvalidValue::new(what, instead.unwrap_or_else(|| "write the path or URL itself".to_owned())))
 }
 
 /// Rejects credentials, a query and a fragment. The URL is not repeated: it may hold a password.

@@ -70,7 +70,7 @@ impl ApiKey {
 /// [`SecretError`].
 pub fn read(sources: &Sources, api: &ApiConfig) -> Result<ApiKey, SecretError> {
     if let Some(key) = sources.environment.get(VARIABLE) {
-        let secret = parse(secret::without_newline(key.as_bytes()), VARIABLE)?;
+        let secret = parse(key.as_bytes(), VARIABLE)?;
         return Ok(ApiKey { secret, file: None, changed: None, warning: None });
     }
     let variable = sources.environment.get("PROFOUND_API_KEY_FILE");
@@ -82,11 +82,12 @@ pub fn read(sources: &Sources, api: &ApiConfig) -> Result<ApiKey, SecretError> {
 }
 
 fn parse(bytes: &[u8], from: &str) -> Result<SecretString, SecretError> {
-    secret::one_word(bytes).map_err(|fault| SecretError::Malformed {
-        kind: SecretKind::ApiKey,
-        from: from.to_owned(),
-        fault,
-    })
+    let malformed = |fault| SecretError::Malformed { kind: SecretKind::ApiKey, from: from.to_owned(), fault };
+    let key = secret::one_word(bytes).map_err(malformed)?;
+    if secret::is_assignment(key.expose_secret()) {
+        return Err(malformed("is an assignment such as `NAME=value`, all of which would be sent"));
+    }
+    Ok(key)
 }
 
 /// Absolute, because a log outlives the working directory.
@@ -94,19 +95,11 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).as_deref().unwrap_or(path).display().to_string()
 }
 
-#[cfg(unix)]
 fn readable_by_all(path: &Path, metadata: &std::fs::Metadata) -> Option<Problem> {
-    use std::os::unix::fs::PermissionsExt;
-    let is_readable_by_all = metadata.permissions().mode() & 0o004 > 0;
     let instead = "let only the user that runs the program read it, as `chmod 600` does; for a Kubernetes secret, `defaultMode: 0400`";
     let problem =
         || Problem::new(path.display().to_string(), "every user of this machine can read the API key", instead);
-    is_readable_by_all.then(problem)
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &Path, _: &std::fs::Metadata) -> Option<Problem> {
-    None
+    secret::is_readable_by_all(metadata).then(problem)
 }
 
 #[cfg(test)]
@@ -144,8 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn one_trailing_newline_is_not_part_of_the_key() {
-        for text in ["abc", "abc\n", "abc\r\n"] {
+    fn whitespace_around_the_key_is_not_part_of_it() {
+        for text in ["abc", "abc\n", "abc\r\n", "abc \t\r\n\r\n", "\n abc\n\n", "\u{feff}abc\n"] {
             assert_eq!(from_variable(text).ok().unwrap().expose(), "abc");
             assert_eq!(from_file(text.as_bytes()).1.ok().unwrap().expose(), "abc");
         }
@@ -153,13 +146,17 @@ mod tests {
 
     #[test]
     fn unusable_key_is_rejected_and_never_repeated() {
-        let cases: [(&[u8], &str); 11] = [
+        let cases: [(&[u8], &str); 15] = [
             (b"", "is empty"),
-            (b"\n", "is empty"),
+            (b" \n\n", "is empty"),
             (b"s3cr3t s3cr3t", "blanks or line breaks"),
-            (b" s3cr3t", "blanks or line breaks"),
             (b"s3cr3t\nOTHER=1", "blanks or line breaks"),
-            (b"s3cr3t\n\n", "blanks or line breaks"),
+            (b"PROFOUND_API_KEY=s3cr3t", "an assignment"),
+            (b"api_key=s3cr3t==\n", "an assignment"),
+            (b"{\"key\":\"s3cr3t\"}", "is JSON"),
+            (b"'s3cr3t'", "quotes"),
+            (b"`s3cr3t`", "quotes"),
+            (b"[s3cr3t]", "is JSON"),
             ("s3cr3té".as_bytes(), "plain ASCII"),
             (&[0xff, 0xfe], "plain ASCII"),
             (b"\"s3cr3t\"", "quotes"),
@@ -206,6 +203,21 @@ mod tests {
             assert_eq!(key.reread().ok().unwrap().as_ref().map(ApiKey::expose), changed);
         }
         assert!(from_variable("abc").ok().unwrap().reread().ok().unwrap().is_none());
+    }
+
+    #[test]
+    fn base64_padding_is_part_of_a_key() {
+        assert_eq!(from_variable("czNjcjN0==").ok().unwrap().expose(), "czNjcjN0==");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipe_in_place_of_the_key_file_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("key");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = of_file(&pipe).err().unwrap();
+        assert!(format!("{error:?}").contains("this is not a regular file"), "{error:?}");
     }
 
     #[cfg(unix)]

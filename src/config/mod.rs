@@ -100,6 +100,9 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let config = sources::merged(sources, &mut problems).map(Value::Object).and_then(|mut tree| {
         advice::reject_keys(&mut tree, "", &mut problems);
         rules::apply(&mut tree, &mut problems);
+        if let Some(file) = &sources.file {
+            rules::resolve_paths(&mut tree, file, &problems);
+        }
         advice::extract(tree, &mut problems)
     });
     let catalog = config.as_ref().map(|config| config.check(&mut problems)).unwrap_or_default();
@@ -178,7 +181,23 @@ impl Config {
         }
         let targets: Vec<&str> = self.alert_targets.iter().map(|target| target.name.as_str()).collect();
         problems.check_unique("alert", &targets);
+        self.warn_of_readable_secrets(problems);
         protect::apply(catalog, &self.jobs, &self.privacy, &invalid, problems)
+    }
+
+    /// A file that holds secrets is for the user that runs the program alone.
+    fn warn_of_readable_secrets(&self, problems: &mut Problems) {
+        let options = self.destination.options.secrets().map(|name| format!("destination.options.{name}"));
+        let targets = self.alert_targets.iter().enumerate().filter(|(_, target)| target.url.is_some());
+        for path in options.chain(targets.map(|(index, _)| format!("alert.{index}.url"))) {
+            if let Some(Place::File { path: file, .. }) = problems.places.get(&path)
+                && std::fs::metadata(file).is_ok_and(|metadata| secret::is_readable_by_all(&metadata))
+            {
+                let what = "this is a secret, and every user of this machine can read the file";
+                let instead = "let only the user that runs the program read it, as `chmod 600` does, or keep the secret in a variable or a file of its own";
+                problems.warn(&path, what, instead);
+            }
+        }
     }
 
     fn check_api(&self, problems: &mut Problems) {

@@ -1,17 +1,17 @@
 //! What the text of a setting must be: one table of rules, applied to what is set before it is deserialized.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use url::Url;
 
 use super::advice::setting_of;
-use super::problem::{InvalidValue, Problems};
+use super::problem::{InvalidValue, Place, Problems};
 use super::secret::looks_like_a_secret;
 use super::settings::LISTEN_OFF;
 use super::units::{ByteSize, WholeDays};
-use super::{cron, destination, tree};
+use super::{DestinationConfig, Location, cron, destination, tree};
 
 /// The least that fits the files in flight.
 const MIN_SPOOL: ByteSize = ByteSize(64 * bytesize::MIB);
@@ -48,6 +48,45 @@ const RULES: [(&str, Rule); 25] = [
     ("alert.*.secret_variable", variable),
     ("alert.*.command.0", program),
 ];
+
+/// Settings that are paths, or may be one.
+const PATHS: [&str; 8] = [
+    "api.key_file",
+    "api.ca_file",
+    "destination.url",
+    "spool.dir",
+    "privacy.salt_file",
+    "metrics.textfile",
+    "alert.*.url_file",
+    "alert.*.secret_file",
+];
+
+/// Lets every relative path that `file` sets start at its directory, so that the settings mean the same from everywhere. The default
+/// of the lake does too: writing a default into the file changes nothing.
+pub(super) fn resolve_paths(tree: &mut Value, file: &Path, problems: &Problems) {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    if tree.pointer("/destination/url").is_none() && !problems.is_rejected("destination.url") {
+        tree["destination"]["url"] = DestinationConfig::default().url.into();
+    }
+    for pattern in PATHS {
+        let mut texts = Vec::new();
+        find_texts(tree, &pattern.split('.').collect::<Vec<_>>(), Vec::new(), &mut texts);
+        let is_of_file =
+            |path: &[String]| matches!(problems.places.get(&path.join(".")), None | Some(Place::File { .. }));
+        let is_path =
+            |text: &str| !text.contains("://") && matches!(destination::location(text), Ok(Location::Local(_)));
+        let ours = texts.into_iter().filter(|(path, text)| is_of_file(path) && is_path(text));
+        // Collected from components, which leaves out `.`; an absolute path replaces the directory.
+        let resolved = ours.map(|(path, text)| (path, directory.join(text.trim()).components().collect::<PathBuf>()));
+        for (path, resolved) in resolved.collect::<Vec<_>>() {
+            // A directory whose name is not text cannot be a setting either.
+            if let (Some(setting), Some(text)) = (tree.pointer_mut(&format!("/{}", path.join("/"))), resolved.to_str())
+            {
+                *setting = Value::from(text);
+            }
+        }
+    }
+}
 
 /// Reports and removes every setting that breaks its rule.
 pub(super) fn apply(tree: &mut Value, problems: &mut Problems) {
@@ -99,7 +138,8 @@ pub(super) fn is_web(url: &Url) -> bool {
 }
 
 fn path(text: &str) -> Result<(), InvalidValue> {
-    check(!text.is_empty(), "the path is empty", "write a path, or leave the setting out")
+    check(!text.is_empty(), "the path is empty", "write a path, or leave the setting out")?;
+    destination::check_expanded(text)
 }
 
 fn secret_path(text: &str) -> Result<(), InvalidValue> {
@@ -111,7 +151,8 @@ fn secret_path(text: &str) -> Result<(), InvalidValue> {
 
 fn textfile(text: &str) -> Result<(), InvalidValue> {
     let instead = "write the path of a file whose name ends in `.prom`, or leave the setting out";
-    check(Path::new(text).file_name().is_some(), "this is not the path of a file", instead)
+    check(Path::new(text).file_name().is_some(), "this is not the path of a file", instead)?;
+    destination::check_expanded(text)
 }
 
 fn window(text: &str) -> Result<(), InvalidValue> {

@@ -89,6 +89,10 @@ impl SecretError {
 /// Reads a file that holds a secret, without one newline at its end, which editors and `echo` add.
 pub(super) fn read_file(kind: SecretKind, path: &Path) -> Result<(Vec<u8>, std::fs::Metadata), SecretError> {
     let read = || {
+        // Opening a pipe without a writer would wait for ever.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("this is not a regular file"));
+        }
         let file = std::fs::File::open(path)?;
         let metadata = file.metadata()?;
         let mut bytes = Vec::new();
@@ -110,8 +114,10 @@ pub(super) fn without_newline(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
 
-/// Bytes that are one line of text without whitespace, as a secret; else what is wrong.
+/// Bytes that are one word of text, as a secret; else what is wrong. Whitespace and empty lines around it are left out, as is the
+/// byte order mark that some editors write.
 pub(super) fn one_word(bytes: &[u8]) -> Result<SecretString, &'static str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii()).ok_or("is not plain ASCII")?;
     if text.is_empty() {
         Err("is empty")
@@ -121,10 +127,35 @@ pub(super) fn one_word(bytes: &[u8]) -> Result<SecretString, &'static str> {
         Err("contains blanks or line breaks")
     } else if text.contains(|character: char| character.is_ascii_control()) {
         Err("contains control characters")
-    } else if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+    } else if text.starts_with(['"', '\'', '`']) || text.ends_with(['"', '\'', '`']) {
         Err("is in quotes, which would be sent too")
+    } else if text.starts_with(['{', '[']) {
+        Err("is JSON, of which the secret is a part")
     } else {
         Ok(SecretString::from(text))
+    }
+}
+
+/// Whether `text` is a line of an environment file, such as `NAME=value`. The padding of Base64 is none.
+pub(super) fn is_assignment(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+    };
+    text.split_once('=').is_some_and(|(name, value)| is_name(name) && value.bytes().any(|byte| byte != b'='))
+}
+
+/// What every user of this machine can read. `false` where files have no such mode.
+pub(super) fn is_readable_by_all(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        metadata.permissions().mode() & 0o004 > 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
     }
 }
 

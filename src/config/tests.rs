@@ -486,7 +486,8 @@ fn template_is_valid_by_the_schema_without_a_warning() {
 #[test]
 fn template_shows_every_setting_with_its_true_default() {
     let defaults = Config { jobs: vec![JobConfig::default()], ..Config::default() };
-    let shown = file(&uncommented(template())).load().effective();
+    let fixture = file(&uncommented(template()));
+    let shown = fixture.load().effective();
     for default in defaults.effective() {
         let key = default.key.replace("job[0]", "job.nightly");
         // Without a default, an example is shown; the name and the schedule of the job are always set.
@@ -496,7 +497,9 @@ fn template_shows_every_setting_with_its_true_default() {
         }
         let shown = shown.iter().find(|setting| setting.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
         assert_ne!(shown.from, Place::Default, "{key} is not shown");
-        if !default.value.is_null() && key != "job.nightly.name" {
+        if key == "destination.url" {
+            assert_eq!(shown.value, fixture.directory.path().join("lake").to_str().unwrap());
+        } else if !default.value.is_null() && key != "job.nightly.name" {
             assert_eq!(shown.value, default.value, "{key}");
         }
     }
@@ -608,4 +611,54 @@ fn documented_examples_of_streams_and_privacy_are_accepted() {
         _ => format!("{line}\n"),
     });
     assert_eq!(file(&uncommented.collect::<String>()).load().streams.len(), 1, "the example in the template");
+}
+
+#[test]
+fn relative_path_starts_at_the_directory_of_the_file_that_sets_it() {
+    let text = format!("{NIGHTLY}[destination]\nurl = './lake'\n[api]\nkey_file = '../key'\n[spool]\ndir = '/spool'\n");
+    let fixture = file(&text).variable("METRICS__TEXTFILE", "metrics/a.prom");
+    let (config, directory) = (fixture.load(), fixture.directory.path());
+    assert_eq!(config.destination.location(), Ok(Location::Local(directory.join("lake"))));
+    assert_eq!(config.api.key_file, Some(directory.join("../key")));
+    assert_eq!(config.spool.dir.unwrap(), std::path::Path::new("/spool"));
+    assert_eq!(config.metrics.textfile.unwrap(), std::path::Path::new("metrics/a.prom"));
+    let fixture = file(NIGHTLY);
+    assert_eq!(fixture.load().destination.location(), Ok(Location::Local(fixture.directory.path().join("lake"))));
+    let store = file("[destination]\nurl = 's3://bucket/lake'").load();
+    assert_eq!(store.destination.url, "s3://bucket/lake");
+}
+
+#[test]
+fn unexpanded_path_is_an_error_with_the_expansion() {
+    let home = std::env::var("HOME").unwrap();
+    for (url, instead) in [
+        ("~/lake", format!("write `{home}/lake`")),
+        ("$HOME/lake", format!("write `{home}/lake`")),
+        ("${HOME}/lake", format!("write `{home}/lake`")),
+        ("s3://${BUCKET}/lake", "write the path or URL itself".to_owned()),
+        ("~data/lake", "write the path or URL itself".to_owned()),
+    ] {
+        for setting in ["destination]\nurl", "spool]\ndir", "api]\nkey_file", "privacy]\nsalt_file"] {
+            let error = file(&format!("[{setting} = '{url}'")).error();
+            assert!(error.contains("expanded") && error.contains(&instead), "{url}: {error}");
+        }
+    }
+    assert_eq!(file("[destination]\nurl = './cost in $'").load().warnings, []);
+}
+
+#[cfg(unix)]
+#[test]
+fn file_with_a_secret_that_every_user_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let target = "[[alert]]\nname = 'a'\ntype = 'slack'\nurl = 'https://hooks.slack.com/x'\n";
+    let text =
+        format!("{target}[destination]\nurl = 's3://b/p'\noptions = {{ secret_access_key = 's3cr3t', region = 'x' }}");
+    for (mode, expected) in [(0o644, 2), (0o600, 0)] {
+        let fixture = file(&text);
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(fixture.sources.file.as_ref().unwrap(), permissions).unwrap();
+        let warnings = fixture.warnings();
+        assert_eq!(warnings.matches("every user of this machine can read the file").count(), expected, "{warnings}");
+        assert!(!warnings.contains("s3cr3t") && !warnings.contains("/x"), "{warnings}");
+    }
 }

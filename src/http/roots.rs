@@ -55,7 +55,9 @@ pub fn read_roots(path: &Path) -> Result<Vec<Certificate>, HttpClientError> {
     let invalid = |problem: String| HttpClientError::Invalid { path: path.to_owned(), problem };
     let mut pem = Vec::new();
     File::open(path).map_err(unreadable)?.take(MAX_BUNDLE_BYTES).read_to_end(&mut pem).map_err(unreadable)?;
-    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| invalid(error_chain(&error)))?;
+    // Some editors begin a file with a byte order mark, which would hide the first certificate.
+    let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
+    let roots = Certificate::from_pem_bundle(pem).map_err(|error| invalid(error_chain(&error)))?;
     if roots.is_empty() {
         return Err(invalid("it holds no certificate in PEM".to_owned()));
     }
