@@ -219,6 +219,10 @@ def test_network_policies_select_the_program_alone() -> None:
     policies = [(origin, one) for origin, objects in _everything() for one in _of_kind(objects, "NetworkPolicy")]
     assert len(policies) == 5
     for origin, one in policies:
+        for rule in one["spec"].get("ingress", []):
+            assert [source["namespaceSelector"]["matchLabels"] for source in rule["from"]], origin
+        credentials = [rule for rule in one["spec"]["egress"] if rule["ports"][0]["port"] == 80]
+        assert {"ipBlock": {"cidr": "169.254.170.0/24"}} in credentials[0]["to"], origin
         # An empty selector is every pod of the namespace.
         assert one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "profound-export", origin
 

@@ -1,5 +1,6 @@
 //! Sends the requests of one key.
 
+use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::api::error::ApiError;
 use crate::api::error_body::ErrorBody;
 use crate::api::headers::{latest_server_time, pause_asked, rate_limit_headers, server_time};
 use crate::api::key_leak::KeyLeakScanner;
+use crate::api::outage::OutageBreaker;
 use crate::api::rate_limit::{MAX_WINDOW, RateLimiter, ResponseKind, RunLimits};
 use crate::api::request::Request;
 use crate::api::response::{BodyDeadline, RequestObserver, Response};
@@ -27,6 +29,8 @@ use crate::model::event::{Event, EventSink, RetryReason};
 use crate::model::stream::Method;
 use crate::retry::{Attempts, RetryDecision, RetryPolicy};
 
+/// Waits that end this close to each other are reported as one.
+const SAME_WAIT: Duration = Duration::from_secs(1);
 /// A clock that differs by more than this would mistake days.
 const FATAL_SKEW: Duration = Duration::from_secs(12 * 3600);
 /// Retries of a request that did not reach the API, or that it could not answer. The run's deadline bounds their time.
@@ -61,6 +65,7 @@ pub struct Client {
     clock_skew: OnceLock<jiff::SignedDuration>,
     requests: AtomicU64,
     limits: Mutex<RunLimits>,
+    outage: OutageBreaker,
     events: EventSink,
 }
 
@@ -98,6 +103,7 @@ impl Client {
             clock_skew: OnceLock::new(),
             requests: AtomicU64::new(0),
             limits: Mutex::default(),
+            outage: OutageBreaker::default(),
             events,
         })
     }
@@ -114,6 +120,16 @@ impl Client {
     /// By how much the local clock was wrong, once a response has shown it.
     pub fn clock_skew(&self) -> Option<jiff::SignedDuration> {
         self.clock_skew.get().copied()
+    }
+
+    /// [`ApiError::Outage`] if several endpoints in a row have not answered, and none since.
+    pub fn outage(&self) -> Option<ApiError> {
+        self.outage.outage()
+    }
+
+    /// Lets each endpoint be requested once more in spite of [`Self::outage`]; the first answer ends it.
+    pub fn probe_again(&self) {
+        self.outage.probe_again();
     }
 
     /// Sets the limits of the requests that follow.
@@ -144,6 +160,26 @@ impl Client {
         self.rate_limiter.ready(kind, &self.limits()).await
     }
 
+    /// Does `work`, and reports its waits for the rate limit: one for each reset, however many requests wait for it.
+    pub async fn report_waits<T>(&self, work: impl Future<Output = T>) -> T {
+        let reporting = async {
+            let (mut waiting, mut reported) = (self.rate_limiter.waiting_until(), Instant::now());
+            while waiting.changed().await.is_ok() {
+                let until = *waiting.borrow_and_update();
+                if let Some(until) = until.filter(|until| *until > reported + SAME_WAIT) {
+                    reported = until;
+                    let wait = until.saturating_duration_since(Instant::now());
+                    self.events.emit(&Event::RateLimitWait { wait });
+                }
+            }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = work => done,
+            never = reporting => match never {},
+        }
+    }
+
     /// Sends `request`, retries it as [`RetryPolicy`] allows, and returns the response that has rows. Every attempt counts in
     /// `requests`.
     ///
@@ -156,10 +192,26 @@ impl Client {
         let (mut failures, mut rate_limited) = (RETRIES.start(), RATE_LIMITED_RETRIES.start());
         let (mut key_reloaded, mut key_version) = (false, 0);
         loop {
-            let error = match self.attempt(request, requests, &mut key_version).await {
-                Ok(response) => return Ok(response),
+            let probe = self.outage.admit(&request.endpoint).await?;
+            let answer = self.attempt(request, requests, &mut key_version).await;
+            drop(probe);
+            let error = match answer {
+                Ok(response) => {
+                    self.outage.record_answer();
+                    return Ok(response);
+                }
                 Err(error) => error,
             };
+            match &error {
+                ApiError::ServerError { .. } | ApiError::Broken { .. } | ApiError::NotTheApi { .. } => {
+                    self.outage.record_failure(&request.endpoint, &error);
+                    if let Some(outage) = self.outage() {
+                        return Err(outage);
+                    }
+                }
+                ApiError::NotEntitled { .. } | ApiError::RequestRejected { .. } => self.outage.record_answer(),
+                _ => {}
+            }
             let (decision, reason) = match &error {
                 ApiError::KeyRejected { .. } if !key_reloaded && self.key.reload(key_version) => {
                     key_reloaded = true;

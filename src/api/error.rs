@@ -40,6 +40,9 @@ pub enum ApiError {
     /// HTTP 408 or 5xx, and the next attempt would begin after the deadline. Other requests can still succeed.
     #[error("the API could not answer {what} (HTTP {status}{attempts}: {detail}), and the next attempt, in {}, is after the deadline", format_duration(*wait))]
     RetryAfterDeadline { what: String, status: u16, detail: String, wait: Duration, attempts: Attempts },
+    /// Several endpoints in a row did not answer: other requests would fail likewise, so nothing is retried.
+    #[error("the API is down, {attempts} requests failed in a row: {last}")]
+    Outage { attempts: u32, last: String, retry_after: Option<Duration> },
     /// No connection, after every retry.
     #[error("cannot reach the API at {at}{attempts}: {problem}")]
     Unreachable { at: String, problem: String, attempts: Attempts },

@@ -9,6 +9,7 @@ mod events;
 mod headers;
 mod json_rows;
 mod key_leak;
+mod outage;
 mod rate_limit;
 mod request;
 mod response;

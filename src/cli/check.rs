@@ -13,6 +13,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, iam, logging, print, print_j
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
+use crate::model::event::EventSink;
 use crate::model::format::format_count;
 use crate::run::{AccountFacts, Discovered, Preview, Recheck, discover, preview, recheck, resolve_scopes};
 
@@ -40,12 +41,24 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         return iam::show(options, args.forget);
     }
     let mut findings = Findings { output: options.output, findings: Vec::new() };
+    let checked = check(options, &args, events, &mut findings).await;
+    findings.finish(checked.as_ref().err())?;
+    checked.map(|()| exit::COMPLETE)
+}
+
+async fn check(
+    options: &GlobalOptions,
+    args: &CheckArgs,
+    events: EventSink,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
     let (sources, config) = configuration(options)?;
     let chosen = jobs(&config, &[])?;
     findings.add("configuration", "valid".to_owned())?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     findings.add("key", settings.client.key_origin())?;
-    let found = discover(&settings.catalog, &settings.client).await?;
+    let client = &settings.client;
+    let found = client.report_waits(discover(&settings.catalog, client)).await?;
     let at = config.api.base_url.as_str().trim_end_matches('/');
     findings.add("API", format!("{at} responds: {}", holdings(&found)))?;
     if let Some(wrong_by) =
@@ -111,7 +124,8 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
         let facts = ledger.state().facts.clone();
         let account = AccountFacts::new(organizations, settings.event_streams, facts, now);
         for (stream, scope) in sampled.into_values() {
-            let (text, fits) = sample::report(&settings, &stream, scope, &found, &account).await;
+            let report = sample::report(&settings, &stream, scope, &found, &account);
+            let (text, fits) = client.report_waits(report).await;
             findings.add("sample", format!("{}: {text}", stream.name))?;
             misfitting += u64::from(!fits);
         }
@@ -127,12 +141,11 @@ pub async fn execute(options: &GlobalOptions, args: CheckArgs) -> Result<u8, Fai
     if let Some(sum) = schedule_fit::summary(&scheduled, &budget) {
         findings.add("rate limit", sum)?;
     }
-    findings.finish()?;
     if misfitting > 0 {
         let hint = "exclude them with `!name` until a version supports the new form; everything else can be exported";
         return Err(Failure::new(exit::FAILED, format!("{} would fail", format_count(misfitting, "stream"))).hint(hint));
     }
-    Ok(exit::COMPLETE)
+    Ok(())
 }
 
 /// What trying a rejected request once more showed.
@@ -160,10 +173,12 @@ impl Findings {
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    /// The JSON has what was found before the failure, and the failure.
+    fn finish(self, failure: Option<&Failure>) -> Result<(), Failure> {
         if self.output == OutputFormat::Json {
             let facts = self.findings.into_iter().map(|(topic, fact)| json!({"topic": topic, "fact": fact}));
-            print_json(&facts.collect::<serde_json::Value>())?;
+            let failed = |failure: &Failure| json!({"topic": "error", "fact": failure.message, "hint": failure.hint});
+            print_json(&facts.chain(failure.map(failed)).collect::<serde_json::Value>())?;
         }
         Ok(())
     }

@@ -78,8 +78,9 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
     let text = || {
         let summary = summary(&erased);
         format!(
-            "{summary}\nDeleted permanently; no run exports them again. Object versions in the bucket and backups are \
-             not deleted."
+            "{summary}\nDeleted permanently from {}; no run exports them again. Object versions in the bucket and backups are \
+             not deleted.",
+            lake.url()
         )
     };
     let to_json = |(stream, erasure): &(String, Erasure)| json!({"stream": stream, "of": erasure});

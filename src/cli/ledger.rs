@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::findings::{ListedFindings, counted};
-use crate::cli::setup::{configuration, destinations, has_no_lake, maintained_lake};
+use crate::cli::setup::{configuration, destinations, lake_name, maintained_lake};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
+use crate::config::Location;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::maintain::{FindingKind, FindingRemedy, RebuildOptions, Rebuilt, rebuild};
@@ -42,7 +43,8 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
     logging::start(options, "ledger");
     let LedgerCommand::Rebuild(args) = args.command;
     let (_, config) = configuration(options)?;
-    if has_no_lake(&config) {
+    // Not the check of other commands: a lake whose whole ledger is deleted can be rebuilt.
+    if matches!(config.destination.location(), Ok(Location::Local(path)) if !path.exists()) {
         return Err(Failure::new(exit::USAGE, "the lake does not exist yet, so there is no ledger to rebuild"));
     }
     let clock = Clock::system();
@@ -58,12 +60,12 @@ pub async fn execute(options: &GlobalOptions, args: LedgerArgs) -> Result<u8, Fa
         let layout = Layout::from_name(&rebuilt.partition).unwrap_or(lake.layout);
         write_coverage(&lake.destination, layout, ledger.state(), config.catalog(), clock.now()).await?;
     }
-    let json = || json!({"fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown});
-    options.show(|| text(&rebuilt, &shown), json)?;
+    let json = || json!({"lake": lake_name(&config), "fine": rebuilt.is_fine(), "rebuilt": rebuilt, "problems": shown});
+    options.show(|| text(&rebuilt, &shown, &lake_name(&config)), json)?;
     Ok(if rebuilt.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
 
-fn text(rebuilt: &Rebuilt, shown: &ListedFindings) -> String {
+fn text(rebuilt: &Rebuilt, shown: &ListedFindings, lake: &str) -> String {
     let mut text = String::new();
     if !rebuilt.findings.is_empty() {
         text.push_str(&shown.table());
@@ -83,8 +85,8 @@ fn text(rebuilt: &Rebuilt, shown: &ListedFindings) -> String {
     let bytes = format_bytes(rebuilt.bytes);
     let all = format!("{} files of {} streams, {bytes}", format_number(rebuilt.files), rebuilt.streams);
     text.push_str(&match rebuilt.record {
-        Some(record) => format!("The rebuilt ledger starts with record {record} and has {all}.\n"),
-        None => format!("The rebuilt ledger would have {all}. Nothing is written.\n"),
+        Some(record) => format!("The rebuilt ledger of {lake} starts with record {record} and has {all}.\n"),
+        None => format!("The rebuilt ledger of {lake} would have {all}. Nothing is written.\n"),
     });
     if rebuilt.as_recorded > 0 {
         let recorded = format_number(rebuilt.as_recorded);

@@ -39,7 +39,7 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let lake = settings.destinations.lake.clone();
     let ledger = Ledger::open_lake(lake, settings.clock.clone(), &settings.catalog).await?;
-    let found = discover(&settings.catalog, &settings.client).await?;
+    let found = settings.client.report_waits(discover(&settings.catalog, &settings.client)).await?;
     let mut plans = Vec::new();
     for job in chosen {
         let now = settings.clock.now();

@@ -105,7 +105,11 @@ pub fn show(
     ended: Vec<RunResult>,
     incomplete_ok: bool,
 ) -> Result<u8, Failure> {
-    options.show(|| ended.iter().map(text).collect(), || ended.iter().map(to_json).collect::<Value>())?;
+    let text = || {
+        let results: String = ended.iter().map(text).collect();
+        format!("{results}lake: {}; `profound-export status` shows what it holds", settings.destinations.lake.url())
+    };
+    options.show(text, || ended.iter().map(to_json).collect::<Value>())?;
     let worst = ended.iter().map(|result| result.outcome).max().unwrap_or(Outcome::Complete);
     for result in ended {
         let code = code(result.outcome, incomplete_ok);

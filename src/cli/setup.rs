@@ -17,7 +17,7 @@ use crate::config::{Config, JobConfig, Location, Problem, Sources, SpoolConfig, 
 use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::error_text::error_chain;
 use crate::layout::Layout;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, State};
 use crate::maintain::MaintainedLake;
 use crate::model::day::{Day, DayZone};
 use crate::model::event::EventSink;
@@ -90,15 +90,51 @@ fn spool_dir(config: &SpoolConfig, lake: Option<&Path>, variable: impl Fn(&str) 
         .unwrap_or_else(|| std::env::temp_dir().join("profound-export"))
 }
 
-/// Whether the lake is a directory that no run has created yet.
-pub fn has_no_lake(config: &Config) -> bool {
-    matches!(config.destination.location(), Ok(Location::Local(path)) if !path.exists())
+/// The lake as messages name it: a local one by its absolute path.
+pub fn lake_name(config: &Config) -> String {
+    match config.destination.location() {
+        Ok(Location::Local(path)) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
+        Ok(Location::Store(url)) => url.to_string(),
+        Err(_) => config.destination.url.clone(),
+    }
+}
+
+/// Whether the lake is a directory in which nothing has been exported yet.
+///
+/// # Errors
+/// The directory holds something else: a wrong path must not look like a lake to come.
+fn has_no_lake(config: &Config) -> Result<bool, Failure> {
+    let Ok(Location::Local(path)) = config.destination.location() else {
+        return Ok(false);
+    };
+    match std::fs::read_dir(&path) {
+        Ok(mut entries) if !path.join(OWN_DIRECTORY).exists() => match entries.next() {
+            None => Ok(true),
+            Some(_) => {
+                let problem = format!("`{}` is not a lake: it has no `{OWN_DIRECTORY}`", lake_name(config));
+                let hint = "`profound-export config` prints `destination.url` and where it is set; if the ledger of this lake was deleted, `profound-export ledger rebuild` restores it";
+                Err(Failure::new(exit::CONFIGURATION, problem).hint(hint))
+            }
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        // Opening it fails in the same way, or finds the lake.
+        _ => Ok(false),
+    }
+}
+
+/// The state of the ledger. Without a lake an empty one: a command that only reads must not create it.
+pub async fn ledger_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
+    if has_no_lake(config)? {
+        return Ok(State::default());
+    }
+    let lake = destinations(config)?.lake;
+    Ok(Ledger::open_lake(lake, clock.clone(), config.catalog()).await?.into_state())
 }
 
 /// The ledger of the configured lake, and its destinations in the layout that the ledger records. `None` where there is no
 /// lake yet: a command that only reads must not create one.
 pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Ledger, Destinations)>, Failure> {
-    if has_no_lake(config) {
+    if has_no_lake(config)? {
         return Ok(None);
     }
     let destinations = destinations(config)?;

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
-use crate::cli::setup::{configuration, destinations, has_no_lake, schedule};
+use crate::cli::setup::{configuration, lake_name, ledger_state, schedule};
 use crate::cli::stream_names::abbreviated;
 use crate::cli::table::table;
 use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ledger::{LearnedFact, Ledger, RunSummary, State};
+use crate::ledger::{LearnedFact, RunSummary, State};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
@@ -33,21 +33,14 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
     logging::start(options, "status");
     let (_, config) = configuration(options)?;
     let clock = Clock::system();
-    let state = read_state(&config, &clock).await?;
+    let state = ledger_state(&config, &clock).await?;
     let (catalog, now) = (config.catalog(), clock.now());
     match options.output {
         OutputFormat::Json => print_json(&to_json(&state, catalog, &config, now)?),
-        OutputFormat::Table => print(&text(&Status::of(&state, &config, now, args.days)?, args.days)),
+        OutputFormat::Table => {
+            print(&text(&Status::of(&state, &config, now, args.days)?, &lake_name(&config), args.days))
+        }
     }
-}
-
-/// The ledger's state; empty if there is no lake yet, because `status` must not create one.
-async fn read_state(config: &Config, clock: &Clock) -> Result<State, Failure> {
-    if has_no_lake(config) {
-        return Ok(State::default());
-    }
-    let lake = destinations(config)?.lake;
-    Ok(Ledger::open_lake(lake, clock.clone(), config.catalog()).await?.into_state())
 }
 
 /// In the order of the legend.
@@ -60,8 +53,8 @@ const SIGNS: [(DayStatus, char); 6] = [
     (DayStatus::Suspect, '!'),
 ];
 
-fn text(status: &Status, shown_days: u16) -> String {
-    let mut text = status.headline.to_string();
+fn text(status: &Status, lake: &str, shown_days: u16) -> String {
+    let mut text = format!("{}\nlake: {lake}", status.headline);
     if status.headline.is_new {
         return text;
     }
@@ -134,6 +127,7 @@ fn day_signs(stream: &StreamStatus) -> String {
 /// The whole status as JSON.
 #[derive(serde::Serialize)]
 struct StatusOutput<'a> {
+    lake: String,
     records: u64,
     jobs: Vec<Value>,
     runs: &'a VecDeque<RunSummary>,
@@ -156,7 +150,15 @@ fn to_json<'a>(
     }
     let coverage = CoverageOutput { state, catalog, now };
     let learned = state.facts.iter().filter(|learned| learned.difference().is_some()).collect();
-    Ok(StatusOutput { records: state.number, jobs, runs: &state.runs, forgotten: &state.forgotten, learned, coverage })
+    Ok(StatusOutput {
+        lake: lake_name(config),
+        records: state.number,
+        jobs,
+        runs: &state.runs,
+        forgotten: &state.forgotten,
+        learned,
+        coverage,
+    })
 }
 
 /// Coverage, serialized scope by scope: as one JSON value it takes ten times the memory of the ledger.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::findings::{ListedFindings, counted};
-use crate::cli::setup::{configuration, existing_lake, maintained_lake};
+use crate::cli::setup::{configuration, existing_lake, lake_name, maintained_lake};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::{Config, select};
@@ -33,7 +33,7 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     let (_, config) = configuration(options)?;
     let clock = Clock::system();
     let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
-        return show(options, &args, &Verified::default(), &ListedFindings::default());
+        return show(options, &args, &lake_name(&config), &Verified::default(), &ListedFindings::default());
     };
     let verify_options = VerifyOptions {
         tables: tables(&config, ledger.state(), &args.streams)?,
@@ -43,7 +43,7 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     let lake = maintained_lake(&config, destinations, clock.now());
     let mut shown = ListedFindings::default();
     let verified = verify(&lake, &verify_options, &mut ledger, |finding| shown.add(finding)).await?;
-    show(options, &args, &verified, &shown)?;
+    show(options, &args, &lake_name(&config), &verified, &shown)?;
     Ok(if verified.is_fine() { exit::COMPLETE } else { exit::FAILED })
 }
 
@@ -69,27 +69,29 @@ fn tables(config: &Config, state: &State, patterns: &[String]) -> Result<Option<
 fn show(
     options: &GlobalOptions,
     args: &VerifyArgs,
+    lake: &str,
     verified: &Verified,
     shown: &ListedFindings,
 ) -> Result<u8, Failure> {
     let json = || {
         json!({
+            "lake": lake,
             "fine": verified.is_fine(),
             "checked": if args.quick { "sizes" } else { "rows" },
             "verified": verified,
             "problems": shown,
         })
     };
-    options.show(|| text(args, verified, shown), json)
+    options.show(|| text(args, lake, verified, shown), json)
 }
 
-fn text(args: &VerifyArgs, verified: &Verified, shown: &ListedFindings) -> String {
+fn text(args: &VerifyArgs, lake: &str, verified: &Verified, shown: &ListedFindings) -> String {
     if verified.streams == 0 {
-        return "Nothing is exported yet: start with `profound-export run`.".to_owned();
+        return format!("Nothing is exported yet in {lake}: start with `profound-export run`.");
     }
     let what = if args.quick { "present, with the recorded size" } else { "present, whole and unchanged" };
     let all = format!(
-        "{} files of {} streams, {}",
+        "{lake}: {} files of {} streams, {}",
         format_number(verified.files),
         verified.streams,
         format_bytes(verified.bytes)

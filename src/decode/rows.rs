@@ -200,12 +200,7 @@ impl Decoder {
         for builder in self.builders.iter_mut().filter(|builder| builder.len() < rows) {
             builder.append_null();
         }
-        if self.row.extra.is_empty() {
-            self.extra.append_null();
-        } else {
-            self.extra.append_value(format!("{{{}}}", self.row.extra));
-            self.row.extra.clear();
-        }
+        self.extra.append_option(self.row.take_extra());
         self.row.rows_read += 1;
     }
 

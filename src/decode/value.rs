@@ -14,13 +14,22 @@ use sonic_rs::LazyValue;
 
 use crate::decode::builder::{ColumnBuilder, StructBuilder};
 use crate::decode::error::DecodeError;
-use crate::decode::schema::TableSchema;
+use crate::decode::schema::{EXTRA_COLUMN, TableSchema};
 use crate::decode::words::{ESCAPED_MARK, MARK, without_marks};
 use crate::model::column::ColumnType;
 use crate::model::day::Day;
+use crate::model::format::format_number;
 
 /// The longest value shown in an error, in characters.
 const SHOWN_CHARACTERS: usize = 80;
+
+/// Undeclared members that are reported by name; all further ones share [`OTHER_MEMBERS`]. A table of values in place of a row has any
+/// number of them.
+pub const MAX_REPORTED_MEMBERS: usize = 50;
+pub const OTHER_MEMBERS: &str = "(others)";
+
+/// Undeclared members of one row that are kept.
+const MAX_EXTRA_MEMBERS: usize = 100_000;
 
 /// Shown in place of a value of a protected column.
 const NOT_SHOWN: &str = "(not shown)";
@@ -32,7 +41,8 @@ pub struct RowContext {
     /// The path to the current value: a column, then indices of items and fields. Rendered as text only when needed.
     steps: Vec<usize>,
     /// Undeclared members, as `"name":value` pairs joined by commas.
-    pub extra: String,
+    extra: String,
+    extra_members: usize,
     /// Why no row can be stored. The parser's own error has only text.
     pub fault: Option<DecodeError>,
     /// The first value of the row that its column cannot hold.
@@ -50,13 +60,25 @@ pub struct RowContext {
 impl RowContext {
     pub fn new(schema: Arc<TableSchema>) -> Self {
         let (steps, extra, drift) = (Vec::new(), String::new(), BTreeMap::new());
-        Self { schema, steps, extra, fault: None, misfit: None, has_marked_words: false, drift, rows_read: 0, page: 1 }
+        Self {
+            schema,
+            steps,
+            extra,
+            extra_members: 0,
+            fault: None,
+            misfit: None,
+            has_marked_words: false,
+            drift,
+            rows_read: 0,
+            page: 1,
+        }
     }
 
     /// Forgets the rows after the first `rows_read`.
     pub fn restart(&mut self, rows_read: u64) {
         self.steps.clear();
         self.extra.clear();
+        self.extra_members = 0;
         self.misfit = None;
         self.rows_read = rows_read;
     }
@@ -102,6 +124,14 @@ impl RowContext {
 
     /// Records the member `name` of the row, for which the table has a column.
     pub fn keep_known(&mut self, name: &str, json: &str) {
+        self.extra_members += 1;
+        if self.extra_members > MAX_EXTRA_MEMBERS {
+            let expected = format!("at most {} undeclared members", format_number(MAX_EXTRA_MEMBERS as u64));
+            let (stream, row, column) = (self.stream(), self.rows_read + 1, EXTRA_COLUMN.to_owned());
+            let problem = || DecodeError::Mismatch { stream, row, column, expected, found: "more".to_owned() };
+            self.misfit.get_or_insert_with(problem);
+            return;
+        }
         if !self.extra.is_empty() {
             self.extra.push(',');
         }
@@ -117,9 +147,19 @@ impl RowContext {
     }
 
     fn record_drift(&mut self, generic: &str, example: &str) {
-        if !self.drift.contains_key(generic) {
-            self.drift.insert(generic.to_owned(), shorten(example));
+        if self.drift.contains_key(generic) {
+        } else if self.drift.len() < MAX_REPORTED_MEMBERS {
+            self.drift.insert(shorten(generic), shorten(example));
+        } else {
+            self.drift.entry(OTHER_MEMBERS.to_owned()).or_insert_with(|| shorten(generic));
         }
+    }
+
+    /// The undeclared members of the row that ends, as a JSON object.
+    pub fn take_extra(&mut self) -> Option<String> {
+        self.extra_members = 0;
+        let extra = std::mem::take(&mut self.extra);
+        (!extra.is_empty()).then(|| format!("{{{extra}}}"))
     }
 
     /// Runs `read` with `step` added to the path.

@@ -144,6 +144,7 @@ fn of_api(error: &ApiError) -> Disposition {
         ApiError::RateLimited { .. } | ApiError::RetryAfterDeadline { .. } => {
             Disposition::new(FailureScope::Stream, Retry::NextRun, Outcome::Incomplete)
         }
+        ApiError::Outage { .. } => Disposition::new(FailureScope::Stream, Retry::NextRun, Outcome::Unavailable),
         ApiError::Unreachable { .. } | ApiError::Untrusted { .. } | ApiError::Client(_) => {
             Disposition::run(Retry::NextRun, Outcome::Unavailable)
         }

@@ -98,6 +98,7 @@ impl RunError {
             | ApiError::RateLimited { .. }
             | ApiError::RetryAfterDeadline { .. } => MORE_TIME,
             ApiError::ClockSkew(_) => "set the clock of this machine; days would be mistaken",
+            ApiError::Outage { .. } => "nothing is wrong here; the next run resumes where this one stopped",
             ApiError::NotTheApi { .. } => {
                 "a proxy, firewall or portal answers in the API's place: let this machine reach the API, or check HTTPS_PROXY and `api.base_url`"
             }

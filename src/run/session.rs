@@ -14,12 +14,14 @@ use crate::error_text::error_chain;
 use crate::ledger::{Entry, Fact, LearnedFact, Ledger, Planned, RunEnd, State};
 use crate::model::cost::RequestKind;
 use crate::model::counters::Counters;
-use crate::model::event::{Event, EventSink, RunFinished};
+use crate::model::event::{Event, RunFinished};
+use crate::model::format::format_duration;
 use crate::model::outcome::Outcome;
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, reversed};
+use crate::retry::{RetryDecision, RetryPolicy, RetryState};
 use crate::run::coverage_table::write_coverage;
 use crate::run::disposition::Origin;
 use crate::run::error::RunError;
@@ -36,13 +38,20 @@ use crate::write::Spool;
 
 /// A clock error above this is a warning.
 const MAX_UNREPORTED_SKEW_SECONDS: i64 = 300;
-/// Waits that end this close to each other are reported as one.
-const SAME_WAIT: Duration = Duration::from_secs(1);
 /// How often the coverage table is written at the end of a run while other runs end, too.
 const COVERAGE_ATTEMPTS: u32 = 5;
 /// Problems of a run that its record keeps, and how many characters of each.
 const RECORDED_PROBLEMS: usize = 10;
 const RECORDED_CHARACTERS: usize = 500;
+
+/// How often, and after which pauses, an API that is down is requested again.
+const OUTAGE_RETRIES: RetryPolicy = RetryPolicy {
+    max_attempts: 5,
+    initial_backoff: Duration::from_secs(15),
+    max_backoff: Duration::from_secs(120),
+    total_time: None,
+    max_retry_after: Duration::from_secs(900),
+};
 
 /// Runs `request` once. Whatever happens, published slices are recorded, and the result says what was deferred.
 pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult {
@@ -52,18 +61,16 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     // A failure that ends this run stops its own requests, not those of later runs.
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
     settings.client.set_limits(RunLimits { deadline, cancel: settings.cancel.clone() });
+    // An outage during the run before may be over.
+    settings.client.probe_again();
     let (run, started_at) = (Uuid::now_v7(), settings.clock.now());
     let events = &settings.events;
     events.emit(&Event::RunStarted { run, job: request.job.name.clone() });
     let result = RunResult { run_id: run, job: request.job.name.clone(), ..RunResult::default() };
     let mut session = Session { settings, request, deadline, requests_before, result };
-    let reporting = report_waits(settings.client.rate_limiter().waiting_until(), events.clone());
-    tokio::select! {
-        ended = session.run() => if let Err(error) = ended {
-            // The failure that ended the run is its error; that its end could not be recorded follows from it.
-            session.result.error.get_or_insert(error);
-        },
-        () = reporting => {}
+    if let Err(error) = settings.client.report_waits(session.run()).await {
+        // The failure that ended the run is its error; that its end could not be recorded follows from it.
+        session.result.error.get_or_insert(error);
     }
     let mut result = session.result;
     result.requests = settings.client.requests() - requests_before;
@@ -251,26 +258,66 @@ impl Session<'_> {
                 parents: ParentCache::default(),
                 in_progress: InProgress::default(),
             };
-            let runs = plan.slices.into_iter().map(|planned| {
-                let is_list = planned.slice.window.is_none();
-                let prefetched = is_list.then(|| found.lists.remove(&planned.slice.stream.name)).flatten();
-                let run = run_slice(&cx, planned.slice, prefetched);
-                async move { (run.await, planned.is_backfill) }
-            });
-            // Collected, since a lazy iterator with captured state would need a longer life than the stream.
-            let runs: Vec<_> = runs.collect();
-            let mut reports = futures::stream::iter(runs).buffer_unordered(settings.concurrency.max(1));
-            while let Some((report, is_backfill)) = reports.next().await {
-                if is_backfill {
-                    self.result.backfill_remaining += report.deferred.len() as u64;
+            let mut slices: Vec<_> =
+                plan.slices.into_iter().map(|planned| (planned.slice, planned.is_backfill)).collect();
+            let mut deferred = Vec::new();
+            let mut outages = OUTAGE_RETRIES.start();
+            loop {
+                let runs = slices.drain(..).map(|(slice, is_backfill)| {
+                    let is_list = slice.window.is_none();
+                    let prefetched = is_list.then(|| found.lists.remove(&slice.stream.name)).flatten();
+                    let run = run_slice(&cx, slice, prefetched);
+                    async move { (run.await, is_backfill) }
+                });
+                // Collected, since a lazy iterator with captured state would need a longer life than the stream.
+                let runs: Vec<_> = runs.collect();
+                let mut reports = futures::stream::iter(runs).buffer_unordered(settings.concurrency.max(1));
+                while let Some((mut report, is_backfill)) = reports.next().await {
+                    deferred.extend(report.deferred.drain(..).map(|slice| (slice, is_backfill)));
+                    self.add(report, &cx.admission);
                 }
-                self.add(report, &cx.admission);
+                let resumed = cx.breaker.resume_after_outage();
+                if resumed.is_empty() || !self.is_outage_over(&mut outages, &cx.admission).await {
+                    break;
+                }
+                slices.extend(deferred.extract_if(.., |(slice, _)| resumed.contains(&slice.stream.name)));
             }
+            self.result.backfill_remaining = deferred.iter().filter(|(_, is_backfill)| *is_backfill).count() as u64;
+            self.result.deferred.extend(deferred.into_iter().map(|(slice, _)| slice));
             if self.result.error.is_none() && !self.result.deferred.is_empty() && cx.admission.is_past_deadline() {
                 self.result.error = Some(RunError::DeadlinePassed);
             }
         };
         tokio::join!(slices, records);
+    }
+
+    /// After slices were deferred because the API was down: waits before they are requested once more. `false` if the run ends.
+    async fn is_outage_over(&mut self, outages: &mut RetryState, admission: &SliceAdmission) -> bool {
+        let RunSettings { client, events, cancel, .. } = self.settings;
+        let outage = client.outage();
+        let retry_after = match &outage {
+            // Others were answered since, so there is nothing to wait for.
+            None => Some(Duration::ZERO),
+            Some(ApiError::Outage { retry_after, .. }) => *retry_after,
+            Some(_) => None,
+        };
+        let pause = outages.next_pause(RetryDecision::after(retry_after));
+        let is_in_time = |pause: &Duration| self.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline);
+        let Some(pause) = pause.filter(|pause| is_in_time(pause) && admission.accepts_slices()) else {
+            if let Some(outage) = outage {
+                self.result.error.get_or_insert(outage.into());
+            }
+            return false;
+        };
+        if let Some(outage) = outage {
+            let message = format!("{outage}; the next request follows in {}", format_duration(pause));
+            events.emit(&Event::Notice { message });
+            client.probe_again();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = cancel.cancelled() => false,
+        }
     }
 
     /// Adds the report of a slice to the result, and stops the run if the slice says so.
@@ -279,7 +326,6 @@ impl Session<'_> {
             *self.result.streams.entry(stream).or_default() += counters;
         }
         self.result.failed.extend(report.failed);
-        self.result.deferred.extend(report.deferred);
         self.result.not_entitled.extend(report.not_entitled);
         let Some(error) = report.fatal else {
             return;
@@ -382,17 +428,4 @@ fn learned_costs(settings: &RunSettings, state: &State) -> Vec<Entry> {
     let learned_at = settings.clock.now();
     let learned = costs.chain(duration).map(|(fact, evidence)| LearnedFact::new(fact, evidence, learned_at));
     learned.map(Entry::Learned).collect()
-}
-
-/// Reports waits for the rate limit while it is polled: one for each reset, however many requests wait for it.
-async fn report_waits(mut waiting: tokio::sync::watch::Receiver<Option<Instant>>, events: EventSink) {
-    let mut reported = Instant::now();
-    while waiting.changed().await.is_ok() {
-        let until = *waiting.borrow_and_update();
-        if let Some(until) = until.filter(|until| *until > reported + SAME_WAIT) {
-            reported = until;
-            events.emit(&Event::RateLimitWait { wait: until.saturating_duration_since(Instant::now()) });
-        }
-    }
-    std::future::pending().await
 }

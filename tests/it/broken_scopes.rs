@@ -65,3 +65,28 @@ async fn damaged_list_is_neither_another_account_nor_a_shorter_list() {
         export.assert_equals_simulator(list).await;
     }
 }
+
+#[tokio::test]
+async fn outage_of_every_report_leaves_most_of_the_hour_unspent() {
+    let export = Export::start(Place::Memory, Account { categories: 3, ..account() }, &["core"]).await;
+    export.simulator.inject(Fault { path: Some("/reports".into()), ..broken().into() });
+    let (run, received) = export.run_and_watch().await;
+    assert_eq!(run.outcome, Outcome::Unavailable, "{}", run.summary());
+    let error = run.error.as_ref().unwrap().to_string();
+    assert!(error.starts_with("the API is down") && error.contains("HTTP 500"), "{error}");
+    assert!(received.len() < 150, "{} of 600 requests an hour", received.len());
+    assert!(!run.deferred.is_empty());
+
+    export.simulator.clear_faults();
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.assert_equals_simulator(STREAM).await;
+}
+
+#[tokio::test]
+async fn outage_that_ends_within_the_run_leaves_nothing_out() {
+    let export = Export::start(Place::Memory, Account { categories: 3, ..account() }, &["core"]).await;
+    export.simulator.inject(Fault { path: Some("/v2/".into()), times: Some(25), ..broken().into() });
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Complete, "{}\n{:?}", run.summary(), run.failed);
+    export.assert_equals_simulator(STREAM).await;
+}

@@ -73,6 +73,22 @@ fn status(response: &str) -> &str {
 }
 
 #[tokio::test]
+async fn health_is_answered_behind_any_number_of_idle_connections() {
+    let shown = ExportWithPage::start().await;
+    shown
+        .serve(shown.server(), async |address| {
+            let mut idle = Vec::new();
+            for _ in 0..400 {
+                idle.push(TcpStream::connect(address).await.unwrap());
+            }
+            // Far less than the time that a connection has for its request.
+            let health = tokio::time::timeout(std::time::Duration::from_secs(5), get(address, "/livez")).await;
+            assert_eq!(status(&health.unwrap()), "200");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn page_and_json_show_a_run_and_no_key() {
     let shown = ExportWithPage::start().await;
     shown

@@ -3,7 +3,7 @@ use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondT
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::decode::EXTRA_COLUMN;
+use crate::decode::{EXTRA_COLUMN, MAX_REPORTED_MEMBERS, OTHER_MEMBERS};
 use crate::model::stream::Stream;
 
 fn stream(name: &str) -> Stream {
@@ -161,6 +161,23 @@ fn unknown_members_go_to_extra_with_their_path() {
     assert_eq!(extra.value(0), r#"{"new":{"a": 1.50},"v[1].age":12345678901234567890}"#);
     assert!(extra.is_null(1));
     assert_eq!(decoder.drift().keys().collect::<Vec<_>>(), ["new", "v[].age"]);
+}
+
+#[test]
+fn undeclared_members_are_kept_and_few_of_them_are_named() {
+    let members = |count: usize| (0..count).map(|at| format!("\"m{at}\":{at}")).collect::<Vec<_>>().join(",");
+    let mut decoder = one("utf8");
+    let batch = decode(&mut decoder, &format!("[{{{}}}]", members(100_000))).unwrap();
+    assert_eq!(text(&batch, EXTRA_COLUMN).len(), members(100_000).len() + 2);
+    assert_eq!(decoder.drift().len(), MAX_REPORTED_MEMBERS + 1);
+    assert_eq!(decoder.drift()[OTHER_MEMBERS], "m50");
+
+    let error = decode(&mut one("utf8"), &format!("[{{{}}}]", members(100_001))).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.ends_with("row 1: column `_extra` is at most 100,000 undeclared members, but the API sent more"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::api::{RequestOptions, Transport};
-use crate::decode::Drift;
+use crate::decode::{Drift, MAX_REPORTED_MEMBERS, OTHER_MEMBERS};
 use crate::ledger::{Entry, Facts, LearnedFact};
 use crate::model::event::{Event, EventSink};
 use crate::model::scope::ScopeKey;
@@ -96,9 +96,12 @@ impl AccountFacts {
 
     /// Reports fields that the catalog does not declare, each once a run and stream.
     pub fn report_drift(&self, events: &EventSink, stream: &str, drift: &Drift) {
+        let subject = format!("stream {stream}");
         for (field, example) in drift {
-            if self.first_report(format!("stream {stream}"), field) {
-                let (stream, field, example) = (stream.to_owned(), field.clone(), example.clone());
+            let reported = self.reported.lock().iter().filter(|(other, _)| *other == subject).count();
+            let field = if reported < MAX_REPORTED_MEMBERS { field } else { OTHER_MEMBERS };
+            if self.first_report(subject.clone(), field) {
+                let (stream, field, example) = (stream.to_owned(), field.to_owned(), example.clone());
                 events.emit(&Event::SchemaDrift { stream, field, example });
             }
         }

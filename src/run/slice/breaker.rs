@@ -1,6 +1,6 @@
 //! Stops requesting an endpoint that keeps failing, so that it does not spend the requests of other streams.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 
@@ -20,7 +20,16 @@ struct Circuit {
     /// Failures less successes.
     balance: i32,
     last_status: u16,
-    is_deferred: bool,
+    deferred: Option<Deferral>,
+}
+
+/// Why the remaining slices of a stream are not requested now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deferral {
+    /// The next run requests them.
+    NextRun,
+    /// The API was down. They are requested at the end of this run if it answers other streams by then.
+    Outage,
 }
 
 impl CircuitBreaker {
@@ -46,13 +55,19 @@ impl CircuitBreaker {
         Some(format!("not requested: the API could not answer {failures} other slices of this stream (HTTP {status})"))
     }
 
-    /// Leaves the remaining slices of `stream` to the next run.
-    pub fn defer(&self, stream: &str) {
-        self.0.lock().entry(stream.to_owned()).or_default().is_deferred = true;
+    pub fn defer(&self, stream: &str, deferral: Deferral) {
+        self.0.lock().entry(stream.to_owned()).or_default().deferred = Some(deferral);
     }
 
     pub fn is_deferred(&self, stream: &str) -> bool {
-        self.0.lock().get(stream).is_some_and(|circuit| circuit.is_deferred)
+        self.0.lock().get(stream).is_some_and(|circuit| circuit.deferred.is_some())
+    }
+
+    /// Lets the streams that an outage deferred be requested, and returns their names.
+    pub fn resume_after_outage(&self) -> BTreeSet<String> {
+        let mut circuits = self.0.lock();
+        let waiting = circuits.iter_mut().filter(|(_, circuit)| circuit.deferred == Some(Deferral::Outage));
+        waiting.map(|(stream, circuit)| (stream.clone(), circuit.deferred.take()).0).collect()
     }
 }
 

@@ -29,6 +29,7 @@ mod window_sizing;
 pub use account_facts::AccountFacts;
 pub use admission::SliceAdmission;
 pub use breaker::CircuitBreaker;
+use breaker::Deferral;
 pub use context::{SliceContext, SliceOptions};
 pub use in_progress::InProgress;
 pub use ledger_view::LedgerView;
@@ -241,7 +242,9 @@ impl SliceRun<'_> {
             }
             NextStep::DeferStream => {
                 self.defer(&slice, &error);
-                cx.breaker.defer(&slice.stream.name);
+                let is_outage = matches!(error, RunError::Api(ApiError::Outage { .. }));
+                let deferral = if is_outage { Deferral::Outage } else { Deferral::NextRun };
+                cx.breaker.defer(&slice.stream.name, deferral);
                 self.defer_rest();
             }
             NextStep::Fail => {
