@@ -22,7 +22,7 @@ use crate::maintain::MaintainedLake;
 use crate::model::day::{Day, DayZone};
 use crate::model::event::EventSink;
 use crate::model::window::Window;
-use crate::run::{Destinations, JobSchedule, RunRequest, RunSettings};
+use crate::run::{Destinations, JobSchedule, OUTAGE_RETRIES, RunRequest, RunSettings};
 use crate::schedule::Schedule;
 
 /// Warnings about the key begin this many days before it expires.
@@ -172,6 +172,7 @@ pub fn settings(
         destinations: destinations(config)?,
         concurrency: config.api.concurrency,
         event_streams: config.api.event_streams,
+        outage_retries: OUTAGE_RETRIES,
         max_window_days: i64::from(config.api.max_window.0),
         events,
         cancel,

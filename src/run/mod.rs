@@ -21,5 +21,5 @@ pub use prepare::{
 pub use result::RunResult;
 pub use sample::{Sample, sample};
 pub use session::run_job;
-pub use settings::{Destinations, RunRequest, RunSettings};
+pub use settings::{Destinations, OUTAGE_RETRIES, RunRequest, RunSettings};
 pub use slice::AccountFacts;

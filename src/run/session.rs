@@ -21,7 +21,7 @@ use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::Stream;
 use crate::plan::{Known, Plan, reversed};
-use crate::retry::{RetryDecision, RetryPolicy, RetryState};
+use crate::retry::{RetryDecision, RetryState};
 use crate::run::coverage_table::write_coverage;
 use crate::run::disposition::Origin;
 use crate::run::error::RunError;
@@ -43,15 +43,6 @@ const COVERAGE_ATTEMPTS: u32 = 5;
 /// Problems of a run that its record keeps, and how many characters of each.
 const RECORDED_PROBLEMS: usize = 10;
 const RECORDED_CHARACTERS: usize = 500;
-
-/// How often, and after which pauses, an API that is down is requested again.
-const OUTAGE_RETRIES: RetryPolicy = RetryPolicy {
-    max_attempts: 5,
-    initial_backoff: Duration::from_secs(15),
-    max_backoff: Duration::from_secs(120),
-    total_time: None,
-    max_retry_after: Duration::from_secs(900),
-};
 
 /// Runs `request` once. Whatever happens, published slices are recorded, and the result says what was deferred.
 pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult {
@@ -261,7 +252,7 @@ impl Session<'_> {
             let mut slices: Vec<_> =
                 plan.slices.into_iter().map(|planned| (planned.slice, planned.is_backfill)).collect();
             let mut deferred = Vec::new();
-            let mut outages = OUTAGE_RETRIES.start();
+            let mut outages = settings.outage_retries.start();
             loop {
                 let runs = slices.drain(..).map(|(slice, is_backfill)| {
                     let is_list = slice.window.is_none();

@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::model::event::EventSink;
 use crate::model::stream::Stream;
 use crate::plan::WantedDays;
+use crate::retry::RetryPolicy;
 
 /// The lake, the form of its files, and the spool.
 #[derive(Debug, Clone)]
@@ -27,6 +28,15 @@ pub struct Destinations {
     pub spool_dir: PathBuf,
     pub spool_bytes: u64,
 }
+
+/// Waits about a minute in all. The next run comes anyway, so a longer outage is for the alert.
+pub const OUTAGE_RETRIES: RetryPolicy = RetryPolicy {
+    max_attempts: 4,
+    initial_backoff: Duration::from_secs(10),
+    max_backoff: Duration::from_secs(60),
+    total_time: None,
+    max_retry_after: Duration::from_secs(900),
+};
 
 /// What a run needs from outside; the same for all jobs of a process.
 #[derive(Debug, Clone)]
@@ -42,6 +52,8 @@ pub struct RunSettings {
     pub concurrency: usize,
     /// Whether event streams are requested where an endpoint has one.
     pub event_streams: bool,
+    /// How often, and after which pauses, an API that is down is requested once more.
+    pub outage_retries: RetryPolicy,
     /// The longest window of one request, in days.
     pub max_window_days: i64,
     pub events: EventSink,

@@ -31,7 +31,8 @@ use profound_export::model::event::{Event, EventSink};
 use profound_export::model::scope::{Scope, ScopeKind};
 use profound_export::model::stream::Stream;
 use profound_export::model::window::Window;
-use profound_export::run::{Destinations, RunRequest, RunResult, RunSettings, run_job};
+use profound_export::retry::RetryPolicy;
+use profound_export::run::{Destinations, OUTAGE_RETRIES, RunRequest, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, ReceivedRequest, Simulator};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -224,6 +225,7 @@ impl Export {
         let settings = ClientSettings { config: &self.api, clock: clock.clone(), events: events.clone() };
         let client = Client::new(settings, key).unwrap();
         RunSettings {
+            outage_retries: RetryPolicy { initial_backoff: Duration::ZERO, ..OUTAGE_RETRIES },
             catalog: Arc::new(self.catalog.clone()),
             parameters: self.parameters.clone(),
             salt: self.salt.clone(),
