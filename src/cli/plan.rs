@@ -14,7 +14,7 @@ use crate::api::RateLimitState;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, logging};
+use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::ledger::Ledger;
@@ -23,12 +23,15 @@ use crate::model::days::DaysKind;
 use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::model::stream::{Stream, Tier};
 use crate::plan::{Due, PlannedSlice};
-use crate::run::{BackfillForecast, Preview, discover, preview};
+use crate::run::{BackfillForecast, Discovered, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
     /// Job [default: all]
     job: Option<String>,
+    /// Send no request: plan for what earlier runs found
+    #[arg(long)]
+    offline: bool,
 }
 
 pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Failure> {
@@ -38,8 +41,19 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     let chosen = jobs(&config, &names)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let lake = settings.destinations.lake.clone();
-    let ledger = Ledger::open_lake(lake, settings.clock.clone(), &settings.catalog).await?;
-    let found = settings.client.report_waits(discover(&settings.catalog, &settings.client)).await?;
+    let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
+    let found = if args.offline {
+        if ledger.state().number == 0 {
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("nothing is known yet: {} has no record of a run", lake.url()),
+            )
+            .hint("`profound-export plan` without --offline asks the API what the account holds"));
+        }
+        Discovered::from_ledger(ledger.state())
+    } else {
+        settings.client.report_waits(discover(&settings.catalog, &settings.client)).await?
+    };
     let mut plans = Vec::new();
     for job in chosen {
         let now = settings.clock.now();

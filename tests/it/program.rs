@@ -249,3 +249,83 @@ async fn forget_warns_of_a_run_that_may_still_upload_files() {
     live.wait().unwrap();
     assert!(stderr.contains("run in progress, it may still upload forgotten files"), "{stderr}");
 }
+
+#[tokio::test]
+async fn offline_plan_is_the_plan_without_a_request() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let run = |verb: &[&str]| program(place.path(), &simulator).args(verb).output().unwrap();
+    let ended = run(&["plan", "--offline"]);
+    assert_eq!(ended.status.code(), Some(64), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(run(&["run"]).status.success());
+
+    let slices = |verb: &[&str]| {
+        let plan: serde_json::Value = serde_json::from_slice(&run(verb).stdout).unwrap();
+        plan[0]["slices"].as_array().unwrap().iter().map(|slice| slice["scope"].to_string()).collect::<Vec<_>>()
+    };
+    let online = slices(&["plan", "--output", "json"]);
+    let before = simulator.requests().len();
+    assert_eq!(slices(&["plan", "--offline", "--output", "json"]), online);
+    assert_eq!(simulator.requests().len(), before);
+}
+
+#[tokio::test]
+async fn directory_that_is_no_lake_is_named_by_every_reading_command() {
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account()).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    std::fs::create_dir(place.path().join("lake")).unwrap();
+    let lake = place.path().join("lake").display().to_string();
+    let run = |verb: &str| program(place.path(), &simulator).arg(verb).output().unwrap();
+    let ended = run("status");
+    assert!(ended.status.success());
+    assert!(String::from_utf8(ended.stdout).unwrap().contains(&lake));
+
+    std::fs::write(place.path().join("lake/photo.jpg"), "not data").unwrap();
+    for verb in ["status", "verify"] {
+        let ended = run(verb);
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(78), "{stderr}");
+        assert!(stderr.contains(&format!("`{lake}` is not a lake")), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn failed_check_prints_json_with_the_error() {
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account()).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let key = ["check", "--output", "json"];
+    let ended = program(place.path(), &simulator).args(key).env("PROFOUND_API_KEY", "another-key").output().unwrap();
+    assert_eq!(ended.status.code(), Some(77));
+    let found: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let last = found.as_array().unwrap().last().unwrap();
+    assert_eq!(last["topic"], "error");
+    assert!(last["fact"].as_str().unwrap().contains("rejected the key") && last["hint"].is_string(), "{last}");
+}
+
+#[tokio::test]
+async fn wait_for_the_rate_limit_is_logged_by_commands_that_only_ask() {
+    let account = Account { requests_per_period: 2, now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    for verb in ["plan", "check"] {
+        let mut program = program(place.path(), &simulator)
+            .args(["--set", "api.reserve_requests=0", verb])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(program.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("rate limit reached, waiting") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{verb} ended before it waited");
+        }
+        program.kill().unwrap();
+        program.wait().unwrap();
+    }
+}

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::api::{ApiError, Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::catalog::Catalog;
+use crate::ledger::State;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
@@ -81,6 +82,31 @@ async fn request_list(stream: &Arc<Stream>, client: &Client) -> Result<Prefetche
 }
 
 impl Discovered {
+    /// What earlier runs found, by the scopes that the ledger has. Owners are not in it: every category and domain counts as one of
+    /// each organization.
+    pub fn from_ledger(state: &State) -> Self {
+        let scopes = || state.coverage.values().flat_map(|scopes| scopes.values().map(|coverage| &coverage.scope));
+        let unique = |part: fn(&Scope) -> Option<&Named>| {
+            let named: BTreeMap<&str, &Named> =
+                scopes().filter_map(part).map(|named| (named.id.as_str(), named)).collect();
+            named.into_values().cloned().collect::<Vec<_>>()
+        };
+        let organizations: BTreeSet<String> = state.organizations.clone();
+        let owners = || organizations.iter().cloned();
+        let assets = scopes().filter_map(|scope| Some((scope.asset.clone()?, scope.category.clone()?.id, true)));
+        let domains = unique(|scope| scope.domain.as_ref());
+        Self {
+            categories: unique(|scope| scope.category.as_ref())
+                .into_iter()
+                .map(|named| (named, organizations.clone()))
+                .collect(),
+            assets: assets.map(|asset| (asset.0.id.clone(), asset)).collect::<BTreeMap<_, _>>().into_values().collect(),
+            domains: domains.into_iter().flat_map(|named| owners().map(move |owner| (named.clone(), owner))).collect(),
+            organizations: owners().map(|id| Named { name: id.clone(), id }).collect(),
+            lists: BTreeMap::new(),
+        }
+    }
+
     fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) {
         let Some(fields) = &stream.discovers else {
             return;
