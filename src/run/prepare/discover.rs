@@ -82,29 +82,32 @@ async fn request_list(stream: &Arc<Stream>, client: &Client) -> Result<Prefetche
 }
 
 impl Discovered {
-    /// What earlier runs found, by the scopes that the ledger has. Owners are not in it: every category and domain counts as one of
-    /// each organization.
+    /// What earlier runs found, by the scopes that the ledger has. It does not know owners: every category counts as one of each
+    /// organization, and a domain as one of the first.
     pub fn from_ledger(state: &State) -> Self {
-        let scopes = || state.coverage.values().flat_map(|scopes| scopes.values().map(|coverage| &coverage.scope));
-        let unique = |part: fn(&Scope) -> Option<&Named>| {
-            let named: BTreeMap<&str, &Named> =
-                scopes().filter_map(part).map(|named| (named.id.as_str(), named)).collect();
-            named.into_values().cloned().collect::<Vec<_>>()
+        let mut found = Self {
+            organizations: state.organizations.iter().map(|id| Named { name: id.clone(), id: id.clone() }).collect(),
+            ..Self::default()
         };
-        let organizations: BTreeSet<String> = state.organizations.clone();
-        let owners = || organizations.iter().cloned();
-        let assets = scopes().filter_map(|scope| Some((scope.asset.clone()?, scope.category.clone()?.id, true)));
-        let domains = unique(|scope| scope.domain.as_ref());
-        Self {
-            categories: unique(|scope| scope.category.as_ref())
-                .into_iter()
-                .map(|named| (named, organizations.clone()))
-                .collect(),
-            assets: assets.map(|asset| (asset.0.id.clone(), asset)).collect::<BTreeMap<_, _>>().into_values().collect(),
-            domains: domains.into_iter().flat_map(|named| owners().map(move |owner| (named.clone(), owner))).collect(),
-            organizations: owners().map(|id| Named { name: id.clone(), id }).collect(),
-            lists: BTreeMap::new(),
+        let first = state.organizations.first().cloned().unwrap_or_default();
+        let (mut categories, mut assets, mut domains) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for coverage in state.coverage.values().flat_map(BTreeMap::values) {
+            let Scope { category, asset, domain, .. } = &coverage.scope;
+            if let Some(category) = category {
+                categories.insert(&category.id, (category.clone(), state.organizations.clone()));
+                if let Some(named) = asset.clone() {
+                    let asset = DiscoveredAsset { named, category: category.id.clone(), is_owned: None };
+                    assets.insert((&category.id, asset.named.id.clone()), asset);
+                }
+            }
+            if let Some(domain) = domain {
+                domains.insert(&domain.id, (domain.clone(), first.clone()));
+            }
         }
+        found.categories = categories.into_values().collect();
+        found.assets = assets.into_values().collect();
+        found.domains = domains.into_values().collect();
+        found
     }
 
     fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) {
