@@ -207,7 +207,14 @@ fn total(total: Total) -> Option<String> {
 /// The path of a file under each partition; `…` where it is the same.
 fn files(stream: &Stream) -> String {
     let day = stream.days.as_ref().map(|days| day(days.kind));
-    let path = |partition| Layout { partition }.data_path(&stream.name, &scope(stream), day).to_string();
+    // An id with capital letters has a hash in its path, so the placeholders are small letters in it.
+    let mut scope = scope(stream);
+    for named in
+        [&mut scope.organization, &mut scope.category, &mut scope.asset, &mut scope.domain].into_iter().flatten()
+    {
+        named.id = named.id.to_lowercase();
+    }
+    let path = |partition| Layout { partition }.data_path(&stream.name, &scope, day).to_string();
     let by_day = path(Partition::Day);
     match day {
         None => format!("`{by_day}`"),
@@ -246,7 +253,7 @@ mod tests {
     fn files_are_shown_for_every_partition() {
         assert_eq!(
             fact("bots_v2", "files"),
-            "`bots_v2/organization=ORGANIZATION_ID/domain=DOMAIN_NAME/day=2026-11-21/data.parquet`; \
+            "`bots_v2/organization=organization_id/domain=domain_name/day=2026-11-21/data.parquet`; \
              with `partition = \"month\"` `…/month=2026-11/2026-11-21.parquet`, with `\"none\"` `…/2026-11-21.parquet`"
         );
         assert_eq!(fact("regions", "files"), "`regions/data.parquet`");

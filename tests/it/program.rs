@@ -294,7 +294,8 @@ async fn directory_that_is_no_lake_is_named_by_every_reading_command() {
 
 #[tokio::test]
 async fn failed_check_prints_json_with_the_error() {
-    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), Account { now: None, ..account() }).await.unwrap();
+    let simulator =
+        Simulator::start(Arc::new(Catalog::embedded().unwrap()), Account { now: None, ..account() }).await.unwrap();
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
     let key = ["check", "--output", "json"];
