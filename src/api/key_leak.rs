@@ -7,17 +7,17 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
-use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::api::request::UNRESERVED;
 
 const MASK: &str = "***";
 /// Shorter keys might occur anywhere by chance; real ones are longer.
 const MIN_KEY_BYTES: usize = 8;
 
-/// Keys in every form in which a response may repeat them: as they are, in an address, in JSON, in HTML, in Base64 and in
-/// hexadecimal. Wiped when dropped, and never printed.
+/// Bytes of one escaped character at most, but for needless zeros: `\u0070`, `&#x70;`.
+const MAX_ESCAPE_BYTES: usize = 6;
+
+/// Keys in the forms in which a response may repeat them: as they are, in Base64 and in hexadecimal. Each is also found where some of
+/// its characters are escaped for JSON, HTML or an address. Wiped when dropped, and never printed.
 #[derive(Clone, Default)]
 pub struct KeyForms(Arc<Vec<SecretString>>);
 
@@ -33,21 +33,11 @@ impl KeyForms {
         if key.len() < MIN_KEY_BYTES {
             return self.clone();
         }
-        let upper = utf8_percent_encode(key, UNRESERVED).to_string();
-        let lower = lower_case_escapes(&upper);
-        let form: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
-        let json = serde_json::Value::from(key).to_string();
-        let json = json.trim_matches('"').to_owned();
-        let slashed = json.replace('/', "\\/");
         // Without padding, so that it is found with and without.
         let base64 = [STANDARD_NO_PAD.encode(key), URL_SAFE_NO_PAD.encode(key)];
         let hex = [const_hex::encode(key), const_hex::encode_upper(key)];
-        let escaped = |unit: &dyn Fn(u16) -> String| key.encode_utf16().map(unit).collect::<String>();
-        let unicode = [escaped(&|unit| format!("\\u{unit:04x}")), escaped(&|unit| format!("\\u{unit:04X}"))];
-        let html = [html_escaped(key, "&quot;", "&#39;"), html_escaped(key, "&#34;", "&#x27;")];
         let mut forms: Vec<SecretString> = self.0.to_vec();
-        let plain = [key.to_owned(), upper, lower, form, json, slashed];
-        for text in plain.into_iter().chain(base64).chain(hex).chain(unicode).chain(html) {
+        for text in [key.to_owned()].into_iter().chain(base64).chain(hex) {
             if !forms.iter().any(|form| form.expose_secret() == text) {
                 forms.push(text.into());
             }
@@ -62,9 +52,13 @@ impl KeyForms {
         self.0.first().map_or(0, |form| form.expose_secret().len())
     }
 
-    /// `text` without the key.
+    /// `text` without the key; where the key is escaped in it, without any escapes.
     pub fn mask(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK))
+        let masked = self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK));
+        match unescaped(masked.as_bytes()) {
+            Some(plain) if self.are_in(&plain) => self.mask(&String::from_utf8_lossy(&plain)),
+            _ => masked,
+        }
     }
 
     fn are_in(&self, bytes: &[u8]) -> bool {
@@ -87,10 +81,11 @@ impl KeyLeakScanner {
 
     /// Whether the body so far, `piece` included, contains the key.
     pub fn scan(&mut self, piece: &[u8]) -> bool {
-        let overlap = self.forms.max_bytes().saturating_sub(1);
-        let head = &piece[..piece.len().min(overlap)];
-        self.tail.extend_from_slice(head);
-        if self.forms.are_in(&self.tail) || self.forms.are_in(piece) {
+        let overlap = (MAX_ESCAPE_BYTES * self.forms.max_bytes()).saturating_sub(1);
+        self.tail.extend_from_slice(&piece[..piece.len().min(overlap)]);
+        let is_found =
+            |bytes: &[u8]| self.forms.are_in(bytes) || unescaped(bytes).is_some_and(|plain| self.forms.are_in(&plain));
+        if is_found(&self.tail) || is_found(piece) {
             return true;
         }
         if piece.len() >= overlap {
@@ -104,16 +99,55 @@ impl KeyLeakScanner {
     }
 }
 
-/// `text` with `%2f` in place of `%2F`.
-fn lower_case_escapes(text: &str) -> String {
-    let mut parts = text.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "%" + &part[..2].to_ascii_lowercase() + &part[2..])
+/// `bytes` with plain characters in place of ASCII ones that are escaped for JSON, HTML or an address. `None` if there are none.
+fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut plain: Option<Vec<u8>> = None;
+    let (mut copied, mut at) = (0, 0);
+    while let Some(next) = memchr::memchr3(b'\\', b'%', b'&', &bytes[at..]) {
+        at += next;
+        let Some((byte, length)) = escape(&bytes[at..]) else {
+            // Two bytes of `\\\\`, so that the second does not begin an escape.
+            at += if bytes[at..].starts_with(b"\\\\") { 2 } else { 1 };
+            continue;
+        };
+        let plain = plain.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
+        plain.extend_from_slice(&bytes[copied..at]);
+        plain.push(byte);
+        at += length;
+        copied = at;
+    }
+    plain.map(|mut plain| {
+        plain.extend_from_slice(&bytes[copied..]);
+        plain
+    })
 }
 
-fn html_escaped(text: &str, quote: &str, apostrophe: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', quote).replace('\'', apostrophe)
+/// The ASCII character that the escape at the start of `bytes` means, and the length of the escape.
+fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
+    const NAMED: [(&[u8], u8); 7] = [
+        (b"\\/", b'/'),
+        (b"\\\"", b'"'),
+        (b"&amp;", b'&'),
+        (b"&lt;", b'<'),
+        (b"&gt;", b'>'),
+        (b"&quot;", b'"'),
+        (b"&apos;", b'\''),
+    ];
+    if let Some((name, byte)) = NAMED.iter().find(|(name, _)| bytes.starts_with(name)) {
+        return Some((*byte, name.len()));
+    }
+    let of = |digits: &[u8], radix: u32, length: usize| {
+        let code = u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
+        code.is_ascii().then_some((code, length))
+    };
+    let until = |start: usize| bytes[start..].iter().take(8).position(|byte| *byte == b';').map(|end| start + end);
+    match bytes {
+        [b'\\', b'u', b'0', b'0', ..] => of(bytes.get(4..6)?, 16, 6),
+        [b'%', ..] => of(bytes.get(1..3)?, 16, 3),
+        [b'&', b'#', b'x' | b'X', ..] => until(3).and_then(|end| of(&bytes[3..end], 16, end + 1)),
+        [b'&', b'#', ..] => until(2).and_then(|end| of(&bytes[2..end], 10, end + 1)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -128,18 +162,25 @@ mod tests {
 
     #[test]
     fn every_form_of_the_key_is_masked() {
+        let escaped = |each: fn(char) -> String| KEY.chars().map(each).collect::<String>();
         let forms = [
-            KEY,
-            "prf%2BTHIS%2Fis%3Dthe%25KEY%26of%3Fthe%23account",
-            "prf%2bTHIS%2fis%3dthe%25KEY%26of%3fthe%23account",
-            "prf+THIS\\/is=the%KEY&of?the#account",
-            "cHJmK1RISVMvaXM9dGhlJUtFWSZvZj90aGUjYWNjb3VudA",
-            "7072662b544849532f69733d746865254b4559266f663f746865236163636f756e74",
-            "7072662B544849532F69733D746865254B4559266F663F746865236163636F756E74",
-            "prf+THIS/is=the%KEY&amp;of?the#account",
+            KEY.to_owned(),
+            "prf%2BTHIS%2Fis%3Dthe%25KEY%26of%3Fthe%23account".to_owned(),
+            "prf%2bTHIS%2fis%3dthe%25KEY%26of%3fthe%23account".to_owned(),
+            "prf+THIS\\/is=the%KEY&of?the#account".to_owned(),
+            "p\\u0072f+TH\\u0049S\\/is=the%KEY&of?the#account".to_owned(),
+            "cHJmK1RISVMvaXM9dGhlJUtFWSZvZj90aGUjYWNjb3VudA".to_owned(),
+            "7072662b544849532f69733d746865254b4559266f663f746865236163636f756e74".to_owned(),
+            "7072662B544849532F69733D746865254B4559266F663F746865236163636F756E74".to_owned(),
+            "prf+THIS/is=the%KEY&amp;of?the#account".to_owned(),
+            escaped(|character| format!("\\u{:04x}", character as u32)),
+            escaped(|character| format!("\\u{:04X}", character as u32)),
+            escaped(|character| format!("&#{};", character as u32)),
+            escaped(|character| format!("&#x{:x};", character as u32)),
+            escaped(|character| format!("%{:02x}", character as u32)),
         ];
         for form in forms {
-            assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.");
+            assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.", "{form}");
         }
     }
 
@@ -151,8 +192,9 @@ mod tests {
 
     #[test]
     fn key_is_found_however_the_body_is_cut() {
-        let body = format!("[{{\"text\":\"{KEY}\"}}]").into_bytes();
-        for size in 1..body.len() {
+        let escaped: String = KEY.chars().map(|character| format!("\\u{:04x}", character as u32)).collect();
+        for (size, text) in (1..200).flat_map(|size| [(size, KEY), (size, escaped.as_str())]) {
+            let body = format!("[{{\"text\":\"{text}\"}}]").into_bytes();
             let mut scanner = KeyLeakScanner::new(forms());
             assert!(body.chunks(size).any(|piece| scanner.scan(piece)), "pieces of {size}");
             let mut scanner = KeyLeakScanner::new(forms());
