@@ -78,7 +78,9 @@ pub fn zone(name: &str) -> Result<TimeZone, InvalidValue> {
         Some(zone) => format!("did you mean `{zone}`?"),
         None => {
             let otherwise = "write a place of the IANA database, such as `America/New_York`, or `UTC`";
-            did_you_mean(name, known.iter().map(String::as_str), otherwise)
+            // `Etc/GMT+5` looks like `GMT+5` and means the opposite.
+            let places = known.iter().map(String::as_str).filter(|known| !known.starts_with("Etc/"));
+            did_you_mean(name, places, otherwise)
         }
     };
     Err(InvalidValue::new(format!("there is no time zone `{name}`"), instead))
@@ -120,6 +122,10 @@ mod tests {
             ("", "America/New_York"),
         ] {
             assert!(zone(name).unwrap_err().instead.contains(near), "{name}");
+        }
+        for offset in ["GMT+5", "UTC-5", "Etc/GMT+25"] {
+            let instead = zone(offset).unwrap_err().instead;
+            assert!(!instead.contains("Etc/"), "{offset}: {instead}");
         }
         assert!(zone("UTC").is_ok());
     }

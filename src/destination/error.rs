@@ -85,7 +85,7 @@ impl DestinationError {
         );
         !is_permanent
             && DiskTrouble::from_error(source).is_none()
-            && StoreDenial::from_error(source) != Some(StoreDenial::Untrusted)
+            && !StoreDenial::from_error(source).is_some_and(StoreDenial::is_lasting)
     }
 
     pub fn hint(&self) -> &'static str {
@@ -105,7 +105,39 @@ impl DestinationError {
             Self::Store { .. } if self.is_occupied() => {
                 "a directory is in the place of the file, or a file in that of a directory: move it away; published files are safe"
             }
+            // A disk has no buckets and no credentials.
+            Self::Store { source: object_store::Error::Generic { store: "LocalFileSystem", .. }, .. } => {
+                "check the disk of the lake; published files are safe, and the next run resumes"
+            }
             Self::Store { source, action, .. } => match StoreDenial::from_error(source) {
+                Some(StoreDenial::NoCredentials) => {
+                    "no role gives credentials here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance, container or service account a role; AWS_PROFILE and `~/.aws` are not read"
+                }
+                Some(StoreDenial::ClockSkew) => {
+                    "set the clock of this machine: the store rejects requests of another time"
+                }
+                Some(StoreDenial::NoSpace) => {
+                    "free space in the store, or raise its quota; published files are safe, and the next run resumes"
+                }
+                Some(StoreDenial::Locked) => {
+                    "remove the object lock or retention from `_profound_export` and the tables: a lake replaces its own files; versions of the bucket keep the old ones"
+                }
+                Some(StoreDenial::Unreachable) => {
+                    "check the endpoint (`endpoint` in `[destination.options]`, AWS_ENDPOINT_URL), the network and HTTPS_PROXY; published files are safe, and the next run resumes"
+                }
+                Some(StoreDenial::NotS3) => {
+                    "a web page answers, not S3: many stores have the console on one port and the API on another; check the endpoint"
+                }
+                Some(StoreDenial::WrongScheme) => {
+                    "one side speaks TLS and the other does not: write `https://` instead of `http://` in the endpoint, or the other way around"
+                }
+                Some(StoreDenial::TooManyFiles) => "raise the limit of open files (`ulimit -n`, `LimitNOFILE`)",
+                Some(StoreDenial::CertificateTime) => {
+                    "check the clock of this machine; if it is right, the store needs a new certificate"
+                }
+                Some(StoreDenial::CertificateName) => {
+                    "use the endpoint's name that the certificate has; an address or another name does not count"
+                }
                 Some(StoreDenial::Untrusted) => {
                     "if the store or a proxy uses a private CA, set SSL_CERT_FILE to its PEM file, or SSL_CERT_DIR to a directory to keep the system roots"
                 }
@@ -173,6 +205,19 @@ mod tests {
         for (response, hint) in [
             ("400 Bad Request: <Code>AuthorizationHeaderMalformed</Code>", "set AWS_REGION"),
             ("404 Not Found: <Code>NoSuchBucket</Code>", "create the bucket"),
+            ("403 Forbidden: <Code>RequestTimeTooSkewed</Code>", "set the clock"),
+            ("507 Insufficient Storage: <Code>XMinioStorageFull</Code>", "free space in the store"),
+            ("400 Bad Request: <Code>InvalidRequest</Code> Object is WORM protected", "remove the object lock"),
+            ("400 Bad Request: Client sent an HTTP request to an HTTPS server.", "one side speaks TLS"),
+            ("403 Forbidden: <!DOCTYPE html><title>MinIO Console</title>", "a web page answers"),
+            (
+                "error sending request for url (http://127.0.0.1:9/): Connection refused (os error 111)",
+                "check the endpoint",
+            ),
+            ("invalid peer certificate: certificate expired: verification time 1", "check the clock"),
+            ("invalid peer certificate: certificate not valid for name \"a\"", "use the endpoint's name"),
+            ("PUT http://169.254.169.254/latest/api/token - 403 Forbidden", "no role gives credentials"),
+            ("accept: Too many open files (os error 24)", "raise the limit"),
             ("400 Bad Request: <Code>ExpiredToken</Code>", "renew the credentials"),
             ("403 Forbidden: <Code>SignatureDoesNotMatch</Code>", "renew the credentials"),
             (

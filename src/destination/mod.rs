@@ -1,5 +1,6 @@
 //! The object store of a lake: one root, and the few operations that are atomic on every kind of store.
 
+mod credentials;
 mod directories;
 mod endpoint;
 mod error;
@@ -422,7 +423,13 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
             let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url.as_str());
             Box::new(with_options(builder, config, |builder, name, value| builder.with_config(name, value))?.build()?)
         }
-        _ => Box::new(s3_builder(url, config)?.build()?),
+        _ => {
+            let builder = s3_builder(url, config)?;
+            if let Some(problem) = credentials::problem(&builder) {
+                return Err(object_store::Error::Generic { store: "S3", source: problem.into() });
+            }
+            Box::new(builder.build()?)
+        }
     };
     Ok((store, prefix))
 }

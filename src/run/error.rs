@@ -105,6 +105,9 @@ impl RunError {
             ApiError::Unreachable { .. } => {
                 "check the network, HTTPS_PROXY and `api.base_url`; the next run resumes where this one stopped"
             }
+            ApiError::Untrusted { problem, .. } if problem.contains("expired") || problem.contains("not valid yet") => {
+                "check the clock of this machine; if it is right, the server needs a new certificate; the key was not sent"
+            }
             ApiError::Untrusted { .. } => {
                 "if a proxy or a gateway with a private CA is in between, name its PEM file in `api.ca_file`; otherwise another server answers in the API's place, and the key was not sent"
             }

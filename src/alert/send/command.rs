@@ -9,14 +9,23 @@ use crate::alert::message::Message;
 use crate::alert::send::SendError;
 use crate::config::AlertConfig;
 
+/// How the names of variables begin that hold the key, or credentials of a cloud.
+const SECRET_VARIABLES: [&str; 4] = ["PROFOUND_API_KEY", "AWS_", "AZURE_", "GOOGLE_"];
+
 pub(super) async fn run(target: &AlertConfig, message: &Message, destination: &str) -> Result<(), SendError> {
     let Some((program, arguments)) = target.command.split_first() else {
         return Err(SendError::Rejected("`command` is empty".into()));
     };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    // The program needs neither the key nor the credentials of the lake, so it does not get them.
+    for (name, _) in std::env::vars_os() {
+        let is_secret = |name: &str| SECRET_VARIABLES.iter().any(|start| name.starts_with(start));
+        if name.to_str().is_some_and(is_secret) {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
         .args(arguments)
-        // The program does not need the key, so it does not get it.
-        .env_remove("PROFOUND_API_KEY")
         .env("PROFOUND_EXPORT_ALERT_EVENT", message.event_name())
         .env("PROFOUND_EXPORT_ALERT_STATE", message.state_name())
         .env("PROFOUND_EXPORT_ALERT_HEADLINE", message.headline())

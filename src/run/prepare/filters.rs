@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 use crate::config::{AssetChoice, JobConfig};
 use crate::model::coverage::Coverage;
 use crate::model::format::format_count;
@@ -98,6 +100,12 @@ fn owners_of(domain: &Named, owner: &str, organizations: &[Named], known: &Cover
     }
 }
 
+/// An accented letter is one character or two, depending on the keyboard and the system that a name comes from.
+fn is_same_name(name: &str, other: &str) -> bool {
+    let normalizer = ComposingNormalizerBorrowed::new_nfc();
+    name == other || normalizer.normalize(name) == normalizer.normalize(other)
+}
+
 /// Those of `objects` that `wanted` names by id or name; all if it names none.
 fn choose<'a>(
     job: &JobConfig,
@@ -114,7 +122,7 @@ fn choose<'a>(
     for text in wanted {
         let matching: Vec<&Named> = match objects.iter().find(|object| object.id == *text) {
             Some(by_id) => vec![by_id],
-            None => objects.iter().copied().filter(|object| object.name == *text).collect(),
+            None => objects.iter().copied().filter(|object| is_same_name(&object.name, text)).collect(),
         };
         // A host name may belong to two organizations, which is one domain each and no ambiguity.
         let ids: BTreeSet<&String> = matching.iter().map(|object| &object.id).collect();
@@ -143,11 +151,12 @@ fn assets(job: &JobConfig, found: &Discovered, categories: &[Named], warnings: &
         // Unknown is no reason to leave it out.
         AssetChoice::Owned => is_owned.unwrap_or(true),
         AssetChoice::All => true,
-        AssetChoice::Named(names) => names.contains(&asset.id) || names.contains(&asset.name),
+        AssetChoice::Named(names) => names.iter().any(|name| asset.id == *name || is_same_name(&asset.name, name)),
     };
     if let AssetChoice::Named(names) = &job.assets {
         let known = |name: &&String| {
-            !found.assets.iter().any(|DiscoveredAsset { named: asset, .. }| asset.id == **name || asset.name == **name)
+            let is_named = |named: &Named| named.id == **name || is_same_name(&named.name, name);
+            !found.assets.iter().any(|asset| is_named(&asset.named))
         };
         for missing in names.iter().filter(known) {
             warnings.push(format!("`assets` of job `{}` names `{missing}`, which the account does not have", job.name));
@@ -185,6 +194,11 @@ mod tests {
 
     fn asset(named: Named, category: &str, is_owned: bool) -> DiscoveredAsset {
         DiscoveredAsset { named, category: category.into(), is_owned: Some(is_owned) }
+    }
+
+    #[test]
+    fn name_is_the_same_in_every_unicode_form() {
+        assert!(is_same_name("Caf\u{e9}", "Cafe\u{301}") && !is_same_name("Caf\u{e9}", "Cafe"));
     }
 
     fn account() -> Discovered {
