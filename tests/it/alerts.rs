@@ -142,7 +142,7 @@ impl Place {
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
     }
 
-    /// The API answers 400 twice, which is not retried.
+    /// The API answers 400 for the event stream and the pages of both categories, which is not retried.
     fn fail_once(&self) {
         let kind = FaultKind::Status { code: 400, retry_after: None, reset: None };
         let stream = Some("visibility_v2_by_day".to_owned());
@@ -153,7 +153,7 @@ impl Place {
             category: None,
             longer_than: None,
             after: 0,
-            times: Some(2),
+            times: Some(4),
         });
     }
 }
