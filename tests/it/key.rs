@@ -116,7 +116,8 @@ on_memory_and_disk! {
         for (at, outcome) in [
             (KeyLocation::Error, Outcome::Failed),
             (KeyLocation::Redirect, Outcome::Failed),
-            (KeyLocation::Page, Outcome::Failed),
+            // A page in place of every report looks like an outage.
+            (KeyLocation::Page, Outcome::Unavailable),
             (KeyLocation::Rows, Outcome::Failed),
             (KeyLocation::Headers, Outcome::Complete),
         ] {
