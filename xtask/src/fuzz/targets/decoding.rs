@@ -12,7 +12,7 @@ use super::cutting::{events, list, pieces, split_line};
 use super::{FuzzOutcome, FuzzTarget, kind_of};
 use crate::fuzz::corpus;
 use catalog::Catalog;
-use profound_export::decode::{DecodeError, Decoder, EXTRA_COLUMN, TableSchema};
+use profound_export::decode::{DecodeError, Decoder, EXTRA_COLUMN, TableSchema, with_nulls};
 use profound_export::model::block::{Block, Positions};
 use profound_export::model::stream::Stream;
 
@@ -68,12 +68,17 @@ fn try_one(input: &[u8]) -> FuzzOutcome {
         match whole.decode(json, *rows) {
             Ok(batch) => {
                 assert_eq!(batch.num_rows(), *rows, "rows were lost");
+                // A word such as `NaN` is kept as text in an undeclared member.
+                let without_words = std::str::from_utf8(json).ok().and_then(with_nulls);
                 // By the grammar alone: undeclared members may contain half of the pair `\ud83e\uded6`.
-                let items = serde_json::from_slice::<Vec<IgnoredAny>>(json);
+                let items =
+                    serde_json::from_slice::<Vec<IgnoredAny>>(without_words.as_deref().map_or(json, str::as_bytes));
                 let items = items.unwrap_or_else(|error| panic!("invalid JSON was decoded: {error}"));
                 assert_eq!(items.len(), *rows, "another parser finds other rows");
                 assert_sound(&batch);
-                assert_each(&batch, json, &decoder);
+                if without_words.is_none() {
+                    assert_each(&batch, json, &decoder);
+                }
                 kinds.push((rows.min(&4).to_string(), whole.drift().len().min(4)));
             }
             Err(error) => {
