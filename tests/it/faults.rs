@@ -7,7 +7,7 @@ use futures::StreamExt;
 use jiff::SignedDuration;
 use profound_export::config::Period;
 use profound_export::run::Outcome;
-use profound_export::simulator::{Fault, FaultKind};
+use profound_export::simulator::{DetailForm, Fault, FaultKind, GatewayForm};
 use serde_json::Value;
 
 use crate::support::{Export, Place, account, day, real_store};
@@ -23,7 +23,7 @@ const PAGINATIONS: [(&str, &str); 4] = [
 /// Concurrent cells: most of their time is backoff.
 const AT_ONCE: usize = 64;
 
-/// All but a rejected key, a rejected request (422) and floods, which have tests of their own.
+/// All but a rejected key, floods, and values that differ from the account's, which have tests of their own.
 fn faults() -> Vec<FaultKind> {
     let status = |code| FaultKind::Status { code, retry_after: Some("0".into()), reset: None };
     vec![
@@ -36,18 +36,31 @@ fn faults() -> Vec<FaultKind> {
         FaultKind::Redirect { to: "http://127.0.0.1:9/".into() },
         FaultKind::Html { code: 200 },
         FaultKind::Html { code: 502 },
+        FaultKind::Gateway { code: 401, form: GatewayForm::Message },
+        FaultKind::Gateway { code: 403, form: GatewayForm::Text },
+        FaultKind::Gateway { code: 404, form: GatewayForm::Problem },
+        FaultKind::Gateway { code: 422, form: GatewayForm::Empty },
+        FaultKind::Unprocessable { detail: DetailForm::List },
         FaultKind::Truncate { bytes: 200 },
         FaultKind::Stall { bytes: 200 },
         FaultKind::Drip { bytes: 4096, milliseconds: 1 },
         FaultKind::SilentEnd { rows: 1 },
         FaultKind::ErrorEvent { rows: 1, name: None },
+        FaultKind::RepeatedEvents { rows: 1 },
+        FaultKind::RenamedEvents { name: "batch".into() },
+        FaultKind::NoSummary,
+        FaultKind::DefaultPage { rows: 3 },
+        FaultKind::EntityTotals,
         FaultKind::ChangingTotal,
         FaultKind::RepeatedCursor,
         FaultKind::RepeatedPage,
+        FaultKind::ShortList { rows: 1 },
+        FaultKind::FewerRows { rows: 1 },
         FaultKind::DataFirst,
         FaultKind::NullQuery,
         FaultKind::NoTotal,
         FaultKind::NoRateHeaders,
+        FaultKind::NoDate,
         FaultKind::ExtraField,
         FaultKind::InvalidUtf8,
         FaultKind::DeepNesting { levels: 100_000 },
@@ -141,9 +154,13 @@ async fn table(place: Place) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The table is the same for every destination.
+/// The table is the same for every destination, and in the documentation.
 async fn assert_outcomes(place: Place) {
-    insta::assert_snapshot!("every_fault", table(place).await);
+    let table = table(place).await;
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explanation/reliability.md");
+    let is_shown = std::fs::read_to_string(page).unwrap().contains(&table);
+    insta::assert_snapshot!("every_fault", table);
+    assert!(is_shown, "{page} has another table than the snapshot");
 }
 
 mod every_fault_ends_as_listed_and_the_next_run_recovers {
