@@ -70,7 +70,9 @@ pub fn zone(name: &str) -> Result<TimeZone, InvalidValue> {
     if is_place && let Ok(zone) = TimeZone::get(name) {
         return Ok(zone);
     }
-    let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
+    // `Etc/GMT+5` looks like `GMT+5` and means the opposite.
+    let places = jiff::tz::db().available().map(|known| known.to_string());
+    let known: Vec<String> = places.filter(|known| !known.starts_with("Etc/")).collect();
     // Users write the city, or the city with a blank.
     let city = name.rsplit('/').next().unwrap_or(name).replace(' ', "_");
     let is_city = |known: &&String| known.rsplit('/').next().is_some_and(|known| known.eq_ignore_ascii_case(&city));
@@ -78,9 +80,7 @@ pub fn zone(name: &str) -> Result<TimeZone, InvalidValue> {
         Some(zone) => format!("did you mean `{zone}`?"),
         None => {
             let otherwise = "write a place of the IANA database, such as `America/New_York`, or `UTC`";
-            // `Etc/GMT+5` looks like `GMT+5` and means the opposite.
-            let places = known.iter().map(String::as_str).filter(|known| !known.starts_with("Etc/"));
-            did_you_mean(name, places, otherwise)
+            did_you_mean(name, known.iter().map(String::as_str), otherwise)
         }
     };
     Err(InvalidValue::new(format!("there is no time zone `{name}`"), instead))
