@@ -1,5 +1,11 @@
 //! Days are those of the family's zone, also where a day has 23 or 25 hours.
 
+use profound_export::catalog::Catalog;
+use profound_export::model::day::DayZone;
+use profound_export::model::event::Event;
+use profound_export::model::stream::Stream;
+use profound_export::run::Outcome;
+
 use crate::support::{Export, Place, account, day, days, instant};
 
 const STREAMS: [&str; 6] =
@@ -75,4 +81,23 @@ async fn day_is_not_final_an_hour_before_its_lookback_ends() {
     export.simulator.set_now(instant("2026-03-09T04:00:30Z"));
     export.run().await;
     assert_eq!(fifth("visibility_v2_by_day").await, "final");
+}
+
+#[tokio::test]
+async fn window_with_rows_of_other_days_is_suspect() {
+    let embedded = Catalog::embedded().unwrap();
+    let mut other = Stream::clone(embedded.get("answers_v1").unwrap());
+    other.days.as_mut().unwrap().zone = DayZone::Utc;
+    let catalog = embedded.with_streams(vec![other]).unwrap();
+    let mut export = Export::start_with(Place::Memory, account(), catalog, &["answers_v1"]).await;
+    export.catalog = embedded;
+    let run = export.run().await;
+    assert_eq!(run.outcome, Outcome::Failed, "{}", run.summary());
+    assert!(
+        run.failed.iter().all(|(_, problem)| problem.contains("are of other days than requested")),
+        "{:?}",
+        run.failed
+    );
+    let is_warning = |event: &&Event| matches!(event, Event::Warning { message } if message.contains("other days"));
+    assert_eq!(export.take_events().iter().filter(is_warning).count(), 1);
 }

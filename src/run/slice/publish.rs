@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::config::OnShrink;
 use crate::destination::retry_write;
 use crate::ledger::{DayEntry, Entry, Fact, FileChange, LearnedFact, SliceEntry, TableMeaning};
+use crate::model::column::ColumnType;
 use crate::model::content_hash::ContentHash;
 use crate::model::counters::Counters;
 use crate::model::coverage::ScopeCoverage;
@@ -154,14 +155,39 @@ pub async fn publish(
     if let Some(problem) = &incomplete {
         record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
     }
+    let outside = outside_problem(slice, &whole);
+    if let Some(problem) = &outside {
+        if cx.account.first_report(format!("days of {}", slice.stream.name), "outside") {
+            cx.settings.events.emit(&Event::Warning { message: format!("{slice}: {problem}") });
+        }
+        record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
+    }
     if let Some(salt) = cx.settings.salt.as_ref().filter(|_| slice.stream.has_hashed_columns()) {
         let (fact, evidence) = (Fact::Salt { fingerprint: salt.fingerprint() }, format!("{slice} was hashed with it"));
         learned.push(LearnedFact::new(fact, evidence, extracted_at));
     }
     record.extend(learned.into_iter().filter_map(|learned| cx.account.learn(learned)));
     cx.ledger.commit(record, Some(based_on)).await?;
-    let suspect = suspect.or(bare_problem).or_else(|| unfit_problem(&unfit)).or(incomplete);
+    let suspect = suspect.or(bare_problem).or_else(|| unfit_problem(&unfit)).or(incomplete).or(outside);
     Ok(PublishedSlice { counters, suspect, has_conflict: !conflicts.is_empty(), reopened })
+}
+
+/// Rows of an exact window carry instants outside it: the API's days begin at another hour than ours, so as many rows are missing at
+/// the other end.
+fn outside_problem(slice: &Slice, whole: &VerifiedSlice) -> Option<String> {
+    let (days, window) = (slice.stream.days.as_ref()?, slice.window?);
+    let column = slice.stream.columns.iter().find(|column| column.name == days.column)?;
+    let is_exact = days.margin == 0 && days.sent && column.data_type == ColumnType::Timestamp;
+    // A few rows at the edge are late; an hour of a day are many.
+    let rows_a_day = whole.totals.rows / u64::try_from(window.len_days()).unwrap_or(1).max(1);
+    (is_exact && whole.outside_rows * 100 > rows_a_day).then(|| {
+        format!(
+            "{} of {} rows are of other days than requested, so the API's days are not those of {}; rows at the ends of the window may be missing",
+            whole.outside_rows,
+            whole.totals.rows,
+            days.zone.name()
+        )
+    })
 }
 
 /// Days of the slice that have not ended. The run was planned with a clock that was ahead, and corrected since.
