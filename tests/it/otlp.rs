@@ -85,9 +85,9 @@ async fn run_is_a_trace_of_slices_and_requests_and_its_metrics_have_their_names(
     let named = |name: &str| spans.iter().filter(|span| span["name"] == name).copied().collect::<Vec<_>>();
     let (runs, slices, requests) = (named("run"), named("slice"), named("request"));
     assert_eq!((runs.len(), requests.len()), (1, simulator.requests().len()));
-    // Two categories that both fail, and spans that exist once for both.
+    // Two categories that fail as event streams and as pages, and spans that exist once for all.
     let failed: Vec<_> = slices.iter().filter(|span| span["status"]["code"] == 2).collect();
-    assert_eq!(failed.len(), 2);
+    assert_eq!(failed.len(), 4);
     assert!(failed.iter().all(|span| attributes(span)["stream"]["stringValue"] == "visibility_v2_by_day"));
     assert!(slices.len() > 2 && slices.iter().all(|span| span["parentSpanId"] == runs[0]["spanId"]));
     let parents: BTreeSet<&str> = slices.iter().chain(&runs).map(|span| span["spanId"].as_str().unwrap()).collect();
