@@ -204,7 +204,10 @@ impl JsonRows {
             parse_envelope(&self.envelope)?
         };
         envelope.is_single = self.is_single;
-        if let Some(error) = reported_error(&envelope.body).filter(|_| blocks.total_rows() == 0) {
+        // Rows next to an error are a part of the result. A `message` alone may be a remark about all of it.
+        let names: &[&str] =
+            if blocks.total_rows() == 0 { &["error", "errors", "detail", "message"] } else { &["error", "errors"] };
+        if let Some(error) = reported_error(&envelope.body, names) {
             return Err(FramingError::Reported(error));
         }
         // Null in the place of rows proves that there are none only if the total says so, too.
@@ -368,15 +371,14 @@ fn invalid_array(problem: &str) -> FramingError {
     FramingError::Envelope(problem.to_owned())
 }
 
-/// The error in a body with status 200.
-fn reported_error(body: &Value) -> Option<String> {
-    let error = ["error", "errors", "detail", "message"].iter().find_map(|name| body.get(name))?;
-    match error {
+/// The error in a body with status 200, under one of `names`.
+fn reported_error(body: &Value, names: &[&str]) -> Option<String> {
+    names.iter().filter_map(|name| body.get(name)).find_map(|error| match error {
         Value::Null | Value::Bool(false) => None,
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
         Value::Array(problems) if problems.is_empty() => None,
         other => Some(other.to_string()),
-    }
+    })
 }
 
 fn parse_envelope(envelope: &[u8]) -> Result<ResponseEnvelope, FramingError> {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
+use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,8 +13,8 @@ const MASK: &str = "***";
 /// Shorter keys might occur anywhere by chance; real ones are longer.
 const MIN_KEY_BYTES: usize = 8;
 
-/// Bytes of one escaped character at most, but for needless zeros: `\u0070`, `&#x70;`.
-const MAX_ESCAPE_BYTES: usize = 6;
+/// Bytes of one escaped character at most, but for needless zeros: `\\u0070`, `%2570`, `&#x70;`.
+const MAX_ESCAPE_BYTES: usize = 7;
 
 /// Keys in the forms in which a response may repeat them: as they are, in Base64 and in hexadecimal. Each is also found where some of
 /// its characters are escaped for JSON, HTML or an address. Wiped when dropped, and never printed.
@@ -33,8 +33,9 @@ impl KeyForms {
         if key.len() < MIN_KEY_BYTES {
             return self.clone();
         }
-        // Without padding, so that it is found with and without.
-        let base64 = [STANDARD_NO_PAD.encode(key), URL_SAFE_NO_PAD.encode(key)];
+        // Without padding, so that it is found with and without; and behind one or two other bytes, as in `user:KEY`.
+        let base64 =
+            (0..3).flat_map(|before| [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD].map(|form| base64_of(key, before, form)));
         let hex = [const_hex::encode(key), const_hex::encode_upper(key)];
         let mut forms: Vec<SecretString> = self.0.to_vec();
         for text in [key.to_owned()].into_iter().chain(base64).chain(hex) {
@@ -55,7 +56,9 @@ impl KeyForms {
     /// `text` without the key; where the key is escaped in it, without any escapes.
     pub fn mask(&self, text: &str) -> String {
         let masked = self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK));
-        match unescaped(masked.as_bytes()) {
+        // Twice, for what was escaped twice.
+        let plain = unescaped(masked.as_bytes()).map(|once| unescaped(&once).unwrap_or(once));
+        match plain {
             Some(plain) if self.are_in(&plain) => self.mask(&String::from_utf8_lossy(&plain)),
             _ => masked,
         }
@@ -83,8 +86,10 @@ impl KeyLeakScanner {
     pub fn scan(&mut self, piece: &[u8]) -> bool {
         let overlap = (MAX_ESCAPE_BYTES * self.forms.max_bytes()).saturating_sub(1);
         self.tail.extend_from_slice(&piece[..piece.len().min(overlap)]);
-        let is_found =
-            |bytes: &[u8]| self.forms.are_in(bytes) || unescaped(bytes).is_some_and(|plain| self.forms.are_in(&plain));
+        let are_in_escaped = |plain: Vec<u8>| {
+            self.forms.are_in(&plain) || unescaped(&plain).is_some_and(|plain| self.forms.are_in(&plain))
+        };
+        let is_found = |bytes: &[u8]| self.forms.are_in(bytes) || unescaped(bytes).is_some_and(are_in_escaped);
         if is_found(&self.tail) || is_found(piece) {
             return true;
         }
@@ -97,6 +102,14 @@ impl KeyLeakScanner {
         }
         false
     }
+}
+
+/// The Base64 of `key` behind `before` bytes: the digits that hold bits of the key alone.
+fn base64_of(key: &str, before: usize, form: &impl Engine) -> String {
+    let text = form.encode([vec![0; before], key.as_bytes().to_vec()].concat());
+    let whole = (before + key.len()) * 8 / 6;
+    let end = if before == 0 { text.len() } else { whole };
+    text[(before * 8).div_ceil(6)..end].to_owned()
 }
 
 /// `bytes` with plain characters in place of ASCII ones that are escaped for JSON, HTML or an address. `None` if there are none.
@@ -143,6 +156,9 @@ fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
     let until = |start: usize| bytes[start..].iter().take(8).position(|byte| *byte == b';').map(|end| start + end);
     match bytes {
         [b'\\', b'u', b'0', b'0', ..] => of(bytes.get(4..6)?, 16, 6),
+        [b'\\', b'x', ..] => of(bytes.get(2..4)?, 16, 4),
+        // An escape that is escaped itself.
+        [b'\\', b'\\', b'u' | b'x', ..] => Some((b'\\', 2)),
         [b'%', ..] => of(bytes.get(1..3)?, 16, 3),
         [b'&', b'#', b'x' | b'X', ..] => until(3).and_then(|end| of(&bytes[3..end], 16, end + 1)),
         [b'&', b'#', ..] => until(2).and_then(|end| of(&bytes[2..end], 10, end + 1)),
@@ -178,9 +194,21 @@ mod tests {
             escaped(|character| format!("&#{};", character as u32)),
             escaped(|character| format!("&#x{:x};", character as u32)),
             escaped(|character| format!("%{:02x}", character as u32)),
+            escaped(|character| format!("%25{:02x}", character as u32)),
+            escaped(|character| format!("\\\\u{:04x}", character as u32)),
+            escaped(|character| format!("\\x{:02x}", character as u32)),
         ];
         for form in forms {
             assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.", "{form}");
+        }
+    }
+
+    #[test]
+    fn key_is_found_in_the_base64_of_a_longer_text() {
+        for text in [format!("Bearer {KEY}"), format!("user:{KEY}"), format!("user:{KEY}:x"), format!("ab{KEY}")] {
+            for encoded in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+                assert!(forms().mask(&encoded).contains(MASK), "{text}");
+            }
         }
     }
 

@@ -120,11 +120,11 @@ async fn check(
     }
     let mut misfitting = 0;
     if args.sample {
-        let organizations = found.organizations.iter().map(|organization| organization.id.clone()).collect();
+        let organizations = found.organization_ids().cloned().collect();
         let facts = ledger.state().facts.clone();
         let account = AccountFacts::new(organizations, settings.event_streams, facts, now);
         for (stream, scope) in sampled.into_values() {
-            let report = sample::report(&settings, &stream, scope, &found, &account);
+            let report = sample::report(&settings, &stream, scope, &account);
             let (text, fits) = client.report_waits(report).await;
             findings.add("sample", format!("{}: {text}", stream.name))?;
             misfitting += u64::from(!fits);

@@ -6,7 +6,7 @@ use crate::api::{ApiError, RequestOptions};
 use crate::model::scope::Scope;
 use crate::model::slice::Slice;
 use crate::model::stream::{Days, Stream};
-use crate::run::{AccountFacts, Discovered, RunError, RunSettings, sample};
+use crate::run::{AccountFacts, RunError, RunSettings, sample};
 
 /// Within this many days, at least one month has ended.
 const A_MONTH: i64 = 31;
@@ -19,10 +19,9 @@ pub async fn report(
     settings: &RunSettings,
     stream: &Arc<Stream>,
     scope: Option<Scope>,
-    found: &Discovered,
     account: &AccountFacts,
 ) -> (String, bool) {
-    let options = RequestOptions { many_organizations: found.organizations.len() > 1, ..RequestOptions::default() };
+    let options = RequestOptions { many_organizations: account.organizations.len() > 1, ..RequestOptions::default() };
     let no_scope = || ("no scope to request it for".to_owned(), true);
     let Some(scope) = scope else { return no_scope() };
     let now = settings.clock.now();

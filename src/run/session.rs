@@ -1,5 +1,6 @@
 //! One run of one job: prepare, begin, execute, conclude.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,7 +233,10 @@ impl Session<'_> {
             on_shrink: self.request.job.on_shrink,
             parents: ancestors_of(&streams, &settings.catalog),
         };
-        let organizations = found.organizations.iter().map(|organization| organization.id.clone()).collect();
+        let organizations = {
+            let ledger = ledger.lock().await;
+            found.organization_ids().chain(&ledger.state().organizations).cloned().collect::<BTreeSet<_>>()
+        };
         let facts = ledger.lock().await.state().facts.clone();
         let (view, records) = LedgerView::new(self.result.run_id, Arc::clone(ledger));
         let slices = async {

@@ -110,6 +110,14 @@ impl Discovered {
         found
     }
 
+    /// Ids of the organizations that the lists name, also as owners: a list of organizations may be shorter than the account.
+    pub fn organization_ids(&self) -> impl Iterator<Item = &String> {
+        let listed = self.organizations.iter().map(|organization| &organization.id);
+        let owners =
+            self.categories.iter().flat_map(|(_, owners)| owners).chain(self.domains.iter().map(|(_, owner)| owner));
+        listed.chain(owners).filter(|id| !id.is_empty())
+    }
+
     fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) {
         let Some(fields) = &stream.discovers else {
             return;

@@ -1,6 +1,6 @@
 //! What a run knows about the account: learned facts, missing entitlements, and what it has reported already.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -15,8 +15,8 @@ use crate::model::stream::{Days, DaysKind, Stream, WindowEnd};
 
 /// What a run knows about the account. Shared by its slices, which add to it.
 pub struct AccountFacts {
-    /// Ids of the organizations that the key can read.
-    pub organizations: Vec<String>,
+    /// Ids of the organizations of the account.
+    pub organizations: BTreeSet<String>,
     event_streams: bool,
     /// When the run started: facts do not expire in its middle.
     pub started_at: Timestamp,
@@ -26,7 +26,7 @@ pub struct AccountFacts {
 }
 
 impl AccountFacts {
-    pub fn new(organizations: Vec<String>, event_streams: bool, facts: Facts, started_at: Timestamp) -> Self {
+    pub fn new(organizations: BTreeSet<String>, event_streams: bool, facts: Facts, started_at: Timestamp) -> Self {
         Self {
             organizations,
             event_streams,
