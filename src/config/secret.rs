@@ -145,18 +145,17 @@ pub(super) fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, value)| is_name(name) && value.bytes().any(|byte| byte != b'='))
 }
 
-/// What every user of this machine can read. `false` where files have no such mode.
+/// Whether every user of this machine can read the file.
+#[cfg(unix)]
 pub(super) fn is_readable_by_all(metadata: &std::fs::Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        metadata.permissions().mode() & 0o004 > 0
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        false
-    }
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 > 0
+}
+
+/// Files have no such mode here.
+#[cfg(not(unix))]
+pub(super) fn is_readable_by_all(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Whether `text` is probably a secret where the path of its file belongs: an address, or long, without a slash or a dot and

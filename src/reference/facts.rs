@@ -207,7 +207,7 @@ fn total(total: Total) -> Option<String> {
 /// The path of a file under each partition; `…` where it is the same.
 fn files(stream: &Stream) -> String {
     let day = stream.days.as_ref().map(|days| day(days.kind));
-    // An id with capital letters has a hash in its path, so the placeholders are small letters in it.
+    // An id with capital letters has a hash in its path, so the example's ids have small ones.
     let mut scope = scope(stream);
     for named in
         [&mut scope.organization, &mut scope.category, &mut scope.asset, &mut scope.domain].into_iter().flatten()

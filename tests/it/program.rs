@@ -1,6 +1,6 @@
 //! The built program, as a user or a service manager starts it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,15 @@ use crate::built::program;
 use crate::support::{KEY, account};
 
 const JOB: &str = "[[job]]\nname = \"nightly\"\nstreams = [\"visibility_v2_by_day\", \"answers_v2\"]\n";
+
+/// Fails where the log ends without a wait for the rate limit.
+fn read_until_it_waits(log: &mut impl BufRead) {
+    let mut line = String::new();
+    while !line.contains("rate limit reached, waiting") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it waited");
+    }
+}
 
 #[tokio::test]
 async fn rate_limit_wait_is_logged_and_a_signal_ends_it_at_once() {
@@ -28,11 +37,7 @@ async fn rate_limit_wait_is_logged_and_a_signal_ends_it_at_once() {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(program.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("rate limit reached, waiting") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it waited");
-        }
+        read_until_it_waits(&mut log);
         let signalled = Instant::now();
         let killed = Command::new("kill").args([format!("-{signal}"), program.id().to_string()]).status().unwrap();
         assert!(killed.success());
@@ -320,12 +325,7 @@ async fn wait_for_the_rate_limit_is_logged_by_commands_that_only_ask() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(program.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("rate limit reached, waiting") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{verb} ended before it waited");
-        }
+        read_until_it_waits(&mut BufReader::new(program.stderr.take().unwrap()));
         program.kill().unwrap();
         program.wait().unwrap();
     }
