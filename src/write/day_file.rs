@@ -4,14 +4,14 @@
 //! So rows wait in memory until there are enough of them, and beyond a limit those of other days wait on disk.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::file::properties::WriterProperties;
 
-use crate::model::day::Day;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::{ParquetFile, SpooledFile};
+use crate::write::parquet_file::{DayContent, ParquetFile, SpooledFile};
 use crate::write::spill::Spill;
 
 /// An encoded row group of this size is written to disk.
@@ -19,7 +19,10 @@ const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
 pub struct DayFile {
     path: PathBuf,
-    file: ParquetFile,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    /// `None` until the first row is encoded: rows that are already published need no encoder.
+    file: Option<ParquetFile>,
     waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
     spill: Option<Spill>,
@@ -29,9 +32,9 @@ pub struct DayFile {
 }
 
 impl DayFile {
-    pub fn create(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Result<Self, WriteError> {
-        let file = ParquetFile::create(path.clone(), schema, properties)?;
-        Ok(Self { path, file, waiting: Vec::new(), waiting_bytes: 0, spill: None, hash: 0, rows: 0, idle_batches: 0 })
+    pub fn new(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Self {
+        let (file, spill, waiting) = (None, None, Vec::new());
+        Self { path, schema, properties, file, waiting, waiting_bytes: 0, spill, hash: 0, rows: 0, idle_batches: 0 }
     }
 
     /// Adds rows whose hashes sum to `hash`. They wait in memory.
@@ -60,31 +63,48 @@ impl DayFile {
 
     /// Approximate.
     pub fn disk_bytes(&self) -> u64 {
-        self.file.written_bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
+        self.file.as_ref().map_or(0, ParquetFile::written_bytes) + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
     /// Upper bound of the bytes on disk once all rows are in the file and before spilled rows are removed. Rows in memory are counted as
     /// they are, neither encoded nor compressed.
     pub fn expected_bytes(&self) -> u64 {
         let spilled = self.spill.as_ref().map_or(0, Spill::bytes);
-        self.file.expected_bytes() + 2 * spilled + self.waiting_bytes as u64
+        let encoded = self.file.as_ref().map_or(0, ParquetFile::expected_bytes);
+        encoded + 2 * spilled + self.waiting_bytes as u64
     }
 
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
+    /// The sum of the hashes of its rows.
+    pub fn hash(&self) -> u128 {
+        self.hash
+    }
+
     /// Encodes all waiting rows into the open row group.
     pub fn encode(&mut self) -> Result<(), WriteError> {
+        self.file = Some(self.encoded()?);
+        Ok(())
+    }
+
+    /// The file with all rows.
+    fn encoded(&mut self) -> Result<ParquetFile, WriteError> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => ParquetFile::create(self.path.clone(), Arc::clone(&self.schema), self.properties.clone())?,
+        };
         if let Some(spill) = self.spill.take() {
-            spill.drain(|batch| encode(&mut self.file, &batch))?;
+            spill.drain(|batch| encode(&mut file, &batch))?;
         }
         self.waiting_bytes = 0;
-        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| encode(&mut self.file, batch))
+        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| encode(&mut file, batch))?;
+        Ok(file)
     }
 
     pub fn end_row_group(&mut self) -> Result<(), WriteError> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), ParquetFile::flush)
     }
 
     /// Moves the waiting rows to disk.
@@ -98,10 +118,9 @@ impl DayFile {
         std::mem::take(&mut self.waiting).iter().try_for_each(|batch| spill.write(batch))
     }
 
-    /// Completes the file with `metadata` in its footer.
-    pub fn close(mut self, day: Option<Day>, metadata: &[(String, String)]) -> Result<SpooledFile, WriteError> {
-        self.encode()?;
-        self.file.close(day, self.hash, metadata)
+    /// Encodes all rows that wait and completes the file with `metadata` in its footer.
+    pub fn close(mut self, content: DayContent, metadata: &[(String, String)]) -> Result<SpooledFile, WriteError> {
+        self.encoded()?.close(content, metadata)
     }
 }
 

@@ -17,7 +17,7 @@ mod verify;
 
 pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use error::WriteError;
-pub use parquet_file::SpooledFile;
+pub use parquet_file::{DayContent, SpooledFile};
 pub use private_file::{FileDigest, HashedReader, HashedWriter, create_file};
 pub use protect::Protection;
 pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile};

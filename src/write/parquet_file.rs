@@ -55,20 +55,26 @@ pub struct ParquetFile {
     rows: u64,
 }
 
-/// A complete file in the spool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpooledFile {
+/// The rows of one day, or of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayContent {
     /// `None` for lists.
     pub day: Option<Day>,
-    pub path: PathBuf,
     pub rows: u64,
-    pub bytes: u64,
-    /// Of the bytes that were written: they are compared when the file is read.
-    pub sha256: FileDigest,
     /// Independent of the order of rows; see the hash module.
     pub hash: u128,
     /// Whether gated streams have data on this day; `None` for streams without a signal.
     pub signal: Option<bool>,
+}
+
+/// A complete file in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpooledFile {
+    pub content: DayContent,
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Of the bytes that were written: they are compared when the file is read.
+    pub sha256: FileDigest,
 }
 
 impl ParquetFile {
@@ -104,13 +110,9 @@ impl ParquetFile {
         self.writer.flush().map_err(|source| WriteError::Parquet { path: self.path.clone(), source })
     }
 
-    /// Completes the file with `metadata` in its footer.
-    pub fn close(
-        mut self,
-        day: Option<Day>,
-        hash: u128,
-        metadata: &[(String, String)],
-    ) -> Result<SpooledFile, WriteError> {
+    /// Completes the file, which has the rows of `content`, with `metadata` in its footer.
+    pub fn close(mut self, content: DayContent, metadata: &[(String, String)]) -> Result<SpooledFile, WriteError> {
+        debug_assert_eq!(self.rows, content.rows);
         for (key, value) in metadata {
             self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
         }
@@ -120,6 +122,6 @@ impl ParquetFile {
         let disk = |source| WriteError::Disk { path: self.path.clone(), source };
         std::io::Write::flush(file).map_err(disk)?;
         let (bytes, sha256) = (file.get_ref().bytes(), file.get_ref().digest());
-        Ok(SpooledFile { day, path: self.path, rows: self.rows, bytes, sha256, hash, signal: None })
+        Ok(SpooledFile { content, path: self.path, bytes, sha256 })
     }
 }

@@ -126,7 +126,7 @@ impl SliceWriter {
             if signal.is_some_and(|signal| signal.contains(&true)) {
                 self.signalled.insert(day);
             }
-            self.open(day)?.add(full, hash);
+            self.open(day).add(full, hash);
             return self.bound_memory();
         }
         let mut undated = 0;
@@ -150,7 +150,7 @@ impl SliceWriter {
             } else {
                 take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?
             };
-            self.open(Some(day))?.add(part, hash);
+            self.open(Some(day)).add(part, hash);
         }
         if undated > 0 {
             let (stream, column) = (self.slice.stream.name.clone(), days_column(&self.slice));
@@ -206,7 +206,7 @@ impl SliceWriter {
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
         // A slice that carries rows over is a list, or one day of rows without a date.
         let mark = self.slice.recorded_days().first().copied().flatten();
-        self.open(mark)?.add(batch.clone(), hash);
+        self.open(mark).add(batch.clone(), hash);
         self.bound_memory()
     }
 
@@ -218,18 +218,12 @@ impl SliceWriter {
         UnverifiedSlice(self)
     }
 
-    /// The file of `day`, which is created if it is missing.
-    pub(super) fn open(&mut self, day: Option<Day>) -> Result<&mut DayFile, WriteError> {
-        use std::collections::btree_map::Entry;
-        match self.files.entry(day) {
-            Entry::Occupied(file) => Ok(file.into_mut()),
-            Entry::Vacant(place) => {
-                let name = day.map_or_else(|| "data.parquet".to_owned(), |day| format!("{day}.parquet"));
-                let path = self.dir.file(&name);
-                let file = DayFile::create(path, Arc::clone(&self.schema), self.properties.clone())?;
-                Ok(place.insert(file))
-            }
-        }
+    /// The file of `day`.
+    pub(super) fn open(&mut self, day: Option<Day>) -> &mut DayFile {
+        self.files.entry(day).or_insert_with(|| {
+            let name = day.map_or_else(|| "data.parquet".to_owned(), |day| format!("{day}.parquet"));
+            DayFile::new(self.dir.file(&name), Arc::clone(&self.schema), self.properties.clone())
+        })
     }
 
     /// Encodes or spills the fullest files until few enough rows wait in memory.

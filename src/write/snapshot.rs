@@ -13,7 +13,7 @@ use crate::model::day::Day;
 use crate::model::history::{SNAPSHOT_COLUMN, history_name};
 use crate::model::slice::Slice;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::{ParquetFile, SpooledFile, properties};
+use crate::write::parquet_file::{DayContent, ParquetFile, SpooledFile, properties};
 use crate::write::private_file::open_unchanged;
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
@@ -46,7 +46,8 @@ pub fn write_snapshot(
         dir.occupy(copy.written_bytes())?;
     }
     dir.reserve(copy.expected_bytes())?;
-    let file = copy.close(Some(day), list.hash, &snapshot_footer(&slice.stream.name, day, footer))?;
+    let content = DayContent { day: Some(day), ..list.content };
+    let file = copy.close(content, &snapshot_footer(&slice.stream.name, day, footer))?;
     dir.occupy(file.bytes)?;
     Ok((file, dir))
 }

@@ -8,7 +8,7 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::{Stream, Total};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::SpooledFile;
+use crate::write::parquet_file::{DayContent, SpooledFile};
 use crate::write::slice_writer::{Entities, RowKeys, SliceWriter, UnverifiedSlice};
 use crate::write::spool::SliceDir;
 
@@ -39,64 +39,75 @@ pub enum Doubt {
 }
 
 /// A slice that is known to be complete. Only [`UnverifiedSlice::verify`] makes one, and only it can be published.
-#[derive(Debug)]
 pub struct VerifiedSlice {
     /// Why the rows are known to be complete.
     pub proof: Proof,
-    /// One file per day, oldest first. A day without rows has a file only if it must replace a published one.
-    pub days: Vec<SpooledFile>,
+    /// Oldest first. A day without rows is among them only if it must replace a published file.
+    pub days: Vec<DayContent>,
     /// Why days of the window are not among them: they have a row that cannot be stored.
     pub unfit: BTreeMap<Option<Day>, String>,
     /// Rows outside the window, dropped after the total was compared.
     pub outside_rows: u64,
     pub totals: ResponseTotals,
+    files: BTreeMap<Option<Day>, DayFile>,
+    /// Of every footer.
+    metadata: Vec<(String, String)>,
     // Keeps the files in the spool until the slice is published.
-    _dir: SliceDir,
+    dir: SliceDir,
+}
+
+impl VerifiedSlice {
+    /// Completes the files of `days`, each of which may be requested once. Other days are never encoded, since nothing reads their files:
+    /// on most nights that is nearly every day.
+    ///
+    /// # Errors
+    /// [`WriteError`] if a file cannot be completed.
+    pub fn encode(&mut self, days: &BTreeSet<Option<Day>>) -> Result<Vec<SpooledFile>, WriteError> {
+        let mut encoded = Vec::with_capacity(days.len());
+        let mut bytes: u64 = self.files.values().map(DayFile::disk_bytes).sum();
+        for content in self.days.iter().filter(|content| days.contains(&content.day)) {
+            let Some(file) = self.files.remove(&content.day) else {
+                continue;
+            };
+            bytes -= file.disk_bytes();
+            self.dir.reserve(bytes + file.expected_bytes())?;
+            let mut own = self.metadata.clone();
+            own.push(("profound_export.rows".to_owned(), content.rows.to_string()));
+            own.extend(content.day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
+            let file = file.close(*content, &own)?;
+            bytes += file.bytes;
+            self.dir.occupy(bytes)?;
+            encoded.push(file);
+        }
+        Ok(encoded)
+    }
 }
 
 impl UnverifiedSlice {
-    /// Compares the rows with the announced totals and completes the files. Days in `published` have a published file that a file without
-    /// rows must replace.
+    /// Compares the rows with the announced totals. Days in `published` have a published file that a file without rows must replace.
     ///
     /// # Errors
-    /// A [`Doubt`] if the slice may be incomplete, or a [`WriteError`] if a file cannot be completed. Its spool files are then removed.
-    pub fn verify(
-        self,
-        totals: ResponseTotals,
-        published: &BTreeSet<Option<Day>>,
-    ) -> Result<Result<VerifiedSlice, Doubt>, WriteError> {
+    /// A [`Doubt`] if the slice may be incomplete. Its spool files are then removed.
+    pub fn verify(self, totals: ResponseTotals, published: &BTreeSet<Option<Day>>) -> Result<VerifiedSlice, Doubt> {
         let Self(mut writer) = self;
         let repeated_rows = writer.keys.as_mut().map_or(0, RowKeys::repeated);
         let has_days = writer.slice.window.is_some_and(|window| window.len_days() > 1);
         let entities = writer.entities.as_ref().filter(|_| has_days).and_then(Entities::count);
-        let proof = match check(&totals, &writer.slice.stream, entities, repeated_rows) {
-            Ok(proof) => proof,
-            Err(doubt) => return Ok(Err(doubt)),
-        };
+        let proof = check(&totals, &writer.slice.stream, entities, repeated_rows)?;
         for day in published {
-            writer.open(*day)?;
+            writer.open(*day);
         }
         let SliceWriter { files, unfit, .. } = &mut writer;
         unfit.retain(|day, _| files.contains_key(day));
         files.retain(|day, _| !unfit.contains_key(day));
         let metadata = writer.metadata(&totals, proof);
-        let SliceWriter { slice, files, outside_rows, mut dir, signalled, unfit, .. } = writer;
-        let mut days = Vec::with_capacity(files.len());
-        let mut bytes: u64 = files.values().map(DayFile::disk_bytes).sum();
-        for (day, file) in files {
-            let rows = file.rows();
-            bytes -= file.disk_bytes();
-            dir.reserve(bytes + file.expected_bytes())?;
-            let mut own = metadata.clone();
-            own.push(("profound_export.rows".to_owned(), rows.to_string()));
-            own.extend(day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
-            let file = file.close(day, &own)?;
-            bytes += file.bytes;
-            dir.occupy(bytes)?;
-            let signal = slice.stream.signal.as_ref().map(|_| signalled.contains(&day));
-            days.push(SpooledFile { signal, ..file });
-        }
-        Ok(Ok(VerifiedSlice { proof, days, unfit, outside_rows, totals, _dir: dir }))
+        let SliceWriter { slice, files, outside_rows, dir, signalled, unfit, .. } = writer;
+        let content = |(day, file): (&Option<Day>, &DayFile)| {
+            let signal = slice.stream.signal.as_ref().map(|_| signalled.contains(day));
+            DayContent { day: *day, rows: file.rows(), hash: file.hash(), signal }
+        };
+        let days = files.iter().map(content).collect();
+        Ok(VerifiedSlice { proof, days, unfit, outside_rows, totals, files, metadata, dir })
     }
 }
 

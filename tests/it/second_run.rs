@@ -6,7 +6,7 @@ use profound_export::model::day::Day;
 use profound_export::model::stream::Tier;
 use profound_export::run::Outcome;
 
-use crate::support::{Export, account, day, days, instant, of_stream, on_memory_and_disk};
+use crate::support::{Export, Place, account, day, days, instant, of_stream, on_memory_and_disk};
 
 const STREAMS: [&str; 5] = ["visibility_v2_by_day", "visibility_v1", "bots_v2", "models", "category_topics"];
 
@@ -30,6 +30,22 @@ on_memory_and_disk! {
         }
         export.assert_ledger_knows_every_file().await;
     }
+}
+
+#[tokio::test]
+async fn rows_that_are_published_are_not_encoded() {
+    let mut export = Export::start(Place::Memory, account(), &STREAMS).await;
+    export.run().await;
+    export.spool_bytes = 0;
+
+    let run = export.run().await;
+
+    assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+    assert!(run.totals().unchanged > 0, "{}", run.summary());
+    // A file would have found no room.
+    export.simulator.restate(day("2026-03-08"));
+    let run = export.run().await;
+    assert!(run.failed.iter().any(|(_, problem)| problem.contains("spool")), "{:?}", run.failed);
 }
 
 on_memory_and_disk! {
@@ -61,7 +77,7 @@ on_memory_and_disk! {
 #[tokio::test]
 async fn values_moved_to_other_rows_count_as_a_change() {
     // A restatement keeps the keys and changes the figures; a hash that sums rows must still differ.
-    let export = Export::start(crate::support::Place::Memory, account(), &["citations_v1"]).await;
+    let export = Export::start(Place::Memory, account(), &["citations_v1"]).await;
     export.run().await;
     export.simulator.restate(day("2026-03-07"));
     let run = export.run().await;
@@ -111,7 +127,7 @@ on_memory_and_disk! {
 
 #[tokio::test]
 async fn final_days_are_not_requested() {
-    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day", "models"]).await;
+    let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day", "models"]).await;
     export.job.lookback = Some(profound_export::config::WholeDays(0));
     export.run().await;
     let (run, received) = export.run_and_watch().await;
@@ -137,7 +153,7 @@ on_memory_and_disk! {
 
 #[tokio::test]
 async fn first_day_is_kept_when_the_job_has_no_start() {
-    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.job.start = None;
     export.run().await;
     let start = day("2026-03-10").plus(-30);
@@ -152,7 +168,7 @@ async fn first_day_is_kept_when_the_job_has_no_start() {
 
 #[tokio::test]
 async fn earlier_days_are_backfilled_when_a_job_widens_its_range() {
-    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.run().await;
     export.job.start = Some(day("2026-01-20"));
     let run = export.run().await;
@@ -162,7 +178,7 @@ async fn earlier_days_are_backfilled_when_a_job_widens_its_range() {
 
 #[tokio::test]
 async fn new_stream_is_backfilled_when_a_job_adds_it() {
-    let mut export = Export::start(crate::support::Place::Memory, account(), &["visibility_v2_by_day"]).await;
+    let mut export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.run().await;
     assert_eq!(export.stream("answers_v2").tier, Some(Tier::Minimal));
     export.job.streams.push("answers_v2".into());

@@ -17,7 +17,7 @@ use profound_export::model::response_totals::ResponseTotals;
 use profound_export::model::scope::{Named, Scope};
 use profound_export::model::slice::Slice;
 use profound_export::model::window::Window;
-use profound_export::write::{Provenance, SliceWriter, Spool, VerifiedSlice};
+use profound_export::write::{Provenance, SliceWriter, Spool, SpooledFile, VerifiedSlice};
 use uuid::Uuid;
 
 /// Days of the slice.
@@ -45,8 +45,8 @@ fn batch(schema: &SchemaRef, first: usize, days: impl Fn(usize) -> i64, start: D
     RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
 }
 
-/// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`.
-fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
+/// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`, and its files.
+fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> (VerifiedSlice, Vec<SpooledFile>) {
     let stream = Catalog::embedded().unwrap().get("visibility_v2_by_day").cloned().unwrap();
     let schema = Arc::clone(&TableSchema::new(&stream).arrow);
     let start: Day = "2026-03-01".parse().unwrap();
@@ -68,14 +68,17 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> VerifiedSlice {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
     }
     let totals = ResponseTotals::new(Proof::Total);
-    writer.finish().verify(totals, &BTreeSet::new()).unwrap().unwrap()
+    let mut whole = writer.finish().verify(totals, &BTreeSet::new()).unwrap();
+    let days = whole.days.iter().map(|content| content.day).collect();
+    let files = whole.encode(&days).unwrap();
+    (whole, files)
 }
 
 /// The rows of each file by their numbers, and how many row groups it has.
-fn read(whole: &VerifiedSlice) -> BTreeMap<i64, (Vec<usize>, usize)> {
+fn read(files: &[SpooledFile]) -> BTreeMap<i64, (Vec<usize>, usize)> {
     let start: Day = "2026-03-01".parse().unwrap();
-    let files = whole.days.iter().map(|day| {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&day.path).unwrap()).unwrap();
+    let files = files.iter().map(|file| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file.path).unwrap()).unwrap();
         let groups = reader.metadata().num_row_groups();
         let mut rows = Vec::new();
         for batch in reader.build().unwrap() {
@@ -83,8 +86,8 @@ fn read(whole: &VerifiedSlice) -> BTreeMap<i64, (Vec<usize>, usize)> {
             let texts = batch.column_by_name(EXTRA_COLUMN).unwrap().as_string::<i32>();
             rows.extend(texts.iter().map(|text| text.unwrap().parse::<usize>().unwrap()));
         }
-        assert_eq!(day.rows, rows.len() as u64);
-        (day.day.unwrap().since(start), (rows, groups))
+        assert_eq!(file.content.rows, rows.len() as u64);
+        (file.content.day.unwrap().since(start), (rows, groups))
     });
     files.collect()
 }
@@ -104,8 +107,8 @@ fn rows_keep_their_order_and_form_few_row_groups() {
     ];
     for (name, days) in orders {
         let root = tempfile::tempdir().unwrap();
-        let whole = written(root.path(), days);
-        let read = read(&whole);
+        let (_whole, files) = written(root.path(), days);
+        let read = read(&files);
         assert!(read.values().all(|(_, groups)| *groups <= 3), "{name}: {read:?}");
         assert_eq!(
             read.into_iter().map(|(day, (rows, _))| (day, rows)).collect::<BTreeMap<_, _>>(),
@@ -113,7 +116,7 @@ fn rows_keep_their_order_and_form_few_row_groups() {
             "{name}"
         );
         // Only the files of days are left, wherever rows were buffered.
-        let dir = whole.days[0].path.parent().unwrap().to_owned();
-        assert_eq!(std::fs::read_dir(dir).unwrap().count(), whole.days.len(), "{name}");
+        let dir = files[0].path.parent().unwrap().to_owned();
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), files.len(), "{name}");
     }
 }

@@ -70,7 +70,7 @@ pub async fn extract(
     }
     let published = cx.ledger.published_days(slice).await;
     let verified = tokio::task::spawn_blocking(move || written.verify(totals, &published)).await;
-    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
+    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })?;
     let whole = verified.map_err(unproven)?;
     // Pages without rows do not show that the event stream lacked any.
     let is_shown =

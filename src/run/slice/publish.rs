@@ -22,7 +22,7 @@ use crate::run::slice::extract::Extraction;
 use crate::run::slice::reopen::{assumed_end, reopened};
 use crate::run::slice::run_to_completion::run_to_completion;
 use crate::run::slice::snapshot::{snapshot_file, snapshot_slice};
-use crate::write::{SpooledFile, VerifiedSlice};
+use crate::write::{DayContent, SpooledFile, VerifiedSlice};
 
 /// Files of a slice that are uploaded at the same time.
 const MAX_UPLOADS: usize = 8;
@@ -51,7 +51,7 @@ pub async fn publish(
     requests: u64,
     based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
-    let Extraction { whole, mut learned, extracted_at, incomplete, without, window_end } = extraction;
+    let Extraction { mut whole, mut learned, extracted_at, incomplete, without, window_end } = extraction;
     let forgotten = cx.ledger.forgotten_days(slice, &cx.settings.clock).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
     let unfinished = unfinished_days(slice, cx.now());
@@ -59,9 +59,8 @@ pub async fn publish(
         let message = format!("{slice} has days that have not ended by the API's clock; a later run extracts them");
         cx.settings.events.emit(&Event::Warning { message });
     }
-    let is_kept = |day: &Option<Day>| {
-        forgotten.contains(day) || newer.contains(day) || unfinished.contains(day) || whole.unfit.contains_key(day)
-    };
+    let kept = forgotten.iter().chain(&newer).chain(&unfinished).chain(whole.unfit.keys());
+    let kept: BTreeSet<Option<Day>> = kept.copied().collect();
     let before = cx.ledger.coverage(slice).await;
     let mut conflicts = Vec::new();
     for day in newer.difference(&forgotten).copied() {
@@ -71,42 +70,55 @@ pub async fn publish(
             conflicts.push(day);
         }
     }
-    let (shrunk, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = whole
+    let (shrunk, days): (Vec<DayContent>, Vec<DayContent>) = whole
         .days
         .iter()
-        .filter(|day| !is_kept(&day.day))
+        .filter(|day| !kept.contains(&day.day))
         .partition(|day| is_shrunk(day, before.as_ref(), whole.proof, cx.options.on_shrink));
     let with_column_until = cx.account.without_member_since(&slice.stream);
-    let loses_column = |day: &&SpooledFile| {
+    let loses_column = |day: &DayContent| {
         without.is_some()
             && cx.options.on_shrink != OnShrink::Accept
             && has_other_columns(day, before.as_ref(), with_column_until)
     };
-    let (bare, days): (Vec<&SpooledFile>, Vec<&SpooledFile>) = days.into_iter().partition(loses_column);
-    let touched: Vec<Option<Day>> = days.iter().map(|day| day.day).collect();
-    let uploads = days.into_iter().map(|day| publish_day(cx, slice, day, before.as_ref()));
-    let mut entries = match run_to_completion(uploads, MAX_UPLOADS).await {
-        Ok(entries) => entries,
-        Err(error) => return Err(mark_stale(cx, slice, touched, error).await),
-    };
+    let (bare, days): (Vec<DayContent>, Vec<DayContent>) = days.into_iter().partition(loses_column);
+    let (mut entries, mut changed) = (Vec::new(), BTreeSet::new());
+    for day in days {
+        match unchanged(cx, slice, &day, before.as_ref()).await {
+            Some(entry) => entries.push(entry),
+            None => drop(changed.insert(day.day)),
+        }
+    }
     // A list that is suspect must not become a snapshot.
     let is_sound =
         forgotten.is_empty() && newer.is_empty() && shrunk.is_empty() && bare.is_empty() && incomplete.is_none();
-    let mut snapshot = None;
-    if let Some(to) = snapshot_slice(cx, slice, extracted_at).filter(|_| is_sound)
-        && cx.ledger.forgotten_days(&to, &cx.settings.clock).await?.is_empty()
+    let mut snapshot = if is_sound { due_snapshot(cx, slice, &whole, extracted_at).await? } else { None };
+    let mut encoded = changed.clone();
+    // The snapshot is made from the file of the list.
+    encoded.extend(snapshot.iter().filter(|(_, entry)| entry.is_none()).map(|_| None));
+    let files;
+    (whole, files) = encode(slice, whole, encoded).await?;
+    let uploads = files.iter().filter(|file| changed.contains(&file.content.day));
+    let uploads = uploads.map(|file| publish_file(cx, slice, file));
+    match run_to_completion(uploads, MAX_UPLOADS).await {
+        Ok(published) => entries.extend(published),
+        Err(error) => return Err(mark_stale(cx, slice, changed, error).await),
+    }
+    if let Some((to, entry @ None)) = &mut snapshot
+        && let Some(list) = files.first()
     {
-        match publish_snapshot(cx, slice, &to, &whole).await {
-            Ok(day) => snapshot = Some((to, day)),
+        match publish_snapshot(cx, slice, to, list).await {
+            Ok(day) => *entry = Some(day),
             Err(error) => {
-                let days = to.window.into_iter().flat_map(Window::days).map(Some).collect();
-                let error = mark_stale(cx, &to, days, error).await;
-                return Err(mark_stale(cx, slice, touched, error).await);
+                let days = to.window.into_iter().flat_map(Window::days).map(Some);
+                let error = mark_stale(cx, to, days, error).await;
+                return Err(mark_stale(cx, slice, changed, error).await);
             }
         }
     }
+    let snapshot = snapshot.and_then(|(to, entry)| Some((to, entry?)));
     let written: BTreeSet<Option<Day>> = whole.days.iter().map(|day| day.day).collect();
-    let is_empty = |day: &Option<Day>| !written.contains(day) && !is_kept(day);
+    let is_empty = |day: &Option<Day>| !written.contains(day) && !kept.contains(day);
     entries.extend(slice.recorded_days().into_iter().filter(is_empty).map(|day| empty_day(slice, day)));
 
     let is_passed_over = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
@@ -135,7 +147,7 @@ pub async fn publish(
         reopened.push(slice.clone());
     }
     if let Some(problem) = &suspect {
-        let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, None)).collect();
+        let unconfirmed = shrunk.iter().map(|day| day_entry(day, FileChange::Absent, 0, None)).collect();
         record.push(cx.ledger.suspect_entry(slice, problem, unconfirmed));
     }
     let bare_problem = without.filter(|_| !bare.is_empty()).map(|member| {
@@ -170,6 +182,19 @@ pub async fn publish(
     cx.ledger.commit(record, Some(based_on)).await?;
     let suspect = suspect.or(bare_problem).or_else(|| unfit_problem(&unfit)).or(incomplete).or(outside);
     Ok(PublishedSlice { counters, suspect, has_conflict: !conflicts.is_empty(), reopened })
+}
+
+/// The files of `days` of `whole`, none of which is published yet.
+async fn encode(
+    slice: &Slice,
+    mut whole: VerifiedSlice,
+    days: BTreeSet<Option<Day>>,
+) -> Result<(VerifiedSlice, Vec<SpooledFile>), RunError> {
+    if days.is_empty() {
+        return Ok((whole, Vec::new()));
+    }
+    let encoding = tokio::task::spawn_blocking(move || whole.encode(&days).map(|files| (whole, files))).await;
+    Ok(encoding.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??)
 }
 
 /// Rows of an exact window carry instants outside it: the API's days begin at another hour than ours, so as many rows are missing at
@@ -269,7 +294,12 @@ fn counters<'a>(whole: &VerifiedSlice, requests: u64, days: impl Iterator<Item =
 
 /// Records files as stale that may be new without a record, so that the next run replaces them. If even this cannot be
 /// recorded, the end of the run cannot either, and the days of a run that never ended are extracted once more anyway.
-async fn mark_stale(cx: &SliceContext<'_>, slice: &Slice, days: Vec<Option<Day>>, error: RunError) -> RunError {
+async fn mark_stale(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    days: impl IntoIterator<Item = Option<Day>>,
+    error: RunError,
+) -> RunError {
     cx.ledger.commit(stale_entries(slice, days).collect(), None).await.ok();
     error
 }
@@ -292,7 +322,7 @@ fn stale_entries(slice: &Slice, days: impl IntoIterator<Item = Option<Day>>) -> 
 
 /// Whether a day would lose too many of its rows, and must not: more than half if their number is proven, otherwise more than a tenth,
 /// since the end of an event stream may be missing.
-fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, proof: Proof, on_shrink: OnShrink) -> bool {
+fn is_shrunk(day: &DayContent, before: Option<&ScopeCoverage>, proof: Proof, on_shrink: OnShrink) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
@@ -312,7 +342,7 @@ fn is_shrunk(day: &SpooledFile, before: Option<&ScopeCoverage>, proof: Proof, on
 }
 
 /// Whether the published file of a day has other rows, and was requested with the member that is left out now, which was until `until`.
-fn has_other_columns(day: &SpooledFile, before: Option<&ScopeCoverage>, until: Option<Timestamp>) -> bool {
+fn has_other_columns(day: &DayContent, before: Option<&ScopeCoverage>, until: Option<Timestamp>) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
     };
@@ -320,7 +350,7 @@ fn has_other_columns(day: &SpooledFile, before: Option<&ScopeCoverage>, until: O
     state.file && had_member && state.hash != day.hash.into()
 }
 
-fn shrunk_problem(shrunk: &[&SpooledFile], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
+fn shrunk_problem(shrunk: &[DayContent], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
     let first = shrunk.first()?;
     let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
     let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
@@ -345,60 +375,67 @@ fn unfit_problem(unfit: &[(Option<Day>, &String)]) -> Option<String> {
     Some(format!("{day} is not published: {problem}{others}"))
 }
 
-/// Publishes the snapshot of `list`. A second one of the same day replaces the first; an unchanged one is not written.
+/// The snapshot that `list` leaves, and its entry if nothing is to be written: the list never had a row, so it has no file, or the
+/// snapshot of the same day has the same rows.
+async fn due_snapshot(
+    cx: &SliceContext<'_>,
+    list: &Slice,
+    whole: &VerifiedSlice,
+    extracted_at: Timestamp,
+) -> Result<Option<(Slice, Option<DayEntry>)>, RunError> {
+    let Some(to) = snapshot_slice(cx, list, extracted_at) else {
+        return Ok(None);
+    };
+    if !cx.ledger.forgotten_days(&to, &cx.settings.clock).await?.is_empty() {
+        return Ok(None);
+    }
+    let day = to.window.map(|window| window.start);
+    let entry = match whole.days.first() {
+        None => Some(empty_day(&to, day)),
+        Some(content) => {
+            let before = cx.ledger.coverage(&to).await;
+            unchanged(cx, &to, &DayContent { day, ..*content }, before.as_ref()).await
+        }
+    };
+    Ok(Some((to, entry)))
+}
+
+/// Publishes the snapshot `to` of a list, whose file is `file`. A second one of the same day replaces the first.
 async fn publish_snapshot(
     cx: &SliceContext<'_>,
     list: &Slice,
     to: &Slice,
-    whole: &VerifiedSlice,
+    file: &SpooledFile,
 ) -> Result<DayEntry, RunError> {
-    let day = to.window.map(|window| window.start);
-    // A list that never had a row has no file, and leaves none.
-    let Some(file) = whole.days.first() else {
-        return Ok(empty_day(to, day));
-    };
-    let before = cx.ledger.coverage(to).await;
-    let same = SpooledFile { day, ..file.clone() };
-    if let Some(entry) = unchanged(cx, to, &same, before.as_ref()).await {
-        return Ok(entry);
-    }
     let (copy, _dir) = snapshot_file(cx, list, to, file).await?;
-    publish_day(cx, to, &copy, before.as_ref()).await
+    publish_file(cx, to, &copy).await
 }
 
-async fn publish_day(
-    cx: &SliceContext<'_>,
-    slice: &Slice,
-    day: &SpooledFile,
-    before: Option<&ScopeCoverage>,
-) -> Result<DayEntry, RunError> {
-    if let Some(entry) = unchanged(cx, slice, day, before).await {
-        return Ok(entry);
-    }
+async fn publish_file(cx: &SliceContext<'_>, slice: &Slice, file: &SpooledFile) -> Result<DayEntry, RunError> {
     let destinations = &cx.settings.destinations;
-    let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
+    let path = destinations.layout.path_for(&slice.stream, &slice.scope, file.content.day);
     // The rows must not be requested once more because the store was unavailable for a moment.
     let is_wanted = || !cx.settings.cancel.is_cancelled();
-    let published = retry_write(|| destinations.lake.publish(&day.path, &day.sha256, &path), is_wanted).await?;
-    Ok(day_entry(day, FileChange::Published, published.etag))
+    let published = retry_write(|| destinations.lake.publish(&file.path, &file.sha256, &path), is_wanted).await?;
+    Ok(day_entry(&file.content, FileChange::Published, file.bytes, published.etag))
 }
 
 /// The entry of a day whose published file has the same rows; `None` if it must be published.
 async fn unchanged(
     cx: &SliceContext<'_>,
     slice: &Slice,
-    day: &SpooledFile,
+    day: &DayContent,
     before: Option<&ScopeCoverage>,
 ) -> Option<DayEntry> {
     let state = before.and_then(|before| before.state(day.day))?;
     let is_same = state.file && !state.stale && state.rows == day.rows && state.hash == day.hash.into();
     let is_kept = is_same && !cx.options.rewrite && !cx.ledger.may_be_overwritten(slice, day.day).await;
-    is_kept.then(|| day_entry(day, FileChange::Unchanged, None))
+    is_kept.then(|| day_entry(day, FileChange::Unchanged, state.bytes, None))
 }
 
-fn day_entry(day: &SpooledFile, file: FileChange, etag: Option<String>) -> DayEntry {
-    let SpooledFile { rows, bytes, signal, .. } = *day;
-    DayEntry { day: day.day, rows, hash: day.hash.into(), file, bytes, etag, signal }
+fn day_entry(content: &DayContent, file: FileChange, bytes: u64, etag: Option<String>) -> DayEntry {
+    let DayContent { day, rows, hash, signal } = *content;
+    DayEntry { day, rows, hash: hash.into(), file, bytes, etag, signal }
 }
 
 /// A day without rows and without a file.
