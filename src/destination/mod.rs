@@ -267,20 +267,31 @@ impl Destination {
     /// # Errors
     /// [`DestinationError::Store`].
     pub async fn read(&self, path: &Path) -> Result<Option<Bytes>, DestinationError> {
-        let failed = |source| store_error("read", path, source);
         match self.store.get(path).await {
-            Ok(found) => found.bytes().await.map(Some).map_err(failed),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Ok(found) => found.bytes().await.map(Some).map_err(|source| store_error("read", path, source)),
+            Err(source) => self.no_object(path, source).await,
+        }
+    }
+
+    /// The size of the object at `path`, if it exists.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn size(&self, path: &Path) -> Result<Option<u64>, DestinationError> {
+        match self.store.head(path).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(source) => self.no_object(path, source).await,
+        }
+    }
+
+    /// `None` if `source` says that there is no object at `path`.
+    async fn no_object<T>(&self, path: &Path, source: object_store::Error) -> Result<Option<T>, DestinationError> {
+        match source {
+            object_store::Error::NotFound { .. } => Ok(None),
             // S3 answers 403 for a missing object if the credentials may list only a prefix. A 403 counts as "not found" only if a
             // listing confirms it.
-            Err(source @ object_store::Error::PermissionDenied { .. }) => {
-                if self.is_listed(path).await? {
-                    Err(failed(source))
-                } else {
-                    Ok(None)
-                }
-            }
-            Err(source) => Err(failed(source)),
+            object_store::Error::PermissionDenied { .. } if !self.is_listed(path).await? => Ok(None),
+            source => Err(store_error("read", path, source)),
         }
     }
 

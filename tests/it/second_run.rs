@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
 use profound_export::model::day::Day;
+use profound_export::model::event::Event;
 use profound_export::model::stream::Tier;
 use profound_export::run::Outcome;
 
@@ -46,6 +49,48 @@ async fn rows_that_are_published_are_not_encoded() {
     export.simulator.restate(day("2026-03-08"));
     let run = export.run().await;
     assert!(run.failed.iter().any(|(_, problem)| problem.contains("spool")), "{:?}", run.failed);
+}
+
+on_memory_and_disk! {
+    async fn lost_and_cut_files_of_unchanged_rows_are_published_once_more(place) {
+        let mut export = Export::start(place, account(), &STREAMS).await;
+        export.job.list_snapshots = true;
+        export.run().await;
+        let (mut before, mut damaged) = (export.files().await, Vec::new());
+        export.take_events();
+        // No run requests final days.
+        let is_due = |path: &&String| !path.contains("day=") || path.contains("day=2026-03-09") || path.contains("day=2026-03-10");
+        for (number, path) in before.keys().filter(is_due).enumerate() {
+            let (path, bytes) = (Path::from(path.as_str()), export.bytes(path).await);
+            let store = export.lake.store();
+            match number % 4 {
+                0 => store.delete(&path).await.unwrap(),
+                1 => drop(store.put(&path, PutPayload::default()).await.unwrap()),
+                2 => drop(store.put(&path, bytes.slice(..bytes.len() / 2).into()).await.unwrap()),
+                _ => continue,
+            }
+            damaged.push(path.to_string());
+        }
+
+        let run = export.run().await;
+
+        assert_eq!(run.outcome, Outcome::Complete);
+        let mut after = export.files().await;
+        assert_eq!(run.totals().files as usize, damaged.len(), "{}", run.summary());
+        for stream in STREAMS {
+            export.assert_equals_simulator(stream).await;
+        }
+        for path in damaged {
+            before.remove(&path);
+            after.remove(&path);
+        }
+        assert_eq!(after, before, "a sound file is another version");
+        export.assert_ledger_knows_every_file().await;
+        let warnings = export.take_events().iter().filter(|event| matches!(event, Event::Warning { message } if message.contains("published once more"))).count();
+        assert!(warnings >= STREAMS.len(), "{warnings}");
+
+        assert_eq!(export.run().await.totals().files, 0);
+    }
 }
 
 on_memory_and_disk! {

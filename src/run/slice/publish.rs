@@ -24,7 +24,7 @@ use crate::run::slice::run_to_completion::run_to_completion;
 use crate::run::slice::snapshot::{snapshot_file, snapshot_slice};
 use crate::write::{DayContent, SpooledFile, VerifiedSlice};
 
-/// Files of a slice that are uploaded at the same time.
+/// Files of a slice that are looked up or uploaded at the same time.
 const MAX_UPLOADS: usize = 8;
 
 /// A published and recorded slice.
@@ -83,8 +83,9 @@ pub async fn publish(
     };
     let (bare, days): (Vec<DayContent>, Vec<DayContent>) = days.into_iter().partition(loses_column);
     let (mut entries, mut changed) = (Vec::new(), BTreeSet::new());
-    for day in days {
-        match unchanged(cx, slice, &day, before.as_ref()).await {
+    let published = days.iter().map(|day| unchanged(cx, slice, day, before.as_ref()));
+    for (day, published) in days.iter().zip(run_to_completion(published, MAX_UPLOADS).await?) {
+        match published {
             Some(entry) => entries.push(entry),
             None => drop(changed.insert(day.day)),
         }
@@ -394,7 +395,7 @@ async fn due_snapshot(
         None => Some(empty_day(&to, day)),
         Some(content) => {
             let before = cx.ledger.coverage(&to).await;
-            unchanged(cx, &to, &DayContent { day, ..*content }, before.as_ref()).await
+            unchanged(cx, &to, &DayContent { day, ..*content }, before.as_ref()).await?
         }
     };
     Ok(Some((to, entry)))
@@ -420,17 +421,39 @@ async fn publish_file(cx: &SliceContext<'_>, slice: &Slice, file: &SpooledFile) 
     Ok(day_entry(&file.content, FileChange::Published, file.bytes, published.etag))
 }
 
-/// The entry of a day whose published file has the same rows; `None` if it must be published.
+/// The entry of a day whose published file has the same rows; `None` if it must be published. The ledger says which rows were published;
+/// only the store says whether the file is still there.
+///
+/// # Errors
+/// [`RunError::Destination`].
 async fn unchanged(
     cx: &SliceContext<'_>,
     slice: &Slice,
     day: &DayContent,
     before: Option<&ScopeCoverage>,
-) -> Option<DayEntry> {
-    let state = before.and_then(|before| before.state(day.day))?;
+) -> Result<Option<DayEntry>, RunError> {
+    let Some(state) = before.and_then(|before| before.state(day.day)) else {
+        return Ok(None);
+    };
     let is_same = state.file && !state.stale && state.rows == day.rows && state.hash == day.hash.into();
-    let is_kept = is_same && !cx.options.rewrite && !cx.ledger.may_be_overwritten(slice, day.day).await;
-    is_kept.then(|| day_entry(day, FileChange::Unchanged, state.bytes, None))
+    if !is_same || cx.options.rewrite || cx.ledger.may_be_overwritten(slice, day.day).await {
+        return Ok(None);
+    }
+    let destinations = &cx.settings.destinations;
+    let path = destinations.layout.path_for(&slice.stream, &slice.scope, day.day);
+    let is_wanted = || !cx.settings.cancel.is_cancelled();
+    let found = match retry_write(|| destinations.lake.size(&path), is_wanted).await? {
+        Some(bytes) if bytes == state.bytes => return Ok(Some(day_entry(day, FileChange::Unchanged, bytes, None))),
+        Some(bytes) => format!("has {bytes} bytes, and {} were published", state.bytes),
+        None => "is missing".to_owned(),
+    };
+    if cx.account.first_report(format!("files of {}", slice.stream.name), "not as published") {
+        let message = format!(
+            "`{path}` {found}: its rows are published once more, as are those of similar files; `verify` finds the files of days that no run requests"
+        );
+        cx.settings.events.emit(&Event::Warning { message });
+    }
+    Ok(None)
 }
 
 fn day_entry(content: &DayContent, file: FileChange, bytes: u64, etag: Option<String>) -> DayEntry {
