@@ -100,6 +100,9 @@ async fn check(
     let planned = |job: &JobConfig| -> Result<Preview, Failure> {
         Ok(preview(&settings, &goal(&config, job, now)?, ledger.state(), &found, starts(job, now)?)?)
     };
+    for (object, problem) in &found.incomplete {
+        findings.add("warning", format!("the list of {}: {problem}", object.plural()))?;
+    }
     let mut sampled = BTreeMap::new();
     let mut scheduled = Vec::new();
     for job in chosen {

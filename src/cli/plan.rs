@@ -195,6 +195,13 @@ impl JobPlan<'_> {
         text
     }
 
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        let run = &self.preview.run;
+        let lists =
+            run.list_problems.iter().map(|(object, problem)| format!("the list of {}: {problem}", object.plural()));
+        run.warnings.iter().cloned().chain(lists)
+    }
+
     /// The job, its days, warnings and notes.
     fn heading(&self) -> String {
         let starts_at = self.preview.forecast.starts_at;
@@ -205,7 +212,7 @@ impl JobPlan<'_> {
         };
         let last = DayZone::Eastern.yesterday(starts_at);
         let mut text = format!("{}   {start}   days {} to {last}\n\n", self.job.name, self.preview.run.start);
-        text.extend(self.preview.run.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+        text.extend(self.warnings().map(|warning| format!("warning: {warning}\n")));
         text.extend(self.preview.run.notices.iter().map(|notice| format!("note: {notice}\n")));
         text
     }
@@ -328,7 +335,7 @@ impl JobPlan<'_> {
             "backfill_streams": self.costs(true),
             "slices": slices.collect::<Value>(),
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "warnings": self.preview.run.warnings,
+            "warnings": self.warnings().collect::<Vec<_>>(),
             "notices": self.preview.run.notices,
         })
     }

@@ -33,11 +33,12 @@ pub enum Fact {
     Salt { fingerprint: String },
     /// Whether the account still has a category.
     Category { id: String, present: bool },
-    /// More than half of the known categories were missing and only `present` were listed. They count as gone when the next run sees
-    /// the same number. `None` once they are confirmed or listed.
+    /// How many categories were listed when most were missing. Read from lakes of earlier versions; [`Self::Missing`] replaces it.
     CategoriesShrunk { present: Option<u64> },
     /// Known objects that the last run did not find. They count as gone once a second run finds the same.
     Missing { object: DiscoveredObject, ids: Vec<String> },
+    /// The assets that the customer owns or owned once, each after its category.
+    OwnedAssets { ids: Vec<String> },
     /// How many requests of the budget one request of a kind takes.
     RequestCost { request: RequestKind, requests: u32 },
     /// How long a request takes on average; used for forecasts only.
@@ -57,9 +58,11 @@ impl Fact {
             Self::Category { id, .. } => id,
             Self::Missing { object, .. } => object.name(),
             Self::RequestCost { request, .. } => request.name(),
-            Self::CreateIfAbsent | Self::Salt { .. } | Self::CategoriesShrunk { .. } | Self::RequestDuration { .. } => {
-                ""
-            }
+            Self::CreateIfAbsent
+            | Self::Salt { .. }
+            | Self::CategoriesShrunk { .. }
+            | Self::OwnedAssets { .. }
+            | Self::RequestDuration { .. } => "",
         }
     }
 
@@ -226,12 +229,13 @@ impl Facts {
         })
     }
 
-    /// How many categories were listed when most were missing, until the next run confirms that.
-    pub fn categories_shrunk(&self) -> Option<u64> {
-        self.find(|fact| match fact {
-            Fact::CategoriesShrunk { present } => *present,
+    /// The assets that the customer owns or owned once.
+    pub fn owned_assets(&self) -> &[String] {
+        let ids = self.find(|fact| match fact {
+            Fact::OwnedAssets { ids } => Some(ids.as_slice()),
             _ => None,
-        })
+        });
+        ids.unwrap_or_default()
     }
 
     /// Known objects that the last run did not find.
@@ -278,13 +282,13 @@ mod tests {
         facts.learn(cost(RequestKind::Events, 3));
         facts.learn(cost(RequestKind::Page, 2));
         facts.learn(cost(RequestKind::Events, 4));
-        facts.learn(learned(Fact::CategoriesShrunk { present: Some(2) }));
-        facts.learn(learned(Fact::CategoriesShrunk { present: None }));
+        facts.learn(learned(Fact::OwnedAssets { ids: Vec::new() }));
+        facts.learn(learned(Fact::OwnedAssets { ids: vec!["c/a".into()] }));
         assert_eq!(facts.iter().count(), 5);
         assert_eq!(facts.window_end("reports_v2"), Some(WindowEnd::Exclusive));
         assert_eq!(facts.window_end("answers_v2"), Some(WindowEnd::Inclusive));
         assert_eq!((facts.costs().cost(RequestKind::Events), facts.costs().cost(RequestKind::Page)), (4, 2));
-        assert_eq!(facts.categories_shrunk(), None);
+        assert_eq!(facts.owned_assets(), ["c/a"]);
     }
 
     #[test]
@@ -315,6 +319,7 @@ mod tests {
             Fact::Category { id: "c".into(), present: false },
             Fact::CategoriesShrunk { present: Some(2) },
             Fact::Missing { object: DiscoveredObject::Asset, ids: vec!["c/a".into()] },
+            Fact::OwnedAssets { ids: vec!["c/a".into()] },
             Fact::RequestCost { request: RequestKind::Events, requests: 3 },
             Fact::RequestDuration { milliseconds: 450 },
         ];

@@ -213,7 +213,7 @@ impl Session<'_> {
         for message in prepared.warnings.iter().cloned() {
             events.emit(&Event::Warning { message });
         }
-        for (object, problem) in &prepared.shrunk {
+        for (object, problem) in &prepared.list_problems {
             if let Some(stream) = catalog.discovering(*object) {
                 let slice = Slice { stream: Arc::clone(stream), scope: Scope::default(), window: None };
                 events.emit(&Event::SliceFailed { slice: slice.clone(), problem: problem.clone() });

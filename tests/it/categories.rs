@@ -48,6 +48,8 @@ on_memory_and_disk! {
 
         let before = export.files().await;
         now_with(&mut export, 2).await;
+        assert_eq!(export.run().await.outcome, Outcome::Failed, "the list may be a part of itself");
+        assert_eq!(take_messages(&export), (vec![], vec![]));
         assert_eq!(export.run().await.outcome, Outcome::Complete);
         let gone = format!("category {:?} is no longer in the account; its data is kept", third.name);
         assert_eq!(take_messages(&export), (vec![], vec![gone]));

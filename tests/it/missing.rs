@@ -1,5 +1,6 @@
 //! A list that lacks known objects is never silent, and objects with an unknown owner are requested.
 
+use profound_export::config::AssetChoice;
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ fn without(column: &str, path: &str) -> Fault {
 
 on_memory_and_disk! {
     async fn shorter_list_fails_once_and_is_then_believed(place) {
-        for (rows, path) in [(1, "/v1/org"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")] {
+        let lists = [(1, "/v1/org"), (1, "/v1/org/categories"), (5, "/v1/org/domains"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")];
+        for (rows, path) in lists {
             let export = Export::start(place, large(), &STREAMS).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let before = export.files().await;
@@ -64,6 +66,44 @@ on_memory_and_disk! {
             }
         }
     }
+}
+
+on_memory_and_disk! {
+    async fn object_that_its_list_does_not_name_fails_the_run(place) {
+        let members = [
+            ("organizations", "id"), ("categories", "id"), ("categories", "name"), ("domains", "name"), ("assets", "id"), ("assets", "name"), ("assets", "category"),
+        ];
+        for ((list, column), value) in members.into_iter().zip(["null", "\"\"", "7"].into_iter().cycle()) {
+            let export = Export::start(place, large(), &STREAMS).await;
+            let bad = FaultKind::BadValue { column: column.into(), value: value.into(), day: None };
+            export.simulator.inject(Fault::from(bad).of_stream(list));
+            for _ in 0..3 {
+                let run = export.run().await;
+                assert_eq!(run.outcome, Outcome::Failed, "`{column}` of {list} is {value}: {:?}", run.failed);
+                assert!(run.failed.iter().any(|(slice, problem)| slice.stream.name == list && problem.contains("has no text as")), "{:?}", run.failed);
+            }
+            export.simulator.clear_faults();
+            let runs = [export.run().await, export.run().await];
+            assert_eq!(runs[1].outcome, Outcome::Complete, "{list}: {:?}", runs[1].failed);
+            export.assert_equals_simulator("sentiment_v2_by_model").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn asset_with_another_owner_fails_the_run_once() {
+    let mut export = Export::start(Place::Memory, large(), &STREAMS).await;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    let bad = FaultKind::BadValue { column: "is_owned".into(), value: "false".into(), day: None };
+    export.simulator.inject(Fault::from(bad).of_stream("assets"));
+    export.job.assets = AssetChoice::All;
+    assert_eq!(export.run().await.outcome, Outcome::Complete, "this job exports every asset");
+    export.job.assets = AssetChoice::Owned;
+    assert_eq!(export.run().await.outcome, Outcome::Failed);
+    export.job.assets = AssetChoice::All;
+    assert_eq!(export.run().await.outcome, Outcome::Complete);
+    export.job.assets = AssetChoice::Owned;
+    assert_eq!(export.run().await.outcome, Outcome::Complete, "a second run found the same");
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::config::OnShrink;
 use crate::ledger::{Entry, Fact, LearnedFact, State};
 use crate::model::format::format_count;
 use crate::model::scope::Scope;
+use crate::model::stream::DiscoveredObject;
 use crate::run::prepare::discover::Discovered;
+use crate::run::prepare::missing::exported;
 
 /// How many names of new or gone categories are listed.
 const MAX_LISTED_NAMES: usize = 5;
@@ -22,23 +23,20 @@ pub struct CategoryChanges {
     pub notices: Vec<String>,
     /// Categories that are gone.
     pub warnings: Vec<String>,
-    /// Set if so many are missing that a person must look at it.
-    pub shrunk: Option<String>,
 }
 
 /// Compares the discovered categories with those of the lake. New ones are reported if they are among the job's `scopes`; the
-/// others are new for the first job that exports them. If more than half are missing, none of them counts as gone before
-/// `on_shrink` says so: the API may have listed only a part.
+/// others are new for the first job that exports them. `gone` are those that count as gone now, id and name.
 pub fn category_changes(
     state: &State,
     found: &Discovered,
     scopes: &[Scope],
-    on_shrink: OnShrink,
+    gone: &BTreeMap<String, String>,
     learned_at: Timestamp,
 ) -> CategoryChanges {
     let wanted: BTreeSet<&str> =
         scopes.iter().filter_map(|scope| scope.category.as_ref()).map(|category| category.id.as_str()).collect();
-    let exported = exported(state);
+    let exported = exported(state, DiscoveredObject::Category);
     let kept = |id: &str| state.facts.category_present(id);
     let learned = |fact, evidence: &str| Entry::Learned(LearnedFact::new(fact, evidence, learned_at));
     let is_first_look =
@@ -57,37 +55,10 @@ pub fn category_changes(
         }
         changes.entries.push(learned(Fact::Category { id: id.to_owned(), present: true }, "the API lists it"));
     }
-    let is_found = |id: &str| found.categories.iter().any(|(category, _)| category.id == id);
-    let were: Vec<(&str, &str)> =
-        exported.iter().filter(|(id, _)| kept(id) != Some(false)).map(|(id, name)| (*id, *name)).collect();
-    let mut gone: Vec<(&str, &str)> = were.iter().filter(|(id, _)| !is_found(id)).copied().collect();
-    let present = were.len() - gone.len();
-    let is_shrunk = present * 2 < were.len();
-    let awaited = state.facts.categories_shrunk();
-    let seen = is_shrunk.then_some(present as u64);
-    let is_kept = match on_shrink {
-        OnShrink::Confirm => awaited != seen,
-        OnShrink::Accept => false,
-        OnShrink::Keep => true,
-    };
-    if is_shrunk && is_kept {
-        gone.clear();
-        let then = match on_shrink {
-            OnShrink::Keep => "`on_shrink = \"keep\"` counts none of them as gone",
-            OnShrink::Confirm | OnShrink::Accept => "they count as gone if the next run finds the same",
-        };
-        changes.shrunk = Some(format!("{present} of {} known categories are listed; {then}", were.len()));
-    }
-    if awaited != seen {
-        let evidence = format!("the API lists {present} of {} known categories", were.len());
-        changes.entries.push(learned(Fact::CategoriesShrunk { present: seen }, &evidence));
-    }
-    changes.entries.extend(
-        gone.iter().map(|(id, _)| {
-            learned(Fact::Category { id: (*id).to_owned(), present: false }, "the API no longer lists it")
-        }),
-    );
-    let gone: Vec<&str> = gone.into_iter().map(|(_, name)| name).collect();
+    let no_longer =
+        |id: &String| learned(Fact::Category { id: id.clone(), present: false }, "the API no longer lists it");
+    changes.entries.extend(gone.keys().map(no_longer));
+    let gone: Vec<&str> = gone.values().map(String::as_str).collect();
     changes.notices.extend(sentence(
         &new,
         ["is new: its earlier days follow as backfill", "are new: their earlier days follow as backfill"],
@@ -98,13 +69,6 @@ pub fn category_changes(
         ["is no longer in the account; its data is kept", "are no longer in the account; their data is kept"],
     ));
     changes
-}
-
-/// Categories of which something was exported, id and name.
-fn exported(state: &State) -> BTreeMap<&str, &str> {
-    let scopes = state.coverage.values().flat_map(|scopes| scopes.values());
-    let categories = scopes.filter_map(|coverage| coverage.scope.category.as_ref());
-    categories.map(|category| (category.id.as_str(), category.name.as_str())).collect()
 }
 
 /// A sentence about `names`, which says `one` or `many` of them; `None` without names.

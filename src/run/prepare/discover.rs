@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::api::{ApiError, Client, RequestOptions, SliceRequest, Transport, Variables};
 use crate::catalog::Catalog;
 use crate::ledger::State;
+use crate::model::format::format_count;
 use crate::model::scope::{Named, Scope};
 use crate::model::slice::Slice;
 use crate::model::stream::{DiscoveredObject, Stream};
@@ -25,6 +26,8 @@ pub struct Discovered {
     pub assets: Vec<DiscoveredAsset>,
     /// Each with the id of its organization.
     pub domains: Vec<(Named, String)>,
+    /// Lists with rows that do not name their object, so that it cannot be requested.
+    pub incomplete: Vec<(DiscoveredObject, String)>,
     /// The lists as they were received, so that streams among them are not requested twice.
     pub(in crate::run) lists: BTreeMap<String, Prefetched>,
 }
@@ -46,9 +49,7 @@ pub struct DiscoveredAsset {
 /// account. Assets and domains that may not be read are none.
 pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, RunError> {
     let mut found = Discovered::default();
-    for object in
-        [DiscoveredObject::Organization, DiscoveredObject::Category, DiscoveredObject::Asset, DiscoveredObject::Domain]
-    {
+    for object in DiscoveredObject::ALL {
         let Some(stream) = catalog.discovering(object) else {
             continue;
         };
@@ -65,8 +66,17 @@ pub async fn discover(catalog: &Catalog, client: &Client) -> Result<Discovered, 
             Err(error) => return Err(error),
         };
         let what = format!("stream `{}`", stream.name);
-        for row in json_rows(&what, &prefetched.blocks).map_err(RunError::Discovery)? {
-            found.add(object, stream, &row);
+        let mut unnamed = Vec::new();
+        for (number, row) in json_rows(&what, &prefetched.blocks).map_err(RunError::Discovery)?.iter().enumerate() {
+            unnamed.extend(found.add(object, stream, row).err().map(|member| (number + 1, member)));
+        }
+        if let Some((number, member)) = unnamed.first() {
+            let rows = format_count(unnamed.len() as u64, "row");
+            let problem = format!(
+                "row {number} has no text as `{member}`: {rows} of the list name no {} that could be requested completely",
+                object.name()
+            );
+            found.incomplete.push((object, problem));
         }
         found.lists.insert(stream.name.clone(), prefetched);
     }
@@ -118,16 +128,32 @@ impl Discovered {
         listed.chain(owners).filter(|id| !id.is_empty())
     }
 
-    fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) {
+    /// Adds the object of a row.
+    ///
+    /// # Errors
+    /// The member that names it and does not. What can be requested without it is added nevertheless.
+    fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) -> Result<(), String> {
         let Some(fields) = &stream.discovers else {
-            return;
+            return Ok(());
         };
-        let text = |path: &str| value_at(row, path).and_then(Value::as_str).map(str::to_owned);
-        let Some(id) = text(&fields.id).filter(|id| !id.is_empty()) else {
-            return;
+        let text = |path: &String| {
+            let text = value_at(row, path).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+            text.map(str::to_owned).ok_or_else(|| path.clone())
         };
-        let named = Named { name: text(&fields.name).unwrap_or_else(|| id.clone()), id };
-        let parent = fields.parent.as_deref().and_then(text).unwrap_or_default();
+        let (id, name) = (text(&fields.id)?, text(&fields.name));
+        let parent = fields.parent.as_ref().map(text).unwrap_or(Ok(String::new()));
+        let problem = match object {
+            // Organizations may have no name, and an unknown owner leaves nothing out.
+            DiscoveredObject::Organization | DiscoveredObject::Domain => Ok(()),
+            DiscoveredObject::Category => name.clone().map(drop),
+            // Requests name an asset and its category.
+            DiscoveredObject::Asset => parent.clone().and(name.clone()).map(drop),
+        };
+        if object == DiscoveredObject::Asset {
+            problem.clone()?;
+        }
+        let named = Named { name: name.unwrap_or_else(|_| id.clone()), id };
+        let parent = parent.unwrap_or_default();
         let is_owned = fields.owned.as_deref().and_then(|path| value_at(row, path)).and_then(Value::as_bool);
         match object {
             DiscoveredObject::Organization => {
@@ -153,5 +179,6 @@ impl Discovered {
                 }
             }
         }
+        problem
     }
 }

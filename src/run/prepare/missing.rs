@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::config::{AssetChoice, JobConfig, OnShrink};
 use crate::ledger::{Entry, Fact, LearnedFact, State};
-use crate::model::format::format_count;
 use crate::model::scope::Scope;
 use crate::model::stream::DiscoveredObject;
 use crate::run::prepare::discover::Discovered;
@@ -22,35 +21,73 @@ pub struct MissingObjects {
     pub entries: Vec<Entry>,
     /// Lists that a person must look at, and why.
     pub problems: Vec<(DiscoveredObject, String)>,
+    /// Categories that count as gone from now on, id and name.
+    pub gone_categories: BTreeMap<String, String>,
 }
 
-/// Compares organizations, domains and assets with those that were exported. Categories have rules of their own.
+/// Compares what the lists have with what was exported.
 pub fn missing_objects(state: &State, found: &Discovered, job: &JobConfig, at: Timestamp) -> MissingObjects {
     let mut missing = MissingObjects::default();
-    for object in [DiscoveredObject::Organization, DiscoveredObject::Domain, DiscoveredObject::Asset] {
-        let mut known = exported(state, object);
-        known.retain(|id, _| !is_found(found, job, object, id));
+    let owned = owned_assets(state, found);
+    for object in DiscoveredObject::ALL {
         let before: BTreeSet<&String> = state.facts.missing(object).iter().collect();
-        let ids: Vec<String> = known.keys().cloned().collect();
-        let is_new = ids.iter().any(|id| !before.contains(id));
-        let is_problem = match job.on_shrink {
-            OnShrink::Confirm => is_new,
-            OnShrink::Accept => false,
-            OnShrink::Keep => !ids.is_empty(),
+        let mut known = exported(state, object);
+        known.retain(|id, _| match object {
+            // Those that are gone for good have a fact of their own.
+            DiscoveredObject::Category if state.facts.category_present(id) == Some(false) => false,
+            // Another owner is a doubt only for jobs that leave out what the customer does not own; others keep what those found.
+            DiscoveredObject::Asset if is_found(found, object, id) => {
+                owned.lost.contains(id) && (job.assets == AssetChoice::Owned || before.contains(id))
+            }
+            _ => !is_found(found, object, id),
+        });
+        let is_new = known.keys().any(|id| !before.contains(id));
+        let (is_problem, is_believed) = match job.on_shrink {
+            OnShrink::Confirm => (is_new, !is_new),
+            OnShrink::Accept => (false, true),
+            OnShrink::Keep => (!known.is_empty(), false),
         };
         if is_problem {
             missing.problems.push((object, problem(object, &known, job.on_shrink)));
         }
-        if is_new || ids.len() != before.len() {
+        if is_believed && object == DiscoveredObject::Category {
+            missing.gone_categories = std::mem::take(&mut known);
+        }
+        let ids: Vec<String> = known.into_keys().collect();
+        if ids.len() != before.len() || ids.iter().any(|id| !before.contains(id)) {
             let evidence = format!("{} known before were not found", ids.len());
             missing.entries.push(Entry::Learned(LearnedFact::new(Fact::Missing { object, ids }, evidence, at)));
         }
     }
+    missing.entries.extend(owned.seen.map(|ids| {
+        Entry::Learned(LearnedFact::new(Fact::OwnedAssets { ids }, "the list of assets says that they are owned", at))
+    }));
     missing
 }
 
+/// Which assets the customer owns, as the list says now and said before.
+struct OwnedAssets {
+    /// Owned before, and not now.
+    lost: BTreeSet<String>,
+    /// All that were ever owned, if the ledger does not know some of them.
+    seen: Option<Vec<String>>,
+}
+
+fn owned_assets(state: &State, found: &Discovered) -> OwnedAssets {
+    let with = |is_owned: bool| {
+        let assets = found.assets.iter().filter(move |asset| asset.is_owned == Some(is_owned));
+        assets.map(|asset| asset_id(&asset.category, &asset.named.id)).collect::<BTreeSet<String>>()
+    };
+    let before: BTreeSet<String> = state.facts.owned_assets().iter().cloned().collect();
+    let now = with(true);
+    // Rows repeat for each organization.
+    let lost = with(false).difference(&now).filter(|id| before.contains(*id)).cloned().collect();
+    let seen = (!now.is_subset(&before)).then(|| before.union(&now).cloned().collect());
+    OwnedAssets { lost, seen }
+}
+
 /// The objects for which something was exported, and their names.
-fn exported(state: &State, object: DiscoveredObject) -> BTreeMap<String, String> {
+pub fn exported(state: &State, object: DiscoveredObject) -> BTreeMap<String, String> {
     let mut known = BTreeMap::new();
     if object == DiscoveredObject::Organization {
         known.extend(state.organizations.iter().map(|id| (id.clone(), id.clone())));
@@ -60,7 +97,7 @@ fn exported(state: &State, object: DiscoveredObject) -> BTreeMap<String, String>
     known
 }
 
-/// The id and the name of the object of a scope. An asset belongs to its category.
+/// The id and the name of the object of a scope. An asset belongs to its category, and a domain to its organization, if that is known.
 fn subject(scope: &Scope, object: DiscoveredObject) -> Option<(String, String)> {
     let named = match object {
         DiscoveredObject::Organization => scope.organization.as_ref()?,
@@ -68,8 +105,9 @@ fn subject(scope: &Scope, object: DiscoveredObject) -> Option<(String, String)> 
         DiscoveredObject::Asset => scope.asset.as_ref()?,
         DiscoveredObject::Domain => scope.domain.as_ref()?,
     };
-    let id = match (object, &scope.category) {
-        (DiscoveredObject::Asset, Some(category)) => asset_id(&category.id, &named.id),
+    let id = match (object, &scope.category, &scope.organization) {
+        (DiscoveredObject::Asset, Some(category), _) => asset_id(&category.id, &named.id),
+        (DiscoveredObject::Domain, _, owner) => domain_id(owner.as_ref().map_or("", |owner| &owner.id), &named.id),
         _ => named.id.clone(),
     };
     Some((id, named.name.clone()))
@@ -79,21 +117,28 @@ fn asset_id(category: &str, asset: &str) -> String {
     format!("{category}/{asset}")
 }
 
-fn is_found(found: &Discovered, job: &JobConfig, object: DiscoveredObject, id: &str) -> bool {
+/// Two organizations may have domains of the same name.
+fn domain_id(organization: &str, domain: &str) -> String {
+    format!("{organization}/{domain}")
+}
+
+fn is_found(found: &Discovered, object: DiscoveredObject, id: &str) -> bool {
     match object {
         DiscoveredObject::Organization => found.organizations.iter().any(|organization| organization.id == id),
         DiscoveredObject::Category => found.categories.iter().any(|(category, _)| category.id == id),
-        DiscoveredObject::Domain => found.domains.iter().any(|(domain, _)| domain.id == id),
+        DiscoveredObject::Domain => {
+            let Some((organization, name)) = id.split_once('/') else {
+                return false;
+            };
+            // An owner that is unknown, then or now, may be any.
+            let is_it = |owner: &str| owner == organization || owner.is_empty() || organization.is_empty();
+            found.domains.iter().any(|(domain, owner)| domain.id == name && is_it(owner))
+        }
         DiscoveredObject::Asset => {
             let is_listed = |category: &str| found.categories.iter().any(|(listed, _)| listed.id == category);
             // With its category an asset is missing, too.
-            if !id.split_once('/').is_some_and(|(category, _)| is_listed(category)) {
-                return true;
-            }
-            // One asset may change its owner. A list without any owned one is in doubt.
-            let has_owned =
-                job.assets != AssetChoice::Owned || found.assets.iter().any(|asset| asset.is_owned != Some(false));
-            has_owned && found.assets.iter().any(|asset| asset_id(&asset.category, &asset.named.id) == id)
+            !id.split_once('/').is_some_and(|(category, _)| is_listed(category))
+                || found.assets.iter().any(|asset| asset_id(&asset.category, &asset.named.id) == id)
         }
     }
 }
@@ -105,7 +150,8 @@ fn problem(object: DiscoveredObject, missing: &BTreeMap<String, String>, on_shri
         OnShrink::Keep => "`on_shrink = \"keep\"` counts none of them as gone",
         OnShrink::Confirm | OnShrink::Accept => "they count as gone if the next run finds the same",
     };
-    let known = format_count(missing.len() as u64, &format!("known {}", object.name()));
+    let number = missing.len();
+    let what = if number == 1 { object.name().to_owned() } else { object.plural() };
     let more = if names.len() > listed.len() { " and others" } else { "" };
-    format!("not listed: {known} ({}{more}); published files are kept, and {then}", listed.join(", "))
+    format!("not listed: {number} known {what} ({}{more}); published files are kept, and {then}", listed.join(", "))
 }

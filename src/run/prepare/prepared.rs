@@ -36,8 +36,8 @@ pub struct PreparedRun {
     pub warnings: Vec<String>,
     /// New categories.
     pub notices: Vec<String>,
-    /// Lists that lack many or all known objects, and what follows.
-    pub shrunk: Vec<(DiscoveredObject, String)>,
+    /// Lists that lack known objects, or name some incompletely, and what follows.
+    pub list_problems: Vec<(DiscoveredObject, String)>,
     /// Entries of the run's first record.
     pub entries: Vec<Entry>,
 }
@@ -65,19 +65,16 @@ pub fn prepare(
     check_salt(state, &streams, settings.salt.as_ref())?;
     let mut resolved = resolve_scopes(&request.job, found, &state.coverage)?;
     // A backfill exports days that a person chose. Changes of categories are reported by the next run of the job.
-    let changes = match request.days {
+    let (missing, changes) = match request.days {
         None => {
             let scopes = resolved.scopes.get(&ScopeKind::Category).map_or(&[][..], Vec::as_slice);
-            category_changes(state, found, scopes, request.job.on_shrink, at)
+            let missing = missing_objects(state, found, &request.job, at);
+            let changes = category_changes(state, found, scopes, &missing.gone_categories, at);
+            (missing, changes)
         }
-        Some(_) => CategoryChanges::default(),
+        Some(_) => (MissingObjects::default(), CategoryChanges::default()),
     };
-    let missing = match request.days {
-        None => missing_objects(state, found, &request.job, at),
-        Some(_) => MissingObjects::default(),
-    };
-    let categories = changes.shrunk.into_iter().map(|problem| (DiscoveredObject::Category, problem));
-    let shrunk = categories.chain(missing.problems).collect();
+    let list_problems = found.incomplete.iter().cloned().chain(missing.problems).collect();
     entries.extend(changes.entries.into_iter().chain(missing.entries));
     resolved.warnings.extend(changes.warnings);
     if let Some(WantedDays::Only { window, .. }) = request.days {
@@ -130,7 +127,7 @@ pub fn prepare(
         discovery_requests,
         warnings: resolved.warnings,
         notices: changes.notices,
-        shrunk,
+        list_problems,
         entries,
     })
 }

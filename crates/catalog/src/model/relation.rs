@@ -46,12 +46,22 @@ pub enum DiscoveredObject {
 }
 
 impl DiscoveredObject {
+    /// In the order in which they are requested.
+    pub const ALL: [Self; 4] = [Self::Organization, Self::Category, Self::Asset, Self::Domain];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Organization => "organization",
             Self::Category => "category",
             Self::Asset => "asset",
             Self::Domain => "domain",
+        }
+    }
+
+    pub fn plural(self) -> String {
+        match self {
+            Self::Category => "categories".to_owned(),
+            other => format!("{}s", other.name()),
         }
     }
 }
