@@ -5,11 +5,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
 
+use crate::destination::OWN_DIRECTORY;
 use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
@@ -18,6 +21,8 @@ use crate::model::scope::{Scope, ScopePart};
 /// Rows in memory at once. A large lake has more than a million.
 const BATCH: usize = 8 * 1024;
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// In the footer: the last record that the table shows.
+const RECORD_KEY: &str = "profound_export.record";
 
 /// One day of one stream and scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +45,18 @@ pub struct CoverageRow<'a> {
     pub problem: Option<&'a str>,
 }
 
-/// Writes `rows` as a Parquet file. Holds the file and a few thousand rows in memory.
-pub fn coverage_parquet<'a>(rows: impl IntoIterator<Item = CoverageRow<'a>>) -> Result<Bytes, ParquetError> {
+/// Writes `rows`, which the ledger has after record `number`, as a Parquet file. Holds the file and a few thousand rows in memory.
+pub fn coverage_parquet<'a>(
+    number: u64,
+    rows: impl IntoIterator<Item = CoverageRow<'a>>,
+) -> Result<Bytes, ParquetError> {
     let level = ZstdLevel::try_new(3).unwrap_or_default();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         // Every path occurs once.
         .set_column_dictionary_enabled("path".into(), false)
+        .set_key_value_metadata(Some(vec![KeyValue::new(RECORD_KEY.to_owned(), number.to_string())]))
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch_of(&[])?.schema(), Some(properties))?;
     let mut rows = rows.into_iter();
@@ -58,6 +67,18 @@ pub fn coverage_parquet<'a>(rows: impl IntoIterator<Item = CoverageRow<'a>>) -> 
         }
         writer.write(&batch_of(&chunk)?)?;
     }
+}
+
+/// Where the table is.
+pub fn coverage_path() -> Path {
+    Path::from_iter([OWN_DIRECTORY, "coverage.parquet"])
+}
+
+/// The number of the last record that a coverage table shows. `None` if it cannot be read, or an earlier version wrote it.
+pub fn coverage_number(table: &Bytes) -> Option<u64> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(table).ok()?;
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == RECORD_KEY)?.value.as_ref()?.parse().ok()
 }
 
 fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {

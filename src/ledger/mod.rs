@@ -13,7 +13,7 @@ mod state;
 mod table;
 
 pub use checkpoints::finish_rebuild;
-pub use coverage_table::{CoverageRow, coverage_parquet};
+pub use coverage_table::{CoverageRow, coverage_number, coverage_parquet, coverage_path};
 pub use error::{CheckpointError, LedgerError};
 pub use fact::{Fact, Facts, LearnedFact};
 pub use log::{BasedEntries, Ledger, record_path};

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 use object_store::path::Path;
+use tokio::task::spawn_blocking;
 
 use crate::destination::OWN_DIRECTORY;
 use crate::layout::{DataPath, Layout};
-use crate::ledger::{Entry, Ledger, LogDamage, State, check_log, record_path};
+use crate::ledger::{Entry, Ledger, LogDamage, State, check_log, coverage_number, coverage_path, record_path};
 use crate::maintain::error::MaintainError;
 use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
 use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
@@ -80,6 +81,8 @@ pub async fn verify(
     // What killed runs left there may be copies of what is forgotten.
     sweep(&lake.spool_dir, None);
     let reader = FileReader::new(lake);
+    // Before days are marked: that record would take the number of a lost one.
+    let lost = lost_records(lake, ledger).await?;
     for name in tables(lake, options, ledger.state()).await? {
         let suspicions = compare_table(lake, options.depth, ledger.state(), &name, &reader, &mut verified).await?;
         verified.streams += 1;
@@ -108,7 +111,7 @@ pub async fn verify(
     }
     let of_ledger = if options.depth == Depth::Rows { ledger_damage(lake).await? } else { Vec::new() };
     let unpublished = unpublished(lake, options, ledger.state(), &reader).await?;
-    for finding in of_ledger.into_iter().chain(unpublished) {
+    for finding in of_ledger.into_iter().chain(lost).chain(unpublished) {
         *verified.findings.entry(finding.kind).or_default() += 1;
         report(finding);
     }
@@ -133,6 +136,25 @@ async fn ledger_damage(lake: &MaintainedLake) -> Result<Vec<Finding>, MaintainEr
     });
     let finding = |(path, problem): (Path, _)| Finding::new(OWN_DIRECTORY, &path, None, problem, false);
     Ok(records.chain(checkpoints).map(finding).collect())
+}
+
+/// The last records, if they are gone: no later record or checkpoint shows the gap, but the coverage table says which one it shows. Files that
+/// only these records named look like those of a run in progress.
+async fn lost_records(lake: &MaintainedLake, ledger: &mut Ledger) -> Result<Option<Finding>, MaintainError> {
+    let Some(table) = lake.destination.read(&coverage_path()).await? else {
+        return Ok(None);
+    };
+    // The reader of Parquet panics on some damaged files.
+    let number = spawn_blocking(move || coverage_number(&table)).await.ok().flatten().unwrap_or_default();
+    ledger.refresh().await?;
+    let first = ledger.state().number + 1;
+    Ok((number >= first).then(|| {
+        let problem = format!(
+            "ledger records {first} to {number} are gone: `{}` was written after them; days that they recorded are extracted once more, and what they forgot is not known",
+            coverage_path()
+        );
+        Finding::new(OWN_DIRECTORY, &record_path(first), None, (FindingKind::Missing, problem), false)
+    }))
 }
 
 /// Files of runs on their way into the lake, and empty directories, that hold or name what is forgotten.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
-use crate::destination::{Destination, OWN_DIRECTORY, retry_write};
+use crate::destination::{Destination, retry_write};
 use crate::layout::Layout;
 use crate::ledger::State;
-use crate::ledger::{CoverageRow, coverage_parquet};
+use crate::ledger::{CoverageRow, coverage_parquet, coverage_path};
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
@@ -29,12 +29,13 @@ pub async fn write_coverage(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Result<(), RunError> {
-    let table =
-        coverage_parquet(coverage_rows(state, catalog, layout, now)).map_err(|error| RunError::ConfigMismatch {
+    let table = coverage_parquet(state.number, coverage_rows(state, catalog, layout, now)).map_err(|error| {
+        RunError::ConfigMismatch {
             problem: format!("the coverage table cannot be made: {error}"),
             hint: "this is a fault of the program; please report it".into(),
-        })?;
-    let path = object_store::path::Path::from_iter([OWN_DIRECTORY, "coverage.parquet"]);
+        }
+    })?;
+    let path = coverage_path();
     match retry_write(|| lake.overwrite(&path, table.clone()), || true).await {
         // The ledger has everything that the table shows, so the run is as complete without it.
         Err(error) if error.is_occupied() => {

@@ -255,6 +255,27 @@ on_memory_and_disk! {
     }
 }
 
+on_memory_and_disk! {
+    async fn lost_last_records_are_found_by_the_coverage_table(place) {
+        let export = final_lake(place).await;
+        let last = export.state().await.number;
+        let record = |number: u64| format!("_profound_export/ledger/000000/{number:09}.json");
+        for lost in [last, last - 1] {
+            remove(&export, &record(lost)).await;
+            for depth in [Depth::Sizes, Depth::Rows] {
+                let (report, findings) = verified(&export, depth, true).await;
+                assert!(!report.is_fine());
+                let found = findings.iter().find(|finding| finding.path == record(lost)).unwrap();
+                assert!(found.problem.starts_with(&format!("ledger records {lost} to {last} are gone")), "{found:?}");
+            }
+        }
+        // Files that only the lost records named are listed, too.
+        assert!(verified(&export, Depth::Sizes, false).await.1.len() > 1);
+        export.run().await;
+        assert!(verified(&export, Depth::Rows, true).await.1.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn checkpoint_that_differs_from_the_records_is_found() {
     let export = final_lake(Place::Memory).await;
