@@ -118,8 +118,9 @@ enum Command {
 /// Options that every command has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct GlobalOptions {
-    /// Configuration file [default: jobs.toml, if it exists]
-    #[arg(long, global = true, env = "PROFOUND_EXPORT_CONFIG", value_name = "FILE")]
+    // The variable is read with the others: clap would take an empty one for a path.
+    /// Configuration file [env: PROFOUND_EXPORT_CONFIG] [default: jobs.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Output format
     #[arg(long, global = true, value_enum, default_value_t)]

@@ -43,7 +43,7 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
     let lake = settings.destinations.lake.clone();
     let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
     let found = if args.offline {
-        if ledger.state().number == 0 {
+        if ledger.state().partition.is_none() {
             return Err(Failure::new(
                 exit::USAGE,
                 format!("nothing is known yet: {} has no record of a run", lake.url()),
@@ -233,13 +233,15 @@ impl JobPlan<'_> {
             ]
         });
         let sum = |of: fn(&StreamCost<'_>) -> u64| costs.iter().map(of).sum::<u64>();
+        // With an unknown part a sum would be too small.
+        let known_sum = |of: fn(&StreamCost<'_>) -> Option<u64>| costs.iter().map(of).sum::<Option<u64>>();
         let total = vec![
             String::new(),
             String::new(),
             String::new(),
             format_number(sum(|cost| cost.requests)),
-            format_number(sum(|cost| cost.rows.unwrap_or(0))),
-            format_bytes(sum(|cost| cost.bytes.unwrap_or(0))),
+            or("?", known_sum(|cost| cost.rows).map(format_number)),
+            or("?", known_sum(|cost| cost.bytes).map(format_bytes)),
             self.clock(self.at(self.preview.forecast.due_complete_after)),
             format_number(sum(|cost| cost.files_a_year)),
             String::new(),

@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, lake_name, ledger_state, schedule};
 use crate::cli::stream_names::abbreviated;
 use crate::cli::table::table;
-use crate::cli::{GlobalOptions, OutputFormat, logging, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ledger::{LearnedFact, RunSummary, State};
@@ -40,7 +40,9 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
         OutputFormat::Table => {
             print(&text(&Status::of(&state, &config, now, args.days)?, &lake_name(&config), args.days))
         }
-    }
+    }?;
+    // A wrong `destination.url` looks like this, too.
+    Ok(if state.number == 0 { exit::FAILED } else { exit::COMPLETE })
 }
 
 /// In the order of the legend.
@@ -73,14 +75,8 @@ fn text(status: &Status, lake: &str, shown_days: u16) -> String {
         let SuspectDays { stream, scope, problem, .. } = suspect;
         text.push_str(&format!("suspect: {stream}, {}{scope}: {problem}\n", suspect.days_prefix()));
     }
-    for learned in &status.learned {
-        let day = |at: Timestamp| at.strftime("%-d %b").to_string();
-        let checked = learned.checked_at.map(|at| format!(", checked {}", day(at))).unwrap_or_default();
-        if let Some(difference) = learned.difference() {
-            let since = day(learned.learned_at);
-            text.push_str(&format!("learned: {difference}, since {since}{checked}: {}\n", learned.evidence));
-        }
-    }
+    let learned = status.learned.iter().filter_map(LearnedFact::difference_since);
+    text.extend(learned.map(|difference| format!("learned: {difference}\n")));
     for not_entitled in &status.not_entitled {
         let at = not_entitled.at.strftime("%-d %b %H:%M UTC");
         let streams = abbreviated(not_entitled.streams.iter().map(String::as_str));

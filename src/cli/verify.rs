@@ -33,7 +33,9 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     let (_, config) = configuration(options)?;
     let clock = Clock::system();
     let Some((mut ledger, destinations)) = existing_lake(&config, &clock).await? else {
-        return show(options, &args, &lake_name(&config), &Verified::default(), &ListedFindings::default());
+        show(options, &args, &lake_name(&config), &Verified::default(), &ListedFindings::default())?;
+        // A wrong `destination.url` looks like this, too.
+        return Ok(exit::FAILED);
     };
     let verify_options = VerifyOptions {
         tables: tables(&config, ledger.state(), &args.streams)?,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::{InvalidValue, Place, Problems, did_you_mean, listed, nearest};
+use super::problem::{InvalidValue, Place, Problems, did_you_mean, listed, nearest, question};
 use super::tree::{Kind, Mismatch, Tree, remove};
 use super::{Config, schema, tree};
 
@@ -147,13 +147,16 @@ fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String 
     let settings = schema::settings();
     let elsewhere = settings.iter().find_map(|key| key.split_once('.').filter(|(_, setting)| *setting == name));
     let is_of_jobs = schema::example(&format!("job.0.{name}")).is_some();
-    if let Some(near) = nearest(name, known.iter().copied()).filter(|_| elsewhere.is_none() && !is_of_jobs) {
-        // A variable is shown whole, with the wrong part replaced.
-        let near = match variable.and_then(|variable| variable.rsplit_once(&name.to_uppercase())) {
-            Some((before, after)) => format!("{before}{}{after}", near.to_uppercase()),
-            None => near.to_owned(),
-        };
-        return format!("did you mean `{near}`?");
+    // A variable is shown whole, with the wrong part replaced.
+    let whole = |near: &str| match variable.and_then(|variable| variable.rsplit_once(&name.to_uppercase())) {
+        Some((before, after)) => format!("{before}{}{after}", near.to_uppercase()),
+        None => near.to_owned(),
+    };
+    if elsewhere.is_none()
+        && !is_of_jobs
+        && let Some(question) = question(nearest(name, known.iter().copied()).into_iter().map(whole))
+    {
+        return question;
     }
     match elsewhere {
         Some((section, name)) if variable.is_some() => {

@@ -13,6 +13,7 @@ use url::Url;
 use super::problem::{InvalidValue, Problems, did_you_mean, listed};
 use super::settings::section;
 use super::units::{as_text, word};
+use crate::model::OWN_DIRECTORY;
 
 /// Printed in place of a secret.
 const MASK: &str = "********";
@@ -245,6 +246,15 @@ pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
     Ok(Location::Store(url))
 }
 
+/// `path` as an absolute one, with links resolved as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let rest = |above: &Path| absolute.strip_prefix(above).map(Path::to_owned).unwrap_or_default();
+    // Joined by components: an empty rest adds no slash.
+    existing.map_or(absolute.clone(), |(above, real)| real.components().chain(rest(above).components()).collect())
+}
+
 /// Rejects what a shell would replace: nothing else does, so the text would be the name of a directory.
 pub(super) fn check_expanded(text: &str) -> Result<(), InvalidValue> {
     let home = || std::env::var("HOME").ok().filter(|home| !home.is_empty());
@@ -285,6 +295,30 @@ impl DestinationConfig {
     /// What is wrong, and what to write instead.
     pub fn location(&self) -> Result<Location, InvalidValue> {
         location(&self.url)
+    }
+
+    /// The lake, the spool and other lakes do not contain each other.
+    pub(super) fn check_nesting(&self, spool: Option<&Path>, problems: &mut Problems) {
+        let lake = match self.location() {
+            Ok(Location::Local(path)) => real_path(&path),
+            Ok(Location::Store(url)) => PathBuf::from(url.path()),
+            Err(_) => return,
+        };
+        if lake.components().any(|part| part.as_os_str() == OWN_DIRECTORY) {
+            let what =
+                format!("this is inside the `{OWN_DIRECTORY}` of another lake, which belongs to that lake alone");
+            problems.error("destination.url", what, "write a directory of its own");
+        }
+        let (Some(spool), Ok(Location::Local(_))) = (spool.map(real_path), self.location()) else {
+            return;
+        };
+        let instead = "write a directory outside of the lake, or leave the setting out";
+        if spool.starts_with(&lake) && !spool.starts_with(lake.join(OWN_DIRECTORY).join("spool")) {
+            let what = "the spool is the lake or inside it, where readers would find its unfinished files";
+            problems.error("spool.dir", what, instead);
+        } else if lake.starts_with(&spool) {
+            problems.error("spool.dir", "the lake is inside the spool", instead);
+        }
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {

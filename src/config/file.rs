@@ -32,7 +32,11 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Tree> {
             problems.places.set("", place(error.span().map_or(1, |span| line_of(span.start))));
             // The first line says what is wrong, the second what the parser expected.
             let what = error.message().trim_end().replace('\n', "; ");
-            let instead = "text needs quotes, lists need `[ ]`; a section begins with `[name]`, a job with `[[job]]`";
+            let instead = if what.contains("duplicate key") {
+                "write each section and each setting once: all settings of a section follow its one header; only jobs, streams and alerts repeat, as `[[job]]`"
+            } else {
+                "text needs quotes, lists need `[ ]`; a section begins with `[name]`, a job with `[[job]]`"
+            };
             problems.error("", format!("this is not TOML: {what}"), instead);
             return None;
         }

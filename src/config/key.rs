@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::destination::check_expanded;
 use super::problem::Problem;
 use super::secret::{self, SecretError, SecretKind};
 use super::{ApiConfig, Sources};
@@ -77,6 +78,9 @@ pub fn read(sources: &Sources, api: &ApiConfig) -> Result<ApiKey, SecretError> {
     if variable.is_some_and(|path| secret::looks_like_a_secret(path)) {
         return Err(SecretError::NotAPath);
     }
+    if let Some(path) = variable {
+        check_expanded(path).map_err(SecretError::Path)?;
+    }
     let path = variable.map(PathBuf::from).or_else(|| api.key_file.clone());
     ApiKey::from_file(path.ok_or(SecretError::Missing)?)
 }
@@ -87,7 +91,19 @@ fn parse(bytes: &[u8], from: &str) -> Result<SecretString, SecretError> {
     if secret::is_assignment(key.expose_secret()) {
         return Err(malformed("is an assignment such as `NAME=value`, all of which would be sent"));
     }
+    if key.expose_secret().contains("://") {
+        return Err(malformed("is a URL"));
+    }
+    if is_path(key.expose_secret()) {
+        return Err(malformed("is the path of a file, which `PROFOUND_API_KEY_FILE` and `key_file` name"));
+    }
     Ok(key)
+}
+
+/// Whether `text` is certainly a path: a key may begin with a slash, too.
+fn is_path(text: &str) -> bool {
+    ["~/", "./", "../"].iter().any(|start| text.starts_with(start))
+        || (text.starts_with('/') && Path::new(text).try_exists().unwrap_or(false))
 }
 
 /// Absolute, because a log outlives the working directory.
@@ -146,7 +162,17 @@ mod tests {
 
     #[test]
     fn unusable_key_is_rejected_and_never_repeated() {
-        let cases: [(&[u8], &str); 15] = [
+        let cases: [(&[u8], &str); 25] = [
+            (b"${s3cr3t}", "placeholder"),
+            (b"$s3cr3t", "placeholder"),
+            (b"$(cat s3cr3t)", "placeholder"),
+            (b"{{s3cr3t}}", "placeholder"),
+            (b"<!DOCTYPE html>\n<html>s3cr3t</html>\n", "HTML"),
+            (b"<s3cr3t>", "placeholder"),
+            (b"https://s3cr3t", "a URL"),
+            (b"vault://s3cr3t", "a URL"),
+            (b"~/s3cr3t", "the path of a file"),
+            (b"/dev/null", "the path of a file"),
             (b"", "is empty"),
             (b" \n\n", "is empty"),
             (b"s3cr3t s3cr3t", "blanks or line breaks"),
@@ -169,6 +195,10 @@ mod tests {
                 let message = key.err().unwrap().to_string();
                 assert!(message.contains(fault) && !message.contains("s3cr3t"), "{bytes:?}: {message}");
             }
+        }
+        for path in ["~/key", "$HOME/key", "${RUN}/key"] {
+            let error = read(&sources(&[("PROFOUND_API_KEY_FILE", path)]), &ApiConfig::default()).err().unwrap();
+            assert!(crate::error_text::error_chain(&error).contains("not expanded"), "{path}: {error}");
         }
         let error = read(&sources(&[("PROFOUND_API_KEY_FILE", "s3cr3t-0123456789abcdef0123")]), &ApiConfig::default());
         let error = error.err().unwrap();

@@ -161,6 +161,7 @@ impl Config {
     fn check(&self, problems: &mut Problems) -> Catalog {
         self.check_api(problems);
         self.destination.check(problems);
+        self.destination.check_nesting(self.spool.dir.as_deref(), problems);
         self.check_server_and_metrics(problems);
         let built_in = match Catalog::embedded() {
             Ok(catalog) => catalog,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::{Problems, did_you_mean, listed, nearest};
+use super::problem::{Problems, did_you_mean, listed, nearest, question};
 use crate::catalog::Catalog;
 use crate::model::stream::Stream;
 
@@ -20,10 +20,9 @@ pub(super) fn check(all: &StreamParameters, catalog: &Catalog, invalid: &BTreeSe
         let path = format!("parameters.{name}");
         let Some(stream) = catalog.get(name) else {
             let streams = catalog.streams().filter(|stream| !stream.parameters.is_empty());
-            let instead = match nearest(name, streams.map(|stream| stream.name.as_str())) {
-                Some(near) => format!("did you mean `[[parameters.{near}]]`?"),
-                None => "`profound-export streams` lists them".to_owned(),
-            };
+            let near = nearest(name, streams.map(|stream| stream.name.as_str()));
+            let instead = question(near.iter().map(|near| format!("[[parameters.{near}]]")))
+                .unwrap_or_else(|| "`profound-export streams` lists them".to_owned());
             problems.error(&path, format!("there is no stream `{name}`"), instead);
             continue;
         };

@@ -232,15 +232,32 @@ impl Problems {
     }
 }
 
-/// The name among `known` that `name` probably means.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// How many names a hint offers.
+const MAX_NEAREST: usize = 4;
+
+/// The names among `known` that `name` probably means: several if they are equally near.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = name.to_lowercase();
-    known
+    let mut near: Vec<(usize, &str)> = known
         .into_iter()
         .map(|known| (strsim::damerau_levenshtein(&name, &known.to_lowercase()), known))
         .filter(|(distance, known)| *distance <= (known.len().min(name.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
+        .collect();
+    let least = near.iter().map(|(distance, _)| *distance).min();
+    near.retain(|(distance, _)| Some(*distance) == least);
+    let mut names: Vec<&str> = Vec::new();
+    for (_, known) in near {
+        if !names.contains(&known) && names.len() < MAX_NEAREST {
+            names.push(known);
+        }
+    }
+    names
+}
+
+/// The question whether one of `names` is meant; `None` without names.
+pub(super) fn question(names: impl IntoIterator<Item = impl fmt::Display>) -> Option<String> {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("did you mean {}?", names.join(" or ")))
 }
 
 /// The hint for an unknown `name`: the nearest of `known`, else `otherwise`.
@@ -249,7 +266,7 @@ pub(super) fn did_you_mean<'a>(
     known: impl IntoIterator<Item = &'a str>,
     otherwise: impl Into<String>,
 ) -> String {
-    nearest(name, known).map_or_else(|| otherwise.into(), |near| format!("did you mean `{near}`?"))
+    question(nearest(name, known)).unwrap_or_else(|| otherwise.into())
 }
 
 /// There is no job `name`; `jobs` are the known ones.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::PrivacyConfig;
+use super::problem::InvalidValue;
 
 /// Longer than any secret, so that a wrong path (a log, a device) is not read to its end.
 const MAX_SECRET_BYTES: usize = 4096;
@@ -45,6 +46,8 @@ pub enum SecretError {
     /// The key itself was set as the path of its file.
     #[error("`PROFOUND_API_KEY_FILE` holds what looks like the key itself, not the path of its file")]
     NotAPath,
+    #[error("the path in `PROFOUND_API_KEY_FILE` cannot be used: {0}")]
+    Path(#[source] InvalidValue),
     #[error("cannot read {kind} from `{}`", path.display())]
     Unreadable {
         kind: SecretKind,
@@ -73,6 +76,7 @@ impl SecretError {
             Self::NotAPath => {
                 "set `PROFOUND_API_KEY` instead, or put the key into a file; if this is the name of a file, write `./` before it"
             }
+            Self::Path(_) => "write the whole path: nothing replaces `~` or variables in it",
             Self::Unreadable { .. } => "let the user that runs the program read this file, or set another path",
             Self::Unset { .. } => "set the variable, or put the secret into a file",
             Self::Malformed { kind: SecretKind::ApiKey, .. } => {
@@ -119,8 +123,13 @@ pub(super) fn without_newline(bytes: &[u8]) -> &[u8] {
 pub(super) fn one_word(bytes: &[u8]) -> Result<SecretString, &'static str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii()).ok_or("is not plain ASCII")?;
+    let is_placeholder = ["${", "$(", "{{"].iter().any(|sign| text.contains(sign)) || text.starts_with('$');
     if text.is_empty() {
         Err("is empty")
+    } else if is_placeholder {
+        Err("is a placeholder that nothing has replaced")
+    } else if text.starts_with('<') {
+        Err("is HTML, or a placeholder that nothing has replaced")
     } else if text.len() > MAX_SECRET_BYTES {
         Err("is far too long")
     } else if text.contains(|character: char| character.is_ascii_whitespace()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::problem::{Problem, listed, nearest};
+use super::problem::{Problem, nearest, question};
 use crate::catalog::Catalog;
 use crate::model::stream::{Stream, Tier};
 
@@ -69,12 +69,12 @@ fn unmatched(catalog: &Catalog, pattern: &str, target: &str) -> Problem {
     } else if let Some(prefix) = prefix {
         // Compared with prefixes of the same length.
         let prefixes = names().filter_map(|name| name.get(..prefix.len()));
-        nearest(prefix, prefixes).map(|near| format!("did you mean `{sign}{near}*`?"))
-    } else if let Some(near) = nearest(target, names()) {
-        Some(format!("did you mean `{sign}{near}`?"))
+        question(nearest(prefix, prefixes).iter().map(|near| format!("{sign}{near}*")))
+    } else if let Some(question) = question(nearest(target, names()).iter().map(|near| format!("{sign}{near}"))) {
+        Some(question)
     } else {
         let longer: Vec<&str> = names().filter(|name| !target.is_empty() && name.starts_with(target)).take(4).collect();
-        (!longer.is_empty()).then(|| format!("did you mean {}?", listed(longer)))
+        question(longer)
     };
     let list = "`profound-export streams` lists them; tiers are `minimal`, `core`, `wide` and `everything`";
     Problem::new("streams", format!("`{pattern}` matches no stream"), instead.unwrap_or_else(|| list.to_owned()))

@@ -628,6 +628,61 @@ fn relative_path_starts_at_the_directory_of_the_file_that_sets_it() {
     assert_eq!(store.destination.url, "s3://bucket/lake");
 }
 
+#[cfg(unix)]
+#[test]
+fn relative_path_starts_beside_a_link_to_the_file() {
+    let (fixture, links) = (file(NIGHTLY), tempfile::tempdir().unwrap());
+    let link = links.path().join("jobs.toml");
+    std::os::unix::fs::symlink(fixture.sources.file.as_ref().unwrap(), &link).unwrap();
+    let config = load(&Sources { file: Some(link), ..Sources::default() }).unwrap();
+    assert_eq!(config.destination.location(), Ok(Location::Local(links.path().join("lake"))));
+}
+
+#[cfg(unix)]
+#[test]
+fn lake_spool_and_other_lakes_do_not_contain_each_other() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(place.path().join("lake/_profound_export")).unwrap();
+    std::os::unix::fs::symlink(place.path().join("lake"), place.path().join("link")).unwrap();
+    let at = |path: &str| place.path().join(path).display().to_string();
+    let nested = |lake: &str, spool: &str| {
+        let spool = if spool.is_empty() { String::new() } else { format!("[spool]\ndir = '{}'\n", at(spool)) };
+        let fixture = file(&format!("{NIGHTLY}[destination]\nurl = '{}'\n{spool}", at(lake)));
+        load(&fixture.sources).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    for (lake, spool, problem) in [
+        ("lake", "lake", "the spool is the lake or inside it"),
+        ("lake", "lake/../lake/spool", "the spool is the lake or inside it"),
+        ("lake", "link/new/spool", "the spool is the lake or inside it"),
+        ("lake", "lake/_profound_export/ledger", "the spool is the lake or inside it"),
+        ("spool/lake", "spool", "the lake is inside the spool"),
+        ("lake/_profound_export", "", "inside the `_profound_export` of another lake"),
+        ("link/_profound_export/x", "", "inside the `_profound_export` of another lake"),
+    ] {
+        assert!(nested(lake, spool).contains(problem), "{lake} {spool}: {}", nested(lake, spool));
+    }
+    for (lake, spool) in [("lake", ""), ("lake", "spool"), ("lake", "lake2"), ("lake", "lake/_profound_export/spool")] {
+        assert_eq!(nested(lake, spool), "", "{lake} {spool}");
+    }
+    let store = file("[destination]\nurl = 's3://bucket/lake/_profound_export'").error();
+    assert!(store.contains("of another lake"), "{store}");
+}
+
+#[test]
+fn hint_offers_every_name_that_is_equally_near() {
+    let error = file("[api]\nkeyfile = 'x'\n[[job]]\nname = 'a'\nstreams = ['bots_v3']").error();
+    assert!(error.contains("did you mean `bots_v1` or `bots_v2`?"), "{error}");
+    assert!(error.contains("did you mean `key_file`?"), "{error}");
+}
+
+#[test]
+fn second_table_of_a_section_is_an_error_with_a_hint() {
+    for text in ["[api]\nconcurrency = 1\n[api]\nreserve_requests = 1", "[api]\nconcurrency = 1\nconcurrency = 2"] {
+        let error = file(text).error();
+        assert!(error.contains("write each section and each setting once"), "{error}");
+    }
+}
+
 #[test]
 fn unexpanded_path_is_an_error_with_the_expansion() {
     let home = std::env::var("HOME").unwrap();

@@ -33,13 +33,11 @@ use crate::destination::directories::Directories;
 use crate::model::disk_trouble::DiskTrouble;
 use crate::retry::Attempts;
 
+pub use crate::model::OWN_DIRECTORY;
 pub use error::DestinationError;
 pub use local_files::LocalFile;
 pub use policy::{Permissions, RoleGrant, least_permissions};
 pub use retry::{WRITE_RETRIES, retry_write};
-
-/// Holds ledger, staging and coverage table. Engines skip directories whose name begins with an underscore.
-pub const OWN_DIRECTORY: &str = "_profound_export";
 
 /// Timeout of one request. Uploads are sent in parts of 8 MiB, so a slow line needs no longer one.
 const STORE_TIMEOUT: &str = "120s";

@@ -128,6 +128,13 @@ impl LearnedFact {
         }
     }
 
+    /// Such a difference with its dates and its evidence, for people.
+    pub fn difference_since(&self) -> Option<String> {
+        let day = |at: Timestamp| at.strftime("%-d %b").to_string();
+        let checked = self.checked_at.map(|at| format!(", checked {}", day(at))).unwrap_or_default();
+        Some(format!("{}, since {}{checked}: {}", self.difference()?, day(self.learned_at), self.evidence))
+    }
+
     /// Whether it was observed so long ago that it must be observed once more.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.duration_since(self.checked_at.unwrap_or(self.learned_at)).abs() >= VALID_FOR

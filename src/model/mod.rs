@@ -19,3 +19,6 @@ pub mod response_totals;
 pub mod slice;
 
 pub use catalog::model::{column, day, days, history, pagination, relation, request_line, scope, stream, window};
+
+/// The directory of a lake that holds ledger, staging and coverage table. Engines skip directories whose name begins with an underscore.
+pub const OWN_DIRECTORY: &str = "_profound_export";

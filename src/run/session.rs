@@ -110,13 +110,22 @@ impl Session<'_> {
         let (prepared, found) = match self.prepare(&mut ledger).await {
             Ok(prepared) => prepared,
             Err(error) => {
-                // A lake of another account or layout must not get a record of this one.
-                let may_record = !matches!(error, RunError::ConfigMismatch { .. }) && ledger.state().number > 0;
+                // A lake of another account or layout must not get a record of this one; an empty one belongs to nobody yet.
+                let is_empty = ledger.state().partition.is_none();
+                let may_record = is_empty || !matches!(error, RunError::ConfigMismatch { .. });
                 self.result.error = Some(error);
                 return if may_record { self.record_empty_run(&mut ledger).await } else { Ok(()) };
             }
         };
-        let Some(begun) = self.begin(prepared, found, &mut ledger).await? else {
+        let begun = match self.begin(prepared, found, &mut ledger).await {
+            Ok(begun) => begun,
+            Err(error @ RunError::Write(_)) => {
+                self.result.error = Some(error);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(begun) = begun else {
             return self.record_empty_run(&mut ledger).await;
         };
         let started_at = begun.started_at;
@@ -155,12 +164,7 @@ impl Session<'_> {
         let destinations = &settings.destinations;
         self.report(&prepared);
         let PreparedRun { wanted, mut plan, mut entries, .. } = prepared;
-        if !destinations.single_writer && !ledger.state().facts.contains(&Fact::CreateIfAbsent) {
-            destinations.lake.probe().await?;
-            let evidence = "the store rejected the second create of a probe object".to_owned();
-            let learned_at = settings.clock.now();
-            entries.push(Entry::Learned(LearnedFact::new(Fact::CreateIfAbsent, evidence, learned_at)));
-        }
+        entries.extend(self.probe(ledger.state()).await?);
         destinations.lake.sweep_staging(settings.clock.now()).await;
         let spool = Spool::open(&destinations.spool_dir, self.result.run_id, destinations.spool_bytes)?;
         let started_at = settings.clock.now();
@@ -363,9 +367,22 @@ impl Session<'_> {
         Ok(ledger.checkpoint().await?)
     }
 
-    /// Records a run that did nothing, so that the run before it does not look like the last one.
+    /// Before the first record of a lake: that the store never lets two writers create the same one.
+    async fn probe(&self, state: &State) -> Result<Option<Entry>, RunError> {
+        let RunSettings { destinations, clock, .. } = self.settings;
+        if destinations.single_writer || state.facts.contains(&Fact::CreateIfAbsent) {
+            return Ok(None);
+        }
+        destinations.lake.probe().await?;
+        let evidence = "the store rejected the second create of a probe object";
+        Ok(Some(Entry::Learned(LearnedFact::new(Fact::CreateIfAbsent, evidence, clock.now()))))
+    }
+
+    /// Records a run that did nothing, so that the run before it does not look like the last one, and a lake without any export shows why.
     async fn record_empty_run(&self, ledger: &mut Ledger) -> Result<(), RunError> {
-        Ok(ledger.append(vec![self.run_ended(self.settings.clock.now(), Counters::default())], None).await?)
+        let mut entries = Vec::from_iter(self.probe(ledger.state()).await?);
+        entries.push(self.run_ended(self.settings.clock.now(), Counters::default()));
+        Ok(ledger.append(entries, None).await?)
     }
 
     fn run_ended(&self, started_at: Timestamp, counters: Counters) -> Entry {

@@ -1,6 +1,7 @@
 //! A list that lacks known objects is never silent, and objects with an unknown owner are requested.
 
 use profound_export::config::AssetChoice;
+use profound_export::model::scope::ScopeKind;
 use profound_export::run::Outcome;
 use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use std::sync::Arc;
@@ -23,11 +24,14 @@ fn without(column: &str, path: &str) -> Fault {
 
 on_memory_and_disk! {
     async fn shorter_list_fails_once_and_is_then_believed(place) {
-        let lists = [(1, "/v1/org"), (1, "/v1/org/categories"), (5, "/v1/org/domains"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")];
+        let lists = [(1, "/v1/org"), (1, "/v1/org/categories"), (u64::MAX, "/v1/org/domains"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")];
         for (rows, path) in lists {
             let export = Export::start(place, large(), &STREAMS).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let before = export.files().await;
+            // All but the last domain: another organization has one of the same name.
+            let all_but_one = export.simulator.scopes(ScopeKind::Domain).len() as u64 - 1;
+            let rows = if rows == u64::MAX { all_but_one } else { rows };
             // The path of the organizations is part of the others.
             let fault = if path == "/v1/org" { short(rows, path).of_stream("organizations") } else { short(rows, path) };
             export.simulator.inject(fault);

@@ -179,6 +179,7 @@ async fn variable_that_cannot_be_used_is_named_and_an_empty_one_is_unset() {
         ("PROFOUND_API_KEY", ""),
         ("PROFOUND_API_KEY_FILE", "key"),
         ("PROFOUND_EXPORT_API__CONCURRENCY", ""),
+        ("PROFOUND_EXPORT_CONFIG", ""),
         ("HTTPS_PROXY", ""),
         ("AWS_ENDPOINT_URL", ""),
     ];
@@ -285,7 +286,7 @@ async fn directory_that_is_no_lake_is_named_by_every_reading_command() {
     let lake = place.path().join("lake").display().to_string();
     let run = |verb: &str| program(place.path(), &simulator).arg(verb).output().unwrap();
     let ended = run("status");
-    assert!(ended.status.success());
+    assert_eq!(ended.status.code(), Some(1));
     assert!(String::from_utf8(ended.stdout).unwrap().contains(&lake));
 
     std::fs::write(place.path().join("lake/photo.jpg"), "not data").unwrap();

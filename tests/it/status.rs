@@ -8,7 +8,7 @@ use profound_export::simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::{Map, Value, json};
 
 use crate::built::program;
-use crate::support::account;
+use crate::support::{KEY, account};
 
 const STREAMS: &str = "[[job]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nstreams = [\"visibility_v2\", \"visibility_v1\", \"models\", \"category_tags\", \"bots_v2\"]\n";
 
@@ -99,6 +99,36 @@ async fn status_json_has_the_documented_members() {
     let shown = say(&["status", "--days", "7"]);
     assert!(shown.contains("coverage  last 7 days") && shown.contains("suspect: bots_v2"), "{shown}");
     assert!(shown.contains("not entitled: visibility_v1"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lake_without_an_export_is_no_success_and_shows_a_failed_first_run() {
+    let account = Account { now: None, categories: 1, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), STREAMS).unwrap();
+    let end = |verb: &[&str]| {
+        let ended = program(place.path(), &simulator).args(verb).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stdout).unwrap())
+    };
+    for verb in ["status", "verify"] {
+        let (code, shown) = end(&[verb]);
+        assert!(code == Some(1) && shown.starts_with("Nothing is exported yet"), "{verb}: {code:?} {shown}");
+    }
+    assert!(!place.path().join("lake").exists(), "only a run creates the lake");
+
+    simulator.revoke_key();
+    assert_eq!(end(&["run"]).0, Some(77));
+    let (code, shown) = end(&["status"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.starts_with("The API rejected the key in the last run of `nightly`"), "{shown}");
+    assert_eq!(end(&["verify"]).0, Some(1));
+    assert_eq!(end(&["plan", "--offline"]).0, Some(2));
+
+    simulator.rotate_key(KEY);
+    end(&["run"]);
+    let (code, shown) = end(&["verify"]);
+    assert!(code == Some(0) && shown.contains("all present"), "{code:?} {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

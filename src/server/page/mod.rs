@@ -93,6 +93,7 @@ pub(super) fn index(data: &PageData) -> Markup {
             (jobs::jobs(data))
             (runs::runs(data))
             (runs::problems(data))
+            (runs::learned(data))
         }
         (footer(data))
     };

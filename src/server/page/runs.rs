@@ -6,7 +6,7 @@ use super::PageData;
 use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::time::{between, clock, stamp};
-use crate::ledger::RunSummary;
+use crate::ledger::{LearnedFact, RunSummary};
 use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::server::status_json::MAX_RUNS;
 
@@ -94,6 +94,20 @@ fn run_details(run: &RunSummary, data: &PageData) -> Markup {
                 @if let Some(hint) = &end.hint { p { "help: " (inline_code(hint)) } }
                 @for problem in warnings.take(MAX_PROBLEMS) { p.of { (clock(problem.at)) " " (inline_code(&problem.message)) } }
                 p.of { "run " code { (end.run) } }
+            }
+        }
+    }
+}
+
+/// How requests differ from what the catalog declares, because of what the API did.
+pub(super) fn learned(data: &PageData) -> Markup {
+    let learned = data.status.iter().flat_map(|status| &status.learned);
+    let differences: Vec<String> = learned.filter_map(LearnedFact::difference_since).collect();
+    html! {
+        @if !differences.is_empty() {
+            section #learned {
+                h2 { "Learned from the API" }
+                ul.plain { @for difference in differences.iter().take(MAX_PROBLEMS) { li { (inline_code(difference)) } } }
             }
         }
     }

@@ -179,6 +179,17 @@ fn hostile_names_and_messages_are_escaped() {
 }
 
 #[test]
+fn page_shows_what_was_learned() {
+    use crate::ledger::{Fact, LearnedFact};
+    let mut status = status(Vec::new());
+    let fact = Fact::RejectedMember { stream: "answers_v2".into(), member: Some("include.citation_details".into()) };
+    status.learned = vec![LearnedFact::new(fact, HOSTILE, now())];
+    let shown = index(&data(Some(status))).into_string();
+    let difference = "is requested without <code>include.citation_details</code>, so that its column is null, since 28 Nov: &lt;/title&gt;";
+    assert!(shown.contains("Learned from the API") && shown.contains(difference), "{shown}");
+}
+
+#[test]
 fn page_of_all_streams_and_ninety_days_is_below_100_kb() {
     let usual = |at: i64| if at < 87 { DayStatus::Final } else { DayStatus::Provisional };
     let page = index(&data(Some(status(all_streams(usual))))).into_string();
