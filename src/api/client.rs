@@ -82,16 +82,13 @@ impl Client {
         let ClientSettings { config, clock, events } = settings;
         check_proxies()?;
         let roots = config.ca_file.as_deref().map(read_roots).transpose()?.unwrap_or_default();
-        // Decoded by `BodyDecoder`.
-        let http = client_builder()
-            .no_gzip()
-            .tls_certs_merge(roots)
-            .connect_timeout(config.connect_timeout.0)
-            .build()
-            .map_err(|error| match &config.ca_file {
+        // No gzip of reqwest's: `BodyDecoder` decodes it.
+        let http = client_builder().tls_certs_merge(roots).connect_timeout(config.connect_timeout.0).build().map_err(
+            |error| match &config.ca_file {
                 Some(path) => HttpClientError::Invalid { path: path.clone(), problem: root_cause(&error) },
                 None => HttpClientError::Missing { problem: root_cause(&error) },
-            })?;
+            },
+        )?;
         Ok(Self {
             http,
             base: config.base_url.clone(),

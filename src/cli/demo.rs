@@ -8,7 +8,7 @@ use object_store::path::Path as ObjectPath;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::failure::Failure;
 use crate::cli::run::{counters_json, failure, until_done};
@@ -77,7 +77,7 @@ pub async fn execute(options: &GlobalOptions, args: DemoArgs) -> Result<u8, Fail
 
 /// Only warnings, because other log lines would hide the table.
 fn quiet(options: &GlobalOptions) -> GlobalOptions {
-    let log = options.log.clone().or_else(|| Some(EnvFilter::new("warn")));
+    let log = options.log.clone().or_else(|| Some(Targets::new().with_default(LevelFilter::WARN)));
     GlobalOptions { log, ..options.clone() }
 }
 

@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{GlobalOptions, LogFormat};
 use crate::model::event::EventSink;
@@ -15,8 +17,9 @@ pub fn start(options: &GlobalOptions, name: &str) -> (EventSink, Option<Progress
     let terminal = std::io::stderr().is_terminal() && options.log_format == LogFormat::Text;
     let progress = terminal.then(|| Progress::new(name));
     // With a bar on the screen, lines only for what went wrong.
-    let default = if terminal { "warn" } else { "info,tokio_cron_scheduler=warn" };
-    let filter = options.log.clone().unwrap_or_else(|| EnvFilter::new(default));
+    let level = if terminal { LevelFilter::WARN } else { LevelFilter::INFO };
+    let default = || Targets::new().with_default(level).with_target("tokio_cron_scheduler", LevelFilter::WARN);
+    let filter = options.log.clone().unwrap_or_else(default);
     match &progress {
         Some(progress) => init(options, filter, progress.clone()),
         None => init(options, filter, std::io::stderr),
@@ -29,15 +32,20 @@ pub fn start(options: &GlobalOptions, name: &str) -> (EventSink, Option<Progress
     }
 }
 
-fn init(options: &GlobalOptions, filter: EnvFilter, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+fn init(options: &GlobalOptions, filter: Targets, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(colour);
     // It would be reported on standard error, where it panics if that is full or closed: the export goes on without its log.
     let builder = builder.log_internal_errors(false);
     // A second start in one process, as in tests, keeps the first.
     match options.log_format {
-        LogFormat::Text => builder.try_init().ok(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init().ok(),
+        LogFormat::Text => builder.finish().with(filter).try_init().ok(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).finish().with(filter).try_init().ok()
+        }
     };
 }

@@ -36,7 +36,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use futures::future::LocalBoxFuture;
+use tracing_subscriber::filter::Targets;
 
 use crate::config::Flag;
 use crate::error_text::escape_controls;
@@ -130,7 +131,7 @@ pub struct GlobalOptions {
     log_format: LogFormat,
     /// Log level (error, warn, info, debug) or a filter such as `warn,profound_export::run=debug`
     #[arg(long, global = true, value_name = "FILTER")]
-    log: Option<EnvFilter>,
+    log: Option<Targets>,
     /// Override one setting of file and environment, such as `destination.url=./lake`
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Flag>,
@@ -157,8 +158,13 @@ fn setting(text: &str) -> Result<Flag, String> {
     }
 }
 
-/// Runs the command; the result becomes the exit code.
-pub async fn execute(cli: Cli) -> ExitCode {
+/// Runs the command; the result becomes the exit code. Boxed: where the type of a future is known, its code is compiled, so `main`
+/// would compile a third of the library once more.
+pub fn execute(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
+    Box::pin(run_command(cli))
+}
+
+async fn run_command(cli: Cli) -> ExitCode {
     let Cli { options, command } = cli;
     let result = match command {
         Command::Demo(args) => demo::execute(&options, args).await,

@@ -24,6 +24,8 @@ use crate::model::outcome::Outcome;
 #[cfg(feature = "otlp")]
 use crate::observe::otlp::Otlp;
 use crate::observe::{ActivityMonitor, Metrics, write_textfile};
+#[cfg(not(feature = "otlp"))]
+use crate::observe::{SIGNALS, is_exported};
 use crate::status::{Status, StatusCache};
 
 /// Refresh interval during a run.
@@ -71,6 +73,13 @@ impl ProcessMonitor {
         let live = ActivityMonitor::new(clock.clone());
         let metrics = Metrics::new(clock.clone());
         let dispatcher = AlertDispatcher::new(clock.clone(), live.events().and(metrics.events()));
+        #[cfg(not(feature = "otlp"))]
+        if SIGNALS.iter().any(|signal| is_exported(|name| std::env::var(name).ok(), signal)) {
+            tracing::warn!(
+                error = "this program was built without the feature `otlp`",
+                "OTLP is off, exports continue"
+            );
+        }
         Self {
             #[cfg(feature = "otlp")]
             otlp: otlp(&metrics, clock),

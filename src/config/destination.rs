@@ -236,8 +236,8 @@ pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
         }
     };
     if let Some(feature) = feature {
-        let instead = format!("build it with `cargo build --release --features {feature}`, or use `s3://`");
-        return wrong(&format!("this program was built without `{scheme}://`"), instead);
+        let instead = format!("build it with `--features {feature}` (or `full`, as releases are), or use `s3://`");
+        return wrong(&format!("this program was built without the feature `{feature}`"), instead);
     }
     let Some(url) = Url::parse(text).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty())) else {
         return wrong("the URL names no bucket", format!("write `{scheme}://bucket/prefix`"));
@@ -395,7 +395,8 @@ mod tests {
             ("", "write a path, or a URL such as `s3://bucket/prefix`"),
         ];
         if cfg!(not(feature = "gcs")) {
-            cases.push(("gs://bucket/x", "build it with `cargo build --release --features gcs`, or use `s3://`"));
+            cases
+                .push(("gs://bucket/x", "build it with `--features gcs` (or `full`, as releases are), or use `s3://`"));
         }
         for (text, instead) in cases {
             assert_eq!(location(text).unwrap_err().instead, instead, "{text}");

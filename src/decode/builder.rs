@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListArray, StringBuilder, StructArray,
-    TimestampMicrosecondBuilder,
+use arrow_array::builder::{
+    BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, ListArray, StructArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use crate::decode::schema::{list_item, struct_fields};
 use crate::model::column::ColumnType;
@@ -109,7 +109,7 @@ impl ColumnBuilder {
     ///
     /// # Errors
     /// Only if parts of a list or struct differ in length, which would be a bug here.
-    pub fn finish(&mut self) -> Result<ArrayRef, arrow::error::ArrowError> {
+    pub fn finish(&mut self) -> Result<ArrayRef, arrow_schema::ArrowError> {
         Ok(match self {
             Self::Utf8(builder) | Self::Json(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),
@@ -164,7 +164,7 @@ impl StructBuilder {
 impl ColumnBuilder {
     /// Values appended since the last batch.
     pub fn len(&self) -> usize {
-        use arrow::array::ArrayBuilder;
+        use arrow_array::builder::ArrayBuilder;
         match self {
             Self::Utf8(builder) | Self::Json(builder) => builder.len(),
             Self::Int64(builder) => builder.len(),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, RecordBatch};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::decode::builder::ColumnBuilder;
@@ -162,7 +163,7 @@ impl Decoder {
         self.row.restart(rows_read);
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, arrow::error::ArrowError> {
+    fn finish(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.builders.len() + 1);
         for builder in &mut self.builders {
             arrays.push(builder.finish()?);
@@ -205,7 +206,7 @@ impl Decoder {
     }
 
     fn extra_len(&self) -> usize {
-        use arrow::array::ArrayBuilder;
+        use arrow_array::builder::ArrayBuilder;
         self.extra.len()
     }
 

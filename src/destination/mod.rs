@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
 use crate::destination::directories::Directories;
+use crate::http::install_tls;
 use crate::model::disk_trouble::DiskTrouble;
 use crate::retry::Attempts;
 
@@ -421,6 +422,7 @@ fn location(config: &DestinationConfig) -> Result<Location, DestinationError> {
 /// Opens a bucket with the usual variables of its kind, then the configured options.
 fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
     let prefix = Path::from_url_path(url.path())?;
+    install_tls();
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {

@@ -1,6 +1,6 @@
 //! Errors of the ledger, and what an operator can do about them.
 
-use arrow::error::ArrowError;
+use arrow_schema::ArrowError;
 use parquet::errors::ParquetError;
 
 use crate::destination::DestinationError;

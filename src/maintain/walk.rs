@@ -208,7 +208,7 @@ pub fn forgotten_files(
 mod tests {
     use std::collections::BTreeMap;
 
-    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
     use bytes::Bytes;
     use object_store::memory::InMemory;
     use parquet::arrow::ArrowWriter;

@@ -5,6 +5,7 @@ mod log_lines;
 mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+mod otlp_variables;
 mod progress;
 mod rate_limit_waits;
 mod run_progress;
@@ -12,4 +13,5 @@ mod run_progress;
 pub use activity::{ActiveRun, Activity, ActivityMonitor, LatestRun, Problem, RateLimitView};
 pub use log_lines::log_lines;
 pub use metrics::{BUCKETS, FAMILIES, MetricFamily, MetricKind, Metrics, TextfileError, write_textfile};
+pub use otlp_variables::{SIGNALS, is_exported};
 pub use progress::Progress;

@@ -29,13 +29,13 @@ pub enum WriteError {
     Spill {
         path: PathBuf,
         #[source]
-        source: arrow::error::ArrowError,
+        source: arrow_schema::ArrowError,
     },
     #[error("cannot shape rows of stream `{stream}`")]
     Shape {
         stream: String,
         #[source]
-        source: arrow::error::ArrowError,
+        source: arrow_schema::ArrowError,
     },
     /// Rows without a day, in a window of several days.
     #[error("stream `{stream}`: {rows} rows have no `{column}`, so their day is unknown in a window of several days")]

@@ -4,8 +4,10 @@
 //! column that is added later and still empty changes nothing. Floats count to twelve significant digits, because two responses of the
 //! API differ in the last ones (seen by users; `docs/`). Ledgers store these hashes: they must not change.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// Significant digits of a float that count.
@@ -104,7 +106,7 @@ fn rounded(value: f64) -> [u8; 12] {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use arrow_array::{Float64Array, Int64Array, StringArray};
 
     use super::*;
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -44,7 +46,7 @@ pub(super) fn rows_by_day(batch: &RecordBatch, days: &Days) -> BTreeMap<Option<D
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
+    use arrow_array::{ArrayRef, StringArray, TimestampMicrosecondArray};
     use proptest::prelude::*;
 
     use super::*;

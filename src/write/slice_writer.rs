@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_schema::{DataType, SchemaRef};
+use arrow_select::take::take_record_batch;
 use parquet::file::properties::WriterProperties;
 
 use crate::config::Compression;
@@ -269,7 +271,7 @@ impl SliceWriter {
         Ok(true)
     }
 
-    fn shape(&self, source: arrow::error::ArrowError) -> WriteError {
+    fn shape(&self, source: arrow_schema::ArrowError) -> WriteError {
         WriteError::Shape { stream: self.slice.stream.name.clone(), source }
     }
 }

@@ -55,7 +55,10 @@ fn problems(validator: &jsonschema::Validator, value: &Value) -> Vec<String> {
 async fn answer(simulator: &Simulator, stream: &Stream, request: &Request) -> String {
     let url = format!("{}{}?{}", simulator.url(), request.path(), request.query());
     #[expect(clippy::disallowed_methods, reason = "the raw response is needed, not the one that the exporter reads")]
-    let client = reqwest::Client::new();
+    let client = {
+        profound_export::http::install_tls();
+        reqwest::Client::new()
+    };
     let requested = match (stream.request.method, request.body()) {
         (Method::Post, Some(body)) => client.post(url).json(body),
         _ => client.get(url),

@@ -10,7 +10,7 @@ const LAYERS: [(&str, &str); 21] = [
     ("model", ""),
     ("retry", "model"),
     ("config", "model"),
-    ("destination", "model config error_text retry"),
+    ("destination", "model config error_text http retry"),
     ("schedule", "model config"),
     ("plan", "model"),
     // The middle four never use each other; only `run` knows them all.

@@ -187,6 +187,25 @@ async fn variable_that_cannot_be_used_is_named_and_an_empty_one_is_unset() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+#[cfg(not(feature = "otlp"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn run_warns_of_otlp_variables_that_it_cannot_follow() {
+    let account = Account { now: None, ..account() };
+    let simulator = Simulator::start(Arc::new(Catalog::embedded().unwrap()), account).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
+    let warns = |variables: &[(&str, &str)]| {
+        let mut program = program(place.path(), &simulator);
+        let ended = program.args(["run"]).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(0));
+        String::from_utf8(ended.stderr).unwrap().contains("built without the feature `otlp`")
+    };
+    let endpoint = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1");
+    assert!(warns(&[endpoint]));
+    assert!(!warns(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]));
+    assert!(!warns(&[endpoint, ("OTEL_SDK_DISABLED", "true")]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_rejects_data_files_without_a_ledger() {
     let account = Account { now: None, ..account() };

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch, StringArray, new_null_array};
-use arrow::datatypes::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, Date32Array, RecordBatch, StringArray, new_null_array};
+use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use profound_export::catalog::Catalog;
 use profound_export::config::Compression;

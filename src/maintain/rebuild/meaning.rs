@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::DataType;
+use arrow_schema::DataType;
 use jiff::Timestamp;
 
 use crate::decode::{EXTRA_COLUMN, data_type_of};

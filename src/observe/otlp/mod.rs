@@ -18,7 +18,8 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::clock::Clock;
 use crate::model::event::EventSink;
-use crate::observe::Metrics;
+use crate::observe::metrics::Metrics;
+use crate::observe::otlp_variables::{SIGNALS, is_exported};
 use meters::RequestDurations;
 use send::Client;
 use spans::Spans;
@@ -59,18 +60,13 @@ impl Otlp {
         clock: &Clock,
     ) -> Result<Option<Self>, OtlpError> {
         let value = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let is_wanted = |signal: &str| {
-            let names = ["OTEL_EXPORTER_OTLP_ENDPOINT", &format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")];
-            let is_none = value(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none");
-            !is_none && names.into_iter().any(|name| value(name).is_some())
-        };
-        let is_off = value("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        if is_off || !(is_wanted("TRACES") || is_wanted("METRICS")) {
+        let [wants_traces, wants_metrics] = SIGNALS.map(|signal| is_exported(value, signal));
+        if !(wants_traces || wants_metrics) {
             return Ok(None);
         }
         let client = Client::new()?;
         let resource = resource(value("OTEL_SERVICE_NAME").is_some());
-        let traces = if !is_wanted("TRACES") {
+        let traces = if !wants_traces {
             None
         } else {
             let exporter = {
@@ -82,7 +78,7 @@ impl Otlp {
             let spans = Spans::new(&provider, clock.clone());
             Some((provider, Arc::new(spans)))
         };
-        let metrics = if !is_wanted("METRICS") {
+        let metrics = if !wants_metrics {
             None
         } else {
             let exporter = {

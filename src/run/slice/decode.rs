@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 use tokio::sync::mpsc::Receiver;
 
 use crate::decode::{DecodeError, Decoder, Drift, Misfit};

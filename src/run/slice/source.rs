@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::SchemaRef;
+use arrow_schema::SchemaRef;
 use tokio::sync::mpsc::Sender;
 
 use crate::api::{RequestOptions, SliceRequest, Transport, Variables};

@@ -39,6 +39,8 @@ fn stream(name: &str) -> Stream {
 
 #[expect(clippy::disallowed_methods, reason = "the simulator is tested without the product's own client")]
 fn plain_client() -> reqwest::Client {
+    // With the product in the same build, reqwest has TLS without a provider of its own.
+    rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::new()
 }
 
