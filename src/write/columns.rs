@@ -52,26 +52,55 @@ pub fn table_schema(decoded: &Schema, scope: ScopeKind) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-impl Provenance {
+/// Provenance as columns, whose memory the batches of a slice share.
+pub(super) struct OwnColumns {
+    pub provenance: Provenance,
+    scope: ScopeKind,
+    /// The columns before those of decoded rows, and behind them.
+    columns: [Vec<ArrayRef>; 2],
+    /// Of each column.
+    rows: usize,
+}
+
+impl OwnColumns {
+    pub fn new(provenance: Provenance, scope: ScopeKind) -> Self {
+        Self { provenance, scope, columns: Default::default(), rows: 0 }
+    }
+
     /// Adds the columns of the scope and the provenance to a batch. `schema` must be [`table_schema`] of the batch's.
-    pub fn add_to(&self, batch: &RecordBatch, kind: ScopeKind, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    pub fn add_to(&mut self, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let rows = batch.num_rows();
+        if self.rows < rows {
+            self.rows = rows.next_power_of_two();
+            self.columns = self.provenance.columns(self.scope, self.rows);
+        }
+        let [before, behind] =
+            self.columns.each_ref().map(|columns| columns.iter().map(|column| column.slice(0, rows)));
+        let arrays = before.chain(batch.columns().iter().cloned()).chain(behind).collect();
+        RecordBatch::try_new(Arc::clone(schema), arrays)
+    }
+}
+
+impl Provenance {
+    /// The columns of the scope and those of the provenance.
+    fn columns(&self, kind: ScopeKind, rows: usize) -> [Vec<ArrayRef>; 2] {
         let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows])) };
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        let mut scope: Vec<ArrayRef> = Vec::new();
         for part in kind.parts() {
             let named = self.scope.part(*part);
             if part.columns().0.is_some() {
-                arrays.push(text(named.map(|named| named.id.as_str())));
+                scope.push(text(named.map(|named| named.id.as_str())));
             }
-            arrays.push(text(named.map(|named| named.name.as_str())));
+            scope.push(text(named.map(|named| named.name.as_str())));
         }
-        arrays.extend(batch.columns().iter().cloned());
         let day = |day: Option<i32>| -> ArrayRef { Arc::new(Date32Array::from(vec![day; rows])) };
         let extracted = TimestampMicrosecondArray::from(vec![self.extracted_at.as_microsecond(); rows]);
-        arrays.push(text(Some(&self.run_id.to_string())));
-        arrays.push(Arc::new(extracted.with_timezone("UTC")));
-        arrays.push(day(self.window.map(|window| window.start.to_epoch_days())));
-        arrays.push(day(self.window.map(|window| window.end.to_epoch_days())));
-        RecordBatch::try_new(Arc::clone(schema), arrays)
+        let own: Vec<ArrayRef> = vec![
+            text(Some(&self.run_id.to_string())),
+            Arc::new(extracted.with_timezone("UTC")),
+            day(self.window.map(|window| window.start.to_epoch_days())),
+            day(self.window.map(|window| window.end.to_epoch_days())),
+        ];
+        [scope, own]
     }
 }

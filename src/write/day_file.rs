@@ -4,14 +4,11 @@
 //! So rows wait in memory until there are enough of them, and beyond a limit those of other days wait on disk.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use parquet::file::properties::WriterProperties;
 
 use crate::write::error::WriteError;
-use crate::write::parquet_file::{DayContent, ParquetFile, SpooledFile};
+use crate::write::parquet_file::{DayContent, FileFormat, ParquetFile, SpooledFile};
 use crate::write::spill::Spill;
 
 /// An encoded row group of this size is written to disk.
@@ -19,8 +16,7 @@ const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
 pub struct DayFile {
     path: PathBuf,
-    schema: SchemaRef,
-    properties: WriterProperties,
+    format: FileFormat,
     /// `None` until the first row is encoded: rows that are already published need no encoder.
     file: Option<ParquetFile>,
     waiting: Vec<RecordBatch>,
@@ -32,16 +28,16 @@ pub struct DayFile {
 }
 
 impl DayFile {
-    pub fn new(path: PathBuf, schema: SchemaRef, properties: WriterProperties) -> Self {
+    pub fn new(path: PathBuf, format: FileFormat) -> Self {
         let (file, spill, waiting) = (None, None, Vec::new());
-        Self { path, schema, properties, file, waiting, waiting_bytes: 0, spill, hash: 0, rows: 0, idle_batches: 0 }
+        Self { path, format, file, waiting, waiting_bytes: 0, spill, hash: 0, rows: 0, idle_batches: 0 }
     }
 
-    /// Adds rows whose hashes sum to `hash`. They wait in memory.
-    pub fn add(&mut self, batch: RecordBatch, hash: u128) {
+    /// Adds rows whose hashes sum to `hash`. They wait in memory, where they take `bytes`.
+    pub fn add(&mut self, batch: RecordBatch, bytes: usize, hash: u128) {
         self.rows += batch.num_rows() as u64;
         self.hash = self.hash.wrapping_add(hash);
-        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting_bytes += bytes;
         self.waiting.push(batch);
         self.idle_batches = 0;
     }
@@ -85,21 +81,22 @@ impl DayFile {
 
     /// Encodes all waiting rows into the open row group.
     pub fn encode(&mut self) -> Result<(), WriteError> {
-        self.file = Some(self.encoded()?);
+        self.file = Some(self.encoded(false)?);
         Ok(())
     }
 
-    /// The file with all rows.
-    fn encoded(&mut self) -> Result<ParquetFile, WriteError> {
+    /// The file with all rows so far, and whether there will be no others.
+    fn encoded(&mut self, is_last: bool) -> Result<ParquetFile, WriteError> {
+        let is_whole = is_last && self.file.is_none() && self.spill.is_none();
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => ParquetFile::create(self.path.clone(), Arc::clone(&self.schema), self.properties.clone())?,
+            None => ParquetFile::create(self.path.clone(), self.format.clone())?,
         };
         if let Some(spill) = self.spill.take() {
-            spill.drain(|batch| encode(&mut file, &batch))?;
+            spill.drain(|batch| encode(&mut file, &[batch], false))?;
         }
         self.waiting_bytes = 0;
-        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| encode(&mut file, batch))?;
+        encode(&mut file, &std::mem::take(&mut self.waiting), is_whole)?;
         Ok(file)
     }
 
@@ -120,11 +117,11 @@ impl DayFile {
 
     /// Encodes all rows that wait and completes the file with `metadata` in its footer.
     pub fn close(mut self, content: DayContent, metadata: &[(String, String)]) -> Result<SpooledFile, WriteError> {
-        self.encoded()?.close(content, metadata)
+        self.encoded(true)?.close(content, metadata)
     }
 }
 
-fn encode(file: &mut ParquetFile, batch: &RecordBatch) -> Result<(), WriteError> {
-    file.write(batch)?;
+fn encode(file: &mut ParquetFile, batches: &[RecordBatch], is_whole: bool) -> Result<(), WriteError> {
+    file.write(batches, is_whole)?;
     if file.encoded_bytes() > ROW_GROUP_BYTES { file.flush() } else { Ok(()) }
 }

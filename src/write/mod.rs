@@ -1,5 +1,6 @@
 //! Writes record batches to Parquet files in the spool, one per day, and verifies that they are complete.
 
+mod column_run;
 mod columns;
 mod day_file;
 mod error;

@@ -1,14 +1,12 @@
 //! Splits the record batches of one slice into one file per day.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take_record_batch;
-use parquet::file::properties::WriterProperties;
 
 use crate::config::Compression;
 use crate::model::day::Day;
@@ -16,11 +14,11 @@ use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
 use crate::model::stream::Total;
-use crate::write::columns::{OWN_COLUMNS, Provenance, table_schema};
+use crate::write::columns::{OWN_COLUMNS, OwnColumns, Provenance, table_schema};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::hash::{add_hashes, row_hashes};
-use crate::write::parquet_file::properties;
+use crate::write::parquet_file::FileFormat;
 use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
@@ -35,9 +33,8 @@ const MAX_ENTITIES: usize = 1_000_000;
 
 pub struct SliceWriter {
     pub(super) slice: Slice,
-    provenance: Provenance,
-    schema: SchemaRef,
-    properties: WriterProperties,
+    own: OwnColumns,
+    format: FileFormat,
     /// The columns of decoded batches that are hashed.
     content: Vec<usize>,
     pub(super) keys: Option<RowKeys>,
@@ -77,12 +74,11 @@ impl SliceWriter {
         let long_text = long_text_paths(slice, &schema);
         Self {
             slice: slice.clone(),
-            provenance,
-            properties: properties(compression, &long_text),
+            own: OwnColumns::new(provenance, slice.stream.scope),
+            format: FileFormat::new(schema, compression, &long_text),
             content: (0..decoded.fields().len()).collect(),
             keys: RowKeys::new(slice.stream.key.iter(), decoded),
             entities: Entities::new(slice, decoded),
-            schema,
             dir,
             files: BTreeMap::new(),
             encoded: None,
@@ -117,10 +113,6 @@ impl SliceWriter {
             entities.add(batch);
         }
         let hashes = row_hashes(batch, &self.content);
-        let full = self
-            .provenance
-            .add_to(batch, self.slice.stream.scope, &self.schema)
-            .map_err(|source| self.shape(source))?;
         let signal = self.slice.stream.signal.as_deref().and_then(|column| signals(batch, column));
         if let Some(day) = self.single_file() {
             let hash = sum(hashes.iter().copied());
@@ -128,7 +120,7 @@ impl SliceWriter {
             if signal.is_some_and(|signal| signal.contains(&true)) {
                 self.signalled.insert(day);
             }
-            self.open(day).add(full, hash);
+            self.add(day, batch, hash)?;
             return self.bound_memory();
         }
         let mut undated = 0;
@@ -147,18 +139,27 @@ impl SliceWriter {
                 self.signalled.insert(Some(day));
             }
             let hash = sum(rows.iter().map(|row| hashes[*row as usize]));
-            let part = if rows.len() == full.num_rows() {
-                full.clone()
+            if rows.len() == batch.num_rows() {
+                self.add(Some(day), batch, hash)?;
             } else {
-                take_record_batch(&full, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?
-            };
-            self.open(Some(day)).add(part, hash);
+                let part = take_record_batch(batch, &UInt32Array::from(rows)).map_err(|source| self.shape(source))?;
+                self.add(Some(day), &part, hash)?;
+            }
         }
         if undated > 0 {
             let (stream, column) = (self.slice.stream.name.clone(), days_column(&self.slice));
             return Err(WriteError::Undated { stream, column, rows: undated });
         }
         self.bound_memory()
+    }
+
+    /// Adds decoded rows of `day`.
+    fn add(&mut self, day: FileKey, rows: &RecordBatch, hash: u128) -> Result<(), WriteError> {
+        // The other columns share their memory with those of all other rows.
+        let bytes = rows.get_array_memory_size();
+        let full = self.own.add_to(rows, &self.format.schema).map_err(|source| self.shape(source))?;
+        self.open(day).add(full, bytes, hash);
+        Ok(())
     }
 
     /// Keeps the day of `row`, or the list, from being published: the row cannot be stored. Call it before the batch is written, which
@@ -202,18 +203,18 @@ impl SliceWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let first = self.schema.fields().len() - OWN_COLUMNS.len() - self.content.len();
+        let first = self.format.schema.fields().len() - OWN_COLUMNS.len() - self.content.len();
         let content: Vec<usize> = (first..first + self.content.len()).collect();
         let decoded = batch.project(&content).map_err(|source| self.shape(source))?;
         let hash = sum(row_hashes(&decoded, &self.content).into_iter());
         // A slice that carries rows over is a list, or one day of rows without a date.
         let mark = self.slice.recorded_days().first().copied().flatten();
-        self.open(mark).add(batch.clone(), hash);
+        self.open(mark).add(batch.clone(), batch.get_array_memory_size(), hash);
         self.bound_memory()
     }
 
     pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+        &self.format.schema
     }
 
     pub fn finish(self) -> UnverifiedSlice {
@@ -224,7 +225,7 @@ impl SliceWriter {
     pub(super) fn open(&mut self, day: Option<Day>) -> &mut DayFile {
         self.files.entry(day).or_insert_with(|| {
             let name = day.map_or_else(|| "data.parquet".to_owned(), |day| format!("{day}.parquet"));
-            DayFile::new(self.dir.file(&name), Arc::clone(&self.schema), self.properties.clone())
+            DayFile::new(self.dir.file(&name), self.format.clone())
         })
     }
 
@@ -294,7 +295,7 @@ impl UnverifiedSlice {
 impl SliceWriter {
     /// The footer of every file of the slice.
     pub(super) fn metadata(&self, totals: &ResponseTotals, proof: Proof) -> Vec<(String, String)> {
-        let Self { slice, provenance, .. } = self;
+        let Self { slice, own: OwnColumns { provenance, .. }, .. } = self;
         let mut pairs = vec![
             ("stream", slice.stream.name.clone()),
             ("scope", serde_json::json!(slice.scope).to_string()),

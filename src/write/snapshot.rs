@@ -13,7 +13,7 @@ use crate::model::day::Day;
 use crate::model::history::{SNAPSHOT_COLUMN, history_name};
 use crate::model::slice::Slice;
 use crate::write::error::WriteError;
-use crate::write::parquet_file::{DayContent, ParquetFile, SpooledFile, properties};
+use crate::write::parquet_file::{DayContent, FileFormat, ParquetFile, SpooledFile};
 use crate::write::private_file::open_unchanged;
 use crate::write::slice_writer::long_text_paths;
 use crate::write::spool::SliceDir;
@@ -35,14 +35,14 @@ pub fn write_snapshot(
     let footer = rows.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let at = slice.stream.scope.parts().iter().map(|part| 1 + usize::from(part.columns().0.is_some())).sum();
     let schema = with_day(rows.schema(), at);
-    let properties = properties(compression, &long_text_paths(slice, &schema));
-    let mut copy = ParquetFile::create(dir.file("snapshot.parquet"), Arc::clone(&schema), properties)?;
+    let format = FileFormat::new(Arc::clone(&schema), compression, &long_text_paths(slice, &schema));
+    let mut copy = ParquetFile::create(dir.file("snapshot.parquet"), format)?;
     for batch in rows.build().map_err(parquet)? {
         let batch = batch.map_err(shape)?;
         let days: ArrayRef = Arc::new(Date32Array::from(vec![day.to_epoch_days(); batch.num_rows()]));
         let mut columns = batch.columns().to_vec();
         columns.insert(at, days);
-        copy.write(&RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?)?;
+        copy.write(&[RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?], false)?;
         dir.occupy(copy.written_bytes())?;
     }
     dir.reserve(copy.expected_bytes())?;
