@@ -46,6 +46,8 @@ pub struct SliceWriter {
     pub(super) outside_rows: u64,
     /// Days of rows, also outside the window: they show how the API reads `end_date`.
     seen: BTreeSet<Day>,
+    /// Whether no batch had a row of an earlier day than the batches before it.
+    is_in_day_order: bool,
     /// Why days, or the list, have a row that cannot be stored.
     pub(super) unfit: BTreeMap<FileKey, String>,
     /// Days, or the list, whose signal is on.
@@ -84,6 +86,7 @@ impl SliceWriter {
             encoded: None,
             outside_rows: 0,
             seen: BTreeSet::new(),
+            is_in_day_order: true,
             unfit: BTreeMap::new(),
             signalled: BTreeSet::new(),
         }
@@ -124,7 +127,10 @@ impl SliceWriter {
             return self.bound_memory();
         }
         let mut undated = 0;
-        for (day, rows) in self.days_of(batch) {
+        let days = self.days_of(batch);
+        let first = days.keys().flatten().next();
+        self.is_in_day_order &= first.is_none_or(|first| self.seen.last().is_none_or(|last| last <= first));
+        for (day, rows) in days {
             let window = self.slice.window;
             let Some(day) = day else {
                 undated += rows.len();
@@ -258,12 +264,14 @@ impl SliceWriter {
         self.dir.occupy(on_disk)
     }
 
-    /// Makes `day` the encoded file if the present one is idle. Rows mostly arrive day by day, so a finished day gives way.
+    /// Makes `day` the encoded file if the present one is idle. Rows mostly arrive day by day, so a finished day gives way: at once if no
+    /// day had rows after a later one.
     fn make_encoded(&mut self, day: Option<Day>) -> Result<bool, WriteError> {
         if let Some(other) = self.encoded.filter(|encoded| *encoded != day)
             && let Some(file) = self.files.get_mut(&other)
         {
-            if file.idle_batches() <= MAX_IDLE_BATCHES {
+            let max_idle_batches = if self.is_in_day_order { 1 } else { MAX_IDLE_BATCHES };
+            if file.idle_batches() <= max_idle_batches {
                 return Ok(false);
             }
             file.end_row_group()?;

@@ -46,8 +46,13 @@ fn batch(schema: &SchemaRef, first: usize, days: impl Fn(usize) -> i64, start: D
     RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
 }
 
-/// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`, and its files.
-fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> (VerifiedSlice, Vec<SpooledFile>) {
+/// A whole slice of [`BATCHES`] batches whose rows fall on `days`, written below `root`, and its files. `look` sees the directory of the
+/// slice after each batch.
+fn written(
+    root: &Path,
+    days: impl Fn(usize) -> i64 + Copy,
+    mut look: impl FnMut(&Path),
+) -> (VerifiedSlice, Vec<SpooledFile>) {
     let stream = Catalog::embedded().unwrap().get("visibility_v2_by_day").cloned().unwrap();
     let schema = Arc::clone(&TableSchema::new(&stream).arrow);
     let start: Day = "2026-03-01".parse().unwrap();
@@ -64,9 +69,11 @@ fn written(root: &Path, days: impl Fn(usize) -> i64 + Copy) -> (VerifiedSlice, V
     };
     let spool = Spool::open(root, provenance.run_id, u64::MAX).unwrap();
     let dir = spool.create_slice_dir().unwrap();
+    let place = dir.file("").to_owned();
     let mut writer = SliceWriter::new(&slice, &schema, provenance, Compression::Zstd(3), dir);
     for number in 0..BATCHES {
         writer.write(&batch(&schema, number * ROWS, days, start)).unwrap();
+        look(&place);
     }
     let totals = ResponseTotals::new(Proof::Total);
     let mut whole = writer.finish().verify(totals, &BTreeSet::new()).unwrap();
@@ -108,7 +115,7 @@ fn rows_keep_their_order_and_form_few_row_groups() {
     ];
     for (name, days) in orders {
         let root = tempfile::tempdir().unwrap();
-        let (_whole, files) = written(root.path(), days);
+        let (_whole, files) = written(root.path(), days, |_| ());
         let read = read(&files);
         assert!(read.values().all(|(_, groups)| *groups <= 3), "{name}: {read:?}");
         assert_eq!(
@@ -120,4 +127,20 @@ fn rows_keep_their_order_and_form_few_row_groups() {
         let dir = files[0].path.parent().unwrap().to_owned();
         assert_eq!(std::fs::read_dir(dir).unwrap().count(), files.len(), "{name}");
     }
+}
+
+#[test]
+fn rows_in_day_order_are_encoded_and_never_spilled() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spilled = 0;
+    // Three batches a day: a few days fill the memory.
+    let (_whole, files) = written(
+        root.path(),
+        |row| (row / ROWS / 3) as i64,
+        |dir| {
+            let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+            spilled += names.filter(|name| name.extension().is_some_and(|extension| extension == "rows")).count();
+        },
+    );
+    assert_eq!((spilled, files.len()), (0, BATCHES / 3));
 }
