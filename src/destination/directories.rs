@@ -2,9 +2,10 @@
 //!
 //! `LocalFileSystem` could sync what it writes. But it trusts directories that exist already, although another task may have created
 //! them a moment ago, or a run that was killed before it synced them; and it fails on file systems that cannot sync directories. So it
-//! writes without syncing, and every file that is renamed or linked into the lake is synced here.
+//! writes without syncing, and every file that is renamed or linked into the lake is synced here, before its name; the names of many files
+//! are synced together.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -32,38 +33,19 @@ impl Directories {
         &self.root
     }
 
-    /// Creates and syncs `directory` and those above it, each once in the life of this process.
-    fn make_durable(&self, directory: &Path) -> io::Result<()> {
-        if self.durable.lock().contains(directory) {
-            return Ok(());
-        }
-        match directory.parent() {
-            Some(parent) if directory != self.root => {
-                self.make_durable(parent)?;
-                match std::fs::create_dir(directory) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => made?,
-                }
-                sync(parent)?;
-            }
-            // Directories above the root may belong to another user, or be of a kind that cannot be synced.
-            _ => directory.ancestors().skip(1).for_each(|ancestor| drop(sync(ancestor))),
-        }
-        self.durable.lock().insert(directory.to_owned());
-        Ok(())
-    }
-
-    /// Moves the complete file at `from` to `to`, in place of an existing one, and syncs both file and directory.
+    /// Moves the complete file at `from` to `to`, in place of an existing one. A power cut may undo that until [`Self::sync`].
     pub async fn rename(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
-        self.sync_and(from, to, |from, to| std::fs::rename(from, to)).await
+        self.place(from, to, |from, to| std::fs::rename(from, to)).await
     }
 
-    /// Makes the complete file at `from` the file at `to`; an existing one is an error of kind `AlreadyExists`.
+    /// Makes the complete file at `from` the file at `to`; an existing one is an error of kind `AlreadyExists`. A power cut may undo that
+    /// until [`Self::sync`].
     pub async fn link(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
-        self.sync_and(from, to, |from, to| std::fs::hard_link(from, to)).await
+        self.place(from, to, |from, to| std::fs::hard_link(from, to)).await
     }
 
-    async fn sync_and(
+    /// Syncs the file at `from` before any directory names it as `to`: a name without its bytes would survive a power cut.
+    async fn place(
         &self,
         from: &object_store::path::Path,
         to: &object_store::path::Path,
@@ -73,19 +55,50 @@ impl Directories {
         let published = move || {
             File::open(&from)?.sync_all()?;
             let parent = to.parent().unwrap_or(&directories.root);
-            directories.make_durable(parent)?;
+            let create = || {
+                // One thread at a time, so that the calls of all are in an order that `test_power.py` can replay.
+                let _locked = directories.durable.lock();
+                if parent.is_dir() { Ok(()) } else { std::fs::create_dir_all(parent) }
+            };
+            create()?;
             match publish(&from, &to) {
                 // Another process has removed the directory while it was empty.
                 Err(error) if error.kind() == ErrorKind::NotFound && from.exists() => {
                     directories.durable.lock().retain(|directory| !to.starts_with(directory));
-                    directories.make_durable(parent)?;
-                    publish(&from, &to)?;
+                    create()?;
+                    publish(&from, &to)
                 }
-                published => published?,
+                published => published,
             }
-            sync(parent)
         };
         spawn_blocking(published).await.map_err(io::Error::other)?
+    }
+
+    /// Waits until the names of `files` are on disk. Each of their directories is synced once, however many of the files it has, and those
+    /// above it once in the life of this process.
+    pub async fn sync(&self, files: &[object_store::path::Path]) -> io::Result<()> {
+        let (files, directories) = (files.iter().map(|file| self.root.join(file.as_ref())).collect(), self.clone());
+        spawn_blocking(move || directories.sync_all(files)).await.map_err(io::Error::other)?
+    }
+
+    fn sync_all(&self, files: Vec<PathBuf>) -> io::Result<()> {
+        let (mut unsynced, mut new) = (BTreeSet::new(), BTreeSet::new());
+        for parent in files.iter().filter_map(|file| file.parent()) {
+            unsynced.insert(parent);
+            let durable = self.durable.lock();
+            let below_root = parent.ancestors().take_while(|directory| directory.starts_with(&self.root));
+            for directory in below_root.take_while(|directory| !durable.contains(*directory)) {
+                new.insert(directory);
+                unsynced.extend(directory.parent().filter(|_| directory != self.root));
+            }
+        }
+        unsynced.into_iter().try_for_each(sync)?;
+        if new.contains(&*self.root) {
+            // Directories above the root may belong to another user, or be of a kind that cannot be synced.
+            self.root.ancestors().skip(1).for_each(|ancestor| drop(sync(ancestor)));
+        }
+        self.durable.lock().extend(new.into_iter().map(Path::to_owned));
+        Ok(())
     }
 
     /// Whether a file can be created where `path` is.
@@ -167,7 +180,7 @@ mod tests {
             let paths: Vec<object_store::path::Path> =
                 (0..16).map(|day| format!("a/b={}/c={day}/data", day % 2).into()).collect();
             for path in &paths {
-                directories.make_durable(directories.root.join(path.as_ref()).parent().unwrap()).unwrap();
+                std::fs::create_dir_all(directories.root.join(path.as_ref()).parent().unwrap()).unwrap();
             }
             for removed in
                 futures::future::join_all(paths.iter().map(|path| directories.remove_empty_parents(path))).await

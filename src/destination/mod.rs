@@ -196,8 +196,22 @@ impl Destination {
         let at = staging.as_ref().unwrap_or(path);
         self.store.put(at, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
         match &staging {
-            Some(staging) => self.rename(staging, path).await.map_err(failed),
-            None => Ok(()),
+            Some(staging) => self.rename(staging, path).await.map_err(failed)?,
+            None => return Ok(()),
+        }
+        self.sync(std::slice::from_ref(path)).await
+    }
+
+    /// Waits until a power cut can no longer undo that the files at `paths` were published. Object stores need no such step.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`]; readers see the files all the same.
+    pub async fn sync(&self, paths: &[Path]) -> Result<(), DestinationError> {
+        match (&self.directories, paths) {
+            (Some(directories), [first, ..]) => {
+                directories.sync(paths).await.map_err(|source| store_error("write", first, local_error(source)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -248,7 +262,10 @@ impl Destination {
         let failed = |source| store_error("create", path, source);
         let staging = new_staging();
         self.store.put(&staging, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
-        let linked = directories.link(&staging, path).await;
+        let linked = match directories.link(&staging, path).await {
+            Ok(()) => directories.sync(std::slice::from_ref(path)).await,
+            Err(error) => Err(error),
+        };
         self.store.delete(&staging).await.ok();
         match linked {
             Ok(()) => Ok(true),

@@ -18,7 +18,7 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 
 impl Destination {
     /// Uploads the file at `from`, whose bytes have the digest `sha256`, and puts it at `path` atomically: a reader sees the old file
-    /// or the new one. Holds at most one part of 8 MiB in memory.
+    /// or the new one. Holds at most one part of 8 MiB in memory. A power cut may undo it until [`Destination::sync`].
     ///
     /// # Errors
     /// [`DestinationError`], also if the file is not the one that was written; the published file is kept, and a multipart upload is

@@ -101,7 +101,12 @@ pub async fn publish(
     (whole, files) = encode(slice, whole, encoded).await?;
     let uploads = files.iter().filter(|file| changed.contains(&file.content.day));
     let uploads = uploads.map(|file| publish_file(cx, slice, file));
-    match run_to_completion(uploads, MAX_UPLOADS).await {
+    let uploaded = async {
+        let published = run_to_completion(uploads, MAX_UPLOADS).await?;
+        sync(cx, slice, changed.iter().copied()).await?;
+        Ok(published)
+    };
+    match uploaded.await {
         Ok(published) => entries.extend(published),
         Err(error) => return Err(mark_stale(cx, slice, changed, error).await),
     }
@@ -409,7 +414,21 @@ async fn publish_snapshot(
     file: &SpooledFile,
 ) -> Result<DayEntry, RunError> {
     let (copy, _dir) = snapshot_file(cx, list, to, file).await?;
-    publish_file(cx, to, &copy).await
+    let published = publish_file(cx, to, &copy).await?;
+    sync(cx, to, [published.day]).await?;
+    Ok(published)
+}
+
+/// Waits until no power cut can undo that the files of `days` were published: the record that names them comes next.
+async fn sync(
+    cx: &SliceContext<'_>,
+    slice: &Slice,
+    days: impl IntoIterator<Item = Option<Day>>,
+) -> Result<(), RunError> {
+    let destinations = &cx.settings.destinations;
+    let path = |day| destinations.layout.path_for(&slice.stream, &slice.scope, day);
+    let paths: Vec<_> = days.into_iter().map(path).collect();
+    Ok(retry_write(|| destinations.lake.sync(&paths), || !cx.settings.cancel.is_cancelled()).await?)
 }
 
 async fn publish_file(cx: &SliceContext<'_>, slice: &Slice, file: &SpooledFile) -> Result<DayEntry, RunError> {
