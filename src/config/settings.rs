@@ -217,9 +217,9 @@ section! {
         /// Keeps a daily snapshot of every list (prompts, assets, categories and the like) in a table of its own,
         /// `<stream>_history`. Costs no request.
         pub list_snapshots: bool = false,
-        /// What to do with a day or list that would lose all or more than half of its rows: `"confirm"` replaces it when the
-        /// next run extracts as many rows, `"accept"` at once, `"keep"` never. Until then the published file is kept and the
-        /// day is suspect.
+        /// What to do with a day or list that would lose more than half of its rows, or all values of a column: `"confirm"`
+        /// replaces it when the next run extracts as many rows, `"accept"` at once, `"keep"` never. Until then the published
+        /// file is kept and the day is suspect.
         pub on_shrink: OnShrink = OnShrink::Confirm,
         /// Columns to write as null, as `stream.column`, or `logs_raw*.ip` for every stream with that prefix. Applied before
         /// anything reaches the disk.
@@ -231,7 +231,7 @@ section! {
     }
 }
 
-/// What to do with a day or list that would lose all or more than half of its rows.
+/// What to do with a day or list that would lose more than half of its rows, or all values of a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnShrink {

@@ -107,9 +107,9 @@ impl Decoder {
         &self.row.drift
     }
 
-    /// Columns that the request named and that no row had, if there were rows.
+    /// Columns that the request names, or the key, and that no row had, if there were rows.
     pub fn missing_columns(&self) -> Vec<String> {
-        let missing = self.schema.requested.iter().filter(|column| self.row.rows_read > 0 && !self.seen[**column]);
+        let missing = self.schema.expected.iter().filter(|column| self.row.rows_read > 0 && !self.seen[**column]);
         missing.map(|column| self.schema.arrow.field(*column).name().clone()).collect()
     }
 

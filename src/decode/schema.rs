@@ -22,8 +22,8 @@ pub struct TableSchema {
     pub types: Vec<ColumnType>,
     /// Rows may be positional arrays.
     pub positional: bool,
-    /// The columns that a request for positional rows names, so that rows must have them.
-    pub requested: Vec<usize>,
+    /// The columns that the request names, and those of the key: some row must have each.
+    pub expected: Vec<usize>,
     targets: HashMap<String, MemberTarget>,
     /// By column: its values may be in no message and in no other column.
     protected: Vec<bool>,
@@ -51,14 +51,20 @@ impl TableSchema {
         let mut fields: Vec<FieldRef> = stream.columns.iter().map(field_of).collect();
         fields.push(Arc::new(Field::new(EXTRA_COLUMN, DataType::Utf8, true)));
         let positional = stream.positional_names().is_some();
-        let names = stream.positional_names().map(|(dimensions, metrics)| [dimensions, metrics].concat());
-        let index = |name: &String| stream.columns.iter().position(|column| column.name == *name);
+        let index = |name: &str| stream.columns.iter().position(|column| column.name == name);
+        let key = stream.key.iter().map(|path| path.split('.').next().unwrap_or(path));
+        let mut expected: Vec<usize> = stream.requested_members().filter_map(index).collect();
+        for column in key.filter_map(index) {
+            if !expected.contains(&column) {
+                expected.push(column);
+            }
+        }
         Self {
             stream: stream.name.clone(),
             arrow: Arc::new(Schema::new(fields)),
             types: stream.columns.iter().map(|column| column.data_type.clone()).collect(),
             positional,
-            requested: names.unwrap_or_default().iter().filter_map(index).collect(),
+            expected,
             targets: targets(&stream.columns, positional),
             protected: stream.columns.iter().map(|column| stream.protect.contains_key(&column.name)).collect(),
             scope_columns: stream

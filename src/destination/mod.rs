@@ -25,7 +25,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
 use crate::config::{DestinationConfig, Location};
@@ -308,6 +308,20 @@ impl Destination {
             // listing confirms it.
             object_store::Error::PermissionDenied { .. } if !self.is_listed(path).await? => Ok(None),
             source => Err(store_error("read", path, source)),
+        }
+    }
+
+    /// The object at `path` from byte `start` on, if it exists and is longer.
+    ///
+    /// # Errors
+    /// [`DestinationError::Store`].
+    pub async fn read_end(&self, path: &Path, start: u64) -> Result<Option<Bytes>, DestinationError> {
+        let range = GetOptions { range: Some(GetRange::Offset(start)), ..GetOptions::default() };
+        match self.store.get_opts(path, range).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(|source| store_error("read", path, source)),
+            // The stores report a start beyond the end in different ways.
+            Err(_) if start > 0 => Ok(None),
+            Err(_) => self.read(path).await,
         }
     }
 

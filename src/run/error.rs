@@ -31,8 +31,8 @@ pub enum RunError {
     /// The path of the event stream rejects the request. Whether the account may read the rows is for their pages to say.
     #[error("the event stream is not available: {0}")]
     NoEvents(ApiError),
-    /// The rows of an event stream lack columns that the request names.
-    #[error("no row of {slice} has {}, though the request names it", columns.join(", "))]
+    /// The rows of an event stream lack columns that the request names or the published file has.
+    #[error("no row of {slice} has a value of {}", columns.join(", "))]
     MissingColumns { slice: String, columns: Vec<String> },
     #[error("{slice} would take {pages} pages, more than the limit of {limit}")]
     TooManyPages { slice: String, pages: u64, limit: u64 },

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use arrow_array::RecordBatch;
 
 use crate::write::error::WriteError;
+use crate::write::filled_columns::{FilledColumns, add_filled};
 use crate::write::parquet_file::{DayContent, FileFormat, ParquetFile, SpooledFile};
 use crate::write::spill::Spill;
 
@@ -22,6 +23,7 @@ pub struct DayFile {
     waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
     spill: Option<Spill>,
+    filled: FilledColumns,
     hash: u128,
     rows: u64,
     idle_batches: u32,
@@ -29,14 +31,15 @@ pub struct DayFile {
 
 impl DayFile {
     pub fn new(path: PathBuf, format: FileFormat) -> Self {
-        let (file, spill, waiting) = (None, None, Vec::new());
-        Self { path, format, file, waiting, waiting_bytes: 0, spill, hash: 0, rows: 0, idle_batches: 0 }
+        let (file, spill, waiting, filled) = (None, None, Vec::new(), FilledColumns::new());
+        Self { path, format, file, waiting, waiting_bytes: 0, spill, filled, hash: 0, rows: 0, idle_batches: 0 }
     }
 
     /// Adds rows whose hashes sum to `hash`. They wait in memory, where they take `bytes`.
     pub fn add(&mut self, batch: RecordBatch, bytes: usize, hash: u128) {
         self.rows += batch.num_rows() as u64;
         self.hash = self.hash.wrapping_add(hash);
+        add_filled(&mut self.filled, &batch);
         self.waiting_bytes += bytes;
         self.waiting.push(batch);
         self.idle_batches = 0;
@@ -72,6 +75,10 @@ impl DayFile {
 
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    pub fn filled_columns(&self) -> &FilledColumns {
+        &self.filled
     }
 
     /// The sum of the hashes of its rows.

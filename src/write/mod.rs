@@ -4,6 +4,7 @@ mod column_run;
 mod columns;
 mod day_file;
 mod error;
+mod filled_columns;
 mod hash;
 mod parquet_file;
 mod private_file;
@@ -18,6 +19,7 @@ mod verify;
 
 pub use columns::{OWN_COLUMNS, Provenance, table_schema};
 pub use error::WriteError;
+pub use filled_columns::{FilledColumns, filled_columns_of};
 pub use parquet_file::{DayContent, SpooledFile};
 pub use private_file::{FileDigest, HashedReader, HashedWriter, create_file};
 pub use protect::Protection;

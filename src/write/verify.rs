@@ -8,6 +8,7 @@ use crate::model::response_totals::ResponseTotals;
 use crate::model::stream::{Stream, Total};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
+use crate::write::filled_columns::FilledColumns;
 use crate::write::parquet_file::{DayContent, SpooledFile};
 use crate::write::slice_writer::{Entities, RowKeys, SliceWriter, UnverifiedSlice};
 use crate::write::spool::SliceDir;
@@ -57,6 +58,11 @@ pub struct VerifiedSlice {
 }
 
 impl VerifiedSlice {
+    /// The columns of the rows of `day`, until its file is completed.
+    pub fn filled_columns(&self, day: Option<Day>) -> Option<&FilledColumns> {
+        self.files.get(&day).map(DayFile::filled_columns)
+    }
+
     /// Completes the files of `days`, each of which may be requested once. Other days are never encoded, since nothing reads their files:
     /// on most nights that is nearly every day.
     ///

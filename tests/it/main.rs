@@ -37,6 +37,7 @@ mod layering;
 mod ledger;
 mod list_snapshots;
 mod logs;
+mod lost_columns;
 mod meaning;
 mod metrics;
 mod missing;

@@ -1,5 +1,6 @@
 //! One attempt, from its request to verified files in the spool.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -10,6 +11,7 @@ use crate::api::{RequestOptions, Transport};
 use crate::decode::{Decoder, TableSchema};
 use crate::ledger::{Fact, LearnedFact, TableMeaning};
 use crate::model::block::Positions;
+use crate::model::day::Day;
 use crate::model::event::Event;
 use crate::model::format::format_count;
 use crate::model::history::history_of;
@@ -20,6 +22,7 @@ use crate::run::slice::context::SliceContext;
 use crate::run::slice::decode::decode_and_write;
 use crate::run::slice::end_date::{WindowResponse, resolve_end_date};
 use crate::run::slice::gates::expects_rows;
+use crate::run::slice::lost_columns::{is_left_out, lost_columns, unknown_missing};
 use crate::run::slice::prefetch::Prefetched;
 use crate::run::slice::source::{RowSource, Streamed};
 use crate::write::{Doubt, Protection, Provenance, SliceDir, SliceWriter, UnverifiedSlice, VerifiedSlice, WriteError};
@@ -34,6 +37,10 @@ pub struct Extraction {
     pub extracted_at: Timestamp,
     /// What is missing although everything else is complete.
     pub incomplete: Option<String>,
+    /// Expected columns that no row has.
+    pub missing_columns: Vec<String>,
+    /// A column of each day that would lose its values.
+    pub lost_columns: BTreeMap<Option<Day>, String>,
     /// The member that was left out of the request, so that its column is null.
     pub without: Option<String>,
     /// How `end_date` was known to be read.
@@ -63,7 +70,7 @@ pub async fn extract(
         transfer(cx, attempt, options, prefetched.take(), requests, extracted_at, dir)
     };
     let (response, proven) = resolve_end_date(slice, &attempt.options, is_in_doubt, request).await?;
-    let (written, Streamed { totals, incomplete }) = response.rows;
+    let (written, Streamed { totals, incomplete }, missing_columns) = response.rows;
     let unproven = |doubt| RunError::Unproven { slice: slice.to_string(), doubt, transport: attempt.transport };
     if let Some(stream) = must_have_rows.filter(|_| !response.has_rows) {
         return Err(unproven(Doubt::Expected { stream }));
@@ -72,9 +79,14 @@ pub async fn extract(
     let verified = tokio::task::spawn_blocking(move || written.verify(totals, &published)).await;
     let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })?;
     let whole = verified.map_err(unproven)?;
-    // Pages without rows do not show that the event stream lacked any.
-    let is_shown =
-        |(fact, _): &&(Fact, String)| whole.totals.rows > 0 || !matches!(fact, Fact::EventsIncomplete { .. });
+    let lost_columns = lost_columns(cx, slice, &attempt.options, &whole).await?;
+    if !lost_columns.is_empty() && attempt.transport == Transport::Events {
+        let columns = lost_columns.into_values().collect::<BTreeSet<_>>().into_iter().collect();
+        return Err(RunError::MissingColumns { slice: slice.to_string(), columns });
+    }
+    // Pages without rows or columns do not show that the event stream lacked any.
+    let has_all = whole.totals.rows > 0 && missing_columns.is_empty() && lost_columns.is_empty();
+    let is_shown = |(fact, _): &&(Fact, String)| has_all || !matches!(fact, Fact::EventsIncomplete { .. });
     let learned = proven.into_iter().chain(
         attempt
             .shows
@@ -84,7 +96,8 @@ pub async fn extract(
     );
     let learned = learned.map(|(fact, evidence)| LearnedFact::new(fact, evidence, extracted_at)).collect();
     let without = attempt.options.without.iter().next().cloned();
-    Ok(Extraction { whole, learned, extracted_at, incomplete, without, window_end: response.window_end })
+    let window_end = response.window_end;
+    Ok(Extraction { whole, learned, extracted_at, incomplete, missing_columns, lost_columns, without, window_end })
 }
 
 /// Streams the rows of one request, one walk of pages or one fan-out to files in `dir`.
@@ -96,7 +109,7 @@ async fn transfer(
     requests: &AtomicU64,
     extracted_at: Timestamp,
     dir: Result<SliceDir, WriteError>,
-) -> Result<WindowResponse<(UnverifiedSlice, Streamed)>, RunError> {
+) -> Result<WindowResponse<(UnverifiedSlice, Streamed, Vec<String>)>, RunError> {
     let (slice, stream) = (&attempt.slice, &attempt.slice.stream);
     let schema = Arc::new(TableSchema::new(stream));
     let footer = footer(cx, stream);
@@ -130,15 +143,23 @@ async fn transfer(
         let message = format!("{count} in texts of {slice} replaced by U+FFFD: the API cut a character in two");
         cx.settings.events.emit(&Event::Warning { message });
     }
-    if !decoded.missing_columns.is_empty() && attempt.transport == Transport::Events {
-        return Err(RunError::MissingColumns { slice: slice.to_string(), columns: decoded.missing_columns });
+    let mut missing = decoded.missing_columns;
+    missing.retain(|column| !is_left_out(&options, column));
+    let missing = unknown_missing(cx, slice, missing).await?;
+    if !missing.is_empty() && attempt.transport == Transport::Events {
+        return Err(RunError::MissingColumns { slice: slice.to_string(), columns: missing });
     }
     if let Some(misfit) = decoded.misfit {
         return Err(misfit.into());
     }
     let days = decoded.written.days_seen();
     let has_last_day = slice.window.map(|window| days.contains(&window.last()));
-    Ok(WindowResponse { window_end, has_rows: !days.is_empty(), has_last_day, rows: (decoded.written, streamed) })
+    Ok(WindowResponse {
+        window_end,
+        has_rows: !days.is_empty(),
+        has_last_day,
+        rows: (decoded.written, streamed, missing),
+    })
 }
 
 /// The names of positional values, as the request sends them.

@@ -13,6 +13,7 @@ mod extract;
 mod gates;
 mod in_progress;
 mod ledger_view;
+mod lost_columns;
 mod pages;
 mod parent_cache;
 mod parents;

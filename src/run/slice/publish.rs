@@ -1,6 +1,6 @@
 //! Publishes a verified slice and commits it to the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -51,7 +51,8 @@ pub async fn publish(
     requests: u64,
     based_on: u64,
 ) -> Result<PublishedSlice, RunError> {
-    let Extraction { mut whole, mut learned, extracted_at, incomplete, without, window_end } = extraction;
+    let Extraction { mut whole, mut learned, extracted_at, incomplete, without, window_end, .. } = extraction;
+    let (missing, lost) = (extraction.missing_columns, extraction.lost_columns);
     let forgotten = cx.ledger.forgotten_days(slice, &cx.settings.clock).await?;
     let newer = cx.ledger.days_extracted_elsewhere(slice, based_on).await;
     let unfinished = unfinished_days(slice, cx.now());
@@ -70,18 +71,19 @@ pub async fn publish(
             conflicts.push(day);
         }
     }
-    let (shrunk, days): (Vec<DayContent>, Vec<DayContent>) = whole
-        .days
-        .iter()
-        .filter(|day| !kept.contains(&day.day))
-        .partition(|day| is_shrunk(day, before.as_ref(), whole.proof, cx.options.on_shrink));
     let with_column_until = cx.account.without_member_since(&slice.stream);
     let loses_column = |day: &DayContent| {
         without.is_some()
             && cx.options.on_shrink != OnShrink::Accept
             && has_other_columns(day, before.as_ref(), with_column_until)
     };
-    let (bare, days): (Vec<DayContent>, Vec<DayContent>) = days.into_iter().partition(loses_column);
+    let (bare, days): (Vec<DayContent>, Vec<DayContent>) =
+        whole.days.iter().copied().filter(|day| !kept.contains(&day.day)).partition(loses_column);
+    let (shrunk, days): (Vec<DayContent>, Vec<DayContent>) = days.into_iter().partition(|day| {
+        let lacks_column = lost.contains_key(&day.day) || (day.rows > 0 && !missing.is_empty());
+        must_be_confirmed(day, before.as_ref(), cx.options.on_shrink)
+            && (lacks_column || is_shrunk(day, before.as_ref(), whole.proof))
+    });
     let (mut entries, mut changed) = (Vec::new(), BTreeSet::new());
     let published = days.iter().map(|day| unchanged(cx, slice, day, before.as_ref()));
     for (day, published) in days.iter().zip(run_to_completion(published, MAX_UPLOADS).await?) {
@@ -130,7 +132,7 @@ pub async fn publish(
     let is_passed_over = |day: &Option<Day>| forgotten.contains(day) || newer.contains(day) || unfinished.contains(day);
     let unfit: Vec<(Option<Day>, &String)> =
         whole.unfit.iter().map(|(day, problem)| (*day, problem)).filter(|(day, _)| !is_passed_over(day)).collect();
-    let suspect = shrunk_problem(&shrunk, before.as_ref(), cx.options.on_shrink);
+    let suspect = shrunk_problem(&shrunk, before.as_ref(), &missing, &lost, cx.options.on_shrink);
     let counters = counters(&whole, requests, entries.iter().chain(snapshot.iter().map(|(_, day)| day)));
     let (mut record, mut reopened) = reopened_by(cx, slice, &learned).await;
     record.extend(cx.ledger.table_entry(slice).await);
@@ -328,23 +330,27 @@ fn stale_entries(slice: &Slice, days: impl IntoIterator<Item = Option<Day>>) -> 
 
 /// Whether a day would lose too many of its rows, and must not: more than half if their number is proven, otherwise more than a tenth,
 /// since the end of an event stream may be missing.
-fn is_shrunk(day: &DayContent, before: Option<&ScopeCoverage>, proof: Proof, on_shrink: OnShrink) -> bool {
+fn is_shrunk(day: &DayContent, before: Option<&ScopeCoverage>, proof: Proof) -> bool {
     let Some(state) = before.and_then(|before| before.state(day.day)) else {
         return false;
-    };
-    // The last run found as few rows, and waits for this one to confirm them.
-    let is_confirmed = || state.suspect.as_ref().is_some_and(|suspect| suspect.unconfirmed == Some(day.rows));
-    let is_kept = match on_shrink {
-        OnShrink::Confirm => !is_confirmed(),
-        OnShrink::Accept => false,
-        OnShrink::Keep => true,
     };
     // Without a proof the rows are of another table meaning, and their number says nothing.
     let too_few = match proof {
         Proof::AtLeast | Proof::StreamEnd => day.rows * 10 < state.rows * 9,
         Proof::Total | Proof::Body | Proof::CursorEnd | Proof::Gate => day.rows * 2 < state.rows,
     };
-    state.extracted_at.is_some() && state.proof.is_some() && too_few && is_kept
+    state.extracted_at.is_some() && state.proof.is_some() && too_few
+}
+
+/// Whether a day with less than expected must wait for another run.
+fn must_be_confirmed(day: &DayContent, before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> bool {
+    // The last run found as many rows, and waits for this one to confirm them.
+    let suspect = || before.and_then(|before| before.state(day.day)).and_then(|state| state.suspect.as_ref());
+    match on_shrink {
+        OnShrink::Confirm => suspect().is_none_or(|suspect| suspect.unconfirmed != Some(day.rows)),
+        OnShrink::Accept => false,
+        OnShrink::Keep => true,
+    }
 }
 
 /// Whether the published file of a day has other rows, and was requested with the member that is left out now, which was until `until`.
@@ -356,19 +362,32 @@ fn has_other_columns(day: &DayContent, before: Option<&ScopeCoverage>, until: Op
     state.file && had_member && state.hash != day.hash.into()
 }
 
-fn shrunk_problem(shrunk: &[DayContent], before: Option<&ScopeCoverage>, on_shrink: OnShrink) -> Option<String> {
+fn shrunk_problem(
+    shrunk: &[DayContent],
+    before: Option<&ScopeCoverage>,
+    missing: &[String],
+    lost: &BTreeMap<Option<Day>, String>,
+    on_shrink: OnShrink,
+) -> Option<String> {
     let first = shrunk.first()?;
-    let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
     let day = first.day.map_or_else(|| "the list".to_owned(), |day| day.to_string());
+    let found = match (missing, lost.get(&first.day)) {
+        ([], None) => {
+            let had = before.and_then(|before| before.state(first.day)).map_or(0, |state| state.rows);
+            format!("{day} has {} rows, {had} before", first.rows)
+        }
+        ([], Some(column)) => format!("{day} has no value of `{column}`, and the published file has some"),
+        (missing, _) => format!("no row of {day} has `{}`, which every request names", missing.join("`, `")),
+    };
     let others = match shrunk.len() {
         1 => String::new(),
-        many => format!(", and {} more days have too few", many - 1),
+        many => format!(", likewise {} more days", many - 1),
     };
     let then = match on_shrink {
         OnShrink::Keep => "`on_shrink = \"keep\"` keeps the published file",
         OnShrink::Confirm | OnShrink::Accept => "the published file is replaced if the next run finds the same",
     };
-    Some(format!("{day} has {} rows, {had} before{others}; {then}", first.rows))
+    Some(format!("{found}{others}; {then}"))
 }
 
 fn unfit_problem(unfit: &[(Option<Day>, &String)]) -> Option<String> {

@@ -111,6 +111,16 @@ impl Stream {
         Some((names("dimensions")?, names("metrics")?))
     }
 
+    /// Members of rows that the request names, in lists or as members that are true.
+    pub fn requested_members(&self) -> impl Iterator<Item = &str> {
+        const LISTS: [&str; 4] = ["dimensions", "metrics", "group_by", "include"];
+        LISTS.iter().filter_map(|list| self.body.get(*list)).flat_map(|list| {
+            let named = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let members = list.as_object().into_iter().flatten();
+            named.chain(members.filter(|(_, value)| **value == Value::Bool(true)).map(|(name, _)| name.as_str()))
+        })
+    }
+
     pub fn has_hashed_columns(&self) -> bool {
         self.protect.values().any(|protect| *protect == Protect::Hash)
     }
