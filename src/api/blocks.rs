@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::surrogates::replace_half_surrogates;
 use crate::error_text::escape_controls;
@@ -56,6 +56,8 @@ pub struct ResponseEnvelope {
     pub info: Value,
     /// The whole body without its rows; null for event streams and bare arrays.
     pub body: Value,
+    /// Headers that announce something about the rows.
+    pub headers: Map<String, Value>,
     /// Half surrogates that were replaced in the rows.
     pub replaced: u64,
     /// The only row is an object in place of a list, so the total counts something else.
@@ -72,11 +74,13 @@ impl FramingError {
 impl ResponseEnvelope {
     /// The announced total of rows or entities, under the name that the family uses.
     pub fn total(&self) -> Option<u64> {
-        if self.is_single {
-            return None;
-        }
-        let total = || ["total_rows", "total_results"].iter().find_map(|name| self.info.get(name)?.as_u64());
-        total().or_else(|| self.body.get("totalCount")?.as_u64())
+        if self.is_single { None } else { self.documented_total()?.as_u64() }
+    }
+
+    /// The total under one of the names that the vendor documents.
+    pub(super) fn documented_total(&self) -> Option<&Value> {
+        let of_info = ["total_rows", "total_results"].iter().filter_map(|name| self.info.get(name));
+        of_info.chain(self.body.get("totalCount")).find(|total| total.is_u64())
     }
 
     /// Where the next page starts: a cursor, or the last id of a page with `has_more`.

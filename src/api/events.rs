@@ -87,10 +87,12 @@ impl EventRows {
             self.dispatch(blocks)?;
         }
         blocks.flush();
-        match self.summary {
-            Some(info) => Ok(ResponseEnvelope { info, ..ResponseEnvelope::default() }),
-            None => Err(FramingError::NoSummary),
+        let mut info = self.summary.ok_or(FramingError::NoSummary)?;
+        if let Some(members) = info.as_object_mut() {
+            // Of the pages: an event stream has all rows, whatever cursor its summary repeats.
+            members.remove("next_cursor");
         }
+        Ok(ResponseEnvelope { info, ..ResponseEnvelope::default() })
     }
 
     fn process_line(&mut self, line: &[u8], blocks: &mut BlockBuilder) -> Result<(), FramingError> {

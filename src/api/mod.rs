@@ -1,5 +1,6 @@
 //! The client of the Profound API: requests, the rate limit, retries, and rows framed from response bodies.
 
+mod announced;
 mod blocks;
 mod client;
 mod client_key;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::announced::announcements;
 use crate::api::blocks::{BlockBuilder, FramingError, ResponseEnvelope};
 use crate::api::error::ApiError;
 use crate::api::events::EventRows;
@@ -98,6 +100,7 @@ pub struct Response {
     framer: Framer,
     blocks: BlockBuilder,
     what: String,
+    announcements: Map<String, Value>,
     deadline: BodyDeadline,
     cancel: CancellationToken,
     limits: ResponseLimits,
@@ -138,6 +141,7 @@ impl Response {
         Ok(Self {
             framer,
             decoder,
+            announcements: announcements(http.headers()),
             http,
             blocks: BlockBuilder::with_members(&request.members),
             what: request.what.clone(),
@@ -222,6 +226,7 @@ impl Response {
         };
         let mut envelope = finished.map_err(|error| framing_error(&self.what, &error))?;
         envelope.replaced = self.blocks.replaced();
+        envelope.headers = self.announcements;
         Ok((self.blocks.take_ready(), envelope, self.blocks.total_rows()))
     }
 }

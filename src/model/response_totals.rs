@@ -12,6 +12,8 @@ pub struct ResponseTotals {
     /// The first total and a later one that differs.
     pub moved: Option<(u64, u64)>,
     pub repeated_cursor: bool,
+    /// A member or header that says that rows are missing.
+    pub incomplete: Option<String>,
     pub pages: u64,
     /// Half surrogates in texts, which were replaced by U+FFFD.
     pub replaced: u64,
@@ -21,7 +23,7 @@ pub struct ResponseTotals {
 
 impl ResponseTotals {
     pub fn new(end: Proof) -> Self {
-        Self { rows: 0, total: None, moved: None, repeated_cursor: false, pages: 0, replaced: 0, end }
+        Self { rows: 0, total: None, moved: None, repeated_cursor: false, incomplete: None, pages: 0, replaced: 0, end }
     }
 
     pub fn add_page(&mut self, rows: u64, total: Option<u64>) {

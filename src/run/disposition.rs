@@ -111,9 +111,9 @@ impl RunError {
             {
                 Disposition::slice(Retry::Smaller)
             }
-            // Pages have a cursor or a total, so their end is proven.
+            // Pages have a cursor or a total, so their end is proven, and may hold what an event stream lacks.
             Self::Unproven {
-                doubt: Doubt::NoTotal { .. } | Doubt::Entities { .. },
+                doubt: Doubt::NoTotal { .. } | Doubt::Entities { .. } | Doubt::Incomplete { .. },
                 transport: Transport::Events,
                 ..
             } => Disposition::slice(Retry::Pages),

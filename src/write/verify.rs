@@ -30,6 +30,8 @@ pub enum Doubt {
     Entities { rows: u64 },
     #[error("the announced total changed from {first} to {later} while paging")]
     Moved { first: u64, later: u64 },
+    #[error("the API announced that rows are missing: {announced}")]
+    Incomplete { announced: String },
     #[error("the API sent the same cursor twice")]
     RepeatedCursor,
     #[error("{rows} rows arrived more than once")]
@@ -119,7 +121,7 @@ impl UnverifiedSlice {
 
 fn check(totals: &ResponseTotals, stream: &Stream, entities: Option<u64>, repeated_rows: u64) -> Result<Proof, Doubt> {
     match (proof_of(totals, stream, entities), repeated_rows) {
-        (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. })), _) => Err(doubt),
+        (Err(doubt @ (Doubt::RepeatedCursor | Doubt::Moved { .. } | Doubt::Incomplete { .. })), _) => Err(doubt),
         (proof, 0) => proof,
         (_, rows) => Err(Doubt::RepeatedRows { rows }),
     }
@@ -135,6 +137,9 @@ pub fn proof_of(totals: &ResponseTotals, stream: &Stream, entities: Option<u64>)
     }
     if let Some((first, later)) = totals.moved {
         return Err(Doubt::Moved { first, later });
+    }
+    if let Some(announced) = totals.incomplete.clone() {
+        return Err(Doubt::Incomplete { announced });
     }
     let rows = totals.rows;
     let is_event_stream = totals.end == Proof::StreamEnd;

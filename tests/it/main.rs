@@ -1,6 +1,7 @@
 //! The promises of the product, tested against the simulator, in memory and on disk. A module per promise.
 
 mod alerts;
+mod announced;
 mod atomic_windows;
 mod bad_values;
 mod broken_scopes;

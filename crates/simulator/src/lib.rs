@@ -28,7 +28,9 @@ use serde_json::Value;
 
 pub use data::account::{Account, ProductHolders, UndocumentedEnd};
 pub use query::truth::Truth;
-pub use server::fault::{DetailForm, Fault, FaultKind, FloodForm, GatewayForm, KeyLocation, ResetForm};
+pub use server::fault::{
+    AnnouncedAt, DetailForm, Fault, FaultKind, FloodForm, GatewayForm, KeyLocation, NoInfoForm, ResetForm,
+};
 pub use server::state::ReceivedRequest;
 
 use data::objects::Subject;

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
-use crate::api::{ApiError, Client, SliceRequest, Transport};
+use crate::api::{ApiError, Client, ResponseEnvelope, SliceRequest, Transport};
 use crate::model::block::Block;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
-use crate::model::stream::{Cursor, PageInfo, Pagination, Total};
+use crate::model::stream::{Cursor, EndpointStatus, PageInfo, Pagination, Total};
 use crate::run::error::RunError;
 
 /// Requests every page of `request` and passes its blocks to `accept`. Returns the totals that the API announced; early and
@@ -23,7 +23,10 @@ pub async fn request_pages<F: Future<Output = bool>>(
     page_limit: Option<u64>,
     requests: &AtomicU64,
 ) -> Result<ResponseTotals, RunError> {
-    let pagination = &request.slice.stream.pagination;
+    let stream = &request.slice.stream;
+    let pagination = &stream.pagination;
+    // Of other endpoints the members of a response are not known, and some stop at a number of rows.
+    let is_documented = stream.status != EndpointStatus::Undocumented;
     let mut totals = ResponseTotals::new(end_of(pagination, request.transport));
     let mut followed = HashSet::new();
     let mut cursor = None;
@@ -39,7 +42,7 @@ pub async fn request_pages<F: Future<Output = bool>>(
                 }
             }
             let (rows, announced) = response.progress();
-            if request.slice.stream.total == Total::Rows && announced.is_some_and(|total| totals.rows + rows > total) {
+            if stream.total == Total::Rows && announced.is_some_and(|total| totals.rows + rows > total) {
                 // More rows than announced fail the verification, and may have no end.
                 totals.add_page(rows, announced);
                 return Ok(totals);
@@ -54,12 +57,19 @@ pub async fn request_pages<F: Future<Output = bool>>(
         let page = PageInfo { offset: totals.rows, rows, total: envelope.total(), next_token: envelope.next_cursor() };
         totals.add_page(rows, page.total);
         totals.replaced += envelope.replaced;
+        cursor = if is_event_stream { None } else { pagination.next(&page) };
+        let incomplete = || {
+            let at_end = || if cursor.is_none() { envelope.more(totals.rows) } else { None };
+            let unexplained = || (!is_event_stream && is_unexplained(pagination, &totals, &envelope)).then(no_info);
+            envelope.partial().or_else(at_end).or_else(unexplained)
+        };
+        if is_documented && totals.incomplete.is_none() {
+            totals.incomplete = incomplete();
+        }
         if is_event_stream {
-            // One response has all rows, whatever cursor its summary shows.
             totals.end = Proof::StreamEnd;
             return Ok(totals);
         }
-        cursor = pagination.next(&page);
         if request.transport == Transport::Events && cursor.is_some() {
             // The path of the event stream answers with a page of which it takes no second one.
             let (what, problem) = (request.slice.to_string(), "a page of JSON instead".to_owned());
@@ -80,6 +90,23 @@ pub async fn request_pages<F: Future<Output = bool>>(
             return Err(RunError::TooManyPages { slice: request.slice.to_string(), pages, limit });
         }
     }
+}
+
+/// Whether a page lacks the member that shows where the pages end: without it neither an empty page nor a missing cursor is one.
+fn is_unexplained(pagination: &Pagination, totals: &ResponseTotals, envelope: &ResponseEnvelope) -> bool {
+    match pagination {
+        Pagination::Cursor { .. } => !envelope.info.is_object(),
+        Pagination::Offset { .. } => totals.rows == 0 && !envelope.info.is_object(),
+        Pagination::BodyOffset { .. } => totals.rows == 0 && totals.total.is_none(),
+        Pagination::Single
+        | Pagination::QueryCursor { .. }
+        | Pagination::QueryOffset { .. }
+        | Pagination::QueryAfter => false,
+    }
+}
+
+fn no_info() -> String {
+    "the body has no `info` or total".to_owned()
 }
 
 /// Whether the path of an event stream rejects the request, which says nothing about its pages: they have a path of their own, and no

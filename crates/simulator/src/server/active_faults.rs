@@ -1,8 +1,8 @@
 //! The faults in force, and those that apply to one request.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::fault::{Fault, FaultKind};
+use super::fault::{AnnouncedAt, Fault, FaultKind};
 
 /// The faults in force, each with the number of requests it has matched.
 #[derive(Debug, Default)]
@@ -97,7 +97,9 @@ impl Fault {
             | FaultKind::RenamedEvents { .. }
             | FaultKind::NoSummary
             | FaultKind::DefaultPage { .. } => target.is_event_stream,
-            FaultKind::RepeatedCursor | FaultKind::RepeatedPage | FaultKind::DataFirst => !target.is_event_stream,
+            FaultKind::RepeatedCursor | FaultKind::RepeatedPage | FaultKind::DataFirst | FaultKind::NoInfo { .. } => {
+                !target.is_event_stream
+            }
             _ => true,
         };
         has_body
@@ -119,6 +121,18 @@ fn has_member(body: &Value, member: &str) -> bool {
 impl AppliedFaults {
     pub(crate) fn has(&self, kind: &FaultKind) -> bool {
         self.kinds.contains(kind)
+    }
+
+    /// The members that a response has `at` a place besides its own.
+    pub(crate) fn announced(&self, at: AnnouncedAt) -> Map<String, Value> {
+        let announced = self.kinds.iter().filter_map(|kind| match kind {
+            FaultKind::Announce { at: place, member, value } if *place == at => {
+                let json = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.as_str()));
+                Some((member.clone(), json))
+            }
+            _ => None,
+        });
+        announced.collect()
     }
 }
 

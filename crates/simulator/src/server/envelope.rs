@@ -14,8 +14,8 @@ use crate::query::page::{AFTER_A_PAUSE, OFFSET_DEFAULT};
 use crate::query::parameters::names;
 use crate::query::resolve::{ResolvedRequest, RowShape};
 
-use super::active_faults::AppliedFaults;
-use super::fault::FaultKind;
+use super::active_faults::{AppliedFaults, last_fault};
+use super::fault::{AnnouncedAt, FaultKind, NoInfoForm};
 
 /// Where every endpoint of version 2 begins.
 const VERSION_2: &str = "/v2/";
@@ -39,6 +39,23 @@ pub(crate) struct BodyEnvelope<'a> {
 impl BodyEnvelope<'_> {
     /// What comes before and after the rows of a JSON body.
     pub(crate) fn around_rows(&self) -> (String, String) {
+        let (mut before, mut after) = self.documented();
+        if let Some(form) = last_fault!(self.faults, FaultKind::NoInfo { form } => form) {
+            (before, after) = match form {
+                NoInfoForm::Absent => ("{\"data\":[".to_owned(), "]}".to_owned()),
+                NoInfoForm::Null => ("{\"info\":null,\"data\":[".to_owned(), "]}".to_owned()),
+                NoInfoForm::Bare => ("[".to_owned(), "]".to_owned()),
+            };
+        }
+        for (member, value) in self.faults.announced(AnnouncedAt::Body) {
+            if before.starts_with('{') {
+                before.insert_str(1, &format!("{}:{value},", json!(member)));
+            }
+        }
+        (before, after)
+    }
+
+    fn documented(&self) -> (String, String) {
         let stream = &*self.request.stream;
         let path = stream.request.path.as_str();
         let around = |before: &str, after: &str| (before.to_owned(), after.to_owned());
@@ -151,6 +168,7 @@ impl BodyEnvelope<'_> {
             }
             _ => {}
         }
+        info.extend(self.faults.announced(AnnouncedAt::Info));
         Value::Object(info)
     }
 

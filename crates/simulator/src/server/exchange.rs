@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::query::parameters::{Parameters, member, parse_query};
 use crate::query::resolve::{ResolvedRequest, requested_days};
 
 use super::active_faults::{AppliedFaults, FaultTarget, last_fault};
-use super::fault::{DetailForm, FaultKind, GatewayForm, KeyLocation, ResetForm};
+use super::fault::{AnnouncedAt, DetailForm, FaultKind, GatewayForm, KeyLocation, ResetForm};
 use super::rate_limit::WindowStatus;
 use super::response_body::ResponseBody;
 use super::state::{ReceivedRequest, SimulatorState};
@@ -243,8 +243,8 @@ impl Exchange {
     fn respond(&self, status: StatusCode, content_type: &'static str, body: Body) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        let mut set = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
+        let mut set = |name: &str, value: &str| {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
                 response.headers_mut().insert(name, value);
             }
         };
@@ -256,6 +256,9 @@ impl Exchange {
             for name in ["x-request-id", "retry-after", "etag", "server", "set-cookie"] {
                 set(name, &self.faults.sent_key);
             }
+        }
+        for (name, value) in self.faults.announced(AnnouncedAt::Header) {
+            set(&name, value.as_str().unwrap_or(&value.to_string()));
         }
         if self.faults.has(&FaultKind::NoRateHeaders) {
             return response;

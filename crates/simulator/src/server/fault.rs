@@ -107,6 +107,10 @@ pub enum FaultKind {
     NullQuery,
     /// No total is announced.
     NoTotal,
+    /// A member around the rows, or a header, has this value, which is JSON or a text.
+    Announce { at: AnnouncedAt, member: String, value: String },
+    /// The rows come without `info`.
+    NoInfo { form: NoInfoForm },
     /// The `X-RateLimit` headers are missing.
     NoRateHeaders,
     /// The `Date` header holds no date, as good as none.
@@ -161,6 +165,26 @@ pub enum GatewayForm {
     Problem,
     /// The JSON of the API, with a header that asks to log in at a proxy.
     Login,
+}
+
+/// Where a response has a member that says something about its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnnouncedAt {
+    Body,
+    /// `info`, or the summary of an event stream.
+    Info,
+    Header,
+}
+
+/// How `info` is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoInfoForm {
+    Absent,
+    Null,
+    /// The body is a bare array.
+    Bare,
 }
 
 /// Where a response contains the key.
