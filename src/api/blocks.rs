@@ -44,6 +44,8 @@ pub enum FramingError {
     Reported(String),
     #[error("it ended without a summary")]
     NoSummary,
+    #[error("it announced {first} rows and later {later}")]
+    Contradiction { first: u64, later: u64 },
     /// Its data may be rows, an error or nothing that matters.
     #[error("an event `{event}` has data of an unknown meaning: {data}")]
     UnknownEvent { event: String, data: String },
@@ -67,7 +69,7 @@ pub struct ResponseEnvelope {
 impl FramingError {
     /// Whether an event stream arrived as it was sent, but in a form that this version does not know.
     pub fn is_unknown_form(&self) -> bool {
-        matches!(self, Self::NoSummary | Self::UnknownEvent { .. })
+        matches!(self, Self::NoSummary | Self::Contradiction { .. } | Self::UnknownEvent { .. })
     }
 }
 

@@ -172,20 +172,41 @@ impl EventRows {
                     blocks.bind(positions);
                 }
                 // A later summary without a total does not take back the total.
-                let total = envelope.total();
+                let total = self.compare_total(&envelope)?;
                 if total.is_some() || self.announced.is_none() {
                     self.announced = total;
                     self.summary = Some(envelope.info);
                 }
             }
             name if reports_failure(name) => return Err(FramingError::Reported(beginning(&self.data))),
-            name if !is_harmless(name, &self.data) => {
-                let event = if name.is_empty() { "message" } else { name }.to_owned();
-                return Err(FramingError::UnknownEvent { event, data: beginning(&self.data) });
+            name if !is_harmless(name, &self.data) => return Err(self.unknown_event()),
+            _ => {
+                // The last event may count the rows once more, or say that some are missing.
+                let info = serde_json::from_slice(&self.data).unwrap_or_default();
+                let envelope = ResponseEnvelope { info, ..ResponseEnvelope::default() };
+                self.compare_total(&envelope)?;
+                if envelope.partial().or_else(|| envelope.more(blocks.total_rows())).is_some() {
+                    return Err(self.unknown_event());
+                }
             }
-            _ => {}
         }
         Ok(())
+    }
+
+    /// The total that `envelope` announces.
+    ///
+    /// # Errors
+    /// [`FramingError::Contradiction`] if it is another one than before.
+    fn compare_total(&self, envelope: &ResponseEnvelope) -> Result<Option<u64>, FramingError> {
+        match (self.announced, envelope.total()) {
+            (Some(first), Some(later)) if first != later => Err(FramingError::Contradiction { first, later }),
+            (_, total) => Ok(total),
+        }
+    }
+
+    fn unknown_event(&self) -> FramingError {
+        let event = if self.event.is_empty() { "message" } else { &self.event }.to_owned();
+        FramingError::UnknownEvent { event, data: beginning(&self.data) }
     }
 }
 
@@ -341,6 +362,27 @@ mod tests {
     fn later_summary_does_not_take_back_the_total() {
         let body = "event: summary\ndata: {\"total_rows\": 2}\n\nevent: summary\ndata: {}\n\n";
         assert_eq!(cut(body, 9).unwrap().1.total(), Some(2));
+    }
+
+    #[test]
+    fn second_total_must_be_the_first() {
+        let summary = "event: summary\ndata: {\"total_rows\": 2}\n\nevent: row\ndata: {}\n\n";
+        for second in [
+            "event: summary\ndata: {\"total_rows\": 1}\n\n",
+            "event: summary\ndata: {\"total_results\": 3}\n\n",
+            "event: done\ndata: {\"total_rows\": 3}\n\n",
+        ] {
+            let error = cut(&format!("{summary}{second}"), 9).unwrap_err();
+            assert!(matches!(error, FramingError::Contradiction { first: 2, .. }), "{second} {error}");
+            assert!(error.is_unknown_form(), "pages decide");
+        }
+        for end in ["{\"total\": 3}", "{\"has_more\": true}", "{\"status\": \"error\"}", "{\"success\": false}"] {
+            let error = cut(&format!("{summary}event: end\ndata: {end}\n\n"), 9).unwrap_err();
+            assert!(matches!(error, FramingError::UnknownEvent { .. }), "{end} {error}");
+        }
+        for same in ["event: summary\ndata: {\"total_rows\": 2}\n\n", "event: done\ndata: {\"rows\": 1}\n\n"] {
+            assert_eq!(cut(&format!("{summary}{same}"), 9).unwrap().1.total(), Some(2), "{same}");
+        }
     }
 
     #[test]
