@@ -45,7 +45,7 @@ pub struct SliceWriter {
     encoded: Option<FileKey>,
     pub(super) outside_rows: u64,
     /// Days of rows, also outside the window: they show how the API reads `end_date`.
-    seen: BTreeSet<Day>,
+    pub(super) seen: BTreeSet<Day>,
     /// Whether no batch had a row of an earlier day than the batches before it.
     is_in_day_order: bool,
     /// Why days, or the list, have a row that cannot be stored.

@@ -51,6 +51,8 @@ pub struct VerifiedSlice {
     pub unfit: BTreeMap<Option<Day>, String>,
     /// Rows outside the window, dropped after the total was compared.
     pub outside_rows: u64,
+    /// Days of rows, also outside the window.
+    pub days_seen: BTreeSet<Day>,
     pub totals: ResponseTotals,
     files: BTreeMap<Option<Day>, DayFile>,
     /// Of every footer.
@@ -109,13 +111,13 @@ impl UnverifiedSlice {
         unfit.retain(|day, _| files.contains_key(day));
         files.retain(|day, _| !unfit.contains_key(day));
         let metadata = writer.metadata(&totals, proof);
-        let SliceWriter { slice, files, outside_rows, dir, signalled, unfit, .. } = writer;
+        let SliceWriter { slice, files, outside_rows, seen, dir, signalled, unfit, .. } = writer;
         let content = |(day, file): (&Option<Day>, &DayFile)| {
             let signal = slice.stream.signal.as_ref().map(|_| signalled.contains(day));
             DayContent { day: *day, rows: file.rows(), hash: file.hash(), signal }
         };
         let days = files.iter().map(content).collect();
-        Ok(VerifiedSlice { proof, days, unfit, outside_rows, totals, files, metadata, dir })
+        Ok(VerifiedSlice { proof, days, unfit, outside_rows, days_seen: seen, totals, files, metadata, dir })
     }
 }
 

@@ -5,8 +5,9 @@ use profound_export::model::day::DayZone;
 use profound_export::model::event::Event;
 use profound_export::model::stream::Stream;
 use profound_export::run::Outcome;
+use profound_export::simulator::{Fault, FaultKind};
 
-use crate::support::{Export, Place, account, day, days, instant};
+use crate::support::{Export, Place, account, day, days, instant, on_memory_and_disk};
 
 const STREAMS: [&str; 6] =
     ["visibility_v2_by_day", "visibility_v1", "answers_v1", "answers_v2", "bots_v2", "referrals_v2"];
@@ -100,4 +101,38 @@ async fn window_with_rows_of_other_days_is_suspect() {
     );
     let is_warning = |event: &&Event| matches!(event, Event::Warning { message } if message.contains("other days"));
     assert_eq!(export.take_events().iter().filter(is_warning).count(), 1);
+}
+
+on_memory_and_disk! {
+    async fn window_with_dates_of_other_days_is_suspect(place) {
+        for (stream, other, outcome) in [
+            ("visibility_v2_by_day", "2026-03-05", Outcome::Failed),
+            ("visibility_v2_by_day", "2026-03-10", Outcome::Failed),
+            ("visibility_v2_by_day", "2025-03-08", Outcome::Failed),
+            ("visibility_v1", "2026-03-05", Outcome::Failed),
+            ("visibility_v1", "2026-03-11", Outcome::Failed),
+            // Its window ends with the day after the last, which may count.
+            ("visibility_v1", "2026-03-10", Outcome::Complete),
+        ] {
+            for event_streams in [true, false] {
+                let mut export = Export::start(place, account(), &[stream]).await;
+                export.api.event_streams = event_streams;
+                let (value, day) = (format!("\"{other}\""), Some("2026-03-08".to_owned()));
+                export.simulator.inject(Fault::from(FaultKind::BadValue { column: "date".into(), value, day }));
+                let run = export.run().await;
+                assert_eq!(run.outcome, outcome, "{stream} {other}: {} {:?}", run.summary(), run.failed);
+                if outcome == Outcome::Failed {
+                    let problem = &run.failed[0].1;
+                    assert!(problem.contains("are of other days than requested") && problem.contains(other), "{problem}");
+                    let states = export.states(stream, &export.categories()[0]).await;
+                    assert_eq!(states["2026-03-08"], "suspect", "{states:?}");
+                }
+                export.simulator.clear_faults();
+                assert_eq!(export.run().await.outcome, Outcome::Complete, "{stream} {other}");
+                if outcome == Outcome::Failed {
+                    export.assert_equals_simulator(stream).await;
+                }
+            }
+        }
+    }
 }

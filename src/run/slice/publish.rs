@@ -15,6 +15,7 @@ use crate::model::day::Day;
 use crate::model::event::Event;
 use crate::model::proof::Proof;
 use crate::model::slice::Slice;
+use crate::model::stream::WindowEnd;
 use crate::model::window::Window;
 use crate::run::error::RunError;
 use crate::run::slice::context::SliceContext;
@@ -175,7 +176,7 @@ pub async fn publish(
     if let Some(problem) = &incomplete {
         record.push(cx.ledger.suspect_entry(slice, problem, Vec::new()));
     }
-    let outside = outside_problem(slice, &whole);
+    let outside = outside_problem(slice, &whole, window_end);
     if let Some(problem) = &outside {
         if cx.account.first_report(format!("days of {}", slice.stream.name), "outside") {
             cx.settings.events.emit(&Event::Warning { message: format!("{slice}: {problem}") });
@@ -205,21 +206,29 @@ async fn encode(
     Ok(encoding.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??)
 }
 
-/// Rows of an exact window carry instants outside it: the API's days begin at another hour than ours, so as many rows are missing at
-/// the other end.
-fn outside_problem(slice: &Slice, whole: &VerifiedSlice) -> Option<String> {
+/// Rows of an exact window are outside it. With instants, the API's days begin at another hour than ours, so as many rows are missing at
+/// the other end; with dates, it answers for other days. `window_end` is how `end_date` was known to be read.
+fn outside_problem(slice: &Slice, whole: &VerifiedSlice, window_end: Option<WindowEnd>) -> Option<String> {
     let (days, window) = (slice.stream.days.as_ref()?, slice.window?);
     let column = slice.stream.columns.iter().find(|column| column.name == days.column)?;
-    let is_exact = days.margin == 0 && days.sent && column.data_type == ColumnType::Timestamp;
-    // A few rows at the edge are late; an hour of a day are many.
-    let rows_a_day = whole.totals.rows / u64::try_from(window.len_days()).unwrap_or(1).max(1);
-    (is_exact && whole.outside_rows * 100 > rows_a_day).then(|| {
-        format!(
-            "{} of {} rows are of other days than requested, so the API's days are not those of {}; rows at the ends of the window may be missing",
-            whole.outside_rows,
-            whole.totals.rows,
-            days.zone.name()
-        )
+    let (is_outside, meaning) = match column.data_type {
+        // A few rows at the edge are late; an hour of a day are many.
+        ColumnType::Timestamp => {
+            let rows_a_day = whole.totals.rows / u64::try_from(window.len_days()).unwrap_or(1).max(1);
+            let meaning = format!("so the API's days are not those of {}", days.zone.name());
+            (whole.outside_rows * 100 > rows_a_day, meaning)
+        }
+        // The day after the window is requested where `end_date` may be exclusive.
+        _ => {
+            let is_open = window_end.unwrap_or(days.end) == WindowEnd::Exclusive;
+            let is_requested = |day: &Day| window.contains(*day) || (is_open && *day == window.end);
+            let other = whole.days_seen.iter().find(|day| !is_requested(day));
+            (other.is_some(), other.map(|day| format!("such as {day}")).unwrap_or_default())
+        }
+    };
+    (is_outside && days.margin == 0 && days.sent).then(|| {
+        let (outside, rows) = (whole.outside_rows, whole.totals.rows);
+        format!("{outside} of {rows} rows are of other days than requested, {meaning}; rows of the requested days may be missing")
     })
 }
 
