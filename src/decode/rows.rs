@@ -129,17 +129,20 @@ impl Decoder {
     pub fn decode_with_misfits(&mut self, json: &[u8], rows: usize) -> Result<(RecordBatch, Vec<Misfit>), DecodeError> {
         let before = self.row.rows_read;
         let text = std::str::from_utf8(json).map_err(|error| self.damaged(format!("not UTF-8: {error}")))?;
-        if let Err(error) = self.read(text) {
-            // Only now: most blocks are JSON, and nothing else takes the time to look for words that are not.
-            let marked = with_marks(text).filter(|_| self.row.fault.is_none());
-            let Some(marked) = marked else {
-                return Err(self.fault(&error));
-            };
-            self.restart(before);
-            self.row.has_marked_words = true;
-            let read = self.read(&marked);
-            self.row.has_marked_words = false;
-            read.map_err(|error| self.fault(&error))?;
+        let first = self.read(text);
+        if first.is_err() || std::mem::take(&mut self.row.has_rounded) {
+            // Only now: most blocks are JSON, and nothing else takes the time to look for words that are not, or for long integers.
+            match (with_marks(text).filter(|_| self.row.fault.is_none()), first) {
+                (Some(marked), _) => {
+                    self.restart(before);
+                    self.row.has_marked_words = true;
+                    let read = self.read(&marked);
+                    self.row.has_marked_words = false;
+                    read.map_err(|error| self.fault(&error))?;
+                }
+                (None, Err(error)) => return Err(self.fault(&error)),
+                (None, Ok(())) => {}
+            }
         }
         let found = self.row.rows_read - before;
         if found != rows as u64 {

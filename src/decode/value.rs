@@ -15,7 +15,7 @@ use sonic_rs::LazyValue;
 use crate::decode::builder::{ColumnBuilder, StructBuilder};
 use crate::decode::error::DecodeError;
 use crate::decode::schema::{EXTRA_COLUMN, TableSchema};
-use crate::decode::words::{ESCAPED_MARK, MARK, without_marks};
+use crate::decode::words::{ESCAPED_MARK, INTEGER_MARK, MARK, without_marks};
 use crate::model::column::ColumnType;
 use crate::model::day::Day;
 use crate::model::format::format_number;
@@ -47,8 +47,10 @@ pub struct RowContext {
     pub fault: Option<DecodeError>,
     /// The first value of the row that its column cannot hold.
     pub misfit: Option<DecodeError>,
-    /// Whether words that are not JSON are marked in the rows.
+    /// Whether words that are not JSON, and long integers, are marked in the rows.
     pub has_marked_words: bool,
+    /// Whether a number may be a long integer, which the parser rounds.
+    pub has_rounded: bool,
     /// Undeclared members seen so far, each with an example.
     pub drift: BTreeMap<String, String>,
     /// Rows before this one.
@@ -68,6 +70,7 @@ impl RowContext {
             fault: None,
             misfit: None,
             has_marked_words: false,
+            has_rounded: false,
             drift,
             rows_read: 0,
             page: 1,
@@ -237,6 +240,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
                 text if self.row.has_marked_words && text.contains(ESCAPED_MARK) => {
                     self.row.reject(self.builder, without_marks(text));
                 }
+                text if self.row.has_marked_words => builder.append_value(without_marks(text)),
                 text => builder.append_value(text),
             }
             return Ok(());
@@ -303,6 +307,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        self.row.has_rounded |= value.abs() >= i64::MAX as f64;
         match self.builder {
             ColumnBuilder::Float64(builder) => builder.append_value(value),
             // `2.0` is an integer.
@@ -318,7 +323,17 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             self.row.reject(self.builder, word);
             return Ok(());
         }
+        let integer = value.strip_prefix(INTEGER_MARK).filter(|_| self.row.has_marked_words);
         match self.builder {
+            ColumnBuilder::Float64(builder) if integer.is_some() => {
+                let integer = integer.unwrap_or_default();
+                let float: f64 = integer.parse().unwrap_or(f64::INFINITY);
+                builder.append_value(float);
+                if format!("{float:.0}") != integer {
+                    self.row.keep_original(integer);
+                }
+            }
+            other if integer.is_some() => self.row.reject(other, integer.unwrap_or_default()),
             ColumnBuilder::Utf8(builder) => builder.append_value(value),
             ColumnBuilder::Date(builder) => match day_of_label(value) {
                 Some(day) => {

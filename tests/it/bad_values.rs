@@ -94,6 +94,32 @@ async fn bad_date_keeps_only_the_day_it_was_requested_for() {
 }
 
 #[tokio::test]
+async fn integer_beyond_64_bits_is_exact_in_extra() {
+    for (integer, is_kept) in [
+        ("18446744073709551617", true),
+        ("-9223372036854775809", true),
+        ("123456789012345678901234567890", true),
+        ("18446744073709551616", false),
+        ("1e20", false),
+    ] {
+        let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
+        export.simulator.inject(bad("visibility_score", integer, None));
+        let run = export.run().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);
+        for row in export.all_rows("visibility_v2_by_day").await {
+            assert_eq!(row["visibility_score"], json!(integer.parse::<f64>().unwrap()));
+            let kept = format!("{{\"visibility_score\":{integer}}}");
+            assert_eq!(row["_extra"].as_str(), is_kept.then_some(kept.as_str()), "{integer}");
+        }
+        export.simulator.clear_faults();
+        export.simulator.inject(bad("rank", integer, None));
+        let run = export.run().await;
+        let is_named = |(_, problem): &(_, String)| problem.contains(if is_kept { integer } else { "column `rank`" });
+        assert!(run.failed.len() == 2 && run.failed.iter().all(is_named), "{:?}", run.failed);
+    }
+}
+
+#[tokio::test]
 async fn integer_that_a_number_cannot_hold_is_exact_in_extra() {
     let export = Export::start(Place::Memory, account(), &["visibility_v2_by_day"]).await;
     export.simulator.inject(bad("visibility_score", "9007199254740993", None));

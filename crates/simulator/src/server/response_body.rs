@@ -208,7 +208,9 @@ fn written_row(mut row: Object, request: &ResolvedRequest, faults: &AppliedFault
             && day.as_ref().is_none_or(|day| is_of_day(&row, request, day))
             && let Some(value) = row.get_mut(column)
         {
-            *value = serde_json::from_str(bad).unwrap_or_else(|_| json!(format!("{BARE}{bad}")));
+            // A number is written as given, however long it is.
+            let json = serde_json::from_str(bad).ok().filter(|json: &Value| !json.is_number());
+            *value = json.unwrap_or_else(|| json!(format!("{BARE}{bad}")));
         } else if let FaultKind::WrongType { column } = kind
             && let Some((value, column)) = row.get_mut(column).zip(stream.column(column))
         {
