@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, SERVER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use crate::api::key_leak::KeyForms;
@@ -40,6 +40,27 @@ const GATEWAY_MEMBERS: [&str; 14] = [
 ];
 /// Headers of gateways that answer in the place of the server behind them.
 const GATEWAY_HEADERS: [&str; 4] = ["proxy-authenticate", "cf-mitigated", "x-amzn-waf-action", "x-squid-error"];
+/// Headers that proxies add to what they answer, and to what they pass on.
+const PROXY_HEADERS: [&str; 5] = ["via", "x-cache", "x-iinfo", "x-sucuri-id", "x-bluecoat-via"];
+/// Parts of `Server` that name a proxy.
+const PROXY_SERVERS: [&str; 14] = [
+    "zscaler",
+    "akamaighost",
+    "squid",
+    "bluecoat",
+    "netskope",
+    "forcepoint",
+    "mcafee",
+    "fortigate",
+    "fortiweb",
+    "sophos",
+    "bigip",
+    "awselb",
+    "cloudfront",
+    "imperva",
+];
+/// The API sends these with every response, and a proxy passes them on.
+const API_HEADERS: [&str; 2] = ["x-ratelimit-limit", "x-ratelimit-remaining"];
 /// Schemes of `WWW-Authenticate` that the API does not use.
 const GATEWAY_SCHEMES: [&str; 4] = ["basic", "digest", "ntlm", "negotiate"];
 
@@ -125,6 +146,13 @@ fn has_gateway_header(headers: &HeaderMap) -> bool {
     };
     GATEWAY_HEADERS.iter().any(|name| headers.contains_key(*name))
         || headers.get_all(WWW_AUTHENTICATE).iter().any(scheme)
+        || (is_of_proxy(headers) && !API_HEADERS.iter().any(|name| headers.contains_key(*name)))
+}
+
+fn is_of_proxy(headers: &HeaderMap) -> bool {
+    let server = headers.get(SERVER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
+    PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
+        || PROXY_SERVERS.iter().any(|name| server.contains(name))
 }
 
 /// The words of `body`, without the tags of HTML, control characters and long blanks.
@@ -196,9 +224,15 @@ mod tests {
             (vec![JSON, ("cf-mitigated", "challenge")], r#"{"detail":"Forbidden"}"#),
             (vec![JSON, ("www-authenticate", "Basic realm=\"proxy\"")], r#"{"detail":"Unauthorized"}"#),
             (vec![JSON, ("proxy-authenticate", "Negotiate")], r#"{"detail":"Unauthorized"}"#),
+            (vec![JSON, ("via", "1.1 proxy.example")], r#"{"detail":"Forbidden"}"#),
+            (vec![JSON, ("server", "Zscaler/6.2")], r#"{"detail":"Forbidden"}"#),
+            (vec![JSON, ("server", "AkamaiGHost")], r#"{"detail":"Forbidden"}"#),
         ] {
             assert!(!parse(&headers, body).is_of_api, "{headers:?} {body}");
         }
+        let passed_on = [JSON, ("via", "1.1 proxy.example"), ("x-ratelimit-limit", "600")];
+        assert!(parse(&passed_on, r#"{"detail":"Forbidden"}"#).is_of_api, "a proxy passes on what the API answers");
+        assert!(parse(&[JSON, ("server", "cloudflare")], r#"{"detail":"Forbidden"}"#).is_of_api);
         assert!(parse(&[JSON, ("www-authenticate", "Bearer")], r#"{"detail":"Invalid API key"}"#).is_of_api);
     }
 
