@@ -16,8 +16,8 @@ const MIN_KEY_BYTES: usize = 8;
 /// Bytes of one escaped character at most, but for needless zeros: `\\u0070`, `%2570`, `&#x70;`.
 const MAX_ESCAPE_BYTES: usize = 7;
 
-/// Keys in the forms in which a response may repeat them: as they are, in Base64 and in hexadecimal. Each is also found where some of
-/// its characters are escaped for JSON, HTML or an address. Wiped when dropped, and never printed.
+/// Keys in the forms in which a response may repeat them: as they are, in other letter case or reversed, in Base64, Base32 and
+/// hexadecimal. Each is also found where some of its characters are escaped for JSON, HTML, an address or mail. Wiped when dropped, and never printed.
 #[derive(Clone, Default)]
 pub struct KeyForms(Arc<Vec<SecretString>>);
 
@@ -37,8 +37,12 @@ impl KeyForms {
         let base64 =
             (0..3).flat_map(|before| [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD].map(|form| base64_of(key, before, form)));
         let hex = [const_hex::encode(key), const_hex::encode_upper(key)];
+        let separated = hex.iter().flat_map(|hex| [":", "-", " "].map(|separator| separate(hex, separator)));
+        let turned = [key.to_ascii_uppercase(), key.to_ascii_lowercase(), key.chars().rev().collect()];
+        let base32 = [base32_of(key), base32_of(key).to_ascii_lowercase()];
+        let others = separated.chain(turned).chain(base32).collect::<Vec<_>>();
         let mut forms: Vec<SecretString> = self.0.to_vec();
-        for text in [key.to_owned()].into_iter().chain(base64).chain(hex) {
+        for text in [key.to_owned()].into_iter().chain(base64).chain(hex).chain(others) {
             if !forms.iter().any(|form| form.expose_secret() == text) {
                 forms.push(text.into());
             }
@@ -112,12 +116,32 @@ fn base64_of(key: &str, before: usize, form: &impl Engine) -> String {
     text[(before * 8).div_ceil(6)..end].to_owned()
 }
 
-/// `bytes` with plain characters in place of ASCII ones that are escaped for JSON, HTML or an address. `None` if there are none.
+/// The Base32 of `key`, without padding and the last digit, which may hold other bits.
+fn base32_of(key: &str) -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bit = |at: usize| key.as_bytes()[at / 8] >> (7 - at % 8) & 1;
+    let digit = |at: usize| (0..5).fold(0, |digit, next| digit << 1 | usize::from(bit(at * 5 + next)));
+    (0..key.len() * 8 / 5).map(|at| char::from(DIGITS[digit(at)])).collect()
+}
+
+/// `hex` with `separator` between two bytes.
+fn separate(hex: &str, separator: &str) -> String {
+    hex.as_bytes().chunks(2).map(String::from_utf8_lossy).collect::<Vec<_>>().join(separator)
+}
+
+/// `bytes` with plain characters in place of ASCII ones that are escaped for JSON, HTML, an address or mail. `None` if there are none.
 fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut plain: Option<Vec<u8>> = None;
     let (mut copied, mut at) = (0, 0);
-    while let Some(next) = memchr::memchr3(b'\\', b'%', b'&', &bytes[at..]) {
-        at += next;
+    let mut starts = memchr::memchr3_iter(b'\\', b'%', b'&', bytes).peekable();
+    let mut equals = memchr::memchr_iter(b'=', bytes).peekable();
+    loop {
+        while starts.next_if(|start| *start < at).is_some() {}
+        while equals.next_if(|start| *start < at).is_some() {}
+        let Some(next) = starts.peek().into_iter().chain(equals.peek()).min() else {
+            break;
+        };
+        at = *next;
         let Some((byte, length)) = escape(&bytes[at..]) else {
             // Two bytes of `\\\\`, so that the second does not begin an escape.
             at += if bytes[at..].starts_with(b"\\\\") { 2 } else { 1 };
@@ -159,7 +183,7 @@ fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
         [b'\\', b'x', ..] => of(bytes.get(2..4)?, 16, 4),
         // An escape that is escaped itself.
         [b'\\', b'\\', b'u' | b'x', ..] => Some((b'\\', 2)),
-        [b'%', ..] => of(bytes.get(1..3)?, 16, 3),
+        [b'%' | b'=', ..] => of(bytes.get(1..3)?, 16, 3),
         [b'&', b'#', b'x' | b'X', ..] => until(3).and_then(|end| of(&bytes[3..end], 16, end + 1)),
         [b'&', b'#', ..] => until(2).and_then(|end| of(&bytes[2..end], 10, end + 1)),
         _ => None,
@@ -197,6 +221,13 @@ mod tests {
             escaped(|character| format!("%25{:02x}", character as u32)),
             escaped(|character| format!("\\\\u{:04x}", character as u32)),
             escaped(|character| format!("\\x{:02x}", character as u32)),
+            escaped(|character| format!("={:02X}", character as u32)),
+            KEY.to_ascii_uppercase(),
+            KEY.to_ascii_lowercase(),
+            KEY.chars().rev().collect(),
+            escaped(|character| format!("{:02x}:", character as u32)).trim_end_matches(':').to_owned(),
+            escaped(|character| format!("{:02X} ", character as u32)).trim_end().to_owned(),
+            escaped(|character| format!("{:02x}-", character as u32)).trim_end_matches('-').to_owned(),
         ];
         for form in forms {
             assert_eq!(self::forms().mask(&format!("no such key `{form}`.")), "no such key `***`.", "{form}");
@@ -210,6 +241,12 @@ mod tests {
                 assert!(forms().mask(&encoded).contains(MASK), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn key_is_found_in_base32() {
+        assert_eq!(KeyForms::default().with_key("fooba-key").mask("MZXW6YTBFVVWK6I"), "***I");
+        assert_eq!(KeyForms::default().with_key("fooba-key").mask("mzxw6ytbfvvwk6i="), "***i=");
     }
 
     #[test]
