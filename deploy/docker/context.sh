@@ -17,7 +17,7 @@ fail() {
 [[ -s $roots ]] || fail "there are no certificate roots at $roots: install ca-certificates, or name a PEM file in SSL_CERT_FILE"
 if [[ -z $binary ]]; then
   # Links the C library statically: only the program's own crate is linked again, which takes seconds after a build.
-  cargo rustc --locked --package profound-export --profile "${PROFILE:-dist}" --bin profound-export -- -C target-feature=+crt-static
+  cargo rustc --locked --package profound-export --features full --profile "${PROFILE:-dist}" --bin profound-export -- -C target-feature=+crt-static
   profile=${PROFILE:-dist}
   binary=$target/${profile/#dev/debug}/profound-export
 fi

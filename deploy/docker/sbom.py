@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _metadata(target: str) -> Any:
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", target]
+    command = ["cargo", "metadata", "--features", "full", "--format-version", "1", "--locked", "--offline"]
+    command += ["--filter-platform", target]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
@@ -28,8 +29,8 @@ def _host() -> str:
 
 def _linked(target: str) -> set[tuple[str, str]]:
     """Name and version of each crate in the program. `cargo metadata` also lists crates that only tests enable."""
-    command = ["cargo", "tree", "--package", "profound-export", "--edges", "normal", "--prefix", "none"]
-    command += ["--locked", "--offline", "--target", target, "--format", "{p}"]
+    command = ["cargo", "tree", "--package", "profound-export", "--features", "full"]
+    command += ["--edges", "normal", "--prefix", "none", "--locked", "--offline", "--target", target, "--format", "{p}"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     return {(line.split()[0], line.split()[1].removeprefix("v")) for line in lines if line}
 

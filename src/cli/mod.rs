@@ -2,6 +2,7 @@
 
 mod alert;
 mod backfill;
+mod build;
 mod check;
 mod config;
 mod deferred;
@@ -46,7 +47,7 @@ pub use failure::Failure;
 
 /// Exports everything a Profound API key can read to partitioned Parquet.
 #[derive(Debug, Parser)]
-#[command(name = "profound-export", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "profound-export", version, long_version = build::long_version(), propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     options: GlobalOptions,

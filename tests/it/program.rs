@@ -187,6 +187,22 @@ async fn variable_that_cannot_be_used_is_named_and_an_empty_one_is_unset() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+#[test]
+fn long_version_has_features_commit_and_build() {
+    let printed = |flag| {
+        let ended = Command::new(env!("CARGO_BIN_EXE_profound-export")).arg(flag).output().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let [short, long] = ["-V", "--version"].map(printed);
+    assert_eq!(short, concat!("profound-export ", env!("CARGO_PKG_VERSION"), "\n"));
+    let lines: Vec<&str> = long.lines().collect();
+    assert!(
+        matches!(lines[..], [first, features, commit, build] if first == short.trim_end()
+        && features.starts_with("features: ") && commit.starts_with("commit: ") && build.starts_with("build: ")),
+        "{long}"
+    );
+}
+
 #[cfg(not(feature = "otlp"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn run_warns_of_otlp_variables_that_it_cannot_follow() {
