@@ -289,11 +289,15 @@ impl Destination {
         }
     }
 
-    /// The size of the object at `path`, if it exists.
+    /// The size of the object at `path`, if it exists. What is no file on a local disk, such as a link that leads nowhere, is none.
     ///
     /// # Errors
     /// [`DestinationError::Store`].
     pub async fn size(&self, path: &Path) -> Result<Option<u64>, DestinationError> {
+        if let Some(root) = self.directory() {
+            let found = tokio::fs::metadata(root.join(path.as_ref())).await.ok();
+            return Ok(found.filter(std::fs::Metadata::is_file).map(|found| found.len()));
+        }
         match self.store.head(path).await {
             Ok(found) => Ok(Some(found.size)),
             Err(source) => self.no_object(path, source).await,

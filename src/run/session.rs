@@ -110,9 +110,11 @@ impl Session<'_> {
         let (prepared, found) = match self.prepare(&mut ledger).await {
             Ok(prepared) => prepared,
             Err(error) => {
-                // A lake of another account or layout must not get a record of this one; an empty one belongs to nobody yet.
-                let is_empty = ledger.state().partition.is_none();
-                let may_record = is_empty || !matches!(error, RunError::ConfigMismatch { .. });
+                // A lake of another account or layout must not get a record of this one, nor a new one the time of a wrong clock.
+                let may_record = match ledger.state().partition {
+                    Some(_) => !matches!(error, RunError::ConfigMismatch { .. }),
+                    None => error.disposition().outcome != Outcome::ConfigMismatch,
+                };
                 self.result.error = Some(error);
                 return if may_record { self.record_empty_run(&mut ledger).await } else { Ok(()) };
             }

@@ -129,13 +129,17 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn nothing_is_written_when_the_account_cannot_be_read(place) {
-        for (code, path) in [(403, "/v1/org"), (404, "/v1/org"), (403, "/v1/org/categories"), (404, "/v1/org/categories")] {
+    async fn lake_belongs_to_nobody_when_the_account_cannot_be_read(place) {
+        for (code, path) in place.cases([(403, "/v1/org"), (404, "/v1/org"), (403, "/v1/org/categories"), (404, "/v1/org/categories")]) {
             let export = Export::start(place, account(), &["visibility_v2_by_day", "models"]).await;
             export.simulator.inject(status(code).on_path(path));
             let run = export.run().await;
             assert_eq!(run.outcome, Outcome::Unavailable, "{code} on {path}: {}", run.summary());
-            assert!(export.objects().await.is_empty(), "{:?}", export.objects().await);
+            // Only that the run failed is recorded, which `status` shows.
+            assert!(export.files().await.is_empty(), "{:?}", export.files().await);
+            let state = export.state().await;
+            assert!(state.partition.is_none() && state.organizations.is_empty() && state.coverage.is_empty(), "{state:?}");
+            assert_eq!(state.runs.back().unwrap().end.outcome, Outcome::Unavailable);
             assert!(run.error.unwrap().hint().unwrap().contains("api.base_url"));
         }
     }

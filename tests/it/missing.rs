@@ -25,7 +25,7 @@ fn without(column: &str, path: &str) -> Fault {
 on_memory_and_disk! {
     async fn shorter_list_fails_once_and_is_then_believed(place) {
         let lists = [(1, "/v1/org"), (1, "/v1/org/categories"), (u64::MAX, "/v1/org/domains"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")];
-        for (rows, path) in lists {
+        for (rows, path) in place.cases(lists) {
             let export = Export::start(place, large(), &STREAMS).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let before = export.files().await;
@@ -54,7 +54,7 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn objects_with_an_unknown_owner_are_requested(place) {
-        for (column, path) in [("organization", "/v1/org/categories"), ("organization", "/v1/org/domains"), ("is_owned", "/v1/org/assets")] {
+        for (column, path) in place.cases([("organization", "/v1/org/categories"), ("organization", "/v1/org/domains"), ("is_owned", "/v1/org/assets")]) {
             let export = Export::start(place, large(), &STREAMS).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let before = export.files().await;
@@ -75,9 +75,9 @@ on_memory_and_disk! {
 on_memory_and_disk! {
     async fn object_that_its_list_does_not_name_fails_the_run(place) {
         let members = [
-            ("organizations", "id"), ("categories", "id"), ("categories", "name"), ("domains", "name"), ("assets", "id"), ("assets", "name"), ("assets", "category"),
+            ("organizations", "id"), ("categories", "id"), ("domains", "name"), ("assets", "id"), ("assets", "name"), ("assets", "category"),
         ];
-        for ((list, column), value) in members.into_iter().zip(["null", "\"\"", "7"].into_iter().cycle()) {
+        for ((list, column), value) in place.cases(members.into_iter().zip(["null", "\"\"", "7"].into_iter().cycle())) {
             let export = Export::start(place, large(), &STREAMS).await;
             let bad = FaultKind::BadValue { column: column.into(), value: value.into(), day: None };
             export.simulator.inject(Fault::from(bad).of_stream(list));

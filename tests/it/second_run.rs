@@ -67,7 +67,14 @@ on_memory_and_disk! {
                 0 => store.delete(&path).await.unwrap(),
                 1 => drop(store.put(&path, PutPayload::default()).await.unwrap()),
                 2 => drop(store.put(&path, bytes.slice(..bytes.len() / 2).into()).await.unwrap()),
-                _ => continue,
+                _ => match export.lake.directory() {
+                    Some(root) => {
+                        let link = root.join(path.as_ref());
+                        std::fs::remove_file(&link).unwrap();
+                        std::os::unix::fs::symlink(&link, &link).unwrap();
+                    }
+                    None => continue,
+                },
             }
             damaged.push(path.to_string());
         }

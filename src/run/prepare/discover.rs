@@ -131,7 +131,7 @@ impl Discovered {
     /// Adds the object of a row.
     ///
     /// # Errors
-    /// The member that names it and does not. What can be requested without it is added nevertheless.
+    /// The member without which it cannot be requested.
     fn add(&mut self, object: DiscoveredObject, stream: &Stream, row: &Value) -> Result<(), String> {
         let Some(fields) = &stream.discovers else {
             return Ok(());
@@ -142,15 +142,9 @@ impl Discovered {
         };
         let (id, name) = (text(&fields.id)?, text(&fields.name));
         let parent = fields.parent.as_ref().map(text).unwrap_or(Ok(String::new()));
-        let problem = match object {
-            // Organizations may have no name, and an unknown owner leaves nothing out.
-            DiscoveredObject::Organization | DiscoveredObject::Domain => Ok(()),
-            DiscoveredObject::Category => name.clone().map(drop),
-            // Requests name an asset and its category.
-            DiscoveredObject::Asset => parent.clone().and(name.clone()).map(drop),
-        };
         if object == DiscoveredObject::Asset {
-            problem.clone()?;
+            // Requests name an asset and its category. Others are requested by their ids, and an unknown owner leaves nothing out.
+            name.clone().and(parent.clone())?;
         }
         let named = Named { name: name.unwrap_or_else(|_| id.clone()), id };
         let parent = parent.unwrap_or_default();
@@ -179,6 +173,6 @@ impl Discovered {
                 }
             }
         }
-        problem
+        Ok(())
     }
 }

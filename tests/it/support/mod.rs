@@ -75,6 +75,13 @@ pub enum Place {
 }
 
 impl Place {
+    /// What a promise holds for, where that has nothing to do with the destination: all `cases` in memory; on disk the first, and all in a
+    /// long test.
+    pub fn cases<T>(self, cases: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        let count = if self == Self::Disk && !is_long_test() { 1 } else { usize::MAX };
+        cases.into_iter().take(count)
+    }
+
     /// An empty destination; on disk it is below `scratch`.
     pub fn destination(self, scratch: &TempDir) -> Destination {
         match self {
@@ -108,6 +115,11 @@ pub fn account() -> Account {
         requests_per_period: 1_000_000,
         ..Account::default()
     }
+}
+
+/// Whether tests try all cases, as in `.ci/run`, in place of some.
+pub fn is_long_test() -> bool {
+    std::env::var_os("PROFOUND_EXPORT_LONG_TESTS").is_some()
 }
 
 pub fn instant(text: &str) -> Timestamp {
