@@ -34,7 +34,7 @@ async fn impatient(place: Place, streams: &[&str]) -> Export {
 
 on_memory_and_disk! {
     async fn window_is_not_published_if_its_response_always_breaks(place) {
-        for fault in damages().into_iter().filter(|fault| !is_of_events(fault)) {
+        for fault in place.cases(damages().into_iter().filter(|fault| !is_of_events(fault))) {
             let export = impatient(place, &["visibility_v2", "models"]).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility_v2"));
             let run = export.run().await;
@@ -57,7 +57,7 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn window_is_published_if_its_response_broke_once(place) {
-        for fault in damages() {
+        for fault in place.cases(damages()) {
             let export = impatient(place, &["visibility_v2", "visibility_v1"]).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility").times(1));
             let run = export.run().await;
@@ -105,7 +105,7 @@ async fn assert_first_category_is_whole(export: &Export) {
 
 on_memory_and_disk! {
     async fn contradictory_pages_are_not_published(place) {
-        for fault in [FaultKind::ChangingTotal, FaultKind::RepeatedCursor, FaultKind::RepeatedPage] {
+        for fault in place.cases([FaultKind::ChangingTotal, FaultKind::RepeatedCursor, FaultKind::RepeatedPage]) {
             let export = paged(place).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility_v2").after(1));
             let run = export.run().await;
@@ -130,7 +130,7 @@ on_memory_and_disk! {
         };
         assert!(2 < pages, "the slice has several pages");
         let busy = FaultKind::Status { code: 503, retry_after: Some("0".into()), reset: None };
-        for fault in [busy, FaultKind::Truncate { bytes: 500 }, FaultKind::Html { code: 200 }] {
+        for fault in place.cases([busy, FaultKind::Truncate { bytes: 500 }, FaultKind::Html { code: 200 }]) {
             let export = paged(place).await;
             export.simulator.inject(Fault::from(fault.clone()).of_stream("visibility_v2").after(pages - 1));
             let run = export.run().await;

@@ -14,14 +14,14 @@ fn bad(column: &str, value: &str, day: Option<&str>) -> Fault {
 
 on_memory_and_disk! {
     async fn one_bad_value_keeps_its_own_day_and_no_other(place) {
-        for (stream, column, value) in [
+        for (stream, column, value) in place.cases([
             ("visibility_v2_by_day", "visibility_score", "\"high\""),
             ("visibility_v2_by_day", "visibility_score", "NaN"),
             ("visibility_v2_by_day", "rank", "1.5"),
             ("visibility_v2_by_day", "asset", "7"),
             ("visibility_v1", "executions", "-Infinity"),
             ("answers_v2", "model", "[1]"),
-        ] {
+        ]) {
             let export = Export::start(place, account(), &[stream]).await;
             export.simulator.inject(bad(column, value, Some("2026-03-08")));
             let (run, received) = export.run_and_watch().await;

@@ -27,7 +27,7 @@ on_memory_and_disk! {
     async fn pages_replace_an_event_stream_whose_path_is_rejected(place) {
         let gateways = [GatewayForm::Text, GatewayForm::Empty].map(|form| FaultKind::Gateway { code: 405, form });
         let rejections = [400, 403, 404, 405, 406, 410, 415, 422, 501].map(status).into_iter().chain(gateways);
-        for rejection in rejections.chain([FaultKind::Html { code: 404 }]) {
+        for rejection in place.cases(rejections.chain([FaultKind::Html { code: 404 }])) {
             let small = Account { categories: 1, ..account() };
             let streams = ["visibility_v2_by_day", "visibility_v1"];
             let export = Export::start(place, small, &streams).await;
@@ -101,7 +101,7 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn rows_under_another_name_are_requested_as_pages(place) {
-        for name in ["", "item", "Result", "message"] {
+        for name in place.cases(["", "item", "Result", "message"]) {
             for total in [None, Some(Fault::from(FaultKind::NoTotal))] {
                 let export = Export::start(place, account(), &STREAMS).await;
                 let renamed = Fault::from(FaultKind::RenamedEvents { name: name.into() });
@@ -121,7 +121,7 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn failure_reported_under_any_name_is_no_end(place) {
-        for name in ["exception", "QueryFailed", "error", "stream_aborted", "notice"] {
+        for name in place.cases(["exception", "QueryFailed", "error", "stream_aborted", "notice"]) {
             let export = Export::start(place, account(), &STREAMS).await;
             let failure = Fault::from(FaultKind::ErrorEvent { rows: 3, name: Some(name.into()) });
             assert_complete(&export, &STREAMS, &[failure, FaultKind::NoTotal.into()]).await;
@@ -134,7 +134,7 @@ on_memory_and_disk! {
         let streams = ["shopping_brands_v2_by_topic", "visibility_v2_by_day", "sentiment_v2_by_theme"];
         // With few rows, some days or entities are missing; with many, only rows.
         let cuts = [3, 5, 8, 17, 30].map(|rows| (FaultKind::EntityTotals, rows));
-        for (total, rows) in cuts.into_iter().chain([(FaultKind::NoTotal, 17)]) {
+        for (total, rows) in place.cases(cuts.into_iter().chain([(FaultKind::NoTotal, 17)])) {
             let export = Export::start(place, account(), &streams).await;
             let cut = Fault::from(FaultKind::SilentEnd { rows });
             assert_complete(&export, &streams, &[cut, total.into()]).await;

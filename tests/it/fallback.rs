@@ -76,11 +76,11 @@ async fn rejection_is_final_if_the_fallback_is_rejected_too() {
 
 on_memory_and_disk! {
     async fn column_is_null_if_its_member_is_rejected(place) {
-        for (name, column) in [
+        for (name, column) in place.cases([
             ("answers_v2", "citation_details"),
             ("sentiment_v2_by_theme", "cited_websites"),
             ("bots_v2", "agents"),
-        ] {
+        ]) {
             let mut export = Export::start(place, account(), &[name]).await;
             export.api.concurrency = 1;
             let Some(Fallback::Without(member)) = export.stream(name).on_422.clone() else { unreachable!() };
@@ -124,12 +124,12 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn one_rejection_changes_no_table(place) {
-        for (name, fault) in [
+        for (name, fault) in place.cases([
             ("answers_v2", refused(DetailForm::Text)),
             ("answers_v2", rejecting("include.citation_details", None)),
             ("visibility_v2", refused(DetailForm::Text)),
             ("accuracy_overview", rejecting("end_date", None)),
-        ] {
+        ]) {
             let mut export = Export::start(place, account(), &[name]).await;
             export.api.concurrency = 1;
             export.simulator.inject(fault.of_stream(name).times(1));
@@ -184,7 +184,7 @@ on_memory_and_disk! {
 on_memory_and_disk! {
     async fn member_that_is_accepted_again_is_extracted_again(place) {
         for (name, fault) in
-            [("answers_v2", rejecting("include.citation_details", None)), ("visibility_v2", refused(DetailForm::Text).times(2))]
+            place.cases([("answers_v2", rejecting("include.citation_details", None)), ("visibility_v2", refused(DetailForm::Text).times(2))])
         {
             let mut export = Export::start(place, account(), &[name]).await;
             export.api.concurrency = 1;

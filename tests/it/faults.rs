@@ -10,7 +10,7 @@ use profound_export::run::Outcome;
 use profound_export::simulator::{DetailForm, Fault, FaultKind, GatewayForm};
 use serde_json::Value;
 
-use crate::support::{Export, Place, account, day, real_store};
+use crate::support::{Export, Place, account, day, is_long_test, real_store};
 
 /// Kinds of pagination, each with a stream.
 const PAGINATIONS: [(&str, &str); 4] = [
@@ -126,11 +126,11 @@ async fn outcome(place: Place, stream: &str, fault: Fault) -> Outcome {
     run.outcome
 }
 
-/// The table of `place`: a line for each fault, a column for each kind of pagination, with the outcome if the fault happens
+/// The table of `place`: a line for each of `faults`, a column for each kind of pagination, with the outcome if the fault happens
 /// once and if it lasts.
-async fn table(place: Place) -> String {
+async fn table(place: Place, faults: &[FaultKind]) -> String {
     let mut cells = Vec::new();
-    for fault in faults() {
+    for fault in faults {
         for (_, stream) in PAGINATIONS {
             for times in [Some(1), None] {
                 cells.push((stream, Fault { times, ..Fault::from(fault.clone()) }));
@@ -143,8 +143,8 @@ async fn table(place: Place) -> String {
     for (kind, _) in PAGINATIONS {
         text.push_str(&format!("{kind:<24}"));
     }
-    for (fault, outcomes) in faults().into_iter().zip(outcomes.chunks(2 * PAGINATIONS.len())) {
-        text.push_str(&format!("\n{:<32}", fault_name(&Fault::from(fault))));
+    for (fault, outcomes) in faults.iter().zip(outcomes.chunks(2 * PAGINATIONS.len())) {
+        text.push_str(&format!("\n{:<32}", fault_name(&Fault::from(fault.clone()))));
         for pair in outcomes.chunks(2) {
             let [once, always] = [pair[0].to_string(), pair[1].to_string()];
             let cell = if once == always { once } else { format!("{once}, {always}") };
@@ -156,11 +156,19 @@ async fn table(place: Place) -> String {
 
 /// The table is the same for every destination, and in the documentation.
 async fn assert_outcomes(place: Place) {
-    let table = table(place).await;
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explanation/reliability.md");
-    let is_shown = std::fs::read_to_string(page).unwrap().contains(&table);
+    let text = std::fs::read_to_string(page).unwrap();
+    if place == Place::Disk && !is_long_test() {
+        // What a response lacks has nothing to do with the destination: here every fifth fault.
+        let some: Vec<FaultKind> = faults().into_iter().step_by(5).collect();
+        let table = table(place, &some).await;
+        let other = table.lines().find(|line| !text.contains(line));
+        assert_eq!(other, None, "{page} has no such line");
+        return;
+    }
+    let table = table(place, &faults()).await;
     insta::assert_snapshot!("every_fault", table);
-    assert!(is_shown, "{page} has another table than the snapshot");
+    assert!(text.contains(&table), "{page} has another table than the snapshot");
 }
 
 mod every_fault_ends_as_listed_and_the_next_run_recovers {

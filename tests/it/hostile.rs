@@ -49,7 +49,7 @@ async fn assert_whole(export: &Export, streams: &[&str]) {
 
 on_memory_and_disk! {
     async fn published_files_are_kept_when_a_response_is_hostile(place) {
-        for (faults, messages) in hostile_answers() {
+        for (faults, messages) in place.cases(hostile_answers()) {
             // Floods are slow, and they treat all pages alike.
             let flooded = faults.iter().any(|fault| matches!(fault, FaultKind::Flood { .. }));
             let streams = if flooded { &["visibility_v2_by_day", "category_topics"][..] } else { &STREAMS };

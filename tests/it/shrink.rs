@@ -92,7 +92,7 @@ async fn now_with(export: &mut Export, categories: usize) {
 
 on_memory_and_disk! {
     async fn shrunken_category_list_replaces_nothing_until_confirmed(place) {
-        for left in [0, 1] {
+        for left in place.cases([0, 1]) {
             let many = Account { categories: 4, ..account() };
             let mut export = Export::start(place, many, &["categories", STREAM]).await;
             export.job.start = Some(day("2026-03-08"));
@@ -116,7 +116,7 @@ on_memory_and_disk! {
 
 on_memory_and_disk! {
     async fn categories_count_as_gone_only_if_two_runs_agree(place) {
-        for left in [0, 1] {
+        for left in place.cases([0, 1]) {
             let many = Account { categories: 4, ..account() };
             let mut export = Export::start(place, many, &[STREAM]).await;
             export.job.start = Some(day("2026-03-08"));
