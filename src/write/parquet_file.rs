@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -13,7 +13,7 @@ use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnPath;
 
@@ -35,35 +35,47 @@ const MIN_COMPRESSED_BYTES: usize = 512;
 #[derive(Debug, Clone)]
 pub struct FileFormat {
     pub schema: SchemaRef,
-    properties: WriterPropertiesPtr,
-    /// The same without compression.
+    compression: Compression,
+    long_text: Arc<[String]>,
+    /// Made when the first file is: most slices of a quiet night write none.
+    properties: Arc<OnceLock<Properties>>,
+}
+
+#[derive(Debug)]
+struct Properties {
+    compressed: WriterPropertiesPtr,
     uncompressed: WriterPropertiesPtr,
 }
 
 impl FileFormat {
     /// A dictionary is useless for measures, and for the columns `long_text`, whose texts do not repeat.
-    pub fn new(schema: SchemaRef, compression: Compression, long_text: &[String]) -> Self {
-        let properties = |codec| {
-            let mut builder = WriterProperties::builder()
-                .set_compression(codec)
-                .set_statistics_enabled(EnabledStatistics::Page)
-                .set_statistics_truncate_length(Some(STATISTICS_BYTES))
-                .set_data_page_size_limit(PAGE_BYTES)
-                .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-                .set_created_by(format!("profound-export {}", env!("CARGO_PKG_VERSION")));
-            for column in long_text {
-                let path = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
-                builder = builder.set_column_dictionary_enabled(path, false);
-            }
-            for field in schema.fields().iter().filter(|field| *field.data_type() == DataType::Float64) {
-                builder = builder.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
-            }
-            let mut properties = builder.build();
-            add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-            Arc::new(properties)
-        };
-        let (properties, uncompressed) = (properties(codec(compression)), properties(ParquetCompression::UNCOMPRESSED));
-        Self { schema, properties, uncompressed }
+    pub fn new(schema: SchemaRef, compression: Compression, long_text: Vec<String>) -> Self {
+        Self { schema, compression, long_text: long_text.into(), properties: Arc::default() }
+    }
+
+    fn properties(&self) -> &Properties {
+        self.properties.get_or_init(|| {
+            let mut compressed = self.builder(codec(self.compression)).build();
+            add_encoded_arrow_schema_to_metadata(&self.schema, &mut compressed);
+            let uncompressed = self.builder(ParquetCompression::UNCOMPRESSED).build();
+            Properties { compressed: compressed.into(), uncompressed: uncompressed.into() }
+        })
+    }
+
+    fn builder(&self, codec: ParquetCompression) -> WriterPropertiesBuilder {
+        let builder = WriterProperties::builder()
+            .set_compression(codec)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+            .set_data_page_size_limit(PAGE_BYTES)
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_created_by(format!("profound-export {}", env!("CARGO_PKG_VERSION")));
+        let measures = self.schema.fields().iter().filter(|field| *field.data_type() == DataType::Float64);
+        let paths = self.long_text.iter().chain(measures.map(|field| field.name()));
+        paths.fold(builder, |builder, path| {
+            let path = ColumnPath::from(path.split('.').map(str::to_owned).collect::<Vec<_>>());
+            builder.set_column_dictionary_enabled(path, false)
+        })
     }
 }
 
@@ -113,7 +125,7 @@ pub struct SpooledFile {
 impl ParquetFile {
     pub fn create(path: PathBuf, format: FileFormat) -> Result<Self, WriteError> {
         let file = create_file(&path)?;
-        match file_writer(Output { file, footer: None }, &format.schema, &format.properties) {
+        match file_writer(Output { file, footer: None }, &format.schema, &format.properties().compressed) {
             Ok(writer) => Ok(Self { path, format, writer, columns: Vec::new(), rows: 0 }),
             Err(source) => Err(WriteError::Parquet { path, source }),
         }
@@ -121,14 +133,14 @@ impl ParquetFile {
 
     /// Adds rows to the open row group. `is_whole` if there are no others.
     pub fn write(&mut self, batches: &[RecordBatch], is_whole: bool) -> Result<(), WriteError> {
-        let FileFormat { schema, properties, uncompressed } = &self.format;
+        let (schema, Properties { compressed, uncompressed }) = (&self.format.schema, self.format.properties());
         self.columns.resize_with(schema.fields().len(), || OpenColumn::Run(None));
         for (index, (column, field)) in self.columns.iter_mut().zip(schema.fields()).enumerate() {
             let arrays: Vec<&ArrayRef> =
                 batches.iter().map(|batch| batch.column(index)).filter(|array| !array.is_empty()).collect();
             let bytes = || arrays.iter().map(|array| array.to_data().get_slice_memory_size().unwrap_or(usize::MAX));
             let is_small = is_whole && bytes().fold(0, usize::saturating_add) < MIN_COMPRESSED_BYTES;
-            let written = column.write(field, &arrays, if is_small { uncompressed } else { properties });
+            let written = column.write(field, &arrays, if is_small { uncompressed } else { compressed });
             written.map_err(|source| WriteError::Parquet { path: self.path.clone(), source })?;
         }
         self.rows += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
@@ -386,7 +398,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("file.parquet");
         let schema = groups[0][0].schema();
-        let format = FileFormat::new(Arc::clone(&schema), Compression::Zstd(3), &[]);
+        let format = FileFormat::new(Arc::clone(&schema), Compression::Zstd(3), Vec::new());
         let mut file = ParquetFile::create(path.clone(), format).unwrap();
         for group in groups {
             group.chunks(2).for_each(|batches| file.write(batches, is_whole).unwrap());

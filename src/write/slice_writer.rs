@@ -77,7 +77,7 @@ impl SliceWriter {
         Self {
             slice: slice.clone(),
             own: OwnColumns::new(provenance, slice.stream.scope),
-            format: FileFormat::new(schema, compression, &long_text),
+            format: FileFormat::new(schema, compression, long_text),
             content: (0..decoded.fields().len()).collect(),
             keys: RowKeys::new(slice.stream.key.iter(), decoded),
             entities: Entities::new(slice, decoded),
