@@ -66,6 +66,8 @@ cp -r "$root/usr/bin/profound-export" "$doc"/* "$share"/{man,bash-completion,zsh
 tar --create --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode='u=rwX,go=rX' --directory "$work" "$name" |
   gzip -9n > "$out/$name.tar.gz"
 
+# Not `du`: the blocks of a file depend on when the disk was last synced.
+size=$(find "$root" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
 mkdir "$root/DEBIAN"
 cat > "$root/DEBIAN/control" << END
 Package: profound-export
@@ -75,7 +77,7 @@ Maintainer: The maintainers of profound-export <profound-export@localhost>
 Recommends: ca-certificates
 Section: utils
 Priority: optional
-Installed-Size: $(du -sk --exclude DEBIAN "$root" | cut -f1)
+Installed-Size: $((size / 1024))
 Description: $about
 END
 dpkg-deb --root-owner-group -Zxz --build "$root" "$out/profound-export_${version}_amd64.deb" > "$work/log"
