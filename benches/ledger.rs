@@ -58,7 +58,8 @@ fn checkpoint(state: &State) -> bytes::Bytes {
 
 fn table(account: &Account, state: &State) -> bytes::Bytes {
     let catalog = Catalog::embedded().expect("the catalog is sound");
-    coverage_parquet(state.number, coverage_rows(state, &catalog, LAYOUT, account.now)).expect("it can be written")
+    coverage_parquet(state.number, account.now, coverage_rows(state, &catalog, LAYOUT, account.now))
+        .expect("it can be written")
 }
 
 /// Prints the size of a year in memory, in a checkpoint and in the coverage table. The maximum is the resident memory while

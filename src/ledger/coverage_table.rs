@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::ArrowError;
 use bytes::Bytes;
+use jiff::Timestamp;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -23,6 +24,7 @@ const BATCH: usize = 8 * 1024;
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// In the footer: the last record that the table shows.
 const RECORD_KEY: &str = "profound_export.record";
+const WRITTEN_KEY: &str = "profound_export.written_at";
 
 /// One day of one stream and scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +47,10 @@ pub struct CoverageRow<'a> {
     pub problem: Option<&'a str>,
 }
 
-/// Writes `rows`, which the ledger has after record `number`, as a Parquet file. Holds the file and a few thousand rows in memory.
+/// Writes `rows`, which the ledger has after record `number` at `at`, as a Parquet file. Holds the file and a few thousand rows in memory.
 pub fn coverage_parquet<'a>(
     number: u64,
+    at: Timestamp,
     rows: impl IntoIterator<Item = CoverageRow<'a>>,
 ) -> Result<Bytes, ParquetError> {
     let level = ZstdLevel::try_new(3).unwrap_or_default();
@@ -56,7 +59,10 @@ pub fn coverage_parquet<'a>(
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         // Every path occurs once.
         .set_column_dictionary_enabled("path".into(), false)
-        .set_key_value_metadata(Some(vec![KeyValue::new(RECORD_KEY.to_owned(), number.to_string())]))
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new(RECORD_KEY.to_owned(), number.to_string()),
+            KeyValue::new(WRITTEN_KEY.to_owned(), at.to_string()),
+        ]))
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch_of(&[])?.schema(), Some(properties))?;
     let mut rows = rows.into_iter();
@@ -74,11 +80,13 @@ pub fn coverage_path() -> Path {
     Path::from_iter([OWN_DIRECTORY, "coverage.parquet"])
 }
 
-/// The number of the last record that a coverage table shows. `None` if it cannot be read, or an earlier version wrote it.
-pub fn coverage_number(table: &Bytes) -> Option<u64> {
+/// The number of the last record that a coverage table shows, and when it was written. `None` if it cannot be read, or an earlier version
+/// wrote it.
+pub fn coverage_number(table: &Bytes) -> Option<(u64, Timestamp)> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(table).ok()?;
     let pairs = metadata.file_metadata().key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == RECORD_KEY)?.value.as_ref()?.parse().ok()
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key)?.value.as_deref();
+    Some((value(RECORD_KEY)?.parse().ok()?, value(WRITTEN_KEY)?.parse().ok()?))
 }
 
 fn batch_of(rows: &[CoverageRow<'_>]) -> Result<RecordBatch, ArrowError> {

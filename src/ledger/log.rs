@@ -113,6 +113,14 @@ impl Ledger {
         &self.state
     }
 
+    /// When the last record was written; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn last_recorded_at(&self) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(read(&self.destination, self.state.number).await?.map(|record| record.at))
+    }
+
     pub fn into_state(self) -> State {
         self.state
     }

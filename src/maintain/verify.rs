@@ -9,7 +9,9 @@ use tokio::task::spawn_blocking;
 
 use crate::destination::OWN_DIRECTORY;
 use crate::layout::{DataPath, Layout};
-use crate::ledger::{Entry, Ledger, LogDamage, State, check_log, coverage_number, coverage_path, record_path};
+use crate::ledger::{
+    Entry, Ledger, LedgerError, LogDamage, State, check_log, coverage_number, coverage_path, record_path,
+};
 use crate::maintain::error::MaintainError;
 use crate::maintain::finding::{Finding, FindingKind, FindingRemedy};
 use crate::maintain::known::{KnownFile, KnownTable, is_being_written};
@@ -145,10 +147,17 @@ async fn lost_records(lake: &MaintainedLake, ledger: &mut Ledger) -> Result<Opti
         return Ok(None);
     };
     // The reader of Parquet panics on some damaged files.
-    let number = spawn_blocking(move || coverage_number(&table)).await.ok().flatten().unwrap_or_default();
+    let Some((number, written_at)) = spawn_blocking(move || coverage_number(&table)).await.ok().flatten() else {
+        return Ok(None);
+    };
     ledger.refresh().await?;
     let first = ledger.state().number + 1;
-    Ok((number >= first).then(|| {
+    // A ledger that was rebuilt since may begin with a smaller number.
+    let is_newer = match ledger.last_recorded_at().await {
+        Err(LedgerError::Rebuilding { .. }) => false,
+        at => at?.is_none_or(|at| at <= written_at),
+    };
+    Ok((number >= first && is_newer).then(|| {
         let problem = format!(
             "ledger records {first} to {number} are gone: `{}` was written after them; days that they recorded are extracted once more, and what they forgot is not known",
             coverage_path()

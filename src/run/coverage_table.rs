@@ -29,7 +29,7 @@ pub async fn write_coverage(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Result<(), RunError> {
-    let table = coverage_parquet(state.number, coverage_rows(state, catalog, layout, now)).map_err(|error| {
+    let table = coverage_parquet(state.number, now, coverage_rows(state, catalog, layout, now)).map_err(|error| {
         RunError::ConfigMismatch {
             problem: format!("the coverage table cannot be made: {error}"),
             hint: "this is a fault of the program; please report it".into(),
