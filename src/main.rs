@@ -1,13 +1,23 @@
 //! The program: parses the command line, runs the command, and maps its result to an exit code.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::Parser;
 use profound_export::cli::{Cli, execute, print_error_line};
+use tokio::runtime::Builder;
+
+/// For requests. The rate limit decides how fast a run is, and each thread that allocates keeps memory of its own.
+const MAX_REQUEST_THREADS: usize = 2;
+/// For files and name look-ups, which mostly wait, in addition to one for each core.
+const WAITING_THREADS: usize = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(std::env::var("PE_W").map_or(2,|v|v.parse().unwrap())).max_blocking_threads(std::env::var("PE_B").map_or(4,|v|v.parse().unwrap()));
+    match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(execute(cli)),
         Err(error) => {
             print_error_line(format!("error: cannot start threads: {error}"));

@@ -12,9 +12,6 @@ use crate::write::filled_columns::{FilledColumns, add_filled};
 use crate::write::parquet_file::{DayContent, FileFormat, ParquetFile, SpooledFile};
 use crate::write::spill::Spill;
 
-/// An encoded row group of this size is written to disk.
-const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
-
 pub struct DayFile {
     path: PathBuf,
     format: FileFormat,
@@ -86,24 +83,28 @@ impl DayFile {
         self.hash
     }
 
-    /// Encodes all waiting rows into the open row group.
-    pub fn encode(&mut self) -> Result<(), WriteError> {
-        self.file = Some(self.encoded(false)?);
+    /// Encodes all waiting rows into the open row group, which is written to disk once it has `row_group` bytes.
+    pub fn encode(&mut self, row_group: usize) -> Result<(), WriteError> {
+        self.file = Some(self.encoded(row_group, false)?);
         Ok(())
     }
 
     /// The file with all rows so far, and whether there will be no others.
-    fn encoded(&mut self, is_last: bool) -> Result<ParquetFile, WriteError> {
+    fn encoded(&mut self, row_group: usize, is_last: bool) -> Result<ParquetFile, WriteError> {
         let is_whole = is_last && self.file.is_none() && self.spill.is_none();
         let mut file = match self.file.take() {
             Some(file) => file,
             None => ParquetFile::create(self.path.clone(), self.format.clone())?,
         };
+        let mut encode = |batches: &[RecordBatch], is_whole: bool| {
+            file.write(batches, is_whole)?;
+            if file.encoded_bytes() > row_group { file.flush() } else { Ok(()) }
+        };
         if let Some(spill) = self.spill.take() {
-            spill.drain(|batch| encode(&mut file, &[batch], false))?;
+            spill.drain(|batch| encode(&[batch], false))?;
         }
         self.waiting_bytes = 0;
-        encode(&mut file, &std::mem::take(&mut self.waiting), is_whole)?;
+        encode(&std::mem::take(&mut self.waiting), is_whole)?;
         Ok(file)
     }
 
@@ -123,12 +124,12 @@ impl DayFile {
     }
 
     /// Encodes all rows that wait and completes the file with `metadata` in its footer.
-    pub fn close(mut self, content: DayContent, metadata: &[(String, String)]) -> Result<SpooledFile, WriteError> {
-        self.encoded(true)?.close(content, metadata)
+    pub fn close(
+        mut self,
+        content: DayContent,
+        row_group: usize,
+        metadata: &[(String, String)],
+    ) -> Result<SpooledFile, WriteError> {
+        self.encoded(row_group, true)?.close(content, metadata)
     }
-}
-
-fn encode(file: &mut ParquetFile, batches: &[RecordBatch], is_whole: bool) -> Result<(), WriteError> {
-    file.write(batches, is_whole)?;
-    if file.encoded_bytes() > ROW_GROUP_BYTES { file.flush() } else { Ok(()) }
 }

@@ -3,6 +3,7 @@
 mod column_run;
 mod columns;
 mod day_file;
+mod distinct;
 mod error;
 mod filled_columns;
 mod hash;
@@ -10,6 +11,7 @@ mod parquet_file;
 mod private_file;
 mod protect;
 mod read_content;
+mod row_keys;
 mod rows_by_day;
 mod slice_writer;
 mod snapshot;

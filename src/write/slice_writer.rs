@@ -1,6 +1,6 @@
 //! Splits the record batches of one slice into one file per day.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -13,23 +13,21 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
-use crate::model::stream::Total;
 use crate::write::columns::{OWN_COLUMNS, OwnColumns, Provenance, table_schema};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
-use crate::write::hash::{add_hashes, row_hashes};
+use crate::write::hash::row_hashes;
 use crate::write::parquet_file::FileFormat;
+use crate::write::row_keys::RowKeys;
 use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
-/// Rows of a slice that may wait in memory.
-const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// Rows of all slices that may wait in memory.
+const WAITING_BYTES: usize = 12 * 1024 * 1024;
+/// Encoded rows of all slices in memory: a row group of a share of it is written to disk.
+pub(super) const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// The encoded file gives way to another one after this many batches without rows for it.
 const MAX_IDLE_BATCHES: u32 = 4;
-/// Keys kept to find repeated rows; rows beyond them are not checked.
-const MAX_KEYS: usize = 4_000_000;
-/// Entities that are counted.
-const MAX_ENTITIES: usize = 1_000_000;
 
 pub struct SliceWriter {
     pub(super) slice: Slice,
@@ -38,7 +36,7 @@ pub struct SliceWriter {
     /// The columns of decoded batches that are hashed.
     content: Vec<usize>,
     pub(super) keys: Option<RowKeys>,
-    pub(super) entities: Option<Entities>,
+    pub(super) entities: Option<RowKeys>,
     pub(super) dir: SliceDir,
     pub(super) files: BTreeMap<FileKey, DayFile>,
     /// The one file whose rows are encoded as they arrive.
@@ -57,12 +55,6 @@ pub struct SliceWriter {
 /// The day of a file; `None` for the file of a list.
 pub(super) type FileKey = Option<Day>;
 
-/// Hashes of the natural keys of a slice: pages may overlap, and event streams have repeated rows.
-pub(super) struct RowKeys {
-    columns: Vec<(usize, Option<usize>)>,
-    hashes: Vec<u64>,
-}
-
 impl SliceWriter {
     /// Writes to `dir`.
     pub fn new(
@@ -79,8 +71,8 @@ impl SliceWriter {
             own: OwnColumns::new(provenance, slice.stream.scope),
             format: FileFormat::new(schema, compression, long_text),
             content: (0..decoded.fields().len()).collect(),
-            keys: RowKeys::new(slice.stream.key.iter(), decoded),
-            entities: Entities::new(slice, decoded),
+            keys: RowKeys::of_rows(&slice.stream, decoded, &dir),
+            entities: RowKeys::of_entities(&slice.stream, decoded, &dir),
             dir,
             files: BTreeMap::new(),
             encoded: None,
@@ -92,13 +84,22 @@ impl SliceWriter {
         }
     }
 
-    pub fn stream(&self) -> &str {
-        &self.slice.stream.name
+    pub fn slice(&self) -> &Slice {
+        &self.slice
     }
 
     /// The file for blocks that cannot be decoded yet.
     pub fn waiting_blocks_file(&self) -> std::path::PathBuf {
         self.dir.file("waiting.blocks")
+    }
+
+    /// Waits until the spool has space for all rows so far and for `more` bytes of rows.
+    ///
+    /// # Errors
+    /// [`WriteError::SpoolFull`] if other slices hold the space for too long.
+    pub async fn wait_for_space(&mut self, more: u64) -> Result<(), WriteError> {
+        let files: u64 = self.files.values().map(DayFile::expected_bytes).sum();
+        self.dir.reserve((files + self.key_bytes()).saturating_add(more)).await
     }
 
     /// Adds the rows of `batch` to the files of their days.
@@ -109,11 +110,8 @@ impl SliceWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if let Some(keys) = &mut self.keys {
-            keys.add(batch);
-        }
-        if let Some(entities) = &mut self.entities {
-            entities.add(batch);
+        for keys in [&mut self.keys, &mut self.entities].into_iter().flatten() {
+            keys.add(batch)?;
         }
         let hashes = row_hashes(batch, &self.content);
         let signal = self.slice.stream.signal.as_deref().and_then(|column| signals(batch, column));
@@ -239,29 +237,29 @@ impl SliceWriter {
     fn bound_memory(&mut self) -> Result<(), WriteError> {
         self.files.values_mut().for_each(DayFile::count_idle_batch);
         let mut waiting: usize = self.files.values().map(DayFile::waiting_bytes).sum();
-        while waiting > WAITING_BYTES {
+        let (limit, row_group) = (self.dir.share(WAITING_BYTES), self.dir.share(ROW_GROUP_BYTES));
+        while waiting > limit {
             let Some(fullest) = self.files.iter().max_by_key(|(_, file)| file.waiting_bytes()).map(|(day, _)| *day)
             else {
                 break;
             };
-            let may_grow = |day: &FileKey| *day == fullest || Some(*day) == self.encoded;
-            let bytes = |(day, file): (&FileKey, &DayFile)| {
-                if may_grow(day) { file.expected_bytes() } else { file.disk_bytes() }
-            };
-            self.dir.reserve(self.files.iter().map(bytes).sum())?;
             let is_encoded = self.make_encoded(fullest)?;
             let Some(file) = self.files.get_mut(&fullest) else {
                 break;
             };
             waiting -= file.waiting_bytes();
             if is_encoded {
-                file.encode()?;
+                file.encode(row_group)?;
             } else {
                 file.spill()?;
             }
         }
-        let on_disk = self.files.values().map(DayFile::disk_bytes).sum();
-        self.dir.occupy(on_disk)
+        let files: u64 = self.files.values().map(DayFile::disk_bytes).sum();
+        self.dir.occupy(files + self.key_bytes())
+    }
+
+    fn key_bytes(&self) -> u64 {
+        [&self.keys, &self.entities].into_iter().flatten().map(RowKeys::disk_bytes).sum()
     }
 
     /// Makes `day` the encoded file if the present one is idle. Rows mostly arrive day by day, so a finished day gives way: at once if no
@@ -321,83 +319,6 @@ impl SliceWriter {
         }
         pairs.extend(provenance.footer.iter().cloned());
         pairs.into_iter().map(|(key, value)| (format!("profound_export.{key}"), value)).collect()
-    }
-}
-
-impl RowKeys {
-    /// `None` for streams of a single row, which have no key.
-    fn new<'a>(key: impl Iterator<Item = &'a String>, decoded: &SchemaRef) -> Option<Self> {
-        let find = |path: &String| {
-            let (name, field) = path.split_once('.').map_or((path.as_str(), None), |(name, field)| (name, Some(field)));
-            let column = decoded.index_of(name).ok()?;
-            let field = match (decoded.field(column).data_type(), field) {
-                (DataType::Struct(fields), Some(field)) => Some(fields.iter().position(|part| part.name() == field)?),
-                _ => None,
-            };
-            Some((column, field))
-        };
-        let columns: Vec<_> = key.filter_map(find).collect();
-        (!columns.is_empty()).then_some(Self { columns, hashes: Vec::new() })
-    }
-
-    /// A row with a null in its key may equal no other, so it is left out.
-    fn add(&mut self, batch: &RecordBatch) {
-        let capacity = MAX_KEYS.saturating_sub(self.hashes.len());
-        if capacity == 0 {
-            return;
-        }
-        let (hashes, is_complete) = self.hash(batch);
-        let keys = hashes.iter().zip(is_complete).filter(|(_, complete)| *complete).map(|(hash, _)| *hash as u64);
-        self.hashes.extend(keys.take(capacity));
-    }
-
-    /// The hash of the key of each row, and whether no part of it is null.
-    fn hash(&self, batch: &RecordBatch) -> (Vec<u128>, Vec<bool>) {
-        let mut hashes = vec![0_u128; batch.num_rows()];
-        let mut is_complete = vec![true; batch.num_rows()];
-        for (seed, (column, field)) in self.columns.iter().enumerate() {
-            let column = batch.column(*column);
-            let part = match field {
-                Some(field) => column.as_struct().column(*field),
-                None => column,
-            };
-            add_hashes(part, seed as u64 + 1, &mut hashes);
-            if part.null_count() > 0 {
-                is_complete.iter_mut().enumerate().for_each(|(row, complete)| *complete &= part.is_valid(row));
-            }
-        }
-        (hashes, is_complete)
-    }
-
-    pub(super) fn repeated(&mut self) -> u64 {
-        self.hashes.sort_unstable();
-        self.hashes.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
-    }
-}
-
-/// The different entities of a report with a total of entities: its keys without the day.
-pub(super) struct Entities {
-    key: RowKeys,
-    seen: HashSet<u64>,
-}
-
-impl Entities {
-    fn new(slice: &Slice, decoded: &SchemaRef) -> Option<Self> {
-        let day = days_column(slice);
-        let key = slice.stream.key.iter().filter(|column| **column != day);
-        let key = (slice.stream.total == Total::AtLeast).then(|| RowKeys::new(key, decoded)).flatten();
-        key.map(|key| Self { key, seen: HashSet::new() })
-    }
-
-    fn add(&mut self, batch: &RecordBatch) {
-        if self.seen.len() < MAX_ENTITIES {
-            self.seen.extend(self.key.hash(batch).0.into_iter().map(|hash| hash as u64));
-        }
-    }
-
-    /// How many there are, unless there are too many to count.
-    pub(super) fn count(&self) -> Option<u64> {
-        (self.seen.len() < MAX_ENTITIES).then_some(self.seen.len() as u64)
     }
 }
 

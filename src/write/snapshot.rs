@@ -45,7 +45,6 @@ pub fn write_snapshot(
         copy.write(&[RecordBatch::try_new(Arc::clone(&schema), columns).map_err(shape)?], false)?;
         dir.occupy(copy.written_bytes())?;
     }
-    dir.reserve(copy.expected_bytes())?;
     let content = DayContent { day: Some(day), ..list.content };
     let file = copy.close(content, &snapshot_footer(&slice.stream.name, day, footer))?;
     dir.occupy(file.bytes)?;

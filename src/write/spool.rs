@@ -8,10 +8,13 @@ use std::error::Error;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::write::error::WriteError;
@@ -43,7 +46,7 @@ pub struct Spool {
     limit_bytes: u64,
     usage: Mutex<SpoolUsage>,
     /// Notified when space is freed or another slice becomes the oldest.
-    freed: Condvar,
+    freed: Notify,
     // The operating system releases the lock when the process dies.
     _lock: File,
 }
@@ -80,7 +83,7 @@ impl Spool {
         let dir = root.join(run.to_string());
         fs::rename(&new, &dir).map_err(disk(&dir))?;
         sweep(root, Some(&dir));
-        Ok(Arc::new(Self { dir, limit_bytes, usage: Mutex::default(), freed: Condvar::new(), _lock: lock }))
+        Ok(Arc::new(Self { dir, limit_bytes, usage: Mutex::default(), freed: Notify::new(), _lock: lock }))
     }
 
     /// A directory for one slice, which waits for space while other slices occupy it.
@@ -237,37 +240,52 @@ impl SliceDir {
         self.dir.join(name)
     }
 
-    /// Waits until the files of the slice may have `bytes` in total; blocks the thread until other slices are published. Half of the spool
-    /// is reserved for the oldest slice, which never waits, so one slice always makes progress. `bytes` is an estimate, so the oldest
-    /// slice does not fail here but in [`Self::occupy`].
+    /// The part of `total` that each slice with a directory gets: slices share the memory of one process.
+    pub fn share(&self, total: usize) -> usize {
+        total / self.spool.usage.lock().slices.len().max(1)
+    }
+
+    /// Waits until the files of the slice may have `bytes` in total, which frees what was reserved beyond that: until other slices are
+    /// published. Half of the spool is reserved for the oldest slice, which never waits, so one slice always makes progress. `bytes` is
+    /// an estimate, so the oldest slice does not fail here but in [`Self::occupy`].
     ///
     /// # Errors
     /// [`WriteError::SpoolFull`] if the other slices do not finish.
-    pub fn reserve(&mut self, bytes: u64) -> Result<(), WriteError> {
+    pub async fn reserve(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
-        let mut usage = spool.usage.lock();
-        while !self.grow(&mut usage, bytes) && !self.may_use_all(&usage) {
-            spool.wait(&mut usage)?;
+        loop {
+            let mut freed = pin!(spool.freed.notified());
+            // Before the look at the usage: else what is freed in between is missed.
+            freed.as_mut().enable();
+            if self.try_reserve(bytes) {
+                return Ok(());
+            }
+            timeout(MAX_WAIT, freed).await.map_err(|_| spool.full())?;
         }
-        Ok(())
     }
 
-    /// Sets the size of the files of the slice to `bytes`, once there is space, and frees what was reserved beyond that.
+    fn try_reserve(&mut self, bytes: u64) -> bool {
+        let spool = Arc::clone(&self.spool);
+        let mut usage = spool.usage.lock();
+        let is_free = self.may_use_all(&usage) || self.fits(&usage, bytes);
+        if is_free {
+            self.set(&mut usage, bytes);
+        }
+        is_free
+    }
+
+    /// Sets the size of the files of the slice to `bytes`, which are on disk. It never waits: a slice whose estimate was too low waits
+    /// before its next rows.
     ///
     /// # Errors
     /// [`WriteError::SpoolFull`] if the oldest slice, or one that does not wait, has no space.
     pub fn occupy(&mut self, bytes: u64) -> Result<(), WriteError> {
         let spool = Arc::clone(&self.spool);
         let mut usage = spool.usage.lock();
-        while !self.grow(&mut usage, bytes) {
-            if self.may_use_all(&usage) {
-                return Err(spool.full());
-            }
-            spool.wait(&mut usage)?;
+        if self.may_use_all(&usage) && !self.fits(&usage, bytes) {
+            return Err(spool.full());
         }
-        usage.used_bytes -= self.bytes - bytes;
-        self.bytes = bytes;
-        spool.freed.notify_all();
+        self.set(&mut usage, bytes);
         Ok(())
     }
 
@@ -276,24 +294,22 @@ impl SliceDir {
         !self.waits || usage.slices.first() == Some(&self.number)
     }
 
-    fn grow(&mut self, usage: &mut SpoolUsage, bytes: u64) -> bool {
+    fn fits(&self, usage: &SpoolUsage, bytes: u64) -> bool {
         let limit_bytes = if self.may_use_all(usage) { self.spool.limit_bytes } else { self.spool.limit_bytes / 2 };
-        let more = bytes.saturating_sub(self.bytes);
-        let fits = more == 0 || usage.used_bytes.saturating_add(more) <= limit_bytes;
-        if fits {
-            usage.used_bytes += more;
-            self.bytes += more;
+        // What is occupied already needs no other space.
+        bytes <= self.bytes || (usage.used_bytes - self.bytes).saturating_add(bytes) <= limit_bytes
+    }
+
+    fn set(&mut self, usage: &mut SpoolUsage, bytes: u64) {
+        usage.used_bytes = (usage.used_bytes - self.bytes).saturating_add(bytes);
+        if bytes < self.bytes {
+            self.spool.freed.notify_waiters();
         }
-        fits
+        self.bytes = bytes;
     }
 }
 
 impl Spool {
-    /// Waits until space is freed.
-    fn wait(&self, usage: &mut MutexGuard<'_, SpoolUsage>) -> Result<(), WriteError> {
-        if self.freed.wait_for(usage, MAX_WAIT).timed_out() { Err(self.full()) } else { Ok(()) }
-    }
-
     fn full(&self) -> WriteError {
         WriteError::SpoolFull { path: self.dir.clone(), limit_bytes: self.limit_bytes }
     }
@@ -305,7 +321,7 @@ impl Drop for SliceDir {
         let mut usage = self.spool.usage.lock();
         usage.used_bytes -= self.bytes;
         usage.slices.remove(&self.number);
-        self.spool.freed.notify_all();
+        self.spool.freed.notify_waiters();
     }
 }
 
@@ -437,25 +453,39 @@ mod tests {
         assert!(spool.create_slice_dir().unwrap().occupy(100).is_ok());
     }
 
-    #[test]
-    fn slices_wait_for_the_oldest_when_the_spool_is_full() {
+    #[tokio::test]
+    async fn slices_wait_for_the_oldest_when_the_spool_is_full() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
         let (mut first, mut second) = (spool.create_slice_dir().unwrap(), spool.create_slice_dir().unwrap());
-        assert!(second.occupy(40).is_ok());
-        assert!(first.occupy(60).is_ok());
-        let (done, is_done) = std::sync::mpsc::channel();
-        let waiting = std::thread::spawn(move || {
-            let more = second.occupy(90).is_ok();
-            done.send(()).unwrap();
-            (more, second.occupy(101))
+        second.reserve(40).await.unwrap();
+        first.reserve(60).await.unwrap();
+        let mut waiting = Box::pin(async {
+            second.reserve(90).await.unwrap();
+            second.occupy(101)
         });
+        let mut has_ended = async || {
+            tokio::select! {
+                biased;
+                _ = &mut waiting => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        assert!(!has_ended().await);
         // The oldest slice has no space either, and no other to wait for.
         assert!(matches!(first.occupy(61), Err(WriteError::SpoolFull { limit_bytes: 100, .. })));
-        assert!(is_done.try_recv().is_err(), "it did not wait");
+        assert!(!has_ended().await);
         drop(first);
-        let (more, too_much) = waiting.join().unwrap();
-        assert!(more && too_much.is_err());
+        assert!(waiting.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slice_fails_if_the_others_hold_the_spool_for_an_hour() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
+        let (mut first, mut second) = (spool.create_slice_dir().unwrap(), spool.create_slice_dir().unwrap());
+        first.occupy(60).unwrap();
+        assert!(matches!(second.reserve(1).await, Err(WriteError::SpoolFull { .. })));
     }
 
     #[test]
@@ -469,18 +499,19 @@ mod tests {
         assert!(matches!(more.occupy(21), Err(WriteError::SpoolFull { .. })));
     }
 
-    #[test]
-    fn all_slices_finish_when_only_two_fit_at_once() {
+    #[tokio::test]
+    async fn all_slices_finish_when_only_two_fit_at_once() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path(), Uuid::now_v7(), 100).unwrap();
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    let mut slice = spool.create_slice_dir().unwrap();
-                    (1..=50).for_each(|bytes| slice.occupy(bytes).unwrap());
-                });
+        let slices = (0..8).map(|_| async {
+            let mut slice = spool.create_slice_dir().unwrap();
+            for bytes in 1..=50 {
+                slice.reserve(bytes).await.unwrap();
+                tokio::task::yield_now().await;
+                slice.occupy(bytes).unwrap();
             }
         });
+        futures::future::join_all(slices).await;
         assert_eq!(spool.usage.lock().used_bytes, 0);
     }
 }

@@ -10,7 +10,8 @@ use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
 use crate::write::filled_columns::FilledColumns;
 use crate::write::parquet_file::{DayContent, SpooledFile};
-use crate::write::slice_writer::{Entities, RowKeys, SliceWriter, UnverifiedSlice};
+use crate::write::row_keys::RowKeys;
+use crate::write::slice_writer::{ROW_GROUP_BYTES, SliceWriter, UnverifiedSlice};
 use crate::write::spool::SliceDir;
 
 /// Pages that an event stream may cost besides itself, if its total does not count rows: their last cursor proves the end.
@@ -80,11 +81,10 @@ impl VerifiedSlice {
                 continue;
             };
             bytes -= file.disk_bytes();
-            self.dir.reserve(bytes + file.expected_bytes())?;
             let mut own = self.metadata.clone();
             own.push(("profound_export.rows".to_owned(), content.rows.to_string()));
             own.extend(content.day.map(|day| ("profound_export.day".to_owned(), day.to_string())));
-            let file = file.close(*content, &own)?;
+            let file = file.close(*content, self.dir.share(ROW_GROUP_BYTES), &own)?;
             bytes += file.bytes;
             self.dir.occupy(bytes)?;
             encoded.push(file);
@@ -97,13 +97,21 @@ impl UnverifiedSlice {
     /// Compares the rows with the announced totals. Days in `published` have a published file that a file without rows must replace.
     ///
     /// # Errors
-    /// A [`Doubt`] if the slice may be incomplete. Its spool files are then removed.
-    pub fn verify(self, totals: ResponseTotals, published: &BTreeSet<Option<Day>>) -> Result<VerifiedSlice, Doubt> {
+    /// A [`Doubt`] if the slice may be incomplete, whose spool files are then removed, or a [`WriteError`] if the keys of its rows
+    /// cannot be read.
+    pub fn verify(
+        self,
+        totals: ResponseTotals,
+        published: &BTreeSet<Option<Day>>,
+    ) -> Result<Result<VerifiedSlice, Doubt>, WriteError> {
         let Self(mut writer) = self;
-        let repeated_rows = writer.keys.as_mut().map_or(0, RowKeys::repeated);
+        let repeated_rows = writer.keys.take().map_or(Ok(0), RowKeys::repeated)?;
         let has_days = writer.slice.window.is_some_and(|window| window.len_days() > 1);
-        let entities = writer.entities.as_ref().filter(|_| has_days).and_then(Entities::count);
-        let proof = check(&totals, &writer.slice.stream, entities, repeated_rows)?;
+        let entities = writer.entities.take().filter(|_| has_days).map(RowKeys::count).transpose()?;
+        let proof = match check(&totals, &writer.slice.stream, entities, repeated_rows) {
+            Ok(proof) => proof,
+            Err(doubt) => return Ok(Err(doubt)),
+        };
         for day in published {
             writer.open(*day);
         }
@@ -117,7 +125,7 @@ impl UnverifiedSlice {
             DayContent { day: *day, rows: file.rows(), hash: file.hash(), signal }
         };
         let days = files.iter().map(content).collect();
-        Ok(VerifiedSlice { proof, days, unfit, outside_rows, days_seen: seen, totals, files, metadata, dir })
+        Ok(Ok(VerifiedSlice { proof, days, unfit, outside_rows, days_seen: seen, totals, files, metadata, dir }))
     }
 }
 

@@ -76,7 +76,7 @@ fn written(
         look(&place);
     }
     let totals = ResponseTotals::new(Proof::Total);
-    let mut whole = writer.finish().verify(totals, &BTreeSet::new()).unwrap();
+    let mut whole = writer.finish().verify(totals, &BTreeSet::new()).unwrap().unwrap();
     let days = whole.days.iter().map(|content| content.day).collect();
     let files = whole.encode(&days).unwrap();
     (whole, files)

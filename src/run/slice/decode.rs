@@ -1,10 +1,11 @@
-//! The CPU half of a slice: blocks to record batches to files, on a thread of its own.
+//! The CPU half of a slice: blocks to record batches to files, a block at a time on the threads that all slices share.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::spawn_blocking;
 
 use crate::decode::{DecodeError, Decoder, Drift, Misfit};
 use crate::model::block::{Block, Positions};
@@ -21,6 +22,17 @@ pub enum RowInput {
     Published(RecordBatch),
 }
 
+impl RowInput {
+    /// Approximate bytes of its rows in a file that is not compressed.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Block(Block::Rows { json, .. }) => json.len() as u64,
+            Self::Block(Block::Positions(_) | Block::EndOfPage) => 0,
+            Self::Published(batch) => batch.get_array_memory_size() as u64,
+        }
+    }
+}
+
 /// The files of an attempt, and what its decoder saw.
 pub struct Decoded {
     pub written: UnverifiedSlice,
@@ -34,22 +46,52 @@ pub struct Decoded {
 /// Writes `rows` to files until the channel closes. `requested_names` bind positional rows if no response names them.
 /// `protection` is applied before anything is on disk.
 ///
+/// A slice holds no thread while it waits for rows or for space: few threads serve any number of slow responses.
+///
 /// # Errors
 /// [`RunError::Decode`] or [`RunError::Write`]. The channel then closes, which ends the requests.
-pub fn decode_and_write(
+pub async fn decode_and_write(
     mut rows: Receiver<RowInput>,
     decoder: Decoder,
     writer: SliceWriter,
     requested_names: Option<Positions>,
     protection: Protection,
 ) -> Result<Decoded, RunError> {
-    let mut waiting = if protection.is_empty() {
+    let slice = writer.slice().to_string();
+    let waiting = if protection.is_empty() {
         WaitingRows::OnDisk { path: writer.waiting_blocks_file(), file: None, blocks: Vec::new() }
     } else {
-        WaitingRows::InMemory { stream: writer.stream().to_owned(), blocks: Vec::new(), bytes: 0 }
+        WaitingRows::InMemory { stream: writer.slice().stream.name.clone(), blocks: Vec::new(), bytes: 0 }
     };
-    let mut line = Line { decoder, protection, writer, misfit: None };
-    while let Some(input) = rows.blocking_recv() {
+    let line = Line { decoder, protection, writer, misfit: None };
+    let mut table = Box::new(Table { line, waiting, requested_names });
+    while let Some(input) = rows.recv().await {
+        table.line.writer.wait_for_space(input.bytes()).await?;
+        let added = spawn_blocking(move || table.add(input).map(|()| table)).await;
+        table = added.map_err(|_| RunError::WorkerPanicked { slice: slice.clone() })??;
+    }
+    // The rows that still wait in memory are written when the slice is verified.
+    table.line.writer.wait_for_space(0).await?;
+    let Line { decoder, writer, misfit, .. } = table.line;
+    let written = writer.finish();
+    Ok(Decoded {
+        drift: decoder.drift().clone(),
+        missing_columns: decoder.missing_columns(),
+        misfit: misfit.filter(|_| written.is_unfit()),
+        written,
+    })
+}
+
+/// The rows of a slice that arrived so far.
+struct Table {
+    line: Line,
+    waiting: WaitingRows,
+    requested_names: Option<Positions>,
+}
+
+impl Table {
+    fn add(&mut self, input: RowInput) -> Result<(), RunError> {
+        let Self { line, waiting, requested_names } = self;
         match input {
             // Rows of a published file are protected already.
             RowInput::Published(batch) => line.writer.keep(&batch)?,
@@ -59,26 +101,19 @@ pub fn decode_and_write(
             RowInput::Block(Block::Rows { json, rows }) => line.write(&json, rows)?,
             RowInput::Block(Block::Positions(positions)) => {
                 line.decoder.bind(&positions);
-                waiting.drain_to(&mut line)?;
+                waiting.drain_to(line)?;
             }
             RowInput::Block(Block::EndOfPage) => {
                 // Names are sent sorted, so the order of the request and the API's own are the same.
                 if let Some(names) = requested_names.as_ref().filter(|_| line.decoder.needs_positions()) {
                     line.decoder.bind(names);
                 }
-                waiting.drain_to(&mut line)?;
+                waiting.drain_to(line)?;
                 line.decoder.end_page();
             }
         }
+        Ok(())
     }
-    let Line { decoder, writer, misfit, .. } = line;
-    let written = writer.finish();
-    Ok(Decoded {
-        drift: decoder.drift().clone(),
-        missing_columns: decoder.missing_columns(),
-        misfit: misfit.filter(|_| written.is_unfit()),
-        written,
-    })
 }
 
 /// The only way from rows to files, so no row is written unprotected.
@@ -97,7 +132,7 @@ impl Line {
             self.writer.reject(&batch, row, &problem);
             self.misfit.get_or_insert(problem);
         }
-        let stream = || self.writer.stream().to_owned();
+        let stream = || self.writer.slice().stream.name.clone();
         let batch = self.protection.apply(batch).map_err(|source| WriteError::Shape { stream: stream(), source })?;
         Ok(self.writer.write(&batch)?)
     }

@@ -77,7 +77,7 @@ pub async fn extract(
     }
     let published = cx.ledger.published_days(slice).await;
     let verified = tokio::task::spawn_blocking(move || written.verify(totals, &published)).await;
-    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })?;
+    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
     let whole = verified.map_err(unproven)?;
     let lost_columns = lost_columns(cx, slice, &attempt.options, &whole).await?;
     if !lost_columns.is_empty() && attempt.transport == Transport::Events {
@@ -128,14 +128,11 @@ async fn transfer(
     let decoder = Decoder::new(schema).with_scope(&slice.scope);
     let protection = Protection::new(stream, cx.settings.salt.as_ref());
     let (sender, receiver) = mpsc::channel(BLOCKS_IN_FLIGHT);
-    // A thread for each slice in progress, of which there are as many as `api.concurrency`: a slice keeps its thread for as
-    // long as its response takes, so with fewer threads two slow streams would hold up all others.
-    let writing =
-        tokio::task::spawn_blocking(move || decode_and_write(receiver, decoder, writer, requested_names, protection));
+    let writing = decode_and_write(receiver, decoder, writer, requested_names, protection);
     let streaming = source.stream(cx, attempt, &options, sender, requests);
     // If writing fails, its channel closes and the requests end: the writer's error is the cause, so it is returned first.
     let (streamed, decoded) = tokio::join!(streaming, writing);
-    let decoded = decoded.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
+    let decoded = decoded?;
     let streamed = streamed?;
     cx.account.report_drift(&cx.settings.events, &stream.name, &decoded.drift);
     if streamed.totals.replaced > 0 && cx.account.first_report(format!("stream {}", stream.name), "half surrogates") {
