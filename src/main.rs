@@ -9,14 +9,14 @@ use tokio::runtime::Builder;
 
 /// For requests. The rate limit decides how fast a run is, and each thread that allocates keeps memory of its own.
 const MAX_REQUEST_THREADS: usize = 2;
-/// For files and name look-ups, which mostly wait, in addition to one for each core.
-const WAITING_THREADS: usize = 2;
+/// For files and name look-ups, which mostly wait.
+const FILE_THREADS: usize = 8;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut runtime = Builder::new_multi_thread();
-    runtime.worker_threads(std::env::var("PE_W").map_or(2,|v|v.parse().unwrap())).max_blocking_threads(std::env::var("PE_B").map_or(4,|v|v.parse().unwrap()));
+    runtime.worker_threads(cores.min(MAX_REQUEST_THREADS)).max_blocking_threads(FILE_THREADS);
     match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(execute(cli)),
         Err(error) => {

@@ -124,6 +124,7 @@ impl RunError {
             Self::TooManyPages { .. } => Disposition::slice(Retry::NextRun),
             Self::ConfigMismatch { .. } => Disposition::run(Retry::Never, Outcome::ConfigMismatch),
             Self::DeadlinePassed => Disposition::run(Retry::NextRun, Outcome::Incomplete),
+            Self::NoThread(_) => Disposition::run(Retry::NextRun, Outcome::Unavailable),
             Self::WorkerPanicked { .. } => Disposition::slice(Retry::Never),
         }
     }

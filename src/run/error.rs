@@ -44,6 +44,8 @@ pub enum RunError {
     Discovery(ApiError),
     #[error("the deadline passed before everything was requested")]
     DeadlinePassed,
+    #[error("cannot start a thread")]
+    NoThread(#[source] std::io::Error),
     /// A bug.
     #[error("a worker thread panicked while it handled {slice}")]
     WorkerPanicked { slice: String },
@@ -60,6 +62,9 @@ impl RunError {
         let hint = match self {
             Self::Api(error) | Self::Discovery(error) => return self.api_hint(error).map(str::to_owned),
             Self::DeadlinePassed => MORE_TIME,
+            Self::NoThread(_) => {
+                "let the user, container or unit have more processes or memory (`ulimit -u`, `TasksMax`, `pids.max`)"
+            }
             Self::Destination(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
             Self::SharedLedger(error) => error.hint(),

@@ -33,7 +33,7 @@ use crate::run::result::RunResult;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::{
     AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SliceAdmission, SliceContext, SliceOptions,
-    SliceReport, WindowLimits, ancestors_of, run_slice,
+    SliceReport, WindowLimits, Worker, ancestors_of, run_slice,
 };
 use crate::write::Spool;
 
@@ -98,6 +98,7 @@ struct BegunRun {
     plan: Plan,
     found: Discovered,
     spool: Arc<Spool>,
+    worker: Worker,
     started_at: Timestamp,
 }
 
@@ -169,6 +170,7 @@ impl Session<'_> {
         entries.extend(self.probe(ledger.state()).await?);
         destinations.lake.sweep_staging(settings.clock.now()).await;
         let spool = Spool::open(&destinations.spool_dir, self.result.run_id, destinations.spool_bytes)?;
+        let worker = Worker::start().map_err(RunError::NoThread)?;
         let started_at = settings.clock.now();
         let planned = plan.slices.iter().map(|planned| Planned {
             stream: planned.slice.stream.name.clone(),
@@ -203,7 +205,7 @@ impl Session<'_> {
             requests: plan.requests(),
         });
         self.result.not_entitled.append(&mut plan.not_entitled);
-        Ok(Some(BegunRun { plan, found, spool, started_at }))
+        Ok(Some(BegunRun { plan, found, spool, worker, started_at }))
     }
 
     /// Reports what the preparation found.
@@ -230,7 +232,7 @@ impl Session<'_> {
 
     /// Runs the planned slices, as many at the same time as `api.concurrency`.
     async fn execute(&mut self, begun: BegunRun, ledger: &Arc<Mutex<Ledger>>) {
-        let BegunRun { plan, mut found, spool, started_at } = begun;
+        let BegunRun { plan, mut found, spool, worker, started_at } = begun;
         let settings = self.settings;
         let streams: Vec<Arc<Stream>> = plan.slices.iter().map(|planned| Arc::clone(&planned.slice.stream)).collect();
         let options = SliceOptions {
@@ -255,6 +257,7 @@ impl Session<'_> {
                 admission: SliceAdmission::new(self.deadline, settings.cancel.clone()),
                 breaker: CircuitBreaker::default(),
                 limits: WindowLimits::default(),
+                worker,
                 spool,
                 parents: ParentCache::default(),
                 in_progress: InProgress::default(),

@@ -86,8 +86,9 @@ impl DistinctHashes {
         let mut next = BinaryHeap::with_capacity(files.len() + 1);
         let mut advance = |source: usize, next: &mut BinaryHeap<Reverse<(u64, usize)>>| {
             let hash = match files.get_mut(source) {
-                Some((file, reader)) => read_hash(reader)
-                    .map_err(|source| WriteError::Disk { path: file.path.clone(), source })?,
+                Some((file, reader)) => {
+                    read_hash(reader).map_err(|source| WriteError::Disk { path: file.path.clone(), source })?
+                }
                 None => in_memory.next(),
             };
             next.extend(hash.map(|hash| Reverse((hash, source))));

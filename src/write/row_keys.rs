@@ -1,7 +1,8 @@
 //! The natural keys of the rows of a slice: pages may overlap, and event streams have repeated rows.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
 
 use crate::model::stream::{Stream, Total};
 use crate::write::distinct::DistinctHashes;

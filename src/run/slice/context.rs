@@ -16,6 +16,7 @@ use crate::run::slice::in_progress::InProgress;
 use crate::run::slice::ledger_view::LedgerView;
 use crate::run::slice::parent_cache::ParentCache;
 use crate::run::slice::window_sizing::WindowLimits;
+use crate::run::slice::worker::Worker;
 use crate::write::Spool;
 
 /// How the slices of a run are published.
@@ -40,6 +41,7 @@ pub struct SliceContext<'a> {
     pub admission: SliceAdmission,
     pub breaker: CircuitBreaker,
     pub limits: WindowLimits,
+    pub worker: Worker,
     pub spool: Arc<Spool>,
     pub parents: ParentCache,
     pub in_progress: InProgress,

@@ -1,15 +1,15 @@
-//! The CPU half of a slice: blocks to record batches to files, a block at a time on the threads that all slices share.
+//! The CPU half of a slice: blocks to record batches to files, a block at a time on the thread that all slices share.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::spawn_blocking;
 
 use crate::decode::{DecodeError, Decoder, Drift, Misfit};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
+use crate::run::slice::worker::Worker;
 use crate::write::{HashedReader, HashedWriter, Protection, SliceWriter, UnverifiedSlice, WriteError, create_file};
 
 /// Bytes of rows of a protected stream that may wait in memory for the names of their values.
@@ -46,18 +46,17 @@ pub struct Decoded {
 /// Writes `rows` to files until the channel closes. `requested_names` bind positional rows if no response names them.
 /// `protection` is applied before anything is on disk.
 ///
-/// A slice holds no thread while it waits for rows or for space: few threads serve any number of slow responses.
-///
 /// # Errors
 /// [`RunError::Decode`] or [`RunError::Write`]. The channel then closes, which ends the requests.
 pub async fn decode_and_write(
+    worker: &Worker,
     mut rows: Receiver<RowInput>,
     decoder: Decoder,
     writer: SliceWriter,
     requested_names: Option<Positions>,
     protection: Protection,
 ) -> Result<Decoded, RunError> {
-    let slice = writer.slice().to_string();
+    let slice = writer.slice().clone();
     let waiting = if protection.is_empty() {
         WaitingRows::OnDisk { path: writer.waiting_blocks_file(), file: None, blocks: Vec::new() }
     } else {
@@ -67,8 +66,7 @@ pub async fn decode_and_write(
     let mut table = Box::new(Table { line, waiting, requested_names });
     while let Some(input) = rows.recv().await {
         table.line.writer.wait_for_space(input.bytes()).await?;
-        let added = spawn_blocking(move || table.add(input).map(|()| table)).await;
-        table = added.map_err(|_| RunError::WorkerPanicked { slice: slice.clone() })??;
+        table = worker.run(&slice, move || table.add(input).map(|()| table)).await??;
     }
     // The rows that still wait in memory are written when the slice is verified.
     table.line.writer.wait_for_space(0).await?;

@@ -76,8 +76,7 @@ pub async fn extract(
         return Err(unproven(Doubt::Expected { stream }));
     }
     let published = cx.ledger.published_days(slice).await;
-    let verified = tokio::task::spawn_blocking(move || written.verify(totals, &published)).await;
-    let verified = verified.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??;
+    let verified = cx.worker.run(slice, move || written.verify(totals, &published)).await??;
     let whole = verified.map_err(unproven)?;
     let lost_columns = lost_columns(cx, slice, &attempt.options, &whole).await?;
     if !lost_columns.is_empty() && attempt.transport == Transport::Events {
@@ -128,7 +127,7 @@ async fn transfer(
     let decoder = Decoder::new(schema).with_scope(&slice.scope);
     let protection = Protection::new(stream, cx.settings.salt.as_ref());
     let (sender, receiver) = mpsc::channel(BLOCKS_IN_FLIGHT);
-    let writing = decode_and_write(receiver, decoder, writer, requested_names, protection);
+    let writing = decode_and_write(&cx.worker, receiver, decoder, writer, requested_names, protection);
     let streaming = source.stream(cx, attempt, &options, sender, requests);
     // If writing fails, its channel closes and the requests end: the writer's error is the cause, so it is returned first.
     let (streamed, decoded) = tokio::join!(streaming, writing);

@@ -26,6 +26,7 @@ mod run_to_completion;
 mod snapshot;
 mod source;
 mod window_sizing;
+mod worker;
 
 pub use account_facts::AccountFacts;
 pub use admission::SliceAdmission;
@@ -40,6 +41,7 @@ pub use parents::{ancestors_of, children_of};
 pub use prefetch::{Prefetched, json_rows, prefetch, value_at};
 pub use rejection::{rejects_grain, rejects_member};
 pub use window_sizing::WindowLimits;
+pub use worker::Worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

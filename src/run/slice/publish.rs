@@ -101,7 +101,7 @@ pub async fn publish(
     // The snapshot is made from the file of the list.
     encoded.extend(snapshot.iter().filter(|(_, entry)| entry.is_none()).map(|_| None));
     let files;
-    (whole, files) = encode(slice, whole, encoded).await?;
+    (whole, files) = encode(cx, slice, whole, encoded).await?;
     let uploads = files.iter().filter(|file| changed.contains(&file.content.day));
     let uploads = uploads.map(|file| publish_file(cx, slice, file));
     let uploaded = async {
@@ -195,6 +195,7 @@ pub async fn publish(
 
 /// The files of `days` of `whole`, none of which is published yet.
 async fn encode(
+    cx: &SliceContext<'_>,
     slice: &Slice,
     mut whole: VerifiedSlice,
     days: BTreeSet<Option<Day>>,
@@ -202,8 +203,7 @@ async fn encode(
     if days.is_empty() {
         return Ok((whole, Vec::new()));
     }
-    let encoding = tokio::task::spawn_blocking(move || whole.encode(&days).map(|files| (whole, files))).await;
-    Ok(encoding.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })??)
+    Ok(cx.worker.run(slice, move || whole.encode(&days).map(|files| (whole, files))).await??)
 }
 
 /// Rows of an exact window are outside it. With instants, the API's days begin at another hour than ours, so as many rows are missing at

@@ -34,6 +34,5 @@ pub async fn snapshot_file(
     let day = to.window.map_or_else(|| snapshot_day(cx.now()), |window| window.start);
     let (list, file, dir) = (list.clone(), file.clone(), cx.spool.create_extra_dir()?);
     let compression = cx.settings.destinations.compression;
-    let copying = tokio::task::spawn_blocking(move || write_snapshot(&list, &file, day, compression, dir)).await;
-    Ok(copying.map_err(|_| RunError::WorkerPanicked { slice: to.to_string() })??)
+    Ok(cx.worker.run(to, move || write_snapshot(&list, &file, day, compression, dir)).await??)
 }

@@ -1,0 +1,62 @@
+//! The thread on which the rows of all slices are decoded, hashed and encoded.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+
+use crate::model::slice::Slice;
+use crate::run::error::RunError;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// One thread: it decodes far more in an hour than the rate limit admits, and each thread that allocates keeps memory of its own. A slice
+/// holds it for one block of rows, never while it waits for a response or for space, so slow slices hold up no other.
+pub struct Worker {
+    /// `None` once no more jobs follow.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// # Errors
+    /// If the system admits no other thread.
+    pub fn start() -> io::Result<Self> {
+        let (jobs, received) = channel::<Job>();
+        let work = move || received.into_iter().for_each(|job| job());
+        let thread = thread::Builder::new().name("rows".to_owned()).spawn(work)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `job`, a step of `slice`.
+    ///
+    /// # Errors
+    /// [`RunError::WorkerPanicked`]; other jobs still run.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        slice: &Slice,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, RunError> {
+        let (done, result) = oneshot::channel();
+        let job = move || {
+            // What the job owned is dropped with its panic, so nothing sees it half changed.
+            let ended: Result<T, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
+            // Without a receiver the slice was cancelled.
+            ended.map(|value| done.send(value).ok()).ok();
+        };
+        // If the thread is gone, the result never arrives.
+        self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job)).ok());
+        result.await.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })
+    }
+}
+
+impl Drop for Worker {
+    /// Waits for the job in progress: the files that it writes are removed afterwards.
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.thread.take().map(JoinHandle::join);
+    }
+}
