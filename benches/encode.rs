@@ -114,7 +114,8 @@ impl Load {
     /// Passes each file to `visit` while it exists.
     fn files(&self, spool: &Spooled, visit: impl FnMut(&SpooledFile)) {
         let totals = ResponseTotals::new(Proof::Total);
-        let mut whole = self.written(spool).verify(totals, &BTreeSet::new()).expect("it is whole");
+        let verified = self.written(spool).verify(totals, &BTreeSet::new());
+        let mut whole = verified.expect("its keys are read").expect("it is whole");
         let days = whole.days.iter().map(|content| content.day).collect();
         whole.encode(&days).expect("it is written").iter().for_each(visit);
     }
