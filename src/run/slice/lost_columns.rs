@@ -82,8 +82,9 @@ pub fn is_left_out(options: &RequestOptions, column: &str) -> bool {
     options.without.iter().any(|member| member.ends_with(column))
 }
 
+/// Whether the published file has rows of the present table meaning. Without a proof they are of another one.
 fn has_rows(state: &DayState) -> bool {
-    state.file && state.rows > 0
+    state.file && state.rows > 0 && state.proof.is_some()
 }
 
 /// The columns of the published file of `day`, which had `bytes` when it was recorded; none if it is missing or damaged, which `verify`
