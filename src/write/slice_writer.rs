@@ -23,9 +23,9 @@ use crate::write::rows_by_day::rows_by_day;
 use crate::write::spool::SliceDir;
 
 /// Rows of all slices that may wait in memory.
-const WAITING_BYTES: usize = 12 * 1024 * 1024;
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// Encoded rows of all slices in memory: a row group of a share of it is written to disk.
-pub(super) const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const ROW_GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// The encoded file gives way to another one after this many batches without rows for it.
 const MAX_IDLE_BATCHES: u32 = 4;
 
