@@ -12,14 +12,13 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features: Vec<&str> = features.into_iter().filter(|(_, is_built)| *is_built).map(|(name, _)| name).collect();
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     format!(
-        "{}\nfeatures: {}\ncommit: {}\nbuild: {}, {}-{}, {}",
+        "{}\nfeatures: {}\ncommit: {}\nbuild: {}, {}-{}",
         env!("CARGO_PKG_VERSION"),
         if features.is_empty() { "none".to_owned() } else { features.join(" ") },
         COMMIT.unwrap_or("unknown"),
         PROFILE.unwrap_or(profile),
         std::env::consts::ARCH,
         std::env::consts::OS,
-        if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" },
     )
 });
 
