@@ -80,13 +80,14 @@ async fn two_runs_of_a_job_share_the_rate_limit_without_repeats() {
     };
     let late = received.iter().filter(is_late).count();
     assert!(late <= 2 * export.api.concurrency, "{late} were requested twice");
-    // They start at opposite ends and meet in the middle, so hardly any slice is requested by both.
+    // They start at opposite ends and meet in the middle, so hardly any other slice is requested by both: those in flight when they meet.
     let mut requested: BTreeMap<String, usize> = BTreeMap::new();
     for request in received.iter().filter(|request| request.status == 200 && !request.body.is_null()) {
         *requested.entry(format!("{} {}", request.path, request.body)).or_default() += 1;
     }
     let twice = requested.values().filter(|times| **times > 1).count();
-    assert!(twice <= 2 * export.api.concurrency, "{twice} of {} were requested by both", requested.len());
+    let is_few = twice <= late + 2 * export.api.concurrency;
+    assert!(is_few, "{twice} of {} were requested by both, {late} of them late", requested.len());
     // Days that both wrote at once are re-extracted by the next run.
     assert_eq!(export.run_after_a_minute().await.outcome, Outcome::Complete);
     export.assert_ledger_knows_every_file().await;
