@@ -30,6 +30,8 @@ const LOADS: [(&str, i64, u64); 3] =
 /// Rows that are decoded at once, about as many as a block has.
 const BATCH: usize = 1_000;
 const LEVEL: i32 = 3;
+/// More than any load needs.
+const SPOOL_BYTES: u64 = 1 << 30;
 
 fn main() {
     sizes();
@@ -125,7 +127,8 @@ impl Load {
         let mut days = Vec::new();
         self.files(&Spooled::new(), |file| {
             let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file.path).expect("a file"));
-            let reader = reader.expect("Parquet").with_batch_size(usize::MAX).build().expect("a reader");
+            let reader =
+                reader.expect("Parquet").with_batch_size(file.content.rows as usize).build().expect("a reader");
             days.extend(reader.map(|batch| batch.expect("rows")));
         });
         days
@@ -140,7 +143,7 @@ struct Spooled {
 impl Spooled {
     fn new() -> Self {
         let root = tempfile::tempdir().expect("a directory");
-        Self { spool: Spool::open(root.path(), Uuid::now_v7(), u64::MAX).expect("a spool"), _root: root }
+        Self { spool: Spool::open(root.path(), Uuid::now_v7(), SPOOL_BYTES).expect("a spool"), _root: root }
     }
 }
 

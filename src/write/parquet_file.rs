@@ -138,8 +138,8 @@ impl ParquetFile {
         for (index, (column, field)) in self.columns.iter_mut().zip(schema.fields()).enumerate() {
             let arrays: Vec<&ArrayRef> =
                 batches.iter().map(|batch| batch.column(index)).filter(|array| !array.is_empty()).collect();
-            let bytes = || arrays.iter().map(|array| array.to_data().get_slice_memory_size().unwrap_or(usize::MAX));
-            let is_small = is_whole && bytes().fold(0, usize::saturating_add) < MIN_COMPRESSED_BYTES;
+            let bytes = || arrays.iter().map(|array| array.to_data().get_slice_memory_size()).sum::<Result<usize, _>>();
+            let is_small = is_whole && bytes().is_ok_and(|bytes| bytes < MIN_COMPRESSED_BYTES);
             let written = column.write(field, &arrays, if is_small { uncompressed } else { compressed });
             written.map_err(|source| WriteError::Parquet { path: self.path.clone(), source })?;
         }

@@ -24,14 +24,16 @@ fn without(column: &str, path: &str) -> Fault {
 
 on_memory_and_disk! {
     async fn shorter_list_fails_once_and_is_then_believed(place) {
-        let lists = [(1, "/v1/org"), (1, "/v1/org/categories"), (u64::MAX, "/v1/org/domains"), (1, "/v1/org/domains"), (0, "/v1/org/domains"), (0, "/v1/org/assets")];
+        // `None`: all but the last, of whose name another organization has one.
+        let [none, one] = [Some(0), Some(1)];
+        let organization = [(one, "/v1/org"), (one, "/v1/org/categories")];
+        let owners = [(None, "/v1/org/domains"), (one, "/v1/org/domains"), (none, "/v1/org/domains"), (none, "/v1/org/assets")];
+        let lists = organization.into_iter().chain(owners);
         for (rows, path) in place.cases(lists) {
             let export = Export::start(place, large(), &STREAMS).await;
             assert_eq!(export.run().await.outcome, Outcome::Complete);
             let before = export.files().await;
-            // All but the last domain: another organization has one of the same name.
-            let all_but_one = export.simulator.scopes(ScopeKind::Domain).len() as u64 - 1;
-            let rows = if rows == u64::MAX { all_but_one } else { rows };
+            let rows = rows.unwrap_or(export.simulator.scopes(ScopeKind::Domain).len() as u64 - 1);
             // The path of the organizations is part of the others.
             let fault = if path == "/v1/org" { short(rows, path).of_stream("organizations") } else { short(rows, path) };
             export.simulator.inject(fault);
