@@ -25,8 +25,8 @@ pub struct Directories {
 impl Directories {
     /// Creates the root if it is missing.
     pub fn new(root: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(root)?;
-        Ok(Self { root: root.canonicalize()?, durable: Arc::default() })
+        fs_err::create_dir_all(root)?;
+        Ok(Self { root: fs_err::canonicalize(root)?, durable: Arc::default() })
     }
 
     pub fn root(&self) -> &Path {
@@ -35,13 +35,13 @@ impl Directories {
 
     /// Moves the complete file at `from` to `to`, in place of an existing one. A power cut may undo that until [`Self::sync`].
     pub async fn rename(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
-        self.place(from, to, |from, to| std::fs::rename(from, to)).await
+        self.place(from, to, |from, to| fs_err::rename(from, to)).await
     }
 
     /// Makes the complete file at `from` the file at `to`; an existing one is an error of kind `AlreadyExists`. A power cut may undo that
     /// until [`Self::sync`].
     pub async fn link(&self, from: &object_store::path::Path, to: &object_store::path::Path) -> io::Result<()> {
-        self.place(from, to, |from, to| std::fs::hard_link(from, to)).await
+        self.place(from, to, |from, to| fs_err::hard_link(from, to)).await
     }
 
     /// Syncs the file at `from` before any directory names it as `to`: a name without its bytes would survive a power cut.
@@ -53,12 +53,12 @@ impl Directories {
     ) -> io::Result<()> {
         let (from, to, directories) = (self.root.join(from.as_ref()), self.root.join(to.as_ref()), self.clone());
         let published = move || {
-            File::open(&from)?.sync_all()?;
+            fs_err::File::open(&from)?.sync_all()?;
             let parent = to.parent().unwrap_or(&directories.root);
             let create = || {
                 // One thread at a time, so that the calls of all are in an order that `test_power.py` can replay.
                 let _locked = directories.durable.lock();
-                if parent.is_dir() { Ok(()) } else { std::fs::create_dir_all(parent) }
+                if parent.is_dir() { Ok(()) } else { fs_err::create_dir_all(parent) }
             };
             create()?;
             match publish(&from, &to) {
@@ -139,7 +139,11 @@ impl Directories {
 fn sync(directory: &Path) -> io::Result<()> {
     static WARNED: Once = Once::new();
     // Windows cannot open a directory like a file.
-    let synced = if cfg!(unix) { File::open(directory).and_then(|directory| directory.sync_all()) } else { Ok(()) };
+    let synced = if cfg!(unix) {
+        fs_err::File::open(directory).and_then(|directory| directory.file().sync_all())
+    } else {
+        Ok(())
+    };
     match synced {
         Err(error) if is_unsupported(&error) => {
             let error = &error as &dyn std::error::Error;
@@ -170,6 +174,22 @@ mod tests {
         // EINVAL, EOPNOTSUPP, ENOSYS, EBADF; and EIO, ENOSPC, EROFS, EACCES of Linux.
         assert!([22, 95, 38, 9].into_iter().all(|number| is_unsupported(&io::Error::from_raw_os_error(number))));
         assert!(![5, 28, 30, 13].into_iter().any(|number| is_unsupported(&io::Error::from_raw_os_error(number))));
+    }
+
+    #[tokio::test]
+    async fn error_names_the_file_in_the_lake() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directories = Directories::new(scratch.path()).unwrap();
+        let root = directories.root().display().to_string();
+        std::fs::write(directories.root.join("staged"), "x").unwrap();
+        std::fs::create_dir_all(directories.root.join("table/occupied")).unwrap();
+        for (from, to) in [("staged", "staged/day/data"), ("staged", "table/occupied"), ("missing", "table/data")] {
+            let (from, to) = (from.into(), to.into());
+            for result in [directories.rename(&from, &to).await, directories.link(&from, &to).await] {
+                let error = result.unwrap_err();
+                assert!(error.to_string().contains(&root), "{error}");
+            }
+        }
     }
 
     #[tokio::test]
