@@ -124,6 +124,15 @@ impl Layout {
         Path::from_iter([stream])
     }
 
+    /// Keys and values of the directories of a data file, such as `category` and an id.
+    pub fn directories(path: &Path) -> Vec<(String, String)> {
+        let parts = path.parts().filter_map(|part| {
+            let (key, value) = part.as_ref().split_once('=')?;
+            Some((key.to_owned(), value.to_owned()))
+        });
+        parts.collect()
+    }
+
     /// `None` if this layout has no such path.
     pub fn parse(self, path: &Path) -> Option<DataPath> {
         let parts: Vec<String> = path.parts().map(|part| part.as_ref().to_owned()).collect();

@@ -5,6 +5,7 @@ mod backfill;
 mod build;
 mod check;
 mod config;
+mod ddl;
 mod deferred;
 mod demo;
 pub mod exit;
@@ -106,6 +107,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::StreamsArgs),
+    /// Print the SQL that makes each stream a table of an engine or warehouse
+    Ddl(ddl::DdlArgs),
     /// Run only the API simulator
     Simulate(simulate::SimulateArgs),
     /// Print the effective settings, or their JSON Schema
@@ -182,6 +185,7 @@ async fn run_command(cli: Cli) -> ExitCode {
         Command::Alert(command) => alert::execute(&options, command).await,
         Command::Ledger(args) => ledger::execute(&options, args).await,
         Command::Streams(args) => streams::execute(&options, args),
+        Command::Ddl(args) => ddl::execute(&options, args).await,
         Command::Simulate(args) => simulate::execute(&options, args).await,
         Command::Config(args) => config::execute(&options, args),
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! Configuration -> what a run needs.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::{GlobalOptions, exit};
 use crate::clock::Clock;
-use crate::config::{Config, JobConfig, Location, Problem, Sources, SpoolConfig, key, load};
+use crate::config::{Config, JobConfig, Location, Problem, Sources, SpoolConfig, key, load, select};
 use crate::destination::{Destination, OWN_DIRECTORY};
 use crate::error_text::error_chain;
 use crate::layout::Layout;
@@ -21,6 +22,7 @@ use crate::ledger::{Ledger, State};
 use crate::maintain::MaintainedLake;
 use crate::model::day::{Day, DayZone};
 use crate::model::event::EventSink;
+use crate::model::history::history_name;
 use crate::model::window::Window;
 use crate::run::{Destinations, JobSchedule, OUTAGE_RETRIES, RunRequest, RunSettings};
 use crate::schedule::Schedule;
@@ -148,6 +150,29 @@ pub async fn existing_lake(config: &Config, clock: &Clock) -> Result<Option<(Led
             .hint("install the version of profound-export that wrote it, or a later one")
     })?;
     Ok(Some((ledger, Destinations { layout, ..destinations })))
+}
+
+/// The tables that `patterns` select, with list snapshots; `None` for all.
+pub fn selected_tables(
+    config: &Config,
+    state: &State,
+    patterns: &[String],
+) -> Result<Option<BTreeSet<String>>, Failure> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    // A table that this version's catalog does not have can still be selected by its name.
+    let (known, patterns): (Vec<String>, Vec<String>) = patterns
+        .iter()
+        .cloned()
+        .partition(|pattern| state.coverage.contains_key(pattern) && config.catalog().get(pattern).is_none());
+    let mut tables: BTreeSet<String> = known.into_iter().collect();
+    if !patterns.is_empty() {
+        let streams =
+            select(config.catalog(), &patterns).map_err(|problems| Failure::from_problems(exit::USAGE, &problems))?;
+        tables.extend(streams.iter().flat_map(|stream| [stream.name.clone(), history_name(&stream.name)]));
+    }
+    Ok(Some(tables))
 }
 
 /// The lake of the commands that maintain it.

@@ -1,19 +1,14 @@
 //! `verify`: compares every file of the lake with the ledger.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::findings::{ListedFindings, counted};
-use crate::cli::setup::{configuration, existing_lake, lake_name, maintained_lake};
+use crate::cli::setup::{configuration, existing_lake, lake_name, maintained_lake, selected_tables};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
-use crate::config::{Config, select};
-use crate::ledger::State;
 use crate::maintain::{Depth, FindingKind, FindingRemedy, Verified, VerifyOptions, verify};
 use crate::model::format::{format_bytes, format_number};
-use crate::model::history::history_name;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
@@ -38,7 +33,7 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
         return Ok(exit::FAILED);
     };
     let verify_options = VerifyOptions {
-        tables: tables(&config, ledger.state(), &args.streams)?,
+        tables: selected_tables(&config, ledger.state(), &args.streams)?,
         depth: if args.quick { Depth::Sizes } else { Depth::Rows },
         marks: !args.dry_run,
     };
@@ -47,25 +42,6 @@ pub async fn execute(options: &GlobalOptions, args: VerifyArgs) -> Result<u8, Fa
     let verified = verify(&lake, &verify_options, &mut ledger, |finding| shown.add(finding)).await?;
     show(options, &args, &lake_name(&config), &verified, &shown)?;
     Ok(if verified.is_fine() { exit::COMPLETE } else { exit::FAILED })
-}
-
-/// The tables that `patterns` select, with list snapshots; `None` for all.
-fn tables(config: &Config, state: &State, patterns: &[String]) -> Result<Option<BTreeSet<String>>, Failure> {
-    if patterns.is_empty() {
-        return Ok(None);
-    }
-    // A table that this version's catalog does not have can still be selected by its name.
-    let (known, patterns): (Vec<String>, Vec<String>) = patterns
-        .iter()
-        .cloned()
-        .partition(|pattern| state.coverage.contains_key(pattern) && config.catalog().get(pattern).is_none());
-    let mut tables: BTreeSet<String> = known.into_iter().collect();
-    if !patterns.is_empty() {
-        let streams =
-            select(config.catalog(), &patterns).map_err(|problems| Failure::from_problems(exit::USAGE, &problems))?;
-        tables.extend(streams.iter().flat_map(|stream| [stream.name.clone(), history_name(&stream.name)]));
-    }
-    Ok(Some(tables))
 }
 
 fn show(

@@ -12,6 +12,7 @@ mod content;
 mod costs;
 mod daemon;
 mod days;
+mod ddl;
 mod deadline;
 mod destination;
 mod document;
