@@ -3,8 +3,7 @@
 use std::num::NonZero;
 use std::process::ExitCode;
 
-use clap::Parser;
-use profound_export::cli::{Cli, execute, print_error_line};
+use profound_export::cli::{execute, parse, print_error_line};
 use tokio::runtime::Builder;
 
 /// For requests. The rate limit decides how fast a run is, and each thread that allocates keeps memory of its own.
@@ -13,7 +12,7 @@ const MAX_REQUEST_THREADS: usize = 2;
 const FILE_THREADS: usize = 8;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut runtime = Builder::new_multi_thread();
     runtime.worker_threads(cores.min(MAX_REQUEST_THREADS)).max_blocking_threads(FILE_THREADS);

@@ -53,6 +53,37 @@ def test_demo_draws_a_bar_on_a_terminal_and_ends(tmp_path: Path) -> None:
     os.close(terminal)
 
 
+def test_screens_are_readable_at_60_columns(account: Account, tmp_path: Path) -> None:
+    job = Job(tmp_path, account.url, ["core"])
+
+    def shown(*arguments: str) -> list[str]:
+        terminal, inside = pty.openpty()
+        termios.tcsetwinsize(inside, (24, 60))
+        command = [program.binary(), "--set", "destination.url=lake", *arguments]
+        with open(tmp_path / "errors", "w") as errors:
+            running = subprocess.Popen(command, cwd=tmp_path, stdout=inside, stderr=errors, env=program.environment())
+        os.close(inside)
+        drawn = b""
+        with contextlib.suppress(OSError):  # Reading fails when the other end is closed.
+            while piece := os.read(terminal, 65536):
+                drawn += piece
+        os.close(terminal)
+        assert running.wait() == COMPLETE, (tmp_path / "errors").read_text()
+        return drawn.decode().splitlines()
+
+    unknown = shown("plan")
+    job.run("--set", "destination.url=lake", "run").expect(COMPLETE)
+    known = shown("run", "--dry-run")
+    for lines in (unknown, known, shown("status"), shown("streams"), shown("streams", "answers_v2")):
+        # Only a path or a name alone may be longer.
+        assert not [line for line in lines if len(line) > 60 and " " in line.removeprefix("lake: ").strip()], lines
+    # What is not known is no zero, and what the next run does is the same.
+    heading = next(line.split() for line in unknown if line.startswith("stream "))
+    assert heading[:3] == ["stream", "requests", "rows"]
+    assert {line.split()[2] for line in unknown if line.startswith("visibility_v2")} == {"?"}
+    assert all(line.split()[2].replace(",", "").isdigit() for line in known if line.startswith("visibility_v2"))
+
+
 def test_first_configuration_is_valid_as_written(tmp_path: Path) -> None:
     program.run("init", cwd=tmp_path).expect(COMPLETE)
     program.run("config", cwd=tmp_path).expect(COMPLETE)

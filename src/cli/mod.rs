@@ -13,6 +13,7 @@ mod failure;
 mod findings;
 mod forget;
 mod healthcheck;
+mod help;
 mod iam;
 mod init;
 mod ledger;
@@ -45,6 +46,7 @@ use crate::config::Flag;
 use crate::error_text::escape_controls;
 
 pub use failure::Failure;
+pub use help::parse;
 
 /// Exports everything a Profound API key can read to partitioned Parquet.
 #[derive(Debug, Parser)]
@@ -122,6 +124,7 @@ enum Command {
 
 /// Options that every command has.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = help::GLOBAL_OPTIONS)]
 pub struct GlobalOptions {
     // The variable is read with the others: clap would take an empty one for a path.
     /// Configuration file [env: PROFOUND_EXPORT_CONFIG] [default: jobs.toml, if it exists]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::RateLimitState;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{configuration, goal, jobs, schedule, settings, starts};
-use crate::cli::table::table;
+use crate::cli::table::{fitted, paragraph, terminal_width};
 use crate::cli::{GlobalOptions, exit, logging};
 use crate::clock::Clock;
 use crate::config::JobConfig;
@@ -27,18 +27,17 @@ use crate::run::{BackfillForecast, Discovered, Preview, discover, preview};
 
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// Job [default: all]
-    job: Option<String>,
+    /// Jobs [default: all]
+    pub jobs: Vec<String>,
     /// Send no request: plan for what earlier runs found
     #[arg(long)]
-    offline: bool,
+    pub offline: bool,
 }
 
 pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Failure> {
     let (events, _progress) = logging::start(options, "plan");
     let (sources, config) = configuration(options)?;
-    let names: Vec<String> = args.job.into_iter().collect();
-    let chosen = jobs(&config, &names)?;
+    let chosen = jobs(&config, &args.jobs)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let lake = settings.destinations.lake.clone();
     let ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
@@ -66,7 +65,11 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
             is_manual: starts.is_none(),
         });
     }
-    options.show(|| plans.iter().map(JobPlan::text).collect(), || plans.iter().map(JobPlan::json).collect::<Value>())
+    let width = terminal_width();
+    options.show(
+        || plans.iter().map(|plan| plan.text(width)).collect(),
+        || plans.iter().map(JobPlan::json).collect::<Value>(),
+    )
 }
 
 /// The plan of one job.
@@ -109,8 +112,9 @@ impl<'a> StreamCost<'a> {
             longest_window_days: slices.iter().filter_map(|planned| Some(planned.slice.window?.len_days())).max(),
             due: slices.iter().map(|planned| planned.due).fold(Due::default(), Due::add),
             requests: slices.iter().map(|planned| planned.requests).sum(),
-            rows: slices.iter().filter_map(|planned| planned.rows).reduce(|sum, more| sum + more),
-            bytes: slices.iter().filter_map(|planned| planned.bytes).reduce(|sum, more| sum + more),
+            // With an unknown part a sum would be too small.
+            rows: slices.iter().map(|planned| planned.rows).sum(),
+            bytes: slices.iter().map(|planned| planned.bytes).sum(),
             done_at,
             files_a_year: match declared.days.as_ref().map(|days| days.kind) {
                 None => 0,
@@ -173,18 +177,23 @@ impl JobPlan<'_> {
         at.strftime(form).to_string()
     }
 
-    fn text(&self) -> String {
-        let plan = &self.preview.run.plan;
-        let mut text = self.heading();
+    fn text(&self, width: Option<usize>) -> String {
         let costs = self.costs(false);
-        text.push_str(&self.cost_table(&costs));
+        let paragraphs = |text: String| text.lines().map(|line| paragraph(line, width)).collect::<String>();
+        let (before, after) = (paragraphs(self.heading()), paragraphs(self.totals(&costs)));
+        format!("{before}{}{after}", self.cost_table(&costs, width))
+    }
+
+    /// What all streams cost, in sentences.
+    fn totals(&self, costs: &[StreamCost<'_>]) -> String {
+        let plan = &self.preview.run.plan;
         let discovery = match self.preview.run.discovery_requests {
             0 => String::new(),
             requests => format!(", plus {requests} to discover what the account holds"),
         };
         let requests = format_count(costs.iter().map(|cost| cost.requests).sum(), "request");
         let slices = format_count(costs.iter().map(|cost| cost.slices).sum(), "slice");
-        text.push_str(&format!("\n{requests} in {slices}{discovery}.\n"));
+        let mut text = format!("\n{requests} in {slices}{discovery}.\n");
         text.push_str(&self.rate_limit_line());
         text.extend(self.preview.forecast.backfill.as_ref().map(|backfill| self.backfill_line(backfill)));
         text.push_str(&self.steady_state_line());
@@ -217,17 +226,18 @@ impl JobPlan<'_> {
         text
     }
 
-    fn cost_table(&self, costs: &[StreamCost<'_>]) -> String {
+    /// What people decide by comes first: a narrow terminal shows the first columns.
+    fn cost_table(&self, costs: &[StreamCost<'_>], width: Option<usize>) -> String {
         let or = |missing: &str, text: Option<String>| text.unwrap_or_else(|| missing.to_owned());
         let rows = costs.iter().map(|cost| {
             vec![
                 cost.stream.to_owned(),
-                format_number(cost.scopes),
-                or("-", cost.declared.days.as_ref().map(|_| format_number(u64::from(cost.due.days())))),
                 format_number(cost.requests),
                 or("?", cost.rows.map(format_number)),
-                or("?", cost.bytes.map(format_bytes)),
                 self.clock(cost.done_at),
+                or("?", cost.bytes.map(format_bytes)),
+                format_number(cost.scopes),
+                or("-", cost.declared.days.as_ref().map(|_| format_number(u64::from(cost.due.days())))),
                 or("-", Some(cost.files_a_year).filter(|files| *files > 0).map(format_number)),
                 cost.why(),
             ]
@@ -237,18 +247,18 @@ impl JobPlan<'_> {
         let known_sum = |of: fn(&StreamCost<'_>) -> Option<u64>| costs.iter().map(of).sum::<Option<u64>>();
         let total = vec![
             String::new(),
-            String::new(),
-            String::new(),
             format_number(sum(|cost| cost.requests)),
             or("?", known_sum(|cost| cost.rows).map(format_number)),
-            or("?", known_sum(|cost| cost.bytes).map(format_bytes)),
             self.clock(self.at(self.preview.forecast.due_complete_after)),
+            or("?", known_sum(|cost| cost.bytes).map(format_bytes)),
+            String::new(),
+            String::new(),
             format_number(sum(|cost| cost.files_a_year)),
             String::new(),
         ];
         let headings =
-            ["stream", ">scopes", ">days due", ">requests", ">rows", ">size", ">done", ">files a year", "why"];
-        table(&headings, rows.chain([total]))
+            ["stream", ">requests", ">rows", ">done", ">size", ">scopes", ">days due", ">files a year", "why"];
+        fitted(&headings, rows.chain([total]).collect(), width)
     }
 
     fn rate_limit_line(&self) -> String {

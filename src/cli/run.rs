@@ -12,7 +12,7 @@ use crate::cli::process_monitor::ProcessMonitor;
 use crate::cli::setup::{cancel_on_signal, configuration, goal, jobs, settings};
 use crate::cli::status_page;
 use crate::cli::stream_names::abbreviated;
-use crate::cli::{GlobalOptions, exit, logging};
+use crate::cli::{GlobalOptions, exit, logging, plan};
 use crate::clock::Clock;
 use crate::error_text::error_chain;
 use crate::model::counters::Counters;
@@ -28,9 +28,15 @@ pub struct RunArgs {
     /// Exit with 0 instead of 75 if a run is incomplete, for schedulers that would restart at once
     #[arg(long)]
     incomplete_ok: bool,
+    /// Only print what the run would request and what it costs, as `plan` does
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub async fn execute(options: &GlobalOptions, args: RunArgs) -> Result<u8, Failure> {
+    if args.dry_run {
+        return plan::execute(options, plan::PlanArgs { jobs: args.jobs, offline: false }).await;
+    }
     let (events, progress) = logging::start(options, "run");
     let (sources, config) = configuration(options)?;
     let chosen = jobs(&config, &args.jobs)?;

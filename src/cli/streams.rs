@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::setup::{built_in, configuration};
-use crate::cli::table::{cut, fitted, terminal_width, wrapped};
+use crate::cli::table::{cut, fitted, paragraph, terminal_width, wrapped};
 use crate::cli::{GlobalOptions, exit, print_error_line, streams_diff};
 use crate::model::stream::{Stream, Tier};
 use crate::reference::{column_lines, facts, requests};
@@ -135,9 +135,9 @@ fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> S
         .into_iter()
         .map(|line| vec![line.name, line.data_type, line.unit, line.range, line.about]);
     format!(
-        "{}\n{}\n\n{}\n{}",
+        "{}\n{}\n{}\n{}",
         stream.name,
-        stream.about,
+        paragraph(&stream.about, width),
         wrapped(&[], facts.chain(declared).chain(protected).chain(notes).collect(), width),
         wrapped(&["column", "type", "unit", "range", "meaning"], columns.collect(), width)
     )
@@ -146,6 +146,23 @@ fn show(stream: &Arc<Stream>, own: &BTreeSet<String>, width: Option<usize>) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_are_readable_at_60_columns() {
+        let catalog = built_in().unwrap();
+        let streams: Vec<Arc<Stream>> = catalog.streams().cloned().collect();
+        let listed = list(&streams, &BTreeSet::new(), Some(60));
+        assert!(listed.lines().all(|line| line.chars().count() <= 60), "{listed}");
+        for stream in &streams {
+            let shown = show(stream, &BTreeSet::new(), Some(60));
+            // A name alone may be longer.
+            let long = shown.lines().find(|line| line.chars().count() > 60 && line.contains("  "));
+            assert_eq!(long, None, "{}", stream.name);
+        }
+        let answers = catalog.get("answers_v2").unwrap();
+        let listed: Vec<&str> = listed.lines().take(8).collect();
+        insta::assert_snapshot!(format!("{}\n\n{}", listed.join("\n"), show(answers, &BTreeSet::new(), Some(60))));
+    }
 
     #[test]
     fn every_stream_has_the_same_members_to_json() {
