@@ -116,7 +116,7 @@ async fn copies_and_empty_directories_of_killed_runs_are_erased() {
     export.run().await;
     let root = export.lake.directory().unwrap().to_owned();
     let [one, other] = <[String; 2]>::try_from(export.categories()).unwrap();
-    let file = |id: &str| root.join(format!("{REPORT}/category={id}/day=2026-03-07/data.parquet"));
+    let file = |id: &str| root.join(format!("{REPORT}/category={id}/day=2026-03-08/data.parquet"));
     let staging = root.join("_profound_export/staging");
     let leave_copies = || {
         std::fs::create_dir_all(&staging).unwrap();

@@ -5,6 +5,9 @@
 //! that is added to the catalog is answered at once. All rows are a function of the account's seed, the scope, the day and
 //! the number of the row; nothing is stored, and any row can be made without those before it.
 //!
+//! Reports on visibility, citations and sentiment count the same answers (`data/answers.rs`), so their figures agree with
+//! each other and with the answers. Where an account wants more rows of a report than its answers have, figures are random.
+//!
 //! `data` invents the account and its rows, `query` decides what a request means, `server` speaks HTTP.
 
 mod data;

@@ -54,8 +54,10 @@ pub(crate) fn bind_dimensions(spec: &RowSpec, objects: &AccountObjects) -> Vec<B
     }
     // An object that another one implies cannot vary by itself, unless it alone distinguishes rows.
     let is_implied = |dimension: &Dimension, is_counted: bool| {
+        // A prompt may have several tags, so they distinguish its rows.
+        let is_own = *dimension == Dimension::Tag && is_counted;
         let implies = |by: &Dimension| found.iter().any(|(other, counted)| other == by && (*counted || !is_counted));
-        dimension.implied_by().iter().any(implies)
+        !is_own && dimension.implied_by().iter().any(implies)
     };
     let mut bound: Vec<_> = found.iter().filter(|(dimension, counted)| !is_implied(dimension, *counted)).collect();
     bound.sort_by_key(|(_, is_counted)| !is_counted);

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use catalog::model::day::Day;
 
 use super::permutation::Permutation;
+use super::tally::Group;
 
 /// One day's rows: how many, and what they are made from.
 #[derive(Debug, Clone)]
@@ -19,6 +20,12 @@ pub(crate) struct DayRows {
     pub(crate) keys: u64,
     /// The seed of its figures, which change when the day is restated.
     pub(crate) figures: u64,
+    /// How often the day was restated.
+    pub(crate) revision: u64,
+    /// How busy it is, in per cent.
+    pub(crate) pace: u64,
+    /// The rows of a report that counts the answers of the day.
+    pub(crate) groups: Vec<Group>,
 }
 
 /// In which order days follow each other.
@@ -89,6 +96,9 @@ mod tests {
             rows: *rows,
             keys: 0,
             figures: 0,
+            revision: 0,
+            pace: 100,
+            groups: Vec::new(),
         };
         for order in [DayOrder::OldestFirst, DayOrder::NewestFirst, DayOrder::Interleaved] {
             let days = DayTable::new([3, 0, 7, 1, 7].iter().enumerate().map(day), order);

@@ -39,6 +39,9 @@ pub(crate) enum Dimension {
     Declared(Box<Column>),
 }
 
+/// The name of a persona or tag that a prompt lacks.
+pub(crate) const NONE: &str = "(none)";
+
 /// How many objects of a long vocabulary are kept ready; further ones are made row by row.
 const READY: u64 = 4096;
 
@@ -69,6 +72,12 @@ impl Dimension {
             "referral_source" => Self::ReferralSource,
             _ => return None,
         })
+    }
+
+    /// Whether it is known before there is an answer.
+    pub(crate) fn is_of_the_question(&self) -> bool {
+        use Dimension::{Model, Persona, Prompt, Region, Run, Tag, Topic};
+        matches!(self, Model | Persona | Prompt | Region | Run | Tag | Topic)
     }
 
     /// The kinds of object that imply this one: a prompt has its topic, a page its site. The first present one counts.
@@ -111,7 +120,7 @@ impl Dimension {
         match self {
             Self::Model => Some(&objects.models),
             Self::Region => Some(&objects.regions),
-            Self::Asset => category.map(|category| &category.assets[..]),
+            Self::Asset | Self::Competitor => category.map(|category| &category.assets[..]),
             Self::Topic => category.map(|category| &category.topics[..]),
             Self::Persona => category.map(|category| &category.personas[..]),
             Self::Tag => category.map(|category| &category.tags[..]),
@@ -158,6 +167,10 @@ impl Dimension {
             (Self::Query, _) if position >= names.len() => {
                 let name = format!("{} {}", names[position % names.len()], position / names.len());
                 object(json!({ "id": null, "name": name }))
+            }
+            // What reports name where a prompt has none.
+            (Self::Persona | Self::Tag, Some(_)) if self.len(objects, subject) == index => {
+                object(json!({ "id": NONE, "name": NONE }))
             }
             (Self::Site, _) => site(position),
             (Self::Page, _) => page(position),
@@ -238,7 +251,7 @@ fn page(position: usize) -> Object {
         "domain": host, "hostname": host, "root_domain": host, "host": host, "path": bare,
         "title": title,
         "text": (!position.is_multiple_of(3)).then_some(sentence),
-        "first_cited_at": format!("2026-0{}-{:02}T00:00:00Z", position % 6 + 1, position % 28 + 1),
+        "first_cited_at": format!("2025-0{}-{:02}T00:00:00Z", position % 6 + 1, position % 28 + 1),
         "citation_category": category,
     }))
 }

@@ -1,18 +1,25 @@
 //! The figures of rows: in range, mostly small, with the least and the greatest among them.
 
+use catalog::model::column::ColumnType;
 use serde_json::{Value, json};
 
+use super::answers::Answer;
 use super::seeded::mix;
+use super::tally::{Measure, ONE, Tally};
 
 /// How a figure is made. Fractions are whole millionths, so that sums over a table are exact in any order.
 #[derive(Debug)]
 pub(crate) enum Figure {
     /// A whole number from the first to the last.
     Whole(i64, i64),
+    /// The same, and more on busy days than on quiet ones.
+    Paced(i64, i64),
     /// A fraction from the first to the last, in millionths.
     Fraction(i64, i64),
     /// The number of the row, from one.
     Rank,
+    /// What follows from what was counted.
+    Measured(Measure, ColumnType),
     /// Visits, where `counts` says that bots of this kind count. All columns of visits share the salt `column`.
     Visits { dimension: usize, counts: Vec<bool>, column: u64 },
 }
@@ -22,6 +29,8 @@ pub(crate) enum Figure {
 pub(crate) struct RowSeed {
     /// The index of its day.
     pub(crate) day: usize,
+    /// How busy the day is, in per cent.
+    pub(crate) pace: u64,
     /// The number of the row in its day.
     pub(crate) number: u64,
     /// The number of its object in each dimension.
@@ -30,10 +39,11 @@ pub(crate) struct RowSeed {
     pub(crate) subject: u64,
     /// The seed of its figures.
     pub(crate) figures: u64,
+    /// What was counted, in reports on answers.
+    pub(crate) tally: Tally,
+    /// The answer that the row is, where it is one.
+    pub(crate) answer: Option<Answer>,
 }
-
-/// One in millionths.
-pub(crate) const ONE: i64 = 1_000_000;
 
 impl Figure {
     /// The figure of `row`; `number` is random, and the column's own.
@@ -42,13 +52,22 @@ impl Figure {
         match self {
             Self::Rank => json!(row.number + 1),
             Self::Whole(low, high) => json!(whole(number, *low, *high)),
+            Self::Paced(low, high) => json!(paced(whole(number, *low, *high), row)),
+            Self::Measured(measure, data_type) => measure(&row.tally).map_or(Value::Null, |value| {
+                if *data_type == ColumnType::Int64 { json!(value / ONE) } else { millionths(value, is_float) }
+            }),
             Self::Fraction(low, high) => millionths(fraction(number, *low, *high), is_float),
             Self::Visits { dimension, counts, column } => {
                 let is_counted = counts.get(row.digits[*dimension] as usize).copied().unwrap_or(true);
-                json!(if is_counted { whole(mix(row.figures ^ column), 1, 400) } else { 0 })
+                json!(if is_counted { paced(whole(mix(row.figures ^ column), 1, 400), row).max(1) } else { 0 })
             }
         }
     }
+}
+
+/// Quiet days have less of everything.
+fn paced(number: i64, row: &RowSeed) -> i64 {
+    number * row.pace as i64 / 100
 }
 
 /// A fraction in one of the forms of the API: `0`, `0.0`, `1`, `0.25` and `5e-6` all occur.

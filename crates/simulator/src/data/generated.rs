@@ -7,17 +7,19 @@ use catalog::model::day::Day;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::answers::{ANSWERS, Answers, Counted, pace};
 use super::binding::{BoundDimension, bind_dimensions, dimension_of};
 use super::dataset::Dataset;
 use super::day_rows::{DayRows, DayTable};
 use super::dimension::{Dimension, describe};
-use super::figure::{Figure, ONE, RowSeed};
+use super::figure::{Figure, RowSeed};
 use super::invented::{in_type, invented};
 use super::objects::{AccountObjects, Object, Subject, text};
 use super::permutation::Permutation;
 use super::row_spec::{RowSpec, RowVolume, SpecColumn};
 use super::seeded::{mix, pick, row_uuid, salt};
 use super::stream_shape::is_positional;
+use super::tally::{Group, ONE, Tally};
 use super::vocabulary::WORDS;
 
 /// The rows of one answer, none of them made yet.
@@ -25,6 +27,8 @@ use super::vocabulary::WORDS;
 pub(crate) struct GeneratedRows {
     objects: Arc<AccountObjects>,
     subject: Subject,
+    /// What is counted, in reports on answers.
+    counted: Option<Counted>,
     columns: Vec<BoundColumn>,
     dimensions: Vec<BoundDimension>,
     /// Which combination of counted dimensions each row of a day has.
@@ -63,6 +67,8 @@ enum ValueSource {
     /// What the column says of the row's object in this dimension, with the values of objects that are ready.
     Object(usize, Vec<Value>),
     Figure(Figure),
+    /// What the row's answer names of a dimension.
+    Named(Dimension, Vec<Value>),
     /// One of some values, or up to so many of them if the column is a list.
     Choice(Vec<Value>, Option<u64>),
     /// The text of an answer.
@@ -77,32 +83,55 @@ impl GeneratedRows {
         let mut grain: Vec<_> =
             spec.columns.iter().filter(|one| one.is_key).map(|one| one.column.name.as_str()).collect();
         grain.sort_unstable();
-        let identity = spec.subject.identity(objects.seed, &format!("{grain:?}{}", spec.stream.query));
+        let answers = Answers::new(objects, &spec.subject);
+        let counted = Counted::new(&spec.stream).filter(|_| answers.is_some());
+        let answers = answers.filter(|_| counted.is_some());
+        let own = || spec.subject.identity(objects.seed, &format!("{grain:?}{}", spec.stream.query));
+        // An answer is the same one in every report.
+        let identity = answers.as_ref().map_or_else(own, Answers::seed);
         let changed = spec.subject.changed.as_deref().map_or(0, |changed| salt(1, changed));
         let wanted = dataset.account.rows_per_day.get(&spec.stream.name).copied();
         let volume = day_volume(wanted, identity, &mut dimensions, spec, objects);
         let has_runs = dimensions.iter().any(|bound| bound.is_counted && bound.dimension == Dimension::Run);
         // Executions are counted in order, so that the rows of one are neighbours.
         let combinations = Permutation::new(combinations(&dimensions), if has_runs { 0 } else { identity | 1 });
-        let days = spec.days.iter().map(|day| {
+        let each = match (&answers, counted, wanted) {
+            (Some(answers), Some(counted), None) if counted.is_answers() => answers.rows_of_an_answer(counted),
+            _ => 1,
+        };
+        let report = answers.zip(counted).filter(|(_, counted)| wanted.is_none() && !counted.is_answers());
+        let answers_on = |day: Day| (day, rows_on(day, spec, dataset, identity, (ANSWERS, false)));
+        let days = spec.days.iter().take(if spec.is_one_figure { 1 } else { usize::MAX }).map(|day| {
+            let covered = if spec.is_one_figure { &spec.days[..] } else { std::slice::from_ref(day) };
+            let groups = report.as_ref().map(|(answers, counted)| {
+                answers.groups(*counted, covered.iter().copied().map(answers_on), &dimensions)
+            });
             let keys = mix(identity ^ mix(day.to_epoch_days() as u64));
             let revision = dataset.revisions.get(day).copied().unwrap_or(0);
             DayRows {
                 day: *day,
                 start_second: spec.zone.start_of(*day).as_second(),
                 next_second: spec.zone.start_of(day.next()).as_second(),
-                rows: rows_on(*day, spec, dataset, identity, volume),
+                rows: match &groups {
+                    Some(groups) => groups.len() as u64,
+                    None => rows_on(*day, spec, dataset, identity, volume) * each,
+                },
                 keys,
+                revision,
+                pace: pace(*day),
+                groups: groups.unwrap_or_default(),
                 figures: mix(keys ^ mix(revision + 1) ^ changed),
             }
         });
+        let days = DayTable::new(days, spec.order);
         let mut rows = Self {
             objects: dataset.objects.clone(),
             subject: spec.subject.clone(),
+            counted,
             columns: Vec::new(),
             dimensions,
             combinations,
-            days: DayTable::new(days, spec.order),
+            days,
             rotation: 0,
             answer_bytes: dataset.account.answer_bytes,
         };
@@ -143,12 +172,27 @@ impl GeneratedRows {
             if bound.dimension == Dimension::Run {
                 return (ValueSource::Run(index), 0);
             }
+            // Reports on citations leave out the scheme.
+            let is_bare = self.counted == Some(Counted::Citations) && column.name == "url";
+            let name = if is_bare { "page" } else { &column.name };
             let describe = |(position, object): (usize, &Object)| {
-                describe(object, &column.name, data_type, &column.values, position as u64)
+                describe(object, name, data_type, &column.values, position as u64)
             };
-            let ready = bound.ready.iter().enumerate().map(describe).collect();
-            let null_in = if !is_key && bound.dimension == Dimension::Persona { 4 } else { 0 };
-            return (ValueSource::Object(index, ready), null_in);
+            let mut ready: Vec<_> = bound.ready.iter().enumerate().map(describe).collect();
+            let has_null = !is_key && bound.dimension == Dimension::Persona;
+            if self.is_answers() && has_null {
+                // The answer to a prompt without a persona.
+                ready.push(Value::Null);
+            }
+            return (ValueSource::Object(index, ready), if has_null && !self.is_answers() { 4 } else { 0 });
+        }
+        if let (true, ColumnType::List(_), Some(dimension)) =
+            (self.is_answers(), data_type, Dimension::from_column_name(&column.name))
+            && matches!(dimension, Dimension::Asset | Dimension::Page | Dimension::Theme)
+            && let (ValueSource::Choice(values, _), _) = (choices(column, spec, &self.objects), 0)
+        {
+            // An answer that names none has no list now and then.
+            return (ValueSource::Named(dimension, values), 25);
         }
         match data_type {
             ColumnType::Int64 | ColumnType::Float64 => {
@@ -176,8 +220,15 @@ impl GeneratedRows {
         (!is_list || self.dimensions[found].ready.first().is_some_and(is_member)).then_some(found)
     }
 
+    fn is_answers(&self) -> bool {
+        self.counted.is_some_and(Counted::is_answers)
+    }
+
     fn figure(&self, column: &Column, spec: &RowSpec) -> (Figure, u64) {
         let is_whole = column.data_type == ColumnType::Int64;
+        if let (Some(measure), Some(_)) = (Tally::measure(&column.name), self.counted) {
+            return (Figure::Measured(measure, column.data_type.clone()), 0);
+        }
         if spec.zero {
             return (if is_whole { Figure::Whole(0, 0) } else { Figure::Fraction(0, 0) }, 0);
         }
@@ -200,7 +251,7 @@ impl GeneratedRows {
         let millionths = |bound: f64| (bound * ONE as f64) as i64;
         let figure = special.unwrap_or_else(|| match column.range {
             Some([low, high]) if is_whole => Figure::Whole(low as i64, high as i64),
-            None if is_whole => Figure::Whole(0, 500),
+            None if is_whole => Figure::Paced(0, 500),
             Some([low, high]) => Figure::Fraction(millionths(low), millionths(high)),
             None if is_rank => Figure::Fraction(ONE, 12 * ONE),
             None => Figure::Fraction(0, 40 * ONE),
@@ -227,6 +278,20 @@ impl GeneratedRows {
     pub(crate) fn row(&self, day: usize, number: u64) -> RowSeed {
         let of_day = self.days.get(day);
         let number = if self.rotation == 0 { number } else { (number + self.rotation) % of_day.rows };
+        let figures = mix(of_day.figures ^ number);
+        let seed = |digits: Vec<u64>, subject: u64, tally: Tally| {
+            let tally = if of_day.revision == 0 { tally } else { tally.restated(figures) };
+            RowSeed { day, pace: of_day.pace, number, digits, subject, figures, tally, answer: None }
+        };
+        if let Some(Group { digits, tally, .. }) = of_day.groups.get(number as usize) {
+            return seed(digits.clone(), number, *tally);
+        }
+        let answers = self.counted.filter(|counted| counted.is_answers());
+        if let Some((answers, counted)) = Answers::new(&self.objects, &self.subject).zip(answers) {
+            let (answer, digits) = answers.row(of_day.day, number, counted, &self.dimensions);
+            let subject = answer.number;
+            return RowSeed { answer: Some(answer), ..seed(digits, subject, Tally::default()) };
+        }
         let mut combination = self.combinations.at(number);
         let mut subject = number;
         // Counted dimensions come first, so the execution is known where the others are chosen.
@@ -249,7 +314,7 @@ impl GeneratedRows {
             digit
         });
         let digits = digits.collect();
-        RowSeed { day, number, digits, subject, figures: mix(of_day.figures ^ number) }
+        seed(digits, subject, Tally::invented(figures))
     }
 
     /// Whether column `index` holds numbers.
@@ -260,7 +325,11 @@ impl GeneratedRows {
     /// The value of column `index` in `row`.
     pub(crate) fn value(&self, index: usize, row: &RowSeed) -> Value {
         let bound = &self.columns[index];
-        if bound.null_in != 0 && mix(row.figures ^ !bound.salt).is_multiple_of(bound.null_in) {
+        let is_named =
+            |dimension: &Dimension| row.answer.as_ref().is_some_and(|answer| !answer.named(dimension).is_empty());
+        if matches!(&bound.source, ValueSource::Named(dimension, _) if is_named(dimension)) {
+            // Falls through: only an empty list may be null.
+        } else if bound.null_in != 0 && mix(row.figures ^ !bound.salt).is_multiple_of(bound.null_in) {
             return Value::Null;
         }
         let day = self.days.get(row.day);
@@ -288,6 +357,10 @@ impl GeneratedRows {
                 let number = mix(day.keys ^ mix(row.subject) ^ bound.salt);
                 let micros = if number >> 60 == 0 { (number >> 32) as i32 & 0xf_ffff } else { 0 };
                 json!(Timestamp::new(day.start_second + (number % (23 * 3600)) as i64, micros % 1_000_000 * 1000).ok())
+            }
+            ValueSource::Named(dimension, values) => {
+                let named = row.answer.as_ref().map(|answer| answer.named(dimension)).unwrap_or_default();
+                named.into_iter().filter_map(|number| values.get(number as usize).cloned()).collect()
             }
             ValueSource::Choice(values, at_most) => {
                 let number = mix(mix(day.figures ^ row.subject) ^ bound.salt);
@@ -340,6 +413,7 @@ fn day_volume(
     let usual = match (spec.volume, counted().count()) {
         (RowVolume::One, _) => return (1, true),
         (RowVolume::Few, _) => 2 + mix(identity) % 3,
+        _ if Counted::new(&spec.stream).is_some_and(Counted::is_answers) => ANSWERS,
         _ if has_runs => 20,
         (_, 0) => 1,
         (_, 1) => 24,
@@ -377,7 +451,9 @@ fn rows_on(day: Day, spec: &RowSpec, dataset: &Dataset, identity: u64, (full, is
         _ if is_exact => full,
         // The last category is hardly asked about: some of its days are empty.
         RowVolume::ByGrain if is_last && number.is_multiple_of(5) => 0,
-        _ => (full * (60 + number % 41)).div_ceil(100),
+        // Prompts are put as a schedule says, everything else happens by chance too.
+        _ if Counted::new(&spec.stream).is_some() => (full * pace(day)).div_ceil(100),
+        _ => (full * (pace(day) - number % 30)).div_ceil(100),
     };
     if day < today {
         return rows;

@@ -1,6 +1,7 @@
 //! The invented account: its settings, its objects, and the rows of every stream as functions of a seed.
 
 pub(crate) mod account;
+pub(crate) mod answers;
 pub(crate) mod binding;
 pub(crate) mod dataset;
 pub(crate) mod day_rows;
@@ -17,4 +18,5 @@ pub(crate) mod row_zone;
 pub(crate) mod rows;
 pub(crate) mod seeded;
 pub(crate) mod stream_shape;
+pub(crate) mod tally;
 pub(crate) mod vocabulary;

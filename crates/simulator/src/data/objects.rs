@@ -232,7 +232,7 @@ impl AccountObjects {
             "prompt_type": pick(&["visibility", "sentiment"], position as u64),
             "topic": reference(topic),
             "topic_id": topic["id"],
-            "tags": some(&category.tags, 0),
+            "tags": if position % 5 == 4 { Vec::new() } else { some(&category.tags, 0) },
             "regions": some(&self.regions, 8),
             "platforms": some(&self.models, 16),
             "personas": some(&category.personas, 24),

@@ -18,6 +18,8 @@ pub(crate) struct RowSpec {
     pub(crate) columns: Vec<SpecColumn>,
     pub(crate) zone: RowZone,
     pub(crate) days: Vec<Day>,
+    /// Whether there is one figure for all days, because rows have none.
+    pub(crate) is_one_figure: bool,
     pub(crate) subject: Subject,
     /// Whether assets that are not owned are left out.
     pub(crate) owned_only: bool,

@@ -67,7 +67,8 @@ pub(crate) fn request_rows(
     let mut requests = Vec::new();
     for day in marks {
         let subjects = request_subjects(stream, subject, &[day], dataset);
-        requests.extend(subjects.into_iter().map(|subject| request((!has_day).then_some(day), subject, &[day])));
+        let covered: Vec<Day> = counting.span(day).days().collect();
+        requests.extend(subjects.into_iter().map(|subject| request((!has_day).then_some(day), subject, &covered)));
     }
     requests
 }

@@ -77,8 +77,8 @@ fn select(
         stream: stream.clone(),
         columns,
         zone: RowZone::new(stream.days.as_ref(), &dataset.account),
-        // Without a date in the rows there is one figure for the whole window.
-        days: days.iter().copied().take(if has_day { days.len() } else { 1 }).collect(),
+        days: days.to_vec(),
+        is_one_figure: !has_day,
         volume: volume(stream),
         zero: dataset.product(stream, subject) != ProductState::Present,
         subject: subject.clone(),

@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::dataset::Dataset;
-use crate::data::figure::ONE;
 use crate::data::generated::GeneratedRows;
 use crate::data::objects::Subject;
 use crate::data::rows::Rows;
+use crate::data::tally::ONE;
 
 use super::fan_out::{RequestRows, request_rows};
 

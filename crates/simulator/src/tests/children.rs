@@ -63,7 +63,7 @@ async fn children_of_a_day_belong_to_the_rows_of_that_day() {
         rows.iter().map(|row| text(row, "clusterId")).collect()
     };
     let (one, other) = (clusters("2026-08-17"), clusters("2026-08-18"));
-    let (day, gone) = (18..=19)
+    let (day, gone) = (10..=19)
         .find_map(|day| {
             let day = format!("2026-08-{day}");
             let there = clusters(&day);

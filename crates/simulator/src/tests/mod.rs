@@ -1,5 +1,6 @@
 //! What other crates' tests rely on, over HTTP.
 
+mod agreement;
 mod children;
 mod pages;
 mod products;
