@@ -15,7 +15,6 @@ use crate::config::select;
 use crate::ledger::State;
 use crate::maintain::{Erased, files_to_delete, forget, sweep_spool};
 use crate::model::day::Day;
-use crate::model::days::DaysKind;
 use crate::model::forgotten::Erasure;
 use crate::model::format::{format_bytes, format_number};
 use crate::model::history::history_name;
@@ -127,19 +126,17 @@ fn erasures(
     }
 }
 
-/// The tables of `stream`, and the days of each that `window` means: whole months where each row is about a month, and of a list
+/// The tables of `stream`, and the days of each that `window` means: whole weeks or months where each row is about one, and of a list
 /// only snapshots.
 fn tables_of(stream: &Stream, window: Option<Window>) -> Vec<(String, Option<Window>)> {
     match (&stream.days, window) {
         (None, None) => vec![(stream.name.clone(), None), (history_name(&stream.name), None)],
         (None, Some(window)) => vec![(history_name(&stream.name), Some(window))],
-        (Some(days), Some(window)) if days.kind == DaysKind::Month => {
-            let month = |day: Day| {
-                format!("{}-01", day.month()).parse().map_or(Window::from_day(day), |first| days.span(first))
-            };
-            vec![(stream.name.clone(), Window::new(month(window.start).start, month(window.last()).end))]
+        (Some(days), Some(window)) => {
+            let span = |day: Day| days.span(days.kind.first_of(day));
+            vec![(stream.name.clone(), Window::new(span(window.start).start, span(window.last()).end))]
         }
-        (Some(_), window) => vec![(stream.name.clone(), window)],
+        (Some(_), None) => vec![(stream.name.clone(), None)],
     }
 }
 

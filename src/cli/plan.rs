@@ -119,6 +119,7 @@ impl<'a> StreamCost<'a> {
             files_a_year: match declared.days.as_ref().map(|days| days.kind) {
                 None => 0,
                 Some(DaysKind::Dated | DaysKind::Window) => 365 * scopes,
+                Some(DaysKind::Week) => 52 * scopes,
                 Some(DaysKind::Month) => 12 * scopes,
             },
         }
@@ -135,6 +136,7 @@ impl<'a> StreamCost<'a> {
             None => (Some("list"), None),
             Some(days) if !days.kind.is_single() => (None, None),
             Some(_) if self.declared.is_fan_out() => (None, Some("one request per row of its parent")),
+            Some(days) if days.kind == DaysKind::Week => (None, Some("one request per week")),
             Some(days) if days.kind == DaysKind::Month => (None, Some("one request per month")),
             Some(_) => (None, Some("one request per day")),
         };

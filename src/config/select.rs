@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn stream_selected_twice_is_returned_once() {
-        assert_eq!(names(&["bots_v2", "bots_*", "bots_v2"]).unwrap(), ["bots_v1", "bots_v2"]);
+        assert_eq!(names(&["bots_v2", "bots_*", "bots_v2"]).unwrap(), ["bots_v1", "bots_v2", "bots_v2_by_hour"]);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Declaration<'_> {
         let required = required();
         for name in required.as_object().into_iter().flat_map(Map::keys).filter(|name| !members.contains_key(*name)) {
             if name == "name" {
-                let instead = "write for example `name = \"visibility_v2_by_region\"`";
+                let instead = "write for example `name = \"visibility_v2_by_topic_region\"`";
                 problems.error(&self.at(name), "the stream has no `name`", instead);
             } else if !has_lost_base {
                 let instead = format!("set it, or name with `{EXTENDS}` a stream to inherit it from");

@@ -62,11 +62,11 @@ const NIGHTLY: &str = "[[job]]\nname = \"nightly\"\n";
 /// Another grain of a built-in stream, with columns of two built-in streams and a new one.
 const GRAIN: &str = r#"
 [[stream]]
-name = "visibility_v2_by_region"
+name = "visibility_v2_by_topic_region"
 extends = "visibility_v2_by_day"
-body = { scope = "all", interval = "day", group_by = ["date", "region"], metrics = ["visibility_score", "weight"] }
-key = ["date", "asset.name", "region.id"]
-columns = ["date", "asset", "region", "visibility_score", { name = "weight", type = "int64", about = "weight" }]
+body = { scope = "all", interval = "day", group_by = ["date", "topic", "region"], metrics = ["visibility_score", "weight"] }
+key = ["date", "asset.name", "topic.id", "region.id"]
+columns = ["date", "asset", "topic", "region", "visibility_score", { name = "weight", type = "int64", about = "weight" }]
 "#;
 
 /// An endpoint that is not built in.
@@ -519,23 +519,24 @@ fn uncommented(text: &str) -> String {
 
 #[test]
 fn new_grain_inherits_from_the_stream_that_it_extends() {
-    let fixture = file(&format!("{NIGHTLY}streams = [\"core\", \"visibility_v2_by_region\"]\n{GRAIN}"));
+    let fixture = file(&format!("{NIGHTLY}streams = [\"core\", \"visibility_v2_by_topic_region\"]\n{GRAIN}"));
     let config = fixture.load();
     let catalog = config.catalog();
-    let (grain, base) = (catalog.get("visibility_v2_by_region").unwrap(), catalog.get("visibility_v2_by_day").unwrap());
+    let (grain, base) =
+        (catalog.get("visibility_v2_by_topic_region").unwrap(), catalog.get("visibility_v2_by_day").unwrap());
     assert_eq!((&grain.request, &grain.days, &grain.family), (&base.request, &base.days, &base.family));
     assert_eq!((&grain.event_stream, &grain.pagination), (&base.event_stream, &base.pagination));
     assert_eq!(grain.tier, None, "it is selected by its name");
     let columns: Vec<&str> = grain.columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(columns, ["date", "asset", "region", "visibility_score", "weight"]);
+    assert_eq!(columns, ["date", "asset", "topic", "region", "visibility_score", "weight"]);
     assert_eq!(grain.column("visibility_score"), base.column("visibility_score"));
     assert!(config.streams_of(&config.jobs[0]).unwrap().iter().any(|stream| stream.name == grain.name));
-    let key = "[\"date\", \"asset.name\", \"region.id\"]";
+    let key = "[\"date\", \"asset.name\", \"topic.id\", \"region.id\"]";
     assert_settings(
         &fixture,
         &[
-            ("stream.visibility_v2_by_region.key", key, "jobs.toml:9"),
-            ("stream.visibility_v2_by_region.body.scope", "\"all\"", "jobs.toml:8"),
+            ("stream.visibility_v2_by_topic_region.key", key, "jobs.toml:9"),
+            ("stream.visibility_v2_by_topic_region.body.scope", "\"all\"", "jobs.toml:8"),
         ],
     );
 }

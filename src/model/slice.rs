@@ -52,7 +52,7 @@ impl Slice {
     /// The recorded days as a window.
     pub fn recorded_window(&self) -> Option<Window> {
         match &self.stream.days {
-            Some(days) if days.kind == DaysKind::Month => self.window.map(|window| Window::from_day(window.start)),
+            Some(days) if days.kind.is_period() => self.window.map(|window| Window::from_day(window.start)),
             _ => self.window,
         }
     }

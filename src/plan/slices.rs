@@ -60,7 +60,7 @@ impl FinalityCutoffs {
         };
         let lookback = match days.kind {
             DaysKind::Dated => wanted.lookback_days.unwrap_or(days.lookback),
-            DaysKind::Window | DaysKind::Month => days.lookback,
+            DaysKind::Window | DaysKind::Week | DaysKind::Month => days.lookback,
         };
         let over = days.complete(start, now).filter(|day| last.is_none_or(|last| *day <= last));
         let wanted = over.map(|day| (day, days.final_at(day, lookback).into())).collect();

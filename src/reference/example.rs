@@ -40,7 +40,11 @@ pub fn scope(stream: &Stream) -> Scope {
 }
 
 pub fn day(kind: DaysKind) -> Day {
-    let (month, day) = if kind == DaysKind::Month { (10, 1) } else { (11, 21) };
+    let (month, day) = match kind {
+        DaysKind::Dated | DaysKind::Window => (11, 21),
+        DaysKind::Week => (11, 16),
+        DaysKind::Month => (10, 1),
+    };
     Day::new(2026, month, day).unwrap_or_else(|| Day::from_epoch_days(0))
 }
 
@@ -49,7 +53,7 @@ fn window(stream: &Stream) -> Option<Window> {
     let last = day(days.kind);
     match days.kind {
         DaysKind::Dated => Window::inclusive(last.plus(-1), last),
-        DaysKind::Window | DaysKind::Month => Some(days.span(last)),
+        DaysKind::Window | DaysKind::Week | DaysKind::Month => Some(days.span(last)),
     }
 }
 

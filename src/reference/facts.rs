@@ -146,6 +146,7 @@ pub fn kind_of_days(stream: &Stream) -> &'static str {
         None => "list",
         Some(DaysKind::Dated) => "dated",
         Some(DaysKind::Window) => "one day",
+        Some(DaysKind::Week) => "one week",
         Some(DaysKind::Month) => "one month",
     }
 }
@@ -171,6 +172,9 @@ fn days(days: &Days) -> String {
     let mut parts = vec![match days.kind {
         DaysKind::Dated => format!("`{}` is the day of a row, {zone}; any number of days in one request", days.column),
         DaysKind::Window => format!("rows have no date and cover the requested day, {zone}"),
+        DaysKind::Week => {
+            format!("rows have no date and cover the requested week from Monday to Sunday, {zone}, once it is over")
+        }
         DaysKind::Month => format!("rows have no date and cover the requested month, {zone}, once it is over"),
     }];
     if days.sent {

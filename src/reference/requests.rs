@@ -17,6 +17,7 @@ pub fn requests(stream: &Stream) -> String {
     let every = stream.days.as_ref().and_then(|days| match days.kind {
         DaysKind::Dated => None,
         DaysKind::Window => Some("a day"),
+        DaysKind::Week => Some("a week"),
         DaysKind::Month => Some("a month"),
     });
     let what = match rows_a_page(stream).filter(|_| stream.event_stream.is_none()) {

@@ -138,6 +138,7 @@ pub fn made_up_slice(stream: &Arc<Stream>) -> Slice {
     let window = stream.days.as_ref().map(|requested| match requested.kind {
         DaysKind::Dated => days("2026-03-08", "2026-03-09"),
         DaysKind::Window => days("2026-03-08", "2026-03-08"),
+        DaysKind::Week => days("2026-03-02", "2026-03-08"),
         DaysKind::Month => days("2026-03-01", "2026-03-31"),
     });
     Slice { stream: Arc::clone(stream), scope, window }

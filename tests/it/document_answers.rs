@@ -73,6 +73,7 @@ async fn answer(simulator: &Simulator, stream: &Stream, request: &Request) -> St
 /// A request of `stream` that has rows.
 fn asked_for(simulator: &Simulator, stream: &Arc<Stream>) -> (Slice, Variables) {
     let window = stream.days.as_ref().map(|counting| match counting.kind {
+        DaysKind::Week => days("2026-02-16", "2026-02-22"),
         DaysKind::Month => days("2026-02-01", "2026-02-28"),
         DaysKind::Dated | DaysKind::Window => days("2026-03-08", "2026-03-09"),
     });

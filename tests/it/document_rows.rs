@@ -11,26 +11,8 @@ use serde_json::Value;
 use crate::document::{document, documented, operation, resolved};
 
 /// Members of rows that go to `_extra` on purpose: the schema of the row, the members, and the reason.
-const LEFT_TO_EXTRA: [(&str, &[&str], &str); 2] = [
-    ("SentimentRow", &["prev_date", "previous"], "present only in comparisons, which are never requested"),
-    (
-        "FactcheckClaimsRow",
-        &[
-            "accuracy",
-            "accurate",
-            "claims",
-            "inaccurate",
-            "model",
-            "persona",
-            "prompt",
-            "region",
-            "tag",
-            "topic",
-            "total_claims",
-        ],
-        "present only in sections, which are never requested",
-    ),
-];
+const LEFT_TO_EXTRA: [(&str, &[&str], &str); 1] =
+    [("SentimentRow", &["prev_date", "previous"], "present only in comparisons, which are never requested")];
 
 /// Whether the rows of every stream of `request` have `member` for certain without a column of that name: values of
 /// positional reports, and what the exporter adds for the scope.

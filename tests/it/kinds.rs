@@ -1,4 +1,4 @@
-//! Rows without a date: each day or month has its own request and file.
+//! Rows without a date: each day, week or month has its own request and file.
 
 use profound_export::model::proof::Proof;
 use profound_export::run::Outcome;
@@ -63,6 +63,37 @@ on_memory_and_disk! {
         let (_, received) = export.run_and_watch().await;
         assert_eq!(of_stream(&received, "visibility_v2_month").len(), 2, "March once more, now that it is final");
         export.assert_equals_simulator("visibility_v2_month").await;
+    }
+}
+
+on_memory_and_disk! {
+    async fn week_is_requested_after_its_sunday_under_its_monday(place) {
+        let mut export = Export::start(place, account(), &["visibility_v2_week"]).await;
+        // A Wednesday: its week is whole, as a month would be.
+        export.job.start = Some(day("2026-02-25"));
+
+        let (run, received) = export.run_and_watch().await;
+        assert_eq!(run.outcome, Outcome::Complete, "{}", run.summary());
+        let mut requested: Vec<String> = of_stream(&received, "visibility_v2_week")
+            .iter()
+            .map(|request| format!("{}..{}", request.body["start_date"], request.body["end_date"]))
+            .collect();
+        requested.sort();
+        requested.dedup();
+        assert_eq!(requested, [r#""2026-02-23".."2026-03-01""#, r#""2026-03-02".."2026-03-08""#]);
+        export.assert_equals_simulator("visibility_v2_week").await;
+        export.assert_ledger_knows_every_file().await;
+        let files = export.files().await;
+        assert!(files.keys().all(|path| path.ends_with("day=2026-02-23/data.parquet") || path.ends_with("day=2026-03-02/data.parquet")));
+
+        // The newest week is provisional until seven days after its Sunday.
+        export.simulator.set_now(instant("2026-03-15T16:00:00Z"));
+        let (_, received) = export.run_and_watch().await;
+        assert!(of_stream(&received, "visibility_v2_week").is_empty());
+        export.simulator.set_now(instant("2026-03-16T16:00:00Z"));
+        let (_, received) = export.run_and_watch().await;
+        assert_eq!(of_stream(&received, "visibility_v2_week").len(), 4, "a new week, and the last once more, of two categories");
+        export.assert_equals_simulator("visibility_v2_week").await;
     }
 }
 

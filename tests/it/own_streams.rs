@@ -9,11 +9,11 @@ use crate::support::{Export, account, of_stream, on_memory_and_disk};
 /// Another grain of a built-in endpoint, and an endpoint without a built-in stream.
 const OWN: &str = r#"
 [[stream]]
-name = "visibility_v2_by_region"
+name = "visibility_v2_by_topic_region"
 extends = "visibility_v2_by_day"
-body = { scope = "all", interval = "day", group_by = ["date", "region"], metrics = ["visibility_score", "share_of_voice", "average_position"] }
-key = ["date", "asset.name", "region.id"]
-columns = ["date", "asset", "region", "visibility_score", "share_of_voice", "average_position"]
+body = { scope = "all", interval = "day", group_by = ["date", "topic", "region"], metrics = ["visibility_score", "share_of_voice", "average_position"] }
+key = ["date", "asset.name", "topic.id", "region.id"]
+columns = ["date", "asset", "topic", "region", "visibility_score", "share_of_voice", "average_position"]
 
 [[stream]]
 name = "weather"
@@ -40,7 +40,7 @@ fn catalog(text: &str) -> Catalog {
 
 on_memory_and_disk! {
     async fn own_streams_are_exported_like_built_in_ones(place) {
-        let streams = ["visibility_v2_by_region", "weather"];
+        let streams = ["visibility_v2_by_topic_region", "weather"];
         let export = Export::start_with(place, account(), catalog(OWN), &streams).await;
         let (run, received) = export.run_and_watch().await;
         assert_eq!(run.outcome, Outcome::Complete, "{} {:?}", run.summary(), run.failed);

@@ -548,11 +548,12 @@ async fn files_of_an_earlier_table_meaning_are_re_extracted() {
 }
 
 #[tokio::test]
-async fn signals_months_and_children_are_rebuilt_from_files() {
+async fn signals_periods_and_children_are_rebuilt_from_files() {
     let streams = [
         "accuracy_factcheck_setup_status",
         "factcheck_scores_v2_by_model",
         "shopping_trigger_rate_v2",
+        "citations_v2_domain_week",
         "citations_v2_domain_month",
         "projects",
         "project_details",

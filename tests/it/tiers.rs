@@ -32,7 +32,7 @@ const MINIMAL: [&str; 18] = [
     "referrals_v2",
 ];
 
-const CORE: [&str; 21] = [
+const CORE: [&str; 24] = [
     "category_topics",
     "category_tags",
     "category_regions",
@@ -51,12 +51,18 @@ const CORE: [&str; 21] = [
     "factcheck_scores_v2_by_prompt",
     "factcheck_scores_v2_by_theme",
     "factcheck_claims_v2",
+    "visibility_v2_week",
+    "citations_v2_domain_week",
+    "sentiment_v2_week",
     "visibility_v2_month",
     "citations_v2_domain_month",
     "sentiment_v2_month",
 ];
 
-const WIDE: [&str; 32] = [
+const WIDE: [&str; 35] = [
+    "visibility_v2_by_region",
+    "visibility_v2_by_persona",
+    "visibility_v1_by_tag",
     "visibility_v1",
     "citations_v1",
     "sentiment_v1",
@@ -89,6 +95,16 @@ const WIDE: [&str; 32] = [
     "project_generations",
     "project_details",
     "content_optimizations",
+];
+
+/// Streams of these tiers that the plan does not have: it was written before anybody asked for them.
+const UNPLANNED: [&str; 6] = [
+    "visibility_v2_week",
+    "citations_v2_domain_week",
+    "sentiment_v2_week",
+    "visibility_v2_by_region",
+    "visibility_v2_by_persona",
+    "visibility_v1_by_tag",
 ];
 
 /// Streams that are fallbacks of others.
@@ -233,7 +249,7 @@ fn plan() -> Option<Vec<Planned>> {
 fn every_planned_stream_is_requested_as_planned() {
     let Some(plan) = plan() else { return };
     let of = |names: &[&str]| names.len();
-    assert_eq!(plan.len(), of(&MINIMAL) + of(&CORE) + of(&WIDE) + of(&FALLBACKS));
+    assert_eq!(plan.len(), of(&MINIMAL) + of(&CORE) + of(&WIDE) + of(&FALLBACKS) - of(&UNPLANNED));
     let catalog = Catalog::embedded().unwrap();
     for planned in &plan {
         let stream = catalog.get(&planned.name).unwrap_or_else(|| panic!("there is no `{}`", planned.name));

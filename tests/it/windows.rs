@@ -122,6 +122,7 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
             match days.kind {
                 DaysKind::Dated => {}
                 DaysKind::Window => assert_eq!(window.len_days(), 1, "{}", stream.name),
+                DaysKind::Week => assert_eq!(window, week_of(window.start), "{}", stream.name),
                 DaysKind::Month => assert_eq!(window, month_of(window.start), "{}", stream.name),
             }
             assert!(days.kind != DaysKind::Dated || window.len_days() <= max_window_days, "{}", stream.name);
@@ -129,6 +130,13 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
         }
         let expected: Vec<Day> = match days.kind {
             DaysKind::Dated | DaysKind::Window => range.days().collect(),
+            DaysKind::Week => {
+                // The same for weeks, which begin on Mondays.
+                let since_monday = |day: Day| day.since(self::day("2024-01-01")).rem_euclid(7);
+                let marks = Window::new(range.start.plus(-since_monday(range.start)), range.end);
+                let mondays = marks.into_iter().flat_map(Window::days).filter(|day| since_monday(*day) == 0);
+                mondays.flat_map(|first| week_of(first).days()).collect()
+            }
             DaysKind::Month => {
                 // A backfill contains the months whose first day it contains, and the month of its own first day.
                 let marks = range.start.first_of_month();
@@ -140,6 +148,11 @@ fn assert_each_day_once(range: Window, max_window_days: i64, learned: Option<Win
         assert_eq!(once, expected, "{} of {range}", stream.name);
         assert!(requested.values().all(|times| *times == 1), "{} of {range}: {requested:?}", stream.name);
     }
+}
+
+/// The week that begins with `first`.
+fn week_of(first: Day) -> Window {
+    Window::new(first, first.plus(7)).unwrap()
 }
 
 /// The month that begins with `first`, counted by hand.
@@ -175,7 +188,7 @@ proptest! {
 fn single_day_has_equal_ends_unless_end_date_is_exclusive() {
     let one = Window::from_day(day("2028-02-29"));
     for stream in DATED.iter() {
-        let days = stream.days.as_ref().filter(|days| days.kind != DaysKind::Month && days.sent);
+        let days = stream.days.as_ref().filter(|days| !days.kind.is_period() && days.sent);
         let Some(days) = days else { continue };
         let slice = Slice { stream: Arc::clone(stream), scope: scope(), window: Some(one) };
         let options = RequestOptions::default();

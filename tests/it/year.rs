@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use profound_export::model::coverage::ScopeCoverage;
-use profound_export::model::stream::Tier;
+use profound_export::model::stream::{DaysKind, Tier};
 
 use crate::support::is_long_test;
 use crate::support::year::year;
@@ -37,7 +37,11 @@ fn assert_year_is_backfilled(categories: usize, into_the_window: Duration, runs:
     let dated = year.wanted.streams.iter().filter(|stream| stream.is_dated());
     for stream in dated {
         let days = |coverage: &ScopeCoverage| coverage.days.len();
-        let whole = if stream.name.ends_with("_month") { 12 } else { 365 };
+        let whole = match stream.days.as_ref().map(|days| days.kind) {
+            Some(DaysKind::Week) => 52,
+            Some(DaysKind::Month) => 12,
+            _ => 365,
+        };
         for coverage in year.state.coverage[&stream.name].values() {
             assert!(whole <= days(coverage), "{}: {}", stream.name, days(coverage));
         }

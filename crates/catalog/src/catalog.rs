@@ -161,6 +161,35 @@ mod tests {
     }
 
     #[test]
+    fn columns_say_what_trips_people() {
+        let catalog = Catalog::embedded().unwrap();
+        for stream in catalog.streams() {
+            let path = &stream.request.path;
+            let counts_answers = ["visibility", "citations", "sentiment"]
+                .iter()
+                .any(|report| path.ends_with(&format!("/reports/{report}")));
+            let is_v1 = counts_answers && path.starts_with("/v1/");
+            for column in &stream.columns {
+                let says = |text: &str| {
+                    assert!(column.about.contains(text), "{}.{}: {}", stream.name, column.name, column.about);
+                };
+                match column.name.as_str() {
+                    "date" if counts_answers => says("Eastern day"),
+                    "date" if path.ends_with("/v2/reports/bots") => says("UTC day"),
+                    "persona" | "tag" if is_v1 => says("`(none)`"),
+                    "url" if is_v1 => says("without a scheme"),
+                    "page" if counts_answers => says("without a URL scheme"),
+                    "asset_name" | "theme" if is_v1 => says("only in case"),
+                    "visibility_score" if counts_answers => says("from 0 to 1"),
+                    "positive_sentiment" if counts_answers => says("from 0 to 100"),
+                    "response" => says("control characters"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         let twice = Catalog::embedded().unwrap().streams().map(|stream| Stream::clone(stream)).next().unwrap();
         let error = Catalog::new(vec![twice.clone(), twice]).unwrap_err();

@@ -93,12 +93,14 @@ fn check_days(stream: &Stream) -> Result<(), String> {
     };
     match days.kind {
         DaysKind::Dated => check_day_column(stream, days)?,
-        DaysKind::Window | DaysKind::Month if days.lookback == 0 => {
-            return Err("`lookback` must be 1 or more: a day or month without dates in its rows is extracted again \
+        _ if days.lookback == 0 => {
+            return Err(
+                "`lookback` must be 1 or more: a day, week or month without dates in its rows is extracted again \
                         `lookback` days after its end"
-                .into());
+                    .into(),
+            );
         }
-        DaysKind::Window | DaysKind::Month => {}
+        DaysKind::Window | DaysKind::Week | DaysKind::Month => {}
     }
     let has_days = stream.uses_variable("first") && stream.uses_variable("last");
     match (days.sent, stream.request.method) {

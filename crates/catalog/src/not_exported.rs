@@ -41,16 +41,31 @@ impl fmt::Display for NotExportedKind {
 struct NotExportedFile {
     writes: BTreeMap<String, String>,
     gone: BTreeMap<String, String>,
+    grains: BTreeMap<String, String>,
+}
+
+impl NotExportedFile {
+    fn embedded() -> Result<Self, CatalogError> {
+        toml::from_str(include_str!("../not_exported.toml"))
+            .map_err(|source| CatalogError::Syntax { file: FILE.to_owned(), source: Box::new(source) })
+    }
 }
 
 impl NotExported {
-    /// All of them, those that write first.
+    /// Grains and options of exported reports that no stream requests, with the reason: `visibility_v2: tag`.
+    ///
+    /// # Errors
+    /// When the embedded file is invalid, which the tests rule out.
+    pub fn grains() -> Result<BTreeMap<String, String>, CatalogError> {
+        Ok(NotExportedFile::embedded()?.grains)
+    }
+
+    /// All requests, those that write first.
     ///
     /// # Errors
     /// When the embedded file is invalid, which the tests rule out.
     pub fn all() -> Result<Vec<Self>, CatalogError> {
-        let file: NotExportedFile = toml::from_str(include_str!("../not_exported.toml"))
-            .map_err(|source| CatalogError::Syntax { file: FILE.to_owned(), source: Box::new(source) })?;
+        let file = NotExportedFile::embedded()?;
         let of_kind = |requests: BTreeMap<String, String>, kind| {
             requests.into_iter().map(move |(request, reason)| Self { request, kind, reason })
         };
@@ -76,6 +91,21 @@ mod tests {
         let all = NotExported::all().unwrap();
         assert_eq!(all.iter().filter(|listed| listed.kind == NotExportedKind::Writes).count(), 24);
         assert!(all.iter().all(|listed| !listed.reason.is_empty() && listed.request.contains(" /v1/")));
+    }
+
+    #[test]
+    fn grain_that_is_not_exported_belongs_to_a_stream() {
+        let catalog = crate::Catalog::embedded().unwrap();
+        for (grain, reason) in NotExported::grains().unwrap() {
+            let (streams, what) = grain.split_once(": ").unwrap();
+            assert!(!what.is_empty() && !reason.is_empty(), "{grain}");
+            for name in streams.split(", ") {
+                assert!(catalog.streams().any(|stream| stream.name.starts_with(name)), "{grain}");
+            }
+            for named in reason.split('`').skip(1).step_by(2).filter(|named| named.contains("_v")) {
+                assert!(catalog.get(named).is_some(), "{grain}: there is no `{named}`");
+            }
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn reopened(
                     DaysKind::Dated => {
                         proven == WindowEnd::Exclusive && state.rows == 0 && at.is_some_and(|at| at < started_at)
                     }
-                    DaysKind::Window | DaysKind::Month => true,
+                    DaysKind::Window | DaysKind::Week | DaysKind::Month => true,
                 }
         };
         let scopes = state.coverage.get(&stream.name).into_iter().flat_map(|scopes| scopes.values());

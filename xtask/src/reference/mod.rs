@@ -23,7 +23,7 @@ pub fn pages() -> [(&'static str, String); 3] {
     let catalog = Catalog::embedded().expect("a valid catalog");
     let not_exported = NotExported::all().expect("a valid list");
     [
-        ("streams.md", page(&catalog, &not_exported)),
+        ("streams.md", page(&catalog, &not_exported, &NotExported::grains().expect("a valid list"))),
         ("settings.md", settings::settings_page(&schema())),
         ("commands.md", commands::commands_page(&Cli::command())),
     ]

@@ -18,7 +18,7 @@ const OF_EACH: [&str; 10] =
 const NAMED: usize = 3;
 
 /// The page about all streams of `catalog`. The same catalog always gives the same text.
-pub fn page(catalog: &Catalog, not_exported: &[NotExported]) -> String {
+pub fn page(catalog: &Catalog, not_exported: &[NotExported], grains: &BTreeMap<String, String>) -> String {
     let mut families: BTreeMap<&str, Vec<&Arc<Stream>>> = BTreeMap::new();
     for stream in catalog.streams() {
         families.entry(&stream.family).or_default().push(stream);
@@ -28,7 +28,7 @@ pub fn page(catalog: &Catalog, not_exported: &[NotExported]) -> String {
     let mut text = include_str!("streams.md").to_owned();
     text.push_str(&tiers(catalog));
     text.push_str(&coverage(&families));
-    text.push_str(&left_out(not_exported));
+    text.push_str(&left_out(not_exported, grains));
     text.push_str(&added());
     for (family, groups) in &families {
         text.push_str(&format!("\n## Family `{family}`\n"));
@@ -90,13 +90,19 @@ fn coverage(families: &[(&str, Vec<Group>)]) -> String {
     text
 }
 
-fn left_out(not_exported: &[NotExported]) -> String {
+fn left_out(not_exported: &[NotExported], grains: &BTreeMap<String, String>) -> String {
     let mut text = String::from(
         "\n## Not exported\n\nRequests that no stream makes. Those that write are rejected in your own streams, too.\n\n\
          | request | kind | why not |\n|---|---|---|\n",
     );
     for request in not_exported {
         text.push_str(&format!("| `{}` | {} | {} |\n", request.request, request.kind, cell(&request.reason)));
+    }
+    text.push_str(
+        "\nGrains and options of exported reports that no stream requests:\n\n| report | why not |\n|---|---|\n",
+    );
+    for (grain, reason) in grains {
+        text.push_str(&format!("| {} | {} |\n", cell(grain), cell(reason)));
     }
     text
 }
@@ -265,7 +271,7 @@ mod tests {
     #[test]
     fn page_names_every_stream_and_column() {
         let catalog = Catalog::embedded().unwrap();
-        let page = page(&catalog, &NotExported::all().unwrap());
+        let page = page(&catalog, &NotExported::all().unwrap(), &NotExported::grains().unwrap());
         for stream in catalog.streams() {
             assert!(page.contains(&format!("`{}`", stream.name)), "{}", stream.name);
             for column in &stream.columns {
@@ -276,7 +282,7 @@ mod tests {
 
     #[test]
     fn links_lead_to_sections() {
-        let page = page(&Catalog::embedded().unwrap(), &NotExported::all().unwrap());
+        let page = page(&Catalog::embedded().unwrap(), &NotExported::all().unwrap(), &BTreeMap::new());
         let anchor = |heading: &str| -> String {
             heading.chars().filter(|character| character.is_alphanumeric() || *character == '_').collect()
         };

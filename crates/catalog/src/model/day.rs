@@ -70,6 +70,11 @@ impl Day {
         Self(self.0.first_of_month())
     }
 
+    /// The Monday on or before it.
+    pub fn first_of_week(self) -> Self {
+        self.plus(-i64::from(self.0.weekday().to_monday_zero_offset()))
+    }
+
     /// The first day of the next month.
     pub fn next_month(self) -> Self {
         Self(self.0.last_of_month()).next()

@@ -14,7 +14,7 @@ pub struct Days {
     pub kind: DaysKind,
     pub zone: DayZone,
     pub end: WindowEnd,
-    /// How many days after its end the API still restates a day or month.
+    /// How many days after its end the API still restates a day, week or month.
     pub lookback: u16,
     /// The column with a row's day, if rows have one: a date, or a timestamp.
     #[serde(default = "default_day_column")]
@@ -46,19 +46,36 @@ pub enum DaysKind {
     Dated,
     /// Rows have no date and cover the requested days: one request a day.
     Window,
+    /// Rows have no date and cover one week from Monday to Sunday: one request a week, after its end. Recorded under its
+    /// Monday.
+    Week,
     /// Rows have no date and cover one calendar month: one request a month, after its end. Recorded under its first day.
     Month,
 }
 
 impl DaysKind {
-    /// Whether every request covers exactly one day or month.
+    /// Whether every request covers exactly one day, week or month.
     pub fn is_single(self) -> bool {
         self != Self::Dated
     }
 
-    /// Every day, or the first day of each month.
+    /// Whether every request covers several days, which are recorded under the first.
+    pub fn is_period(self) -> bool {
+        matches!(self, Self::Week | Self::Month)
+    }
+
+    /// The day itself, or the first one of its week or month.
+    pub fn first_of(self, day: Day) -> Day {
+        match self {
+            Self::Dated | Self::Window => day,
+            Self::Week => day.first_of_week(),
+            Self::Month => day.first_of_month(),
+        }
+    }
+
+    /// Every day, or the first day of each week or month.
     fn is_recorded(self, day: Day) -> bool {
-        self != Self::Month || day.is_first_of_month()
+        self.first_of(day) == day
     }
 }
 
@@ -77,31 +94,30 @@ impl Days {
         }
     }
 
-    /// The day, or the month that starts with it.
+    /// The day, or the week or month that starts with it.
     pub fn span(&self, day: Day) -> Window {
         match self.kind {
             DaysKind::Dated | DaysKind::Window => Window::from_day(day),
+            DaysKind::Week => Window { start: day, end: day.plus(7) },
             DaysKind::Month => Window { start: day, end: day.next_month() },
         }
     }
 
-    /// When the API stops restating `day`, or the month that starts with it.
+    /// When the API stops restating `day`, or the week or month that starts with it.
     pub fn final_at(&self, day: Day, lookback_days: u16) -> Timestamp {
         self.zone.start_of(self.span(day).end.plus(i64::from(lookback_days)))
     }
 
-    /// The days, or first days of months, from `from` that are over at `now`.
+    /// The days, or first days of weeks or months, from `from` that are over at `now`.
     pub fn complete(&self, from: Day, now: Timestamp) -> impl DoubleEndedIterator<Item = Day> + use<> {
-        let today = self.zone.today(now);
-        let (start, end) = match self.kind {
-            DaysKind::Dated | DaysKind::Window => (from, today),
-            DaysKind::Month => (from.first_of_month(), today.first_of_month()),
-        };
         let kind = self.kind;
-        Window::new(start, end).into_iter().flat_map(Window::days).filter(move |day| kind.is_recorded(*day))
+        Window::new(kind.first_of(from), kind.first_of(self.zone.today(now)))
+            .into_iter()
+            .flat_map(Window::days)
+            .filter(move |day| kind.is_recorded(*day))
     }
 
-    /// The days under which `window` is recorded: every day, or the first day of each month.
+    /// The days under which `window` is recorded: every day, or the first day of each week or month.
     pub fn recorded_days(&self, window: Window) -> impl DoubleEndedIterator<Item = Day> + use<> {
         let kind = self.kind;
         window.days().filter(move |day| kind.is_recorded(*day))

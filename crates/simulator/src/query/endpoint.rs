@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use catalog::Catalog;
 use catalog::model::column::Column;
+use catalog::model::day::Day;
 use catalog::model::stream::{Method, Pagination, Stream};
 use serde_json::{Map, Value};
 
@@ -112,7 +113,8 @@ impl Endpoint {
             let same_entity = entity(&stream.body, &own) == entity(body, &wanted);
             let same_metrics = names(&stream.body, "metrics").iter().all(|name| names(body, "metrics").contains(name));
             let is_exact = shared == own.len() && own.len() == wanted.len();
-            (same_entity, is_exact, same_metrics, shared, Reverse(own.len()), agreement(stream, parameters))
+            let agreement = agreement(stream, parameters);
+            (same_entity, is_exact, same_metrics, shared, Reverse(own.len()), agreement, is_whole_period(stream, body))
         };
         self.streams.iter().rev().max_by_key(likeness).unwrap_or(&self.streams[0])
     }
@@ -125,6 +127,18 @@ fn agreement(stream: &Stream, parameters: &Parameters) -> i64 {
     let body = stream.body.iter().filter(|(_, value)| !has_variables(&value.to_string()));
     let in_body = body.map(|(name, value)| parameters.body.get(name) == Some(value));
     in_query.chain(in_body).map(|agrees| if agrees { 1 } else { -1 }).sum()
+}
+
+/// Whether the days of a request are a week or month of `stream`: nothing else distinguishes the two.
+fn is_whole_period(stream: &Stream, body: &Map<String, Value>) -> bool {
+    let day = |name: &str| member(body, name)?.parse::<Day>().ok();
+    let Some((days, first, last)) =
+        stream.days.as_ref().and_then(|days| Some((days, day("start_date")?, day("end_date")?)))
+    else {
+        return false;
+    };
+    let span = days.span(first);
+    days.kind.is_period() && days.kind.first_of(first) == first && [span.last(), span.end].contains(&last)
 }
 
 /// What each row of a report is about, where the body says it.
@@ -176,6 +190,9 @@ mod tests {
         assert_eq!(visibility.nearest(&body(json!({"group_by": ["date"]}))).name, "visibility_v2_by_day");
         let all = json!({"group_by": ["persona", "date", "model", "topic", "region", "prompt"]});
         assert_eq!(visibility.nearest(&body(all)).name, "visibility_v2");
+        let period = |last: &str| body(json!({"group_by": [], "start_date": "2027-02-01", "end_date": last}));
+        assert_eq!(visibility.nearest(&period("2027-02-07")).name, "visibility_v2_week");
+        assert_eq!(visibility.nearest(&period("2027-02-28")).name, "visibility_v2_month");
         let citations = endpoint("POST", "/v2/reports/citations").unwrap();
         let page = json!({"entity": "page", "group_by": ["date", "prompt"]});
         assert_eq!(citations.nearest(&body(page)).name, "citations_v2_page_by_prompt");

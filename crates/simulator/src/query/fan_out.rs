@@ -18,7 +18,7 @@ use super::selection::stream_rows;
 /// The rows of one request, or of several that differ only in the day.
 #[derive(Debug)]
 pub(crate) struct RequestRows {
-    /// The day or month of the request, where rows do not carry one.
+    /// The day, or the first one of the week or month, of the request, where rows do not carry one.
     pub(crate) day: Option<Day>,
     pub(crate) subject: Subject,
     pub(crate) rows: Rows,
@@ -57,9 +57,10 @@ pub(crate) fn request_rows(
         return vec![request(None, subject.clone(), days)];
     }
     let today = counting.zone.today(dataset.now);
-    let mut marks: Vec<Day> = if counting.kind == DaysKind::Month {
-        // Every month of one of the days, once it is over.
-        days.iter().map(|day| day.first_of_month()).filter(|month| month.next_month() <= today).collect()
+    let mut marks: Vec<Day> = if counting.kind.is_period() {
+        // Every week or month of one of the days, once it is over.
+        let first = days.iter().map(|day| counting.kind.first_of(*day));
+        first.filter(|first| counting.span(*first).end <= today).collect()
     } else {
         days.iter().copied().filter(|day| *day <= today).collect()
     };

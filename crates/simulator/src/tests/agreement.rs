@@ -159,3 +159,20 @@ async fn sentiment_of_a_day_counts_the_assessments_of_all_themes() {
         assert_same(&shares, &sums(&rows, &["date"], |row| number(row, "positive_sentiment")));
     }
 }
+
+#[tokio::test]
+async fn texts_have_the_traps_that_columns_warn_of() {
+    let sim = simulator(account()).await;
+    let scope = &sim.scopes(ScopeKind::Category)[0];
+    let texts = |name: &str, column: &str| -> BTreeSet<String> {
+        rows(&sim, name, scope).iter().filter_map(|row| row[column].as_str().map(str::to_owned)).collect()
+    };
+    assert!(texts("citations_v1", "url").iter().all(|url| !url.contains("://")));
+    assert!(texts("citations_v2_page_by_day", "page").iter().all(|page| !page.contains("://")));
+    assert!(texts("visibility_v1", "persona").contains("(none)"));
+    assert!(texts("visibility_v1_by_tag", "tag").contains("(none)"));
+    assert!(rows(&sim, "answers_v2", scope).iter().any(|answer| answer["persona"].is_null()));
+    let themes = texts("sentiment_v1", "theme");
+    assert!(themes.contains("Flavour") && themes.contains("flavour"), "{themes:?}");
+    assert!(texts("answers_v2", "response").iter().any(|text| text.contains('\u{7}')));
+}

@@ -139,6 +139,7 @@ fn check_rows(stream: &Stream, rows: &[Value]) {
 /// Days that these tests request of a stream.
 fn some_days(stream: &Stream) -> Option<Window> {
     stream.days.as_ref().map(|counting| match counting.kind {
+        DaysKind::Week => days("2026-08-03", "2026-08-09"),
         DaysKind::Month => days("2026-07-01", "2026-07-31"),
         DaysKind::Dated | DaysKind::Window => days("2026-08-17", "2026-08-19"),
     })
