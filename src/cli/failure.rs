@@ -12,7 +12,7 @@ use crate::destination::DestinationError;
 use crate::error_text::error_chain;
 use crate::ledger::LedgerError;
 use crate::maintain::MaintainError;
-use crate::run::RunError;
+use crate::run::{ErrorSection, RunError};
 use crate::schedule::ScheduleError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
@@ -26,6 +26,8 @@ pub struct Failure {
     pub details: Vec<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// Where the page about errors lists it.
+    pub section: ErrorSection,
     /// The cause is the destination.
     pub is_of_destination: bool,
 }
@@ -33,7 +35,14 @@ pub struct Failure {
 impl Failure {
     /// A failure that ends with `code`.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), hint: None, is_of_destination: false }
+        // Where no error of a layer below says more.
+        let section = match code {
+            exit::USAGE => ErrorSection::CommandLine,
+            exit::CONFIGURATION => ErrorSection::Configuration,
+            exit::UNAVAILABLE => ErrorSection::Program,
+            _ => ErrorSection::Commands,
+        };
+        Self { code, message: message.into(), details: Vec::new(), hint: None, section, is_of_destination: false }
     }
 
     /// A failure that ends with `code`, because of all `problems`.
@@ -72,6 +81,7 @@ impl Failure {
             "message": self.message,
             "details": self.details,
             "hint": self.hint,
+            "docs": self.section.address(),
             "exit_code": self.code,
         })
     }
@@ -83,10 +93,10 @@ impl fmt::Display for Failure {
         for detail in &self.details {
             write!(out, "\n  {detail}")?;
         }
-        match &self.hint {
-            Some(hint) => write!(out, "\nhelp: {hint}"),
-            None => Ok(()),
+        if let Some(hint) = &self.hint {
+            write!(out, "\nhelp: {hint}")?;
         }
+        write!(out, "\ndocs: {}", self.section.address())
     }
 }
 
@@ -110,7 +120,8 @@ impl From<Problem> for Failure {
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint())
+        let failure = Self::new(exit::CONFIGURATION, error_chain(&error)).hint(error.hint());
+        Self { section: ErrorSection::Key, ..failure }
     }
 }
 
@@ -129,8 +140,8 @@ impl From<LedgerError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let code = error.disposition().outcome.exit_code();
-        let hint = error.hint();
-        Self { hint, ..Self::new(code, error_chain(&error)) }
+        let (hint, section) = (error.hint(), ErrorSection::from(&error));
+        Self { hint, section, ..Self::new(code, error_chain(&error)) }
     }
 }
 
@@ -148,5 +159,122 @@ impl From<MaintainError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(exit::FAILED, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::api::ApiError;
+    use crate::write::WriteError;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    /// The messages of each section of the page, by its anchor.
+    fn page() -> BTreeMap<String, BTreeSet<String>> {
+        let text = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+        let section = |section: &str| {
+            let (title, rows) = section.split_once('\n').unwrap();
+            let rows = rows.lines().filter(|line| line.starts_with("| `"));
+            let messages = rows.map(|row| row.split(" | ").next().unwrap().trim_matches(['|', ' ']));
+            // One span of code, whose quotes are doubled if it has some.
+            let plain = |message: &str| match message.strip_prefix("`` ") {
+                Some(rest) => rest.strip_suffix(" ``").unwrap().to_owned(),
+                None => message.trim_matches('`').to_owned(),
+            };
+            (title.to_lowercase().replace(' ', "-"), messages.map(plain).collect())
+        };
+        text.split("\n## ").skip(1).map(section).collect()
+    }
+
+    fn files(directory: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    /// The text in the arguments of each `call`, after the exit code; none where a variable holds it.
+    fn messages(code: &str, call: &str) -> Vec<String> {
+        let literal = |(at, _): (usize, &str)| {
+            let (before, rest) = code[at + call.len()..].split_once('"')?;
+            let after_code = before.split_once(',').map_or(before, |(_, after)| after).trim();
+            let end = rest.match_indices('"').map(|(at, _)| at).find(|at| !rest[..*at].ends_with('\\'))?;
+            ["", "format!("].contains(&after_code).then(|| rest[..end].to_owned())
+        };
+        code.match_indices(call).filter_map(literal).collect()
+    }
+
+    #[test]
+    fn page_lists_every_error_of_the_source_and_no_other() {
+        let ignored = ["{problem}", "{what}", "{0}", "{error}{attempts}"];
+        let (mut found, mut sources) = (BTreeSet::new(), String::new());
+        let code = files(&root().join("src")).into_iter();
+        let catalog = ["error.rs", "safety.rs"].map(|file| root().join("crates/catalog/src").join(file));
+        for file in code.chain(catalog).filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+            let code = std::fs::read_to_string(&file).unwrap();
+            let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
+            // Those of telemetry end no command.
+            if !file.components().any(|part| part.as_os_str() == "observe") {
+                found.extend(messages(code, "#[error("));
+                found.extend(messages(code, "Failure::new("));
+            }
+            sources.push_str(code);
+        }
+        let found: BTreeSet<String> =
+            found.into_iter().filter(|message| !ignored.contains(&message.as_str())).collect();
+        assert!(found.len() > 100, "{found:?}");
+        let listed: BTreeSet<String> = page().into_values().flatten().collect();
+        let missing: Vec<&String> = found.difference(&listed).collect();
+        assert!(missing.is_empty(), "docs/errors.md lacks {missing:#?}");
+        let stale: Vec<&String> = listed.iter().filter(|message| !sources.contains(message.as_str())).collect();
+        assert!(stale.is_empty(), "docs/errors.md has messages that no error has: {stale:#?}");
+    }
+
+    #[test]
+    fn every_error_prints_the_section_that_lists_it() {
+        let api = |error: ApiError| Failure::from(RunError::Api(error));
+        let key = ApiError::KeyRejected { detail: String::new() };
+        let late = ApiError::OutOfTime { wait: std::time::Duration::from_secs(60) };
+        let outage = ApiError::Outage { attempts: 3, last: String::new(), retry_after: None };
+        let leaked = ApiError::KeyLeaked { what: String::new() };
+        let cases = [
+            (Failure::new(exit::USAGE, ""), "not confirmed, nothing is deleted"),
+            (Failure::new(exit::CONFIGURATION, ""), "no job is configured"),
+            (Failure::new(exit::FAILED, ""), "nothing is exported to {} yet"),
+            (
+                Failure::new(exit::UNAVAILABLE, ""),
+                "the end of the run could not be recorded within {seconds} s of the signal",
+            ),
+            (SecretError::Missing.into(), "no API key is configured"),
+            (api(key), "the API rejected the key (HTTP 401: {detail})"),
+            (api(late), "the next request may be sent in {}, which is after the deadline"),
+            (api(outage), "the API is down, {attempts} requests failed in a row: {last}"),
+            (api(leaked), "the response for {what} contains the API key and was discarded"),
+            (RunError::DeadlinePassed.into(), "the deadline passed before everything was requested"),
+            (
+                RunError::Write(WriteError::SpoolFull { path: PathBuf::new(), limit_bytes: 1 }).into(),
+                "the spool `{}` would exceed {limit_bytes} bytes",
+            ),
+            (
+                DestinationError::NoConditionalCreate.into(),
+                "the destination ignores `If-None-Match: *` and overwrites existing objects, so a second writer could destroy the ledger",
+            ),
+            (
+                LedgerError::Contended { attempts: 3 }.into(),
+                "cannot write the next ledger record after {attempts} attempts",
+            ),
+        ];
+        let (page, mut seen) = (page(), BTreeSet::new());
+        for (failure, message) in cases {
+            let shown = failure.to_string();
+            let (_, anchor) = shown.rsplit_once("\ndocs: docs/errors.md#").expect(&shown);
+            assert!(page[anchor].contains(message), "{message}: {anchor}");
+            seen.insert(anchor.to_owned());
+        }
+        assert_eq!(seen, page.into_keys().collect(), "each section has a case");
     }
 }

@@ -3,6 +3,7 @@
 mod coverage_table;
 mod disposition;
 mod error;
+mod error_section;
 mod prepare;
 mod result;
 mod sample;
@@ -14,6 +15,7 @@ pub use crate::model::outcome::Outcome;
 pub use coverage_table::{coverage_rows, write_coverage};
 pub use disposition::{Disposition, FailureScope, Origin, Retry};
 pub use error::RunError;
+pub use error_section::ErrorSection;
 pub use prepare::{
     BackfillForecast, Discovered, Forecast, ForecastInputs, JobSchedule, JobScopes, Preview, Recheck,
     SteadyStateForecast, alive_runs, discover, forecast, preview, recheck, resolve_scopes,
