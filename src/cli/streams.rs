@@ -159,9 +159,9 @@ mod tests {
             let long = shown.lines().find(|line| line.chars().count() > 60 && line.contains("  "));
             assert_eq!(long, None, "{}", stream.name);
         }
-        let answers = catalog.get("answers_v2").unwrap();
+        let regions = catalog.get("regions").unwrap();
         let listed: Vec<&str> = listed.lines().take(8).collect();
-        insta::assert_snapshot!(format!("{}\n\n{}", listed.join("\n"), show(answers, &BTreeSet::new(), Some(60))));
+        insta::assert_snapshot!(format!("{}\n\n{}", listed.join("\n"), show(regions, &BTreeSet::new(), Some(60))));
     }
 
     #[test]
