@@ -21,7 +21,7 @@ const HELP: &[Help] = &[
     ),
     (
         "demo",
-        "docs/first-steps.md",
+        "docs/tutorial.md",
         [
             ("profound-export demo", "into ./demo-lake"),
             ("profound-export demo --to /tmp/lake", "into another directory"),

@@ -102,6 +102,7 @@ fn directory(name: &str, stream: &Stream) -> TableColumn {
     let of_a_scope = ScopePart::ALL.into_iter().any(|part| part.path_key() == name);
     let what = match (name, stream.days.as_ref().map(|days| days.kind)) {
         _ if of_a_scope => format!("{name} in the path, hashed if its id is no safe file name"),
+        ("day", Some(DaysKind::Week)) => "first day of the week of the rows".to_owned(),
         ("month", Some(DaysKind::Month)) => "month of the rows".to_owned(),
         ("month", _) => "month of the file's day".to_owned(),
         _ => "day of the file".to_owned(),
