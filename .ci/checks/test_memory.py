@@ -18,7 +18,7 @@ from kit.job import DAYS, STREAMS, Job
 from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, SOME_FAILED
 
-MOST_MEMORY_MIB = 128
+MOST_MEMORY_MIB = 96
 
 
 @dataclass(frozen=True)

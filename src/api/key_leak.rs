@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
@@ -17,9 +18,13 @@ const MIN_KEY_BYTES: usize = 8;
 const MAX_ESCAPE_BYTES: usize = 7;
 
 /// Keys in the forms in which a response may repeat them: as they are, in other letter case or reversed, in Base64, Base32 and
-/// hexadecimal. Each is also found where some of its characters are escaped for JSON, HTML, an address or mail. Wiped when dropped, and never printed.
+/// hexadecimal. Each is also found where some of its characters are escaped for JSON, HTML, an address or mail. Never printed.
 #[derive(Clone, Default)]
-pub struct KeyForms(Arc<Vec<SecretString>>);
+pub struct KeyForms {
+    forms: Arc<Vec<SecretString>>,
+    /// Finds all of them in one pass. `None` without a key.
+    search: Option<AhoCorasick>,
+}
 
 impl fmt::Debug for KeyForms {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,9 +44,9 @@ impl KeyForms {
         let hex = [const_hex::encode(key), const_hex::encode_upper(key)];
         let separated = hex.iter().flat_map(|hex| [":", "-", " "].map(|separator| separate(hex, separator)));
         let turned = [key.to_ascii_uppercase(), key.to_ascii_lowercase(), key.chars().rev().collect()];
-        let base32 = [base32_of(key), base32_of(key).to_ascii_lowercase()];
+        let base32 = (0..5).map(|before| base32_of(key, before)).flat_map(|text| [text.to_ascii_lowercase(), text]);
         let others = separated.chain(turned).chain(base32).collect::<Vec<_>>();
-        let mut forms: Vec<SecretString> = self.0.to_vec();
+        let mut forms: Vec<SecretString> = self.forms.to_vec();
         for text in [key.to_owned()].into_iter().chain(base64).chain(hex).chain(others) {
             if !forms.iter().any(|form| form.expose_secret() == text) {
                 forms.push(text.into());
@@ -49,17 +54,20 @@ impl KeyForms {
         }
         // The longest first, so that masking one form leaves no part of another.
         forms.sort_by_key(|form| Reverse(form.expose_secret().len()));
-        Self(Arc::new(forms))
+        // The kind for which a vectorized search exists.
+        let mut search = AhoCorasick::builder();
+        let search = search.match_kind(MatchKind::LeftmostFirst).build(forms.iter().map(ExposeSecret::expose_secret));
+        Self { forms: Arc::new(forms), search: search.ok() }
     }
 
     /// Length of the longest form.
     pub fn max_bytes(&self) -> usize {
-        self.0.first().map_or(0, |form| form.expose_secret().len())
+        self.forms.first().map_or(0, |form| form.expose_secret().len())
     }
 
     /// `text` without the key; where the key is escaped in it, without any escapes.
     pub fn mask(&self, text: &str) -> String {
-        let masked = self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK));
+        let masked = self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MASK));
         // Twice, for what was escaped twice.
         let plain = unescaped(masked.as_bytes()).map(|once| unescaped(&once).unwrap_or(once));
         match plain {
@@ -69,7 +77,10 @@ impl KeyForms {
     }
 
     fn are_in(&self, bytes: &[u8]) -> bool {
-        self.0.iter().any(|form| memmem::find(bytes, form.expose_secret().as_bytes()).is_some())
+        match &self.search {
+            Some(search) => search.is_match(bytes),
+            None => self.forms.iter().any(|form| memmem::find(bytes, form.expose_secret().as_bytes()).is_some()),
+        }
     }
 }
 
@@ -116,12 +127,13 @@ fn base64_of(key: &str, before: usize, form: &impl Engine) -> String {
     text[(before * 8).div_ceil(6)..end].to_owned()
 }
 
-/// The Base32 of `key`, without padding and the last digit, which may hold other bits.
-fn base32_of(key: &str) -> String {
+/// The Base32 of `key` behind `before` bytes: the digits that hold bits of the key alone.
+fn base32_of(key: &str, before: usize) -> String {
     const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let bit = |at: usize| key.as_bytes()[at / 8] >> (7 - at % 8) & 1;
+    let bytes = [vec![0; before], key.as_bytes().to_vec()].concat();
+    let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
     let digit = |at: usize| (0..5).fold(0, |digit, next| digit << 1 | usize::from(bit(at * 5 + next)));
-    (0..key.len() * 8 / 5).map(|at| char::from(DIGITS[digit(at)])).collect()
+    ((before * 8).div_ceil(5)..bytes.len() * 8 / 5).map(|at| char::from(DIGITS[digit(at)])).collect()
 }
 
 /// `hex` with `separator` between two bytes.
@@ -149,7 +161,7 @@ fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
         };
         let plain = plain.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
         plain.extend_from_slice(&bytes[copied..at]);
-        plain.push(byte);
+        plain.extend(byte);
         at += length;
         copied = at;
     }
@@ -159,8 +171,8 @@ fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The ASCII character that the escape at the start of `bytes` means, and the length of the escape.
-fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
+/// The ASCII character that the escape at the start of `bytes` means, none for a soft line break, and the length of the escape.
+fn escape(bytes: &[u8]) -> Option<(Option<u8>, usize)> {
     const NAMED: [(&[u8], u8); 7] = [
         (b"\\/", b'/'),
         (b"\\\"", b'"'),
@@ -171,18 +183,20 @@ fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
         (b"&apos;", b'\''),
     ];
     if let Some((name, byte)) = NAMED.iter().find(|(name, _)| bytes.starts_with(name)) {
-        return Some((*byte, name.len()));
+        return Some((Some(*byte), name.len()));
     }
     let of = |digits: &[u8], radix: u32, length: usize| {
         let code = u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
-        code.is_ascii().then_some((code, length))
+        code.is_ascii().then_some((Some(code), length))
     };
     let until = |start: usize| bytes[start..].iter().take(8).position(|byte| *byte == b';').map(|end| start + end);
     match bytes {
         [b'\\', b'u', b'0', b'0', ..] => of(bytes.get(4..6)?, 16, 6),
         [b'\\', b'x', ..] => of(bytes.get(2..4)?, 16, 4),
         // An escape that is escaped itself.
-        [b'\\', b'\\', b'u' | b'x', ..] => Some((b'\\', 2)),
+        [b'\\', b'\\', b'u' | b'x', ..] => Some((Some(b'\\'), 2)),
+        [b'=', b'\r', b'\n', ..] => Some((None, 3)),
+        [b'=', b'\n', ..] => Some((None, 2)),
         [b'%' | b'=', ..] => of(bytes.get(1..3)?, 16, 3),
         [b'&', b'#', b'x' | b'X', ..] => until(3).and_then(|end| of(&bytes[3..end], 16, end + 1)),
         [b'&', b'#', ..] => until(2).and_then(|end| of(&bytes[2..end], 10, end + 1)),
@@ -244,9 +258,28 @@ mod tests {
     }
 
     #[test]
-    fn key_is_found_in_base32() {
-        assert_eq!(KeyForms::default().with_key("fooba-key").mask("MZXW6YTBFVVWK6I"), "***I");
-        assert_eq!(KeyForms::default().with_key("fooba-key").mask("mzxw6ytbfvvwk6i="), "***i=");
+    fn key_is_found_in_base32_also_behind_other_bytes() {
+        let forms = KeyForms::default().with_key("fooba-key");
+        // Of `fooba-key`, and behind 1 to 5 letters `x`.
+        for (encoded, masked) in [
+            ("MZXW6YTBFVVWK6I", "***I"),
+            ("mzxw6ytbfvvwk6i=", "***i="),
+            ("PBTG633CMEWWWZLZ", "PB***"),
+            ("PB4GM33PMJQS223FPE", "PB4G***E"),
+            ("PB4HQZTPN5RGCLLLMV4Q", "PB4HQ***Q"),
+            ("PB4HQ6DGN5XWEYJNNNSXS", "PB4HQ6D***S"),
+            ("PB4HQ6DYMZXW6YTBFVVWK6I", "PB4HQ6DY***I"),
+        ] {
+            assert_eq!(forms.mask(encoded), masked);
+        }
+    }
+
+    #[test]
+    fn key_is_found_across_the_soft_line_breaks_of_mail() {
+        for broken in ["=\r\n", "=\n"] {
+            let text = format!("{}{broken}{}", KEY[..9].replace('=', "=3D"), KEY[9..].replace('=', "=3D"));
+            assert_eq!(forms().mask(&text), MASK, "{text}");
+        }
     }
 
     #[test]

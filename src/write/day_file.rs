@@ -117,10 +117,10 @@ impl DayFile {
         let spill = match (&mut self.spill, self.waiting.first()) {
             (_, None) => return Ok(()),
             (Some(spill), _) => spill,
-            (none, Some(batch)) => none.insert(Spill::create(self.path.with_extension("rows"), &batch.schema())?),
+            (none, Some(batch)) => none.insert(Spill::create(self.path.with_extension("rows"), batch.schema())?),
         };
         self.waiting_bytes = 0;
-        std::mem::take(&mut self.waiting).iter().try_for_each(|batch| spill.write(batch))
+        spill.write(&std::mem::take(&mut self.waiting))
     }
 
     /// Encodes all rows that wait and completes the file with `metadata` in its footer.
