@@ -67,8 +67,8 @@ def _again(account: Account, one: dict[str, Any]) -> Answer:
 
 def test_every_stream_is_requested(exchanges: list[Exchange], tmp_path: Path) -> None:
     catalog = Job(tmp_path, "http://127.0.0.1:9").catalog
-    # What is in no tier is chosen by name only: narrower ways out, what a user must give, what no document knows. A week
-    # or month is asked when it is over, which may be before the first day that this run wants.
+    # What is in no tier is chosen by name only: narrower ways out, what a user must give, what no document knows. A
+    # week or month is asked when it is over, which may be before the first day that this run wants.
     by_name = {name for name, stream in catalog.items() if not stream.tier}
     periods = {name for name in catalog if name.endswith(("_week", "_month"))}
     assert catalog.keys() - {exchange.stream for exchange in exchanges} <= by_name | periods
