@@ -21,7 +21,7 @@ def test_every_table_of_the_widest_tier_has_the_rows_of_the_account(tmp_path: Pa
         chosen = [one for one in job.catalog.values() if one.tier]
         truths = {one.name: account.truth(one.name, start if one.zone else None, one.last_day()) for one in chosen}
     expected = {name: truth["total"]["rows"] for name, truth in truths.items()}
-    assert len(expected) == 181
+    assert len(expected) == 210
     assert not [name for name, rows in expected.items() if not rows], "the account has something of everything"
     lake = Lake(str(job.lake))
     assert lake.streams() == expected.keys()
