@@ -120,6 +120,12 @@ impl Layout {
         parts.into_iter().collect()
     }
 
+    /// The path of a file of a table that engines scan, from the directory of the table: `category_id=<id>/month=2026-11/<name>`.
+    pub fn scanned_path<'a>(partition: impl Iterator<Item = (&'a str, &'a str)>, name: &str) -> Path {
+        let directories = partition.map(|(column, value)| format!("{column}={}", path_value(value)));
+        directories.chain([name.to_owned()]).collect()
+    }
+
     pub fn directory(stream: &str) -> Path {
         Path::from_iter([stream])
     }

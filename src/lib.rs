@@ -23,6 +23,7 @@ pub mod run;
 pub mod schedule;
 pub mod server;
 pub mod status;
+pub mod tables;
 pub mod write;
 
 pub use catalog::{self, clock, document};

@@ -74,6 +74,13 @@ async fn check(
         lake.probe().await?;
         findings.add("destination", format!("{} is writable, and creates files without overwriting", lake.url()))?;
     }
+    if let Some(tables) = &settings.destinations.tables {
+        let tables = tables.open()?;
+        if !settings.destinations.single_writer {
+            tables.probe().await?;
+        }
+        findings.add("tables", format!("{} is writable, and creates files without overwriting", tables.url()))?;
+    }
     let mut ledger = Ledger::open_lake(lake.clone(), settings.clock.clone(), &settings.catalog).await?;
     if let Some(created_at) = ledger.state().url.as_ref().filter(|url| *url != lake.url()) {
         let fact = format!(

@@ -14,6 +14,7 @@ use crate::ledger::LedgerError;
 use crate::maintain::MaintainError;
 use crate::run::{ErrorSection, RunError};
 use crate::schedule::ScheduleError;
+use crate::tables::TablesError;
 
 /// What failed, where, what was kept, what to do, and the exit code.
 #[derive(Debug)]
@@ -145,6 +146,12 @@ impl From<RunError> for Failure {
     }
 }
 
+impl From<TablesError> for Failure {
+    fn from(error: TablesError) -> Self {
+        RunError::from(Box::new(error)).into()
+    }
+}
+
 impl From<MaintainError> for Failure {
     fn from(error: MaintainError) -> Self {
         match error {
@@ -262,6 +269,10 @@ mod tests {
             (
                 DestinationError::NoConditionalCreate.into(),
                 "the destination ignores `If-None-Match: *` and overwrites existing objects, so a second writer could destroy the ledger",
+            ),
+            (
+                TablesError::Contended { table: String::new(), attempts: 5 }.into(),
+                "table `{table}`: other writers commit all the time; gave up after {attempts} attempts",
             ),
             (
                 LedgerError::Contended { attempts: 3 }.into(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal};
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
@@ -74,6 +75,17 @@ pub async fn execute(options: &GlobalOptions, args: ForgetArgs) -> Result<u8, Fa
         tracing::warn!(job, %since, "run in progress, it may still upload forgotten files");
     }
     write_coverage(lake, destinations.layout, ledger.state(), config.catalog(), clock.now()).await?;
+    let is_forgotten = |table: &str| erasures.iter().any(|(name, _)| name == table);
+    if let Some(tables) = &destinations.tables {
+        let cancel = CancellationToken::new();
+        let source = destinations.tables_source(config.catalog(), ledger.state(), clock.now(), &cancel);
+        let report = tables.forget(source, is_forgotten).await;
+        if let Some(error) = report.failed.into_iter().next() {
+            let detail =
+                "the files of the lake are deleted; tables may still have the rows: run the same `forget` once more";
+            return Err(Failure::from(error).detail(detail));
+        }
+    }
     let text = || {
         let summary = summary(&erased);
         format!(

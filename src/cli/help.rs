@@ -140,6 +140,22 @@ const HELP: &[Help] = &[
         ],
     ),
     (
+        "tables",
+        "docs/explanation/tables.md",
+        [
+            ("profound-export tables rebuild", "writes every table once more"),
+            ("profound-export tables rebuild visibility_v2", "one of them"),
+        ],
+    ),
+    (
+        "tables rebuild",
+        "docs/explanation/tables.md",
+        [
+            ("profound-export tables rebuild", "every table"),
+            ("profound-export tables rebuild 'visibility*'", "some of them"),
+        ],
+    ),
+    (
         "streams",
         "docs/reference/streams.md",
         [

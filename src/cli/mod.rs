@@ -32,6 +32,7 @@ mod stream_names;
 mod streams;
 mod streams_diff;
 mod table;
+mod tables;
 mod verify;
 
 use std::io::Write as _;
@@ -107,6 +108,8 @@ enum Command {
     Alert(alert::AlertCommand),
     /// Rebuild a deleted or unreadable ledger from the files of the lake
     Ledger(ledger::LedgerArgs),
+    /// Rebuild the tables of query engines
+    Tables(tables::TablesArgs),
     /// List the streams, show everything about one, or compare them with a newer document of the vendor
     Streams(streams::StreamsArgs),
     /// Print the SQL that makes each stream a table of an engine or warehouse
@@ -187,6 +190,7 @@ async fn run_command(cli: Cli) -> ExitCode {
         Command::Forget(args) => forget::execute(&options, args).await,
         Command::Alert(command) => alert::execute(&options, command).await,
         Command::Ledger(args) => ledger::execute(&options, args).await,
+        Command::Tables(args) => tables::execute(&options, args).await,
         Command::Streams(args) => streams::execute(&options, args),
         Command::Ddl(args) => ddl::execute(&options, args).await,
         Command::Simulate(args) => simulate::execute(&options, args).await,

@@ -63,6 +63,7 @@ pub async fn execute(options: &GlobalOptions, args: PlanArgs) -> Result<u8, Fail
             rate_limit: settings.client.rate_limiter().snapshot(),
             zone: schedule(job)?.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
             is_manual: starts.is_none(),
+            tables: config.tables.url.as_deref(),
         });
     }
     let width = terminal_width();
@@ -79,6 +80,8 @@ struct JobPlan<'a> {
     rate_limit: RateLimitState,
     zone: TimeZone,
     is_manual: bool,
+    /// Where tables are published.
+    tables: Option<&'a str>,
 }
 
 /// What one stream costs in a plan.
@@ -203,6 +206,7 @@ impl JobPlan<'_> {
             let slices = format_count(plan.not_entitled.len() as u64, "slice");
             text.push_str(&format!("{slices} not requested: not entitled within the last 24 hours.\n"));
         }
+        text.extend(self.tables.map(|url| format!("Then the tables at {url} are published, without a request.\n")));
         text
     }
 
@@ -351,6 +355,7 @@ impl JobPlan<'_> {
             "not_entitled": plan.not_entitled.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "warnings": self.warnings().collect::<Vec<_>>(),
             "notices": self.preview.run.notices,
+            "tables": self.tables,
         })
     }
 }

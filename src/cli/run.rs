@@ -194,6 +194,7 @@ fn to_json(result: &RunResult) -> Value {
         "seconds": result.elapsed.as_secs_f64(),
         "totals": counters_json(&result.totals()),
         "streams": streams,
+        "tables": result.tables,
         "failed": result.failed.iter().map(|(slice, problem)| json!({"slice": slice.to_string(), "problem": problem})).collect::<Vec<_>>(),
         "ended_early_by": result.error.as_ref().map(|error| error_chain(error)),
         "deferred_by_stream": deferred_by_stream(&result.deferred),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Client, ClientSettings};
@@ -26,6 +26,7 @@ use crate::model::history::history_name;
 use crate::model::window::Window;
 use crate::run::{Destinations, JobSchedule, OUTAGE_RETRIES, RunRequest, RunSettings};
 use crate::schedule::Schedule;
+use crate::tables::{Tables, TablesPlace};
 
 /// Warnings about the key begin this many days before it expires.
 const EXPIRY_WARNING_DAYS: i64 = 14;
@@ -65,11 +66,20 @@ pub fn destinations(config: &Config) -> Result<Destinations, Failure> {
     Ok(Destinations {
         spool_dir: spool_dir(&config.spool, lake.directory(), |name| std::env::var_os(name)),
         lake,
+        tables: tables(config),
         layout: Layout { partition: config.destination.partition },
         compression: config.destination.compression,
         single_writer: config.destination.single_writer,
         spool_bytes: config.spool.max_bytes.0,
     })
+}
+
+/// Where tables are published; `None` without `[tables]`.
+fn tables(config: &Config) -> Option<Tables> {
+    let place = TablesPlace::Configured(config.tables.destination(&config.destination)?);
+    let streams = config.tables.streams(config.catalog());
+    let retention = SignedDuration::from_hours(24 * i64::from(config.tables.retention.0));
+    Some(Tables { place, streams, target_file_bytes: config.tables.target_file_bytes.0, retention })
 }
 
 /// The configured directory of the spool, else a directory for this user's data that can be made again, else one in the lake: a directory

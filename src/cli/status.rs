@@ -39,7 +39,8 @@ pub async fn execute(options: &GlobalOptions, args: StatusArgs) -> Result<u8, Fa
         OutputFormat::Json => print_json(&to_json(&state, catalog, &config, now)?),
         OutputFormat::Table => {
             let status = Status::of(&state, &config, now, args.days)?;
-            print(&text(&status, &lake_name(&config), args.days, terminal_width()))
+            let tables = config.tables.url.as_deref();
+            print(&text(&status, &lake_name(&config), tables, args.days, terminal_width()))
         }
     }?;
     // A wrong `destination.url` looks like this, too.
@@ -59,8 +60,9 @@ const SIGNS: [(DayStatus, char); 6] = [
 /// A narrow terminal shows at least this many days, whatever is cut.
 const MIN_DAYS: usize = 7;
 
-fn text(status: &Status, lake: &str, shown_days: u16, width: Option<usize>) -> String {
+fn text(status: &Status, lake: &str, tables: Option<&str>, shown_days: u16, width: Option<usize>) -> String {
     let mut text = format!("{}lake: {lake}", paragraph(&status.headline.to_string(), width));
+    text.extend(tables.map(|url| format!("\ntables: {url}")));
     if status.headline.is_new {
         return text;
     }
@@ -162,6 +164,7 @@ fn day_signs(stream: &StreamStatus) -> String {
 #[derive(serde::Serialize)]
 struct StatusOutput<'a> {
     lake: String,
+    tables: Option<&'a str>,
     records: u64,
     jobs: Vec<Value>,
     runs: &'a VecDeque<RunSummary>,
@@ -173,7 +176,7 @@ struct StatusOutput<'a> {
 fn to_json<'a>(
     state: &'a State,
     catalog: &'a Catalog,
-    config: &Config,
+    config: &'a Config,
     now: Timestamp,
 ) -> Result<StatusOutput<'a>, Failure> {
     let mut jobs = Vec::new();
@@ -186,6 +189,7 @@ fn to_json<'a>(
     let learned = state.facts.iter().filter(|learned| learned.difference().is_some()).collect();
     Ok(StatusOutput {
         lake: lake_name(config),
+        tables: config.tables.url.as_deref(),
         records: state.number,
         jobs,
         runs: &state.runs,
@@ -269,10 +273,10 @@ mod tests {
         }
         let status = Status::of(&state, &config, now, 30).unwrap();
 
-        let narrow = text(&status, "s3://lake", 30, Some(60));
+        let narrow = text(&status, "s3://lake", None, 30, Some(60));
 
         assert!(fits(&narrow, Some(60)), "{narrow}");
         insta::assert_snapshot!(narrow);
-        assert!(text(&status, "s3://lake", 30, None).contains("1 category"), "nothing is cut elsewhere");
+        assert!(text(&status, "s3://lake", None, 30, None).contains("1 category"), "nothing is cut elsewhere");
     }
 }

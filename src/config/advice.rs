@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::destination::{is_store_option, is_store_options};
 use super::problem::{InvalidValue, Place, Problems, did_you_mean, listed, nearest, question};
 use super::tree::{Kind, Mismatch, Tree, remove};
 use super::{Config, schema, tree};
@@ -10,7 +11,7 @@ use super::{Config, schema, tree};
 pub(super) const VARIABLE_PREFIX: &str = "PROFOUND_EXPORT_";
 
 /// The sections that are tables of settings.
-const SECTIONS: [&str; 7] = ["api", "destination", "spool", "server", "privacy", "metrics", "alerts"];
+const SECTIONS: [&str; 8] = ["api", "destination", "tables", "spool", "server", "privacy", "metrics", "alerts"];
 
 /// Names under which users put the API key into a file.
 const KEY_NAMES: [&str; 8] =
@@ -52,7 +53,7 @@ pub(super) fn setting_of(path: &[String]) -> Vec<String> {
 /// Reports and removes every API key in the tree, without repeating it.
 pub(super) fn reject_keys(value: &mut Value, path: &str, problems: &mut Problems) {
     // The options of an object store hold secrets of their own; `key` and `token` are words of streams too.
-    if ["destination.options", "parameters"].contains(&path) || path.starts_with("stream.") {
+    if is_store_options(path) || path == "parameters" || path.starts_with("stream.") {
         return;
     }
     let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -101,9 +102,9 @@ pub(super) fn reject_malformed_sections(file: &mut Tree, problems: &mut Problems
 
 /// What is wrong with the value at `path`, and what to write instead. `more` settings are known there than serde knows.
 pub(super) fn describe(mismatch: &Mismatch, path: &str, more: &[&str], problems: &Problems) -> InvalidValue {
-    let is_option = path.starts_with("destination.options.");
+    let is_option = is_store_option(path);
     let last = path.rsplit('.').next().unwrap_or(path);
-    let is_hidden = path == "destination.options" || path.starts_with("alert.") && SECRET_SETTINGS.contains(&last);
+    let is_hidden = is_store_options(path) || path.starts_with("alert.") && SECRET_SETTINGS.contains(&last);
     let example = || schema::example(path).map(|value| as_written(path, value, problems)).unwrap_or_default();
     match &mismatch.kind {
         Kind::UnknownField(name, known) => {
@@ -145,8 +146,10 @@ fn meant(name: &str, path: &str, known: &[&str], problems: &Problems) -> String 
         _ => None,
     };
     let settings = schema::settings();
-    let elsewhere = settings.iter().find_map(|key| key.split_once('.').filter(|(_, setting)| *setting == name));
     let is_of_jobs = schema::example(&format!("job.0.{name}")).is_some();
+    // What a job has, most users mean of the job.
+    let elsewhere =
+        settings.iter().find_map(|key| key.split_once('.').filter(|(_, setting)| *setting == name && !is_of_jobs));
     // A variable is shown whole, with the wrong part replaced.
     let whole = |near: &str| match variable.and_then(|variable| variable.rsplit_once(&name.to_uppercase())) {
         Some((before, after)) => format!("{before}{}{after}", near.to_uppercase()),

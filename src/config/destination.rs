@@ -134,10 +134,24 @@ impl StoreOptions {
         self.0.keys().map(String::as_str).filter(|name| is_secret(name))
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Every option as it may be printed.
     pub fn masked(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().map(|(name, value)| (name, if is_secret(name) { MASK } else { value }))
     }
+}
+
+/// Whether `path` is that of the options of an object store.
+pub(super) fn is_store_options(path: &str) -> bool {
+    matches!(path, "destination.options" | "tables.options")
+}
+
+/// Whether `path` is that of one option of an object store.
+pub(super) fn is_store_option(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(options, _)| is_store_options(options))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -247,7 +261,7 @@ pub(super) fn location(text: &str) -> Result<Location, InvalidValue> {
 }
 
 /// `path` as an absolute one, with links resolved as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
+pub(super) fn real_path(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let existing = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     let rest = |above: &Path| absolute.strip_prefix(above).map(Path::to_owned).unwrap_or_default();
@@ -321,21 +335,21 @@ impl DestinationConfig {
         }
     }
 
-    pub(super) fn check(&self, problems: &mut Problems) {
+    pub(super) fn check(&self, section: &str, problems: &mut Problems) {
         match self.location() {
-            Err(fault) => problems.invalid("destination.url", fault),
+            Err(fault) => problems.invalid(&format!("{section}.url"), fault),
             Ok(Location::Local(_)) if self.options.0.is_empty() => {}
             Ok(Location::Local(_)) => {
                 let names = listed(self.options.0.keys().map(String::as_str));
                 let what = format!("a local directory has no options; {names} would have no effect");
                 let instead = "remove them, or set `url` to an object store such as `s3://bucket/prefix`";
-                problems.warn("destination.options", what, instead);
+                problems.warn(&format!("{section}.options"), what, instead);
             }
-            Ok(Location::Store(url)) => self.check_options(url.scheme(), problems),
+            Ok(Location::Store(url)) => self.check_options(section, url.scheme(), problems),
         }
     }
 
-    fn check_options(&self, scheme: &str, problems: &mut Problems) {
+    fn check_options(&self, section: &str, scheme: &str, problems: &mut Problems) {
         for name in self.options.0.keys() {
             let is_known = match scheme {
                 "s3" => name.parse::<AmazonS3ConfigKey>().is_ok(),
@@ -350,7 +364,7 @@ impl DestinationConfig {
                 let otherwise = format!("known are {known}, and the other options of the Rust crate `object_store`");
                 let what = format!("no such option of `{scheme}://`");
                 problems.error(
-                    &format!("destination.options.{name}"),
+                    &format!("{section}.options.{name}"),
                     what,
                     did_you_mean(name, COMMON_OPTIONS, otherwise),
                 );
@@ -362,7 +376,7 @@ impl DestinationConfig {
             && option("allow_http").is_none_or(|value| value != "true")
         {
             problems.error(
-                &format!("destination.options.{name}"),
+                &format!("{section}.options.{name}"),
                 "`http://` is not encrypted and must be allowed",
                 "write `https://`, or add `allow_http = true`",
             );

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::destination::{is_store_option, is_store_options};
 use super::problem::Place;
 use super::{Config, schema};
 
@@ -36,7 +37,7 @@ impl Config {
     }
 
     fn add(&self, path: &str, value: &Value, settings: &mut Vec<Setting>) {
-        let is_options = path == "destination.options";
+        let is_options = is_store_options(path);
         match value {
             Value::Array(items) if matches!(path, "job" | "stream" | "alert") => {
                 items.iter().enumerate().for_each(|(index, item)| self.add(&format!("{path}.{index}"), item, settings));
@@ -46,7 +47,7 @@ impl Config {
             }
             value => {
                 // Options have no defaults: one without a place of its own was set together with the others, as a table.
-                let is_option = path.starts_with("destination.options.");
+                let is_option = is_store_option(path);
                 let place = if is_option { self.places.containing(path) } else { self.places.get(path) };
                 let from = place.cloned().unwrap_or(Place::Default);
                 let value = if is_options { Value::Null } else { value.clone() };

@@ -20,6 +20,7 @@ mod select;
 mod settings;
 mod sources;
 mod streams;
+mod tables;
 mod tree;
 mod units;
 
@@ -50,6 +51,7 @@ pub use settings::{
 };
 pub use sources::{Flag, Sources};
 pub use streams::OwnStream;
+pub use tables::{TableFormat, TablesConfig};
 pub use units::{ByteSize, Period, WholeDays};
 
 /// All settings, checked.
@@ -60,6 +62,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// Where to publish the Parquet files.
     pub destination: DestinationConfig,
+    /// Tables for query engines, made from the Parquet files.
+    pub tables: TablesConfig,
     /// Local directory in which files are completed and verified before they are published.
     pub spool: SpoolConfig,
     /// Jobs: what to export, when, and how far back.
@@ -160,7 +164,7 @@ impl Config {
     /// Checks what concerns several settings, and makes the catalog.
     fn check(&self, problems: &mut Problems) -> Catalog {
         self.check_api(problems);
-        self.destination.check(problems);
+        self.destination.check("destination", problems);
         self.destination.check_nesting(self.spool.dir.as_deref(), problems);
         self.check_server_and_metrics(problems);
         let built_in = match Catalog::embedded() {
@@ -172,6 +176,7 @@ impl Config {
         };
         let (catalog, invalid) = streams::catalog(&built_in, &self.streams, problems);
         parameters::check(&self.parameters, &catalog, &invalid, problems);
+        self.tables.check(&self.destination, &catalog, problems);
         for (index, job) in self.jobs.iter().enumerate() {
             self.check_job(job, &format!("job.{index}"), &catalog, &invalid, problems);
         }
@@ -188,7 +193,10 @@ impl Config {
 
     /// A file that holds secrets is for the user that runs the program alone.
     fn warn_of_readable_secrets(&self, problems: &mut Problems) {
-        let options = self.destination.options.secrets().map(|name| format!("destination.options.{name}"));
+        let of_stores = [("destination", &self.destination.options), ("tables", &self.tables.options)];
+        let options = of_stores
+            .into_iter()
+            .flat_map(|(section, options)| options.secrets().map(move |name| format!("{section}.options.{name}")));
         let targets = self.alert_targets.iter().enumerate().filter(|(_, target)| target.url.is_some());
         for path in options.chain(targets.map(|(index, _)| format!("alert.{index}.url"))) {
             if let Some(Place::File { path: file, .. }) = problems.places.get(&path)

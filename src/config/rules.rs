@@ -15,18 +15,22 @@ use super::{DestinationConfig, Location, cron, destination, tree};
 
 /// The least that fits the files in flight.
 const MIN_SPOOL: ByteSize = ByteSize(64 * bytesize::MIB);
+/// Smaller files are no faster to scan than those of days.
+const MIN_TABLE_FILE: ByteSize = ByteSize(bytesize::MIB);
 /// The longest window that any endpoint of the vendor accepts.
 const MAX_WINDOW_DAYS: u16 = 366;
 
 type Rule = fn(&str) -> Result<(), InvalidValue>;
 
 /// The rule of each setting; `*` matches every position of a list. What is not text is left to deserialization.
-const RULES: [(&str, Rule); 25] = [
+const RULES: [(&str, Rule); 27] = [
     ("api.base_url", base_url),
     ("api.key_file", secret_path),
     ("api.ca_file", path),
     ("api.max_window", window),
     ("destination.url", |text| destination::location(text).map(|_| ())),
+    ("tables.url", |text| destination::location(text).map(|_| ())),
+    ("tables.target_file_bytes", target_size),
     ("spool.dir", path),
     ("spool.max_bytes", spool_size),
     ("server.listen", listen),
@@ -50,10 +54,11 @@ const RULES: [(&str, Rule); 25] = [
 ];
 
 /// Settings that are paths, or may be one.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "api.key_file",
     "api.ca_file",
     "destination.url",
+    "tables.url",
     "spool.dir",
     "privacy.salt_file",
     "metrics.textfile",
@@ -165,6 +170,11 @@ fn window(text: &str) -> Result<(), InvalidValue> {
 fn spool_size(text: &str) -> Result<(), InvalidValue> {
     let is_valid = text.parse::<ByteSize>().map_or(true, |size| size >= MIN_SPOOL);
     check(is_valid, &format!("`{text}` is too small for the files in flight"), &format!("write at least `{MIN_SPOOL}`"))
+}
+
+fn target_size(text: &str) -> Result<(), InvalidValue> {
+    let is_valid = text.parse::<ByteSize>().map_or(true, |size| size >= MIN_TABLE_FILE);
+    check(is_valid, &format!("`{text}` makes files too small to scan"), &format!("write at least `{MIN_TABLE_FILE}`"))
 }
 
 fn listen(text: &str) -> Result<(), InvalidValue> {

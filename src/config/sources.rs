@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml_edit::Item;
 
+use super::destination::is_store_options;
 use super::problem::{InvalidValue, Place, Problem, Problems, no_such_job};
 use super::tree::{self, Tree};
 use super::{advice, file, schema};
@@ -107,7 +108,7 @@ fn set(overrides: &mut Value, key: &str, value: &str, place: Place, problems: &m
     };
     problems.places.set(&path.join("."), place);
     // Options are always text: a password such as `0042` keeps its zeros.
-    let is_option = path.len() > 2 && path[..2] == ["destination", "options"];
+    let is_option = path.len() > 2 && is_store_options(&path[..2].join("."));
     let value = if is_option { Value::from(value) } else { parse_value(value) };
     let mut setting = overrides;
     for step in path {

@@ -21,9 +21,8 @@ use crate::maintain::error::MaintainError;
 use crate::maintain::footer::FileFooter;
 use crate::model::forgotten::Erasure;
 use crate::model::history::list_of;
-use crate::model::scope::Scope;
 use crate::model::stream::Stream as CatalogStream;
-use crate::write::{FileContent, FileReadError, FileSource, OpenFile, Spool};
+use crate::write::{FileContent, FileReadError, FileSource, OpenFile, Spool, added_columns};
 
 /// Files that are read at the same time.
 const MAX_READS: usize = 4;
@@ -186,12 +185,6 @@ fn parse(file: FileSource, signal: Option<&str>) -> Result<FileReading, FileRead
     let added = added_columns(&footer.stream, &footer.scope);
     let content = opened.read(added, signal).map_err(|error| error_chain(&error));
     Ok(FileReading::Read(Box::new(footer), content))
-}
-
-/// The number of columns before those of the API: the names of the scope, and the day of a snapshot.
-fn added_columns(stream: &str, scope: &Scope) -> usize {
-    let of_scope: usize = scope.parts().map(|(part, _)| 1 + usize::from(part.columns().0.is_some())).sum();
-    of_scope + usize::from(list_of(stream).is_some())
 }
 
 /// The files of `table` that one of `erasures` covers.

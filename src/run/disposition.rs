@@ -7,6 +7,7 @@ use crate::ledger::LedgerError;
 use crate::model::disk_trouble::DiskTrouble;
 use crate::model::outcome::Outcome;
 use crate::run::error::RunError;
+use crate::tables::TablesError;
 use crate::write::{Doubt, WriteError};
 
 /// What a failure means for the run. The slice loop, the fan-out, discovery, the run's outcome, the exit code and the
@@ -123,6 +124,7 @@ impl RunError {
             Self::MissingColumns { .. } => Disposition::slice(Retry::Pages),
             Self::TooManyPages { .. } => Disposition::slice(Retry::NextRun),
             Self::ConfigMismatch { .. } => Disposition::run(Retry::Never, Outcome::ConfigMismatch),
+            Self::Tables(error) => of_tables(error),
             Self::DeadlinePassed => Disposition::run(Retry::NextRun, Outcome::Incomplete),
             Self::NoThread(_) => Disposition::run(Retry::NextRun, Outcome::Unavailable),
             Self::WorkerPanicked { .. } => Disposition::slice(Retry::Never),
@@ -167,6 +169,27 @@ fn of_destination(error: &DestinationError) -> Disposition {
         | DestinationError::NoConditionalCreate => Disposition::run(Retry::NextRun, Outcome::Unavailable),
     };
     Disposition { origin: Origin::Destination, ..disposition }
+}
+
+/// The slices are exported whatever happens to the tables, and the next run publishes them. So the run is never one that must not be repeated.
+fn of_tables(error: &TablesError) -> Disposition {
+    let (outcome, origin) = match error {
+        TablesError::Destination { source, .. } | TablesError::Closed { source, .. } => {
+            let Disposition { outcome, origin, .. } = of_destination(source);
+            (outcome.min(Outcome::Unavailable), origin)
+        }
+        TablesError::Stopped { .. } | TablesError::Contended { .. } | TablesError::Behind { .. } => {
+            (Outcome::Incomplete, Origin::Elsewhere)
+        }
+        TablesError::Write { .. }
+        | TablesError::DayFiles { .. }
+        | TablesError::NewerProtocol { .. }
+        | TablesError::OtherLake { .. }
+        | TablesError::LostLog { .. }
+        | TablesError::DamagedLog { .. }
+        | TablesError::Foreign { .. } => (Outcome::Failed, Origin::Elsewhere),
+    };
+    Disposition { origin, ..Disposition::run(Retry::NextRun, outcome) }
 }
 
 fn of_ledger(error: &LedgerError) -> Disposition {

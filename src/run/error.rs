@@ -7,6 +7,7 @@ use crate::decode::DecodeError;
 use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
 use crate::model::disk_trouble::DiskTrouble;
+use crate::tables::TablesError;
 use crate::write::{Doubt, WriteError};
 
 /// Why a run, or one of its slices, failed. What a failure means is [`RunError::disposition`].
@@ -42,6 +43,9 @@ pub enum RunError {
     /// Organizations or categories cannot be listed. A wrong address must not look like an empty account.
     #[error("cannot list the organizations and categories of the account: {0}")]
     Discovery(ApiError),
+    /// The lake is as complete without it.
+    #[error(transparent)]
+    Tables(#[from] Box<TablesError>),
     #[error("the deadline passed before everything was requested")]
     DeadlinePassed,
     #[error("cannot start a thread")]
@@ -66,6 +70,7 @@ impl RunError {
                 "let the user, container or unit have more processes or memory (`ulimit -u`, `TasksMax`, `pids.max`)"
             }
             Self::Destination(error) => error.hint(),
+            Self::Tables(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
             Self::SharedLedger(error) => error.hint(),
             Self::ConfigMismatch { hint, .. } => hint,

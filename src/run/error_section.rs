@@ -16,6 +16,7 @@ pub enum ErrorSection {
     Spool,
     Destination,
     Ledger,
+    Tables,
     Commands,
     Program,
 }
@@ -32,6 +33,7 @@ impl ErrorSection {
             Self::Spool => "docs/errors.md#spool",
             Self::Destination => "docs/errors.md#destination",
             Self::Ledger => "docs/errors.md#ledger",
+            Self::Tables => "docs/errors.md#tables",
             Self::Commands => "docs/errors.md#commands",
             Self::Program => "docs/errors.md#program",
         }
@@ -56,6 +58,7 @@ impl From<&RunError> for ErrorSection {
             RunError::Write(_) => Self::Spool,
             RunError::Destination(_) => Self::Destination,
             RunError::Ledger(_) | RunError::SharedLedger(_) => Self::Ledger,
+            RunError::Tables(_) => Self::Tables,
             RunError::ConfigMismatch { .. } => Self::Configuration,
             RunError::DeadlinePassed => Self::Time,
             RunError::NoThread(_) | RunError::WorkerPanicked { .. } => Self::Program,

@@ -10,6 +10,7 @@ use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::outcome::Outcome;
 use crate::model::slice::Slice;
 use crate::run::error::RunError;
+use crate::tables::PublishedTable;
 
 /// The result of a run.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub struct RunResult {
     /// How many of the deferred slices are backfill.
     pub backfill_remaining: u64,
     pub not_entitled: Vec<Slice>,
+    /// Tables with a new version.
+    pub tables: BTreeMap<String, PublishedTable>,
     /// Retries, discovery and failed slices included.
     pub requests: u64,
     pub elapsed: Duration,
@@ -64,6 +67,9 @@ impl RunResult {
             format_duration(self.elapsed),
         );
         let mut also = Vec::new();
+        if !self.tables.is_empty() {
+            also.push(format!("{} published", format_count(self.tables.len() as u64, "table")));
+        }
         if !self.failed.is_empty() {
             also.push(format!("{} failed", format_count(self.failed.len() as u64, "slice")));
         }

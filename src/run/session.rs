@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::{ApiError, RunLimits};
@@ -35,10 +36,13 @@ use crate::run::slice::{
     AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SliceAdmission, SliceContext, SliceOptions,
     SliceReport, WindowLimits, Worker, ancestors_of, run_slice,
 };
+use crate::tables::TablesError;
 use crate::write::Spool;
 
 /// A clock error above this is a warning.
 const MAX_UNREPORTED_SKEW_SECONDS: i64 = 300;
+/// How often the tables are published while another process publishes later records.
+const TABLE_ATTEMPTS: u32 = 3;
 /// How often the coverage table is written at the end of a run while other runs end, too.
 const COVERAGE_ATTEMPTS: u32 = 5;
 /// Problems of a run that its record keeps, and how many characters of each.
@@ -50,7 +54,8 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     let started = Instant::now();
     let deadline = request.time_limit.map(|limit| started + limit);
     let requests_before = settings.client.requests();
-    // A failure that ends this run stops its own requests, not those of later runs.
+    // A failure that ends this run stops its own requests, not those of later runs, nor the publishing of its tables.
+    let stop = settings.cancel.clone();
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
     settings.client.set_limits(RunLimits { deadline, cancel: settings.cancel.clone() });
     // An outage during the run before may be over.
@@ -59,7 +64,7 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     let events = &settings.events;
     events.emit(&Event::RunStarted { run, job: request.job.name.clone() });
     let result = RunResult { run_id: run, job: request.job.name.clone(), ..RunResult::default() };
-    let mut session = Session { settings, request, deadline, requests_before, result };
+    let mut session = Session { settings, request, deadline, requests_before, stop, result };
     if let Err(error) = settings.client.report_waits(session.run()).await {
         // The failure that ended the run is its error; that its end could not be recorded follows from it.
         session.result.error.get_or_insert(error);
@@ -90,6 +95,8 @@ struct Session<'a> {
     request: &'a RunRequest,
     deadline: Option<Instant>,
     requests_before: u64,
+    /// Cancelled if the process is to end.
+    stop: CancellationToken,
     result: RunResult,
 }
 
@@ -353,6 +360,7 @@ impl Session<'_> {
     /// Records the end of the run, and writes the coverage table and the checkpoint.
     async fn conclude(&mut self, ledger: &mut Ledger, started_at: Timestamp) -> Result<(), RunError> {
         let settings = self.settings;
+        self.publish_tables(ledger).await?;
         tracing::debug!("recording the end of the run");
         let mut entries = learned_costs(settings, ledger.state());
         let requests = settings.client.requests() - self.requests_before;
@@ -372,6 +380,34 @@ impl Session<'_> {
         Ok(ledger.checkpoint().await?)
     }
 
+    /// Publishes what the ledger has and the tables lack, from whichever run. A failure is one of this run, whose slices stay recorded.
+    async fn publish_tables(&mut self, ledger: &mut Ledger) -> Result<(), RunError> {
+        let settings = self.settings;
+        let is_mismatch = self.result.current_outcome() == Outcome::ConfigMismatch;
+        let Some(tables) = settings.destinations.tables.as_ref().filter(|_| !is_mismatch) else { return Ok(()) };
+        for attempt in 1..=TABLE_ATTEMPTS {
+            ledger.refresh().await?;
+            let report = tables.publish(settings.tables_source(ledger.state(), &self.stop)).await;
+            self.result.tables.extend(report.published);
+            // Another process has published records that were added since.
+            let is_behind = report.failed.iter().any(|error| matches!(error, TablesError::Behind { .. }));
+            if is_behind && attempt < TABLE_ATTEMPTS {
+                continue;
+            }
+            for error in report.failed {
+                let error = RunError::from(Box::new(error));
+                let known = self.result.error.as_ref().map(|known| known.disposition().outcome);
+                if known.is_none_or(|known| error.disposition().outcome > known) {
+                    self.result.error = Some(error);
+                } else {
+                    settings.events.emit(&Event::Warning { message: error_chain(&error) });
+                }
+            }
+            break;
+        }
+        Ok(())
+    }
+
     /// Before the first record of a lake: that the store never lets two writers create the same one.
     async fn probe(&self, state: &State) -> Result<Option<Entry>, RunError> {
         let RunSettings { destinations, clock, .. } = self.settings;
@@ -384,8 +420,9 @@ impl Session<'_> {
     }
 
     /// Records a run that did nothing, so that the run before it does not look like the last one, and a lake without any export shows why.
-    async fn record_empty_run(&self, ledger: &mut Ledger) -> Result<(), RunError> {
+    async fn record_empty_run(&mut self, ledger: &mut Ledger) -> Result<(), RunError> {
         let mut entries = Vec::from_iter(self.probe(ledger.state()).await?);
+        self.publish_tables(ledger).await?;
         entries.push(self.run_ended(self.settings.clock.now(), Counters::default()));
         Ok(ledger.append(entries, None).await?)
     }

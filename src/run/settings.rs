@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
@@ -12,15 +13,19 @@ use crate::clock::Clock;
 use crate::config::{Compression, JobConfig, Salt, StreamParameters};
 use crate::destination::Destination;
 use crate::layout::Layout;
+use crate::ledger::State;
 use crate::model::event::EventSink;
 use crate::model::stream::Stream;
 use crate::plan::WantedDays;
 use crate::retry::RetryPolicy;
+use crate::tables::{Tables, TablesSource};
 
 /// The lake, the form of its files, and the spool.
 #[derive(Debug, Clone)]
 pub struct Destinations {
     pub lake: Destination,
+    /// `None`: no tables are published.
+    pub tables: Option<Tables>,
     pub layout: Layout,
     pub compression: Compression,
     /// Whether only one process ever writes, so that a store without create-if-absent will do.
@@ -58,6 +63,38 @@ pub struct RunSettings {
     pub max_window_days: i64,
     pub events: EventSink,
     pub cancel: CancellationToken,
+}
+
+impl RunSettings {
+    /// What tables are derived from, by the ledger's `state`.
+    pub fn tables_source<'a>(&'a self, state: &'a State, cancel: &'a CancellationToken) -> TablesSource<'a> {
+        self.destinations.tables_source(&self.catalog, state, self.clock.now(), cancel)
+    }
+}
+
+impl Destinations {
+    /// What tables are derived from, by the ledger's `state`.
+    pub fn tables_source<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        state: &'a State,
+        now: Timestamp,
+        cancel: &'a CancellationToken,
+    ) -> TablesSource<'a> {
+        let Self { lake, layout, compression, single_writer, spool_dir, spool_bytes, .. } = self;
+        TablesSource {
+            lake,
+            layout: *layout,
+            compression: *compression,
+            single_writer: *single_writer,
+            spool_dir,
+            spool_bytes: *spool_bytes,
+            catalog,
+            state,
+            now,
+            cancel,
+        }
+    }
 }
 
 /// One run of one job, as a schedule or a person requests it.

@@ -8,6 +8,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, Tim
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::model::history::list_of;
 use crate::model::scope::{Scope, ScopeKind};
 use crate::model::window::Window;
 
@@ -50,6 +51,12 @@ pub fn table_schema(decoded: &Schema, scope: ScopeKind) -> SchemaRef {
         fields.push(Arc::new(Field::new(name, own_type(name), true).with_metadata(comment)));
     }
     Arc::new(Schema::new(fields))
+}
+
+/// The number of columns before those of the API: the names of the scope, and the day of a snapshot.
+pub fn added_columns(stream: &str, scope: &Scope) -> usize {
+    let of_scope: usize = scope.parts().map(|(part, _)| 1 + usize::from(part.columns().0.is_some())).sum();
+    of_scope + usize::from(list_of(stream).is_some())
 }
 
 /// Provenance as columns, whose memory the batches of a slice share.

@@ -17,9 +17,10 @@ mod slice_writer;
 mod snapshot;
 mod spill;
 mod spool;
+mod table_writer;
 mod verify;
 
-pub use columns::{OWN_COLUMNS, Provenance, table_schema};
+pub use columns::{OWN_COLUMNS, Provenance, added_columns, table_schema};
 pub use error::WriteError;
 pub use filled_columns::{FilledColumns, filled_columns_of};
 pub use parquet_file::{DayContent, SpooledFile};
@@ -29,4 +30,5 @@ pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile}
 pub use slice_writer::{SliceWriter, UnverifiedSlice};
 pub use snapshot::write_snapshot;
 pub use spool::{SliceDir, Spool, sweep};
+pub use table_writer::{TableWriteError, TableWriter};
 pub use verify::{Doubt, VerifiedSlice, proof_of};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -103,6 +104,16 @@ impl<R: ChunkReader + 'static> OpenFile<R> {
     /// Reads all rows, a batch at a time, and evaluates the column `signal`. The first `added` columns are those of the scope and the day
     /// of a snapshot.
     pub fn read(self, added: usize, signal: Option<&str>) -> Result<FileContent, FileReadError> {
+        self.read_each(added, signal, |_| Ok(()))
+    }
+
+    /// The same, and calls `each` with every batch.
+    pub fn read_each<E: From<FileReadError>>(
+        self,
+        added: usize,
+        signal: Option<&str>,
+        mut each: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<FileContent, E> {
         let Self { reader, .. } = self;
         let fields = reader.schema().fields();
         let content =
@@ -111,14 +122,15 @@ impl<R: ChunkReader + 'static> OpenFile<R> {
         let column = |index: &usize| (fields[*index].name().clone(), fields[*index].data_type().clone());
         let columns: Vec<(String, DataType)> = content.iter().map(column).collect();
         if let Some((name, data_type)) = columns.iter().find(|(_, data_type)| !is_written(data_type)) {
-            return Err(FileReadError::Column { name: name.clone(), data_type: data_type.clone() });
+            return Err(FileReadError::Column { name: name.clone(), data_type: data_type.clone() }.into());
         }
         let (mut rows, mut hash, mut signalled) = (0, 0_u128, false);
-        for batch in reader.with_batch_size(BATCH).build()? {
-            let batch = batch?;
+        for batch in reader.with_batch_size(BATCH).build().map_err(FileReadError::from)? {
+            let batch = batch.map_err(FileReadError::from)?;
             rows += batch.num_rows() as u64;
             hash = row_hashes(&batch, &content).into_iter().fold(hash, u128::wrapping_add);
             signalled |= signal.and_then(|column| signals(&batch, column)).is_some_and(|rows| rows.contains(&true));
+            each(&batch)?;
         }
         Ok(FileContent { rows, hash: hash.into(), columns, signal: signal.map(|_| signalled) })
     }
@@ -139,7 +151,7 @@ fn is_written(data_type: &DataType) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, Int32Array, StringArray};
     use parquet::arrow::ArrowWriter;
 
     use super::*;

@@ -13,6 +13,7 @@ use crate::model::day::Day;
 use crate::model::proof::Proof;
 use crate::model::response_totals::ResponseTotals;
 use crate::model::slice::Slice;
+use crate::model::stream::Stream;
 use crate::write::columns::{OWN_COLUMNS, OwnColumns, Provenance, table_schema};
 use crate::write::day_file::DayFile;
 use crate::write::error::WriteError;
@@ -65,7 +66,7 @@ impl SliceWriter {
         dir: SliceDir,
     ) -> Self {
         let schema = table_schema(decoded, slice.stream.scope);
-        let long_text = long_text_paths(slice, &schema);
+        let long_text = long_text_paths(&slice.stream, &schema);
         Self {
             slice: slice.clone(),
             own: OwnColumns::new(provenance, slice.stream.scope),
@@ -343,9 +344,9 @@ pub(super) fn signals(batch: &RecordBatch, column: &str) -> Option<Vec<bool>> {
 }
 
 /// Parquet paths of the columns whose texts do not repeat.
-pub(super) fn long_text_paths(slice: &Slice, schema: &SchemaRef) -> Vec<String> {
+pub(super) fn long_text_paths(stream: &Stream, schema: &SchemaRef) -> Vec<String> {
     let mut paths = Vec::new();
-    for column in slice.stream.columns.iter().filter(|column| column.long_text) {
+    for column in stream.columns.iter().filter(|column| column.long_text) {
         if let Ok(field) = schema.field_with_name(&column.name) {
             leaves(field.name().clone(), field.data_type(), &mut paths);
         }

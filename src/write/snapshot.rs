@@ -35,7 +35,7 @@ pub fn write_snapshot(
     let footer = rows.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let at = slice.stream.scope.parts().iter().map(|part| 1 + usize::from(part.columns().0.is_some())).sum();
     let schema = with_day(rows.schema(), at);
-    let format = FileFormat::new(Arc::clone(&schema), compression, long_text_paths(slice, &schema));
+    let format = FileFormat::new(Arc::clone(&schema), compression, long_text_paths(&slice.stream, &schema));
     let mut copy = ParquetFile::create(dir.file("snapshot.parquet"), format)?;
     for batch in rows.build().map_err(parquet)? {
         let batch = batch.map_err(shape)?;

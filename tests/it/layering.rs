@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer of the product and what it may use, all of which is above it in this table.
-const LAYERS: [(&str, &str); 21] = [
+const LAYERS: [(&str, &str); 22] = [
     ("error_text", ""),
     ("http", "error_text"),
     ("model", ""),
@@ -19,18 +19,19 @@ const LAYERS: [(&str, &str); 21] = [
     ("write", "model config"),
     ("layout", "model config"),
     ("ledger", "model destination layout error_text retry"),
-    ("run", "model config destination plan api decode write layout ledger error_text retry"),
+    ("reference", "model config api decode write layout"),
+    ("tables", "model config destination decode write layout ledger reference error_text retry"),
+    ("run", "model config destination plan api decode write layout ledger tables error_text retry"),
     ("maintain", "model destination decode write layout ledger error_text"),
     ("status", "model config destination schedule plan layout ledger error_text"),
     ("alert", "model config destination schedule ledger status error_text http retry"),
     // They observe events or show the status; neither knows how a run works.
     ("observe", "model config status error_text http"),
     ("server", "model config ledger status observe error_text"),
-    ("reference", "model config api decode write layout"),
     (
         "cli",
-        "model config destination schedule plan api layout ledger run maintain status alert observe server reference \
-         error_text http retry",
+        "model config destination schedule plan api layout ledger tables run maintain status alert observe server \
+         reference error_text http retry",
     ),
 ];
 

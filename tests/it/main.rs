@@ -61,6 +61,7 @@ mod spill;
 mod spool;
 mod status;
 mod support;
+mod tables;
 mod throttling;
 mod tiers;
 mod torn_writes;

@@ -52,6 +52,8 @@ class Job:
     api_settings: Mapping[str, Any] = field(default_factory=dict)
     destination_settings: Mapping[str, Any] = field(default_factory=dict)
     job_settings: Mapping[str, Any] = field(default_factory=dict)
+    # No tables without a `url`.
+    tables_settings: Mapping[str, Any] = field(default_factory=dict)
     # Days that are exported, yesterday the last.
     days: int = DAYS
 
@@ -79,6 +81,7 @@ class Job:
         (self.dir / "jobs.toml").write_text(
             f"[api]\n{lines(api)}\n"
             f"[destination]\n{lines(destination)}{f'options = {{ {options} }}' if options else ''}\n\n"
+            f"[tables]\n{lines(self.tables_settings)}\n"
             f"[spool]\n{lines({'dir': str(self.dir / 'spool')})}\n"
             f"[[job]]\n{lines(job)}"
         )

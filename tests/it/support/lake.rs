@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType};
 use bytes::Bytes;
@@ -234,6 +234,13 @@ fn value_of(array: &dyn Array, row: usize) -> Value {
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             (0..items.len()).map(|item| value_of(&items, item)).collect()
+        }
+        DataType::Int32 => json!(array.as_primitive::<Int32Type>().value(row)),
+        DataType::Map(..) => {
+            let pairs = array.as_map().value(row);
+            let text = |column: usize, row| value_of(pairs.column(column), row);
+            let pair = |row| (text(0, row).as_str().unwrap().to_owned(), text(1, row));
+            Value::Object((0..pairs.len()).map(pair).collect())
         }
         DataType::Struct(fields) => {
             let members = fields.iter().zip(array.as_struct().columns());

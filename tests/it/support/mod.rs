@@ -34,6 +34,7 @@ use profound_export::model::window::Window;
 use profound_export::retry::RetryPolicy;
 use profound_export::run::{Destinations, OUTAGE_RETRIES, RunRequest, RunResult, RunSettings, run_job};
 use profound_export::simulator::{Account, ReceivedRequest, Simulator};
+use profound_export::tables::Tables;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +141,7 @@ type Listener = Box<dyn Fn(&Event) + Send>;
 pub struct Export {
     pub simulator: Arc<Simulator>,
     pub lake: Destination,
+    pub tables: Option<Tables>,
     pub catalog: Catalog,
     pub api: ApiConfig,
     pub job: JobConfig,
@@ -180,6 +182,7 @@ impl Export {
         Self {
             simulator: Arc::new(simulator),
             lake,
+            tables: None,
             catalog,
             api: ApiConfig { base_url, idle_timeout: Period(Duration::from_secs(20)), ..ApiConfig::default() },
             job,
@@ -245,6 +248,7 @@ impl Export {
             clock,
             destinations: Destinations {
                 lake: self.lake.clone(),
+                tables: self.tables.clone(),
                 layout: self.layout(),
                 compression: Compression::default(),
                 single_writer: self.single_writer,
