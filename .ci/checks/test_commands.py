@@ -59,7 +59,7 @@ def test_screens_are_readable_at_60_columns(account: Account, tmp_path: Path) ->
     def shown(*arguments: str) -> list[str]:
         terminal, inside = pty.openpty()
         termios.tcsetwinsize(inside, (24, 60))
-        command = [program.binary(), "--set", "destination.url=lake", *arguments]
+        command = [str(program.binary()), "--set", "destination.url=lake", *arguments]
         with open(tmp_path / "errors", "w") as errors:
             running = subprocess.Popen(command, cwd=tmp_path, stdout=inside, stderr=errors, env=program.environment())
         os.close(inside)

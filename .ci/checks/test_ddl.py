@@ -192,7 +192,7 @@ def test_clickhouse_tables_hold_the_rows_of_the_files(lake: Lake) -> None:
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Spark on one thread of a Java machine, which `.ci/run` installs."""
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -235,5 +235,7 @@ def test_statements_of_other_engines_are_parsed(lake: Lake, target: str) -> None
             parsed = sqlglot.parse_one(statement, read=target)
             assert isinstance(parsed, exp.Create | exp.Drop | exp.Comment), statement
             if isinstance(parsed, exp.Create):
-                columns = {column.name.lower() for column in parsed.find(exp.Schema).expressions if column.name}
+                schema = parsed.find(exp.Schema)
+                assert schema, statement
+                columns = {column.name.lower() for column in schema.expressions if column.name}
                 assert {column for name, column in known if name == stream} <= columns

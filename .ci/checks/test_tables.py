@@ -134,12 +134,12 @@ def test_rows_and_sums_are_those_of_the_account(published: Tables, reader: str) 
 def test_files_are_skipped_by_their_statistics_and_months_compacted(published: Tables) -> None:
     table = DeltaTable(published.url("visibility_v2_by_day"), storage_options=published.options())
     actions = polars.DataFrame(table.get_add_actions(flatten=True))
-    assert actions["num_records"].min() > 0
+    assert min(actions["num_records"].to_list()) > 0
     assert actions["min.day"].null_count() == 0
-    files = actions.group_by("partition.category_id", "partition.month").len()["len"]
+    files = actions.group_by("partition.category_id", "partition.month").len()["len"].to_list()
     if not published.store:
-        assert files.min() == 1, "a month that is over is one file"
-    assert files.max() > 1, "open days are files of their own"
+        assert min(files) == 1, "a month that is over is one file"
+    assert max(files) > 1, "open days are files of their own"
 
 
 def test_tables_describe_themselves(published: Tables) -> None:
