@@ -121,7 +121,8 @@ def test_read_only_lake_ends_the_run_and_the_next_resumes(tmp_path: Path, accoun
         output = (job.dir / "stderr.log").read_text()
         assert "Read-only file system" in output
         assert "write access to the lake" in output
-        assert_nothing_half(job)
+        # Nothing can be removed there, so a copy may be left that was about to be renamed.
+        assert_nothing_half(job, is_staging_empty=False)
         job.run("status").expect(COMPLETE)
         job.run("verify", "--dry-run").expect(COMPLETE)
         account.clear_faults()

@@ -16,7 +16,7 @@ fn year_is_backfilled_as_forecast_within_the_rate_limit() {
 
 #[test]
 fn year_of_many_categories_is_as_forecast_from_mid_window() {
-    let (categories, runs) = if is_long_test() { (200, 8..=16) } else { (80, 3..=7) };
+    let (categories, runs) = if is_long_test() { (200, 16..=24) } else { (80, 3..=7) };
     assert_year_is_backfilled(categories, Duration::from_secs(1800), runs);
 }
 
