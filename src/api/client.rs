@@ -159,14 +159,19 @@ impl Client {
 
     /// Does `work`, and reports its waits for the rate limit: one for each reset, however many requests wait for it.
     pub async fn report_waits<T>(&self, work: impl Future<Output = T>) -> T {
+        // Before the first request, and a wait in progress counts: `changed` reports only what follows.
+        let mut waiting = self.rate_limiter.waiting_until();
         let reporting = async {
-            let (mut waiting, mut reported) = (self.rate_limiter.waiting_until(), Instant::now());
-            while waiting.changed().await.is_ok() {
+            let mut reported = Instant::now();
+            loop {
                 let until = *waiting.borrow_and_update();
                 if let Some(until) = until.filter(|until| *until > reported + SAME_WAIT) {
                     reported = until;
                     let wait = until.saturating_duration_since(Instant::now());
                     self.events.emit(&Event::RateLimitWait { wait });
+                }
+                if waiting.changed().await.is_err() {
+                    break;
                 }
             }
             std::future::pending::<Infallible>().await
