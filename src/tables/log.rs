@@ -161,9 +161,10 @@ impl Log<'_> {
 
     /// Creates commit `version`; `false` if another writer has created it.
     pub async fn commit(&self, version: u64, actions: &[Action]) -> Result<bool, TablesError> {
-        let lines = actions.iter().map(|action| serde_json::to_string(action).expect("plain data serializes") + "\n");
-        let bytes = Bytes::from(lines.collect::<String>());
         let path = self.commit_path(version);
+        let lines = actions.iter().map(|action| Ok(serde_json::to_string(action)? + "\n"));
+        let lines: serde_json::Result<String> = lines.collect();
+        let bytes = Bytes::from(lines.map_err(|error| self.damaged(&path, error))?);
         match retry_write(|| self.destination.create(&path, bytes.clone()), || true).await {
             Ok(true) => Ok(true),
             // A create whose response was lost has created it all the same: every commit has an id of its own.

@@ -306,12 +306,11 @@ impl Publication<'_> {
                     upkeep::purge(log, &mut snapshot).await
                 } else if self.extent == Extent::Everything && is_new {
                     // Nothing of an older log is left that names a file.
-                    upkeep::delete_unnamed(log, &snapshot, u64::MAX).await
+                    upkeep::delete_unnamed(log, &snapshot, None).await
                 } else if upkeep::is_due(&snapshot) {
-                    let expiry = now
-                        .as_millisecond()
-                        .saturating_sub(i64::try_from(self.tables.retention.as_millis()).unwrap_or(i64::MAX));
-                    upkeep::keep(log, &mut snapshot, expiry).await
+                    // Without such a time nothing is that old.
+                    let expiry = now.checked_sub(self.tables.retention).unwrap_or(Timestamp::MIN);
+                    upkeep::keep(log, &mut snapshot, Some(expiry)).await
                 } else {
                     Ok(())
                 };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -24,14 +25,15 @@ pub fn is_due(snapshot: &Snapshot) -> bool {
     snapshot.version >= snapshot.checkpoint.unwrap_or(0) + CHECKPOINT_INTERVAL
 }
 
-/// Deletes the files that were removed before `expiry`, in milliseconds, and those that no commit names and none can name any more. Then
-/// writes a checkpoint of `snapshot` without them.
+/// Deletes the files that were removed before `expiry`, or all removed ones, and those that no commit names and none can name any more.
+/// Then writes a checkpoint of `snapshot` without them.
 ///
 /// # Errors
 /// [`TablesError::Destination`]; the next commit that is due does the rest.
-pub async fn keep(log: Log<'_>, snapshot: &mut Snapshot, expiry: i64) -> Result<(), TablesError> {
-    delete_unnamed(log, snapshot, snapshot.version).await?;
-    let is_expired = |remove: &Remove| remove.deletion_timestamp.unwrap_or(0) < expiry;
+pub async fn keep(log: Log<'_>, snapshot: &mut Snapshot, expiry: Option<Timestamp>) -> Result<(), TablesError> {
+    delete_unnamed(log, snapshot, Some(snapshot.version)).await?;
+    let is_expired =
+        |remove: &Remove| expiry.is_none_or(|expiry| remove.deletion_timestamp.unwrap_or(0) < expiry.as_millisecond());
     for remove in snapshot.removed.values().filter(|remove| is_expired(remove)) {
         // A path of its own kind, such as that of a cloned table, is not ours.
         let Ok(decoded) = percent_decode_str(&remove.path).decode_utf8() else { continue };
@@ -49,7 +51,7 @@ pub async fn keep(log: Log<'_>, snapshot: &mut Snapshot, expiry: i64) -> Result<
 /// # Errors
 /// [`TablesError::Destination`].
 pub async fn purge(log: Log<'_>, snapshot: &mut Snapshot) -> Result<(), TablesError> {
-    keep(log, snapshot, i64::MAX).await?;
+    keep(log, snapshot, None).await?;
     let logs = Path::from_iter([log.table, LOG_DIRECTORY]);
     let version = |path: &Path| path.filename()?.split('.').next()?.parse::<u64>().ok();
     for path in log.destination.list(&logs, None).await.map_err(|source| log.failed(source))? {
@@ -79,11 +81,12 @@ pub async fn delete_log(log: Log<'_>) -> Result<(), TablesError> {
     Ok(())
 }
 
-/// Deletes files of commits up to `version` that were never made: of killed processes, and of attempts that another writer's commit overtook.
+/// Deletes files of commits up to `version`, or of any, that were never made: of killed processes, and of attempts that another writer's
+/// commit overtook.
 ///
 /// # Errors
 /// [`TablesError::Destination`].
-pub async fn delete_unnamed(log: Log<'_>, snapshot: &Snapshot, version: u64) -> Result<(), TablesError> {
+pub async fn delete_unnamed(log: Log<'_>, snapshot: &Snapshot, version: Option<u64>) -> Result<(), TablesError> {
     let named: BTreeSet<Path> = snapshot
         .files
         .keys()
@@ -92,7 +95,7 @@ pub async fn delete_unnamed(log: Log<'_>, snapshot: &Snapshot, version: u64) -> 
         .collect();
     let logs = Path::from_iter([log.table, LOG_DIRECTORY]);
     // The commit of that version exists, so it will never name the file; one of a later version may still do.
-    let is_past = |path: &Path| version_of(path).is_some_and(|of| of <= version);
+    let is_past = |path: &Path| version_of(path).is_some_and(|of| version.is_none_or(|version| of <= version));
     let mut objects = log.destination.objects(&Layout::directory(log.table));
     let mut unnamed = Vec::new();
     while let Some(object) = objects.try_next().await.map_err(|source| log.failed(source))? {

@@ -101,8 +101,9 @@ impl GeneratedRows {
         };
         let report = answers.zip(counted).filter(|(_, counted)| wanted.is_none() && !counted.is_answers());
         let answers_on = |day: Day| (day, rows_on(day, spec, dataset, identity, (ANSWERS, false)));
-        let days = spec.days.iter().take(if spec.is_one_figure { 1 } else { usize::MAX }).map(|day| {
-            let covered = if spec.is_one_figure { &spec.days[..] } else { std::slice::from_ref(day) };
+        let covered_days = if spec.is_one_figure { spec.days.len().max(1) } else { 1 };
+        let days = spec.days.chunks(covered_days).map(|covered| {
+            let day = &covered[0];
             let groups = report.as_ref().map(|(answers, counted)| {
                 answers.groups(*counted, covered.iter().copied().map(answers_on), &dimensions)
             });
