@@ -16,7 +16,7 @@ from kit import program
 from kit.account import Account
 from kit.job import Job, today
 from kit.lake import Lake, assert_equal
-from kit.program import BAD_CONFIG, COMPLETE
+from kit.program import BAD_CONFIG, COMPLETE, SOME_FAILED
 from kit.stores import BUCKET, Store
 
 DISCOVERY = {"organizations", "assets", "categories", "domains"}
@@ -85,11 +85,12 @@ def test_screens_are_readable_at_60_columns(account: Account, tmp_path: Path) ->
 
 
 def test_first_configuration_is_valid_as_written(tmp_path: Path) -> None:
-    program.run("init", cwd=tmp_path).expect(COMPLETE)
+    program.run("init", "--full", cwd=tmp_path).expect(COMPLETE)
     program.run("config", cwd=tmp_path).expect(COMPLETE)
     # What a person has written since is not overwritten.
     (tmp_path / "jobs.toml").write_text("# mine\n")
-    assert program.run("init", cwd=tmp_path).code != COMPLETE
+    for arguments in (["init"], ["init", "--full"]):
+        assert "exists already" in program.run(*arguments, cwd=tmp_path).expect(SOME_FAILED).stderr
     assert (tmp_path / "jobs.toml").read_text() == "# mine\n"
 
 

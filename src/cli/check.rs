@@ -194,7 +194,8 @@ impl Findings {
     }
 }
 
-fn holdings(found: &Discovered) -> String {
+/// What the key can read: `1 organization, 3 categories, …`.
+pub fn holdings(found: &Discovered) -> String {
     let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     [
         count(found.organizations.len(), "organization", "organizations"),

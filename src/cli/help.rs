@@ -31,8 +31,8 @@ const HELP: &[Help] = &[
         "init",
         "docs/first-steps.md",
         [
-            ("profound-export init", "writes ./jobs.toml"),
-            ("profound-export init /etc/profound/jobs.toml", "writes another file"),
+            ("profound-export init", "asks, tries, and writes ./jobs.toml"),
+            ("profound-export init --full all-settings.toml", "every setting with its default"),
         ],
     ),
     (

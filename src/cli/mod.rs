@@ -83,7 +83,7 @@ pub enum LogFormat {
 enum Command {
     /// Export a simulated account to ./demo-lake and show the result: needs no key, network or file
     Demo(demo::DemoArgs),
-    /// Write a commented jobs.toml
+    /// Write a jobs.toml that works: asks for the key, the destination and the categories, and tries them
     Init(init::InitArgs),
     /// Check the configuration, the key, the API and the destination, and print the next runs
     Check(check::CheckArgs),
@@ -178,7 +178,7 @@ async fn run_command(cli: Cli) -> ExitCode {
     let Cli { options, command } = cli;
     let result = match command {
         Command::Demo(args) => demo::execute(&options, args).await,
-        Command::Init(args) => init::execute(&args),
+        Command::Init(args) => init::execute(&options, &args).await,
         Command::Check(args) => check::execute(&options, args).await,
         Command::Plan(args) => plan::execute(&options, args).await,
         Command::Run(args) => run::execute(&options, args).await,

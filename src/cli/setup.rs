@@ -115,7 +115,7 @@ pub fn lake_name(config: &Config) -> String {
 ///
 /// # Errors
 /// The directory holds something else: a wrong path must not look like a lake to come.
-fn has_no_lake(config: &Config) -> Result<bool, Failure> {
+pub fn has_no_lake(config: &Config) -> Result<bool, Failure> {
     let Ok(Location::Local(path)) = config.destination.location() else {
         return Ok(false);
     };

@@ -16,7 +16,7 @@ use super::units::{as_text, word};
 use crate::model::OWN_DIRECTORY;
 
 /// Printed in place of a secret.
-const MASK: &str = "********";
+pub const MASK: &str = "********";
 
 /// The options that users write by hand.
 const COMMON_OPTIONS: [&str; 9] = [

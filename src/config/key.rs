@@ -13,6 +13,8 @@ use super::{ApiConfig, Sources};
 
 /// The variable that holds the key itself.
 const VARIABLE: &str = "PROFOUND_API_KEY";
+/// The variable that names the file of the key.
+const FILE_VARIABLE: &str = "PROFOUND_API_KEY_FILE";
 
 /// The API key. Neither `Debug` nor `Display`, so that nothing prints it by accident.
 #[derive(Clone)]
@@ -65,6 +67,11 @@ impl ApiKey {
     }
 }
 
+/// Whether a variable gives the key, which then has precedence over `api.key_file`.
+pub fn is_in_environment(sources: &Sources) -> bool {
+    [VARIABLE, FILE_VARIABLE].iter().any(|name| sources.environment.contains_key(*name))
+}
+
 /// Finds and reads the key: `PROFOUND_API_KEY`, `PROFOUND_API_KEY_FILE` and `api.key_file`, in this order of precedence.
 ///
 /// # Errors
@@ -74,7 +81,7 @@ pub fn read(sources: &Sources, api: &ApiConfig) -> Result<ApiKey, SecretError> {
         let secret = parse(key.as_bytes(), VARIABLE)?;
         return Ok(ApiKey { secret, file: None, changed: None, warning: None });
     }
-    let variable = sources.environment.get("PROFOUND_API_KEY_FILE");
+    let variable = sources.environment.get(FILE_VARIABLE);
     if variable.is_some_and(|path| secret::looks_like_a_secret(path)) {
         return Err(SecretError::NotAPath);
     }

@@ -38,12 +38,12 @@ use problem::{Places, Problems, listed, no_such_job};
 use settings::DOCUMENTED_REQUESTS_PER_HOUR;
 
 pub use alerts::{AlertConfig, AlertEvent, AlertKind, AlertsConfig};
-pub use destination::{Compression, DestinationConfig, Location, Partition, StoreOptions};
+pub use destination::{Compression, DestinationConfig, Location, MASK, Partition, StoreOptions};
 pub use effective::Setting;
 pub use key::ApiKey;
 pub use parameters::StreamParameters;
 pub use problem::{ConfigError, InvalidValue, Place, Problem};
-pub use schema::schema;
+pub use schema::{schema, to_toml};
 pub use secret::{HiddenUrl, Salt, SecretError, SecretKind};
 pub use select::select;
 pub use settings::{

@@ -106,7 +106,7 @@ pub(super) fn example(path: &str) -> Option<&'static Value> {
 }
 
 /// JSON in the syntax of TOML.
-pub(super) fn to_toml(value: &Value) -> String {
+pub fn to_toml(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(to_toml).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
