@@ -1,4 +1,6 @@
 -- No report counts a citation that the answers lack, by day and page. It may count fewer: reports have analysis types.
+{{ config(severity='warn') }}
+
 with ours as (
     select category_id, date, page, count(*) as figure
     from {{ ref('bridge_answer_citation') }}

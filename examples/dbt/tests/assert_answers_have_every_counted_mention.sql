@@ -1,4 +1,6 @@
 -- No report counts a mention that the answers lack, by day, answer engine and asset. It may count fewer: reports have analysis types.
+{{ config(severity='warn') }}
+
 with ours as (
     select answers.category_id, answers.date, answers.model, mentions.asset, count(*) as figure
     from {{ ref('bridge_answer_mention') }} as mentions

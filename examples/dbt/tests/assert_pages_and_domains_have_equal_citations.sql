@@ -1,4 +1,6 @@
 -- Both reports on citations count the same ones: pages, summed from days, and domains, counted by the API for the week.
+{{ config(severity='warn') }}
+
 with ours as (
     select week_start, category_id, sum(citations) as figure
     from {{ ref('stg_citation_week') }}

