@@ -127,7 +127,7 @@ impl RunError {
             Self::Tables(error) => of_tables(error),
             Self::DeadlinePassed => Disposition::run(Retry::NextRun, Outcome::Incomplete),
             Self::NoThread(_) => Disposition::run(Retry::NextRun, Outcome::Unavailable),
-            Self::WorkerPanicked { .. } => Disposition::slice(Retry::Never),
+            Self::WorkerPanicked(_) => Disposition::slice(Retry::Never),
         }
     }
 }
@@ -181,7 +181,9 @@ fn of_tables(error: &TablesError) -> Disposition {
         TablesError::Stopped { .. } | TablesError::Contended { .. } | TablesError::Behind { .. } => {
             (Outcome::Incomplete, Origin::Elsewhere)
         }
+        TablesError::NoThread { .. } => (Outcome::Unavailable, Origin::Elsewhere),
         TablesError::Write { .. }
+        | TablesError::Panicked { .. }
         | TablesError::DayFiles { .. }
         | TablesError::NewerProtocol { .. }
         | TablesError::OtherLake { .. }

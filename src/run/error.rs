@@ -8,7 +8,7 @@ use crate::destination::DestinationError;
 use crate::ledger::LedgerError;
 use crate::model::disk_trouble::DiskTrouble;
 use crate::tables::TablesError;
-use crate::write::{Doubt, WriteError};
+use crate::write::{Doubt, WorkerPanicked, WriteError};
 
 /// Why a run, or one of its slices, failed. What a failure means is [`RunError::disposition`].
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +50,8 @@ pub enum RunError {
     DeadlinePassed,
     #[error("cannot start a thread")]
     NoThread(#[source] std::io::Error),
-    /// A bug.
-    #[error("a worker thread panicked while it handled {slice}")]
-    WorkerPanicked { slice: String },
+    #[error(transparent)]
+    WorkerPanicked(#[from] WorkerPanicked),
 }
 
 impl RunError {

@@ -61,7 +61,7 @@ impl From<&RunError> for ErrorSection {
             RunError::Tables(_) => Self::Tables,
             RunError::ConfigMismatch { .. } => Self::Configuration,
             RunError::DeadlinePassed => Self::Time,
-            RunError::NoThread(_) | RunError::WorkerPanicked { .. } => Self::Program,
+            RunError::NoThread(_) | RunError::WorkerPanicked(_) => Self::Program,
         }
     }
 }

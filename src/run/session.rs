@@ -34,10 +34,10 @@ use crate::run::result::RunResult;
 use crate::run::settings::{RunRequest, RunSettings};
 use crate::run::slice::{
     AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SliceAdmission, SliceContext, SliceOptions,
-    SliceReport, WindowLimits, Worker, ancestors_of, run_slice,
+    SliceReport, WindowLimits, ancestors_of, run_slice,
 };
 use crate::tables::TablesError;
-use crate::write::Spool;
+use crate::write::{Spool, Worker};
 
 /// A clock error above this is a warning.
 const MAX_UNREPORTED_SKEW_SECONDS: i64 = 300;

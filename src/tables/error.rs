@@ -1,7 +1,7 @@
 //! Why a table could not be published.
 
 use crate::destination::DestinationError;
-use crate::write::WriteError;
+use crate::write::{WorkerPanicked, WriteError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TablesError {
@@ -16,6 +16,18 @@ pub enum TablesError {
         table: String,
         #[source]
         source: Box<WriteError>,
+    },
+    #[error("table `{table}`")]
+    NoThread {
+        table: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("table `{table}`")]
+    Panicked {
+        table: String,
+        #[source]
+        source: WorkerPanicked,
     },
     /// The file of a day is gone, damaged, or newer than its record. The table keeps the rows that it has of that day.
     #[error("table `{table}`: {days} of the lake cannot be published; the first is {path}: {problem}")]
@@ -65,6 +77,8 @@ impl TablesError {
             Self::Write { .. } => {
                 "free space in `spool.dir`, or raise `spool.max_bytes`; the next run publishes the table"
             }
+            Self::NoThread { .. } => "raise `ulimit -u`, `TasksMax` or `pids.max`; the next run publishes the table",
+            Self::Panicked { .. } => "a bug: report it; the lake itself is complete",
             Self::DayFiles { .. } => {
                 "`profound-export verify` marks damaged days, and the next run exports them once more; until then the table keeps its rows of these days"
             }

@@ -12,8 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use serde_json::json;
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,10 +34,15 @@ use crate::tables::schema::{TableColumns, description, merged};
 use crate::tables::statistics;
 use crate::tables::upkeep;
 use crate::tables::wanted::{WantedPartition, decode_days, digest, encode_days, wanted};
-use crate::write::{FileSource, Spool, SpooledFile, TableWriteError, TableWriter, WriteError, added_columns};
+use crate::write::{
+    FileSource, SliceDir, Spool, SpooledFile, TableWriteError, TableWriter, Worker, WorkerPanicked, WriteError,
+    added_columns,
+};
 
 /// Partitions that are written at the same time.
 const CONCURRENT_PARTITIONS: usize = 4;
+/// A file of day files with so many bytes or more is written while no other is: their rows, a few MiB, wait in memory until they are sorted.
+const LARGE_BYTES: u64 = 256 * 1024;
 /// Larger day files of a bucket are copied to the spool.
 const MAX_BYTES_IN_MEMORY: u64 = 4 * 1024 * 1024;
 /// Attempts to commit while other writers commit, too.
@@ -151,7 +155,7 @@ impl Tables {
         let known = source.catalog.streams().flat_map(|stream| [stream.name.clone(), history_name(&stream.name)]);
         let forgotten = known.filter(|name| !source.state.forgotten.erasures(name).is_empty());
         let tables: BTreeSet<String> = source.state.coverage.keys().cloned().chain(forgotten).collect();
-        let spool = OnceCell::new();
+        let scratch = OnceCell::new();
         let is_configured = |table: &str| self.streams.contains(list_of(table).unwrap_or(table));
         let has_table = |table: &&String| (extent == Extent::Purge || is_configured(table)) && is_chosen(table);
         for table in tables.iter().filter(has_table) {
@@ -160,7 +164,7 @@ impl Tables {
                 destination: &destination,
                 tables: self,
                 source,
-                spool: &spool,
+                scratch: &scratch,
                 table,
                 stream: &stream,
                 extent,
@@ -179,7 +183,10 @@ impl Tables {
                     report.failed.extend(problem);
                 }
                 Err(error) => {
-                    let is_of_all = matches!(error, TablesError::Destination { .. } | TablesError::Write { .. });
+                    let is_of_all = matches!(
+                        error,
+                        TablesError::Destination { .. } | TablesError::Write { .. } | TablesError::NoThread { .. }
+                    );
                     report.failed.push(error);
                     if is_of_all {
                         break;
@@ -205,12 +212,20 @@ fn application(state: &State, lake: &Destination) -> String {
     format!("{APPLICATION}/{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, url.as_bytes()))
 }
 
+/// What writing needs, once a partition differs: most runs of an hour change few tables.
+struct Scratch {
+    spool: Arc<Spool>,
+    worker: Worker,
+    /// A permit for each partition that may be written at the same time.
+    writing: Semaphore,
+}
+
 /// One table that is being published.
 struct Publication<'a> {
     destination: &'a Destination,
     tables: &'a Tables,
     source: TablesSource<'a>,
-    spool: &'a OnceCell<Arc<Spool>>,
+    scratch: &'a OnceCell<Scratch>,
     table: &'a str,
     stream: &'a Stream,
     extent: Extent,
@@ -279,7 +294,8 @@ impl Publication<'_> {
                 }
                 // An empty table first: files without a log are then never those of a process that is about to commit.
                 let metadata = self.metadata(None, &columns, &description)?;
-                is_new |= self.can_create().await? && log.commit(0, &self.actions(true, metadata, &[], None)).await?;
+                is_new |=
+                    self.can_create().await? && log.commit(0, &self.actions(true, metadata, Vec::new(), None)).await?;
                 continue;
             };
             self.check(&snapshot, &columns)?;
@@ -298,7 +314,13 @@ impl Publication<'_> {
                 return Ok((None, problem));
             }
             let wanted = problem.is_none().then(|| digest.clone());
-            let actions = self.actions(false, metadata, &changes, wanted);
+            let mut published = PublishedTable { version, ..PublishedTable::default() };
+            for change in &changes {
+                published.added_files += change.added.len() as u64;
+                published.removed_files += change.removed.len() as u64;
+                published.bytes += change.added.iter().map(|add| add.size.unsigned_abs()).sum::<u64>();
+            }
+            let actions = self.actions(false, metadata, changes, wanted);
             if log.commit(version, &actions).await? {
                 actions.into_iter().for_each(|action| snapshot.apply(action));
                 snapshot.version = version;
@@ -314,16 +336,7 @@ impl Publication<'_> {
                 } else {
                     Ok(())
                 };
-                let problem = kept.err().or(problem);
-                let count = |files: fn(&PartitionChange) -> &Vec<Add>| changes.iter().flat_map(files).count() as u64;
-                let sizes = changes.iter().flat_map(|change| &change.added).map(|add| add.size.unsigned_abs());
-                let published = PublishedTable {
-                    version,
-                    added_files: count(|change| &change.added),
-                    removed_files: count(|change| &change.removed),
-                    bytes: sizes.sum(),
-                };
-                return Ok((Some(published), problem));
+                return Ok((Some(published), kept.err().or(problem)));
             }
         }
         Err(TablesError::Contended { table: table.to_owned(), attempts: MAX_ATTEMPTS })
@@ -335,6 +348,10 @@ impl Publication<'_> {
 
     fn failed(&self, source: DestinationError) -> TablesError {
         TablesError::Destination { table: self.table.to_owned(), source: source.into() }
+    }
+
+    fn panicked(&self, source: WorkerPanicked) -> TablesError {
+        TablesError::Panicked { table: self.table.to_owned(), source }
     }
 
     fn not_written(&self, source: WriteError) -> TablesError {
@@ -441,7 +458,7 @@ impl Publication<'_> {
         &self,
         is_new: bool,
         metadata: Option<MetaData>,
-        changes: &[PartitionChange],
+        changes: Vec<PartitionChange>,
         wanted: Option<String>,
     ) -> Vec<Action> {
         let TablesSource { state, lake, now, .. } = self.source;
@@ -472,7 +489,7 @@ impl Publication<'_> {
         actions.push(Txn { app_id: application(state, lake), version, last_updated: Some(now) }.into());
         for change in changes {
             actions.extend(change.removed.iter().map(|add| add.removed(now, change.data_change).into()));
-            actions.extend(change.added.iter().cloned().map(Action::from));
+            actions.extend(change.added.into_iter().map(Action::from));
         }
         actions
     }
@@ -561,10 +578,11 @@ impl Publication<'_> {
         columns: &TableColumns,
     ) -> Result<Result<Vec<Add>, (Option<Day>, UnfitDay)>, TablesError> {
         let TablesSource { layout, compression, .. } = self.source;
-        let spool = self
-            .spool
-            .get_or_try_init(async || Spool::open(self.source.spool_dir, Uuid::now_v7(), self.source.spool_bytes));
-        let spool = spool.await.map_err(|source| self.not_written(source))?;
+        let Scratch { spool, worker, writing } = self.scratch.get_or_try_init(async || self.open_scratch()).await?;
+        let bytes: u64 = days.iter().filter_map(|day| Some(wanted.days.get(day)?.state.bytes)).sum();
+        let permits = if bytes < LARGE_BYTES { 1 } else { CONCURRENT_PARTITIONS };
+        // It is never closed.
+        let permit = writing.acquire_many(permits as u32).await.ok();
         let dir = spool.create_extra_dir().map_err(|source| self.not_written(source))?;
         let day_column = wanted.month.is_some().then_some(crate::tables::schema::DAY_COLUMN);
         let (files, target) = (Arc::clone(&columns.files), self.tables.target_file_bytes);
@@ -579,7 +597,7 @@ impl Publication<'_> {
                 return unfit("it is gone".to_owned());
             };
             let day = *day;
-            let appended = spawn_blocking(move || {
+            let appended = worker.run(&path, move || {
                 let content = writer.append(file, added, day);
                 (writer, content)
             });
@@ -596,9 +614,10 @@ impl Publication<'_> {
                 Err(TableWriteError::Write(source)) => return Err(self.not_written(source)),
             }
         }
-        let finished = spawn_blocking(move || writer.finish()).await;
-        let finished = finished.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let finished =
+            worker.run(&self.table, move || writer.finish()).await.map_err(|source| self.panicked(source))?;
         let (files, _dir) = finished.map_err(|source| self.not_written(source))?;
+        drop(permit);
         let identities = days.iter().filter_map(|day| Some((*day, wanted.days.get(day)?.identity.as_str())));
         let days = encode_days(identities);
         let mut adds = Vec::with_capacity(files.len());
@@ -610,13 +629,21 @@ impl Publication<'_> {
         Ok(Ok(adds))
     }
 
+    fn open_scratch(&self) -> Result<Scratch, TablesError> {
+        let TablesSource { spool_dir, spool_bytes, .. } = self.source;
+        let spool = Spool::open(spool_dir, Uuid::now_v7(), spool_bytes).map_err(|source| self.not_written(source))?;
+        let no_thread = |source| TablesError::NoThread { table: self.table.to_owned(), source };
+        let worker = Worker::start().map_err(no_thread)?;
+        Ok(Scratch { spool, worker, writing: Semaphore::new(CONCURRENT_PARTITIONS) })
+    }
+
     /// Opens a day file of `bytes` bytes; a large one of a bucket by way of a `copy`. `None` if it does not exist.
     async fn open(
         &self,
         path: &Path,
         bytes: u64,
         spool: &Arc<Spool>,
-        copy: &mut Option<crate::write::SliceDir>,
+        copy: &mut Option<SliceDir>,
     ) -> Result<Option<FileSource>, TablesError> {
         let lake = self.source.lake;
         if let Some(root) = lake.directory() {

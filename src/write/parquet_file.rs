@@ -12,7 +12,7 @@ use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata}
 use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnPath;
@@ -37,6 +37,8 @@ pub struct FileFormat {
     pub schema: SchemaRef,
     compression: Compression,
     long_text: Arc<[String]>,
+    /// Paths of the columns by which the rows of each row group are sorted.
+    order: Arc<[String]>,
     /// Made when the first file is: most slices of a quiet night write none.
     properties: Arc<OnceLock<Properties>>,
 }
@@ -50,7 +52,13 @@ struct Properties {
 impl FileFormat {
     /// A dictionary is useless for measures, and for the columns `long_text`, whose texts do not repeat.
     pub fn new(schema: SchemaRef, compression: Compression, long_text: Vec<String>) -> Self {
-        Self { schema, compression, long_text: long_text.into(), properties: Arc::default() }
+        let (long_text, order) = (long_text.into(), Arc::default());
+        Self { schema, compression, long_text, order, properties: Arc::default() }
+    }
+
+    /// Declares that the rows of each row group are sorted by the columns at `paths`, nulls first.
+    pub fn sorted_by<'a>(self, paths: impl Iterator<Item = &'a str>) -> Self {
+        Self { order: paths.map(str::to_owned).collect(), properties: Arc::default(), ..self }
     }
 
     fn properties(&self) -> &Properties {
@@ -69,6 +77,7 @@ impl FileFormat {
             .set_statistics_truncate_length(Some(STATISTICS_BYTES))
             .set_data_page_size_limit(PAGE_BYTES)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_sorting_columns(self.sorting_columns())
             .set_created_by(format!("profound-export {}", env!("CARGO_PKG_VERSION")));
         let measures = self.schema.fields().iter().filter(|field| *field.data_type() == DataType::Float64);
         let paths = self.long_text.iter().chain(measures.map(|field| field.name()));
@@ -76,6 +85,16 @@ impl FileFormat {
             let path = ColumnPath::from(path.split('.').map(str::to_owned).collect::<Vec<_>>());
             builder.set_column_dictionary_enabled(path, false)
         })
+    }
+
+    /// `None` without an order, or if a column of it does not exist.
+    fn sorting_columns(&self) -> Option<Vec<SortingColumn>> {
+        let schema = ArrowSchemaConverter::new().convert(&self.schema).ok()?;
+        let place = |path: &String| {
+            let leaf = schema.columns().iter().position(|column| column.path().string() == *path)?;
+            Some(SortingColumn { column_idx: i32::try_from(leaf).ok()?, descending: false, nulls_first: true })
+        };
+        self.order.iter().map(place).collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty())
     }
 }
 

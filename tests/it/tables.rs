@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use profound_export::clock::Clock;
 use profound_export::config::WholeDays;
 use profound_export::destination::Destination;
@@ -102,6 +103,7 @@ async fn read(export: &Export, table: &str) -> Option<Read> {
     for (path, add) in &read.adds {
         let file = bytes(export, &format!("{table}/{path}")).await.unwrap_or_else(|| panic!("{path} is missing"));
         assert_eq!(add["size"], file.len(), "{path}");
+        assert_sorted(&file, path);
         let rows = table_of(file).rows;
         let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
         assert_eq!(stats["numRecords"], rows.len(), "{path}");
@@ -131,6 +133,31 @@ fn apply(read: &mut Read, action: &Value) {
     if let Some(add) = action.get("add") {
         assert!(read.adds.insert(add["path"].as_str().unwrap().to_owned(), add.clone()).is_none(), "{add} twice");
     }
+}
+
+/// The columns by which a file says that each of its row groups is sorted.
+fn sorting_columns(file: &Bytes) -> Vec<String> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file).unwrap();
+    let schema = metadata.file_metadata().schema_descr();
+    let of_group = |group: &RowGroupMetaData| {
+        let columns = group.sorting_columns().cloned().unwrap_or_default();
+        assert!(columns.iter().all(|column| !column.descending && column.nulls_first));
+        columns.iter().map(|column| schema.column(column.column_idx as usize).path().string()).collect()
+    };
+    let mut groups: Vec<Vec<String>> = metadata.row_groups().iter().map(of_group).collect();
+    groups.dedup();
+    assert_eq!(groups.len(), 1, "row groups differ in their order: {groups:?}");
+    groups.remove(0)
+}
+
+/// Panics if the rows of a file are not in the order that it declares. No file of the tests has more than one row group.
+fn assert_sorted(file: &Bytes, path: &str) {
+    let columns = sorting_columns(file);
+    let key = |row: &Value| -> Vec<Option<String>> {
+        let part = |path: &String| path.split('.').fold(row, |value, name| &value[name]).as_str().map(str::to_owned);
+        columns.iter().map(part).collect()
+    };
+    assert!(table_of(file.clone()).rows.is_sorted_by_key(key), "{path} is not sorted by {columns:?}");
 }
 
 /// The actions of a checkpoint, as JSON.
@@ -534,6 +561,29 @@ async fn months_that_are_over_are_one_file_each_and_old_files_are_deleted() {
     assert_eq!((files(&compacted, "2026-02"), files(&compacted, "2026-03")), (2, 2));
     let left: Vec<String> = objects(&export).await.into_iter().filter(|path| path.contains("month=2026-03")).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn rows_of_a_file_are_sorted_by_key_and_day() {
+    let (mut export, _scratch) = with_tables(Place::Memory, &STREAMS).await;
+    export.job.start = Some(day("2026-02-20"));
+    export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+    complete(&export, "first").await;
+    for (table, expected) in [
+        (REPORT, vec!["asset.name", "date"]),
+        ("answers_v2", vec!["run_id"]),
+        ("category_topics", vec!["id"]),
+        ("visibility_v2_month", vec!["asset.name"]),
+    ] {
+        // Reading asserts that the rows are in the declared order.
+        let read = read(&export, table).await.unwrap();
+        for path in read.adds.keys() {
+            let file = bytes(&export, &format!("{table}/{path}")).await.unwrap();
+            assert_eq!(sorting_columns(&file), expected, "{path}");
+        }
+    }
+    let days = |add: &Value| add["tags"]["profoundExport.days"].as_str().unwrap().split(' ').count();
+    assert!(read(&export, REPORT).await.unwrap().adds.values().any(|add| days(add) > 1), "no month is compacted");
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ use crate::run::slice::in_progress::InProgress;
 use crate::run::slice::ledger_view::LedgerView;
 use crate::run::slice::parent_cache::ParentCache;
 use crate::run::slice::window_sizing::WindowLimits;
-use crate::run::slice::worker::Worker;
-use crate::write::Spool;
+use crate::write::{Spool, Worker};
 
 /// How the slices of a run are published.
 #[derive(Debug)]

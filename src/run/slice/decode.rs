@@ -9,8 +9,9 @@ use tokio::sync::mpsc::Receiver;
 use crate::decode::{DecodeError, Decoder, Drift, Misfit};
 use crate::model::block::{Block, Positions};
 use crate::run::error::RunError;
-use crate::run::slice::worker::Worker;
-use crate::write::{HashedReader, HashedWriter, Protection, SliceWriter, UnverifiedSlice, WriteError, create_file};
+use crate::write::{
+    HashedReader, HashedWriter, Protection, SliceWriter, UnverifiedSlice, Worker, WriteError, create_file,
+};
 
 /// Bytes of rows of a protected stream that may wait in memory for the names of their values.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;

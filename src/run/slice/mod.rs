@@ -26,7 +26,6 @@ mod run_to_completion;
 mod snapshot;
 mod source;
 mod window_sizing;
-mod worker;
 
 pub use account_facts::AccountFacts;
 pub use admission::SliceAdmission;
@@ -41,7 +40,6 @@ pub use parents::{ancestors_of, children_of};
 pub use prefetch::{Prefetched, json_rows, prefetch, value_at};
 pub use rejection::{rejects_grain, rejects_member};
 pub use window_sizing::WindowLimits;
-pub use worker::Worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,6 +1,7 @@
-//! The thread on which the rows of all slices are decoded, hashed and encoded.
+//! The thread on which rows are decoded, hashed, sorted and encoded.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
@@ -8,17 +9,22 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-use crate::model::slice::Slice;
-use crate::run::error::RunError;
-
 type Job = Box<dyn FnOnce() + Send>;
 
-/// One thread: it decodes far more in an hour than the rate limit admits, and each thread that allocates keeps memory of its own. A slice
-/// holds it for one block of rows, never while it waits for a response or for space, so slow slices hold up no other.
+/// One thread: it decodes far more in an hour than the rate limit admits, and each thread that allocates keeps memory of its own. A user
+/// holds it for one block of rows or one file, never while it waits for a response or for space, so slow ones hold up no other.
+#[derive(Debug)]
 pub struct Worker {
     /// `None` once no more jobs follow.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A bug, or bytes on which parquet-rs panics.
+#[derive(Debug, thiserror::Error)]
+#[error("a worker thread panicked while it handled {of}")]
+pub struct WorkerPanicked {
+    of: String,
 }
 
 impl Worker {
@@ -31,15 +37,15 @@ impl Worker {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs `job`, a step of `slice`.
+    /// Runs `job`, a step of what `of` names.
     ///
     /// # Errors
-    /// [`RunError::WorkerPanicked`]; other jobs still run.
+    /// [`WorkerPanicked`]; other jobs still run.
     pub async fn run<T: Send + 'static>(
         &self,
-        slice: &Slice,
+        of: &impl Display,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, RunError> {
+    ) -> Result<T, WorkerPanicked> {
         let (done, result) = oneshot::channel();
         let job = move || {
             // What the job owned is dropped with its panic, so nothing sees it half changed.
@@ -49,7 +55,7 @@ impl Worker {
         };
         // If the thread is gone, the result never arrives.
         self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job)).ok());
-        result.await.map_err(|_| RunError::WorkerPanicked { slice: slice.to_string() })
+        result.await.map_err(|_| WorkerPanicked { of: of.to_string() })
     }
 }
 
