@@ -17,7 +17,7 @@ pub struct Finding {
     pub scope: Option<Scope>,
     /// The day, or the first of the month; `None` for lists, and if unknown.
     pub day: Option<Day>,
-    /// From the root of the lake.
+    /// From the root of the lake; that of a file of a table with the URL of the tables.
     pub path: String,
     pub problem: String,
     pub remedy: FindingRemedy,
@@ -66,6 +66,8 @@ pub enum FindingKind {
     Unmanaged,
     /// A file of another account.
     OtherAccount,
+    /// A table of `[tables]` has other days than the ledger.
+    Outdated,
     /// A run in progress may be writing the file, or was killed while writing it.
     Unsettled,
 }
@@ -81,6 +83,7 @@ impl FindingKind {
             Self::Forgotten => "forgotten",
             Self::Unmanaged => "unmanaged",
             Self::OtherAccount => "another account's",
+            Self::Outdated => "outdated",
             Self::Unsettled => "unsettled",
         }
     }
@@ -100,6 +103,7 @@ impl FindingKind {
             _ if self.is_of_recorded_file() && can_rewrite => FindingRemedy::Rewrite,
             _ if self.is_of_recorded_file() => FindingRemedy::Restore,
             Self::Forgotten => FindingRemedy::Forget,
+            Self::Outdated => FindingRemedy::Rebuild,
             Self::Unsettled => FindingRemedy::Wait,
             _ => FindingRemedy::Look,
         }
@@ -125,6 +129,8 @@ pub enum FindingRemedy {
     Restore,
     /// Repeat `forget`: it was killed, or a run wrote the file at the same time.
     Forget,
+    /// `tables rebuild` writes the table once more from the files of the lake.
+    Rebuild,
     /// A person must check: the exporter never deletes a file that it does not manage.
     Look,
     /// None needed: the run records the file, or the next run extracts the day again.

@@ -4,15 +4,13 @@
 //! the difference is committed. So a run that was killed, a second process, and a commit of another engine need no case of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use serde_json::json;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,30 +28,22 @@ use crate::tables::action::{
 };
 use crate::tables::error::TablesError;
 use crate::tables::log::{Log, Snapshot};
+use crate::tables::partition_plan::{DAYS_TAG, PART_TAG, PartitionPlan};
 use crate::tables::schema::{TableColumns, description, merged};
+use crate::tables::scratch::{CONCURRENT_PARTITIONS, Scratch};
 use crate::tables::statistics;
 use crate::tables::upkeep;
-use crate::tables::wanted::{WantedPartition, decode_days, digest, encode_days, wanted};
-use crate::write::{
-    FileSource, SliceDir, Spool, SpooledFile, TableWriteError, TableWriter, Worker, WorkerPanicked, WriteError,
-    added_columns,
-};
+use crate::tables::wanted::{WantedPartition, digest, encode_days, wanted};
+use crate::write::{SpooledFile, TableWriteError, TableWriter, WorkerPanicked, WriteError, added_columns};
 
-/// Partitions that are written at the same time.
-const CONCURRENT_PARTITIONS: usize = 4;
 /// A file of day files with so many bytes or more is written while no other is: their rows, a few MiB, wait in memory until they are sorted.
 const LARGE_BYTES: u64 = 256 * 1024;
-/// Larger day files of a bucket are copied to the spool.
-const MAX_BYTES_IN_MEMORY: u64 = 4 * 1024 * 1024;
 /// Attempts to commit while other writers commit, too.
 const MAX_ATTEMPTS: u32 = 5;
 /// The application of transactions, before the id of the lake.
 const APPLICATION: &str = "profound-export";
 /// The property of a table that names the lake that it is published from.
 const LAKE_PROPERTY: &str = "profoundExport.lake";
-/// The days of a file and their publications, and which of how many files of the same days it is.
-const DAYS_TAG: &str = "profoundExport.days";
-const PART_TAG: &str = "profoundExport.part";
 
 /// Where tables are published.
 #[derive(Debug, Clone)]
@@ -138,6 +128,27 @@ impl Tables {
         report
     }
 
+    pub(super) fn has(&self, table: &str) -> bool {
+        self.streams.contains(list_of(table).unwrap_or(table))
+    }
+
+    /// The tables of the ledger that `is_chosen`, also those of which all was forgotten, with the streams that describe them.
+    pub(super) fn known(
+        &self,
+        source: TablesSource<'_>,
+        is_chosen: impl Fn(&str) -> bool,
+    ) -> Vec<(String, Arc<Stream>)> {
+        let TablesSource { catalog, state, .. } = source;
+        let all = catalog.streams().flat_map(|stream| [stream.name.clone(), history_name(&stream.name)]);
+        let forgotten = all.filter(|name| !state.forgotten.erasures(name).is_empty());
+        let tables: BTreeSet<String> = state.coverage.keys().cloned().chain(forgotten).collect();
+        let chosen = tables.into_iter().filter(|table| is_chosen(table));
+        chosen
+            .filter_map(|table| Some((stream_of(catalog, &table)?, table)))
+            .map(|(stream, table)| (table, stream))
+            .collect()
+    }
+
     async fn publish_all(
         &self,
         source: TablesSource<'_>,
@@ -152,25 +163,13 @@ impl Tables {
                 return report;
             }
         };
-        let known = source.catalog.streams().flat_map(|stream| [stream.name.clone(), history_name(&stream.name)]);
-        let forgotten = known.filter(|name| !source.state.forgotten.erasures(name).is_empty());
-        let tables: BTreeSet<String> = source.state.coverage.keys().cloned().chain(forgotten).collect();
         let scratch = OnceCell::new();
-        let is_configured = |table: &str| self.streams.contains(list_of(table).unwrap_or(table));
-        let has_table = |table: &&String| (extent == Extent::Purge || is_configured(table)) && is_chosen(table);
-        for table in tables.iter().filter(has_table) {
-            let Some(stream) = stream_of(source.catalog, table) else { continue };
-            let publication = Publication {
-                destination: &destination,
-                tables: self,
-                source,
-                scratch: &scratch,
-                table,
-                stream: &stream,
-                extent,
-            };
+        let has_table = |table: &str| (extent == Extent::Purge || self.has(table)) && is_chosen(table);
+        for (table, stream) in self.known(source, has_table) {
+            let (table, stream, destination, scratch) = (table.as_str(), &stream, &destination, &scratch);
+            let publication = Publication { destination, tables: self, source, scratch, table, stream, extent };
             if source.cancel.is_cancelled() {
-                report.failed.push(TablesError::Stopped { table: table.clone() });
+                report.failed.push(TablesError::Stopped { table: table.to_owned() });
                 break;
             }
             match publication.publish().await {
@@ -178,7 +177,7 @@ impl Tables {
                     if let Some(published) = published {
                         let PublishedTable { version, added_files, removed_files, bytes } = published;
                         tracing::info!(table, version, added_files, removed_files, bytes, "table published");
-                        report.published.insert(table.clone(), published);
+                        report.published.insert(table.to_owned(), published);
                     }
                     report.failed.extend(problem);
                 }
@@ -212,28 +211,20 @@ fn application(state: &State, lake: &Destination) -> String {
     format!("{APPLICATION}/{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, url.as_bytes()))
 }
 
-/// What writing needs, once a partition differs: most runs of an hour change few tables.
-struct Scratch {
-    spool: Arc<Spool>,
-    worker: Worker,
-    /// A permit for each partition that may be written at the same time.
-    writing: Semaphore,
-}
-
 /// One table that is being published.
-struct Publication<'a> {
-    destination: &'a Destination,
-    tables: &'a Tables,
-    source: TablesSource<'a>,
-    scratch: &'a OnceCell<Scratch>,
-    table: &'a str,
-    stream: &'a Stream,
-    extent: Extent,
+pub(super) struct Publication<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) tables: &'a Tables,
+    pub(super) source: TablesSource<'a>,
+    pub(super) scratch: &'a OnceCell<Scratch>,
+    pub(super) table: &'a str,
+    pub(super) stream: &'a Stream,
+    pub(super) extent: Extent,
 }
 
 /// What is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(super) enum Extent {
     Changes,
     /// All rows and a new log if the old one is unreadable: a person has asked for it.
     Everything,
@@ -262,10 +253,7 @@ impl Publication<'_> {
     /// The commit, if there is something to publish, and what of it could not be published.
     async fn publish(&self) -> Result<(Option<PublishedTable>, Option<TablesError>), TablesError> {
         let (table, TablesSource { state, now, .. }) = (self.table, self.source);
-        let is_dated = self.stream.days.is_some() || list_of(table).is_some();
-        let columns = TableColumns::new(self.stream, is_dated).map_err(|column| {
-            self.foreign(format!("the stream declares a column `{column}`, which every table has; rename it"))
-        })?;
+        let columns = self.columns()?;
         let description = description(table, self.stream);
         let wanted = wanted(state, table, self.stream, now);
         let digest = digest(&wanted, &format!("{}{description}{:?}", columns.log, columns.partitions));
@@ -342,11 +330,18 @@ impl Publication<'_> {
         Err(TablesError::Contended { table: table.to_owned(), attempts: MAX_ATTEMPTS })
     }
 
-    fn foreign(&self, problem: String) -> TablesError {
+    pub(super) fn columns(&self) -> Result<TableColumns, TablesError> {
+        let is_dated = self.stream.days.is_some() || list_of(self.table).is_some();
+        TableColumns::new(self.stream, is_dated).map_err(|column| {
+            self.foreign(format!("the stream declares a column `{column}`, which every table has; rename it"))
+        })
+    }
+
+    pub(super) fn foreign(&self, problem: String) -> TablesError {
         TablesError::Foreign { table: self.table.to_owned(), problem }
     }
 
-    fn failed(&self, source: DestinationError) -> TablesError {
+    pub(super) fn failed(&self, source: DestinationError) -> TablesError {
         TablesError::Destination { table: self.table.to_owned(), source: source.into() }
     }
 
@@ -378,7 +373,7 @@ impl Publication<'_> {
     }
 
     /// Rejects what another engine or another lake made of the table.
-    fn check(&self, snapshot: &Snapshot, columns: &TableColumns) -> Result<(), TablesError> {
+    pub(super) fn check(&self, snapshot: &Snapshot, columns: &TableColumns) -> Result<(), TablesError> {
         let table = self.table.to_owned();
         if let Some(Protocol { min_reader_version: reader, min_writer_version: writer }) = snapshot.protocol
             && (reader > READER_VERSION || writer > WRITER_VERSION)
@@ -417,7 +412,7 @@ impl Publication<'_> {
     }
 
     /// The metadata, if it changes.
-    fn metadata(
+    pub(super) fn metadata(
         &self,
         snapshot: Option<&Snapshot>,
         columns: &TableColumns,
@@ -531,7 +526,12 @@ impl Publication<'_> {
         Ok(changes)
     }
 
-    fn path(&self, in_table: &str) -> Path {
+    pub(super) async fn scratch(&self) -> Result<&Scratch, TablesError> {
+        let TablesSource { spool_dir, spool_bytes, .. } = self.source;
+        self.scratch.get_or_try_init(async || Scratch::open(self.table, spool_dir, spool_bytes)).await
+    }
+
+    pub(super) fn path(&self, in_table: &str) -> Path {
         Path::from(format!("{}/{in_table}", self.table))
     }
 
@@ -546,7 +546,8 @@ impl Publication<'_> {
     ) -> Result<PartitionChange, TablesError> {
         let mut unfit: BTreeMap<Option<Day>, UnfitDay> = BTreeMap::new();
         'plan: loop {
-            let plan = PartitionPlan::new(wanted, &files, self.extent, |day| unfit.contains_key(&day));
+            let plan =
+                PartitionPlan::new(wanted, &files, self.extent == Extent::Everything, |day| unfit.contains_key(&day));
             let mut added = Vec::new();
             for days in &plan.written {
                 if self.source.cancel.is_cancelled() {
@@ -578,7 +579,8 @@ impl Publication<'_> {
         columns: &TableColumns,
     ) -> Result<Result<Vec<Add>, (Option<Day>, UnfitDay)>, TablesError> {
         let TablesSource { layout, compression, .. } = self.source;
-        let Scratch { spool, worker, writing } = self.scratch.get_or_try_init(async || self.open_scratch()).await?;
+        let scratch = self.scratch().await?;
+        let Scratch { spool, worker, writing } = scratch;
         let bytes: u64 = days.iter().filter_map(|day| Some(wanted.days.get(day)?.state.bytes)).sum();
         let permits = if bytes < LARGE_BYTES { 1 } else { CONCURRENT_PARTITIONS };
         // It is never closed.
@@ -592,8 +594,7 @@ impl Publication<'_> {
             let path = layout.path_for(self.stream, &wanted.scope, *day);
             let unfit = |problem: String| Ok(Err((*day, UnfitDay { path: path.clone(), problem })));
             let Some(state) = wanted.days.get(day).map(|wanted| &wanted.state) else { continue };
-            let mut copy = None;
-            let Some(file) = self.open(&path, state.bytes, spool, &mut copy).await? else {
+            let Some((file, copy)) = scratch.file(self.table, self.source.lake, &path, state.bytes).await? else {
                 return unfit("it is gone".to_owned());
             };
             let day = *day;
@@ -629,40 +630,6 @@ impl Publication<'_> {
         Ok(Ok(adds))
     }
 
-    fn open_scratch(&self) -> Result<Scratch, TablesError> {
-        let TablesSource { spool_dir, spool_bytes, .. } = self.source;
-        let spool = Spool::open(spool_dir, Uuid::now_v7(), spool_bytes).map_err(|source| self.not_written(source))?;
-        let no_thread = |source| TablesError::NoThread { table: self.table.to_owned(), source };
-        let worker = Worker::start().map_err(no_thread)?;
-        Ok(Scratch { spool, worker, writing: Semaphore::new(CONCURRENT_PARTITIONS) })
-    }
-
-    /// Opens a day file of `bytes` bytes; a large one of a bucket by way of a `copy`. `None` if it does not exist.
-    async fn open(
-        &self,
-        path: &Path,
-        bytes: u64,
-        spool: &Arc<Spool>,
-        copy: &mut Option<SliceDir>,
-    ) -> Result<Option<FileSource>, TablesError> {
-        let lake = self.source.lake;
-        if let Some(root) = lake.directory() {
-            return Ok(File::open(root.join(path.as_ref())).ok().map(FileSource::File));
-        }
-        if bytes <= MAX_BYTES_IN_MEMORY {
-            let held = lake.read(path).await.map_err(|source| self.failed(source))?;
-            return Ok(held.map(FileSource::Bytes));
-        }
-        let mut dir = spool.create_extra_dir().map_err(|source| self.not_written(source))?;
-        dir.occupy(bytes).map_err(|source| self.not_written(source))?;
-        let to: PathBuf = dir.file("day.parquet");
-        if !lake.fetch(path, &to).await.map_err(|source| self.failed(source))? {
-            return Ok(None);
-        }
-        *copy = Some(dir);
-        Ok(File::open(to).ok().map(FileSource::File))
-    }
-
     /// Publishes a file of the spool. Its name has the version that adds it, so the name of a removed file is never used again.
     async fn upload(&self, version: u64, values: &Texts, file: &SpooledFile, tags: Texts) -> Result<Add, TablesError> {
         let name = format!("v{version}-{}.parquet", &const_hex::encode(file.sha256)[..32]);
@@ -685,7 +652,7 @@ impl Publication<'_> {
     }
 
     /// The values of a partition in the order of its columns.
-    fn partition<'a>(&self, values: &'a Texts) -> Vec<(&'a str, &'a str)> {
+    pub(super) fn partition<'a>(&self, values: &'a Texts) -> Vec<(&'a str, &'a str)> {
         let pair =
             |(name, value): (&'a String, &'a Option<String>)| (name.as_str(), value.as_deref().unwrap_or_default());
         let mut pairs: Vec<_> = values.iter().map(pair).collect();
@@ -698,80 +665,4 @@ impl Publication<'_> {
 
 fn marker(actions: &[Action]) -> Option<&Marker> {
     actions.iter().find_map(|action| action.commit_info.as_ref())?.profound_export.as_ref()
-}
-
-/// Which files of a partition go, and which days are written, those of each file together.
-#[derive(Debug, PartialEq)]
-struct PartitionPlan<'a> {
-    removed: Vec<&'a Add>,
-    written: Vec<Vec<Option<Day>>>,
-    data_change: bool,
-}
-
-/// Files that one commit wrote for the same days.
-struct FileGroup<'a> {
-    files: Vec<&'a Add>,
-    /// Empty for files of other engines.
-    days: BTreeMap<Option<Day>, String>,
-    is_complete: bool,
-}
-
-impl<'a> PartitionPlan<'a> {
-    fn new(
-        wanted: Option<&WantedPartition>,
-        files: &[&'a Add],
-        extent: Extent,
-        is_unfit: impl Fn(Option<Day>) -> bool,
-    ) -> Self {
-        let groups = groups(files);
-        let nothing = BTreeMap::new();
-        let days = wanted.map_or(&nothing, |wanted| &wanted.days);
-        let is_wanted =
-            |(day, identity): (&Option<Day>, &String)| days.get(day).is_some_and(|wanted| wanted.identity == *identity);
-        let is_compacted = wanted.is_some_and(|wanted| wanted.is_final) && !days.keys().any(|day| is_unfit(*day));
-        let mut covered: BTreeSet<Option<Day>> = BTreeSet::new();
-        let (mut removed, mut is_exact) = (Vec::new(), true);
-        for group in &groups {
-            let is_kept = group.is_complete
-                && group.days.keys().all(|day| !covered.contains(day))
-                && ((extent != Extent::Everything && group.days.iter().all(is_wanted))
-                    || group.days.keys().any(|day| is_unfit(*day)));
-            if is_kept {
-                covered.extend(group.days.keys());
-            } else {
-                is_exact = false;
-                removed.extend(&group.files);
-            }
-        }
-        let missing: Vec<Option<Day>> =
-            days.keys().filter(|day| !covered.contains(*day) && !is_unfit(**day)).copied().collect();
-        if !is_compacted {
-            let data_change = !removed.is_empty() || !missing.is_empty();
-            return Self { removed, written: missing.into_iter().map(|day| vec![day]).collect(), data_change };
-        }
-        let is_same = is_exact && missing.is_empty();
-        if is_same && groups.len() == 1 {
-            return Self { removed: Vec::new(), written: Vec::new(), data_change: false };
-        }
-        Self { removed: files.to_vec(), written: vec![days.keys().copied().collect()], data_change: !is_same }
-    }
-}
-
-fn groups<'a>(files: &[&'a Add]) -> Vec<FileGroup<'a>> {
-    let tag = |add: &'a Add, name: &str| add.tags.as_ref()?.get(name)?.as_deref();
-    // Two commits may write the same days.
-    let commit =
-        |add: &'a Add| add.path.rsplit('/').next().and_then(|name| name.split_once('-')).map(|(version, _)| version);
-    let mut groups: BTreeMap<(Option<&str>, Option<&str>), Vec<&'a Add>> = BTreeMap::new();
-    for add in files {
-        groups.entry((tag(add, DAYS_TAG), commit(add))).or_default().push(add);
-    }
-    let group = |((days, _), files): ((Option<&str>, _), Vec<&'a Add>)| {
-        let days = days.and_then(decode_days).unwrap_or_default();
-        let parts: BTreeSet<Option<&str>> = files.iter().map(|add| tag(add, PART_TAG)).collect();
-        let of = files.len();
-        let is_whole = (1..=of).all(|part| parts.contains(&Some(format!("{part}/{of}").as_str())));
-        FileGroup { is_complete: !days.is_empty() && is_whole, days, files }
-    };
-    groups.into_iter().map(group).collect()
 }

@@ -110,7 +110,7 @@ pub async fn delete_unnamed(log: Log<'_>, snapshot: &Snapshot, version: Option<u
 }
 
 /// The version whose commit may name the file, if this program wrote it.
-fn version_of(path: &Path) -> Option<u64> {
+pub fn version_of(path: &Path) -> Option<u64> {
     path.filename()?.strip_prefix('v')?.split_once('-')?.0.parse().ok()
 }
 

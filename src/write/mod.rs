@@ -28,7 +28,7 @@ pub use filled_columns::{FilledColumns, filled_columns_of};
 pub use parquet_file::{DayContent, SpooledFile};
 pub use private_file::{FileDigest, HashedReader, HashedWriter, create_file};
 pub use protect::Protection;
-pub use read_content::{FileContent, FileReadError, FileSource, Footer, OpenFile};
+pub use read_content::{ContentOfDays, FileContent, FileReadError, FileSource, Footer, OpenFile};
 pub use slice_writer::{SliceWriter, UnverifiedSlice};
 pub use snapshot::write_snapshot;
 pub use spool::{SliceDir, Spool, sweep};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Date32Type;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -12,6 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::model::content_hash::ContentHash;
+use crate::model::day::Day;
 use crate::write::columns::OWN_COLUMNS;
 use crate::write::hash::row_hashes;
 use crate::write::slice_writer::signals;
@@ -57,6 +60,9 @@ impl ChunkReader for FileSource {
 
 /// The pairs of a footer that the exporter wrote, without the prefix of their keys.
 pub type Footer = BTreeMap<String, String>;
+
+/// Rows and hashes by day; `None` is the day of rows without one. Hashes of several files of a day add up.
+pub type ContentOfDays = BTreeMap<Option<Day>, (u64, u128)>;
 
 /// The content of a published file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +139,27 @@ impl<R: ChunkReader + 'static> OpenFile<R> {
             each(&batch)?;
         }
         Ok(FileContent { rows, hash: hash.into(), columns, signal: signal.map(|_| signalled) })
+    }
+
+    /// Rows and hash over the columns called `content`, of each day of the column `day`, or of all rows. Columns that the file lacks are null.
+    pub fn read_days(self, content: &[String], day: Option<&str>) -> Result<ContentOfDays, FileReadError> {
+        let schema = self.reader.schema();
+        let content: Vec<usize> = content.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+        let unknown = content.iter().map(|index| schema.field(*index)).find(|field| !is_written(field.data_type()));
+        if let Some(field) = unknown {
+            return Err(FileReadError::Column { name: field.name().clone(), data_type: field.data_type().clone() });
+        }
+        let mut sums = ContentOfDays::new();
+        for batch in self.reader.with_batch_size(BATCH).build()? {
+            let batch = batch?;
+            let days = day.and_then(|day| batch.column_by_name(day)?.as_primitive_opt::<Date32Type>());
+            for (row, hash) in row_hashes(&batch, &content).into_iter().enumerate() {
+                let day = days.filter(|days| days.is_valid(row)).map(|days| Day::from_epoch_days(days.value(row)));
+                let sum = sums.entry(day).or_default();
+                *sum = (sum.0 + 1, sum.1.wrapping_add(hash));
+            }
+        }
+        Ok(sums)
     }
 }
 

@@ -18,7 +18,7 @@ use profound_export::maintain::forget;
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopePart;
 use profound_export::run::{Outcome, run_job};
-use profound_export::tables::{Tables, TablesPlace};
+use profound_export::tables::{TableProblem, TableProblemKind, Tables, TablesPlace};
 use serde_json::{Value, json};
 
 use crate::support::lake::table_of;
@@ -633,6 +633,89 @@ async fn compacted_month_is_split_near_the_target_size() {
             .collect::<Vec<_>>()
     };
     assert_eq!(february(&after), february(&table), "from version {version}");
+}
+
+/// What `verify` says about the tables: kind, path and problem.
+async fn problems(export: &Export, reads_rows: bool) -> Vec<(TableProblemKind, String, String)> {
+    let (state, settings) = (export.state().await, export.settings());
+    let mut problems = Vec::new();
+    let source = settings.tables_source(&state, &settings.cancel);
+    let report = |found: TableProblem| problems.push((found.kind, found.path, found.problem));
+    export.tables.as_ref().unwrap().verify(source, reads_rows, |_| true, report).await.unwrap();
+    problems
+}
+
+on_memory_and_disk! {
+    async fn verify_names_every_problem_of_a_table(place) {
+        let (mut export, _scratch) = with_tables(place, &STREAMS).await;
+        export.job.list_snapshots = true;
+        export.job.start = Some(day("2026-02-20"));
+        complete(&export, "first").await;
+        export.simulator.set_now(instant("2026-03-20T16:00:00Z"));
+        complete(&export, "second").await;
+        assert_eq!(problems(&export, true).await, [], "of tables as they should be");
+
+        let table = read(&export, REPORT).await.unwrap();
+        let march = table.adds.values().filter(|add| add["partitionValues"]["month"] == "2026-03");
+        let [gone, cut, flipped, other, source] = march.take(5).collect::<Vec<_>>()[..] else { panic!("{table:?}") };
+        let path = |add: &Value| Path::from(format!("{REPORT}/{}", add["path"].as_str().unwrap()));
+        let content = async |add: &Value| bytes(&export, path(add).as_ref()).await.unwrap();
+        let put = async |path: Path, bytes: Bytes| store(&export).put(&path, PutPayload::from_bytes(bytes)).await.unwrap();
+        store(&export).delete(&path(gone)).await.unwrap();
+        put(path(cut), content(cut).await.slice(1..)).await;
+        let mut bits = content(flipped).await.to_vec();
+        bits[40] ^= 0xff;
+        put(path(flipped), bits.into()).await;
+        // Another engine says that a file has the rows of a day, and it has those of another.
+        let mut forged = other.clone();
+        let name = path(other).filename().unwrap().replace(".parquet", "-0.parquet");
+        forged["path"] = json!(other["path"].as_str().unwrap().replace(path(other).filename().unwrap(), &name));
+        forged["size"] = source["size"].clone();
+        put(path(&forged), content(source).await).await;
+        let remove = json!({"remove": {"path": other["path"], "deletionTimestamp": 1, "dataChange": true}});
+        commit_of_other_engine(&export, table.version + 1, &[remove, json!({"add": forged})]).await;
+        for (name, text) in [("notes.txt", "theirs"), ("v9999-00.parquet", "of a killed run")] {
+            put(Path::from(format!("{REPORT}/{name}")), Bytes::from_static(text.as_bytes())).await;
+        }
+        let of = |add: &Value| path(add).to_string();
+        let expected = |reads_rows: bool| {
+            let mut expected = vec![
+                (TableProblemKind::Missing, of(gone)),
+                (TableProblemKind::WrongSize, of(cut)),
+                (TableProblemKind::Unmanaged, format!("{REPORT}/notes.txt")),
+                (TableProblemKind::Unsettled, format!("{REPORT}/v9999-00.parquet")),
+            ];
+            let damaged = [of(flipped), of(&forged)].map(|path| (TableProblemKind::Damaged, path));
+            expected.extend(damaged.into_iter().filter(|_| reads_rows));
+            expected.sort();
+            expected
+        };
+        for reads_rows in [false, true] {
+            let mut found: Vec<_> = problems(&export, reads_rows).await.into_iter().map(|(kind, path, _)| (kind, path)).collect();
+            found.sort();
+            assert_eq!(found, expected(reads_rows), "rows: {reads_rows}");
+        }
+
+        let (state, settings) = (export.state().await, export.settings());
+        let source = settings.tables_source(&state, &settings.cancel);
+        let rebuilt = export.tables.as_ref().unwrap().rebuild(source, |table| table == REPORT).await;
+        assert!(rebuilt.failed.is_empty(), "{rebuilt:?}");
+        let left: Vec<_> = problems(&export, true).await.into_iter().map(|(kind, _, _)| kind).collect();
+        assert_eq!(left, [TableProblemKind::Unmanaged, TableProblemKind::Unsettled]);
+
+        // The lake goes on without its tables.
+        let tables = export.tables.take();
+        export.simulator.set_now(instant("2026-03-21T16:00:00Z"));
+        complete(&export, "without tables").await;
+        export.tables = tables;
+        let behind = problems(&export, true).await;
+        assert!(behind.iter().any(|(kind, path, problem)| *kind == TableProblemKind::Outdated && path.contains("month=2026-03") && problem.contains("it lacks")), "{behind:?}");
+        for path in objects(&export).await.into_iter().filter(|path| path.contains("answers_v2/_delta_log")) {
+            store(&export).delete(&Path::from(path)).await.unwrap();
+        }
+        let lost = problems(&export, false).await;
+        assert!(lost.iter().any(|(_, path, problem)| path == "answers_v2" && problem.contains("`_delta_log` was deleted")), "{lost:?}");
+    }
 }
 
 on_memory_and_disk! {
