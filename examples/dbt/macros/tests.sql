@@ -33,7 +33,7 @@ where joined.rows <> alone.rows
 {% endtest %}
 
 {#- Two figures of each key that must agree: of the model's sum, and of the API's own report. A key that only one of them has counts as
-    zero there. -#}
+    zero there. With the variable `tolerance` at -1 it is every key that is compared. -#}
 {% macro differences(ours, theirs, by, tolerance=0.0001) %}
 select
     {{ by | join(', ') }},
@@ -41,5 +41,5 @@ select
     theirs.figure as their_figure
 from {{ ours }} as ours
 full join {{ theirs }} as theirs using ({{ by | join(', ') }})
-where abs(coalesce(ours.figure, 0) - coalesce(theirs.figure, 0)) > {{ tolerance }}
+where abs(coalesce(ours.figure, 0) - coalesce(theirs.figure, 0)) > {{ var('tolerance', tolerance) }}
 {% endmacro %}

@@ -3,6 +3,7 @@
 select category_id, date_trunc('{{ period }}', day)::date as period_start
 from {{ ref('stg_coverage') }}
 where stream = '{{ stream }}' and extracted_at is not null
-group by all
+-- Not `all`: a name in `having` would become a part of the group.
+group by category_id, period_start
 having count(*) = (period_start + interval 1 {{ period }})::date - period_start
 {% endmacro %}
