@@ -18,6 +18,7 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod reference;
+pub mod report;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -1,9 +1,10 @@
 //! `demo`: exports a simulated account to ./demo-lake and shows the result.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::json;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::failure::Failure;
+use crate::cli::report::{ReportedLake, write_page};
 use crate::cli::run::{counters_json, failure, until_done};
 use crate::cli::setup::{built_in, goal, settings};
 use crate::cli::table::table;
@@ -18,6 +20,7 @@ use crate::cli::{GlobalOptions, OutputFormat, exit, logging, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Flag, JobConfig, Sources, load};
 use crate::error_text::error_chain;
+use crate::ledger::Ledger;
 use crate::model::counters::Counters;
 use crate::model::day::{Day, DayZone};
 use crate::model::format::{format_bytes, format_duration, format_number};
@@ -28,9 +31,18 @@ use crate::simulator::{Account, Simulator, Truth};
 
 /// Days that the demo exports.
 const DAYS: i64 = 30;
-/// The tier `minimal`, and a stream for every other kind of request.
-const STREAMS: [&str; 6] =
-    ["minimal", "category_topics", "category_tags", "visibility_v1", "citations_v1", "answers_v1"];
+/// The tier `minimal`, what else the report shows, and a stream for every other kind of request.
+const STREAMS: [&str; 7] = [
+    "minimal",
+    "visibility_v2_by_model",
+    "category_topics",
+    "category_tags",
+    "visibility_v1",
+    "citations_v1",
+    "answers_v1",
+];
+/// The page, in the directory of the lake: another run of the demo may replace it.
+const REPORT: &str = "report.html";
 
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
@@ -55,7 +67,9 @@ pub async fn execute(options: &GlobalOptions, args: DemoArgs) -> Result<u8, Fail
     let (sources, config) = configuration(&simulator, &key, &args)?;
     let settings = settings(&sources, &config, Clock::system(), events, CancellationToken::new())?;
     let job = JobConfig { name: "demo".into(), streams: STREAMS.map(str::to_owned).to_vec(), ..JobConfig::default() };
-    let job = JobConfig { start: Some(DayZone::Eastern.today(simulator.now()).plus(-DAYS)), ..job };
+    // Also what the lake is compared with: midnight may pass during the run.
+    let now = simulator.now();
+    let job = JobConfig { start: Some(DayZone::Eastern.today(now).plus(-DAYS)), ..job };
     let goal = goal(&config, &job, settings.clock.now())?;
     let result = until_done(run_job(&settings, &goal), settings.cancel.clone()).await?;
     if let Some(progress) = progress {
@@ -66,13 +80,25 @@ pub async fn execute(options: &GlobalOptions, args: DemoArgs) -> Result<u8, Fail
         let code = exit::FAILED;
         return Err(failure(&settings, result, code).unwrap_or_else(|| Failure::new(code, problem)));
     }
-    let differences = differences(&settings, &simulator, &goal.streams, job.start).await?;
-    show(options, &settings, &args, &result, &differences)?;
+    let differences = differences(&settings, &simulator, now, &goal.streams, job.start).await?;
+    let page = write_report(&settings, &config, &args).await?;
+    show(options, &settings, &args, &page, &result, &differences)?;
     if differences.is_empty() {
         return Ok(exit::COMPLETE);
     }
     let problem = format!("the lake differs from the simulator:\n  {}", differences.join("\n  "));
     Err(Failure::new(exit::FAILED, problem))
+}
+
+/// Writes the report; where.
+async fn write_report(settings: &RunSettings, config: &Config, args: &DemoArgs) -> Result<PathBuf, Failure> {
+    let lake = settings.destinations.lake.clone();
+    let state = Ledger::open_lake(lake, settings.clock.clone(), config.catalog()).await?.into_state();
+    let lake = ReportedLake { state: &state, catalog: config.catalog(), destinations: &settings.destinations };
+    let report = lake.default_report(settings.clock.now()).await?;
+    let page = args.to.join(REPORT);
+    write_page(&page, &report.html)?;
+    Ok(page)
 }
 
 /// Only warnings, because other log lines would hide the table.
@@ -94,13 +120,13 @@ fn configuration(simulator: &Simulator, key: &str, args: &DemoArgs) -> Result<(S
 async fn differences(
     settings: &RunSettings,
     simulator: &Simulator,
+    now: Timestamp,
     streams: &[Arc<Stream>],
     start: Option<Day>,
 ) -> Result<Vec<String>, Failure> {
     let mut differences = Vec::new();
     for stream in streams {
-        let window =
-            stream.days.as_ref().and_then(|days| Window::inclusive(start?, days.zone.yesterday(simulator.now())));
+        let window = stream.days.as_ref().and_then(|days| Window::inclusive(start?, days.zone.yesterday(now)));
         let mut truth = Truth::default();
         for scope in simulator.scopes(stream.scope) {
             truth.add(&simulator.truth(stream, &scope, window));
@@ -149,6 +175,7 @@ fn show(
     options: &GlobalOptions,
     settings: &RunSettings,
     args: &DemoArgs,
+    page: &Path,
     result: &RunResult,
     differences: &[String],
 ) -> Result<u8, Failure> {
@@ -157,7 +184,7 @@ fn show(
         let streams: BTreeMap<_, _> =
             result.streams.iter().map(|(name, totals)| (name, counters_json(totals))).collect();
         return print_json(&json!({
-            "lake": args.to, "streams": streams, "rows": totals.rows, "files": totals.files,
+            "lake": args.to, "report": page, "streams": streams, "rows": totals.rows, "files": totals.files,
             "bytes": totals.bytes, "requests": result.requests, "seconds": result.elapsed.as_secs_f64(), "differences": differences,
         }));
     }
@@ -183,9 +210,28 @@ fn show(
     if differences.is_empty() {
         text.push_str("Verified: every stream equals the simulator's own totals.\n");
     }
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let lake = args.to.display();
-    text.push_str(&format!(
-        "\nLook at it:    duckdb -c \"select day, model.name as model, count(*) as answers from read_parquet('{lake}/answers_v2/**/*.parquet', hive_partitioning = true) group by all order by all\"\nYour account:  profound-export init\n"
-    ));
+    let next = [
+        ("Lake:", absolute(&args.to)),
+        ("Report:", format!("{} (open it in a browser)", absolute(page))),
+        (
+            "DuckDB:",
+            format!(
+                "duckdb -c \"select day, model.name as model, count(*) as answers from read_parquet('{lake}/answers_v2/**/*.parquet', hive_partitioning = true) group by all order by all\""
+            ),
+        ),
+        (
+            "Polars:",
+            format!(
+                "python -c \"import polars as pl; print(pl.scan_parquet('{lake}/answers_v2/**/*.parquet').group_by('date').len().sort('date').collect())\""
+            ),
+        ),
+        ("Your account:", "profound-export init".to_owned()),
+    ];
+    text.push('\n');
+    for (what, line) in next {
+        text.push_str(&format!("{what:<15}{line}\n"));
+    }
     print(&text)
 }

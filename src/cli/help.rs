@@ -95,6 +95,17 @@ const HELP: &[Help] = &[
         ],
     ),
     (
+        "report",
+        "docs/guides/report.md",
+        [
+            ("profound-export report", "writes ./report.html"),
+            (
+                "profound-export report --category Shoes --days 30 --out shoes.html",
+                "one category, a month, another file",
+            ),
+        ],
+    ),
+    (
         "verify",
         "docs/reference/lake.md#verify",
         [

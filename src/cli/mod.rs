@@ -20,6 +20,7 @@ mod ledger;
 mod logging;
 mod plan;
 mod process_monitor;
+mod report;
 mod run;
 mod sample;
 mod schedule_fit;
@@ -99,6 +100,8 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Show coverage and the last runs
     Status(status::StatusArgs),
+    /// Write an HTML page with the figures of the lake
+    Report(report::ReportArgs),
     /// Compare every file of the lake with the ledger; the next run rewrites damaged and missing files
     Verify(verify::VerifyArgs),
     /// Delete streams, scopes or days permanently; no run exports them again
@@ -186,6 +189,7 @@ async fn run_command(cli: Cli) -> ExitCode {
         Command::Serve => serve::execute(&options).await,
         Command::Healthcheck(args) => healthcheck::execute(&options, args).await,
         Command::Status(args) => status::execute(&options, args).await,
+        Command::Report(args) => report::execute(&options, args).await,
         Command::Verify(args) => verify::execute(&options, args).await,
         Command::Forget(args) => forget::execute(&options, args).await,
         Command::Alert(command) => alert::execute(&options, command).await,

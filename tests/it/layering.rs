@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer of the product and what it may use, all of which is above it in this table.
-const LAYERS: [(&str, &str); 22] = [
+const LAYERS: [(&str, &str); 23] = [
     ("error_text", ""),
     ("http", "error_text"),
     ("model", ""),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &str); 22] = [
     ("ledger", "model destination layout error_text retry"),
     ("reference", "model config api decode write layout"),
     ("tables", "model config destination decode write layout ledger reference error_text retry"),
+    ("report", "model destination write ledger error_text"),
     ("run", "model config destination plan api decode write layout ledger tables error_text retry"),
     ("maintain", "model destination decode write layout ledger error_text"),
     ("status", "model config destination schedule plan layout ledger error_text"),
@@ -30,7 +31,7 @@ const LAYERS: [(&str, &str); 22] = [
     ("server", "model config ledger status observe error_text"),
     (
         "cli",
-        "model config destination schedule plan api layout ledger tables run maintain status alert observe server \
+        "model config destination schedule plan api layout ledger tables report run maintain status alert observe server \
          reference error_text http retry",
     ),
 ];

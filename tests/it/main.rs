@@ -54,6 +54,7 @@ mod properties;
 mod rate_limit;
 mod rebuild;
 mod recovery;
+mod report;
 mod second_run;
 mod secrets;
 mod shrink;

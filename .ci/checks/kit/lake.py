@@ -91,7 +91,7 @@ class Lake:
 
     def streams(self) -> set[str]:
         """The streams that have a table."""
-        return {path.split("/")[0] for path in self.files()}
+        return {path.split("/")[0] for path in self.files() if "/" in path}
 
 
 def with_pyarrow(lake: Lake, stream: str, columns: Sequence[str]) -> Totals:

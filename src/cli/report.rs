@@ -1,0 +1,170 @@
+//! `report`: one HTML page with the figures of the lake.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::cli::failure::Failure;
+use crate::cli::setup::{configuration, existing_lake, lake_name};
+use crate::cli::{GlobalOptions, exit, logging, print_error_line};
+use crate::clock::Clock;
+use crate::ledger::State;
+use crate::model::format::{format_bytes, format_count};
+use crate::report::{Report, ReportError, ReportRequest, report, report_streams};
+use crate::run::{Destinations, ErrorSection, coverage_rows};
+
+/// Categories, and sites, that a page shows unless they are named: two hundred would make it too large to open.
+const MOST: usize = 10;
+/// Days that a page shows if no number is given.
+const DAYS: u16 = 90;
+
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// The page; an existing one is replaced
+    #[arg(long, default_value = "report.html", value_name = "FILE")]
+    out: PathBuf,
+    /// Days to show, up to the newest in the lake
+    #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: u16,
+    /// Only this category, by name or id; may be repeated [default: those with the most answers]
+    #[arg(long = "category", value_name = "NAME")]
+    categories: Vec<String>,
+    /// Most categories, and most sites, to show
+    #[arg(long, default_value_t = MOST, value_name = "NUMBER", conflicts_with = "categories")]
+    most: usize,
+}
+
+pub async fn execute(options: &GlobalOptions, args: ReportArgs) -> Result<u8, Failure> {
+    logging::start(options, "report");
+    let (_, config) = configuration(options)?;
+    let clock = Clock::system();
+    let nothing = || {
+        Failure::new(exit::FAILED, format!("nothing is exported to {} yet", lake_name(&config)))
+            .hint("`profound-export run` exports; `profound-export demo` shows a report without a key")
+    };
+    let (ledger, destinations) = existing_lake(&config, &clock).await?.ok_or_else(nothing)?;
+    let lake = ReportedLake { state: ledger.state(), catalog: config.catalog(), destinations: &destinations };
+    let report = lake.report(args.days, &args.categories, args.most, clock.now()).await?;
+    write_page(&args.out, &report.html)?;
+    warn(&report);
+    let shown = || {
+        let bytes = format_bytes(report.html.len() as u64);
+        let mut text = format!(
+            "{}: {}, {}, {bytes}\n",
+            absolute(&args.out),
+            format_count(report.categories.len() as u64, "category").replace("categorys", "categories"),
+            format_count(report.sites.len() as u64, "site"),
+        );
+        if report.left_out > 0 {
+            text.push_str(&format!("left out: {} (the page names them)\n", report.left_out));
+        }
+        text
+    };
+    let to_json = || {
+        json!({
+            "file": absolute(&args.out), "bytes": report.html.len(), "categories": report.categories,
+            "sites": report.sites, "left_out": report.left_out, "doubts": report.doubts, "unreadable": report.unreadable,
+        })
+    };
+    options.show(shown, to_json)?;
+    // Days that a run has yet to extract are no failure, as for `status`; rows that were exported and cannot be read are.
+    Ok(if report.unreadable.is_empty() { exit::COMPLETE } else { exit::FAILED })
+}
+
+/// A lake, as a report reads it.
+pub struct ReportedLake<'a> {
+    pub state: &'a State,
+    pub catalog: &'a Catalog,
+    pub destinations: &'a Destinations,
+}
+
+impl ReportedLake<'_> {
+    /// The report of at most `days` days.
+    pub async fn report(
+        &self,
+        days: u16,
+        categories: &[String],
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Report, ReportError> {
+        let streams = report_streams();
+        let rows = coverage_rows(self.state, self.catalog, self.destinations.layout, now);
+        let request = ReportRequest {
+            lake: &self.destinations.lake,
+            coverage: rows.filter(|row| streams.contains(row.stream)).collect(),
+            record: self.state.number,
+            now,
+            days,
+            categories,
+            most,
+        };
+        report(request).await
+    }
+
+    /// The report that needs no choice.
+    pub async fn default_report(&self, now: Timestamp) -> Result<Report, ReportError> {
+        self.report(DAYS, &[], MOST, now).await
+    }
+}
+
+/// Replaces the page as a whole: a browser that reloads it sees the old one or the new one.
+pub fn write_page(out: &Path, html: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(exit::FAILED, format!("cannot write the report to `{}`: {error}", out.display()))
+            .hint("name a file in a directory that you may write to with --out")
+    };
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", Uuid::now_v7().simple()));
+    let part = out.with_file_name(name);
+    let written = std::fs::File::create_new(&part).and_then(|mut file| {
+        file.write_all(html.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&part, out)
+    });
+    written.map_err(|error| {
+        std::fs::remove_file(&part).ok();
+        failed(error)
+    })
+}
+
+/// What the page states at its foot, for those who only see the terminal.
+fn warn(report: &Report) {
+    let streams: BTreeSet<&String> = report.doubts.iter().collect();
+    if !streams.is_empty() {
+        print_error_line(format!(
+            "warning: {} of the report have missing, suspect or stale days; the page names them",
+            format_count(streams.len() as u64, "stream")
+        ));
+    }
+    for file in &report.unreadable {
+        print_error_line(format!("warning: not in the report: {file}"));
+    }
+    if !report.unreadable.is_empty() {
+        print_error_line(
+            "help: `profound-export verify` marks damaged and missing files, and the next run writes them",
+        );
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        let hint = error.hint();
+        match error {
+            ReportError::Destination(error) => error.into(),
+            ReportError::NoCategory { .. } => Self::new(exit::USAGE, error.to_string()).hint(hint),
+            error => {
+                let failure = Self::new(exit::FAILED, crate::error_text::error_chain(&error)).hint(hint);
+                Self { section: ErrorSection::Commands, ..failure }
+            }
+        }
+    }
+}
