@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,17 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store
     """Another S3 server, by other people."""
     with stores.server("ministack", tmp_path_factory.mktemp("ministack") / "ministack.log") as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A destination in the emulator of Azure."""
+    with stores.azurite(tmp_path_factory.mktemp("azurite") / "azurite.log") as destination:
+        yield destination
+
+
+@pytest.fixture(scope="session")
+def google(ministack: stores.Store) -> Iterator[dict[str, Any]]:
+    """A destination in Google's API, in front of an S3 server."""
+    with stores.google(ministack) as destination:
+        yield destination

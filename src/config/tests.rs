@@ -631,7 +631,7 @@ fn relative_path_starts_at_the_directory_of_the_file_that_sets_it() {
 
 #[cfg(unix)]
 #[test]
-fn relative_path_starts_beside_a_link_to_the_file() {
+fn relative_path_starts_next_to_a_link_to_the_file() {
     let (fixture, links) = (file(NIGHTLY), tempfile::tempdir().unwrap());
     let link = links.path().join("jobs.toml");
     std::os::unix::fs::symlink(fixture.sources.file.as_ref().unwrap(), &link).unwrap();

@@ -110,6 +110,16 @@ impl DestinationError {
                 "check the disk of the lake; published files are safe, and the next run resumes"
             }
             Self::Store { source, action, .. } => match StoreDenial::from_error(source) {
+                Some(StoreDenial::NoCredentials)
+                    if matches!(source, object_store::Error::Generic { store: "GCS", .. }) =>
+                {
+                    "no role gives credentials here: set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account, or give the instance or workload a service account"
+                }
+                Some(StoreDenial::NoCredentials)
+                    if matches!(source, object_store::Error::Generic { store: "MicrosoftAzure", .. }) =>
+                {
+                    "no identity gives credentials here: set AZURE_STORAGE_ACCOUNT_KEY, or give the machine or workload a managed identity"
+                }
                 Some(StoreDenial::NoCredentials) => {
                     "no role gives credentials here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance, container or service account a role; AWS_PROFILE and `~/.aws` are not read"
                 }
@@ -123,7 +133,7 @@ impl DestinationError {
                     "remove the object lock or retention from `_profound_export` and the tables: a lake replaces its own files; versions of the bucket keep the old ones"
                 }
                 Some(StoreDenial::Unreachable) => {
-                    "check the endpoint (`endpoint` in `[destination.options]`, AWS_ENDPOINT_URL), the network and HTTPS_PROXY; published files are safe, and the next run resumes"
+                    "check the endpoint (in `[destination.options]`, or a variable such as AWS_ENDPOINT_URL), the network and HTTPS_PROXY; published files are safe, and the next run resumes"
                 }
                 Some(StoreDenial::NotS3) => {
                     "a web page answers, not S3: many stores have the console on one port and the API on another; check the endpoint"
@@ -227,6 +237,18 @@ mod tests {
         ] {
             let error = failed(response.into());
             assert!(error.hint().starts_with(hint), "{response}: {}", error.hint());
+        }
+        // Each cloud has its own variables.
+        for (store, variable) in [
+            ("S3", "AWS_ACCESS_KEY_ID"),
+            ("GCS", "GOOGLE_APPLICATION"),
+            ("MicrosoftAzure", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ] {
+            let source = "GET http://169.254.169.254/ - connection refused".into();
+            let source = object_store::Error::Generic { store, source };
+            let path = "models/data.parquet".to_owned();
+            let hint = DestinationError::Store { action: "write", path, attempts: Attempts::ONE, source }.hint();
+            assert!(hint.contains(variable), "{store}: {hint}");
         }
         let source = object_store::Error::Generic { store: "any", source: "403 Forbidden".into() };
         let error = DestinationError::Store {

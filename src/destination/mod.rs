@@ -461,12 +461,17 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
     let store: Box<dyn ObjectStore> = match url.scheme() {
         #[cfg(feature = "gcs")]
         "gs" => {
-            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+            let builder = object_store::gcp::GoogleCloudStorageBuilder::new().with_url(url.as_str());
+            let builder = variables("GOOGLE_").fold(builder, |builder, (key, value)| builder.with_config(key, value));
             Box::new(with_options(builder, config, |builder, name, value| builder.with_config(name, value))?.build()?)
         }
         #[cfg(feature = "azure")]
         "az" => {
-            let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+            let builder = object_store::azure::MicrosoftAzureBuilder::new().with_url(url.as_str());
+            let builder = variables("AZURE_").fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            // The identity of an app or a function, which has no prefix.
+            let identity = std::env::var("IDENTITY_ENDPOINT").ok().filter(|endpoint| !endpoint.trim().is_empty());
+            let builder = identity.into_iter().fold(builder, |builder, endpoint| builder.with_msi_endpoint(endpoint));
             Box::new(with_options(builder, config, |builder, name, value| builder.with_config(name, value))?.build()?)
         }
         _ => {
@@ -480,17 +485,21 @@ fn remote(url: &url::Url, config: &DestinationConfig) -> Result<(Box<dyn ObjectS
     Ok((store, prefix))
 }
 
-/// A bucket of S3 by the variables and the configured options. An empty variable counts as unset: `from_env` would send an empty
-/// session token, and panic on an empty endpoint.
-fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| {
+/// The variables of a kind of store, by its keys. An empty one counts as unset: `from_env` of a builder would send an empty session
+/// token, and panic on an empty endpoint.
+fn variables<Key: FromStr>(prefix: &str) -> impl Iterator<Item = (Key, String)> {
+    std::env::vars_os().filter_map(move |(name, value)| {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-        let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok())??;
+        let key = name.starts_with(prefix).then(|| name.to_ascii_lowercase().parse().ok())??;
         (!value.trim().is_empty()).then_some((key, value))
-    });
+    })
+}
+
+/// A bucket of S3 by the variables and the configured options.
+fn s3_builder(url: &url::Url, config: &DestinationConfig) -> Result<AmazonS3Builder, object_store::Error> {
     // Objects are deleted one at a time, which every store can; some lack `POST ?delete`, which object_store sends for one object too.
     let default = AmazonS3Builder::new().with_disable_bulk_delete(true);
-    let builder = variables.fold(default, |builder, (key, value)| builder.with_config(key, value));
+    let builder = variables("AWS_").fold(default, |builder, (key, value)| builder.with_config(key, value));
     let set = |builder: AmazonS3Builder, name, value: &str| builder.with_config(name, value);
     let builder = with_options(builder.with_url(url.as_str()), config, set)?;
     let value = |key| builder.get_config_value(&key);

@@ -22,7 +22,7 @@ use crate::schedule::wake_timer::WakeTimer;
 
 /// How often the wall clock is checked, even if the timer fails.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// A run that starts later than this although nothing else ran was missed because the system slept.
+/// A run that starts later than this although nothing else ran was missed because the system was suspended.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What the scheduler calls.

@@ -1,4 +1,4 @@
-//! Every destination behaves the same: memory, disk, and the real store that `PROFOUND_TEST_S3` names, if any.
+//! Every destination behaves the same: memory, disk, and the real store that `PROFOUND_TEST_STORE` names, if any.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ macro_rules! on_every_destination {
             async fn on_a_real_store() {
                 match real_store() {
                     Some(lake) => promise(lake).await,
-                    None => eprintln!("skipped: PROFOUND_TEST_S3 names no store"),
+                    None => eprintln!("skipped: PROFOUND_TEST_STORE names no store"),
                 }
             }
         }
@@ -81,7 +81,7 @@ async fn publish(lake: &Destination, from: &FilePath, at: &Path) -> Result<Publi
 }
 
 on_every_destination! {
-    async fn object_is_created_once_and_stands(lake) {
+    async fn object_is_created_once_and_kept(lake) {
         let at = path("_profound_export/ledger/000000/000000001.json");
         assert!(lake.create(&at, Bytes::from_static(b"first")).await.unwrap());
         assert!(!lake.create(&at, Bytes::from_static(b"second")).await.unwrap());
@@ -101,7 +101,7 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn overwrite_replaces_what_stands(lake) {
+    async fn overwrite_replaces_an_object(lake) {
         for words in ["first", "second, and longer", ""] {
             lake.overwrite(&path("coverage.parquet"), Bytes::from(words)).await.unwrap();
             assert_eq!(text(&lake, "coverage.parquet").await.as_deref(), Some(words));
@@ -111,14 +111,14 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn nothing_stands_where_nothing_was_put(lake) {
+    async fn missing_object_is_none_and_its_list_is_empty(lake) {
         assert_eq!(text(&lake, "a/b/c").await, None);
         assert_eq!(names(&lake, "a", None).await, Vec::<String>::new());
     }
 }
 
 on_every_destination! {
-    async fn list_tells_what_lies_below_and_behind(lake) {
+    async fn list_has_the_objects_below_a_prefix_and_after_a_name(lake) {
         for name in ["ledger/1", "ledger/2", "ledger/deep/3", "ledgers/4"] {
             lake.create(&path(name), Bytes::from_static(b"x")).await.unwrap();
         }
@@ -128,7 +128,7 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn published_file_is_whole_and_told_with_its_version(lake) {
+    async fn published_file_is_whole_and_has_a_version_of_its_own(lake) {
         let scratch = tempfile::tempdir().unwrap();
         let at = path("visibility_v2/category=c1/day=2026-03-01/data.parquet");
         let mut etags = Vec::new();
@@ -147,7 +147,7 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn what_stood_stands_when_the_spool_file_is_gone(lake) {
+    async fn published_file_is_kept_if_the_spool_file_is_gone(lake) {
         lake.overwrite(&path("a/data.parquet"), Bytes::from_static(b"old")).await.unwrap();
         let gone = lake.publish(FilePath::new("/nowhere/at/all.parquet"), &[0; 32], &path("a/data.parquet")).await.unwrap_err();
         assert!(gone.to_string().contains("/nowhere/at/all.parquet"));
@@ -209,7 +209,7 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn destination_that_creates_once_passes_the_probe_and_keeps_nothing_of_it(lake) {
+    async fn probe_passes_and_leaves_no_object(lake) {
         lake.probe().await.unwrap();
         lake.probe().await.unwrap();
         assert_eq!(names(&lake, OWN_DIRECTORY, None).await, Vec::<String>::new());
@@ -268,7 +268,7 @@ on_every_destination! {
 }
 
 on_every_destination! {
-    async fn record_that_is_no_record_or_of_a_newer_program_is_refused_by_name(lake) {
+    async fn invalid_or_newer_record_is_rejected_by_name(lake) {
         let at = path("_profound_export/ledger/000000/000000001.json");
         for (bytes, words) in [
             (&b"{\"format\": 4, \"number\": 1}"[..], "ledger record 1 has format 4"),

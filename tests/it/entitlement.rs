@@ -129,7 +129,7 @@ on_memory_and_disk! {
 }
 
 on_memory_and_disk! {
-    async fn lake_belongs_to_nobody_when_the_account_cannot_be_read(place) {
+    async fn lake_has_no_owner_while_the_account_cannot_be_read(place) {
         for (code, path) in place.cases([(403, "/v1/org"), (404, "/v1/org"), (403, "/v1/org/categories"), (404, "/v1/org/categories")]) {
             let export = Export::start(place, account(), &["visibility_v2_by_day", "models"]).await;
             export.simulator.inject(status(code).on_path(path));

@@ -188,7 +188,7 @@ mod every_fault_ends_as_listed_and_the_next_run_recovers {
     async fn on_a_real_store() {
         match real_store() {
             Some(_) => assert_outcomes(Place::Bucket).await,
-            None => eprintln!("skipped: PROFOUND_TEST_S3 names no store"),
+            None => eprintln!("skipped: PROFOUND_TEST_STORE names no store"),
         }
     }
 }

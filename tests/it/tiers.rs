@@ -157,8 +157,8 @@ fn every_fallback_stream_is_listed() {
 #[test]
 fn streams_without_a_tier_have_a_reason() {
     for stream in Catalog::embedded().unwrap().streams() {
-        let stands_in = FALLBACKS.contains(&stream.name.as_str());
-        assert!(stream.tier.is_some() || stands_in || stream.opt_in.is_some(), "{}", stream.name);
+        let is_fallback = FALLBACKS.contains(&stream.name.as_str());
+        assert!(stream.tier.is_some() || is_fallback || stream.opt_in.is_some(), "{}", stream.name);
     }
 }
 
@@ -282,8 +282,8 @@ fn assert_scope(stream: &Stream, planned: &str) {
     assert_eq!(stream.scope, scope, "{}", stream.name);
     let of = stream.parent.as_ref().map(|parent| parent.stream.as_str());
     assert_eq!(of, parent, "{}", stream.name);
-    let tells_changes = stream.parent.as_ref().is_some_and(|parent| parent.changed.is_some());
-    assert_eq!(tells_changes, planned.starts_with("changed"), "{}", stream.name);
+    let has_change_marker = stream.parent.as_ref().is_some_and(|parent| parent.changed.is_some());
+    assert_eq!(has_change_marker, planned.starts_with("changed"), "{}", stream.name);
 }
 
 fn assert_days(stream: &Stream, planned: &Planned) {

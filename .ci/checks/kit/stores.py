@@ -1,6 +1,8 @@
 """Object stores on this machine: real servers, each in a process of its own."""
 
+import base64
 import contextlib
+import hmac
 import http.client
 import http.server
 import json
@@ -10,9 +12,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,54 @@ def server(name: str, log: Path) -> Iterator[Store]:
         process.wait()
 
 
+@contextlib.contextmanager
+def azurite(log: Path) -> Iterator[dict[str, Any]]:
+    """The settings of a destination in the emulator of Azure, with an empty container."""
+    port, account = free_port(), "devstoreaccount1"
+    # The key that the emulator itself documents.
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    command = [os.environ["PROFOUND_EXPORT_NODE_MODULES"] + "/.bin/azurite-blob", "--silent", "--disableTelemetry"]
+    command += ["--skipApiVersionCheck", "--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    with open(log, "w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent)
+    try:
+        _wait(port, process, log)
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2023-11-03"}
+        named = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        # The account is named twice: once as who signs, once as the first part of the path.
+        signed = f"PUT{12 * chr(10)}{named}/{account}/{account}/{BUCKET}\nrestype:container"
+        signature = base64.b64encode(hmac.digest(base64.b64decode(key), signed.encode(), "sha256")).decode()
+        headers["Authorization"] = f"SharedKey {account}:{signature}"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("PUT", f"/{account}/{BUCKET}?restype=container", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 201, answer.read()
+        endpoint = f"http://127.0.0.1:{port}/{account}"
+        options = {"endpoint": endpoint, "account_name": account, "access_key": key, "allow_http": "true"}
+        yield {"url": f"az://{BUCKET}", "options": options}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def google(behind: Store) -> Iterator[dict[str, Any]]:
+    """The settings of a destination in Google's store, whose XML API is that of S3 with other names for conditions."""
+
+    def translate(request: Request) -> None:
+        if request.headers.pop("x-goog-if-generation-match", None) == "0":
+            request.headers["if-none-match"] = "*"
+        # The server behind reads only whose bucket it is, and no signature.
+        scope = f"{behind.access_key}/20260101/us-east-1/s3/aws4_request"
+        request.headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+
+    # Every version has the same number: the program compares ETags.
+    with meddled(behind, translate, "google", {"x-goog-generation": "1"}) as store:
+        account = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": True}
+        options = {"base_url": store.endpoint, "service_account_key": json.dumps(account), "allow_http": "true"}
+        yield {"url": f"gs://{BUCKET}", "options": options}
+
+
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(300):
         assert process.poll() is None, log.read_text()
@@ -150,8 +201,10 @@ Meddling = Callable[[Request], Refusal | Silence | None]
 
 
 @contextlib.contextmanager
-def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[Store]:
-    """The same store, behind a proxy that may change a request, or answer it instead."""
+def meddled(
+    behind: Store, meddle: Meddling, name: str = "meddled", more: Mapping[str, str] | None = None
+) -> Iterator[Store]:
+    """The same store, behind a proxy that may change a request, or answer it instead, and that adds headers."""
 
     class Between(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -179,7 +232,7 @@ def meddled(behind: Store, meddle: Meddling, name: str = "meddled") -> Iterator[
             try:
                 upstream.request(request.method, request.path, request.body, request.headers)
                 answer = upstream.getresponse()
-                return answer.status, answer.getheaders(), answer.read()
+                return answer.status, [*answer.getheaders(), *(more or {}).items()], answer.read()
             finally:
                 upstream.close()
 

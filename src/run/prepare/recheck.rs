@@ -56,9 +56,9 @@ pub async fn recheck(
             continue;
         }
         let is_wanted = |name: &str| wanted.streams.iter().any(|other| other.name == name);
-        let stands_in = state.facts.fallback(&stream.name).is_some_and(is_wanted);
+        let is_fallback = state.facts.fallback(&stream.name).is_some_and(is_wanted);
         let scope = wanted.scopes.get(&stream.scope).and_then(|scopes| scopes.first());
-        let (true, Some(scope)) = (stands_in || is_wanted(&stream.name), scope) else {
+        let (true, Some(scope)) = (is_fallback || is_wanted(&stream.name), scope) else {
             continue;
         };
         let last = stream

@@ -71,7 +71,7 @@ pub(crate) use on_memory_and_disk;
 pub enum Place {
     Memory,
     Disk,
-    /// The store that `PROFOUND_TEST_S3` names, below a prefix of its own.
+    /// The store that `PROFOUND_TEST_STORE` names, below a prefix of its own.
     Bucket,
 }
 
@@ -91,16 +91,16 @@ impl Place {
                 let url = scratch.path().join("lake").display().to_string();
                 Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap()
             }
-            Self::Bucket => real_store().expect("PROFOUND_TEST_S3 names a store"),
+            Self::Bucket => real_store().expect("PROFOUND_TEST_STORE names a store"),
         }
     }
 }
 
-/// The store of the environment, below a prefix of its own. `PROFOUND_TEST_S3` is the JSON of a `[destination]`:
+/// The store of the environment, below a prefix of its own. `PROFOUND_TEST_STORE` is the JSON of a `[destination]`:
 /// `{"url": "s3://bucket/prefix", "options": {...}}`.
 pub fn real_store() -> Option<Destination> {
-    let text = std::env::var("PROFOUND_TEST_S3").ok()?;
-    let mut config: DestinationConfig = serde_json::from_str(&text).expect("PROFOUND_TEST_S3 is a `[destination]`");
+    let text = std::env::var("PROFOUND_TEST_STORE").ok()?;
+    let mut config: DestinationConfig = serde_json::from_str(&text).expect("PROFOUND_TEST_STORE is a `[destination]`");
     config.url = format!("{}/{}", config.url.trim_end_matches('/'), uuid::Uuid::now_v7());
     Some(Destination::open(&config).unwrap())
 }
