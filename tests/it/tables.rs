@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::support::lake::table_of;
 use crate::support::stores::{Bad, Vice};
-use crate::support::{Export, Place, account, day, instant, on_memory_and_disk};
+use crate::support::{Export, Place, account, day, instant, is_long_test, on_memory_and_disk};
 
 const REPORT: &str = "visibility_v2_by_day";
 /// A report of days, answers with nested columns, a list, and totals of months.
@@ -633,6 +633,61 @@ async fn compacted_month_is_split_near_the_target_size() {
             .collect::<Vec<_>>()
     };
     assert_eq!(february(&after), february(&table), "from version {version}");
+}
+
+#[tokio::test]
+async fn repeated_forget_leaves_nothing_after_a_kill_at_any_write() {
+    // Deletions count as writes.
+    let step = if is_long_test() { 1 } else { 3 };
+    for done in [false, true] {
+        for at in (u64::from(done)..).step_by(step) {
+            let what = format!("write {at}, done: {done}");
+            let mut export = Export::start(Place::Memory, account(), &[REPORT, "category_topics"]).await;
+            let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let good = tables_at(Destination::new(Arc::clone(&inner), "memory:///tables"), &export);
+            export.tables = Some(good.clone());
+            complete(&export, &what).await;
+            // Files that a commit removed, and versions that name the category.
+            export.simulator.restate(day("2026-03-09"));
+            export.simulator.set_now(instant("2026-03-11T16:00:00Z"));
+            complete(&export, &what).await;
+            let [one, other] = <[String; 2]>::try_from(export.categories()).unwrap();
+            let erasure = Erasure { scope: [(ScopePart::Category, one.clone())].into(), window: None };
+            let erasures = [REPORT, "category_topics"].map(|table| (table.to_owned(), erasure.clone()));
+            let clock = Clock::starting_at(export.simulator.now());
+            let mut ledger = Ledger::open(export.lake.clone(), clock).await.unwrap();
+            forget(&export.lake, &mut ledger, &erasures).await.unwrap();
+            let settings = export.settings();
+            let source = settings.tables_source(ledger.state(), &settings.cancel);
+            let bad = Bad::new(inner, Vice::Kills { at, done });
+            let killed = tables_at(Destination::new(Arc::clone(&bad) as _, "memory:///tables"), &export);
+            let is_killed = tokio::select! {
+                report = killed.forget(source, |_| true) => { assert!(report.failed.is_empty(), "{what}: {report:?}"); false }
+                () = bad.reached() => true,
+            };
+            // A run may come first: it publishes what the ledger says, and readers no longer see the category.
+            if is_killed && at % 2 == 1 {
+                complete(&export, &what).await;
+                assert_equals_lake(&export, &[REPORT, "category_topics"], &what).await;
+            }
+            let state = export.state().await;
+            let source = settings.tables_source(&state, &settings.cancel);
+            let report = good.forget(source, |_| true).await;
+            assert!(report.failed.is_empty(), "{what}: {report:?}");
+            assert_equals_lake(&export, &[REPORT, "category_topics"], &what).await;
+            let rows = read(&export, REPORT).await.unwrap().rows;
+            assert!(!rows.is_empty() && rows.iter().all(|row| row["category_id"] == other.as_str()), "{what}");
+            for path in objects(&export).await {
+                let content = bytes(&export, &path).await.unwrap();
+                let is_named = path.contains(&one) || content.windows(one.len()).any(|part| part == one.as_bytes());
+                assert!(!is_named, "{what}: {path} names the category");
+            }
+            if !is_killed {
+                assert!(at > 25, "only {at} writes were tried");
+                break;
+            }
+        }
+    }
 }
 
 /// What `verify` says about the tables: kind, path and problem.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
@@ -176,6 +177,13 @@ impl ObjectStore for Bad {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        if let Vice::Kills { at, done } = self.vice
+            && self.writes.fetch_add(1, Ordering::Relaxed) == at
+        {
+            self.reached.notify_one();
+            let deleted = if done { self.inner.delete_stream(paths) } else { stream::empty().boxed() };
+            return deleted.chain(stream::pending()).skip_while(|_| std::future::ready(true)).boxed();
+        }
         self.inner.delete_stream(paths)
     }
 
