@@ -1,12 +1,17 @@
-//! How long the status of a lake takes, of 20, 200 and 2,000 categories with tier `core` and a year of days:
+//! How long the status of a lake and its page take, of 20, 200 and 2,000 categories with tier `core` and a year of days:
 //! `cargo bench --bench status`. The largest has as many days as 200 categories with every stream there is.
 
 mod support;
 
+use std::sync::Arc;
+
 use divan::Bencher;
+use profound_export::clock::Clock;
 use profound_export::config::{Config, Sources, load};
 use profound_export::ledger::State;
-use profound_export::status::Status;
+use profound_export::observe::ActivityMonitor;
+use profound_export::server::StatusServer;
+use profound_export::status::{Status, StatusCache};
 use support::{Account, CATEGORIES};
 
 fn main() {
@@ -26,6 +31,17 @@ fn one_category(bencher: Bencher<'_, '_>, categories: usize) {
     let (account, state, config) = lake(categories);
     let category = Status::of(&state, &config, account.now, 1).unwrap().categories.remove(0).id;
     bencher.bench_local(|| Status::streams_of_category(&state, &config, account.now, 90, &category));
+}
+
+/// The page that a browser loads, with as many categories in its filter.
+#[divan::bench(args = CATEGORIES, sample_count = 5, sample_size = 1)]
+fn page_of_a_year(bencher: Bencher<'_, '_>, categories: usize) {
+    let (account, state, config) = lake(categories);
+    let status = Arc::new(Status::of(&state, &config, account.now, 90).unwrap());
+    let clock = Clock::starting_at(account.now);
+    let cache = Arc::new(StatusCache::new(Arc::new(config), clock.clone(), 90));
+    let server = StatusServer::new(cache, ActivityMonitor::new(clock.clone()), clock);
+    bencher.bench_local(|| server.page(Arc::clone(&status)));
 }
 
 fn lake(categories: usize) -> (Account, State, Config) {

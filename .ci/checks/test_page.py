@@ -4,6 +4,7 @@ Screenshots stay under `target/ci/page`, to be looked at.
 """
 
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -17,13 +18,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 from kit import program
 from kit.account import Account
 from kit.job import Job, today
-from kit.program import COMPLETE, KEY_REJECTED, until
+from kit.program import COMPLETE, KEY_REJECTED, SOME_FAILED, until
 
 STREAMS = ["minimal", "category_topics"]
 NEVER = {"cron": "0 0 29 2 *", "timezone": "UTC"}
 SCREENSHOTS = Path(__file__).parents[2] / "target/ci/page"
 DESKTOP: ViewportSize = {"width": 1100, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 780}
 # Nothing but this machine is asked for anything.
 FLAGS = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
@@ -58,6 +59,8 @@ def _opened(
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda asked: wrong.append(asked.url) if not re.match("http://127|data:", asked.url) else None)
     yield page
+    # Names in backticks are rendered as code.
+    assert "`" not in page.inner_text("body"), page.inner_text("body")
     context.close()
     assert not [one for one in wrong if not (ends and "net::ERR_" in one)], wrong
 
@@ -117,21 +120,30 @@ def test_page_of_a_year_is_small_and_shows_each_day(tmp_path: Path, account: Acc
             assert len(answer.body()) < 100_000
             expect(page.get_by_role("heading", level=1)).to_have_text("Everything due is exported.")
             row = page.locator("li", has=page.get_by_role("link", name="visibility_v2_by_day", exact=True))
-            row.locator("svg").hover()
+            row.locator("svg").first.hover()
             expect(page.locator(".tip")).to_contain_text(
-                re.compile(r"visibility_v2_by_day: 3 final, [\d,]+ rows, extracted")
+                re.compile(r"visibility_v2_by_day: 3 of 3 scopes final, [\d,]+ rows, extracted")
             )
             # The viewer's clock is next to that of the job.
             expect(page.locator("#jobs .viewer").first).to_be_visible()
             # What one category lacks is seen by itself.
             page.get_by_label("Category").select_option(index=1)
             expect(page.locator("small", has_text="1 category").first).to_be_visible()
+            # The filter is applied as it is typed, keeps the focus, and is part of the address.
+            page.goto(url)
+            page.get_by_label("Stream", exact=True).press_sequentially("visibility")
+            expect(page.locator("#matches")).to_contain_text(re.compile(r"2 of \d+ streams"))
+            expect(page.locator("#streams .rows > li")).to_have_count(2)
+            expect(page.get_by_label("Stream", exact=True)).to_be_focused()
+            assert page.url.endswith("/?stream=visibility"), page.url
+            expect(page.locator("#streams svg.line path").first).to_have_attribute("d", re.compile(r"^M\d+ \d+"))
+            expect(page.locator("#jobs svg.bars title").first).to_have_text(re.compile("duration of the last 1 run"))
             page.goto(url)
             page.get_by_role("link", name="visibility_v2_by_day", exact=True).click()
             expect(page.get_by_role("heading", level=1)).to_have_text("visibility_v2_by_day")
             expect(page.locator("#days tbody tr")).to_have_count(90)
             _keep(page, "stream")
-            page.get_by_role("link", name="← all streams").click()
+            page.get_by_role("link", name="← status").click()
             expect(page.locator("#coverage")).to_be_visible()
 
 
@@ -145,9 +157,77 @@ def test_page_needs_no_script(tmp_path: Path, account: Account, browser: Browser
         page.locator("summary", has_text="complete").click()
         expect(page.locator(".inside")).to_contain_text("deferred to the next run")
         page.get_by_label("Category").select_option(index=1)
+        page.get_by_label("Stream", exact=True).fill("visibility")
         page.get_by_role("button", name="Show").click()
         expect(page.locator("small", has_text="1 category").first).to_be_visible()
+        expect(page.locator("#streams .rows > li")).to_have_count(2)
         _keep(page, "without-script")
+        page.locator("summary", has_text="complete").click()
+        page.get_by_role("link", name="slices of this run").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Run of nightly")
+        expect(page.locator("#slices summary", has_text="visibility_v2_by_day")).to_contain_text("3 slices")
+        _keep(page, "run")
+        # Links of the footer lead to the same files from every page.
+        page.get_by_role("link", name="JSON").click()
+        expect(page.locator("body")).to_contain_text('"verdict"')
+
+
+def test_page_shows_problems_with_their_messages_folded(tmp_path: Path, account: Account, browser: Browser) -> None:
+    job = Job(tmp_path, account.url, [*STREAMS, "citations_v1"], job_settings=NEVER)
+    job.run("run").expect(COMPLETE)
+    # One category loses its rows, and the type of a column changes in all of them.
+    account.fault("fewer_rows", rows=1, stream="visibility_v2_by_day", category=account.category()["name"])
+    account.fault("bad_value", column="count", value='"x"', stream="citations_v1")
+    job.days = 20
+    job.job_settings = NEVER | {"start": str(today("eastern") - timedelta(days=20))}
+    job.write()
+    job.run("run").expect(SOME_FAILED)
+    with _serving(job) as (_, url):
+        _keep_all(browser, url, "problems")
+        with _opened(browser) as page:
+            page.goto(url)
+            expect(page.get_by_role("heading", level=1)).to_contain_text(
+                "Not everything is exported: the last run of nightly failed"
+            )
+            cards = page.locator("#problems .card")
+            expect(cards.first.locator("h3")).to_have_text(
+                re.compile(r"\d+ of \d+ slices failed in the last run of nightly\.")
+            )
+            expect(cards.first).to_contain_text("Published files are kept.")
+            message = page.get_by_text("is an integer, but the API sent")
+            assert not any(one.is_visible() for one in message.all())
+            cards.first.locator("summary").focus()
+            page.keyboard.press("Enter")
+            expect(message.first).to_be_visible()
+            page.get_by_label("Show", exact=True).select_option("problems")
+            expect(page.locator("#streams").get_by_role("link", name="citations_v1", exact=True)).to_be_visible()
+            expect(page.locator("#streams").get_by_role("link", name="models", exact=True)).to_have_count(0)
+
+
+def test_page_says_that_files_are_there_without_a_ledger(tmp_path: Path, account: Account, browser: Browser) -> None:
+    job = Job(tmp_path, account.url, STREAMS, job_settings=NEVER)
+    job.run("run").expect(COMPLETE)
+    shutil.rmtree(job.lake / "_profound_export")
+    with _serving(job) as (_, url), _opened(browser) as page:
+        page.goto(url)
+        expect(page.get_by_role("heading", level=1)).to_have_text("The lake cannot be read.")
+        expect(page.locator("#problems .card").first).to_contain_text("but no ledger")
+        expect(page.locator("#problems .card").first).to_contain_text("profound-export ledger rebuild")
+        assert "Nothing is exported yet" not in page.inner_text("body")
+
+
+def test_page_of_200_categories_is_small(tmp_path: Path, browser: Browser) -> None:
+    options = ("--categories", "200", "--prompts", "2", "--assets", "1", "--answer-bytes", "100")
+    with Account(tmp_path, *options) as account:
+        job = Job(tmp_path, account.url, ["visibility_v2_by_day", "bots_v2", "category_topics"], job_settings=NEVER)
+        job.run("run").expect(COMPLETE)
+        with _serving(job) as (_, url):
+            _keep_all(browser, url, "many")
+            with _opened(browser) as page:
+                answer = page.goto(url)
+                assert answer is not None
+                assert len(answer.body()) < 300_000
+                expect(page.locator("small", has_text="200 categories").first).to_be_visible()
 
 
 def test_open_page_updates_during_a_run(tmp_path: Path, account: Account, browser: Browser) -> None:
@@ -161,7 +241,7 @@ def test_open_page_updates_during_a_run(tmp_path: Path, account: Account, browse
         job.write()
         daemon.send_signal(signal.SIGHUP)
         expect(page.locator("#running progress")).to_be_visible(timeout=30_000)
-        expect(page.locator("#rate-limit")).to_contain_text("sent", timeout=30_000)
+        expect(page.locator("#rate-limit")).to_contain_text("used", timeout=30_000)
         _keep(page, "running")
         account.clear_faults()
         expect(page.locator("#runs summary").first).to_contain_text("complete", timeout=60_000)

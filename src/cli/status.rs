@@ -63,7 +63,7 @@ const MIN_DAYS: usize = 7;
 fn text(status: &Status, lake: &str, tables: Option<&str>, shown_days: u16, width: Option<usize>) -> String {
     let mut text = format!("{}lake: {lake}", paragraph(&status.headline.to_string(), width));
     text.extend(tables.map(|url| format!("\ntables: {url}")));
-    if status.headline.is_new {
+    if status.records == 0 {
         return text;
     }
     text.push_str("\n\n");

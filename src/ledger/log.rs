@@ -4,6 +4,7 @@
 //! state up to a number, so that opening the ledger reads one checkpoint and replays the records after it.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,6 +129,22 @@ impl Ledger {
     /// The last record in which another writer committed a day, or a list, since this ledger was opened.
     pub fn extracted_elsewhere(&self, stream: &str, scope: &ScopeKey, day: Option<Day>) -> Option<u64> {
         self.external.get(&(stream.to_owned(), scope.clone(), day))?.extracted
+    }
+
+    /// The records with `numbers`, without those that do not exist.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn records(
+        &self,
+        numbers: RangeInclusive<u64>,
+    ) -> impl Future<Output = Result<Vec<Record>, LedgerError>> + use<> {
+        let destination = self.destination.clone();
+        async move {
+            let reads = numbers.map(|number| read(&destination, number));
+            let records: Vec<Option<Record>> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
+            Ok(records.into_iter().flatten().collect())
+        }
     }
 
     /// Replays the records that other writers have added.

@@ -242,6 +242,9 @@ pub struct RunEnd {
     /// Deferred slices that are backfill.
     #[serde(default)]
     pub backfill_remaining: u64,
+    /// Time in which no request could be sent because of the rate limit.
+    #[serde(default)]
+    pub waited_seconds: u64,
     /// The first few problems: the one that ended the run, then slices that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -251,6 +254,13 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
+    /// How many slices were due and are left to the next run; zero if the run ended before it had a plan. `None` if it left only
+    /// backfill, or nothing.
+    pub fn deferred(&self) -> Option<u64> {
+        let due = self.counters.deferred.saturating_sub(self.backfill_remaining);
+        (self.outcome == Outcome::Incomplete && (due > 0 || self.counters.deferred == 0)).then_some(due)
+    }
+
     /// Whether the run ended before it exported everything due. Deferred backfill does not count.
     pub fn is_cut_short(&self) -> bool {
         self.outcome == Outcome::Incomplete && self.counters.deferred + self.counters.failed > self.backfill_remaining

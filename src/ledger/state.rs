@@ -21,8 +21,12 @@ use crate::model::window::Window;
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 /// Days before the present that the API may restate, with room: older ones are final whatever the clock says.
 const RESTATED_DAYS: i64 = 70;
-/// Runs kept for `status` and the page.
+/// Runs kept for `status` and the page, with their problems.
 const REMEMBERED_RUNS: usize = 50;
+/// Earlier runs of each job, and backfills of each job, that are kept without problems: what the trend of a job shows.
+const TREND_RUNS: usize = 30;
+/// Bounds the checkpoint of a lake with very many jobs.
+const MAX_RUNS: usize = 600;
 
 /// The state after records 1 to `number`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,9 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     pub ended_at: Timestamp,
+    /// Of the record of its start; `None` if it planned nothing, or an older version wrote the checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_number: Option<u64>,
     /// Of the record of its end.
     pub number: u64,
     #[serde(flatten)]
@@ -156,12 +163,29 @@ impl State {
             // Replaced by the checkpoint of the same number.
             Entry::Rebuilding => {}
             Entry::RunEnded(end) => {
-                self.open_runs.remove(&end.run);
-                self.runs.push_back(RunSummary { ended_at: at, number: self.number, end: end.clone() });
-                while self.runs.len() > REMEMBERED_RUNS {
-                    self.runs.pop_front();
-                }
+                let first_number = self.open_runs.remove(&end.run).map(|open| open.number);
+                self.runs.push_back(RunSummary { ended_at: at, first_number, number: self.number, end: end.clone() });
+                self.trim_runs();
             }
+        }
+    }
+
+    /// Keeps the last runs of all jobs, and of the earlier ones those that the trend of a job shows.
+    fn trim_runs(&mut self) {
+        let Some(earlier) = self.runs.len().checked_sub(REMEMBERED_RUNS + 1) else {
+            return;
+        };
+        let left = &mut self.runs[earlier];
+        left.end.problems.clear();
+        left.end.hint = None;
+        let kind = |run: &RunSummary| (run.end.job.clone(), run.end.backfill);
+        let newest = self.runs.back().map(kind);
+        let mut of_newest = self.runs.iter().enumerate().filter(|(_, run)| Some(kind(run)) == newest);
+        let oldest = of_newest.next().map(|(at, _)| at);
+        match oldest.filter(|at| *at <= earlier && of_newest.count() >= TREND_RUNS) {
+            Some(oldest) => _ = self.runs.remove(oldest),
+            None if self.runs.len() > MAX_RUNS => _ = self.runs.pop_front(),
+            None => {}
         }
     }
 
@@ -294,5 +318,49 @@ impl State {
             open.planned.contains(stream, scope, day)
                 && extracted_at().is_none_or(|extracted_at| extracted_at < killed_at)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end_run(state: &mut State, job: &str, backfill: bool) {
+        let end = RunEnd {
+            run: Uuid::nil(),
+            job: job.into(),
+            backfill,
+            started_at: Timestamp::UNIX_EPOCH,
+            outcome: crate::model::outcome::Outcome::Failed,
+            counters: crate::model::counters::Counters::default(),
+            backfill_remaining: 0,
+            waited_seconds: 0,
+            problems: vec!["a problem".into()],
+            hint: None,
+        };
+        state.number += 1;
+        state.apply_entry(Timestamp::UNIX_EPOCH, &Entry::RunEnded(end));
+    }
+
+    #[test]
+    fn thirty_runs_of_each_job_are_kept_whatever_the_others_do() {
+        let mut state = State::default();
+        for _ in 0..40 {
+            end_run(&mut state, "weekly", false);
+        }
+        for _ in 0..200 {
+            end_run(&mut state, "hourly", false);
+            end_run(&mut state, "hourly", true);
+        }
+        let kept =
+            |job, backfill| state.runs.iter().filter(|run| run.end.job == job && run.end.backfill == backfill).count();
+        assert_eq!([kept("weekly", false), kept("hourly", false), kept("hourly", true)], [40, 30, 30]);
+        let with_problems = state.runs.iter().filter(|run| !run.end.problems.is_empty()).count();
+        assert_eq!(with_problems, REMEMBERED_RUNS);
+        assert_eq!(state.runs.back().map(|run| run.number), Some(440));
+        for job in 0..700 {
+            end_run(&mut state, &job.to_string(), false);
+        }
+        assert_eq!(state.runs.len(), MAX_RUNS);
     }
 }

@@ -53,6 +53,18 @@ impl Outcome {
         matches!(self, Self::ConfigMismatch | Self::KeyRejected)
     }
 
+    /// How a run ended, as the verb of a sentence whose subject is the run.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Complete => "is complete",
+            Self::Incomplete => "is incomplete",
+            Self::Failed => "failed",
+            Self::Unavailable => "could not reach the API or the destination",
+            Self::ConfigMismatch => "does not match its configuration or its lake",
+            Self::KeyRejected => "was rejected with its key",
+        }
+    }
+
     /// The name with spaces, for people: `key rejected`.
     pub fn label(self) -> String {
         self.to_string().replace('_', " ")

@@ -53,7 +53,7 @@ const RECORDED_CHARACTERS: usize = 500;
 pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult {
     let started = Instant::now();
     let deadline = request.time_limit.map(|limit| started + limit);
-    let requests_before = settings.client.requests();
+    let (requests_before, waited_before) = (settings.client.requests(), settings.client.rate_limiter().waited());
     // A failure that ends this run stops its own requests, not those of later runs, nor the publishing of its tables.
     let stop = settings.cancel.clone();
     let settings = &RunSettings { cancel: settings.cancel.child_token(), ..settings.clone() };
@@ -64,7 +64,7 @@ pub async fn run_job(settings: &RunSettings, request: &RunRequest) -> RunResult 
     let events = &settings.events;
     events.emit(&Event::RunStarted { run, job: request.job.name.clone() });
     let result = RunResult { run_id: run, job: request.job.name.clone(), ..RunResult::default() };
-    let mut session = Session { settings, request, deadline, requests_before, stop, result };
+    let mut session = Session { settings, request, deadline, requests_before, waited_before, stop, result };
     if let Err(error) = settings.client.report_waits(session.run()).await {
         // The failure that ended the run is its error; that its end could not be recorded follows from it.
         session.result.error.get_or_insert(error);
@@ -95,6 +95,7 @@ struct Session<'a> {
     request: &'a RunRequest,
     deadline: Option<Instant>,
     requests_before: u64,
+    waited_before: Duration,
     /// Cancelled if the process is to end.
     stop: CancellationToken,
     result: RunResult,
@@ -436,6 +437,7 @@ impl Session<'_> {
             outcome: self.result.current_outcome(),
             counters,
             backfill_remaining: self.result.backfill_remaining,
+            waited_seconds: (self.settings.client.rate_limiter().waited() - self.waited_before).as_secs(),
             problems: self.problems(),
             hint: self.result.error.as_ref().and_then(RunError::hint),
         })

@@ -6,6 +6,8 @@ mod connections;
 mod events;
 mod guard;
 mod page;
+mod page_data;
+mod problems;
 mod routes;
 mod status_json;
 mod verdict;
@@ -19,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::observe::ActivityMonitor;
-use crate::status::StatusCache;
+use crate::status::{Status, StatusCache};
 
 /// Open pages that receive change events at the same time.
 const EVENT_STREAMS: usize = 32;
@@ -49,6 +51,11 @@ impl StatusServer {
     pub fn with_metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.0.metrics = Some(Box::new(text));
         self
+    }
+
+    /// The page at `/` for `status`, as a browser gets it.
+    pub fn page(&self, status: Arc<Status>) -> String {
+        page::index(&self.0.data(Some(status))).into_string()
     }
 
     /// Binds the address. Requests are answered once [`Listening::serve`] is polled.

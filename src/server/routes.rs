@@ -8,12 +8,15 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::ServerState;
 use super::events::events;
 use super::guard::guard;
-use super::page::{self, PageData};
+use super::page;
+use super::page_data::{PageData, StreamFilter};
 use super::status_json::StatusJson;
+use crate::error_text::error_chain;
 use crate::status::{Status, StreamDetails, StreamStatus};
 
 pub(super) fn router(server: Arc<ServerState>) -> Router {
@@ -23,6 +26,7 @@ pub(super) fn router(server: Arc<ServerState>) -> Router {
         .route("/events", get(events))
         .route("/stream/{name}", get(stream))
         .route("/days/{name}", get(days))
+        .route("/run/{id}", get(run))
         .route("/page.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE) }))
         .route("/page.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], page::SCRIPT) }))
         // The server runs in the same task as the jobs, so a response proves that the event loop is alive.
@@ -42,6 +46,12 @@ struct PageQuery {
     /// Id of the only category to show.
     #[serde(default)]
     category: String,
+    /// A part of the names of the streams to show.
+    #[serde(default)]
+    stream: String,
+    /// `problems` for the streams that have some.
+    #[serde(default)]
+    show: String,
 }
 
 impl ServerState {
@@ -49,7 +59,7 @@ impl ServerState {
         self.cache.subscribe().borrow().clone()
     }
 
-    fn data(&self, status: Option<Arc<Status>>) -> PageData {
+    pub(super) fn data(&self, status: Option<Arc<Status>>) -> PageData {
         PageData {
             status,
             activity: self.live.activity(),
@@ -59,6 +69,7 @@ impl ServerState {
             shown_days: self.cache.shown_days(),
             has_metrics: self.metrics.is_some(),
             category: None,
+            filter: StreamFilter::default(),
         }
     }
 
@@ -77,7 +88,8 @@ impl ServerState {
 async fn index(State(server): State<Arc<ServerState>>, Query(query): Query<PageQuery>) -> Response {
     let status = server.status();
     let category = server.of_category(status.as_deref(), &query).await;
-    let data = PageData { category, ..server.data(status) };
+    let filter = StreamFilter { search: query.stream.trim().to_lowercase(), only_problems: query.show == "problems" };
+    let data = PageData { category, filter, ..server.data(status) };
     Html(page::index(&data).into_string()).into_response()
 }
 
@@ -94,6 +106,17 @@ async fn stream(State(server): State<Arc<ServerState>>, Path(name): Path<String>
         None => {
             let page = page::no_such_stream(&name).into_string();
             (StatusCode::NOT_FOUND, Html(page)).into_response()
+        }
+    }
+}
+
+async fn run(State(server): State<Arc<ServerState>>, Path(id): Path<Uuid>) -> Response {
+    match server.cache.run_details(id).await {
+        Ok(Some(details)) => Html(page::run(&server.data(server.status()), &details).into_string()).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Html(page::no_such_run(id).into_string())).into_response(),
+        Err(error) => {
+            let problem = format!("the records of this run cannot be read: {}\n", error_chain(&error));
+            (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
         }
     }
 }
@@ -118,7 +141,7 @@ async fn readyz(State(server): State<Arc<ServerState>>) -> Response {
     match (server.status(), server.cache.error()) {
         (Some(_), _) => "ok\n".into_response(),
         (None, error) => {
-            let reason = error.unwrap_or_else(|| "reading the ledger".to_owned());
+            let reason = error.map_or_else(|| "reading the ledger".to_owned(), |error| error.chain);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
         }
     }

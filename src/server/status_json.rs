@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::page::PageData;
+use super::page_data::PageData;
+use super::problems::{ProblemCard, problems};
 use super::verdict::StatusVerdict;
 use crate::ledger::RunSummary;
 use crate::model::compact_timestamp::CompactTimestamp;
@@ -25,6 +26,8 @@ pub(super) struct StatusJson<'a> {
     /// When the ledger was last read.
     read_at: Option<Timestamp>,
     verdict: StatusVerdict,
+    /// The most serious first.
+    problems: Vec<ProblemCard>,
     /// Why the last read of the lake failed.
     read_error: Option<&'a str>,
     headline: Option<&'a Headline>,
@@ -55,6 +58,7 @@ struct StreamJson<'a> {
     lag_seconds: u64,
     has_missing_days: bool,
     missing_since: Option<Day>,
+    missing_scopes: u64,
     days: Vec<DaysJson>,
 }
 
@@ -75,12 +79,14 @@ impl<'a> StatusJson<'a> {
         let not_entitled = status.map(|status| status.not_entitled.as_slice()).unwrap_or_default();
         let runs = status.map(|status| status.runs.as_slice()).unwrap_or_default();
         let omitted = suspects.len() + not_entitled.len() - first(suspects.len()) - first(not_entitled.len());
+        let problems = problems(data);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at: data.now,
             read_at: status.map(|status| status.at),
-            verdict: data.verdict(),
-            read_error: data.read_error.as_deref(),
+            verdict: StatusVerdict::new(data, &problems),
+            problems,
+            read_error: data.read_error.as_ref().map(|error| error.chain.as_str()),
             headline: status.map(|status| &status.headline),
             destination: data.destination(),
             key_expires: data.config.api.key_expires,
@@ -121,6 +127,7 @@ impl<'a> StreamJson<'a> {
             lag_seconds: stream.lag_seconds,
             has_missing_days: stream.has_missing_days,
             missing_since: stream.missing_since,
+            missing_scopes: stream.missing_scopes,
             days,
         }
     }

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::error_text::{as_sentence, with_full_stop};
+use super::page_data::PageData;
+use super::problems::ProblemCard;
 use crate::model::format::format_number;
-use crate::model::outcome::Outcome;
 use crate::observe::Activity;
 use crate::status::Status;
 
@@ -31,41 +31,35 @@ pub(super) struct StatusVerdict {
 }
 
 impl StatusVerdict {
-    /// The most serious problem comes first; `read_error` is why the lake cannot be read.
-    pub fn new(status: Option<&Status>, activity: &Activity, read_error: Option<&str>, now: Timestamp) -> Self {
-        let trouble = |sentence: String, next: Option<String>| Self { tone: Tone::Trouble, sentence, next };
+    /// The most serious of `problems`, which come in that order, says what to do.
+    pub fn new(data: &PageData, problems: &[ProblemCard]) -> Self {
+        let activity = &data.activity;
+        let trouble = |sentence: String| {
+            let next = problems.first().map(|problem| problem.action.clone());
+            Self { tone: Tone::Trouble, sentence, next }
+        };
         if activity.key_rejected_at.is_some() {
-            let hint = activity.latest_run.as_ref().and_then(|ended| ended.hint.as_deref());
-            return trouble("The API rejected the key; no requests are sent.".to_owned(), hint.map(as_sentence));
+            return trouble("The API rejected the key; no requests are sent.".to_owned());
         }
-        if let Some(error) = read_error {
-            let next = match status {
-                Some(_) => {
-                    "The status below is from the last successful read. The next attempt follows within minutes."
-                }
-                None => "The next attempt follows within minutes.",
-            };
-            return trouble(format!("The lake cannot be read: {}", with_full_stop(error)), Some(next.to_owned()));
+        if data.read_error.is_some() {
+            return trouble("The lake cannot be read.".to_owned());
         }
         if let Some(ended) = activity.latest_run.as_ref().filter(|ended| ended.outcome.is_failure()) {
-            let problem = ended.problem.as_deref().unwrap_or("some slices could not be exported");
-            let sentence =
-                format!("The last run of `{}` {}: {}", ended.job, verb(ended.outcome), with_full_stop(problem));
-            let next = ended.hint.as_deref().map_or_else(|| "The next run retries.".to_owned(), as_sentence);
-            return trouble(sentence, Some(next));
+            return trouble(format!("The last run of `{}` {}.", ended.job, ended.outcome.verb()));
         }
-        let Some(status) = status else {
+        let Some(status) = data.status.as_deref() else {
             return Self { tone: Tone::Busy, sentence: "Reading the lake.".to_owned(), next: None };
         };
         let headline = &status.headline;
-        let active_run = active_run(activity, now);
-        let is_busy = headline.failed_runs.is_empty() && (headline.is_new || active_run.is_some());
-        let tone = if headline.is_fresh() {
-            Tone::Fresh
-        } else if is_busy {
-            Tone::Busy
-        } else {
-            Tone::Trouble
+        let active_run = active_run(status, activity, data.now);
+        // The next run does what the last one deferred, without a person.
+        let only_deferred =
+            headline.streams_missing_days == 0 && headline.suspects == 0 && headline.unfinished_jobs.is_empty();
+        let is_incomplete = headline.is_new || active_run.is_some() || only_deferred;
+        let tone = match (headline.is_fresh(), headline.failed_runs.is_empty() && is_incomplete) {
+            (true, _) => Tone::Fresh,
+            (false, true) => Tone::Busy,
+            (false, false) => return trouble(headline.sentence()),
         };
         let next_step = || if headline.is_new { first_run(status) } else { headline.next_step() };
         let next: Vec<String> = active_run.or_else(next_step).into_iter().chain(headline.backfill_sentence()).collect();
@@ -79,8 +73,11 @@ fn first_run(status: &Status) -> Option<String> {
     Some(format!("First run of `{}`: {}.", job.name, at.to_zoned(zone).strftime("%a %-d %b at %H:%M %Z")))
 }
 
-fn active_run(activity: &Activity, now: Timestamp) -> Option<String> {
-    let run = activity.run.as_ref()?;
+fn active_run(status: &Status, activity: &Activity, now: Timestamp) -> Option<String> {
+    let Some(run) = &activity.run else {
+        let job = status.jobs.iter().find(|job| job.running_since.is_some())?;
+        return Some(format!("A run of `{}` is in progress in another process.", job.name));
+    };
     let slices = run
         .planned_slices
         .map(|planned| {
@@ -93,13 +90,4 @@ fn active_run(activity: &Activity, now: Timestamp) -> Option<String> {
         .map(|until| format!("; rate limit reached, waiting until {} UTC", until.strftime("%H:%M")))
         .unwrap_or_default();
     Some(format!("A run of `{}` is in progress{slices}{waits}.", run.job))
-}
-
-/// How a run ended, as the verb of a sentence.
-fn verb(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Unavailable => "could not reach the API or the destination".to_owned(),
-        Outcome::ConfigMismatch => "does not match its configuration or its lake".to_owned(),
-        other => other.label(),
-    }
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Config, Location};
 use crate::destination::{Destination, DestinationError};
-use crate::error_text::error_chain;
-use crate::ledger::{Ledger, LedgerError, State};
+use crate::error_text::{error_chain, escape_controls};
+use crate::ledger::{Ledger, LedgerError, Record, State};
 use crate::schedule::ScheduleError;
 use crate::status::Status;
+use crate::status::run_details::RunDetails;
 
 /// Why the status cannot be computed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,31 @@ pub enum StatusError {
     Schedule(#[from] ScheduleError),
 }
 
+impl StatusError {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Destination(error) => Some(error.hint()),
+            Self::Ledger(error) => Some(error.hint()),
+            Self::Schedule(_) => None,
+        }
+    }
+}
+
+/// A [`StatusError`] as texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadError {
+    /// The error without its sources.
+    pub message: String,
+    pub chain: String,
+    pub hint: Option<&'static str>,
+}
+
+impl ReadError {
+    fn new(error: &StatusError) -> Self {
+        Self { message: escape_controls(&error.to_string()), chain: error_chain(error), hint: error.hint() }
+    }
+}
+
 /// The last status of the configured lake. The page, metrics and alerts of a process read this one value.
 #[derive(Debug)]
 pub struct StatusCache {
@@ -32,7 +59,7 @@ pub struct StatusCache {
     shown_days: u16,
     config: Mutex<Arc<Config>>,
     ledger: Arc<tokio::sync::Mutex<Option<Ledger>>>,
-    error: Mutex<Option<String>>,
+    error: Mutex<Option<ReadError>>,
     status: watch::Sender<Option<Arc<Status>>>,
 }
 
@@ -73,7 +100,7 @@ impl StatusCache {
     /// [`StatusError`]; subscribers keep the previous status.
     pub async fn refresh(&self) -> Result<Arc<Status>, StatusError> {
         let computed = self.read_and_compute().await;
-        let error = computed.as_ref().err().map(|error| error_chain(error));
+        let error = computed.as_ref().err().map(ReadError::new);
         let previous = std::mem::replace(&mut *self.error.lock(), error.clone());
         match &computed {
             Ok(status) => {
@@ -87,7 +114,7 @@ impl StatusCache {
     }
 
     /// Why the last refresh failed.
-    pub fn error(&self) -> Option<String> {
+    pub fn error(&self) -> Option<ReadError> {
         self.error.lock().clone()
     }
 
@@ -115,6 +142,21 @@ impl StatusCache {
         });
         // The task is never cancelled, so the only join error is a panic of `compute`.
         computing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    /// The slices of `run`, from its records in the lake. `None` for a run that the ledger does not have, or no longer keeps.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub async fn run_details(&self, run: Uuid) -> Result<Option<RunDetails>, LedgerError> {
+        let (omitted, records) = {
+            let ledger = self.ledger.lock().await;
+            let Some(ledger) = &*ledger else { return Ok(None) };
+            let Some((numbers, omitted)) = RunDetails::records_of(ledger.state(), run) else { return Ok(None) };
+            (omitted, ledger.records(numbers))
+        };
+        let records: Vec<Record> = records.await?;
+        Ok(Some(RunDetails::new(run, &records, omitted)))
     }
 
     /// Opens the ledger or reads its tail. A local lake that does not exist is not created by looking at it.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::ledger::{LearnedFact, State};
 use crate::model::coverage::NotEntitled;
 use crate::model::day::Day;
+use crate::model::scope::ScopeKey;
 
 /// Suspect days of one stream and scope with the same problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,17 +50,18 @@ pub(super) fn learned(state: &State) -> Vec<LearnedFact> {
 }
 
 pub(super) fn suspects(state: &State) -> Vec<SuspectDays> {
-    let mut found: BTreeMap<(&str, String, &str), Vec<Day>> = BTreeMap::new();
+    // By key, since two scopes can have the same name: their days are not one list.
+    let mut found: BTreeMap<(&str, String, &ScopeKey, &str), Vec<Day>> = BTreeMap::new();
     for (stream, scopes) in &state.coverage {
-        for scope in scopes.values() {
+        for (key, scope) in scopes {
             for (day, known) in scope.states() {
                 if let Some(problem) = known.problem() {
-                    found.entry((stream.as_str(), scope.scope.to_string(), problem)).or_default().extend(day);
+                    found.entry((stream.as_str(), scope.scope.to_string(), key, problem)).or_default().extend(day);
                 }
             }
         }
     }
-    let suspect = |((stream, scope, problem), days): ((&str, String, &str), Vec<Day>)| SuspectDays {
+    let suspect = |((stream, scope, _, problem), days): ((&str, String, &ScopeKey, &str), Vec<Day>)| SuspectDays {
         stream: stream.to_owned(),
         scope,
         problem: problem.to_owned(),

@@ -8,6 +8,7 @@ mod details;
 mod exceptions;
 mod headline;
 mod jobs;
+mod run_details;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -23,11 +24,12 @@ use crate::model::scope::{Named, Scope};
 use crate::plan::first_wanted_day;
 use crate::schedule::ScheduleError;
 
-pub use cache::{StatusCache, StatusError};
+pub use cache::{ReadError, StatusCache, StatusError};
 pub use details::{ScopeDetails, StreamDetails};
 pub use exceptions::{NotEntitledStreams, SuspectDays};
 pub use headline::{BackfillProgress, FailedRun, Headline};
-pub use jobs::JobStatus;
+pub use jobs::{JobStatus, TrendPoint};
+pub use run_details::{RunDetails, RunSlice, SliceResult};
 pub use streams::{DayCell, StreamStatus};
 
 /// The status of a lake at one time.

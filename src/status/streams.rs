@@ -11,6 +11,7 @@ use crate::model::compact_timestamp::CompactTimestamp;
 use crate::model::coverage::{DayState, ScopeCoverage};
 use crate::model::day::Day;
 use crate::model::day_status::{DayStatus, Finality};
+use crate::model::format::format_number;
 use crate::model::history::{list_of, snapshot_day};
 use crate::model::proof::Proof;
 use crate::model::scope::Scope;
@@ -63,6 +64,31 @@ pub struct StreamStatus {
     pub has_missing_days: bool,
     /// The first missing day. Days that only a backfill extracts do not count.
     pub missing_since: Option<Day>,
+    /// Scopes with a missing day.
+    pub missing_scopes: u64,
+}
+
+impl StreamStatus {
+    /// What is missing: `3 of 20 categories missing 28 Nov`. Scopes are counted, never days of several scopes together. `None` if no
+    /// missing day is late.
+    pub fn missing_text(&self) -> Option<String> {
+        let since = self.missing_since.filter(|_| self.has_missing_days)?;
+        let scopes = match self.scopes {
+            ..=1 => String::new(),
+            _ => format!("{} of {} ", format_number(self.missing_scopes), self.requested_for),
+        };
+        let is_missing = |cell: &&DayCell| cell.day >= since && cell.scopes.contains_key(&DayStatus::Missing);
+        let one_day = self.days.iter().flatten().filter(is_missing).count() == 1;
+        Some(format!("{scopes}missing {}{}", if one_day { "" } else { "since " }, since.short()))
+    }
+}
+
+/// What a stream owes.
+struct OwedDays {
+    oldest: Day,
+    /// The oldest that was never extracted.
+    missing: Option<Day>,
+    missing_scopes: u64,
 }
 
 /// What the streams of one status have in common.
@@ -106,7 +132,7 @@ impl<'a> View<'a> {
         let all = scopes.len();
         let scopes: Vec<&ScopeCoverage> = scopes.iter().copied().filter(|scope| scope.not_entitled.is_none()).collect();
         let days = stream.days.as_ref().filter(|_| list_of(name).is_none());
-        let owed = days.zip(start).and_then(|(days, start)| self.oldest_owed(name, &scopes, days, start));
+        let owed = days.zip(start).and_then(|(days, start)| self.owed(name, &scopes, days, start));
         let age = |day: Day, days: &Days| {
             u64::try_from(self.now.duration_since(days.final_at(day, 0)).as_secs()).unwrap_or_default()
         };
@@ -127,24 +153,18 @@ impl<'a> View<'a> {
                 (None, Some(days)) => self.days(name, &scopes, days, start),
                 (None, None) => Vec::new(),
             },
-            lag_seconds: owed.zip(days).map_or(0, |((day, _), days)| age(day, days)),
-            has_missing_days: owed.zip(days).is_some_and(|((_, missing), days)| {
+            lag_seconds: owed.as_ref().zip(days).map_or(0, |(owed, days)| age(owed.oldest, days)),
+            has_missing_days: owed.as_ref().zip(days).is_some_and(|(owed, days)| {
                 // The day that has just ended is not late before the next daily run.
-                missing.is_some_and(|day| age(day, days) >= 24 * 3600)
+                owed.missing.is_some_and(|day| age(day, days) >= 24 * 3600)
             }),
-            missing_since: owed.and_then(|(_, missing)| missing),
+            missing_since: owed.as_ref().and_then(|owed| owed.missing),
+            missing_scopes: owed.map_or(0, |owed| owed.missing_scopes),
         }
     }
 
-    /// The oldest day that a run owes, and the oldest owed day that was never extracted.
-    fn oldest_owed(
-        &self,
-        name: &str,
-        scopes: &[&ScopeCoverage],
-        days: &Days,
-        start: Day,
-    ) -> Option<(Day, Option<Day>)> {
-        let (mut owed, mut missing): (Option<Day>, Option<Day>) = (None, None);
+    fn owed(&self, name: &str, scopes: &[&ScopeCoverage], days: &Days, start: Day) -> Option<OwedDays> {
+        let (mut owed, mut missing, mut missing_scopes): (Option<Day>, Option<Day>, u64) = (None, None, 0);
         for scope in scopes {
             for (day, reason) in owed_days(scope, days, start, self.now) {
                 // Backfill is not late; the headline shows it.
@@ -154,11 +174,12 @@ impl<'a> View<'a> {
                 owed = Some(owed.map_or(day, |oldest| oldest.min(day)));
                 if reason == Reason::Missing {
                     missing = Some(missing.map_or(day, |oldest| oldest.min(day)));
+                    missing_scopes += 1;
                     break;
                 }
             }
         }
-        owed.map(|owed| (owed, missing))
+        owed.map(|oldest| OwedDays { oldest, missing, missing_scopes })
     }
 
     fn days(&self, name: &str, scopes: &[&ScopeCoverage], days: &Days, start: Option<Day>) -> Vec<Option<DayCell>> {

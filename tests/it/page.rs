@@ -106,13 +106,31 @@ async fn page_and_json_show_a_run_and_no_key() {
             let json: serde_json::Value = serde_json::from_str(json.split("\r\n\r\n").nth(1).unwrap()).unwrap();
             assert_eq!((&json["verdict"]["tone"], &json["runs"][0]["outcome"]), (&"fresh".into(), &"complete".into()));
 
+            assert_eq!(json["jobs"][0]["trend"][0]["outcome"], "complete");
+            assert_eq!(
+                (&json["problems"], &json["destination"]),
+                (&serde_json::json!([]), &shown.export.lake.url().into())
+            );
+
+            let run = json["runs"][0]["run"].as_str().unwrap();
+            let of_run = get(address, &format!("/run/{run}")).await;
+            let slices = of_run.matches("published, ").count();
+            assert!(of_run.contains(STREAM) && slices >= 2, "its slices: {of_run}");
+            assert_eq!(status(&get(address, "/run/00000000-0000-0000-0000-000000000000").await), "404");
+            assert_eq!(status(&get(address, "/run/%3Cscript%3E").await), "400");
+            let filtered = get(address, "/?stream=CATEG&show=").await;
+            assert!(
+                filtered.contains("1 of 2 streams") && !filtered.contains(&format!("stream/{STREAM}")),
+                "{filtered}"
+            );
+
             let category = shown.export.categories().remove(0);
             let of_stream = get(address, &format!("/stream/{STREAM}")).await;
             let of_category = get(address, &format!("/?category={category}")).await;
             let days = get(address, &format!("/days/{STREAM}?category={category}")).await;
             assert!(days.contains("\"scopes\":{\"provisional\":1}"), "one category alone: {days}");
             assert!(of_category.contains(STREAM) && !of_category.contains("2 categories"), "{of_category}");
-            for shown in [page, json.to_string(), of_stream, of_category, days] {
+            for shown in [page, json.to_string(), of_stream, of_category, of_run, days] {
                 assert!(!shown.contains(KEY));
             }
             assert_eq!(status(&get(address, "/livez").await), "200");

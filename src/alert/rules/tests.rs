@@ -47,10 +47,15 @@ fn ran(began: &str, outcome: Outcome) -> State {
         outcome,
         counters: Counters::default(),
         backfill_remaining: 0,
+        waited_seconds: 0,
         problems: Vec::new(),
         hint: None,
     };
-    State { number: 5, runs: [RunSummary { ended_at: at(began), number: 5, end }].into(), ..State::default() }
+    State {
+        number: 5,
+        runs: [RunSummary { ended_at: at(began), first_number: None, number: 5, end }].into(),
+        ..State::default()
+    }
 }
 
 fn run_ended(outcome: Outcome, is_destination_error: bool) -> Event {

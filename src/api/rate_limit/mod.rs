@@ -59,6 +59,31 @@ struct Inner {
     state: Mutex<RateLimitState>,
     changed: Notify,
     waiting_until: watch::Sender<Option<Instant>>,
+    waits: Mutex<Waits>,
+}
+
+/// How long nothing could be sent, however many requests waited.
+#[derive(Debug, Default)]
+struct Waits {
+    /// Start and end of the wait in progress. A run that is stopped leaves it here, and nothing can be sent before its end.
+    current: Option<(Instant, Instant)>,
+    finished: Duration,
+}
+
+impl Waits {
+    fn begin(&mut self, now: Instant, until: Instant) {
+        self.current = Some((self.current.map_or(now, |(since, _)| since), until));
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.finished = self.total(now);
+        self.current = None;
+    }
+
+    fn total(&self, now: Instant) -> Duration {
+        let current = self.current.map(|(since, until)| until.min(now).saturating_duration_since(since));
+        self.finished + current.unwrap_or_default()
+    }
 }
 
 /// A request in flight, until it is dropped.
@@ -90,6 +115,7 @@ impl RateLimiter {
             state: Mutex::new(RateLimitState::new(reserve)),
             changed: Notify::new(),
             waiting_until: watch::Sender::new(None),
+            waits: Mutex::default(),
         }))
     }
 
@@ -131,6 +157,7 @@ impl RateLimiter {
                     Admission::Now => {
                         let done = action(&mut state, now);
                         self.0.waiting_until.send_if_modified(|until| until.take().is_some());
+                        self.0.waits.lock().end(now);
                         return Ok((done, waited));
                     }
                     Admission::At(until) => Some(until),
@@ -143,6 +170,7 @@ impl RateLimiter {
                 }
                 waited = true;
                 self.0.waiting_until.send_replace(Some(until));
+                self.0.waits.lock().begin(Instant::now(), until);
             }
             let timer = async {
                 match until {
@@ -172,6 +200,11 @@ impl RateLimiter {
     /// Until when the next request waits for the rate limit; `None` while requests are sent.
     pub fn waiting_until(&self) -> watch::Receiver<Option<Instant>> {
         self.0.waiting_until.subscribe()
+    }
+
+    /// How long requests could not be sent so far, because of the rate limit.
+    pub fn waited(&self) -> Duration {
+        self.0.waits.lock().total(Instant::now())
     }
 
     pub fn status(&self) -> RateLimitStatus {

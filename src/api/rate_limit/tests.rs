@@ -342,6 +342,8 @@ async fn wait_that_would_pass_the_deadline_fails_at_once() {
     let waiting_until = limiter.waiting_until();
     limiter.reserve(PAGE, &after(61)).await.unwrap();
     assert_eq!(*waiting_until.borrow(), None);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(limiter.waited().as_secs(), 60, "time without a wait does not count");
     let cancelled = RunLimits::default();
     cancelled.cancel.cancel();
     assert!(matches!(limiter.reserve(PAGE, &cancelled).await, Err(ApiError::Cancelled)));

@@ -70,6 +70,7 @@ prop_compose! {
                 outcome: crate::model::outcome::Outcome::Complete,
                 counters: Counters { slices: rows, requests: 1, rows, files: 1, bytes: 2, ..Counters::default() },
                 backfill_remaining: 0,
+                waited_seconds: 0,
                 problems: Vec::new(),
                 hint: None,
             }),

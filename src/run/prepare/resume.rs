@@ -59,10 +59,11 @@ mod tests {
             outcome,
             counters: Counters { deferred: u64::from(outcome == Outcome::Incomplete), ..Counters::default() },
             backfill_remaining: 0,
+            waited_seconds: 0,
             problems: Vec::new(),
             hint: None,
         };
-        RunSummary { ended_at: at(started_at) + SignedDuration::from_mins(30), number, end }
+        RunSummary { ended_at: at(started_at) + SignedDuration::from_mins(30), first_number: None, number, end }
     }
 
     fn open_run(number: u64, started: &str, last_record: &str) -> OpenRun {

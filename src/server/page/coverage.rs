@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::PageData;
 use super::day_strip::{sign, statuses, strip};
+use super::inline_code::inline_code;
+use super::sparkline::rows_per_day;
 use super::time::stamp;
 use crate::model::day::DayZone;
 use crate::model::day_status::DayStatus;
 use crate::model::format::{format_count, format_number};
 use crate::model::scope::Named;
+use crate::server::page_data::{PageData, has_problem};
 use crate::status::StreamStatus;
 
 /// Up to this number of streams, every family is open.
@@ -19,25 +21,31 @@ const MAX_CATEGORIES: usize = 500;
 const MAX_EXCEPTIONS: usize = 20;
 
 pub(super) fn coverage(data: &PageData) -> Markup {
-    let streams = data.streams();
+    let all = data.streams();
+    let streams: Vec<&StreamStatus> = all.iter().filter(|stream| data.filter.matches(stream)).collect();
     html! {
-        @if !streams.is_empty() || data.category.is_some() {
+        @if !all.is_empty() || data.category.is_some() {
             section #coverage {
                 h2 { "Coverage" }
                 (filter(data))
+                p #matches role="status" {
+                    @if all.is_empty() { "No stream is exported by category." }
+                    @else if data.filter.is_active() { (streams.len()) " of " (format_count(all.len() as u64, "stream")) }
+                    @else { (format_count(all.len() as u64, "stream")) }
+                }
                 (legend())
+            }
+            section #streams aria-label="Streams by day" {
                 (axis(data))
-                @for (family, streams) in families(streams) {
+                @for (family, streams) in families(&streams) {
                     (family_of(family, &streams, data))
                 }
-                @if streams.is_empty() { p { "No stream is exported by category." } }
             }
-            (exceptions(data))
         }
     }
 }
 
-fn families(streams: &[StreamStatus]) -> BTreeMap<&str, Vec<&StreamStatus>> {
+fn families<'a>(streams: &[&'a StreamStatus]) -> BTreeMap<&'a str, Vec<&'a StreamStatus>> {
     let mut families: BTreeMap<&str, Vec<&StreamStatus>> = BTreeMap::new();
     for stream in streams {
         families.entry(&stream.family).or_default().push(stream);
@@ -45,25 +53,35 @@ fn families(streams: &[StreamStatus]) -> BTreeMap<&str, Vec<&StreamStatus>> {
     families
 }
 
+/// A form, so that it works without the script, which applies it as it changes.
 fn filter(data: &PageData) -> Markup {
     let categories = data.status.as_ref().map(|status| status.categories.as_slice()).unwrap_or_default();
     let chosen = data.category.as_ref().map(|(id, _)| id.as_str());
     html! {
-        @if categories.len() > 1 {
-            form.filter method="get" action="./" {
-                label for="category" { "Category " }
-                select #category name="category" {
-                    option value="" { "all " (categories.len()) }
-                    @for category in categories.iter().take(MAX_CATEGORIES) {
-                        option value=(category.id) selected[chosen == Some(category.id.as_str())] {
-                            (category.name)
-                            @if is_shared(categories, &category.name) { " (" (category.id) ")" }
+        form #filter method="get" action="./" role="search" {
+            label { "Stream " input type="search" name="stream" value=(data.filter.search) placeholder="part of a name" autocomplete="off"; }
+            label {
+                "Show "
+                select name="show" {
+                    option value="" { "all" }
+                    option value="problems" selected[data.filter.only_problems] { "with problems" }
+                }
+            }
+            @if categories.len() > 1 {
+                label {
+                    "Category "
+                    select name="category" {
+                        option value="" { "all " (categories.len()) }
+                        @for category in categories.iter().take(MAX_CATEGORIES) {
+                            option value=(category.id) selected[chosen == Some(category.id.as_str())] {
+                                (category.name)
+                                @if is_shared(categories, &category.name) { " (" (category.id) ")" }
+                            }
                         }
                     }
                 }
-                " "
-                button { "Show" }
             }
+            button { "Show" }
         }
     }
 }
@@ -84,7 +102,10 @@ fn legend() -> Markup {
         (DayStatus::Suspect, "suspect"),
     ];
     html! {
-        p.legend { @for (status, meaning) in meanings { span { (sign(status)) " " (meaning) } " " } }
+        p.legend {
+            @for (status, meaning) in meanings { span { (sign(status)) " " (meaning) } " " }
+            span { "line: rows per day" }
+        }
     }
 }
 
@@ -93,20 +114,20 @@ fn axis(data: &PageData) -> Markup {
     let first = last.plus(1 - i64::from(data.shown_days));
     html! {
         div.row.axis aria-hidden="true" {
-            span {} span.ends { span { (first.short()) } span { (last.short()) } } small {} b { "rows" }
+            span {} span.ends { span { (first.short()) } span { (last.short()) } } span { "rows per day" } small {} b { "rows" }
         }
     }
 }
 
 fn family_of(family: &str, streams: &[&StreamStatus], data: &PageData) -> Markup {
-    let is_behind =
-        streams.iter().any(|stream| stream.has_missing_days || stream.is_suspect || stream.lag_seconds != 0);
-    let is_open = is_behind || data.streams().len() <= ALL_OPEN;
+    let is_open =
+        data.filter.is_active() || data.streams().len() <= ALL_OPEN || streams.iter().any(|stream| has_problem(stream));
     html! {
         details.family id={ "family-" (family) } open[is_open] {
             summary.row {
                 span { (family.replace('_', " ")) }
                 @if streams.iter().all(|stream| stream.days.is_empty()) { span.list { "lists" } } @else { (strip(&worst(streams))) }
+                span {}
                 small { (format_count(streams.len() as u64, "stream")) }
                 b { (format_number(streams.iter().map(|stream| stream.rows).sum())) }
             }
@@ -143,50 +164,37 @@ fn row(stream: &StreamStatus) -> Markup {
                 }
             } @else {
                 (strip(&statuses(&stream.days)))
+                (rows_per_day(&stream.days))
             }
             small {
-                @if !is_not_entitled { (stream.requested_for) }
-                @if let Some(day) = stream.missing_since.filter(|_| stream.has_missing_days) { em { " missing since " (day.short()) } }
+                @match stream.missing_text() {
+                    Some(missing) => em { (missing) },
+                    None => @if !is_not_entitled { (stream.requested_for) },
+                }
             }
             b { (format_number(stream.rows)) }
         }
     }
 }
 
-/// Suspect extractions, and streams that the account may not read.
-fn exceptions(data: &PageData) -> Markup {
-    let Some(status) = &data.status else {
-        return html! {};
-    };
-    let more = |all: usize| (all > MAX_EXCEPTIONS).then(|| format_number((all - MAX_EXCEPTIONS) as u64));
+/// Streams that the account may not read.
+pub(super) fn not_entitled(data: &PageData) -> Markup {
+    let all = data.status.as_ref().map(|status| status.not_entitled.as_slice()).unwrap_or_default();
     html! {
-        @if !status.suspects.is_empty() {
-            section #suspects {
-                h2 { "Suspect" }
-                p { "The published files are kept; the next run extracts these days again." }
-                ul {
-                    @for suspect in status.suspects.iter().take(MAX_EXCEPTIONS) {
-                        li {
-                            a href={ "stream/" (suspect.stream) } { (suspect.stream) } ", "
-                            (suspect.days_prefix()) (suspect.scope) ": " (suspect.problem)
-                        }
-                    }
-                    @if let Some(more) = more(status.suspects.len()) { li { "and " (more) " more" } }
-                }
-            }
-        }
-        @if !status.not_entitled.is_empty() {
+        @if !all.is_empty() {
             section #not-entitled {
                 details id="details-not-entitled" {
-                    summary { h2 { "Not entitled" } " " span.of { (format_number(status.not_entitled.len() as u64)) } }
+                    summary { h2 { "Not entitled" } " " span.of { (format_number(all.len() as u64)) } }
                     ul {
-                        @for not_entitled in status.not_entitled.iter().take(MAX_EXCEPTIONS) {
+                        @for not_entitled in all.iter().take(MAX_EXCEPTIONS) {
                             li {
-                                (not_entitled.scope) ": " (not_entitled.streams.join(", ")) " — " (not_entitled.detail)
+                                (not_entitled.scope) ": " (not_entitled.streams.join(", ")) " — " (inline_code(&not_entitled.detail))
                                 " (" (stamp(not_entitled.at)) ")"
                             }
                         }
-                        @if let Some(more) = more(status.not_entitled.len()) { li { "and " (more) " more" } }
+                        @if let Some(more) = all.len().checked_sub(MAX_EXCEPTIONS).filter(|more| *more > 0) {
+                            li { "and " (format_number(more as u64)) " more" }
+                        }
                     }
                 }
             }

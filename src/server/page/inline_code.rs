@@ -2,15 +2,11 @@
 
 use maud::{Markup, html};
 
-/// `text`, escaped, with each part between two backticks as `<code>`.
+/// `text`, escaped, with each part between two backticks as `<code>`. A backtick without a partner, as in a message that was cut, starts
+/// code that ends with the text.
 pub(super) fn inline_code(text: &str) -> Markup {
-    let parts: Vec<&str> = text.split('`').collect();
-    // An odd number of backticks means one without a partner: render the text as it is.
-    if parts.len().is_multiple_of(2) {
-        return html! { (text) };
-    }
     html! {
-        @for (index, part) in parts.iter().enumerate() {
+        @for (index, part) in text.split('`').enumerate() {
             @if index.is_multiple_of(2) { (part) } @else { code { (part) } }
         }
     }
@@ -23,6 +19,6 @@ mod tests {
     #[test]
     fn names_in_backticks_are_code_and_escaped() {
         assert_eq!(inline_code("a `b<c>` d").into_string(), "a <code>b&lt;c&gt;</code> d");
-        assert_eq!(inline_code("no `pair <").into_string(), "no `pair &lt;");
+        assert_eq!(inline_code("cut in `stre<").into_string(), "cut in <code>stre&lt;</code>");
     }
 }

@@ -1,12 +1,15 @@
-//! Jobs: last run, its outcome and duration, next run, lag.
+//! Jobs: last run, next run, lag, and the trend of the last runs.
+
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::PageData;
+use super::sparkline::bars;
 use super::time::{between, stamp_in};
-use crate::model::format::format_duration;
+use crate::model::format::{format_count, format_duration, format_number};
 use crate::model::outcome::Outcome;
+use crate::server::page_data::PageData;
 use crate::status::JobStatus;
 
 pub(super) fn jobs(data: &PageData) -> Markup {
@@ -17,11 +20,12 @@ pub(super) fn jobs(data: &PageData) -> Markup {
                 h2 { "Jobs" }
                 div.wide tabindex="0" role="region" aria-label="Jobs" {
                     table {
-                        thead { tr { th scope="col" { "job" } th scope="col" { "last run" } th scope="col" { "result" }
-                            th.n scope="col" { "duration" } th scope="col" { "next run" } th scope="col" { "lag" } } }
+                        thead { tr { th scope="col" { "job" } th scope="col" { "last run" } th scope="col" { "next run" } th scope="col" { "lag" }
+                            th scope="col" { "duration" } th scope="col" { "requests" } th scope="col" { "rows" } } }
                         tbody { @for job in jobs { (row(job, data)) } }
                     }
                 }
+                p.of { "Bars are the last 30 runs, the newest at the right; a mark below a bar is a run that failed." }
             }
         }
     }
@@ -29,28 +33,37 @@ pub(super) fn jobs(data: &PageData) -> Markup {
 
 fn row(job: &JobStatus, data: &PageData) -> Markup {
     let zone = TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
-    let is_running = data.activity.run.as_ref().is_some_and(|run| run.job == job.name);
+    let is_running = job.running_since.is_some() || data.activity.run.as_ref().is_some_and(|run| run.job == job.name);
     html! {
         tr {
             th scope="row" { (job.name) }
-            @match &job.last_run {
-                Some(run) => {
-                    td data-label="last run" { (stamp_in(run.end.started_at, &zone)) }
-                    td data-label="result" { (outcome(run.end.outcome)) @if is_running { ", running now" } }
-                    td.n data-label="duration" { (format_duration(between(run.end.started_at, run.ended_at))) }
+            td data-label="last run" { div {
+                @match &job.last_run {
+                    Some(run) => {
+                        (outcome(run.end.outcome)) @if run.end.backfill { ", backfill" }
+                        @if let Some(slices @ 1..) = run.end.deferred() { ", " (format_count(slices, "slice")) " deferred" } @if is_running { ", running now" }
+                        br; (stamp_in(run.end.started_at, &zone))
+                        " for " (format_duration(between(run.end.started_at, run.ended_at)))
+                    }
+                    None => { @if is_running { "running now" } @else { "never" } }
                 }
-                None => {
-                    td data-label="last run" { "never" }
-                    td data-label="result" { @if is_running { "running now" } @else { "–" } }
-                    td.n data-label="duration" { "–" }
-                }
-            }
-            td data-label="next run" { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "manual" } }
-            td data-label="lag" {
+                @if let Some(since) = job.killed_since { br; "killed: " (stamp_in(since, &zone)) }
+            } }
+            td data-label="next run" { div { @match job.next_run { Some(at) => (stamp_in(at, &zone)), None => "manual" } } }
+            td data-label="lag" { div {
                 @match (&job.worst_stream, job.lag_seconds) {
                     (Some(stream), lag) if lag > 0 => { (age(lag)) " in " a href={ "stream/" (stream) } { (stream) } }
                     _ => "–",
                 }
+            } }
+            @if job.trend.is_empty() {
+                td colspan="3" data-label="trend" { div { "–" } }
+            } @else {
+                td.trend data-label="duration" {
+                    (bars(&job.trend, "duration", |run| run.seconds, |seconds| format_duration(Duration::from_secs(seconds))))
+                }
+                td.trend data-label="requests" { (bars(&job.trend, "requests", |run| run.requests, format_number)) }
+                td.trend data-label="rows" { (bars(&job.trend, "rows", |run| run.rows, format_number)) }
             }
         }
     }

@@ -4,80 +4,39 @@ mod coverage;
 mod day_strip;
 mod inline_code;
 mod jobs;
+mod problem_cards;
 mod rate_limit;
+mod run;
 mod runs;
+mod sparkline;
 mod stream;
 mod time;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, html};
 
+use super::page_data::PageData;
+use super::problems::problems;
 use super::verdict::{StatusVerdict, Tone};
-use crate::config::Config;
-use crate::error_text::as_sentence;
-use crate::model::day::DayZone;
-use crate::observe::Activity;
-use crate::status::{Status, StreamStatus};
+use crate::status::JobStatus;
 use inline_code::inline_code;
-use time::stamp;
+use jobs::outcome;
+use time::{stamp, stamp_in};
 
+pub(super) use run::{no_such_run, run};
 pub(super) use stream::{no_such_stream, stream};
 
 pub(super) const STYLE: &str = include_str!("page.css");
 /// Updates an open page. The page is complete without it.
 pub(super) const SCRIPT: &str = include_str!("page.js");
-/// From this many days before it, the headline names the key's expiry.
-const EXPIRY_DAYS: i64 = 14;
-
-/// Everything that the page shows.
-#[derive(Debug)]
-pub(super) struct PageData {
-    /// `None` before the ledger was first read.
-    pub status: Option<Arc<Status>>,
-    pub activity: Activity,
-    pub config: Arc<Config>,
-    /// Why the last read of the lake failed.
-    pub read_error: Option<String>,
-    pub now: Timestamp,
-    pub shown_days: u16,
-    /// Whether `/metrics` is served.
-    pub has_metrics: bool,
-    /// Id of the only category to show, with its streams.
-    pub category: Option<(String, Vec<StreamStatus>)>,
-}
-
-impl PageData {
-    pub fn verdict(&self) -> StatusVerdict {
-        StatusVerdict::new(self.status.as_deref(), &self.activity, self.read_error.as_deref(), self.now)
-    }
-
-    /// The streams to show: those of the chosen category, or all.
-    pub fn streams(&self) -> &[StreamStatus] {
-        match (&self.category, &self.status) {
-            (Some((_, streams)), _) => streams,
-            (None, Some(status)) => &status.streams,
-            (None, None) => &[],
-        }
-    }
-
-    /// The destination without credentials or query, which can hold secrets.
-    pub fn destination(&self) -> String {
-        let url = self.config.destination.url.trim();
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return url.to_owned();
-        };
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        format!("{scheme}://{host}/{path}").trim_end_matches('/').to_owned()
-    }
-}
 
 /// The page at `/`.
 pub(super) fn index(data: &PageData) -> Markup {
-    let verdict = data.verdict();
+    let problems = problems(data);
+    let verdict = StatusVerdict::new(data, &problems);
     let title = match verdict.tone {
         Tone::Fresh => "Fresh",
         Tone::Busy => "Running",
@@ -86,16 +45,16 @@ pub(super) fn index(data: &PageData) -> Markup {
     let body = html! {
         main {
             (headline(&verdict, data))
-            (alerts(data))
             (runs::active_run(data))
-            (coverage::coverage(data))
-            (rate_limit::rate_limit(data))
             (jobs::jobs(data))
+            (problem_cards::problem_cards(&problems))
+            (rate_limit::rate_limit(data))
+            (coverage::coverage(data))
             (runs::runs(data))
-            (runs::problems(data))
             (runs::learned(data))
+            (coverage::not_entitled(data))
         }
-        (footer(data))
+        (footer(data, ""))
     };
     document(&format!("{title} · profound-export"), "", &body)
 }
@@ -130,49 +89,41 @@ fn headline(verdict: &StatusVerdict, data: &PageData) -> Markup {
             div {
                 h1 { (inline_code(&verdict.sentence)) }
                 @if let Some(next) = &verdict.next { p.next { (inline_code(next)) } }
-                @if let Some(expiry) = expiry(data, EXPIRY_DAYS) { p.next { (expiry) } }
+                (facts(data))
             }
         }
     }
 }
 
-/// The key's expiry, if it is at most `days` away.
-fn expiry(data: &PageData, days: i64) -> Option<String> {
-    let expires = data.config.api.key_expires?;
-    let left = expires.since(DayZone::Utc.today(data.now));
-    let text = match left {
-        ..0 => format!("The key expired on {expires}: create a new one under Settings → API Keys."),
-        0 => "The key expires today: create a new one under Settings → API Keys.".to_owned(),
-        1 => format!("The key expires tomorrow ({expires}): create a new one under Settings → API Keys."),
-        _ => format!("The key expires in {left} days ({expires}): create a new one under Settings → API Keys."),
-    };
-    (left <= days).then_some(text)
-}
-
-fn alerts(data: &PageData) -> Markup {
+/// Which lake, when the last and the next run are, and which clock the page shows.
+fn facts(data: &PageData) -> Markup {
+    let jobs = data.status.as_ref().map(|status| status.jobs.as_slice()).unwrap_or_default();
+    let last = jobs.iter().filter_map(|job| Some((job, job.last_run.as_ref()?))).max_by_key(|(_, run)| run.ended_at);
+    let next = jobs.iter().filter_map(|job| Some((job, job.next_run?))).min_by_key(|(_, at)| *at);
+    let zone = |job: &JobStatus| TimeZone::get(&job.timezone).unwrap_or(TimeZone::UTC);
+    let zones: BTreeSet<&str> = jobs.iter().map(|job| job.timezone.as_str()).filter(|zone| *zone != "UTC").collect();
+    let time = |job: &JobStatus, at: Timestamp| stamp_in(at, &zone(job));
     html! {
-        @if !data.activity.alerts.is_empty() {
-            section #alerts {
-                h2 { "Alerts" }
-                ul.plain {
-                    @for alert in &data.activity.alerts {
-                        li.alert {
-                            strong { (inline_code(&alert.summary)) }
-                            " since " (stamp(alert.since))
-                            ": " (inline_code(&alert.impact)) ". " (inline_code(&as_sentence(&alert.action)))
-                        }
-                    }
-                }
+        dl.facts {
+            div { dt { "lake" } dd { code { (data.destination()) } } }
+            @if let Some((job, run)) = last {
+                div { dt { "last run" } dd { (job.name) ", " (time(job, run.end.started_at)) " " (outcome(run.end.outcome)) } }
+            }
+            @if let Some((job, at)) = next { div { dt { "next run" } dd { (job.name) ", " (time(job, at)) } } }
+            @if !jobs.is_empty() {
+                div { dt { "time zone" } dd {
+                    @if zones.is_empty() { "UTC" } @else { "jobs in " (zones.into_iter().collect::<Vec<_>>().join(", ")) "; all other times in UTC" }
+                } }
             }
         }
     }
 }
 
-fn footer(data: &PageData) -> Markup {
+fn footer(data: &PageData, root: &str) -> Markup {
     html! {
         footer #footer {
             p {
-                "profound-export " (env!("CARGO_PKG_VERSION")) " to " code { (data.destination()) }
+                "profound-export " (env!("CARGO_PKG_VERSION"))
                 @if let Some(expires) = data.config.api.key_expires { " · key expires " (expires) }
             }
             p {
@@ -183,8 +134,8 @@ fn footer(data: &PageData) -> Markup {
                 " · " span #live { "reload to update" }
             }
             p {
-                a href="status.json" { "JSON" }
-                @if data.has_metrics { " · " a href="metrics" { "metrics" } }
+                a href={ (root) "status.json" } { "JSON" }
+                @if data.has_metrics { " · " a href={ (root) "metrics" } { "metrics" } }
             }
         }
     }

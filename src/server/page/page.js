@@ -7,7 +7,7 @@ function addClocks(root) {
     const at = new Date(time.dateTime);
     const own = at.toLocaleString(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
     time.title = own;
-    if (!time.closest("#jobs")) continue;
+    if (!time.closest("#jobs, .facts")) continue;
     const shown = time.textContent.match(/\d\d:\d\d/);
     const clock = at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
     if (!shown || shown[0] === clock) continue;
@@ -18,8 +18,9 @@ function addClocks(root) {
   }
 }
 
-// Replaces sections that changed. Open details stay open, and the focused element keeps the focus.
-async function refresh() {
+// Replaces sections that changed. Open details stay open, and the focused element keeps the focus. With another filter, the page decides
+// which families are open.
+async function refresh(isFiltered) {
   const response = await fetch(location.href, { cache: "no-store" });
   if (!response.ok) throw new Error(response.statusText);
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -28,18 +29,21 @@ async function refresh() {
   const focused = document.activeElement && document.activeElement.closest("[id]");
   document.title = next.title;
   for (const details of next.querySelectorAll("details[id]")) {
-    if (opened.has(details.id)) details.open = opened.get(details.id);
+    if (opened.has(details.id) && !(isFiltered && details.closest("#streams"))) details.open = opened.get(details.id);
   }
   for (const name of ["main", "footer"]) {
     const [before, after] = [document.querySelector(name), next.querySelector(name)];
     const known = new Map([...before.children].map((child) => [child.id, child]));
     const wanted = [...after.children].map((child) => {
       const old = known.get(child.id);
-      const isSame = old && (old.isEqualNode(child) || (focused && old.contains(focused) && old.querySelector("select:focus")));
+      const isSame = old && (old.isEqualNode(child) || old.querySelector("select:focus, input:focus"));
       return isSame ? old : document.importNode(child, true);
     });
     before.replaceChildren(...wanted);
   }
+  // The section with the field in use stays, and its number follows.
+  const [matches, nextMatches] = [document.getElementById("matches"), next.getElementById("matches")];
+  if (matches && nextMatches && matches.textContent !== nextMatches.textContent) matches.textContent = nextMatches.textContent;
   if (focused && !document.contains(focused)) {
     const replaced = document.getElementById(focused.id);
     const target = replaced && (replaced.querySelector("summary, a, select") || replaced);
@@ -91,6 +95,23 @@ function listen() {
   document.addEventListener("visibilitychange", () => { if (!document.hidden && isOld) update(); });
 }
 
+// Applies the filter while it is edited. The address has it, so that it can be shared and outlives a reload.
+let filtering = 0;
+
+function applyFilter(form) {
+  clearTimeout(filtering);
+  filtering = setTimeout(async () => {
+    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    days.clear();
+    try {
+      await refresh(true);
+    } catch {
+      showConnection("not connected, data may be outdated", true);
+    }
+  }, 150);
+}
+
 // The days of each stream, cached for 15 seconds.
 const days = new Map();
 
@@ -105,10 +126,12 @@ function daysOf(name) {
 
 function describe(name, cell) {
   if (!cell) return "";
-  const scopes = Object.entries(cell.scopes).map(([status, count]) => `${count} ${status.replaceAll("_", " ")}`).join(", ");
+  const all = Object.values(cell.scopes).reduce((sum, count) => sum + count, 0);
+  const words = (status, count) => (all === 1 ? status : `${count} of ${all} scopes ${status}`).replaceAll("_", " ");
+  const scopes = Object.entries(cell.scopes).map(([status, count]) => words(status, count)).join(", ");
   const extracted = cell.extracted_at ? `, extracted ${new Date(cell.extracted_at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}` : "";
   const proof = cell.proofs.length ? `, proof: ${cell.proofs.join(", ").replaceAll("_", " ")}` : "";
-  const problem = cell.problem ? `: ${cell.problem}` : "";
+  const problem = cell.problem ? `: ${cell.problem.replaceAll("`", "")}` : "";
   return `${cell.day} ${name}: ${scopes}, ${cell.rows.toLocaleString()} rows${extracted}${proof}${problem}`;
 }
 
@@ -116,7 +139,7 @@ let pointed = 0;
 
 async function point(event) {
   const tip = document.querySelector(".tip");
-  const strip = event.target.closest && event.target.closest(".rows > li > svg:not(.sign)");
+  const strip = event.target.closest && event.target.closest("#streams .rows > li > svg:not(.sign)");
   const turn = ++pointed;
   if (!strip) {
     tip.textContent = "";
@@ -137,6 +160,7 @@ if (isIndex) {
   document.body.append(tip);
   document.addEventListener("pointermove", point);
   document.addEventListener("pointerdown", point);
-  document.addEventListener("change", (event) => { if (event.target.id === "category") event.target.form.requestSubmit(); });
+  document.addEventListener("input", (event) => { if (event.target.form && event.target.form.id === "filter") applyFilter(event.target.form); });
+  document.addEventListener("submit", (event) => { if (event.target.id === "filter") { event.preventDefault(); applyFilter(event.target); } });
   listen();
 }

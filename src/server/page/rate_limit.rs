@@ -2,34 +2,39 @@
 
 use maud::{Markup, html};
 
-use super::PageData;
 use super::time::clock;
 use crate::model::format::{format_count, format_number};
 use crate::observe::RateLimitView;
+use crate::server::page_data::PageData;
 
 /// Width of the gauge in SVG units.
 const WIDTH: u64 = 600;
 
 pub(super) fn rate_limit(data: &PageData) -> Markup {
     let Some(view) = data.activity.rate_limit else {
-        return html! {};
+        let is_known = data.status.is_some();
+        return html! {
+            @if is_known {
+                section #rate-limit { h2 { "Rate limit" } p { "Not known: this process has not sent a request yet." } }
+            }
+        };
     };
     let is_reset = view.resets_at.is_some_and(|at| at <= data.now);
     let shares = Shares::new(view, is_reset);
     let parts = [
-        ("sent", shares.sent, "g-spent"),
-        ("external", shares.external, "g-others"),
-        ("free", shares.free, "g-free"),
-        ("reserved", shares.reserved, "g-kept"),
+        ("used", shares.sent, "g-spent", 12),
+        ("used by others", shares.external, "g-others", 9),
+        ("reserved for others", shares.reserved, "g-kept", 6),
+        ("free", shares.free, "g-free", 3),
     ];
     html! {
         section #rate-limit {
             h2 { "Rate limit" }
-            (gauge(&parts.map(|(_, count, class)| (count, class)), view.limit))
+            (gauge(&parts, view.limit))
             p {
-                @for (index, (name, count, class)) in parts.iter().filter(|(name, count, _)| *count > 0 || *name == "free").enumerate() {
+                @for (index, (name, count, class, height)) in parts.iter().filter(|(_, count, class, _)| *count > 0 || *class != "g-others").enumerate() {
                     @if index > 0 { ", " }
-                    svg.sign viewBox="0 0 1 1" aria-hidden="true" { rect.(class) width="1" height="1" {} } " "
+                    svg.sign viewBox="0 0 12 12" aria-hidden="true" { rect.(class) y=(12 - height) width="12" height=(height) {} } " "
                     b { (format_number(*count)) } " " (name)
                 }
                 " of " (format_number(view.limit.into())) " requests. "
@@ -51,17 +56,20 @@ pub(super) fn rate_limit(data: &PageData) -> Markup {
     }
 }
 
-fn gauge(parts: &[(u64, &'static str)], limit: u32) -> Markup {
+/// Name, requests, class, and the height of the bar: parts differ in more than colour.
+type Part = (&'static str, u64, &'static str, u64);
+
+fn gauge(parts: &[Part], limit: u32) -> Markup {
     let mut x = 0;
-    let bars = parts.iter().map(|(count, class)| {
-        let bar = (x, count * WIDTH / u64::from(limit.max(1)), class);
+    let bars = parts.iter().map(|(_, count, class, height)| {
+        let bar = (x, count * WIDTH / u64::from(limit.max(1)), class, height);
         x += bar.1;
         bar
     });
     html! {
         svg.gauge viewBox=(format!("0 0 {WIDTH} 12")) preserveAspectRatio="none" aria-hidden="true" {
-            @for (x, width, class) in bars {
-                @if width > 0 { rect.(class) x=(x) y="0" width=(width) height="12" {} }
+            @for (x, width, class, height) in bars {
+                @if width > 0 { rect.(class) x=(x) y=(12 - height) width=(width) height=(height) {} }
             }
         }
     }

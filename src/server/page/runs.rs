@@ -1,20 +1,25 @@
-//! Runs: the active one, the last ones, and recent problems.
+//! Runs: the active one, and the last ones with their slices, requests, waits and problems.
+
+use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::PageData;
 use super::inline_code::inline_code;
 use super::jobs::outcome;
+use super::problem_cards::folded;
 use super::time::{between, clock, stamp};
 use crate::ledger::{LearnedFact, RunSummary};
 use crate::model::format::{format_bytes, format_count, format_duration, format_number};
+use crate::observe::Problem;
+use crate::server::page_data::PageData;
 use crate::server::status_json::MAX_RUNS;
 
 const MAX_SLICES: usize = 4;
-/// Of one run.
-const MAX_RUN_PROBLEMS: usize = 5;
-/// Of all runs.
-const MAX_PROBLEMS: usize = 10;
+/// Warnings of one run, and of the time between runs.
+const MAX_WARNINGS: usize = 10;
+const MAX_LEARNED: usize = 10;
+/// Of one logged message.
+const MAX_CHARACTERS: usize = 500;
 
 pub(super) fn active_run(data: &PageData) -> Markup {
     let Some(run) = &data.activity.run else {
@@ -36,6 +41,8 @@ pub(super) fn active_run(data: &PageData) -> Markup {
                     @if run.active_slices.len() > MAX_SLICES { " and " (run.active_slices.len() - MAX_SLICES) " more" }
                 }
             }
+            p { a href={ "run/" (run.run) } { "slices so far" } }
+            (warnings("running-log", data.activity.problems.iter().filter(|problem| problem.run == Some(run.run))))
         }
     }
 }
@@ -56,17 +63,16 @@ pub(super) fn runs(data: &PageData) -> Markup {
     html! {
         @if !runs.is_empty() {
             section #runs {
-                h2 { "Last runs" }
+                h2 { "Runs" }
                 ul.plain { @for run in runs.iter().take(MAX_RUNS) { li { (run_details(run, data)) } } }
             }
         }
+        (warnings_between_runs(data))
     }
 }
 
 fn run_details(run: &RunSummary, data: &PageData) -> Markup {
     let end = &run.end;
-    // The ledger has a run's errors; its warnings are known only in the process that ran it.
-    let warnings = data.activity.problems.iter().filter(|problem| problem.run == Some(end.run) && !problem.is_error);
     html! {
         details.run id={ "run-" (end.run) "-" (run.number) } {
             summary {
@@ -75,27 +81,72 @@ fn run_details(run: &RunSummary, data: &PageData) -> Markup {
                 span.job { (end.job) @if end.backfill { ", backfill" } } " "
                 span.figures {
                     (format_count(end.counters.requests, "request")) " · " (format_count(end.counters.rows, "row")) " · "
-                    (format_count(end.counters.files, "file")) @if end.counters.files > 0 { " (" (format_bytes(end.counters.bytes)) ")" }
-                    " · " (format_duration(between(end.started_at, run.ended_at)))
+                    (format_duration(between(end.started_at, run.ended_at)))
                 }
             }
             div.inside {
-                p {
-                    (format_count(end.counters.slices, "slice")) " published, " (format_number(end.counters.deferred)) " deferred to the next run"
-                    @if end.backfill_remaining > 0 { " (" (format_number(end.backfill_remaining)) " of them backfill)" }
-                    ", " (format_count(end.counters.unchanged, "file")) " unchanged."
-                }
-                @if !end.problems.is_empty() {
-                    ul {
-                        @for problem in end.problems.iter().take(MAX_RUN_PROBLEMS) { li { (inline_code(problem)) } }
-                        @if end.problems.len() > MAX_RUN_PROBLEMS { li { "more in the log" } }
-                    }
-                }
-                @if let Some(hint) = &end.hint { p { "help: " (inline_code(hint)) } }
-                @for problem in warnings.take(MAX_PROBLEMS) { p.of { (clock(problem.at)) " " (inline_code(&problem.message)) } }
-                p.of { "run " code { (end.run) } }
+                (figures_of(run, data))
+                p { a href={ "run/" (end.run) } { "slices of this run" } }
             }
         }
+    }
+}
+
+/// What a run did, waited for, and could not do.
+pub(super) fn figures_of(run: &RunSummary, data: &PageData) -> Markup {
+    let end = &run.end;
+    let counters = end.counters;
+    // The ledger has a run's errors; its warnings are known only in the process that ran it.
+    let logged = data.activity.problems.iter().filter(|problem| problem.run == Some(end.run) && !problem.is_error);
+    html! {
+        dl {
+            div { dt { "slices" } dd {
+                (format_number(counters.slices)) " published"
+                @if counters.failed > 0 { ", " (format_number(counters.failed)) " failed" }
+                @if counters.not_entitled > 0 { ", " (format_number(counters.not_entitled)) " not entitled" }
+                ", " (format_number(counters.deferred)) " deferred to the next run"
+                @if end.backfill_remaining > 0 { " (" (format_number(end.backfill_remaining)) " of them backfill)" }
+            } }
+            div { dt { "files" } dd {
+                (format_number(counters.files)) " written" @if counters.files > 0 { " (" (format_bytes(counters.bytes)) ")" }
+                ", " (format_number(counters.unchanged)) " unchanged"
+            } }
+            div { dt { "requests" } dd { (format_number(counters.requests)) } }
+            div { dt { "waited" } dd {
+                @if end.waited_seconds == 0 { "not at all" } @else { (format_duration(Duration::from_secs(end.waited_seconds))) " for the rate limit" }
+            } }
+            @if let Some(hint) = &end.hint { div { dt { "help" } dd { (inline_code(hint)) } } }
+        }
+        (folded(&format!("errors-{}-{}", end.run, run.number), &end.problems))
+        (warnings(&format!("log-{}-{}", end.run, run.number), logged))
+    }
+}
+
+/// Logged messages of one run, or of none.
+fn warnings<'a>(id: &str, problems: impl Iterator<Item = &'a Problem>) -> Markup {
+    let problems: Vec<&Problem> = problems.take(MAX_WARNINGS).collect();
+    html! {
+        @if !problems.is_empty() {
+            details.folded id=(id) {
+                summary { (format_count(problems.len() as u64, "logged warning")) }
+                ul {
+                    @for problem in problems {
+                        li {
+                            (clock(problem.at)) " " @if problem.is_error { "failed: " } @else { "recovered: " }
+                            (inline_code(&problem.message.chars().take(MAX_CHARACTERS).collect::<String>()))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Warnings of this process that belong to no run.
+fn warnings_between_runs(data: &PageData) -> Markup {
+    let between = || data.activity.problems.iter().filter(|problem| problem.run.is_none());
+    html! {
+        @if between().next().is_some() { section #log { h2 { "Log" } (warnings("log-between", between())) } }
     }
 }
 
@@ -107,29 +158,7 @@ pub(super) fn learned(data: &PageData) -> Markup {
         @if !differences.is_empty() {
             section #learned {
                 h2 { "Learned from the API" }
-                ul.plain { @for difference in differences.iter().take(MAX_PROBLEMS) { li { (inline_code(difference)) } } }
-            }
-        }
-    }
-}
-
-/// Recent problems of this process, as logged.
-pub(super) fn problems(data: &PageData) -> Markup {
-    let problems = &data.activity.problems;
-    html! {
-        @if !problems.is_empty() {
-            section #problems {
-                h2 { "Recent problems" }
-                ul.plain {
-                    @for problem in problems.iter().take(MAX_PROBLEMS) {
-                        li {
-                            span.outcome.bad { @if problem.is_error { "failed" } @else { "recovered" } } " "
-                            (clock(problem.at)) " "
-                            @if let Some(job) = &problem.job { (job) ": " }
-                            (inline_code(&problem.message.chars().take(500).collect::<String>()))
-                        }
-                    }
-                }
+                ul.plain { @for difference in differences.iter().take(MAX_LEARNED) { li { (inline_code(difference)) } } }
             }
         }
     }

@@ -3,9 +3,12 @@
 use maud::{Markup, html};
 
 use super::day_strip::{class, sign, statuses, strip};
+use super::inline_code::inline_code;
+use super::sparkline::rows_per_day;
 use super::time::stamp;
-use super::{PageData, document, footer};
+use super::{document, footer};
 use crate::model::format::{format_count, format_number};
+use crate::server::page_data::PageData;
 use crate::status::{DayCell, ScopeDetails, StreamDetails};
 
 const MAX_SCOPES: usize = 200;
@@ -14,7 +17,7 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
     let StreamDetails { about, all, scopes } = details;
     let body = html! {
         main {
-            p { a href="../" { "← all streams" } }
+            p { a href="../" { "← status" } }
             header { div {
                 h1 { (all.name) }
                 p.next { (about) }
@@ -39,7 +42,7 @@ pub(in crate::server) fn stream(data: &PageData, details: &StreamDetails) -> Mar
             }
             @if !all.days.is_empty() { (days(&all.days)) }
         }
-        (footer(data))
+        (footer(data, "../"))
     };
     document(&format!("{} · profound-export", all.name), "../", &body)
 }
@@ -51,11 +54,12 @@ fn row(scope: &ScopeDetails, all: &[ScopeDetails]) -> Markup {
         li {
             span title=(scope.key) { (scope.scope) @if !is_unique { " (" (scope.key) ")" } }
             @if let Some(not_entitled) = &scope.not_entitled {
-                span.list { "not entitled: " (not_entitled.detail) " (" (stamp(not_entitled.at)) ")" }
+                span.list { "not entitled: " (inline_code(&not_entitled.detail)) " (" (stamp(not_entitled.at)) ")" }
             } @else if status.is_list {
                 span.list { @match status.extracted_at { Some(at) => { "extracted " (stamp(at.to_timestamp())) } None => "not extracted yet" } }
             } @else {
                 (strip(&statuses(&status.days)))
+                (rows_per_day(&status.days))
             }
             small { @if let Some(day) = status.missing_since { em { "missing since " (day.short()) } } }
             b { (format_number(status.rows)) }
@@ -75,7 +79,7 @@ fn days(days: &[Option<DayCell>]) -> Markup {
                         @for cell in days.iter().rev().flatten() {
                             tr {
                                 th scope="row" { (cell.day) }
-                                td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst) @if let Some(problem) = &cell.problem { ": " (problem) } }
+                                td.(class(cell.worst)) { (sign(cell.worst)) " " (cell.worst) @if let Some(problem) = &cell.problem { ": " (inline_code(problem)) } }
                                 td.n { (format_number(cell.rows)) }
                                 td { @if let Some(at) = cell.extracted_at { (stamp(at.to_timestamp())) } }
                                 td { (cell.proofs.iter().map(|proof| proof.name().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
@@ -93,7 +97,7 @@ fn days(days: &[Option<DayCell>]) -> Markup {
 pub(in crate::server) fn no_such_stream(name: &str) -> Markup {
     let body = html! {
         main {
-            p { a href="../" { "← all streams" } }
+            p { a href="../" { "← status" } }
             h1 { "Stream " code { (name) } " not found" }
             p { "It was never exported to this lake, or no such stream exists." }
         }

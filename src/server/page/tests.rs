@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::*;
+use crate::config::Config;
 use crate::ledger::{RunEnd, RunSummary};
 use crate::model::counters::Counters;
 use crate::model::day::Day;
@@ -10,8 +12,12 @@ use crate::model::day_status::DayStatus;
 use crate::model::outcome::Outcome;
 use crate::model::proof::Proof;
 use crate::model::scope::Named;
-use crate::observe::{ActiveRun, Problem, RateLimitView};
-use crate::status::{DayCell, Headline, JobStatus, SuspectDays};
+use crate::observe::{ActiveRun, Activity, Problem, RateLimitView};
+use crate::server::page_data::StreamFilter;
+use crate::status::{
+    DayCell, Headline, JobStatus, ReadError, RunDetails, RunSlice, SliceResult, Status, StreamStatus, SuspectDays,
+    TrendPoint,
+};
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;";
 
@@ -29,6 +35,7 @@ fn data(status: Option<Status>) -> PageData {
         shown_days: 90,
         has_metrics: false,
         category: None,
+        filter: StreamFilter::default(),
     }
 }
 
@@ -37,7 +44,8 @@ fn cell(day: Day, worst: DayStatus, problem: Option<&str>) -> DayCell {
         day,
         worst,
         scopes: [(worst, 200)].into(),
-        rows: 123_456,
+        // No two days are equal, so that no line is shorter than it can be.
+        rows: 1_000 + (day.to_epoch_days() * 7919 % 1000).unsigned_abs() as u64,
         extracted_at: Some(now().into()),
         proofs: vec![Proof::Total],
         problem: problem.map(str::to_owned),
@@ -60,6 +68,17 @@ fn stream_called(name: &str, family: &str, state: impl Fn(i64) -> DayStatus) -> 
         lag_seconds: 0,
         has_missing_days: false,
         missing_since: None,
+        missing_scopes: 0,
+    }
+}
+
+fn trend_point(number: i64) -> TrendPoint {
+    TrendPoint {
+        started_at: now() - jiff::SignedDuration::from_hours(24 * (30 - number)),
+        outcome: if number % 10 == 9 { Outcome::Failed } else { Outcome::Complete },
+        seconds: 100 + number.unsigned_abs() * 37 % 20,
+        requests: 400 + number.unsigned_abs() * 91 % 100,
+        rows: 1_000_000 + number.unsigned_abs() * 7919 % 100_000,
     }
 }
 
@@ -81,10 +100,11 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             ..Counters::default()
         },
         backfill_remaining: 0,
+        waited_seconds: 0,
         problems: vec!["answers_v2 of \"Acme\": a value does not fit its column".into()],
         hint: None,
     };
-    let run = RunSummary { ended_at: now(), number: 9, end };
+    let run = RunSummary { ended_at: now(), first_number: Some(4), number: 9, end };
     Status {
         at: now(),
         records: 9,
@@ -98,6 +118,9 @@ fn status(streams: Vec<StreamStatus>) -> Status {
             later_runs: Vec::new(),
             last_start: None,
             running_since: None,
+            killed_since: None,
+            deferred: None,
+            trend: (0..30).map(trend_point).collect(),
             lag_seconds: 90_000,
             worst_stream: Some("answers_v2".into()),
         }],
@@ -169,13 +192,154 @@ fn hostile_names_and_messages_are_escaped() {
         impact: HOSTILE.into(),
         action: HOSTILE.into(),
     });
-    data.read_error = Some(HOSTILE.into());
+    data.read_error = Some(ReadError { message: HOSTILE.into(), chain: format!("{HOSTILE}: {HOSTILE}"), hint: None });
+    data.filter.search = HOSTILE.into();
     let shown = index(&data).into_string();
     assert!(shown.contains("&lt;script&gt;alert(1)"));
     assert_eq!(shown.matches("<script").count(), 1, "only our own: {shown}");
     assert!(!shown.contains("<img") && !shown.contains("\"'>"), "{shown}");
-    let shown = no_such_stream(HOSTILE).into_string();
-    assert!(!shown.contains("<img") && shown.matches("<script").count() == 1);
+    let slice = |result| RunSlice { stream: HOSTILE.into(), scope: HOSTILE.into(), window: None, at: now(), result };
+    let results = [
+        SliceResult::Suspect { problem: HOSTILE.into() },
+        SliceResult::NotEntitled { detail: HOSTILE.into() },
+        SliceResult::Published { rows: 1, requests: 1, files: 1, proof: Proof::Total },
+    ];
+    let details = RunDetails { run: Uuid::nil(), slices: results.map(slice).into(), omitted_records: 9 };
+    for shown in [no_such_stream(HOSTILE), run(&data, &details)].map(Markup::into_string) {
+        assert!(!shown.contains("<img") && shown.matches("<script").count() == 1, "{shown}");
+    }
+}
+
+/// The text of a page that a reader sees without opening anything.
+fn visible(page: &str) -> String {
+    let folded = page.split("<details").enumerate().map(|(index, part)| match (index, part.split_once("</details>")) {
+        (0, _) | (_, None) => part,
+        (_, Some((_, rest))) => rest,
+    });
+    folded.collect()
+}
+
+#[test]
+fn messages_of_errors_are_folded_and_backticks_are_code() {
+    const CHAIN: &str =
+        "cannot write `a.parquet`: error sending request: tcp connect error: Connection refused (os error 111)";
+    let mut status = status(vec![stream_called("answers_v2", "answers_v2", |_| DayStatus::Suspect)]);
+    status.runs.truncate(1);
+    for run in status.runs.iter_mut().chain(&mut status.jobs[0].last_run) {
+        run.end.problems =
+            vec![format!("answers_v2 of \"Acme\" 2026-11-01..2026-11-02: {CHAIN}"), "cut in `stre".into()];
+    }
+    status.suspects.push(SuspectDays {
+        stream: "answers_v2".into(),
+        scope: "\"Acme\"".into(),
+        problem: CHAIN.into(),
+        days: vec!["2026-11-01".parse().unwrap()],
+    });
+    let mut data = data(Some(status));
+    data.read_error = Some(ReadError { message: "cannot read `lake`".into(), chain: CHAIN.into(), hint: None });
+    data.activity.problems.push_front(Problem {
+        at: now(),
+        job: None,
+        run: None,
+        is_error: true,
+        message: CHAIN.into(),
+    });
+    data.activity.latest_run = Some(crate::observe::LatestRun {
+        ended_at: now(),
+        job: "other".into(),
+        outcome: Outcome::Unavailable,
+        problem: Some(CHAIN.into()),
+        hint: Some("make room on `/data`".into()),
+    });
+    let page = index(&data).into_string();
+    assert!(!page.contains('`'), "{page}");
+    assert!(page.matches("os error 111").count() >= 4, "nothing is lost: {page}");
+    assert!(!visible(&page).contains("os error"), "{}", visible(&page));
+    assert!(page.contains("The last run of <code>other</code> could not reach the API or the destination."));
+}
+
+#[test]
+fn what_is_missing_counts_scopes_and_never_sums_their_days() {
+    let mut stream = stream_called("answers_v2", "answers_v2", |_| DayStatus::Final);
+    (stream.missing_scopes, stream.has_missing_days) = (3, true);
+    (stream.missing_since, stream.requested_for, stream.scopes) =
+        (Some("2026-11-26".parse().unwrap()), "20 categories".into(), 20);
+    stream.days[88].as_mut().unwrap().scopes = [(DayStatus::Missing, 3), (DayStatus::Final, 17)].into();
+    assert_eq!(stream.missing_text().as_deref(), Some("3 of 20 categories missing Thu 26 Nov"));
+    let page = index(&data(Some(status(vec![stream.clone()])))).into_string();
+    assert!(page.contains("<code>answers_v2</code> is not complete: 3 of 20 categories missing Thu 26 Nov."), "{page}");
+    stream.days[89].as_mut().unwrap().scopes = [(DayStatus::Missing, 3), (DayStatus::Final, 17)].into();
+    assert_eq!(stream.missing_text().as_deref(), Some("3 of 20 categories missing since Thu 26 Nov"));
+    stream.scopes = 1;
+    assert_eq!(stream.missing_text().as_deref(), Some("missing since Thu 26 Nov"));
+}
+
+#[test]
+fn parts_of_the_page_are_in_the_order_of_their_urgency() {
+    let mut status = status(vec![stream_called("answers_v2", "answers_v2", |_| DayStatus::Final)]);
+    status.headline.failed_runs = vec![("nightly".into(), Outcome::Failed)];
+    let page = index(&data(Some(status))).into_string();
+    let parts = [
+        "id=\"headline\"",
+        "id=\"jobs\"",
+        "id=\"problems\"",
+        "id=\"rate-limit\"",
+        "id=\"coverage\"",
+        "id=\"streams\"",
+        "id=\"runs\"",
+    ];
+    let places = parts.map(|part| page.find(part).unwrap_or_else(|| panic!("no {part}")));
+    assert!(places.is_sorted(), "{places:?}");
+    for words in ["duration of the last 30 runs", "rows of the last 30 runs", "3 failed", "rows per day: median"] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn filter_shows_the_streams_that_it_names() {
+    let mut late = stream_called("answers_v2", "answers_v2", |_| DayStatus::Missing);
+    late.lag_seconds = 90_000;
+    let other = stream_called("visibility_v2", "reports_v2", |_| DayStatus::Final);
+    let mut data = data(Some(status(vec![late, other])));
+    let shows = |data: &PageData| {
+        let page = index(data).into_string();
+        ["answers_v2", "visibility_v2"].map(|name| page.contains(&format!("href=\"stream/{name}\">{name}</a><svg")))
+    };
+    assert_eq!(shows(&data), [true, true]);
+    data.filter.search = "visi".into();
+    assert_eq!(shows(&data), [false, true]);
+    data.filter = StreamFilter { only_problems: true, ..StreamFilter::default() };
+    assert_eq!(shows(&data), [true, false]);
+    data.filter.search = "nothing".into();
+    assert_eq!(shows(&data), [false, false]);
+    assert!(index(&data).into_string().contains("0 of 2 streams"));
+}
+
+#[test]
+fn alert_with_the_reason_of_a_problem_is_no_second_card() {
+    let mut status = status(Vec::new());
+    status.headline.failed_runs = vec![("nightly".into(), Outcome::Failed)];
+    let mut data = data(Some(status));
+    for (event, summary) in [("job_failed", "the run failed"), ("job_overdue", "job `weekly` did not start")] {
+        data.activity.alerts.push(crate::model::event::FiringAlert {
+            event,
+            summary: summary.into(),
+            since: now(),
+            impact: "its tables get no new days".into(),
+            action: "check the daemon".into(),
+        });
+    }
+    let cards: Vec<String> = problems(&data).into_iter().map(|card| card.summary).collect();
+    assert_eq!(cards, ["The last run of `nightly` failed.", "Job `weekly` did not start."]);
+}
+
+#[test]
+fn clock_behind_the_ledger_is_a_problem() {
+    let mut data = data(Some(status(Vec::new())));
+    data.now = "2026-11-20T00:00:00Z".parse().unwrap();
+    let cards = problems(&data);
+    assert!(cards.iter().any(|card| card.summary.contains("clock of this machine is behind")), "{cards:?}");
+    assert!(index(&data).into_string().contains("</html>"));
 }
 
 #[test]
@@ -190,13 +354,15 @@ fn page_shows_what_was_learned() {
 }
 
 #[test]
-fn page_of_all_streams_and_ninety_days_is_below_110_kb() {
+fn page_of_200_categories_and_a_year_is_below_300_kb() {
     let usual = |at: i64| if at < 87 { DayStatus::Final } else { DayStatus::Provisional };
-    let page = index(&data(Some(status(all_streams(usual))))).into_string();
-    assert!(page.len() < 110_000, "{} bytes", page.len());
+    let mut of_a_year = status(all_streams(usual));
+    of_a_year.jobs = vec![of_a_year.jobs[0].clone(); 30];
+    let page = index(&data(Some(of_a_year))).into_string();
+    assert!(page.len() < 300_000, "{} bytes", page.len());
     // The worst case, with no two equal neighbours, is still a page that a browser can show.
     let page = index(&data(Some(status(all_streams(|at| DayStatus::ALL[(at % 6) as usize]))))).into_string();
-    assert!(page.len() < 400_000, "{} bytes", page.len());
+    assert!(page.len() < 500_000, "{} bytes", page.len());
 }
 
 #[test]
@@ -226,7 +392,10 @@ fn rate_limit_shows_sent_and_free_requests() {
     });
     let text = rate_limit::rate_limit(&data).into_string();
     assert!(
-        text.contains("<b>412</b> sent") && text.contains("<b>128</b> free") && text.contains("06:40 UTC"),
+        text.contains("<b>412</b> used")
+            && text.contains("<b>60</b> reserved")
+            && text.contains("<b>128</b> free")
+            && text.contains("06:40 UTC"),
         "{text}"
     );
 }
@@ -237,19 +406,25 @@ fn footer_shows_the_destination_without_secrets() {
     config.destination.url = "s3://AKIA:s3cr3t@bucket/prefix?token=t0ken".into();
     let data = PageData { config: Arc::new(config), ..data(None) };
     assert_eq!(data.destination(), "s3://bucket/prefix");
+    let mut config = Config::default();
+    config.destination.url = "lake".into();
+    let data = PageData { config: Arc::new(config), ..data };
+    assert!(std::path::Path::new(&data.destination()).is_absolute(), "{}", data.destination());
 }
 
 #[test]
 fn verdict_names_the_most_serious_problem_and_its_remedy() {
     let mut fresh = status(Vec::new());
     fresh.headline = Headline::default();
+    fresh.jobs[0].last_run = None;
     let mut data = data(Some(fresh));
     let verdict_text = |data: &PageData| {
-        let verdict = data.verdict();
+        let verdict = StatusVerdict::new(data, &problems(data));
         format!("{:?}: {} | {}", verdict.tone, verdict.sentence, verdict.next.unwrap_or_default())
     };
     let mut all = vec![verdict_text(&data)];
-    data.read_error = Some("the bucket `lake` does not answer".into());
+    let (message, hint) = ("the bucket `lake` does not answer".to_owned(), Some("check the network"));
+    data.read_error = Some(ReadError { chain: format!("{message}: timeout"), message, hint });
     all.push(verdict_text(&data));
     data.read_error = None;
     let ended = |outcome, problem: &str, hint: Option<&str>| crate::observe::LatestRun {
