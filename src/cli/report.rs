@@ -1,6 +1,5 @@
 //! `report`: one HTML page with the figures of the lake.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,7 @@ use crate::cli::setup::{configuration, existing_lake, lake_name};
 use crate::cli::{GlobalOptions, exit, logging, print_error_line};
 use crate::clock::Clock;
 use crate::ledger::State;
-use crate::model::format::{format_bytes, format_count};
+use crate::model::format::{format_bytes, format_count, format_number};
 use crate::report::{Report, ReportError, ReportRequest, report, report_streams};
 use crate::run::{Destinations, ErrorSection, coverage_rows};
 
@@ -22,6 +21,9 @@ use crate::run::{Destinations, ErrorSection, coverage_rows};
 const MOST: usize = 10;
 /// Days that a page shows if no number is given.
 const DAYS: u16 = 90;
+
+/// Warnings of a kind; the page and `--output json` have all.
+const WARNINGS: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
@@ -61,7 +63,8 @@ pub async fn execute(options: &GlobalOptions, args: ReportArgs) -> Result<u8, Fa
             format_count(report.sites.len() as u64, "site"),
         );
         if report.left_out > 0 {
-            text.push_str(&format!("left out: {} (the page names them)\n", report.left_out));
+            let others = format_number(report.left_out as u64);
+            text.push_str(&format!("left out: {others} categories and sites; --most and --category show others\n"));
         }
         text
     };
@@ -93,10 +96,16 @@ impl ReportedLake<'_> {
         now: Timestamp,
     ) -> Result<Report, ReportError> {
         let streams = report_streams();
-        let rows = coverage_rows(self.state, self.catalog, self.destinations.layout, now);
+        let all = || {
+            let rows = coverage_rows(self.state, self.catalog, self.destinations.layout, now);
+            rows.filter(|row| streams.contains(row.stream))
+        };
+        // Days that no figure shows take no memory. A site's newest day may be a day later than that of a category.
+        let newest = all().filter(|row| row.extracted_at.is_some()).filter_map(|row| row.day).max();
+        let oldest = newest.map(|newest| newest.plus(-i64::from(days) - 1));
         let request = ReportRequest {
             lake: &self.destinations.lake,
-            coverage: rows.filter(|row| streams.contains(row.stream)).collect(),
+            coverage: all().filter(|row| row.day.zip(oldest).is_none_or(|(day, oldest)| day >= oldest)).collect(),
             record: self.state.number,
             now,
             days,
@@ -134,14 +143,13 @@ pub fn write_page(out: &Path, html: &str) -> Result<(), Failure> {
 
 /// What the page states at its foot, for those who only see the terminal.
 fn warn(report: &Report) {
-    let streams: BTreeSet<&String> = report.doubts.iter().collect();
-    if !streams.is_empty() {
-        print_error_line(format!(
-            "warning: {} of the report have missing, suspect or stale days; the page names them",
-            format_count(streams.len() as u64, "stream")
-        ));
+    for doubt in report.doubts.iter().take(WARNINGS) {
+        print_error_line(format!("warning: days in doubt, {doubt}"));
     }
-    for file in &report.unreadable {
+    if report.doubts.len() > WARNINGS {
+        print_error_line(format!("warning: and {} more; the page names all", report.doubts.len() - WARNINGS));
+    }
+    for file in report.unreadable.iter().take(WARNINGS) {
         print_error_line(format!("warning: not in the report: {file}"));
     }
     if !report.unreadable.is_empty() {

@@ -110,10 +110,14 @@ impl Lines {
             .x_label_area_size(26)
             .y_label_area_size(46)
             .build_cartesian_2d(from..to.max(from + 1), 0.0..top)?;
-        let doubtful = self.doubtful.iter().map(|day| day.to_epoch_days()).filter(|day| (from..=to).contains(day));
-        chart.draw_series(
-            doubtful.map(|day| Rectangle::new([(day, 0.0), ((day + 1).min(to.max(from + 1)), top)], DOUBT.filled())),
-        )?;
+        let place = |day: i32, value: f64| chart.backend_coord(&(day, value));
+        let half = (place(from + 1, 0.0).0 - place(from, 0.0).0) / 2;
+        let ends = (place(from, 0.0).0, place(to.max(from + 1), 0.0).0);
+        for day in self.doubtful.iter().map(|day| day.to_epoch_days()).filter(|day| (from..=to).contains(day)) {
+            let ((x, bottom), top) = (place(day, 0.0), place(day, top).1);
+            let corners = [((x - half).max(ends.0), top), ((x + half).min(ends.1), bottom)];
+            root.draw(&Rectangle::new(corners, DOUBT.filled()))?;
+        }
         chart
             .configure_mesh()
             .disable_x_mesh()

@@ -120,7 +120,7 @@ pub const CATEGORY: [Figure; 6] = [
     Figure {
         id: "headline",
         title: "Where you are",
-        about: "Your asset with the largest share of voice, on the newest day; changes are against the same weekday a week before.",
+        about: "Your asset with the largest share of voice, on its newest day. Changes are against the newest day before the last seven.",
         relations: &[&SHARES],
         sql: include_str!("sql/headline.sql"),
         shape: Shape::Tiles(&[
@@ -279,7 +279,7 @@ pub const SITE: [Figure; 4] = [
 pub const COVERAGE: Figure = Figure {
     id: "coverage",
     title: "Coverage and freshness",
-    about: "The streams of this page, of all categories and sites. A day counts once, however many categories it concerns. Provisional days may still be restated by the API.",
+    about: "The streams of this page, of all categories and sites. A day counts once, however many categories it concerns. Provisional days may still be restated by the API. Counted when the page was made; the file of the SQL is as the last run left it.",
     relations: &[],
     sql: include_str!("sql/coverage.sql"),
     shape: Shape::Table(&[

@@ -26,7 +26,11 @@ pub fn page(request: &ReportRequest<'_>, sections: &Sections) -> Result<Markup, 
         header {
             p.kicker { "profound-export report" }
             h1 { "How answer engines see you" }
-            @if let Some(period) = categories.period.or(sites.period) { p.lead { (span(period)) } }
+            @if let Some(period) = categories.period.or(sites.period) {
+                @let zone = if categories.period.is_some() { DayZone::Eastern } else { DayZone::Utc };
+                p.lead { (span(period)) }
+                p.about { "The newest day is " (age(request, period, zone)) "." }
+            }
             p.lake { "From the lake " code { (request.lake.url()) } }
             @if !doubts.is_empty() || !sections.unreadable.is_empty() {
                 p.doubt { "Some days of this page are missing or in doubt. Each figure names those that concern it; " a href="#coverage" { "all are at the foot" } "." }
@@ -75,13 +79,23 @@ fn span(period: Period) -> String {
     format!("{}{first_year} to {} {}, {}", first.short(), last.short(), year(last), format_count(days, "day"))
 }
 
+/// How old the newest day was when the page was made.
+fn age(request: &ReportRequest<'_>, period: Period, zone: DayZone) -> String {
+    match zone.yesterday(request.now).since(period.last) {
+        ..=0 => "the last complete day".to_owned(),
+        days => format!("{} before the last complete day", format_count(days.unsigned_abs(), "day")),
+    }
+}
+
 /// What is not on the page.
 fn left_out(what: &str, which: &str, group: &Group) -> Markup {
     let (shown, all) = (group.shown.len(), group.shown.len() + group.left_out.len());
     html! {
-        @if !group.left_out.is_empty() {
+        @if group.is_chosen && shown < all {
+            p.about { "This page was made for " (shown) " of " (all) " " (what) "." }
+        } @else if shown < all {
             p.doubt {
-                "This page shows " (shown) " of " (all) " " (what) ", " (which) " unless you named them. Left out: "
+                "This page shows " (shown) " of " (all) " " (what) ", " (which) ". Left out: "
                 (inline_code(&listed(&group.left_out))) "."
             }
         }
@@ -259,8 +273,11 @@ fn table<'a>(rows: &Rows, columns: impl Iterator<Item = &'a Shown> + Clone, titl
         .filter(|column| column.bar)
         .map(|column| {
             let largest = rows.column(column.column).filter_map(number).fold(0.0, f64::max);
-            // Per cent are of a whole.
-            let whole = if column.format == Format::Percent { 100.0 } else { largest };
+            let whole = match column.format {
+                Format::Percent => 100.0,
+                Format::Share => 1.0,
+                _ => largest,
+            };
             (column.column, whole)
         })
         .collect();
@@ -343,19 +360,12 @@ fn foot(request: &ReportRequest<'_>, sections: &Sections, doubts: &[String]) -> 
             h2 { "Coverage" }
             @for (what, group, zone) in ages {
                 @if let Some(period) = group.period {
-                    @let age = zone.yesterday(request.now).since(period.last);
-                    p {
-                        "Newest day of " (what) ": " strong { (period.last.short()) " (" (period.last) ")" }
-                        @match age {
-                            ..=0 => ", the last complete day.",
-                            days => { ", " (format_count(days.unsigned_abs(), "day")) " before the last complete day." }
-                        }
-                    }
+                    p { "Newest day of " (what) ": " strong { (period.last.short()) " (" (period.last) ")" } ", " (age(request, period, zone)) "." }
                 }
             }
             @if !doubts.is_empty() {
                 h3 { "Days in doubt" }
-                p.about { "Figures leave out missing days; for suspect and stale days they show the file that was published before. The next run extracts all of them." }
+                p.about { "Figures leave out missing and unreadable days; for suspect and stale days they show the file that was published before. The next run extracts missing, suspect and stale days." }
                 (list(doubts))
             }
             @if !unreadable.is_empty() {

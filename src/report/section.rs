@@ -35,6 +35,8 @@ pub struct Group {
     pub shown: Vec<Section>,
     /// Names.
     pub left_out: Vec<String>,
+    /// Whether a person named those that are shown.
+    pub is_chosen: bool,
 }
 
 /// A category or a site.
@@ -96,6 +98,12 @@ struct Candidate {
     rows: u64,
 }
 
+impl Candidate {
+    fn is_called(&self, wanted: &str) -> bool {
+        self.name == wanted || self.scope.iter().any(|(_, id)| id == wanted)
+    }
+}
+
 /// The part whose objects have sections, and the figures of each.
 type Kind = (ScopePart, &'static [Figure]);
 const KINDS: [Kind; 2] = [(ScopePart::Category, &CATEGORY), (ScopePart::Domain, &SITE)];
@@ -145,22 +153,20 @@ impl Group {
             read.filter_map(|row| row.day)
         };
         let (Some(oldest), Some(last)) = (days().min(), days().max()) else {
-            return Ok(Self { period: None, shown: Vec::new(), left_out: Vec::new() });
+            return Ok(Self { period: None, shown: Vec::new(), left_out: Vec::new(), is_chosen: false });
         };
         let period = Period { first: oldest.max(last.plus(1 - i64::from(request.days))), last };
         let mut candidates = candidates(request, part, period);
-        let is_named = |candidate: &Candidate| {
-            let ids = candidate.scope.iter().map(|(_, id)| id);
-            request.categories.iter().any(|wanted| *wanted == candidate.name || ids.clone().any(|id| id == wanted))
-        };
+        let is_named = |candidate: &Candidate| request.categories.iter().any(|wanted| candidate.is_called(wanted));
         let is_chosen = part == ScopePart::Category && !request.categories.is_empty();
         let left_out = if is_chosen {
             let known = candidates.clone();
-            candidates.retain(is_named);
-            if candidates.is_empty() {
+            let is_known = |wanted: &&String| known.iter().any(|candidate| candidate.is_called(wanted));
+            if let Some(wanted) = request.categories.iter().find(|wanted| !is_known(wanted)) {
                 let names = known.into_iter().map(|candidate| candidate.name).collect();
-                return Err(ReportError::NoCategory { wanted: request.categories.join("`, `"), known: names });
+                return Err(ReportError::NoCategory { wanted: wanted.clone(), known: names });
             }
+            candidates.retain(is_named);
             known.into_iter().filter(|candidate| !is_named(candidate)).collect()
         } else {
             candidates.split_off(request.most.min(candidates.len()))
@@ -178,7 +184,7 @@ impl Group {
             });
         }
         let left_out = left_out.into_iter().map(|candidate| candidate.name).collect();
-        Ok(Self { period: Some(period), shown, left_out })
+        Ok(Self { period: Some(period), shown, left_out, is_chosen })
     }
 }
 
@@ -226,6 +232,8 @@ async fn drawn(
             of.and_then(|part| scope.part(part)).is_some_and(|named| named.id == *id)
         })
     };
+    let own: Vec<&CoverageRow<'_>> =
+        request.coverage.iter().filter(|row| row.scope.parts().next().is_none() || covers(row.scope)).collect();
     let mut database = Database::new(&extract)?;
     let mut loaded: BTreeMap<&'static str, bool> = BTreeMap::new();
     for relation in figures.iter().flat_map(|figure| figure.relations) {
@@ -235,16 +243,16 @@ async fn drawn(
         let columns: Vec<&str> = relation.columns.iter().map(|column| column.name).collect();
         database.create(relation.name, &columns)?;
         let days = period.days(relation.days);
-        let is_wanted = |row: &&CoverageRow<'_>| {
+        let is_wanted = |row: &&&CoverageRow<'_>| {
             row.stream == relation.stream
                 && match (days, row.day) {
-                    (Some((first, last)), Some(day)) => (first..=last).contains(&day) && covers(row.scope),
+                    (Some((first, last)), Some(day)) => (first..=last).contains(&day),
                     (None, None) => true,
                     _ => false,
                 }
         };
         let mut has_files = false;
-        for row in request.coverage.iter().filter(is_wanted) {
+        for row in own.iter().filter(is_wanted) {
             let Some(path) = &row.path else { continue };
             has_files = true;
             load(request.lake, &mut database, relation, path, row, unreadable).await?;
@@ -258,7 +266,7 @@ async fn drawn(
     for figure in figures {
         let lacking = figure.relations.iter().find(|relation| !loaded[relation.name]);
         let rows = match lacking {
-            Some(relation) => Err(reason(request, relation, period, part, covers)),
+            Some(relation) => Err(reason(request, &own, relation, period, part)),
             None => Ok(database.query(figure.sql)?),
         };
         let rows = match rows {
@@ -275,7 +283,7 @@ async fn drawn(
             }),
             sql: duckdb_sql(figure.relations, &extract, figure.sql),
             rows,
-            doubts: doubts(request, figure, period, covers, unreadable),
+            doubts: doubts(&own, figure, period, covers, unreadable),
             period,
         });
     }
@@ -309,19 +317,18 @@ async fn load(
 /// Why a figure has no rows of `relation`.
 fn reason(
     request: &ReportRequest<'_>,
+    own: &[&CoverageRow<'_>],
     relation: &Relation,
     period: Period,
     part: ScopePart,
-    covers: impl Fn(&Scope) -> bool,
 ) -> String {
     let stream = relation.stream;
-    let rows: Vec<_> = request.coverage.iter().filter(|row| row.stream == stream).collect();
-    if rows.is_empty() {
+    if !request.coverage.iter().any(|row| row.stream == stream) {
         return format!(
             "The lake has no `{stream}`. Add \"{stream}\" to `streams` of a job in jobs.toml, and the next run exports it."
         );
     }
-    if rows.iter().any(|row| row.status == DayStatus::NotEntitled && covers(row.scope)) {
+    if own.iter().any(|row| row.stream == stream && row.status == DayStatus::NotEntitled) {
         let what = if part == ScopePart::Category { "category" } else { "site" };
         return format!("The account may not read `{stream}` of this {what}.");
     }
@@ -339,7 +346,7 @@ fn nothing(figure: &Figure, period: Period) -> String {
 
 /// The days of the figure's streams of which rows may be missing or outdated.
 fn doubts(
-    request: &ReportRequest<'_>,
+    own: &[&CoverageRow<'_>],
     figure: &Figure,
     period: Period,
     covers: impl Fn(&Scope) -> bool,
@@ -348,15 +355,15 @@ fn doubts(
     let mut found: BTreeMap<(&'static str, String), BTreeSet<Day>> = BTreeMap::new();
     for relation in figure.relations {
         let Some((first, last)) = period.days(relation.days) else { continue };
-        let is_shown = |scope: &Scope, day: &Day| covers(scope) && (first..=last).contains(day);
-        for row in request.coverage.iter().filter(|row| row.stream == relation.stream) {
+        let is_shown = |day: &Day| (first..=last).contains(day);
+        for row in own.iter().filter(|row| row.stream == relation.stream) {
             let is_doubtful = matches!(row.status, DayStatus::Missing | DayStatus::Suspect | DayStatus::Stale);
-            if let Some(day) = row.day.filter(|day| is_doubtful && is_shown(row.scope, day)) {
+            if let Some(day) = row.day.filter(|day| is_doubtful && is_shown(day)) {
                 found.entry((relation.stream, row.status.to_string())).or_default().insert(day);
             }
         }
-        for file in unreadable.iter().filter(|file| file.stream == relation.stream) {
-            if let Some(day) = file.day.filter(|day| is_shown(&file.scope, day)) {
+        for file in unreadable.iter().filter(|file| file.stream == relation.stream && covers(&file.scope)) {
+            if let Some(day) = file.day.filter(is_shown) {
                 found.entry((relation.stream, "unreadable".to_owned())).or_default().insert(day);
             }
         }

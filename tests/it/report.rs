@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use profound_export::catalog::Catalog;
+use profound_export::model::scope::ScopeKind;
 use profound_export::model::window::Window;
 use profound_export::simulator::{Account, Simulator};
 use serde_json::Value;
@@ -84,7 +85,8 @@ async fn figures_of_the_report_are_those_of_the_account() {
             compared += 1;
         }
         if scopes.len() > 1 {
-            assert!(html.contains("Left out:"), "{html}");
+            let made_for = format!("This page was made for 1 of {} categories.", scopes.len());
+            assert!(html.contains(&made_for), "{html}");
         }
     }
     assert!(compared > 100, "{compared}");
@@ -98,8 +100,11 @@ async fn report_that_cannot_be_made_says_what_to_do() {
     std::fs::write(place.path().join("jobs.toml"), JOB).unwrap();
     let run = |arguments: &[&str]| program(place.path(), &simulator).args(arguments).output().unwrap();
     assert!(run(&["run"]).status.success());
+    let scopes = simulator.scopes(ScopeKind::Category);
+    let known = &scopes[0].category.as_ref().unwrap().id;
     for (arguments, code, parts) in [
-        (&["--category", "No such"][..], 2, &["no category is called `No such`", "the lake has `"][..]),
+        (&["--category", known, "--category", "Typo"][..], 2, &["no category is called `Typo`"][..]),
+        (&["--category", "No such"], 2, &["no category is called `No such`", "the lake has `"]),
         (&["--out", "missing/page.html"], 1, &["cannot write the report to `missing/page.html`", "--out"]),
         // The file is a directory.
         (&["--out", "lake"], 1, &["cannot write the report to `lake`"]),

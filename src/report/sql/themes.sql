@@ -2,7 +2,8 @@ with scores as (
   select asset, theme, date, positive, occurrence,
     case when date >= week_from then 1 else 0 end as is_recent,
     row_number() over (
-      partition by asset, theme, case when date >= week_from then 1 else 0 end order by date desc
+      partition by asset, theme, case when date >= week_from then 1 else 0 end
+      order by date desc, occurrence desc, positive desc
     ) as age
   from theme_days, period
   where positive is not null
