@@ -10,7 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars
 import pytest
+from deltalake import DeltaTable
 
 from kit import program
 from kit.account import Account
@@ -19,16 +21,21 @@ from kit.lake import Lake, assert_equal
 from kit.program import COMPLETE, SOME_FAILED
 
 MOST_MEMORY_MIB = 96
+# With tables, also while months are compacted.
+MOST_MEMORY_WITH_TABLES_MIB = 128
+# More days than the lookback of any stream, so that a month is over.
+DAYS_WITH_TABLES = 45
 
 
 @dataclass(frozen=True)
 class Load:
-    """A stream with many rows, in one category, and how it is asked for."""
+    """A stream with many rows, and how it is asked for."""
 
     stream: str
     rows: int
     options: tuple[str, ...] = ()
     event_streams: bool = True
+    categories: int = 1
 
 
 LOADS = {
@@ -99,6 +106,33 @@ def test_memory_stays_bounded_with_many_streams_and_days_at_once(
             f"\n{len(STREAMS)} names of streams, 62 days: {files:,} files in {ran.seconds:.1f} s, {ran.memory_mib} MiB"
         )
     assert ran.memory_mib < MOST_MEMORY_MIB
+
+
+WITH_TABLES = {
+    "figures": Load("visibility_v1", 2_000_000),
+    "answers": Load("answers_v2", 100_000, ("--answer-bytes", "4000")),
+    # As many files as a large account has, each of a few rows.
+    "two hundred categories": Load("visibility_v2_by_day", 200 * DAYS_WITH_TABLES * 50, categories=200),
+}
+
+
+@pytest.mark.parametrize("name", WITH_TABLES)
+def test_memory_stays_bounded_while_tables_are_published(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = WITH_TABLES[name]
+    rows = f"{load.stream}={-(-load.rows // DAYS_WITH_TABLES // load.categories)}"
+    tables = tmp_path / "tables"
+    with Account(tmp_path, "--categories", str(load.categories), "--rows", rows, *load.options) as account:
+        job = Job(tmp_path, account.url, [load.stream], days=DAYS_WITH_TABLES, tables_settings={"url": str(tables)})
+        ran = _measured(job)
+        assert ran.code == COMPLETE, (tmp_path / "stderr.log").read_text()
+    table = DeltaTable(str(tables / load.stream))
+    files = polars.DataFrame(table.get_add_actions(flatten=True)).group_by("partition.month").len()["len"].to_list()
+    assert min(files) == load.categories, "a month that is over is one file for each category"
+    with capsys.disabled():
+        print(f"\ntable of {name}: {sum(files):,} files, {ran.seconds:.1f} s, {ran.memory_mib} MiB")
+    assert ran.memory_mib < MOST_MEMORY_WITH_TABLES_MIB
 
 
 # A body of a gigabyte where some rows belong, by how it is asked for.

@@ -177,7 +177,9 @@ def test_verify_finds_a_deleted_file_and_rebuild_restores_it(published: Tables) 
 
     found = job.run("verify", "--output", "json").expect(SOME_FAILED).json()
 
-    assert [(one["kind"], one["remedy"], one["stream"]) for one in found["problems"]] == [("missing", "rebuild", stream)]
+    assert [(one["kind"], one["remedy"], one["stream"]) for one in found["problems"]] == [
+        ("missing", "rebuild", stream)
+    ]
     job.run("tables", "rebuild", stream).expect(COMPLETE)
     job.run("verify").expect(COMPLETE)
     assert with_delta_rs(published, stream, []) == before
