@@ -1,7 +1,12 @@
 """Tables, read by delta-rs, Polars and DuckDB, have the rows of the account: on disk and in a bucket."""
 
+import os
+import random
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,9 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
+from kit import program
 from kit.account import Account
-from kit.job import Job
+from kit.job import Job, today
 from kit.lake import RELATIVE_TOLERANCE
 from kit.program import COMPLETE, SOME_FAILED
 from kit.stores import BUCKET, Store
@@ -22,6 +28,8 @@ from kit.stores import BUCKET, Store
 STREAMS = ["visibility_v2_by_day", "answers_v2", "visibility_v1", "bots_v2", "category_topics"]
 # More days than the lookback of any stream, so that a month is over and compacted.
 DAYS = 45
+# Days of the job whose runs are killed.
+DAYS_OF_KILLED = 12
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,56 @@ def test_rebuild_writes_the_same_rows_once_more(published: Tables) -> None:
 
     assert list(ended["tables"]) == ["answers_v2"]
     assert with_delta_rs(published, "answers_v2", []) == before
+
+
+def test_tables_of_a_bucket_survive_kills_and_races(
+    tmp_path: Path, moto: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Every second round two processes publish at once, and one of them is killed.
+    rounds = int(os.environ.get("PROFOUND_EXPORT_ROUNDS", "12"))
+    seed = int(os.environ.get("PROFOUND_EXPORT_SEED", "1"))
+    chance = random.Random(seed)
+    root = f"s3://{BUCKET}/killed-tables"
+    streams = ["visibility_v2_by_day", "category_topics"]
+    killed = ended = 0
+    with Account(tmp_path) as account:
+        job = Job(
+            tmp_path,
+            account.url,
+            streams,
+            destination=f"s3://{BUCKET}/killed-lake",
+            options=moto.options,
+            tables_settings={"url": root},
+            days=DAYS_OF_KILLED,
+        )
+        began = time.monotonic()
+        job.run("run").expect(COMPLETE)
+        longest = time.monotonic() - began
+        tables = Tables(job, {}, root, moto)
+        for number in range(rounds):
+            account.restate(job.start + timedelta(days=chance.randrange(DAYS_OF_KILLED)))
+            running = [
+                program.start("--config", job.dir / "jobs.toml", "run", cwd=job.dir) for _ in range(1 + number % 2)
+            ]
+            try:
+                running[0].wait(chance.uniform(0.3, 1.1) * longest)
+                ended += 1
+            except subprocess.TimeoutExpired:
+                running[0].kill()
+                killed += 1
+            for process in running:
+                process.wait()
+            # What was killed is finished by the next run; days that two processes wrote at once by the one after it.
+            for _ in range(2):
+                last = job.run("run")
+            last.expect(COMPLETE)
+            job.run("verify").expect(COMPLETE)
+            rows, _ = with_delta_rs(tables, streams[0], [])
+            expected = account.truth(streams[0], job.start, today("eastern") - timedelta(days=1))["total"]["rows"]
+            assert rows == expected, f"round {number}, seed {seed}"
+    with capsys.disabled():
+        print(f"\n{rounds} rounds: {killed} processes killed, {ended} ended before; rows lost, doubled or stale: 0")
+    assert killed > 0
 
 
 def test_tables_within_the_lake_are_rejected(tmp_path: Path, account: Account) -> None:
