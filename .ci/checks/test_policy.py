@@ -54,6 +54,25 @@ def test_printed_policy_suffices_for_everything_but_forget(tmp_path: Path, accou
         assert gate.asked == set(policy.actions(gate.policy)) - {"s3:AbortMultipartUpload"}
 
 
+def test_printed_policy_suffices_for_tables(tmp_path: Path, account: Account, moto: Store) -> None:
+    job = _job(tmp_path, account, moto, "team/with-tables")
+    job.tables_settings = {"url": f"s3://{BUCKET}/team/tables", "retention": "1d"}
+    job.write()
+    with policy.gate(moto, _printed(job)) as gate:
+        for ended in _everything(_under(job, gate)):
+            ended.expect(COMPLETE)
+        # Every tenth commit deletes files and writes a checkpoint.
+        stray = f"team/tables/{STREAMS[1]}/v1-stray.parquet"
+        moto.client().put_object(Bucket=BUCKET, Key=stray, Body=b"of a killed run")
+        for _ in range(11):
+            account.restate(today("eastern") - timedelta(days=1))
+            job.run("run").expect(COMPLETE)
+        left = moto.client().list_objects_v2(Bucket=BUCKET, Prefix=stray)
+
+        assert gate.denied == []
+        assert left["KeyCount"] == 0, "nothing was deleted, so the policy was not tried"
+
+
 @pytest.mark.parametrize("action", ["s3:ListBucket", "s3:GetObject", "s3:PutObject"])
 def test_no_run_is_complete_when_the_policy_lacks_an_action(
     tmp_path: Path, account: Account, moto: Store, action: str

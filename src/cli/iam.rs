@@ -1,16 +1,25 @@
-//! `check --iam`: the least privileges that the credentials of the destination need.
+//! `check --iam`: the least privileges that the credentials of the destination and of the tables need.
 
 use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
-use crate::cli::{GlobalOptions, OutputFormat, print, print_json};
+use crate::cli::{GlobalOptions, OutputFormat, exit, print, print_json};
 use crate::destination::{Permissions, RoleGrant, least_permissions};
 
 /// Prints them, without a request to the API or the destination.
 pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
     let (_, config) = configuration(options)?;
-    let permissions = least_permissions(&config.destination, forgetting)?;
+    let lake = least_permissions(&config.destination, forgetting)?;
+    let all = match config.tables.destination(&config.destination) {
+        // A run deletes the files that a commit removed.
+        Some(tables) => lake.with_tables(least_permissions(&tables, true)?),
+        None => vec![lake],
+    };
+    all.into_iter().try_fold(exit::COMPLETE, |_, permissions| show_one(options, permissions))
+}
+
+fn show_one(options: &GlobalOptions, permissions: Permissions) -> Result<u8, Failure> {
     match (permissions, options.output) {
         // The provider accepts the policy as JSON only.
         (Permissions::Policy(policy), _) => print_json(&policy),

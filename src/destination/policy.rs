@@ -28,6 +28,33 @@ pub struct RoleGrant {
     pub condition: Option<String>,
 }
 
+impl Permissions {
+    /// These and those of the `tables`, as one document where both providers have the same form. Directories need no document.
+    pub fn with_tables(self, tables: Self) -> Vec<Self> {
+        match (self, tables) {
+            (Self::Policy(mut policy), Self::Policy(tables)) => {
+                let statements = tables["Statement"].as_array().cloned().unwrap_or_default().into_iter();
+                let renamed = statements.map(|mut statement| {
+                    // Unique within a document.
+                    statement["Sid"] = format!("{}Tables", statement["Sid"].as_str().unwrap_or_default()).into();
+                    statement
+                });
+                if let Some(all) = policy["Statement"].as_array_mut() {
+                    all.extend(renamed);
+                }
+                vec![Self::Policy(policy)]
+            }
+            (Self::Roles(mut grants), Self::Roles(tables)) => {
+                grants.extend(tables);
+                vec![Self::Roles(grants)]
+            }
+            (Self::Directory(_), tables @ (Self::Policy(_) | Self::Roles(_))) => vec![tables],
+            (lake @ (Self::Policy(_) | Self::Roles(_)), Self::Directory(_)) => vec![lake],
+            (lake, tables) => vec![lake, tables],
+        }
+    }
+}
+
 /// The least permissions for runs, `check`, `status` and `verify`; with `forgetting`, also for `forget`.
 ///
 /// # Errors
@@ -144,6 +171,22 @@ mod tests {
     fn policy_is_restricted_to_the_prefix() {
         let policy = policy("s3://lake/profound/acme", r#"{"region": "eu-central-1"}"#, false);
         insta::assert_snapshot!(serde_json::to_string_pretty(&policy).unwrap());
+    }
+
+    #[test]
+    fn policy_of_tables_allows_deletion_below_their_prefix_alone() {
+        let of = |url: &str, forgetting| least_permissions(&config(url, "{}"), forgetting).unwrap();
+        let all = of("s3://lake/profound", false).with_tables(of("s3://lake/tables", true));
+        let [Permissions::Policy(policy)] = all.as_slice() else { panic!("{all:?}") };
+        let statements = policy["Statement"].as_array().unwrap();
+        let names: Vec<_> = statements.iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            ["List", "ReadAndWrite", "RemoveOwnFiles", "ListTables", "ReadAndWriteTables", "ForgetTables"]
+        );
+        assert_eq!(statements[5]["Resource"], json!(["arn:aws:s3:::lake/tables/*"]));
+        let local = of("/data/lake", false).with_tables(of("s3://lake/tables", true));
+        assert!(matches!(local.as_slice(), [Permissions::Policy(_)]), "{local:?}");
     }
 
     #[test]
