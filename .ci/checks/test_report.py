@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from playwright.sync_api import Request, sync_playwright
+from playwright.sync_api import Page as BrowserPage
+from playwright.sync_api import sync_playwright
 
 from kit import program
 from kit.program import COMPLETE
@@ -136,6 +137,13 @@ def test_sql_of_every_figure_gives_its_numbers_in_duckdb(demo: Path) -> None:
     assert sum(compared.values()) > 1000, compared
 
 
+def requests_of(page: BrowserPage) -> list[str]:
+    """What the page requests from now on."""
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    return requested
+
+
 def test_page_is_whole_without_scripts_on_every_screen(demo: Path) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -149,11 +157,10 @@ def test_page_is_whole_without_scripts_on_every_screen(demo: Path) -> None:
                 java_script_enabled=name == "phone",
             )
             page = context.new_page()
-            requested: list[Request] = []
-            page.on("request", requested.append)
+            requested = requests_of(page)
             page.goto((demo / "report.html").as_uri())
             page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-            fetched = [one.url for one in requested if not one.url.startswith("data:")]
+            fetched = [url for url in requested if not url.startswith("data:")]
             assert fetched == [(demo / "report.html").as_uri()], "nothing is fetched"
             if name == "phone":
                 wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
