@@ -183,8 +183,9 @@ fn killed_run(job: &JobStatus) -> Option<ProblemCard> {
         summary: format!("A run of `{}` did not end: it was killed, or its machine stopped.", job.name),
         since: Some(since),
         affected: "The days that it planned stay due. Published files are whole.".into(),
-        action: "None: the next run resumes it. If it was not stopped on purpose, the end of its log says where it was."
-            .into(),
+        action:
+            "None: the next run resumes it. If it was not stopped on purpose, the end of its log says where it was."
+                .into(),
         ..ProblemCard::default()
     })
 }

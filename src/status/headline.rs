@@ -89,10 +89,7 @@ impl Headline {
                 .collect(),
             problem: failed.first().map(|(job, run)| FailedRun::new(&job.name, run)),
             failed_runs: failed.iter().map(|(job, run)| (job.name.clone(), run.end.outcome)).collect(),
-            deferred_runs: jobs
-                .iter()
-                .filter_map(|job| Some((job.name.clone(), job.deferred?)))
-                .collect(),
+            deferred_runs: jobs.iter().filter_map(|job| Some((job.name.clone(), job.deferred?))).collect(),
             streams_missing_days: incomplete().count() as u64,
             missing_since: incomplete().filter_map(|stream| stream.missing_since).min(),
             suspects: suspects.chunk_by(|one, next| one.stream == next.stream).count() as u64,

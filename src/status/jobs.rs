@@ -17,18 +17,18 @@ const TREND_RUNS: usize = 30;
 pub struct TrendPoint {
     pub started_at: Timestamp,
     pub outcome: Outcome,
-    pub seconds: u64,
+    pub milliseconds: u64,
     pub requests: u64,
     pub rows: u64,
 }
 
 impl TrendPoint {
     fn new(run: &RunSummary) -> Self {
-        let seconds = run.ended_at.duration_since(run.end.started_at).as_secs();
+        let milliseconds = run.ended_at.duration_since(run.end.started_at).as_millis();
         Self {
             started_at: run.end.started_at,
             outcome: run.end.outcome,
-            seconds: u64::try_from(seconds).unwrap_or_default(),
+            milliseconds: u64::try_from(milliseconds).unwrap_or_default(),
             requests: run.end.counters.requests,
             rows: run.end.counters.rows,
         }

@@ -60,7 +60,7 @@ fn row(job: &JobStatus, data: &PageData) -> Markup {
                 td colspan="3" data-label="trend" { div { "–" } }
             } @else {
                 td.trend data-label="duration" {
-                    (bars(&job.trend, "duration", |run| run.seconds, |seconds| format_duration(Duration::from_secs(seconds))))
+                    (bars(&job.trend, "duration", |run| run.milliseconds, |time| format_duration(Duration::from_millis(time))))
                 }
                 td.trend data-label="requests" { (bars(&job.trend, "requests", |run| run.requests, format_number)) }
                 td.trend data-label="rows" { (bars(&job.trend, "rows", |run| run.rows, format_number)) }

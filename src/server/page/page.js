@@ -13,8 +13,8 @@ function addClocks(root) {
     if (!shown || shown[0] === clock) continue;
     const viewer = document.createElement("span");
     viewer.className = "viewer";
-    viewer.textContent = ` (${clock} yours)`;
-    time.after(viewer);
+    viewer.textContent = `(${clock} yours)`;
+    time.after(" ", viewer);
   }
 }
 
@@ -39,7 +39,11 @@ async function refresh(isFiltered) {
       const isSame = old && (old.isEqualNode(child) || old.querySelector("select:focus, input:focus"));
       return isSame ? old : document.importNode(child, true);
     });
-    before.replaceChildren(...wanted);
+    // What stays is not moved: an element that is taken out for a moment loses the focus.
+    for (const child of [...before.children]) if (!wanted.includes(child)) child.remove();
+    wanted.forEach((child, place) => {
+      if (before.children[place] !== child) before.insertBefore(child, before.children[place] || null);
+    });
   }
   // The section with the field in use stays, and its number follows.
   const [matches, nextMatches] = [document.getElementById("matches"), next.getElementById("matches")];

@@ -63,7 +63,7 @@ fn stream(name: &str, slices: &[&RunSlice]) -> Markup {
                 span.list { (format_count(slices.len() as u64, "slice")) ", " (format_count(requests, "request")) }
                 span {}
                 small { @if unpublished > 0 { em { (format_number(unpublished)) " not published" } } }
-                b { (format_number(rows)) }
+                b { (format_count(rows, "row")) }
             }
             div.wide tabindex="0" role="region" aria-label={ "Slices of " (name) } {
                 table {

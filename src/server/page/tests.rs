@@ -76,7 +76,7 @@ fn trend_point(number: i64) -> TrendPoint {
     TrendPoint {
         started_at: now() - jiff::SignedDuration::from_hours(24 * (30 - number)),
         outcome: if number % 10 == 9 { Outcome::Failed } else { Outcome::Complete },
-        seconds: 100 + number.unsigned_abs() * 37 % 20,
+        milliseconds: 100_000 + number.unsigned_abs() * 37_123 % 20_000,
         requests: 400 + number.unsigned_abs() * 91 % 100,
         rows: 1_000_000 + number.unsigned_abs() * 7919 % 100_000,
     }
