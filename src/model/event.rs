@@ -88,6 +88,16 @@ pub enum Event {
     ClockSkew {
         difference: SignedDuration,
     },
+    /// A commit of a table, with `files` files.
+    TablePublished {
+        table: String,
+        files: u64,
+        bytes: u64,
+    },
+    /// `table` could not be published, or not all of it; `None` for all tables.
+    TableFailed {
+        table: Option<String>,
+    },
     /// Another process runs on the same lake. This run starts from the other end of its plan.
     ConcurrentRun,
     /// The rate limit allows no request for `wait`, which ends after the deadline. No further slice starts.

@@ -169,6 +169,8 @@ impl Activity {
             | Event::RequestRetried { .. }
             | Event::NotificationSent { .. }
             | Event::ConcurrentRun
+            | Event::TablePublished { .. }
+            | Event::TableFailed { .. }
             | Event::DeadlineBeforeReset { .. }
             | Event::Notice { .. } => {}
         }

@@ -137,13 +137,15 @@ impl LogContext {
             }
             Event::Notice { message } => info!(job, run, detail = %message, "run notice"),
             Event::Warning { message } => warn!(job, run, detail = %message, "run warning"),
-            // Metrics count requests; the alert dispatcher logs notifications itself.
+            // Metrics count requests; the alert dispatcher logs notifications itself, and publishing its tables as it goes.
             Event::RateLimitWait { .. }
             | Event::RequestFinished { .. }
             | Event::RequestRetried { .. }
             | Event::RateLimitStatus(_)
             | Event::AlertsFiring(_)
             | Event::NotificationSent { .. }
+            | Event::TablePublished { .. }
+            | Event::TableFailed { .. }
             | Event::RunFinished(_) => {}
         }
     }

@@ -36,7 +36,7 @@ use crate::run::slice::{
     AccountFacts, CircuitBreaker, InProgress, LedgerView, ParentCache, SliceAdmission, SliceContext, SliceOptions,
     SliceReport, WindowLimits, ancestors_of, run_slice,
 };
-use crate::tables::TablesError;
+use crate::tables::{PublishedTable, TablesError};
 use crate::write::{Spool, Worker};
 
 /// A clock error above this is a warning.
@@ -389,6 +389,10 @@ impl Session<'_> {
         for attempt in 1..=TABLE_ATTEMPTS {
             ledger.refresh().await?;
             let report = tables.publish(settings.tables_source(ledger.state(), &self.stop)).await;
+            for (table, published) in &report.published {
+                let PublishedTable { added_files: files, bytes, .. } = *published;
+                settings.events.emit(&Event::TablePublished { table: table.clone(), files, bytes });
+            }
             self.result.tables.extend(report.published);
             // Another process has published records that were added since.
             let is_behind = report.failed.iter().any(|error| matches!(error, TablesError::Behind { .. }));
@@ -396,6 +400,7 @@ impl Session<'_> {
                 continue;
             }
             for error in report.failed {
+                settings.events.emit(&Event::TableFailed { table: error.table().map(str::to_owned) });
                 let error = RunError::from(Box::new(error));
                 let known = self.result.error.as_ref().map(|known| known.disposition().outcome);
                 if known.is_none_or(|known| error.disposition().outcome > known) {

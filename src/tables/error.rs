@@ -58,6 +58,26 @@ pub enum TablesError {
 }
 
 impl TablesError {
+    /// The table; `None` if it is about all of them.
+    pub fn table(&self) -> Option<&str> {
+        match self {
+            Self::Destination { table, .. }
+            | Self::Write { table, .. }
+            | Self::NoThread { table, .. }
+            | Self::Panicked { table, .. }
+            | Self::DayFiles { table, .. }
+            | Self::NewerProtocol { table, .. }
+            | Self::OtherLake { table, .. }
+            | Self::LostLog { table }
+            | Self::DamagedLog { table, .. }
+            | Self::Foreign { table, .. }
+            | Self::Behind { table, .. }
+            | Self::Contended { table, .. }
+            | Self::Stopped { table } => Some(table),
+            Self::Closed { .. } => None,
+        }
+    }
+
     /// Whether nothing changes until a person acts.
     pub fn is_lasting(&self) -> bool {
         matches!(

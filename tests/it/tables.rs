@@ -17,6 +17,7 @@ use profound_export::ledger::Ledger;
 use profound_export::maintain::forget;
 use profound_export::model::forgotten::Erasure;
 use profound_export::model::scope::ScopePart;
+use profound_export::observe::Metrics;
 use profound_export::run::{Outcome, run_job};
 use profound_export::tables::{TableProblem, TableProblemKind, Tables, TablesPlace};
 use serde_json::{Value, json};
@@ -265,6 +266,28 @@ on_memory_and_disk! {
         assert_eq!((run.outcome, run.tables.len()), (Outcome::Complete, 0));
         assert_eq!(objects(&export).await, before);
     }
+}
+
+#[tokio::test]
+async fn metrics_count_commits_and_failures_of_tables() {
+    let (export, _scratch) = with_tables(Place::Memory, &[REPORT]).await;
+    let metrics = Metrics::new(Clock::starting_at(export.simulator.now()));
+    let value = |name: &str| {
+        export.take_events().iter().for_each(|event| metrics.events().emit(event));
+        let values = metrics.values(&format!("profound_export_table_{name}_total"));
+        values.into_iter().map(|(labels, value)| (labels[0].1.clone(), value)).collect::<Vec<_>>()
+    };
+    complete(&export, "first").await;
+    let files = read(&export, REPORT).await.unwrap().adds.len() as f64;
+    assert_eq!(value("commits"), [(REPORT.to_owned(), 1.0)]);
+    assert_eq!(value("files"), [(REPORT.to_owned(), files)]);
+    assert_eq!(value("failures"), [(REPORT.to_owned(), 0.0)]);
+    for path in objects(&export).await.into_iter().filter(|path| path.contains("_delta_log")) {
+        store(&export).delete(&Path::from(path)).await.unwrap();
+    }
+    problem(&export).await;
+    assert_eq!(value("commits"), [(REPORT.to_owned(), 1.0)]);
+    assert_eq!(value("failures"), [(REPORT.to_owned(), 1.0)]);
 }
 
 on_memory_and_disk! {

@@ -188,6 +188,11 @@ metrics! {
     rows: Counter "rows_total" ["stream"] "Rows received";
     written_bytes: Counter "written_bytes_total" ["stream"] "Bytes of Parquet published";
     files: Counter "files_total" ["stream", "result"] "Day files that were published, or kept because nothing changed";
+    table_commits: Counter "table_commits_total" ["stream"] "Commits of Delta tables";
+    table_files: Counter "table_files_total" ["stream"] "Files that commits of Delta tables added";
+    table_written_bytes: Counter "table_written_bytes_total" ["stream"] "Bytes of Parquet that commits of Delta tables added";
+    table_failures: Counter "table_failures_total" ["stream"]
+        "Delta tables that a run could not publish, or not as a whole; `all` if their store cannot be opened";
     slices: Counter "slices_total" ["result"] "Slices by result";
     runs: Counter "runs_total" ["job", "result"] "Runs by outcome";
     last_run: Gauge "last_run_timestamp_seconds" ["job"] "When the last run ended";

@@ -175,6 +175,16 @@ impl Metrics {
             Event::RequestRetried { reason, .. } => drop(families.retries.get(&[reason.name()]).inc()),
             Event::RateLimitStatus(status) => self.observe_rate_limit(*status),
             Event::SlicePublished { slice, counters } => self.count_slice(&slice.stream.name, *counters),
+            Event::TablePublished { table, files, bytes } => {
+                families.table_commits.get(&[table]).inc();
+                families.table_files.get(&[table]).inc_by(*files as f64);
+                families.table_written_bytes.get(&[table]).inc_by(*bytes as f64);
+                // A series that starts at zero shows its first failure as an increase.
+                drop(families.table_failures.get(&[table]));
+            }
+            Event::TableFailed { table } => {
+                families.table_failures.get(&[table.as_deref().unwrap_or("all")]).inc();
+            }
             Event::RunFinished(run) => self.finish_run(run),
             Event::AlertsFiring(alerts) => {
                 for event in AlertEvent::ALL.map(AlertEvent::name) {
