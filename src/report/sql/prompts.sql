@@ -1,13 +1,13 @@
-with ours as (
+with ours as materialized (
   select distinct name from asset_list where owned = 1
-), rivals as (
+), rivals as materialized (
   select distinct name from asset_list where owned = 0 and name not in (select name from ours)
-), named as (
+), named as materialized (
   select run_id, max(case when asset in (select name from ours) then 1 else 0 end) as is_ours,
     max(case when asset in (select name from rivals) then 1 else 0 end) as is_rival
   from mentions
   group by run_id
-), gaps as (
+), gaps as materialized (
   select answers.run_id, answers.prompt_id
   from answers join named on named.run_id = answers.run_id
   where named.is_rival = 1 and named.is_ours = 0
@@ -24,7 +24,7 @@ with ours as (
   from gaps join mentions on mentions.run_id = gaps.run_id
   where mentions.asset in (select name from rivals)
   group by gaps.prompt_id, mentions.asset
-), pages as (
+), pages as materialized (
   select distinct run_id, substr(url, instr(url, '://') + 3) as page from cited_urls where instr(url, '://') > 0
 ), hosts as (
   select gaps.prompt_id, substr(page, 1, instr(page || '/', '/') - 1) as host,
