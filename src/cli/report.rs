@@ -127,6 +127,11 @@ pub fn write_page(out: &Path, html: &str) -> Result<(), Failure> {
         Failure::new(exit::FAILED, format!("cannot write the report to `{}`: {error}", out.display()))
             .hint("name a file in a directory that you may write to with --out")
     };
+    // A link stays, and what it points to is replaced. A pipe or a terminal has nothing to replace.
+    let out = &out.canonicalize().unwrap_or_else(|_| out.to_owned());
+    if out.metadata().is_ok_and(|existing| !existing.is_file() && !existing.is_dir()) {
+        return std::fs::write(out, html).map_err(failed);
+    }
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", Uuid::now_v7().simple()));
     let part = out.with_file_name(name);
@@ -174,5 +179,29 @@ impl From<ReportError> for Failure {
                 Self { section: ErrorSection::Commands, ..failure }
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn page_replaces_a_file_but_no_link_and_nothing_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [page, link, socket] = ["page.html", "link", "socket"].map(|name| scratch.path().join(name));
+        std::fs::write(&page, "old").unwrap();
+        std::os::unix::fs::symlink(&page, &link).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+
+        write_page(&link, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&page).unwrap(), "new");
+        assert!(link.is_symlink());
+        // As a device would be, which the tests must not risk.
+        assert!(write_page(&socket, "new").unwrap_err().message.contains("cannot write the report"));
+        assert!(socket.metadata().unwrap().file_type().is_socket());
     }
 }
