@@ -35,7 +35,8 @@ class Conversation:
         termios.tcsetwinsize(inside, (40, 120))
         variables = {"PROFOUND_EXPORT_API__BASE_URL": url, "TERM": "xterm-256color"} | (env or {})
         self.running = subprocess.Popen(
-            [str(program.binary()), "init", *arguments],
+            # A shell starts what it does not wait for with interrupts ignored.
+            ["env", "--default-signal=INT", str(program.binary()), "init", *arguments],
             cwd=place,
             env=program.environment(variables, key=False),
             stdin=inside,
