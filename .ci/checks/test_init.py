@@ -16,7 +16,7 @@ import pytest
 
 from kit import program
 from kit.account import Account
-from kit.program import COMPLETE, USAGE
+from kit.program import COMPLETE, SOME_FAILED, USAGE
 
 # What a person waits for at most, on a machine that is busy with other things.
 PATIENCE_SECONDS = 60
@@ -144,9 +144,12 @@ def test_answer_that_fails_is_asked_for_again(place: Path, account: Account) -> 
         person.expect("error: ")
         person.expect(KEY_QUESTION)
         person.answer("elsewhere/key")
-        person.expect(PASTE_QUESTION)
-        person.answer_hidden(program.KEY)
         assert "elsewhere/key" in person.expect(KEY_QUESTION).split("error: ")[1]
+        # Nothing is pasted: another file.
+        person.answer("key")
+        person.expect(PASTE_QUESTION)
+        person.answer_hidden("")
+        assert "error: " not in person.expect(KEY_QUESTION)
         person.answer("key")
         person.expect(PASTE_QUESTION)
         # A key that is rejected is not kept.
@@ -213,6 +216,13 @@ def test_without_a_terminal_init_takes_answers_from_settings(tmp_path: Path, acc
 
     assert written(tmp_path)["api"] == {"base_url": account.url, "key_file": str(tmp_path / "key")}
     program.run("check", cwd=tmp_path, key=False).expect(COMPLETE)
+
+
+def test_nothing_is_asked_if_the_file_cannot_be_written(place: Path, account: Account) -> None:
+    with Conversation(place, account.url, "nowhere/jobs.toml") as person:
+        assert person.end() == SOME_FAILED, person.shown
+        assert KEY_QUESTION not in person.shown
+        assert "help: name a file in a directory that exists" in person.shown
 
 
 def test_secret_of_the_command_line_is_never_written(tmp_path: Path, account: Account) -> None:

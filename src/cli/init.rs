@@ -39,10 +39,8 @@ const CRON: &str = "30 6 * * *";
 
 pub async fn execute(options: &GlobalOptions, args: &InitArgs) -> Result<u8, Failure> {
     let file = &args.file;
-    // Before the questions; `create` makes sure.
-    if file.symlink_metadata().is_ok() {
-        return Err(exists_already(file));
-    }
+    // Before the questions.
+    creatable(file)?;
     if args.full {
         // The first line names the schema relative to the repository, which is wrong for this file.
         let lines = template().lines().filter(|line| !line.starts_with("#:schema"));
@@ -99,17 +97,25 @@ impl Questions {
             let hint = "name the file of the API key with `--set api.key_file=FILE`, or write every setting with `profound-export init --full`";
             return Err(Failure::new(exit::USAGE, "there is no terminal to ask on").hint(hint));
         }
-        let mut path = KEY_FILE.to_owned();
         let mut is_asking = !is_given;
         loop {
             let mut pasted = None;
             if is_asking {
-                path = ask("File of the API key", &path)?;
+                let path = ask("File of the API key", KEY_FILE)?;
                 self.answer("api.key_file", &path);
-                pasted = self.ask_key(&path)?;
+                if self.is_creatable(&path) {
+                    prompt(
+                        "There is no such file. Paste the key to write it there (not shown), or press Enter for another file: ",
+                    )?;
+                    let key = SecretString::from(Term::stderr().read_secure_line()?);
+                    if key.expose_secret().trim().is_empty() {
+                        continue;
+                    }
+                    pasted = Some((PathBuf::from(path), key));
+                }
             }
             let tried = match &pasted {
-                Some(key) => self.try_pasted_key(Path::new(&path), key).await,
+                Some((path, key)) => self.try_pasted_key(path, key).await,
                 None => self.try_key().await,
             };
             match tried {
@@ -121,17 +127,11 @@ impl Questions {
         }
     }
 
-    /// Asks for the key itself, if no file is at `path`; an empty answer is none.
-    fn ask_key(&self, path: &str) -> Result<Option<SecretString>, Failure> {
-        // A path that no configuration may have is reported when it is tried.
-        if load(&self.sources).is_err() || Path::new(path).symlink_metadata().is_ok() {
-            return Ok(None);
-        }
-        prompt(
-            "There is no such file. Paste the key to write it there (not shown), or press Enter for another file: ",
-        )?;
-        let key = SecretString::from(Term::stderr().read_secure_line()?);
-        Ok(Some(key).filter(|key| !key.expose_secret().trim().is_empty()))
+    /// Whether a key could be written to `path`. A path that no configuration may have is reported when it is tried.
+    fn is_creatable(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        let is_in_directory = absolute(path).ok().and_then(|path| path.parent().map(Path::is_dir)).unwrap_or_default();
+        load(&self.sources).is_ok() && path.symlink_metadata().is_err() && is_in_directory
     }
 
     /// Writes the key to its file, which stays only if the key works: the next answer may be another key.
@@ -162,11 +162,11 @@ impl Questions {
 
     /// Asks for a destination until one works.
     async fn destination(&mut self) -> Result<(), Failure> {
-        let mut url = load(&self.sources)?.destination.url;
+        let default = load(&self.sources)?.destination.url;
         let mut is_asking = self.asks && !self.is_set("destination.url")?;
         loop {
             if is_asking {
-                url = ask("Where to write the Parquet: a directory, or s3://bucket/prefix", &url)?;
+                let url = ask("Where to write the Parquet: a directory, or s3://bucket/prefix", &default)?;
                 self.answer("destination.url", &url);
             }
             match self.try_destination().await {
@@ -279,14 +279,28 @@ fn one_line(name: &str) -> String {
     name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
+/// Whether the file can be created, so that no answer is given for nothing.
+fn creatable(file: &Path) -> Result<(), Failure> {
+    if file.symlink_metadata().is_ok() {
+        return Err(exists_already(file));
+    }
+    create(file, "")?;
+    std::fs::remove_file(file).map_err(|error| cannot_write(file, &error))
+}
+
 /// Creates the file, never over another.
 fn create(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => exists_already(file),
-        _ => Failure::new(exit::FAILED, format!("cannot write `{}`: {error}", file.display())),
+        _ => cannot_write(file, &error),
     };
     let mut created = std::fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
     created.write_all(text.as_bytes()).map_err(failed)
+}
+
+fn cannot_write(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(exit::FAILED, format!("cannot write `{}`: {error}", file.display()))
+        .hint("name a file in a directory that exists and that you may write to: `profound-export init other.toml`")
 }
 
 fn exists_already(file: &Path) -> Failure {
@@ -299,6 +313,7 @@ fn ask(question: &str, default: &str) -> Result<String, Failure> {
     prompt(&format!("{question} [{default}]: "))?;
     let mut line = String::new();
     if std::io::stdin().lock().read_line(&mut line)? == 0 {
+        print_error_line("");
         return Err(Failure::new(
             exit::USAGE,
             "the questions ended without an answer, and no configuration is written",

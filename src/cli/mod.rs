@@ -102,7 +102,7 @@ enum Command {
     Status(status::StatusArgs),
     /// Write an HTML page with the figures of the lake
     Report(report::ReportArgs),
-    /// Compare every file of the lake with the ledger; the next run rewrites damaged and missing files
+    /// Compare every file of the lake with the ledger; the next run rewrites damaged and missing files, and `tables rebuild` those of tables
     Verify(verify::VerifyArgs),
     /// Delete streams, scopes or days permanently; no run exports them again
     Forget(forget::ForgetArgs),

@@ -30,15 +30,19 @@ pub struct ReportArgs {
     /// The page; an existing one is replaced
     #[arg(long, default_value = "report.html", value_name = "FILE")]
     out: PathBuf,
-    /// Days to show, up to the newest in the lake
+    /// Days to show, 1 to 366, up to the newest in the lake
     #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(1..=366))]
     days: u16,
     /// Only this category, by name or id; may be repeated [default: those with the most answers]
     #[arg(long = "category", value_name = "NAME")]
     categories: Vec<String>,
     /// Most categories, and most sites, to show
-    #[arg(long, default_value_t = MOST, value_name = "NUMBER", conflicts_with = "categories")]
+    #[arg(long, default_value_t = MOST, value_name = "NUMBER", value_parser = most, conflicts_with = "categories")]
     most: usize,
+}
+
+fn most(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|most| *most > 0).ok_or_else(|| "this is not a number from 1 on".to_owned())
 }
 
 pub async fn execute(options: &GlobalOptions, args: ReportArgs) -> Result<u8, Failure> {
@@ -64,7 +68,7 @@ pub async fn execute(options: &GlobalOptions, args: ReportArgs) -> Result<u8, Fa
         );
         if report.left_out > 0 {
             let others = format_number(report.left_out as u64);
-            text.push_str(&format!("left out: {others} categories and sites; --most and --category show others\n"));
+            text.push_str(&format!("categories and sites left out: {others}; --most and --category show others\n"));
         }
         text
     };

@@ -99,6 +99,12 @@ impl DestinationError {
             Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::Full) => {
                 "free space on the disk of the lake: bytes, inodes (`df -i`) or quota; published files are safe, and the next run resumes"
             }
+            Self::Store { source, action, .. }
+                if matches!(*action, "list" | "read")
+                    && DiskTrouble::from_error(source) == Some(DiskTrouble::NotWritable) =>
+            {
+                "give the user that runs the program read access to the lake"
+            }
             Self::Store { source, .. } if DiskTrouble::from_error(source) == Some(DiskTrouble::NotWritable) => {
                 "give the user that runs the program write access to the lake; published files are safe, and the next run resumes"
             }

@@ -248,8 +248,8 @@ fn suspect_stream(suspects: &[SuspectDays], status: &Status) -> ProblemCard {
         summary: format!("`{name}` has suspect data{of}."),
         since: None,
         affected: format!("{days}The published files are kept."),
-        action: "None if the next run repairs it; otherwise the API and the catalog disagree: `profound-export check --sample` \
-                 shows where."
+        action: "None if the next run repairs it. If it stays: `profound-export check --sample` shows whether the API answers, \
+                 and which values have a new form."
             .into(),
         details: suspects.iter().take(MAX_NAMES).map(|suspect| format!("{}{}: {}", suspect.days_prefix(), suspect.scope, suspect.problem)).collect(),
         covers: &[AlertEvent::StreamSuspect, AlertEvent::IncompleteTooLong],

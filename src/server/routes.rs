@@ -110,10 +110,13 @@ async fn stream(State(server): State<Arc<ServerState>>, Path(name): Path<String>
     }
 }
 
-async fn run(State(server): State<Arc<ServerState>>, Path(id): Path<Uuid>) -> Response {
-    match server.cache.run_details(id).await {
+async fn run(State(server): State<Arc<ServerState>>, Path(id): Path<String>) -> Response {
+    let Ok(run_id) = id.parse::<Uuid>() else {
+        return (StatusCode::NOT_FOUND, Html(page::no_such_run(&id).into_string())).into_response();
+    };
+    match server.cache.run_details(run_id).await {
         Ok(Some(details)) => Html(page::run(&server.data(server.status()), &details).into_string()).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, Html(page::no_such_run(id).into_string())).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Html(page::no_such_run(&id).into_string())).into_response(),
         Err(error) => {
             let problem = format!("the records of this run cannot be read: {}\n", error_chain(&error));
             (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()

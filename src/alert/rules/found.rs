@@ -22,7 +22,7 @@ impl AlertInputs<'_> {
                 first.problem
             ),
             impact: "the published files of these days are kept".into(),
-            action: "none if the next run repairs it; otherwise the API and the catalog disagree: run `profound-export check --sample`".into(),
+            action: "none if the next run repairs it; if it stays, `profound-export check --sample` shows whether the API answers and which values have a new form".into(),
             ..Condition::new(AlertEvent::StreamSuspect, "", self.now)
         })
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use uuid::Uuid;
 
 use super::inline_code::inline_code;
 use super::jobs::outcome;
@@ -95,7 +94,7 @@ fn row(slice: &RunSlice) -> Markup {
 }
 
 /// The page for a run that the ledger does not have.
-pub(in crate::server) fn no_such_run(run: Uuid) -> Markup {
+pub(in crate::server) fn no_such_run(run: &str) -> Markup {
     let body = html! {
         main {
             p { a href="../" { "← status" } }
