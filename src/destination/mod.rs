@@ -368,6 +368,11 @@ impl Destination {
         }
     }
 
+    /// The file at `path` of a local destination; `None` in a bucket, and if it cannot be opened: then [`Self::read`] says why.
+    pub fn local_file(&self, path: &Path) -> Option<std::fs::File> {
+        std::fs::File::open(self.directory()?.join(path.as_ref())).ok()
+    }
+
     /// The names of the directories at the root.
     ///
     /// # Errors

@@ -135,8 +135,7 @@ impl<'a> FileReader<'a> {
     /// [`MaintainError`] if the destination fails or the spool has no space.
     pub async fn read(&self, path: &Path, bytes: u64, signal: Option<&str>) -> Result<FileReading, MaintainError> {
         let signal = signal.map(str::to_owned);
-        let local = self.destination.directory().and_then(|directory| File::open(directory.join(path.as_ref())).ok());
-        let reading = match local {
+        let reading = match self.destination.local_file(path) {
             Some(file) => spawn_blocking(move || parse(FileSource::File(file), signal.as_deref())).await,
             None if bytes > MAX_BYTES_IN_MEMORY && self.destination.directory().is_none() => {
                 let mut copying = self.spool.lock().await;
@@ -158,7 +157,6 @@ impl<'a> FileReader<'a> {
                 };
                 spawn_blocking(read).await
             }
-            // A local file that cannot be opened: the store says whether it was deleted since it was listed.
             None => match self.destination.read(path).await? {
                 Some(held) => spawn_blocking(move || parse(FileSource::Bytes(held), signal.as_deref())).await,
                 None => return Ok(FileReading::Gone),

@@ -1,7 +1,5 @@
 //! Reading the columns that charts need from a day file.
 
-use std::fs::File;
-
 use arrow_array::RecordBatch;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -22,8 +20,7 @@ pub async fn read(
     path: &Path,
     relation: &'static Relation,
 ) -> Result<Result<Vec<RecordBatch>, String>, DestinationError> {
-    let local = lake.directory().and_then(|directory| File::open(directory.join(path.as_ref())).ok());
-    let source = match local {
+    let source = match lake.local_file(path) {
         Some(file) => FileSource::File(file),
         None => match lake.read(path).await? {
             Some(bytes) => FileSource::Bytes(bytes),

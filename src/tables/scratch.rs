@@ -52,10 +52,10 @@ impl Scratch {
         let failed =
             |source: DestinationError| TablesError::Destination { table: table.to_owned(), source: source.into() };
         let not_written = |source: WriteError| TablesError::Write { table: table.to_owned(), source: source.into() };
-        if let Some(root) = from.directory() {
-            return Ok(File::open(root.join(path.as_ref())).ok().map(|file| (FileSource::File(file), None)));
+        if let Some(file) = from.local_file(path) {
+            return Ok(Some((FileSource::File(file), None)));
         }
-        if bytes <= MAX_BYTES_IN_MEMORY {
+        if bytes <= MAX_BYTES_IN_MEMORY || from.directory().is_some() {
             let held = from.read(path).await.map_err(failed)?;
             return Ok(held.map(|held| (FileSource::Bytes(held), None)));
         }
@@ -65,6 +65,27 @@ impl Scratch {
         if !from.fetch(path, &to).await.map_err(failed)? {
             return Ok(None);
         }
-        Ok(File::open(to).ok().map(|file| (FileSource::File(file), Some(dir))))
+        let copy = File::open(&to).map_err(|source| not_written(WriteError::Disk { path: to, source }))?;
+        Ok(Some((FileSource::File(copy), Some(dir))))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::config::DestinationConfig;
+
+    #[tokio::test]
+    async fn file_that_cannot_be_opened_is_an_error_and_not_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let url = place.path().join("lake").display().to_string();
+        let lake = Destination::open(&DestinationConfig { url, ..DestinationConfig::default() }).unwrap();
+        lake.overwrite(&Path::from("models/data.parquet"), "rows".into()).await.unwrap();
+        let scratch = Scratch::open("models", &place.path().join("spool"), 1 << 20).unwrap();
+        let open = async |name: &str| scratch.file("models", &lake, &Path::from(format!("models/{name}")), 4).await;
+        std::os::unix::fs::symlink("loop.parquet", place.path().join("lake/models/loop.parquet")).unwrap();
+        assert!(matches!(open("data.parquet").await, Ok(Some((FileSource::File(_), None)))));
+        assert!(matches!(open("gone.parquet").await, Ok(None)));
+        assert!(matches!(open("loop.parquet").await, Err(TablesError::Destination { .. })));
     }
 }
