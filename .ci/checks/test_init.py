@@ -225,6 +225,15 @@ def test_nothing_is_asked_if_the_file_cannot_be_written(place: Path, account: Ac
         assert "help: name a file in a directory that exists" in person.shown
 
 
+def test_full_disk_leaves_no_half_configuration(tmp_path: Path) -> None:
+    # A limit on the size of files behaves like one on the disk.
+    limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" init --full", str(program.binary())]
+    ended = subprocess.run(limited, cwd=tmp_path, env=program.environment(), capture_output=True, text=True)
+    assert ended.returncode == SOME_FAILED, ended.stderr
+    assert "cannot write `jobs.toml`" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_secret_of_the_command_line_is_never_written(tmp_path: Path, account: Account) -> None:
     settings = ("--set", f"api.base_url={account.url}", "--set", "destination.options.secret_access_key=hidden1234")
     done = program.run("init", *settings, cwd=tmp_path).expect(USAGE)

@@ -140,8 +140,11 @@ impl Questions {
         options.write(true).create_new(true);
         #[cfg(unix)]
         fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        writeln!(options.open(path)?, "{}", key.expose_secret().trim())?;
-        let tried = self.try_key().await;
+        let mut file = options.open(path)?;
+        let tried = match writeln!(file, "{}", key.expose_secret().trim()) {
+            Ok(()) => self.try_key().await,
+            Err(error) => Err(error.into()),
+        };
         if tried.is_err() {
             fs_err::remove_file(path)?;
         }
@@ -295,7 +298,11 @@ fn create(file: &Path, text: &str) -> Result<(), Failure> {
         _ => cannot_write(file, &error),
     };
     let mut created = std::fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
-    created.write_all(text.as_bytes()).map_err(failed)
+    created.write_all(text.as_bytes()).map_err(|error| {
+        // A full disk: what is there is no configuration.
+        std::fs::remove_file(file).ok();
+        failed(error)
+    })
 }
 
 fn cannot_write(file: &Path, error: &std::io::Error) -> Failure {
