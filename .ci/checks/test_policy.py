@@ -176,3 +176,9 @@ def test_directory_needs_no_policy_and_an_invalid_address_is_rejected(tmp_path: 
     job.run("check", "--iam").expect(BAD_CONFIG)
     # No request was sent.
     assert account.requests() == []
+
+
+def test_permissions_of_lake_and_tables_are_one_json_document(tmp_path: Path, account: Account) -> None:
+    job = Job(tmp_path, account.url, STREAMS, tables_settings={"url": "tables"})
+    printed = job.run("check", "--iam", "--output", "json").expect(COMPLETE).json()
+    assert [Path(one["directory"]).name for one in printed] == [job.lake.name, "tables"]

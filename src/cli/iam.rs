@@ -1,6 +1,6 @@
 //! `check --iam`: the least privileges that the credentials of the destination and of the tables need.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
 use crate::cli::setup::configuration;
@@ -16,19 +16,27 @@ pub fn show(options: &GlobalOptions, forgetting: bool) -> Result<u8, Failure> {
         Some(tables) => lake.with_tables(least_permissions(&tables, true)?),
         None => vec![lake],
     };
-    all.into_iter().try_fold(exit::COMPLETE, |_, permissions| show_one(options, permissions))
+    match (all.as_slice(), options.output) {
+        ([one], OutputFormat::Json) => print_json(&to_json(one)),
+        (several, OutputFormat::Json) => print_json(&several.iter().map(to_json).collect::<Value>()),
+        (all, OutputFormat::Table) => all.iter().try_fold(exit::COMPLETE, |_, one| show_text(one)),
+    }
 }
 
-fn show_one(options: &GlobalOptions, permissions: Permissions) -> Result<u8, Failure> {
-    match (permissions, options.output) {
+fn to_json(permissions: &Permissions) -> Value {
+    match permissions {
+        Permissions::Policy(policy) => policy.clone(),
+        Permissions::Roles(grants) => json!(grants),
+        Permissions::Directory(path) => json!({ "directory": path }),
+    }
+}
+
+fn show_text(permissions: &Permissions) -> Result<u8, Failure> {
+    match permissions {
         // The provider accepts the policy as JSON only.
-        (Permissions::Policy(policy), _) => print_json(&policy),
-        (Permissions::Roles(grants), OutputFormat::Json) => print_json(&grants),
-        (Permissions::Roles(grants), OutputFormat::Table) => {
-            print(&grants.iter().map(describe).collect::<Vec<_>>().join("\n"))
-        }
-        (Permissions::Directory(path), OutputFormat::Json) => print_json(&json!({"directory": path})),
-        (Permissions::Directory(path), OutputFormat::Table) => print(&format!(
+        Permissions::Policy(policy) => print_json(policy),
+        Permissions::Roles(grants) => print(&grants.iter().map(describe).collect::<Vec<_>>().join("\n")),
+        Permissions::Directory(path) => print(&format!(
             "The destination is the directory {}: the user that runs the program must be able to read and write there. No policy is needed.",
             path.display()
         )),
