@@ -11,6 +11,7 @@ pub mod decode;
 pub mod destination;
 pub mod error_text;
 pub mod http;
+mod inline_code;
 pub mod layout;
 pub mod ledger;
 pub mod maintain;

@@ -1,5 +1,7 @@
 //! One record of the ledger. Lakes keep its JSON for years: fields are added, never changed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -245,6 +247,9 @@ pub struct RunEnd {
     /// Time in which no request could be sent because of the rate limit.
     #[serde(default)]
     pub waited_seconds: u64,
+    /// The streams of the slices that failed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub failed_streams: BTreeSet<String>,
     /// The first few problems: the one that ended the run, then slices that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,

@@ -177,6 +177,7 @@ impl State {
         };
         let left = &mut self.runs[earlier];
         left.end.problems.clear();
+        left.end.failed_streams.clear();
         left.end.hint = None;
         let kind = |run: &RunSummary| (run.end.job.clone(), run.end.backfill);
         let newest = self.runs.back().map(kind);
@@ -335,6 +336,7 @@ mod tests {
             counters: crate::model::counters::Counters::default(),
             backfill_remaining: 0,
             waited_seconds: 0,
+            failed_streams: ["a_stream".into()].into(),
             problems: vec!["a problem".into()],
             hint: None,
         };

@@ -78,6 +78,8 @@ pub struct Problem {
     pub run: Option<Uuid>,
     /// An operator must act; otherwise the run recovered.
     pub is_error: bool,
+    /// The stream of a slice that failed.
+    pub stream: Option<String>,
     pub message: String,
 }
 
@@ -144,6 +146,9 @@ impl Activity {
                     run.failed_slices += 1;
                 }
                 self.add_problem(now, true, format!("{slice} failed: {problem}"));
+                if let Some(added) = self.problems.front_mut() {
+                    added.stream = Some(slice.stream.name.clone());
+                }
             }
             Event::NotEntitled { slice, detail, had_access } => {
                 self.finish_slice(slice, Counters::default());
@@ -210,7 +215,7 @@ impl Activity {
 
     fn add_problem(&mut self, at: Timestamp, is_error: bool, message: String) {
         let (job, run) = self.run.as_ref().map(|run| (run.job.clone(), run.run)).unzip();
-        self.problems.push_front(Problem { at, job, run, is_error, message });
+        self.problems.push_front(Problem { at, job, run, is_error, stream: None, message });
         self.problems.truncate(MAX_PROBLEMS);
     }
 }

@@ -13,6 +13,7 @@ use super::figure::{Format, Shape, Shown, Tile};
 use super::format::{as_text, direction, number, text, value_text};
 use super::section::{Drawn, Group, Section, Sections};
 use super::source::Period;
+use crate::inline_code::inline_code;
 use crate::model::day::{Day, DayZone};
 use crate::model::format::{format_count, format_number};
 
@@ -253,7 +254,7 @@ fn spoken(series: &Series, format: Format) -> String {
         return String::new();
     };
     let values = || series.points.iter().map(|(_, value)| *value);
-    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
+    let (low, high) = (values().fold(*start, f64::min), values().fold(*start, f64::max));
     let shown = |value| value_text(format, value);
     format!(
         "{}: {} on {}, {} on {}; lowest {}, highest {}.",
@@ -388,13 +389,4 @@ fn foot(request: &ReportRequest<'_>, sections: &Sections, doubts: &[String]) -> 
             }
         }
     })
-}
-
-/// Text between backticks as code.
-fn inline_code(text: &str) -> Markup {
-    html! {
-        @for (index, part) in text.split('`').enumerate() {
-            @if index % 2 == 1 { code { (part) } } @else { (part) }
-        }
-    }
 }

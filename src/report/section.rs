@@ -16,6 +16,7 @@ use crate::destination::Destination;
 use crate::ledger::CoverageRow;
 use crate::model::day::Day;
 use crate::model::day_status::DayStatus;
+use crate::model::format::format_count;
 use crate::model::scope::{Scope, ScopePart};
 
 /// Everything that the page shows.
@@ -69,6 +70,7 @@ pub struct Doubt {
     pub stream: &'static str,
     /// A word for people.
     pub status: String,
+    /// None for a list.
     pub days: BTreeSet<Day>,
 }
 
@@ -354,17 +356,18 @@ fn doubts(
 ) -> Vec<Doubt> {
     let mut found: BTreeMap<(&'static str, String), BTreeSet<Day>> = BTreeMap::new();
     for relation in figure.relations {
-        let Some((first, last)) = period.days(relation.days) else { continue };
-        let is_shown = |day: &Day| (first..=last).contains(day);
+        let days = period.days(relation.days);
+        let is_shown = |day: &Day| days.is_some_and(|(first, last)| (first..=last).contains(day));
         for row in own.iter().filter(|row| row.stream == relation.stream) {
             let is_doubtful = matches!(row.status, DayStatus::Missing | DayStatus::Suspect | DayStatus::Stale);
-            if let Some(day) = row.day.filter(|day| is_doubtful && is_shown(day)) {
-                found.entry((relation.stream, row.status.to_string())).or_default().insert(day);
+            // A list has no days.
+            if is_doubtful && row.day.as_ref().is_none_or(is_shown) {
+                found.entry((relation.stream, row.status.to_string())).or_default().extend(row.day);
             }
         }
         for file in unreadable.iter().filter(|file| file.stream == relation.stream && covers(&file.scope)) {
-            if let Some(day) = file.day.filter(is_shown) {
-                found.entry((relation.stream, "unreadable".to_owned())).or_default().insert(day);
+            if file.day.as_ref().is_none_or(is_shown) {
+                found.entry((relation.stream, "unreadable".to_owned())).or_default().extend(file.day);
             }
         }
     }
@@ -376,10 +379,13 @@ impl fmt::Display for Doubt {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 4;
         let named: Vec<String> = self.days.iter().take(NAMED).map(|day| day.short()).collect();
-        write!(out, "{}: {} on {}", self.stream, self.status, named.join(", "))?;
+        write!(out, "{}: {}", self.stream, self.status)?;
+        if !named.is_empty() {
+            write!(out, " on {}", named.join(", "))?;
+        }
         match self.days.len().saturating_sub(NAMED) {
             0 => Ok(()),
-            more => write!(out, " and {more} more days"),
+            more => write!(out, " and {}", format_count(more as u64, "more day")),
         }
     }
 }

@@ -443,6 +443,7 @@ impl Session<'_> {
             counters,
             backfill_remaining: self.result.backfill_remaining,
             waited_seconds: (self.settings.client.rate_limiter().waited() - self.waited_before).as_secs(),
+            failed_streams: self.result.failed.iter().map(|(slice, _)| slice.stream.name.clone()).collect(),
             problems: self.problems(),
             hint: self.result.error.as_ref().and_then(RunError::hint),
         })

@@ -21,6 +21,8 @@ pub(super) struct PageData {
     pub shown_days: u16,
     /// Whether `/metrics` is served.
     pub has_metrics: bool,
+    /// The id of a category that was asked for and that the lake does not have.
+    pub unknown_category: Option<String>,
     /// Id of the only category to show, with its streams.
     pub category: Option<(String, Vec<StreamStatus>)>,
     pub filter: StreamFilter,

@@ -44,7 +44,7 @@ pub(super) fn problems(data: &PageData) -> Vec<ProblemCard> {
     let mut cards: Vec<ProblemCard> = key_rejected(data).into_iter().chain(unreadable(data)).collect();
     cards.extend(unrecorded_run(data));
     if let Some(status) = status {
-        cards.extend(status.jobs.iter().filter_map(|job| failed_run(job, data)));
+        cards.extend(status.jobs.iter().filter_map(failed_run));
         cards.extend(status.jobs.iter().filter_map(killed_run));
         cards.extend(missing(status, data.now));
         cards.extend(suspect(status));
@@ -125,7 +125,7 @@ fn unrecorded_run(data: &PageData) -> Option<ProblemCard> {
     })
 }
 
-fn failed_run(job: &JobStatus, data: &PageData) -> Option<ProblemCard> {
+fn failed_run(job: &JobStatus) -> Option<ProblemCard> {
     let end = &job.last_run.as_ref().filter(|run| run.end.outcome.is_failure())?.end;
     if end.outcome == Outcome::KeyRejected {
         return None;
@@ -156,7 +156,7 @@ fn failed_run(job: &JobStatus, data: &PageData) -> Option<ProblemCard> {
         since: failing.last().map(|run| run.started_at).or(Some(end.started_at)),
         affected: format!(
             "{}. Published files are kept.",
-            streams_of(&end.problems, data).unwrap_or_else(|| "days that it did not extract".into())
+            streams_of(end.failed_streams.iter()).unwrap_or_else(|| "days that it did not extract".into())
         ),
         action: end.hint.as_deref().map_or_else(String::new, |hint| as_sentence(hint) + " ") + &retry,
         details: end.problems.clone(),
@@ -167,13 +167,9 @@ fn failed_run(job: &JobStatus, data: &PageData) -> Option<ProblemCard> {
     })
 }
 
-/// Problems of slices start with the stream.
-fn streams_of(problems: &[String], data: &PageData) -> Option<String> {
-    let stream = |problem: &String| {
-        let (name, _) = problem.split_once(" of ")?;
-        data.config.catalog().get(name).map(|stream| format!("`{}`", stream.name))
-    };
-    let streams: BTreeSet<String> = problems.iter().filter_map(stream).collect();
+/// The streams of slices that failed.
+fn streams_of<'a>(failed: impl Iterator<Item = &'a String>) -> Option<String> {
+    let streams: BTreeSet<String> = failed.map(|stream| format!("`{stream}`")).collect();
     (!streams.is_empty()).then(|| listed(streams.into_iter().collect(), "stream"))
 }
 
@@ -273,8 +269,8 @@ fn clock_behind(status: &Status, now: Timestamp) -> Option<ProblemCard> {
 
 fn current_run(data: &PageData) -> Option<ProblemCard> {
     let run = data.activity.run.as_ref().filter(|run| run.failed_slices > 0)?;
-    let failed = data.activity.problems.iter().filter(|problem| problem.is_error && problem.run == Some(run.run));
-    let details: Vec<String> = failed.take(MAX_NAMES).map(|problem| problem.message.clone()).collect();
+    let failed = || data.activity.problems.iter().filter(|problem| problem.is_error && problem.run == Some(run.run));
+    let details: Vec<String> = failed().take(MAX_NAMES).map(|problem| problem.message.clone()).collect();
     Some(ProblemCard {
         summary: format!(
             "{} failed so far in the current run of `{}`.",
@@ -284,7 +280,7 @@ fn current_run(data: &PageData) -> Option<ProblemCard> {
         since: Some(run.started_at),
         affected: format!(
             "{}. Published files are kept.",
-            streams_of(&details, data).unwrap_or_else(|| "their days".into())
+            streams_of(failed().filter_map(|problem| problem.stream.as_ref())).unwrap_or_else(|| "their days".into())
         ),
         action: "The next run retries.".into(),
         details,

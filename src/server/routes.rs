@@ -68,6 +68,7 @@ impl ServerState {
             now: self.clock.now(),
             shown_days: self.cache.shown_days(),
             has_metrics: self.metrics.is_some(),
+            unknown_category: None,
             category: None,
             filter: StreamFilter::default(),
         }
@@ -89,7 +90,9 @@ async fn index(State(server): State<Arc<ServerState>>, Query(query): Query<PageQ
     let status = server.status();
     let category = server.of_category(status.as_deref(), &query).await;
     let filter = StreamFilter { search: query.stream.trim().to_lowercase(), only_problems: query.show == "problems" };
-    let data = PageData { category, filter, ..server.data(status) };
+    let is_unknown = status.is_some() && category.is_none() && !query.category.is_empty();
+    let unknown_category = Some(query.category).filter(|_| is_unknown);
+    let data = PageData { unknown_category, category, filter, ..server.data(status) };
     Html(page::index(&data).into_string()).into_response()
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each layer of the product and what it may use, all of which is above it in this table.
-const LAYERS: [(&str, &str); 23] = [
+const LAYERS: [(&str, &str); 24] = [
     ("error_text", ""),
+    ("inline_code", ""),
     ("http", "error_text"),
     ("model", ""),
     ("retry", "model"),
@@ -21,14 +22,14 @@ const LAYERS: [(&str, &str); 23] = [
     ("ledger", "model destination layout error_text retry"),
     ("reference", "model config api decode write layout"),
     ("tables", "model config destination decode write layout ledger reference error_text retry"),
-    ("report", "model destination write ledger error_text"),
+    ("report", "model destination write ledger error_text inline_code"),
     ("run", "model config destination plan api decode write layout ledger tables error_text retry"),
     ("maintain", "model destination decode write layout ledger error_text"),
     ("status", "model config destination schedule plan layout ledger error_text"),
     ("alert", "model config destination schedule ledger status error_text http retry"),
     // They observe events or show the status; neither knows how a run works.
     ("observe", "model config status error_text http"),
-    ("server", "model config ledger status observe error_text"),
+    ("server", "model config ledger status observe error_text inline_code"),
     (
         "cli",
         "model config destination schedule plan api layout ledger tables report run maintain status alert observe server \

@@ -120,6 +120,8 @@ async fn page_and_json_show_a_run_and_no_key() {
             let malformed = get(address, "/run/%3Cscript%3E").await;
             assert_eq!(status(&malformed), "404");
             assert!(malformed.contains("Run not found") && !malformed.contains("<script>"));
+            let other = get(address, "/?category=nope").await;
+            assert!(other.contains("The lake has no category <code>nope</code>: all are shown."), "{other}");
             let filtered = get(address, "/?stream=CATEG&show=").await;
             assert!(
                 filtered.contains("1 of 2 streams") && !filtered.contains(&format!("stream/{STREAM}")),

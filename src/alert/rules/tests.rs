@@ -48,6 +48,7 @@ fn ran(began: &str, outcome: Outcome) -> State {
         counters: Counters::default(),
         backfill_remaining: 0,
         waited_seconds: 0,
+        failed_streams: [].into(),
         problems: Vec::new(),
         hint: None,
     };

@@ -71,6 +71,7 @@ prop_compose! {
                 counters: Counters { slices: rows, requests: 1, rows, files: 1, bytes: 2, ..Counters::default() },
                 backfill_remaining: 0,
                 waited_seconds: 0,
+                failed_streams: [].into(),
                 problems: Vec::new(),
                 hint: None,
             }),

@@ -60,6 +60,7 @@ mod tests {
             counters: Counters { deferred: u64::from(outcome == Outcome::Incomplete), ..Counters::default() },
             backfill_remaining: 0,
             waited_seconds: 0,
+            failed_streams: [].into(),
             problems: Vec::new(),
             hint: None,
         };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::day_strip::{sign, statuses, strip};
-use super::inline_code::inline_code;
 use super::sparkline::rows_per_day;
 use super::time::stamp;
+use crate::inline_code::inline_code;
 use crate::model::day::DayZone;
 use crate::model::day_status::DayStatus;
 use crate::model::format::{format_count, format_number};
@@ -28,6 +28,7 @@ pub(super) fn coverage(data: &PageData) -> Markup {
             section #coverage {
                 h2 { "Coverage" }
                 (filter(data))
+                @if let Some(id) = &data.unknown_category { p { em { "The lake has no category " code { (id) } ": all are shown." } } }
                 p #matches role="status" {
                     @if all.is_empty() { "No stream is exported by category." }
                     @else if data.filter.is_active() { (streams.len()) " of " (format_count(all.len() as u64, "stream")) }

@@ -2,7 +2,6 @@
 
 mod coverage;
 mod day_strip;
-mod inline_code;
 mod jobs;
 mod problem_cards;
 mod rate_limit;
@@ -21,8 +20,8 @@ use maud::{DOCTYPE, Markup, html};
 use super::page_data::PageData;
 use super::problems::problems;
 use super::verdict::{StatusVerdict, Tone};
+use crate::inline_code::inline_code;
 use crate::status::JobStatus;
-use inline_code::inline_code;
 use jobs::outcome;
 use time::{stamp, stamp_in};
 

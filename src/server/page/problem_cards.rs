@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::inline_code::inline_code;
 use super::time::stamp;
+use crate::inline_code::inline_code;
 use crate::model::format::format_count;
 use crate::server::problems::ProblemCard;
 

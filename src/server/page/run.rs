@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::runs::figures_of;
 use super::time::{clock, stamp};
 use super::{document, footer};
+use crate::inline_code::inline_code;
 use crate::model::format::{format_count, format_number};
 use crate::server::page_data::PageData;
 use crate::status::{RunDetails, RunSlice, SliceResult};

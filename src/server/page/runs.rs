@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::inline_code::inline_code;
 use super::jobs::outcome;
 use super::problem_cards::folded;
 use super::time::{between, clock, stamp};
+use crate::inline_code::inline_code;
 use crate::ledger::{LearnedFact, RunSummary};
 use crate::model::format::{format_bytes, format_count, format_duration, format_number};
 use crate::observe::Problem;

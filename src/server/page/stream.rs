@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::day_strip::{class, sign, statuses, strip};
-use super::inline_code::inline_code;
 use super::sparkline::rows_per_day;
 use super::time::stamp;
 use super::{document, footer};
+use crate::inline_code::inline_code;
 use crate::model::format::{format_count, format_number};
 use crate::server::page_data::PageData;
 use crate::status::{DayCell, ScopeDetails, StreamDetails};

@@ -34,6 +34,7 @@ fn data(status: Option<Status>) -> PageData {
         now: now(),
         shown_days: 90,
         has_metrics: false,
+        unknown_category: None,
         category: None,
         filter: StreamFilter::default(),
     }
@@ -101,6 +102,7 @@ fn status(streams: Vec<StreamStatus>) -> Status {
         },
         backfill_remaining: 0,
         waited_seconds: 0,
+        failed_streams: ["answers_v2".into()].into(),
         problems: vec!["answers_v2 of \"Acme\": a value does not fit its column".into()],
         hint: None,
     };
@@ -171,6 +173,7 @@ fn hostile_names_and_messages_are_escaped() {
         job: Some(HOSTILE.into()),
         run: None,
         is_error: true,
+        stream: None,
         message: HOSTILE.into(),
     });
     data.activity.run = Some(ActiveRun {
@@ -242,6 +245,7 @@ fn messages_of_errors_are_folded_and_backticks_are_code() {
         job: None,
         run: None,
         is_error: true,
+        stream: None,
         message: CHAIN.into(),
     });
     data.activity.latest_run = Some(crate::observe::LatestRun {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 /// `text`, escaped, with each part between two backticks as `<code>`. A backtick without a partner, as in a message that was cut, starts
 /// code that ends with the text.
-pub(super) fn inline_code(text: &str) -> Markup {
+pub fn inline_code(text: &str) -> Markup {
     html! {
         @for (index, part) in text.split('`').enumerate() {
             @if index.is_multiple_of(2) { (part) } @else { code { (part) } }
